@@ -1,0 +1,125 @@
+import type { Secret } from './secret.ts';
+
+/** Where things are on a host. The defaults are the administrator's guide's. */
+export interface HostLayout {
+  /** Default `/opt/proxmox-mcp`. */
+  readonly installation: string;
+  /** Default `/opt/proxmox-mcp-backups`. */
+  readonly backups: string;
+  /** Default `/etc/sudoers.d/claude-user`. */
+  readonly sudoersFile: string;
+  /** Default `/opt/proxmox-mcp/keys/claude_proxmox_key`. */
+  readonly sshKeyFile: string;
+  /** Root-owned program that executes the privilege table. Default `/usr/local/libexec/proxmox-mcp/helper`. */
+  readonly helper: string;
+  /** State of the helper: jobs, fence. Default `/var/lib/proxmox-mcp`. */
+  readonly state: string;
+  /** Default `/var/log/sudo-claude-user.log`. */
+  readonly sudoLog: string;
+  /** Default `/var/log/auth.log`. */
+  readonly authLog: string;
+  /** The service's systemd unit. Default `proxmox-mcp`. */
+  readonly unit: string;
+  /** The service's user. Default `claude-user`. */
+  readonly user: string;
+  /** Default `proxmox-mcp-server`, `mcp-reverse-proxy`. */
+  readonly containers: readonly string[];
+  /** Docker volumes in the daily backup. Default `mcp_logs`, `caddy_data`. */
+  readonly volumes: readonly string[];
+  /** Default `http://localhost:8080/health`. */
+  readonly healthUrl: string;
+  /** Default `http://localhost:80`. */
+  readonly proxyUrl: string;
+}
+
+export interface SshConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly keyPath: string;
+  /** OpenSSH known_hosts file that pins the host's key. Default `<dataDir>/known_hosts`. */
+  readonly knownHostsPath: string;
+}
+
+export interface ProxmoxApiConfig {
+  readonly host: string;
+  readonly port: number;
+  /** `user@realm` */
+  readonly user: string;
+  readonly tokenName: string;
+  readonly tokenValue: Secret;
+  /** How the server's certificate is trusted: the system's CAs, a CA file, or one pinned SHA-256 fingerprint. */
+  readonly trust:
+    | { readonly kind: 'system' }
+    | { readonly kind: 'ca-file'; readonly path: string }
+    | { readonly kind: 'fingerprint'; readonly sha256: string };
+}
+
+/** One managed host. At least one of `ssh`, `local` and `api` is there. */
+export interface HostConfig {
+  readonly name: string;
+  readonly ssh?: SshConfig;
+  /** This machine, without SSH (`ENABLE_LOCAL_EXECUTION`). `sudo` says whether the helper is reached through sudo. */
+  readonly local?: { readonly sudo: boolean };
+  readonly api?: ProxmoxApiConfig;
+  readonly layout: HostLayout;
+  /** IANA name; schedules of this host are read in it. Default `UTC`. */
+  readonly timeZone: string;
+}
+
+export interface MailConfig {
+  readonly host: string;
+  readonly port: number;
+  /** `tls`: from the first byte; `starttls`: required; `none`: only to loopback. */
+  readonly security: 'tls' | 'starttls' | 'none';
+  readonly user?: string;
+  readonly password?: Secret;
+  readonly from: string;
+  readonly to: readonly string[];
+}
+
+/** The whole configuration, validated. Made by `loadConfig` in `src/config/load.ts`. */
+export interface Config {
+  /** Absolute path; everything the service keeps on this machine is below it. */
+  readonly dataDir: string;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  readonly temporal: {
+    /** Given: use that server and start none. Else the service runs the dev server on `port`. */
+    readonly address?: string;
+    readonly namespace: string;
+    /** Explicit path of the Temporal CLI binary. */
+    readonly binary?: string;
+    /** gRPC port of the server that the service starts. Default 7233. */
+    readonly port: number;
+    /** Default 8233. */
+    readonly uiPort: number;
+    /** Base URL of the Temporal UI for links, no trailing slash. */
+    readonly uiUrl: string;
+  };
+  readonly mcp: {
+    readonly host: string;
+    readonly port: number;
+    /** Host names (no port) accepted in Host and Origin, besides loopback's. */
+    readonly allowedHosts: readonly string[];
+    /** Base URL clients use, no trailing slash. */
+    readonly publicUrl: string;
+  };
+  readonly worker: {
+    /** Port of the worker's Prometheus metrics on 127.0.0.1. Default 9464. */
+    readonly metricsPort: number;
+    /** Workflow and activity slots. */
+    readonly maxConcurrentActivitiesPerHost: number;
+  };
+  readonly hosts: readonly HostConfig[];
+  readonly features: {
+    readonly proxmoxApi: boolean;
+    readonly dangerousCommands: boolean;
+    readonly localExecution: boolean;
+    readonly ssh: boolean;
+    readonly monitoring: boolean;
+  };
+  readonly mail?: MailConfig;
+  readonly webhooks: { readonly slack?: Secret; readonly discord?: Secret };
+  /** Nothing was configured: a demo host inside the data folder and the simulated Proxmox API. */
+  readonly demo: boolean;
+}

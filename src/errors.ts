@@ -1,0 +1,81 @@
+/**
+ * What went wrong, by what the reader can do about it. Codes are stable: callers branch on them, metrics count them,
+ * and `docs/errors.md` explains them.
+ */
+export type ErrorCode =
+  | 'invalid-input'
+  | 'configuration'
+  | 'not-found'
+  | 'already-exists'
+  | 'conflict'
+  | 'forbidden'
+  | 'unauthenticated'
+  | 'rate-limited'
+  | 'timeout'
+  | 'cancelled'
+  | 'unavailable'
+  | 'host-unreachable'
+  | 'host-key-unknown'
+  | 'host-key-changed'
+  | 'ssh-key-refused'
+  | 'ssh-channel-refused'
+  | 'connection-lost'
+  | 'outcome-unknown'
+  | 'command-refused'
+  | 'command-failed'
+  | 'disk-full'
+  | 'unreadable'
+  | 'fenced-out'
+  | 'lock-timeout'
+  | 'verification-failed'
+  | 'proxmox-authentication'
+  | 'proxmox-permission'
+  | 'proxmox-not-found'
+  | 'proxmox-locked'
+  | 'proxmox-invalid'
+  | 'proxmox-unavailable'
+  | 'proxmox-certificate'
+  | 'unexpected-answer'
+  | 'internal';
+
+export interface ServiceErrorOptions {
+  readonly code: ErrorCode;
+  /** One sentence: what happened and why, naming the field, host or file. Never holds a secret. */
+  readonly message: string;
+  /** One sentence an administrator can act on. */
+  readonly remedy: string;
+  /** Whether doing the same again later may work. Default: false. */
+  readonly retryable?: boolean;
+  /** Machine-readable facts (no secrets): field, host, exit code … */
+  readonly details?: Readonly<Record<string, string | number | boolean>>;
+  readonly cause?: unknown;
+}
+
+/**
+ * The one error type that the service's own code throws on purpose. Everything else that is thrown is a defect or a
+ * library's error, and is translated into one of these at the edge that called the library.
+ */
+export class ServiceError extends Error {
+  readonly code: ErrorCode;
+  readonly remedy: string;
+  readonly retryable: boolean;
+  readonly details: Readonly<Record<string, string | number | boolean>>;
+
+  constructor(options: ServiceErrorOptions) {
+    super(options.message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'ServiceError';
+    this.code = options.code;
+    this.remedy = options.remedy;
+    this.retryable = options.retryable ?? false;
+    this.details = options.details ?? {};
+  }
+}
+
+/** "What happened. What to do." as one text for a person. */
+export function explain(error: ServiceError): string {
+  return `${sentence(error.message)} ${sentence(error.remedy)}`;
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`;
+}

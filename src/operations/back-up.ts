@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { defineOperation } from './definition.ts';
+import { dryRun, hostName } from './inputs.ts';
+
+/** The guide's daily backup: configuration, keys, sudoers and volumes in one verified archive on the host. */
+export const backUp = defineOperation({
+  name: 'back-up',
+  title: 'Back up',
+  summary: "Archive a host's installation: configuration, keys, sudoers and Docker volumes.",
+  description:
+    "Backup of a Proxmox MCP installation on its host: configuration, SSH keys, sudoers file and Docker volumes into one archive, written under a temporary name, checksummed, read back, then renamed. Keeps seven days and never removes the last good archive. Use dryRun to see the plan. Doesn't back up guests.",
+  guide: 'Backup and Recovery: Automated Backup System, Daily Backup Script',
+  risk: 'change',
+  idempotent: false,
+  input: z.object({
+    host: hostName,
+    kind: z
+      .enum(['daily'])
+      .default('daily')
+      .describe('daily: configuration, keys, sudoers, volumes; kept for seven days'),
+    dryRun,
+  }),
+  output: z.object({
+    archive: z
+      .object({
+        path: z.string(),
+        bytes: z.int(),
+        sha256: z.string(),
+        entries: z.int().describe('Files and folders in the archive'),
+        volumes: z.array(z.string()),
+      })
+      .optional()
+      .describe('Absent in a plan'),
+    removed: z.array(z.string()).describe('Archives that retention removed, or would remove'),
+    kept: z.int().describe('Archives of this kind that are there afterwards'),
+  }),
+  steps: ['Look', 'Collect', 'Volumes', 'Pack', 'Verify', 'Publish', 'Retention'],
+  schedules: [
+    {
+      id: 'daily',
+      cron: '0 2 * * *',
+      input: { kind: 'daily', dryRun: false },
+      overlap: 'skip',
+      catchUpWindowMs: 6 * 3_600_000,
+      pauseOnFailure: false,
+      why: "The guide's time. A night's backup is still worth taking six hours late; one that fails must not stop tomorrow's.",
+    },
+  ],
+});
