@@ -1,0 +1,30 @@
+/** `2026-11-22T08:00:03.120Z` → `2026-11-22 08:00:03 UTC`. */
+export function readableTime(iso: string): string {
+  const time = new Date(iso);
+  if (Number.isNaN(time.getTime())) return iso;
+  return `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+/** How long it took, in the unit a person would use: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`. */
+export function readableDuration(startedAt: string, finishedAt: string): string {
+  const ms = Math.max(0, new Date(finishedAt).getTime() - new Date(startedAt).getTime());
+  if (Number.isNaN(ms)) return 'an unknown time';
+  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Bytes as people read them: `512 B`, `1.5 MiB`. */
+export function readableBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}

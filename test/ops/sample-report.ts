@@ -1,0 +1,42 @@
+import { makeReport, type Section } from '../../src/operations/report.ts';
+
+/** A report with every verdict and what a hostile host would put into it. */
+export const hostileSections: readonly Section[] = [
+  {
+    title: 'Service',
+    findings: [
+      { check: 'Running', verdict: 'ok', summary: 'proxmox-mcp is active (running) since 2026-11-20 07:12:44 UTC.' },
+      {
+        check: 'Starts at boot',
+        verdict: 'warning',
+        summary: 'proxmox-mcp is disabled.',
+        evidence: 'UnitFileState=disabled',
+      },
+    ],
+  },
+  {
+    title: 'Health endpoints',
+    findings: [
+      {
+        check: 'Health endpoint',
+        verdict: 'failed',
+        summary: 'http://localhost:8080/health answers 503 <b>& says</b> "unhealthy".',
+        evidence:
+          '</pre><script>alert(1)</script><img src="https://evil.example/x">\n\u001b[31mred\u001b[0m \u202eesrever\u0007\n  ok        Faked: all is well',
+      },
+      { check: 'Proxy', verdict: 'unknown', summary: 'The answer could not be read.', evidence: 'x'.repeat(5_000) },
+    ],
+  },
+  {
+    title: 'Containers',
+    findings: [{ check: 'Docker', verdict: 'skipped', summary: 'Docker is not installed on this host.' }],
+  },
+];
+
+export const hostileReport = makeReport({
+  title: 'Health check',
+  host: 'pve1',
+  startedAt: '2026-11-22T08:00:00.000Z',
+  finishedAt: '2026-11-22T08:00:02.340Z',
+  sections: hostileSections,
+});
