@@ -1,0 +1,194 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ServiceError } from '../errors.ts';
+import { boundLogFile, lastLines, openLogFile } from './log-file.ts';
+import { endProcess, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
+
+export interface KeptProcessDefinition {
+  /** As it is called in what people read: `Temporal server`. */
+  readonly name: string;
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly logFile: string;
+  /** Where its identity is kept while it runs, so that a later start finds what a killed one left behind. */
+  readonly recordFile: string;
+  /** Resolves when it answers; asked again and again until it does. Rejects while it doesn't. */
+  readonly ready: (signal: AbortSignal) => Promise<void>;
+  readonly readyWithinMs: number;
+  /** How long it may take to end after SIGTERM before it is killed. */
+  readonly graceMs: number;
+  /** What an administrator can do when it keeps dying. */
+  readonly remedy: string;
+  /** One line for a person. */
+  readonly say: (line: string) => void;
+  /** It died too often and is left dead. */
+  readonly onGivenUp: (error: ServiceError) => void;
+}
+
+export interface KeptProcess {
+  /** Undefined between a death and the next start. */
+  readonly pid: () => number | undefined;
+  /** SIGTERM, then SIGKILL after its grace; it isn't started again. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Restarts within {@link windowMs}; one more is said and given up. */
+const maxRestarts = 5;
+const windowMs = 10 * 60_000;
+const boundLogEveryMs = 60_000;
+
+/**
+ * Starts a process, resolves when it is ready, and starts it again whenever it dies: after 0.2, 1, 2, 4, 8 s, at most
+ * five times in ten minutes. It has its own process group, so that Ctrl-C in a terminal reaches only this process,
+ * which ends its children in order. Throws `unavailable` when it doesn't get ready the first time.
+ */
+export async function keepRunning(definition: KeptProcessDefinition): Promise<KeptProcess> {
+  await endLeftover(definition);
+  const restarts: number[] = [];
+  let stopping = false;
+  let child = launch(definition);
+  const logTimer = setInterval(() => boundLogFile(definition.logFile), boundLogEveryMs).unref();
+
+  const stop = async () => {
+    stopping = true;
+    clearInterval(logTimer);
+    await end(child, definition);
+  };
+
+  try {
+    await untilReady(child, definition);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  const watch = (watched: ChildProcess) => {
+    void exited(watched).then((how) => void restart(how));
+  };
+  const restart = async (how: string) => {
+    if (stopping) return;
+    const since = Date.now() - windowMs;
+    while (restarts[0] !== undefined && restarts[0] < since) restarts.shift();
+    if (restarts.length >= maxRestarts) {
+      clearInterval(logTimer);
+      definition.onGivenUp(failure(definition, `died ${maxRestarts + 1} times in ten minutes, last ${how}`));
+      return;
+    }
+    const delay = restarts.length === 0 ? 200 : 500 * 2 ** restarts.length;
+    restarts.push(Date.now());
+    definition.say(`The ${definition.name} died (${how}); starting it again.`);
+    await sleep(delay);
+    if (stopping) return;
+    child = launch(definition);
+    try {
+      await untilReady(child, definition);
+      definition.say(`The ${definition.name} is back.`);
+      watch(child);
+    } catch {
+      if (stopping) return;
+      await end(child, definition);
+      void restart('before it was ready');
+    }
+  };
+  watch(child);
+  return { pid: () => (child.exitCode === null && child.signalCode === null ? child.pid : undefined), stop };
+}
+
+function launch(definition: KeptProcessDefinition): ChildProcess {
+  const log = openLogFile(definition.logFile);
+  try {
+    const child = spawn(definition.program, definition.args, {
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: definition.env ?? process.env,
+    });
+    child.on('error', () => {}); // Told by `exited`; without a listener it would end this process.
+    const identity = child.pid === undefined ? undefined : identify(child.pid);
+    if (identity) writeRecord(definition.recordFile, identity);
+    return child;
+  } finally {
+    closeSync(log);
+  }
+}
+
+async function untilReady(child: ChildProcess, definition: KeptProcessDefinition): Promise<void> {
+  const controller = new AbortController();
+  const deadline = Date.now() + definition.readyWithinMs;
+  const death = exited(child).then((how) => {
+    controller.abort();
+    throw failure(definition, `ended before it was ready (${how})`);
+  });
+  const answer = (async () => {
+    while (!controller.signal.aborted) {
+      try {
+        await definition.ready(controller.signal);
+        return;
+      } catch (error) {
+        // What an administrator must know (a ServiceError that waiting won't mend) isn't waited for.
+        if (error instanceof ServiceError && !error.retryable) throw error;
+        if (Date.now() > deadline) {
+          throw failure(definition, `did not answer within ${Math.round(definition.readyWithinMs / 1000)} s`);
+        }
+        await sleep(50);
+      }
+    }
+  })();
+  death.catch(() => {}); // Of the two only the first matters; the other one mustn't be an unhandled rejection.
+  answer.catch(() => {});
+  try {
+    await Promise.race([death, answer]);
+  } finally {
+    controller.abort();
+  }
+}
+
+function exited(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    const describe = (code: number | null, signal: string | null) => signal ?? `exit code ${code ?? 'unknown'}`;
+    if (child.exitCode !== null || child.signalCode !== null) resolve(describe(child.exitCode, child.signalCode));
+    child.once('exit', (code, signal) => resolve(describe(code, signal)));
+    child.once('error', (error) => resolve(error.message));
+  });
+}
+
+async function end(child: ChildProcess, definition: KeptProcessDefinition): Promise<void> {
+  const identity = child.pid === undefined ? undefined : identify(child.pid);
+  if (identity && child.exitCode === null && child.signalCode === null) await endProcess(identity, definition.graceMs);
+  rmSync(definition.recordFile, { force: true });
+}
+
+/** Ends what an earlier start recorded and didn't end: it was killed. The caller holds the data folder's lock. */
+async function endLeftover(definition: KeptProcessDefinition): Promise<void> {
+  const leftover = readRecord(definition.recordFile);
+  if (leftover && isAlive(leftover)) {
+    definition.say(`Ending the ${definition.name} that an earlier start left running (process ${leftover.pid}).`);
+    await endProcess(leftover, definition.graceMs);
+  }
+  rmSync(definition.recordFile, { force: true });
+}
+
+function writeRecord(path: string, identity: ProcessIdentity): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  writeFileSync(`${path}.new`, JSON.stringify(identity), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+function readRecord(path: string): ProcessIdentity | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as ProcessIdentity;
+  } catch {
+    return undefined;
+  }
+}
+
+function failure(definition: KeptProcessDefinition, what: string): ServiceError {
+  const said = lastLines(definition.logFile, 3).join(' | ').slice(0, 600);
+  return new ServiceError({
+    code: 'unavailable',
+    message: `the ${definition.name} ${what}${said === '' ? '' : `; its log (${definition.logFile}) ends with: ${said}`}`,
+    remedy: definition.remedy,
+  });
+}

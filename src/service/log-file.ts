@@ -1,0 +1,37 @@
+import { closeSync, copyFileSync, mkdirSync, openSync, readSync, statSync, truncateSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+const maxBytes = 10 * 1024 * 1024;
+
+/**
+ * Opens a log for appending. Children write to the file itself, not through a pipe of ours, so that they outlive us;
+ * that is why it is kept small by copying it aside and emptying it instead of by renaming.
+ */
+export function openLogFile(path: string): number {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  boundLogFile(path);
+  return openSync(path, 'a', 0o600);
+}
+
+/** Past 10 MiB the log becomes `.1` and starts empty: two files, 20 MiB at most, give or take a check's interval. */
+export function boundLogFile(path: string): void {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (size <= maxBytes) return;
+  copyFileSync(path, `${path}.1`);
+  truncateSync(path);
+}
+
+/** The last lines that hold something, at most 4 KiB of them. */
+export function lastLines(path: string, count: number): readonly string[] {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (size === 0) return [];
+  const file = openSync(path, 'r');
+  try {
+    const length = Math.min(size, 4_096);
+    const buffer = Buffer.alloc(length);
+    readSync(file, buffer, 0, length, size - length);
+    return buffer.toString('utf8').split('\n').filter(Boolean).slice(-count);
+  } finally {
+    closeSync(file);
+  }
+}

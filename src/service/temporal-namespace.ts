@@ -1,0 +1,53 @@
+import type { Connection } from '@temporalio/client';
+import { msNumberToTs } from '@temporalio/common/lib/time.js';
+import { ServiceError } from '../errors.ts';
+import { searchAttributes } from '../operations/run.ts';
+
+const retentionSeconds = 30 * 24 * 3600;
+const retention = msNumberToTs(retentionSeconds * 1000);
+const keyword = 2; // temporal.api.enums.v1.INDEXED_VALUE_TYPE_KEYWORD
+const notFound = 5; // grpc.status.NOT_FOUND
+
+/**
+ * Makes a namespace fit for the service: it exists, keeps closed runs for 30 days at least, and has our search
+ * attributes. Changes only what is missing. Throws `configuration` when a server that isn't ours refuses that.
+ */
+export async function prepareNamespace(connection: Connection, namespace: string): Promise<void> {
+  const seconds = await currentRetention(connection, namespace);
+  if (seconds < retentionSeconds) {
+    await connection.workflowService.updateNamespace({
+      namespace,
+      config: { workflowExecutionRetentionTtl: retention },
+    });
+  }
+  const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
+  const wanted = Object.values(searchAttributes);
+  const other = wanted.find((name) => (customAttributes?.[name] ?? keyword) !== keyword);
+  if (other !== undefined) {
+    throw new ServiceError({
+      code: 'configuration',
+      message: `the search attribute ${other} of namespace ${namespace} is not a Keyword`,
+      remedy: 'Set TEMPORAL_NAMESPACE to a namespace of its own for this service',
+    });
+  }
+  const missing = wanted.filter((name) => customAttributes?.[name] === undefined);
+  if (missing.length === 0) return;
+  await connection.operatorService.addSearchAttributes({
+    namespace,
+    searchAttributes: Object.fromEntries(missing.map((name) => [name, keyword])),
+  });
+}
+
+async function currentRetention(connection: Connection, namespace: string): Promise<number> {
+  try {
+    const described = await connection.workflowService.describeNamespace({ namespace });
+    return Number(described.config?.workflowExecutionRetentionTtl?.seconds ?? 0);
+  } catch (error) {
+    if ((error as { code?: number }).code !== notFound) throw error;
+    await connection.workflowService.registerNamespace({
+      namespace,
+      workflowExecutionRetentionPeriod: retention,
+    });
+    return retentionSeconds;
+  }
+}
