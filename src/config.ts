@@ -52,6 +52,7 @@ export interface ProxmoxApiConfig {
   readonly trust:
     | { readonly kind: 'system' }
     | { readonly kind: 'ca-file'; readonly path: string }
+    /** Upper case with colons, as Node's `fingerprint256`. */
     | { readonly kind: 'fingerprint'; readonly sha256: string };
 }
 
@@ -101,7 +102,7 @@ export interface Config {
     readonly port: number;
     /** Host names (no port) accepted in Host and Origin, besides loopback's. */
     readonly allowedHosts: readonly string[];
-    /** Base URL clients use, no trailing slash. */
+    /** Base URL clients use (without `/api/mcp`), no trailing slash. */
     readonly publicUrl: string;
   };
   readonly worker: {
@@ -119,7 +120,9 @@ export interface Config {
     readonly monitoring: boolean;
   };
   readonly mail?: MailConfig;
+  /** What only Docker Compose and Grafana use. */
+  readonly deployment: { readonly imageTag: string; readonly grafanaPassword?: Secret };
   readonly webhooks: { readonly slack?: Secret; readonly discord?: Secret };
-  /** Nothing was configured: a demo host inside the data folder and the simulated Proxmox API. */
+  /** Nothing was configured, or DEMO=true: `hosts` is empty and the service fills in its demo host. */
   readonly demo: boolean;
 }

@@ -1,0 +1,153 @@
+import { resolve } from 'node:path';
+import type { HostConfig, HostLayout, ProxmoxApiConfig, SshConfig } from '../config.ts';
+import type { HostValues } from './keys.ts';
+import type { Problem, Source } from './problems.ts';
+
+export interface HostContext {
+  readonly name: string;
+  /** `pve1.` for an entry of hosts.yaml, else empty. */
+  readonly label: string;
+  /** Where the host as a whole is written. */
+  readonly source: Source;
+  readonly values: HostValues;
+  /** Keys with a text, right or wrong: a wrong one was reported already and isn't reported as missing. */
+  readonly written: ReadonlySet<string>;
+  readonly sourceOf: (key: string) => Source;
+  readonly folder: string;
+  readonly dataDir: string;
+  readonly features: { readonly ssh: boolean; readonly proxmoxApi: boolean };
+  readonly isRoot: boolean;
+}
+
+interface Finalized<Value> {
+  readonly value?: Value;
+  readonly problems: readonly Problem[];
+}
+
+/** One host from its values; every problem of it at once. */
+export function finalizeHost(context: HostContext): Finalized<HostConfig> & { readonly warnings: readonly string[] } {
+  const { name, values, features, label, source } = context;
+  const ssh = features.ssh ? sshOf(context) : undefined;
+  const api = features.proxmoxApi ? apiOf(context) : { problems: [] };
+  const problems = [...api.problems];
+  const warnings: string[] = [];
+  const local = values.ENABLE_LOCAL_EXECUTION ? { sudo: values.LOCAL_SUDO ?? !context.isRoot } : undefined;
+
+  if (ssh !== undefined && local !== undefined) {
+    const expected = 'either SSH_HOST or ENABLE_LOCAL_EXECUTION=true for one host';
+    const remedy = 'Remove one of them, or write two hosts.';
+    problems.push({
+      key: `${label}ENABLE_LOCAL_EXECUTION`,
+      source: context.sourceOf('ENABLE_LOCAL_EXECUTION'),
+      expected,
+      remedy,
+    });
+  }
+  if (!['SSH_HOST', 'PROXMOX_HOST', 'ENABLE_LOCAL_EXECUTION'].some((key) => context.written.has(key))) {
+    const expected = 'a way to reach the host: SSH_HOST, PROXMOX_HOST or ENABLE_LOCAL_EXECUTION=true';
+    problems.push({ key: `${label}SSH_HOST`, source, expected, remedy: `Write e.g. SSH_HOST=192.168.1.137.` });
+  } else if (ssh === undefined && local === undefined && api.value === undefined && problems.length === 0) {
+    warnings.push(
+      `Host ${name} (${source}) can't be reached: what it has is switched off by ENABLE_SSH, ENABLE_PROXMOX_API or ENABLE_LOCAL_EXECUTION.`,
+    );
+  }
+  if (ssh?.user === 'root') {
+    warnings.push(
+      `Host ${name}: SSH_USER is root, so the privilege table is all that limits the service. Use a user of its own.`,
+    );
+  }
+  const host: HostConfig = {
+    name,
+    ...(ssh && { ssh }),
+    ...(local && { local }),
+    ...(api.value && { api: api.value }),
+    layout: layoutOf(values),
+    timeZone: values.TIME_ZONE,
+  };
+  return { value: host, problems, warnings };
+}
+
+function sshOf({ values, folder, dataDir }: HostContext): SshConfig | undefined {
+  if (values.SSH_HOST === undefined) return undefined;
+  return {
+    host: values.SSH_HOST,
+    port: values.SSH_PORT,
+    user: values.SSH_USER,
+    keyPath: resolve(folder, values.SSH_KEY_PATH),
+    knownHostsPath:
+      values.SSH_KNOWN_HOSTS === undefined ? resolve(dataDir, 'known_hosts') : resolve(folder, values.SSH_KNOWN_HOSTS),
+  };
+}
+
+const tokenKeys = ['PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'] as const;
+
+function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
+  const { values, written, label, source } = context;
+  const problems: Problem[] = [];
+  const missing = (key: string, why: string, remedy: string) => {
+    if (!written.has(key)) problems.push({ key: `${label}${key}`, source, expected: `it beside ${why}`, remedy });
+  };
+  if (values.PROXMOX_HOST === undefined) {
+    if (values.PROXMOX_TOKEN_VALUE !== undefined) {
+      missing(
+        'PROXMOX_HOST',
+        'PROXMOX_TOKEN_VALUE',
+        'Write e.g. PROXMOX_HOST=192.168.1.137, or set ENABLE_PROXMOX_API=false.',
+      );
+    }
+    return { problems };
+  }
+  for (const key of tokenKeys) {
+    missing(
+      key,
+      'PROXMOX_HOST',
+      `Make an API token (Datacenter, Permissions, API Tokens) and write ${key}, or set ENABLE_PROXMOX_API=false.`,
+    );
+  }
+  const trust = trustOf(context, problems);
+  const { PROXMOX_HOST: host, PROXMOX_PORT: port, PROXMOX_USER: user } = values;
+  const { PROXMOX_TOKEN_NAME: tokenName, PROXMOX_TOKEN_VALUE: tokenValue } = values;
+  if (user === undefined || tokenName === undefined || tokenValue === undefined) return { problems };
+  return { value: { host, port, user, tokenName, tokenValue, trust }, problems };
+}
+
+function trustOf(
+  { values, written, label, sourceOf, folder, name }: HostContext,
+  problems: Problem[],
+): ProxmoxApiConfig['trust'] {
+  const { PROXMOX_FINGERPRINT: sha256, PROXMOX_CA_FILE: caFile } = values;
+  const pinned = written.has('PROXMOX_FINGERPRINT') || written.has('PROXMOX_CA_FILE') || caFile !== undefined;
+  if (!values.PROXMOX_VERIFY_SSL && !pinned) {
+    problems.push({
+      key: `${label}PROXMOX_VERIFY_SSL`,
+      source: sourceOf('PROXMOX_VERIFY_SSL'),
+      expected:
+        'PROXMOX_FINGERPRINT or PROXMOX_CA_FILE beside PROXMOX_VERIFY_SSL=false, because TLS checks are never switched off',
+      remedy:
+        `Get the fingerprint with \`proxmox-mcp doctor\` (it shows the one of ${name}), compare it with the one that ` +
+        '`pvenode cert info` shows on the host, and write PROXMOX_FINGERPRINT=…',
+    });
+  }
+  if (sha256 !== undefined) return { kind: 'fingerprint', sha256 };
+  if (caFile !== undefined) return { kind: 'ca-file', path: resolve(folder, caFile) };
+  return { kind: 'system' };
+}
+
+function layoutOf(values: HostValues): HostLayout {
+  return {
+    installation: values.INSTALLATION_DIR,
+    backups: values.BACKUP_DIR,
+    sudoersFile: values.SUDOERS_FILE,
+    sshKeyFile: values.HOST_SSH_KEY_FILE ?? `${values.INSTALLATION_DIR}/keys/claude_proxmox_key`,
+    helper: values.HELPER_PATH,
+    state: values.STATE_DIR,
+    sudoLog: values.SUDO_LOG,
+    authLog: values.AUTH_LOG,
+    unit: values.SERVICE_UNIT,
+    user: values.SERVICE_USER ?? values.SSH_USER,
+    containers: values.CONTAINERS,
+    volumes: values.VOLUMES,
+    healthUrl: values.HEALTH_URL,
+    proxyUrl: values.PROXY_URL,
+  };
+}

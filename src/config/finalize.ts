@@ -1,0 +1,145 @@
+import { resolve } from 'node:path';
+import type { Config, HostConfig, MailConfig } from '../config.ts';
+import type { ServiceValues } from './keys.ts';
+import type { Problem, Source } from './problems.ts';
+
+export interface ServiceContext {
+  readonly values: ServiceValues;
+  readonly written: ReadonlySet<string>;
+  readonly sourceOf: (key: string) => Source;
+  readonly folder: string;
+  readonly hosts: readonly HostConfig[];
+  readonly demo: boolean;
+}
+
+export interface Finalized {
+  readonly config: Config;
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly string[];
+}
+
+/** The whole configuration from typed values, with what only shows when several keys are seen together. */
+export function finalize(context: ServiceContext): Finalized {
+  const { values, folder, hosts, demo } = context;
+  const problems: Problem[] = [...portClashes(context), ...duplicateHosts(hosts)];
+  const warnings: string[] = [];
+  const mail = mailOf(context, problems);
+  const mcp = mcpOf(values, warnings);
+  if (values.ENABLE_MONITORING && !context.written.has('GRAFANA_PASSWORD')) {
+    const remedy = 'Write GRAFANA_PASSWORD=… (or GRAFANA_PASSWORD_FILE=PATH), or set ENABLE_MONITORING=false.';
+    const source = context.sourceOf('ENABLE_MONITORING');
+    problems.push({ key: 'GRAFANA_PASSWORD', source, expected: 'it beside ENABLE_MONITORING=true', remedy });
+  }
+  if (values.ENABLE_MONITORING && values.GRAFANA_PASSWORD?.reveal() === 'admin') {
+    warnings.push("GRAFANA_PASSWORD is Grafana's well-known default. Choose another.");
+  }
+  const config: Config = {
+    dataDir: resolve(folder, values.DATA_DIR),
+    logLevel: values.LOG_LEVEL,
+    temporal: {
+      ...(values.TEMPORAL_ADDRESS && { address: values.TEMPORAL_ADDRESS }),
+      namespace: values.TEMPORAL_NAMESPACE,
+      ...(values.TEMPORAL_BINARY && { binary: resolve(folder, values.TEMPORAL_BINARY) }),
+      port: values.TEMPORAL_PORT,
+      uiPort: values.TEMPORAL_UI_PORT,
+      uiUrl: values.TEMPORAL_UI_URL ?? `http://127.0.0.1:${values.TEMPORAL_UI_PORT}`,
+    },
+    mcp,
+    worker: {
+      metricsPort: values.WORKER_METRICS_PORT,
+      maxConcurrentActivitiesPerHost: values.WORKER_ACTIVITIES_PER_HOST,
+    },
+    hosts,
+    features: {
+      proxmoxApi: values.ENABLE_PROXMOX_API,
+      dangerousCommands: values.ENABLE_DANGEROUS_COMMANDS,
+      localExecution: demo || hosts.some(({ local }) => local !== undefined),
+      ssh: values.ENABLE_SSH,
+      monitoring: values.ENABLE_MONITORING,
+    },
+    ...(mail && { mail }),
+    deployment: {
+      imageTag: values.IMAGE_TAG,
+      ...(values.GRAFANA_PASSWORD && { grafanaPassword: values.GRAFANA_PASSWORD }),
+    },
+    webhooks: {
+      ...(values.SLACK_WEBHOOK_URL && { slack: values.SLACK_WEBHOOK_URL }),
+      ...(values.DISCORD_WEBHOOK_URL && { discord: values.DISCORD_WEBHOOK_URL }),
+    },
+    demo,
+  };
+  return { config, problems, warnings };
+}
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(address: string): boolean {
+  return address === 'localhost' || address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
+}
+
+const isWildcard = (address: string) => address === '0.0.0.0' || address === '::';
+
+function mcpOf(values: ServiceValues, warnings: string[]): Config['mcp'] {
+  const { MCP_HOST: host, MCP_PORT: port, MCP_PUBLIC_URL: given, MCP_ALLOWED_HOSTS: listed } = values;
+  const reachable = isWildcard(host) ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  const publicUrl = given ?? `http://${reachable}:${port}`;
+  const named = [...(listed ?? []), new URL(publicUrl).hostname.replace(/^\[|\]$/g, '')];
+  const allowedHosts = [...new Set(named)].filter((name) => !isLoopback(name));
+  if (!isLoopback(host) && !publicUrl.startsWith('https://')) {
+    warnings.push(
+      `MCP_HOST=${host} is reachable from other machines without TLS: tokens travel readable. Put a TLS proxy in front and set MCP_PUBLIC_URL=https://…`,
+    );
+  }
+  if (isWildcard(host) && allowedHosts.length === 0) {
+    warnings.push(
+      `MCP_HOST=${host}, but only loopback's names are accepted in the Host header: other machines will be refused. Set MCP_PUBLIC_URL or MCP_ALLOWED_HOSTS.`,
+    );
+  }
+  return { host, port, allowedHosts, publicUrl };
+}
+
+const usualPort = { starttls: 587, tls: 465, none: 25 } as const;
+
+function mailOf({ values, written, sourceOf }: ServiceContext, problems: Problem[]): MailConfig | undefined {
+  const { SMTP_HOST: host, SMTP_SECURITY: security, SMTP_USER: user, SMTP_PASSWORD: password, MAIL_TO: to } = values;
+  const together = (key: string, other: string, remedy: string) => {
+    if (!written.has(key) && written.has(other)) {
+      problems.push({ key, source: sourceOf(other), expected: `it beside ${other}`, remedy });
+    }
+  };
+  together('MAIL_TO', 'SMTP_HOST', 'Write e.g. MAIL_TO=admin@example.org.');
+  together('SMTP_HOST', 'MAIL_TO', 'Write e.g. SMTP_HOST=smtp.example.org.');
+  together('SMTP_PASSWORD', 'SMTP_USER', 'Write SMTP_PASSWORD=… or SMTP_PASSWORD_FILE=PATH.');
+  together('SMTP_USER', 'SMTP_PASSWORD', 'Write SMTP_USER=….');
+  if (host === undefined || to === undefined) return undefined;
+  if (security === 'none' && !isLoopback(host)) {
+    const expected = 'starttls or tls for a mail server on another machine';
+    const remedy = 'Write SMTP_SECURITY=starttls.';
+    problems.push({ key: 'SMTP_SECURITY', source: sourceOf('SMTP_SECURITY'), expected, found: '"none"', remedy });
+  }
+  const from = values.MAIL_FROM ?? to[0] ?? '';
+  const port = values.SMTP_PORT ?? usualPort[security];
+  return { host, port, security, from, to, ...(user && { user }), ...(password && { password }) };
+}
+
+const listening = ['MCP_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'WORKER_METRICS_PORT'] as const;
+
+/** The service's own ports, which all listen on this machine. */
+function portClashes({ values, sourceOf }: ServiceContext): Problem[] {
+  const names = values.TEMPORAL_ADDRESS === undefined ? listening : (['MCP_PORT', 'WORKER_METRICS_PORT'] as const);
+  return names.flatMap((key, index): Problem[] => {
+    const other = names.slice(0, index).find((earlier) => values[earlier] === values[key]);
+    if (other === undefined) return [];
+    const expected = `a port of its own; ${other} is ${values[key]} too`;
+    return [{ key, source: sourceOf(key), expected, remedy: 'Give one of them another port.' }];
+  });
+}
+
+function duplicateHosts(hosts: readonly HostConfig[]): Problem[] {
+  const twice = hosts.filter(({ name }, index) => hosts.findIndex((host) => host.name === name) !== index);
+  return twice.map(({ name }) => ({
+    key: 'HOST_NAME',
+    source: '.env and hosts.yaml',
+    expected: `one host named ${name}; there are two`,
+    remedy: 'Rename one of them, or move all hosts to hosts.yaml.',
+  }));
+}

@@ -1,0 +1,48 @@
+import type { Kind } from './kinds.ts';
+
+export const groups = [
+  'Service',
+  'Host',
+  'SSH',
+  'Proxmox API',
+  'Features',
+  'MCP server',
+  'Temporal',
+  'Worker',
+  'Mail and chat',
+  'Layout of a host',
+  'Containers and monitoring',
+] as const;
+export type Group = (typeof groups)[number];
+
+/** One key of `.env`. The loader, the docs, `.env.example` and the suggestions are all made from these. */
+export interface Key<Value = unknown> {
+  readonly group: Group;
+  readonly kind: Kind<Value>;
+  /** Text as a user would write it. Absent: nothing by default. */
+  readonly default?: string;
+  /** The default in words, where it isn't a constant. */
+  readonly defaultText?: string;
+  readonly example: string;
+  /** For the docs: a sentence or two. */
+  readonly what: string;
+  /** Never shown; a `<KEY>_FILE` variant names a file that holds it. */
+  readonly secret?: true;
+  /**
+   * May stand in an entry of hosts.yaml. `shared`: an entry without it takes the value of `.env`; `own`: it belongs to
+   * one machine, so that an entry never takes another machine's address or credentials by accident.
+   */
+  readonly host?: 'own' | 'shared';
+}
+
+type Options = Omit<Key, 'kind' | 'default'>;
+
+/** A key that always has a value. */
+export function withDefault<Value>(kind: Kind<Value>, value: string, options: Options): Key<Value> {
+  return { ...options, kind, default: value };
+}
+
+/** A key that may be absent. */
+export function optional<Value>(kind: Kind<Value>, options: Options): Key<Value | undefined> {
+  return { ...options, kind: kind as Kind<Value | undefined> };
+}

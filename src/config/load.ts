@@ -1,0 +1,200 @@
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Config, HostConfig } from '../config.ts';
+import { parseDotenv } from './dotenv.ts';
+import { finalize } from './finalize.ts';
+import { finalizeHost, type HostContext } from './finalize-host.ts';
+import { hostKeys } from './host-keys.ts';
+import { parseHostsFile } from './hosts-file.ts';
+import { defaultsOf, interpret } from './interpret.ts';
+import { type HostValues, keys, type ServiceValues } from './keys.ts';
+import { mergeLayers, misplacedKeys, parseAssignments, pickEnvironment, unknownKeys } from './merge.ts';
+import { configurationError, type Problem } from './problems.ts';
+import { readSecretFiles } from './secret-files.ts';
+import { serviceKeys } from './service-keys.ts';
+import type { Setting } from './setting.ts';
+
+export interface LoadOptions {
+  /** Folder of `.env` and `hosts.yaml`; relative paths are resolved against it. Default: `configFolder(env)`. */
+  readonly cwd?: string;
+  /** Default `process.env`. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** `KEY=value` of the command line (`--set`); wins over everything. */
+  readonly argv?: readonly string[];
+  /** Whether the process is root. Default: asks. */
+  readonly isRoot?: boolean;
+}
+
+export interface LoadedConfig {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+  /** Absolute path of the folder that holds `.env` and `hosts.yaml`. */
+  readonly folder: string;
+  /** Everything written, by key, for `config show`; of hosts.yaml by `host.KEY`. */
+  readonly settings: ReadonlyMap<string, Setting>;
+}
+
+/**
+ * The configuration of `.env`, `hosts.yaml` and the environment, validated as a whole. The environment wins over
+ * `.env`. With nothing configured, `config.demo` is true and `config.hosts` empty.
+ *
+ * Throws one `ServiceError` (`configuration`) that lists every problem.
+ */
+export function loadConfig(options: LoadOptions = {}): LoadedConfig {
+  const { problems, ...loaded } = inspectConfig(options);
+  if (problems.length > 0) throw configurationError(problems);
+  return loaded;
+}
+
+/** The folder whose `.env` and `hosts.yaml` count: `PROXMOX_MCP_CONFIG_DIR`, else the project's own. */
+export function configFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  const given = env.PROXMOX_MCP_CONFIG_DIR;
+  return given === undefined || given === '' ? projectFolder() : resolve(given);
+}
+
+/** The folder that holds this package's package.json, from `src/` and from `dist/src/` alike. */
+export function projectFolder(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (statSync(join(folder, 'package.json'), { throwIfNoEntry: false }) === undefined) {
+    if (folder === dirname(folder)) return process.cwd();
+    folder = dirname(folder);
+  }
+  return folder;
+}
+
+/** As {@link loadConfig}, but hands out the problems together with the best configuration there is, for `doctor`. */
+export function inspectConfig(options: LoadOptions = {}): LoadedConfig & { readonly problems: readonly Problem[] } {
+  const env = options.env ?? process.env;
+  const folder = resolve(options.cwd ?? configFolder(env));
+  const problems: Problem[] = [];
+  const warnings: string[] = [];
+  const collect = <Part extends { readonly problems: readonly Problem[] }>(part: Part): Part => {
+    problems.push(...part.problems);
+    return part;
+  };
+
+  const envText = collect(readText(join(folder, '.env')));
+  const hostsText = collect(readText(join(folder, 'hosts.yaml')));
+  const dotenv = collect(parseDotenv(envText.text ?? '', '.env'));
+  const file = hostsText.text === undefined ? undefined : collect(parseHostsFile(hostsText.text, 'hosts.yaml'));
+  const assignments = collect(parseAssignments(options.argv ?? []));
+  const environment = pickEnvironment(env);
+  warnings.push(...environment.warnings);
+  problems.push(...unknownKeys([...dotenv.settings, ...assignments.settings]), ...misplacedKeys(file?.entries ?? []));
+  for (const [name, { mode }] of [['.env', envText] as const, ['hosts.yaml', hostsText] as const]) {
+    const written = name === '.env' ? dotenv.settings : (file?.entries ?? []).flatMap(({ settings }) => settings);
+    if (
+      mode !== undefined &&
+      (mode & 0o077) !== 0 &&
+      written.some(({ key, text }) => keys[key]?.secret && text !== '')
+    ) {
+      warnings.push(
+        `${name} holds secrets and others on this machine may read it. Run: chmod 600 ${join(folder, name)}`,
+      );
+    }
+  }
+
+  const merged = mergeLayers(dotenv.settings, environment.settings, assignments.settings);
+  const { settings } = collect(readSecretFiles(merged, folder));
+  const sourceOf = (key: string) => settings.get(key)?.source ?? 'the default';
+  const service = collect(interpret<ServiceValues>(settings, serviceKeys, defaultsOf<ServiceValues>(serviceKeys)));
+  const main = collect(interpret<HostValues>(settings, hostKeys, defaultsOf<HostValues>(hostKeys)));
+  const all = new Map(settings);
+
+  const common = {
+    folder,
+    dataDir: resolve(folder, service.values.DATA_DIR),
+    features: { ssh: service.values.ENABLE_SSH, proxmoxApi: service.values.ENABLE_PROXMOX_API },
+    isRoot: options.isRoot ?? process.getuid?.() === 0,
+  };
+  const hosts: HostConfig[] = [];
+  const add = (context: Omit<HostContext, keyof typeof common>) => {
+    const host = collect(finalizeHost({ ...common, ...context }));
+    warnings.push(...host.warnings);
+    if (host.value !== undefined) hosts.push(host.value);
+  };
+  for (const own of ownHosts(main, settings)) add({ ...own, label: '', source: '.env', sourceOf });
+  for (const entry of file?.entries ?? []) {
+    const label = `${entry.name}.`;
+    const read = collect(readSecretFiles(mergeLayers(entry.settings), folder, label));
+    const part = collect(interpret<HostValues>(read.settings, hostKeys, inherited(main.values), label));
+    for (const setting of read.settings.values()) all.set(`${label}${setting.key}`, setting);
+    const source = (key: string) => read.settings.get(key)?.source ?? sourceOf(key);
+    const written = new Set([...part.written, ...sharedWritten(main.written)]);
+    add({ name: entry.name, label, source: entry.source, values: part.values, written, sourceOf: source });
+  }
+
+  const nothing =
+    envText.text === undefined && hostsText.text === undefined && !ownKeys.some((key) => settings.has(key));
+  const demo = service.written.has('DEMO') ? service.values.DEMO : nothing;
+  problems.push(...hostCount(hosts, demo, nothing, problems));
+  const whole = collect(finalize({ ...service, sourceOf, folder, hosts, demo }));
+  return { config: whole.config, warnings: [...warnings, ...whole.warnings], folder, settings: all, problems };
+}
+
+type Main = { readonly values: HostValues; readonly written: ReadonlySet<string> };
+
+/** The hosts that `.env` describes: the one at SSH_HOST or PROXMOX_HOST, and this machine. */
+function ownHosts(main: Main, settings: ReadonlyMap<string, Setting>): (Main & { readonly name: string })[] {
+  const { values, written } = main;
+  const local = values.ENABLE_LOCAL_EXECUTION;
+  const remote = ['SSH_HOST', ...(local ? [] : ['PROXMOX_HOST', 'PROXMOX_TOKEN_VALUE'])].some((key) =>
+    settings.has(key),
+  );
+  const name = values.HOST_NAME;
+  return [
+    ...(remote
+      ? [{ name: name ?? values.SSH_TARGET, values: { ...values, ENABLE_LOCAL_EXECUTION: false }, written }]
+      : []),
+    // Beside a remote host this machine has no API: PROXMOX_HOST then belongs to the other one.
+    ...(local && remote
+      ? [{ name: 'local', values: inherited(values, { ENABLE_LOCAL_EXECUTION: true }), written }]
+      : []),
+    ...(local && !remote ? [{ name: name ?? 'local', values, written }] : []),
+  ];
+}
+
+const ownKeys = Object.entries(hostKeys).flatMap(([name, key]) =>
+  key.host === 'own' && name !== 'HOST_NAME' ? (key.secret ? [name, `${name}_FILE`] : [name]) : [],
+);
+
+/** What an entry of hosts.yaml takes over from `.env`: nothing that belongs to one machine. */
+function inherited(values: HostValues, more: Partial<HostValues> = {}): HostValues {
+  const defaults = defaultsOf<HostValues>(hostKeys);
+  const own = Object.entries(hostKeys).filter(([, key]) => key.host === 'own');
+  const reset = Object.fromEntries(own.map(([name]) => [name, defaults[name as keyof HostValues]]));
+  return { ...values, ...reset, ...more };
+}
+
+function sharedWritten(written: ReadonlySet<string>): string[] {
+  const table: Readonly<Record<string, { readonly host?: string }>> = hostKeys;
+  return [...written].filter((name) => table[name]?.host === 'shared');
+}
+
+function hostCount(
+  hosts: readonly HostConfig[],
+  demo: boolean,
+  nothing: boolean,
+  earlier: readonly Problem[],
+): Problem[] {
+  if (demo && hosts.length > 0) {
+    const remedy = 'Remove DEMO=true, or the hosts.';
+    return [{ key: 'DEMO', source: '.env', expected: 'either the demo or real hosts', remedy }];
+  }
+  if (demo || hosts.length > 0 || earlier.length > 0) return [];
+  const remedy =
+    'Write SSH_HOST=… into .env, make a hosts.yaml (see hosts.example.yaml), or set DEMO=true to try it out.';
+  return [{ key: 'SSH_HOST', source: nothing ? 'the environment' : '.env', expected: 'at least one host', remedy }];
+}
+
+function readText(path: string): { text?: string; mode?: number; problems: Problem[] } {
+  try {
+    return { text: readFileSync(path, 'utf8'), mode: statSync(path).mode, problems: [] };
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    if (code === 'ENOENT') return { problems: [] };
+    const remedy = 'Make it a readable file, or remove it.';
+    return { problems: [{ key: path, source: 'the file system', expected: `a readable file (${code})`, remedy }] };
+  }
+}

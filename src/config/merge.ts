@@ -1,0 +1,99 @@
+import { isHostKey, isKey } from './keys.ts';
+import type { Problem } from './problems.ts';
+import type { HostEntry, Setting } from './setting.ts';
+import { nearestKey, nearMiss } from './suggest.ts';
+
+/** What the environment of the process says about our keys; mistyped ones are warned about, the rest isn't ours. */
+export function pickEnvironment(env: Readonly<Record<string, string | undefined>>): {
+  settings: Setting[];
+  warnings: string[];
+} {
+  const settings: Setting[] = [];
+  const warnings: string[] = [];
+  for (const [key, text] of Object.entries(env)) {
+    if (text === undefined) continue;
+    if (isKey(key)) settings.push({ key, text, source: 'the environment' });
+    else {
+      const meant = nearMiss(key);
+      if (meant !== undefined) {
+        warnings.push(
+          `The environment variable ${key} is not a key of Proxmox MCP and was ignored. Did you mean ${meant}?`,
+        );
+      }
+    }
+  }
+  return { settings, warnings };
+}
+
+/** `KEY=value` of the command line's `--set`. */
+export function parseAssignments(assignments: readonly string[]): { settings: Setting[]; problems: Problem[] } {
+  const settings: Setting[] = [];
+  const problems: Problem[] = [];
+  for (const assignment of assignments) {
+    const [, key, text] = /^([A-Za-z_][A-Za-z0-9_.-]*)=(.*)$/s.exec(assignment) ?? [];
+    if (key !== undefined && text !== undefined) settings.push({ key, text, source: '--set' });
+    else
+      problems.push({
+        key: '--set',
+        source: 'the command line',
+        expected: 'KEY=value',
+        remedy: 'Write e.g. --set MCP_PORT=8081.',
+      });
+  }
+  return { settings, problems };
+}
+
+/**
+ * Later layers win; an empty value counts as not written in its layer. `KEY` and `KEY_FILE` say the same thing, so that
+ * one of a later layer takes the other of an earlier one out; both in one layer stay and are reported where the files
+ * are read.
+ */
+export function mergeLayers(...layers: readonly (readonly Setting[])[]): Map<string, Setting> {
+  const merged = new Map<string, Setting>();
+  for (const layer of layers) {
+    const written = layer.filter(({ text }) => text.trim() !== '');
+    for (const { key } of written) {
+      merged.delete(key.endsWith('_FILE') ? key.slice(0, -'_FILE'.length) : `${key}_FILE`);
+    }
+    for (const setting of written) merged.set(setting.key, { ...setting, text: setting.text.trim() });
+  }
+  return merged;
+}
+
+/** Keys that nobody knows, each with the known one that it most likely stands for. Values aren't shown. */
+export function unknownKeys(settings: readonly Setting[]): Problem[] {
+  return settings.filter(({ key }) => !isKey(key)).map((setting) => unknown(setting, setting.key));
+}
+
+/** Keys in entries of hosts.yaml that are unknown or belong to the service instead of a host. */
+export function misplacedKeys(entries: readonly HostEntry[]): Problem[] {
+  return entries.flatMap(({ name, settings }) =>
+    settings
+      .filter(({ key }) => !isHostKey(key) || key === 'HOST_NAME')
+      .map((setting): Problem => {
+        const label = `${name}.${setting.key}`;
+        if (setting.key === 'HOST_NAME') {
+          const remedy = `Remove it: the entry's own key, ${name}, is the host's name.`;
+          return { key: label, source: setting.source, expected: 'no HOST_NAME in hosts.yaml', remedy };
+        }
+        if (!isKey(setting.key)) return unknown(setting, label);
+        const remedy = 'Move it to .env.';
+        return {
+          key: label,
+          source: setting.source,
+          expected: 'a key of one host; this one is for the whole service',
+          remedy,
+        };
+      }),
+  );
+}
+
+function unknown({ key, source }: Setting, label: string): Problem {
+  const meant = nearestKey(key);
+  // What is neither near a key nor written like one may be a line of a pasted private key: not shown.
+  if (meant === undefined && !/^[A-Z][A-Z0-9_]{0,40}$/.test(key)) {
+    return { key: 'this line', source, expected: 'a known key', remedy: 'Mend or remove the line.' };
+  }
+  const remedy = meant === undefined ? 'Remove it; docs/configuration.md lists the keys.' : `Did you mean ${meant}?`;
+  return { key: label, source, expected: 'a known key', remedy };
+}

@@ -1,0 +1,58 @@
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { secretOfFileKey } from './keys.ts';
+import type { Problem } from './problems.ts';
+import type { Setting } from './setting.ts';
+
+const maxBytes = 64 * 1024;
+
+/**
+ * Replaces every `KEY_FILE` by `KEY` with what the file holds (one trailing newline is taken off). A file that others
+ * may read is a problem and isn't read, so that nobody keeps a secret open to the machine without noticing.
+ */
+export function readSecretFiles(
+  settings: ReadonlyMap<string, Setting>,
+  folder: string,
+  label = '',
+): { settings: Map<string, Setting>; problems: Problem[] } {
+  const result = new Map(settings);
+  const problems: Problem[] = [];
+  for (const setting of settings.values()) {
+    const secret = secretOfFileKey(setting.key);
+    if (secret === undefined) continue;
+    result.delete(setting.key);
+    const problem = (expected: string, remedy: string) =>
+      problems.push({ key: `${label}${setting.key}`, source: setting.source, expected, remedy });
+
+    const other = settings.get(secret);
+    if (other !== undefined) {
+      problem(`either ${secret} (${other.source}) or ${setting.key}, not both`, 'Remove one of them.');
+      continue;
+    }
+    const path = resolve(folder, setting.text);
+    const read = readSecret(path);
+    if ('text' in read) result.set(secret, { key: secret, text: read.text, source: `${setting.source}, file ${path}` });
+    else problem(read.expected, read.remedy);
+  }
+  return { settings: result, problems };
+}
+
+type Read = { readonly text: string } | { readonly expected: string; readonly remedy: string };
+
+function readSecret(path: string): Read {
+  try {
+    const { mode, size } = statSync(path);
+    if ((mode & 0o077) !== 0) {
+      const found = (mode & 0o777).toString(8).padStart(4, '0');
+      return { expected: `a file with mode 0600; ${path} has ${found}`, remedy: `Run: chmod 600 ${path}` };
+    }
+    if (size > maxBytes)
+      return { expected: `a file of at most 64 KiB; ${path} is larger`, remedy: 'Name another file.' };
+    const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+    return text.trim() === '' ? { expected: `a file that holds it; ${path} is empty`, remedy: 'Fill it.' } : { text };
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    const why = code === 'ENOENT' ? "isn't there" : `can't be read (${code})`;
+    return { expected: `a readable file; ${path} ${why}`, remedy: `Create it with mode 0600, or name another file.` };
+  }
+}

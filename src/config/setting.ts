@@ -1,0 +1,15 @@
+import type { Source } from './problems.ts';
+
+/** One key as it was written somewhere, not yet looked at. */
+export interface Setting {
+  readonly key: string;
+  readonly text: string;
+  readonly source: Source;
+}
+
+/** An entry of hosts.yaml. */
+export interface HostEntry {
+  readonly name: string;
+  readonly source: Source;
+  readonly settings: readonly Setting[];
+}
