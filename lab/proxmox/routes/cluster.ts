@@ -1,0 +1,144 @@
+import type { Permissions } from '../access.ts';
+import type { Route } from '../router.ts';
+import { type SimulatedGuest, type SimulatedStorage, type SimulatorState, unixTime } from '../state.ts';
+import { nodeFigures } from './nodes.ts';
+import { maySee, publicTask } from './tasks.ts';
+
+const clusterIndex = `acme backup backup-info bulk-action ceph config firewall ha jobs log mapping metrics notifications
+nextid options replication resources status tasks sdn`
+  .split(/\s+/)
+  .map((name) => ({ name }));
+
+export const clusterRoutes: readonly Route[] = [
+  { method: 'GET', path: '/cluster', handle: () => ({ data: clusterIndex }) },
+  {
+    method: 'GET',
+    path: '/cluster/status',
+    permission: { path: '/', anyOf: ['Sys.Audit'] },
+    handle: ({ state }) => ({ data: clusterStatus(state) }),
+  },
+  {
+    method: 'GET',
+    path: '/cluster/resources',
+    parameters: { type: { type: 'string', enum: ['vm', 'storage', 'node', 'sdn'] } },
+    handle: ({ state, permissions, parameters }) => {
+      const lists = {
+        vm: () => guests(state, permissions),
+        node: () => nodes(state, permissions),
+        storage: () => storages(state, permissions),
+        // Zones are in the whole list as type `network`; asking for `sdn` alone gives none of them.
+        sdn: () => [],
+      };
+      const wanted = parameters.type as keyof typeof lists | undefined;
+      if (wanted) return { data: lists[wanted]() };
+      return { data: [...lists.vm(), ...lists.node(), ...lists.storage(), ...zones(state, permissions)] };
+    },
+  },
+  {
+    method: 'GET',
+    path: '/cluster/tasks',
+    handle: ({ state, caller, permissions }) => ({
+      data: [...state.tasks.values()]
+        .filter((task) => maySee(task, caller, permissions))
+        .reverse()
+        .map((task) => {
+          const { pstart, pid, ...shown } = publicTask(task);
+          return task.endtime === undefined
+            ? { ...shown, pid, saved: '0' }
+            : { ...shown, saved: '1', endtime: task.endtime, status: task.exitstatus };
+        }),
+    }),
+  },
+];
+
+function clusterStatus(state: SimulatorState): Record<string, unknown>[] {
+  const { name, version, quorate } = state.cluster;
+  const cluster = { type: 'cluster', id: 'cluster', name, version, nodes: state.nodes.size, quorate: quorate ? 1 : 0 };
+  const members = [...state.nodes.values()].map((node) => ({
+    type: 'node',
+    id: `node/${node.name}`,
+    name: node.name,
+    nodeid: node.id,
+    ip: node.ip,
+    level: '',
+    local: node.name === state.localNode ? 1 : 0,
+    online: node.online ? 1 : 0,
+  }));
+  return [cluster, ...members];
+}
+
+function guests(state: SimulatorState, permissions: Permissions): Record<string, unknown>[] {
+  return [...state.guests.values()].filter(({ vmid }) => permissions.has(`/vms/${vmid}`, 'VM.Audit')).map(guestEntry);
+}
+
+function guestEntry(guest: SimulatedGuest): Record<string, unknown> {
+  const uptime = guest.status === 'running' ? unixTime() - (guest.startedAt ?? unixTime()) : 0;
+  const running = uptime > 0 ? 1 : 0;
+  return {
+    id: `${guest.type}/${guest.vmid}`,
+    type: guest.type,
+    vmid: guest.vmid,
+    name: guest.name,
+    node: guest.node,
+    status: guest.status,
+    template: guest.template ? 1 : 0,
+    ...(guest.tags === undefined ? {} : { tags: guest.tags }),
+    uptime,
+    maxcpu: guest.cpus,
+    cpu: running * 0.02,
+    maxmem: guest.memory,
+    mem: running * Math.floor(guest.memory * 0.4),
+    memhost: running * Math.floor(guest.memory * 0.45),
+    maxdisk: guest.disk,
+    disk: guest.type === 'lxc' ? running * Math.floor(guest.disk * 0.2) : 0,
+    diskread: uptime * 2048,
+    diskwrite: uptime * 4096,
+    netin: uptime * 1024,
+    netout: uptime * 512,
+  };
+}
+
+function nodes(state: SimulatorState, permissions: Permissions): Record<string, unknown>[] {
+  return [...state.nodes.values()].map((node) => ({
+    id: `node/${node.name}`,
+    type: 'node',
+    node: node.name,
+    level: '',
+    status: node.online ? 'online' : 'offline',
+    hastate: 'online',
+    'cgroup-mode': 2,
+    ...(permissions.has(`/nodes/${node.name}`, 'Sys.Audit') ? nodeFigures(node) : {}),
+  }));
+}
+
+function storages(state: SimulatorState, permissions: Permissions): Record<string, unknown>[] {
+  return state.storages
+    .filter(({ storage }) => permissions.has(`/storage/${storage}`, 'Datastore.Audit'))
+    .map((entry) => storageEntry(entry));
+}
+
+function storageEntry(entry: SimulatedStorage): Record<string, unknown> {
+  return {
+    id: `storage/${entry.node}/${entry.storage}`,
+    type: 'storage',
+    storage: entry.storage,
+    node: entry.node,
+    plugintype: entry.plugin,
+    content: entry.content,
+    shared: entry.shared ? 1 : 0,
+    status: entry.status,
+    ...(entry.status === 'available' ? { maxdisk: entry.total, disk: entry.used } : {}),
+  };
+}
+
+function zones(state: SimulatorState, permissions: Permissions): Record<string, unknown>[] {
+  if (!permissions.has('/sdn/zones/localnetwork', 'SDN.Audit')) return [];
+  return [...state.nodes.keys()].map((node) => ({
+    id: `network/${node}/zone/localnetwork`,
+    type: 'network',
+    'network-type': 'zone',
+    network: 'localnetwork',
+    node,
+    status: 'ok',
+  }));
+}

@@ -1,0 +1,174 @@
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { keptCertificate, makeCertificate, type ServerCertificate } from './certificate.ts';
+import { createFaults, type Fault, type FaultScope } from './faults.ts';
+import { createRouter } from './router.ts';
+import { accessRoutes } from './routes/access.ts';
+import { clusterRoutes } from './routes/cluster.ts';
+import { nodeRoutes } from './routes/nodes.ts';
+import { taskRoutes } from './routes/tasks.ts';
+import { createListener, type SeenRequest } from './server.ts';
+import { createState, type SimulatorState } from './state.ts';
+import { createTaskEngine, type TaskEngine } from './tasks.ts';
+
+export interface SimulatorOptions {
+  /** Default 0: any free one. Always on 127.0.0.1. */
+  readonly port?: number;
+  /** What the cluster holds. Default: {@link createState}. */
+  readonly state?: SimulatorState;
+  /** Keeps the certificate there, so that its pin survives a restart. Default: a new one each time. */
+  readonly certificateFolder?: string;
+  /** Secrets of the API tokens by `user!name`, to keep them over a restart. Default: new ones each time. */
+  readonly tokenSecrets?: Readonly<Record<string, string>>;
+  /** Every 401 waits this long. Default 3000, as the real daemon. */
+  readonly authenticationDelayMs?: number;
+  /** A request for a node without a route to it waits this long for its 595. Default 3000. */
+  readonly unreachableDelayMs?: number;
+}
+
+/** An API token of the simulated cluster. */
+export interface SimulatorToken {
+  readonly user: string;
+  readonly name: string;
+  readonly secret: string;
+}
+
+export interface ProxmoxSimulator {
+  /** `https://127.0.0.1:port` */
+  readonly url: string;
+  readonly host: '127.0.0.1';
+  readonly port: number;
+  /** SHA-256 of the certificate served now, `AA:BB:…`. */
+  readonly certificateFingerprint: string;
+  readonly certificatePem: string;
+  readonly caPem: string;
+  /** The CA as a file, when there is a `certificateFolder`. */
+  readonly caPath: string | undefined;
+  /** `full` may everything, `readOnly` may look (PVEAuditor), `limited` has privilege separation and no rights. */
+  readonly tokens: {
+    readonly full: SimulatorToken;
+    readonly readOnly: SimulatorToken;
+    readonly limited: SimulatorToken;
+  };
+  readonly state: SimulatorState;
+  readonly tasks: TaskEngine;
+  /** The last thousand requests, oldest first. */
+  readonly requests: readonly SeenRequest[];
+  /** Makes something go wrong; the function given back mends it. */
+  inject(fault: Fault, scope?: FaultScope): () => void;
+  /** Serves a new certificate from now on, as after a renewal; open connections end. */
+  replaceCertificate(): Promise<void>;
+  /** Refuses connections until {@link ProxmoxSimulator.startListening}. */
+  stopListening(): Promise<void>;
+  /** Listens again on the same port. */
+  startListening(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a simulated Proxmox VE 9.1 API on loopback: HTTPS with a certificate of its own CA, API tokens, permissions,
+ * tasks, and the answers of a small cluster. What it serves behaves as recorded on PVE 9.1.7.
+ */
+export async function createProxmoxSimulator(options: SimulatorOptions = {}): Promise<ProxmoxSimulator> {
+  const state = options.state ?? createState();
+  for (const [id, secret] of Object.entries(options.tokenSecrets ?? {})) {
+    const token = state.tokens.get(id);
+    if (token) token.secret = secret;
+  }
+  const names = ['127.0.0.1', '::1', 'localhost', ...state.nodes.keys()];
+  const { certificateFolder } = options;
+  const make = () =>
+    certificateFolder === undefined
+      ? makeCertificate(state.localNode, names)
+      : keptCertificate(certificateFolder, state.localNode, names);
+  let certificate = await make();
+  const tasks = createTaskEngine(state);
+  const faults = createFaults();
+  const requests: SeenRequest[] = [];
+  const listener = createListener({
+    state,
+    tasks,
+    faults,
+    router: createRouter([...accessRoutes, ...nodeRoutes, ...taskRoutes, ...clusterRoutes]),
+    authenticationDelayMs: options.authenticationDelayMs ?? 3000,
+    unreachableDelayMs: options.unreachableDelayMs ?? 3000,
+    onRequest: (request) => {
+      requests.push(request);
+      if (requests.length > 1000) requests.shift();
+    },
+  });
+  const server = createServer({ key: certificate.key, cert: certificate.certificate }, listener);
+
+  function adopt(next: ServerCertificate): void {
+    certificate = next;
+    for (const node of state.nodes.values()) {
+      // Other nodes have certificates of their own; any well-formed print will do for what nobody connects to.
+      node.fingerprint = node.name === state.localNode ? next.fingerprint : [...next.fingerprint].reverse().join('');
+    }
+  }
+  adopt(certificate);
+
+  async function listen(port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, '127.0.0.1', () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    return (server.address() as AddressInfo).port;
+  }
+
+  async function stopListening(): Promise<void> {
+    if (!server.listening) return;
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeAllConnections();
+    await closed;
+  }
+
+  const port = await listen(options.port ?? 0);
+  return {
+    url: `https://127.0.0.1:${port}`,
+    host: '127.0.0.1',
+    port,
+    get certificateFingerprint() {
+      return certificate.fingerprint;
+    },
+    get certificatePem() {
+      return certificate.certificate;
+    },
+    get caPem() {
+      return certificate.ca;
+    },
+    caPath: certificateFolder === undefined ? undefined : join(certificateFolder, 'pve-root-ca.pem'),
+    tokens: {
+      full: tokenOf(state, 'mcp@pve!full'),
+      readOnly: tokenOf(state, 'audit@pve!read'),
+      limited: tokenOf(state, 'mcp@pve!limited'),
+    },
+    state,
+    tasks,
+    requests,
+    inject: faults.inject,
+    async replaceCertificate() {
+      adopt(await makeCertificate(state.localNode, names));
+      server.setSecureContext({ key: certificate.key, cert: certificate.certificate });
+      server.closeAllConnections();
+    },
+    stopListening,
+    async startListening() {
+      await listen(port);
+    },
+    async close() {
+      await tasks.close();
+      await stopListening();
+    },
+  };
+}
+
+function tokenOf(state: SimulatorState, id: string): SimulatorToken {
+  const token = state.tokens.get(id);
+  if (!token) throw new Error(`the simulated cluster has no token ${id}`);
+  return { user: token.user, name: token.name, secret: token.secret };
+}

@@ -1,0 +1,192 @@
+import { randomUUID } from 'node:crypto';
+import { administrator, roles } from './roles.ts';
+
+/** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
+export interface Caller {
+  readonly id: string;
+  readonly user: string;
+  readonly token?: string;
+}
+
+export interface SimulatedNode {
+  readonly name: string;
+  readonly id: number;
+  readonly ip: string;
+  /** SHA-256 that the cluster knows for the node; the local node's is the simulator's own certificate. */
+  fingerprint: string;
+  /** Member of the cluster right now. */
+  online: boolean;
+  /** What the node that was asked finds when it passes a request on. */
+  api: 'up' | 'refused' | 'unreachable';
+  readonly cpus: number;
+  readonly memory: number;
+  readonly disk: number;
+  memoryUsed: number;
+  diskUsed: number;
+  /** Share of all CPUs, 0 to 1. */
+  load: number;
+  /** Unix seconds. */
+  bootedAt: number;
+}
+
+export interface SimulatedGuest {
+  readonly vmid: number;
+  readonly type: 'qemu' | 'lxc';
+  name: string;
+  node: string;
+  status: 'running' | 'stopped';
+  cpus: number;
+  memory: number;
+  disk: number;
+  template: boolean;
+  tags?: string;
+  /** Unix seconds, when running. */
+  startedAt?: number;
+}
+
+export interface SimulatedStorage {
+  readonly storage: string;
+  readonly node: string;
+  readonly plugin: string;
+  readonly content: string;
+  readonly shared: boolean;
+  status: 'available' | 'unknown';
+  total: number;
+  used: number;
+}
+
+export interface SimulatedToken {
+  readonly user: string;
+  readonly name: string;
+  secret: string;
+  separated: boolean;
+  /** Unix seconds; 0 is never. */
+  expire: number;
+}
+
+export interface SimulatedTask {
+  readonly upid: string;
+  readonly node: string;
+  readonly pid: number;
+  readonly pstart: number;
+  readonly starttime: number;
+  readonly type: string;
+  readonly id: string;
+  readonly user: string;
+  readonly token?: string;
+  readonly log: string[];
+  /** Both there once it has ended. */
+  endtime?: number;
+  exitstatus?: string;
+}
+
+export interface AccessEntry {
+  readonly path: string;
+  /** `user@realm` or `user@realm!token` */
+  readonly subject: string;
+  readonly role: string;
+  readonly propagate: boolean;
+}
+
+/** Everything the simulated cluster knows. Handlers and tests change it in place. */
+export interface SimulatorState {
+  readonly version: { readonly version: string; readonly release: string; readonly repoid: string };
+  readonly cluster: { readonly name: string; readonly version: number; quorate: boolean };
+  /** The node that answers. */
+  readonly localNode: string;
+  readonly nodes: Map<string, SimulatedNode>;
+  readonly guests: Map<number, SimulatedGuest>;
+  readonly storages: SimulatedStorage[];
+  readonly users: Map<string, { enabled: boolean; expire: number }>;
+  /** By `user!name`. */
+  readonly tokens: Map<string, SimulatedToken>;
+  readonly roles: Map<string, readonly string[]>;
+  readonly acl: AccessEntry[];
+  /** By UPID, oldest first. */
+  readonly tasks: Map<string, SimulatedTask>;
+}
+
+export const gibibyte = 2 ** 30;
+
+/** Now, in the API's unit. */
+export function unixTime(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+/** A small cluster of two nodes with four guests, three users and a token of each kind. */
+export function createState(): SimulatorState {
+  const node = (name: string, id: number, load: number): [string, SimulatedNode] => [
+    name,
+    {
+      name,
+      id,
+      ip: `192.0.2.${10 + id}`,
+      fingerprint: '',
+      online: true,
+      api: 'up',
+      cpus: 8,
+      memory: 32 * gibibyte,
+      disk: 94 * gibibyte,
+      memoryUsed: 11 * gibibyte,
+      diskUsed: 17 * gibibyte,
+      load,
+      bootedAt: unixTime() - 12 * 86_400,
+    },
+  ];
+  const guest = (vmid: number, type: 'qemu' | 'lxc', name: string, on: string, running: boolean) =>
+    [
+      vmid,
+      {
+        vmid,
+        type,
+        name,
+        node: on,
+        status: running ? 'running' : 'stopped',
+        cpus: 2,
+        memory: 2 * gibibyte,
+        disk: 16 * gibibyte,
+        template: false,
+        ...(running ? { startedAt: unixTime() - 3 * 86_400 } : {}),
+      },
+    ] as [number, SimulatedGuest];
+  const local = (on: string): SimulatedStorage => ({
+    storage: 'local',
+    node: on,
+    plugin: 'dir',
+    content: 'backup,images,import,iso,rootdir,snippets,vztmpl',
+    shared: false,
+    status: 'available',
+    total: 94 * gibibyte,
+    used: 17 * gibibyte,
+  });
+  return {
+    version: { version: '9.1.7', release: '9.1', repoid: '5a1b2c3d4e5f6071' },
+    cluster: { name: 'homelab', version: 2, quorate: true },
+    localNode: 'pve1',
+    nodes: new Map([node('pve1', 1, 0.12), node('pve2', 2, 0.04)]),
+    guests: new Map([
+      guest(100, 'qemu', 'files', 'pve1', true),
+      guest(101, 'lxc', 'dns', 'pve2', true),
+      guest(102, 'lxc', 'proxy', 'pve1', false),
+      guest(120, 'qemu', 'workstation', 'pve1', false),
+    ]),
+    storages: [local('pve1'), local('pve2')],
+    users: new Map(['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 }])),
+    tokens: new Map([
+      token('mcp@pve', 'full', false),
+      token('mcp@pve', 'limited', true),
+      token('audit@pve', 'read', false),
+    ]),
+    roles: new Map(Object.entries(roles)),
+    acl: [
+      { path: '/', subject: 'mcp@pve', role: administrator, propagate: true },
+      { path: '/', subject: 'audit@pve', role: 'PVEAuditor', propagate: true },
+    ],
+    tasks: new Map(),
+  };
+}
+
+/** A new API token with a random secret, as an entry of `state.tokens`. */
+export function token(user: string, name: string, separated: boolean): [string, SimulatedToken] {
+  return [`${user}!${name}`, { user, name, secret: randomUUID(), separated, expire: 0 }];
+}

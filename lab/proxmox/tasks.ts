@@ -1,0 +1,147 @@
+import type { Caller, SimulatedTask, SimulatorState } from './state.ts';
+import { unixTime } from './state.ts';
+
+/** What a task's work may do while it runs. */
+export interface TaskHandle {
+  readonly upid: string;
+  /** Aborted by DELETE of the task: stop and let go of what is held. */
+  readonly signal: AbortSignal;
+  log(line: string): void;
+  /** A line that also makes the task end with `WARNINGS: n`. */
+  warn(line: string): void;
+}
+
+export interface TaskRequest {
+  readonly node: string;
+  /** `qmstart`, `vzdump` … */
+  readonly type: string;
+  /** What it works on; may be empty. */
+  readonly id: string;
+  readonly caller: Caller;
+}
+
+export interface TaskEngine {
+  /** Starts the work and gives its UPID at once. What the work throws becomes the exit status. */
+  start(request: TaskRequest, work: (handle: TaskHandle) => Promise<void>): string;
+  /** Adds a task that has ended, for a history. */
+  record(
+    request: TaskRequest & {
+      readonly starttime: number;
+      readonly endtime: number;
+      readonly exitstatus: string;
+      readonly log?: readonly string[];
+    },
+  ): string;
+  /** Ends a running task and waits for it; one that has ended is left alone. */
+  abort(upid: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ParsedUpid {
+  readonly node: string;
+  readonly pid: number;
+  readonly pstart: number;
+  readonly starttime: number;
+  readonly type: string;
+  readonly id: string;
+  readonly user: string;
+  readonly token?: string;
+}
+
+const upidPattern =
+  /^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):([0-9A-F]{8}):([0-9A-F]{8,9}):([0-9A-F]{8}):([^:\s]+):([^:\s]*):([^:\s!]+)(?:!([^:\s]+))?:$/i;
+
+/** The parts of a UPID, or undefined. A token's tasks carry `user!token`. */
+export function parseUpid(upid: string): ParsedUpid | undefined {
+  const [, node, pid, pstart, starttime, type, id, user, token] = upidPattern.exec(upid) ?? [];
+  if (!node || !pid || !pstart || !starttime || !type || id === undefined || !user) return undefined;
+  const hex = (text: string) => Number.parseInt(text, 16);
+  return {
+    node,
+    pid: hex(pid),
+    pstart: hex(pstart),
+    starttime: hex(starttime),
+    type,
+    id,
+    user,
+    ...(token === undefined ? {} : { token }),
+  };
+}
+
+/** Runs and keeps tasks as Proxmox's workers do: asynchronous, with a log whose last line says how they ended. */
+export function createTaskEngine(state: SimulatorState): TaskEngine {
+  const running = new Map<string, { readonly controller: AbortController; readonly done: Promise<void> }>();
+  let pid = 1000;
+
+  function add(request: TaskRequest, starttime: number): SimulatedTask {
+    pid += 1;
+    const pstart = 0x60000 + pid * 7;
+    const hex = (value: number) => value.toString(16).toUpperCase().padStart(8, '0');
+    const { node, type, id, caller } = request;
+    const upid = `UPID:${node}:${hex(pid)}:${hex(pstart)}:${hex(starttime)}:${type}:${id}:${caller.id}:`;
+    const task: SimulatedTask = {
+      upid,
+      node,
+      pid,
+      pstart,
+      starttime,
+      type,
+      id,
+      user: caller.user,
+      ...(caller.token === undefined ? {} : { token: caller.token }),
+      log: [],
+    };
+    state.tasks.set(upid, task);
+    return task;
+  }
+
+  async function run(task: SimulatedTask, signal: AbortSignal, work: (handle: TaskHandle) => Promise<void>) {
+    let warnings = 0;
+    const warn = (line: string) => {
+      warnings += 1;
+      task.log.push(`WARN: ${line}`);
+    };
+    try {
+      await work({ upid: task.upid, signal, log: (line) => task.log.push(line), warn });
+      task.exitstatus = warnings === 0 ? 'OK' : `WARNINGS: ${warnings}`;
+      task.log.push(`TASK ${task.exitstatus}`);
+    } catch (error) {
+      const text = signal.aborted ? 'interrupted by signal' : error instanceof Error ? error.message : String(error);
+      task.exitstatus = text.trim().replace(/\n/g, ' ');
+      task.log.push(`TASK ERROR: ${task.exitstatus}`);
+    }
+    task.endtime = unixTime();
+    running.delete(task.upid);
+  }
+
+  async function abort(upid: string): Promise<void> {
+    const work = running.get(upid);
+    work?.controller.abort();
+    await work?.done;
+  }
+
+  return {
+    start(request, work) {
+      const task = add(request, unixTime());
+      const controller = new AbortController();
+      // The work starts after the UPID is known, as a forked worker does.
+      const done = Promise.resolve().then(() => run(task, controller.signal, work));
+      running.set(task.upid, { controller, done });
+      return task.upid;
+    },
+    record(request) {
+      const task = add(request, request.starttime);
+      task.log.push(
+        ...(request.log ?? []),
+        `TASK ${request.exitstatus === 'OK' ? 'OK' : `ERROR: ${request.exitstatus}`}`,
+      );
+      task.endtime = request.endtime;
+      task.exitstatus = request.exitstatus;
+      return task.upid;
+    },
+    abort,
+    async close() {
+      await Promise.all([...running.keys()].map(abort));
+    },
+  };
+}
