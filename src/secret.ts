@@ -29,3 +29,14 @@ export class Secret {
     return hidden;
   }
 }
+
+/** Replaces every known secret in a text by `[secret]`. */
+export type Redact = (text: string) => string;
+
+/** For texts that others wrote (commands, servers, libraries) and that may quote what they were given. */
+export function createRedact(secrets: readonly Secret[]): Redact {
+  // Short values would turn ordinary words into [secret], and are refused as secrets by the configuration.
+  const values = [...new Set(secrets.map((secret) => secret.reveal()))].filter((value) => value.length >= 6);
+  values.sort((a, b) => b.length - a.length);
+  return (text) => values.reduce((redacted, value) => redacted.replaceAll(value, hidden), text);
+}

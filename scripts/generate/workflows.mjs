@@ -10,7 +10,7 @@ export function generate() {
     .sort()
     .flatMap((file) => {
       const source = readFileSync(`src/workflows/${file}`, 'utf8');
-      const names = [...source.matchAll(/^export async function (\w+)/gm)].map(([, name]) => name);
+      const names = [...source.matchAll(/^export (?:async function|const) (\w+)/gm)].map(([, name]) => name);
       return names.length === 0 ? [] : [`export { ${names.sort().join(', ')} } from './${file}';`];
     });
   const lines = ["// Made by `npm run generate` from the files of this folder. Don't edit.", ...exports, ''];

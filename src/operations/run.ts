@@ -29,7 +29,7 @@ export type RunStep = z.infer<typeof runStep>;
 
 /** What the `progress` query of a running workflow answers. */
 export const progress = z.object({
-  phase: z.enum(['starting', 'waiting-for-lock', 'running', 'undoing', 'finished']),
+  phase: z.enum(['starting', 'waiting-for-lock', 'running', 'undoing', 'paused', 'finished']),
   message: z.string().describe('What it is doing now, for a person'),
   steps: z.array(runStep),
 });

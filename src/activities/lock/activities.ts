@@ -1,4 +1,4 @@
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { lockId, requestLockSignal } from '../../workflows/lib/lock-messages.ts';
 import { serviceQueue } from '../../workflows/lib/queues.ts';
 

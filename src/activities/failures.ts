@@ -1,0 +1,41 @@
+import { ApplicationFailure, CancelledFailure, TemporalFailure } from '@temporalio/common';
+import type { ActivityInboundCallsInterceptor, ActivityInterceptorsFactory } from '@temporalio/worker';
+import { explain, ServiceError } from '../errors.ts';
+import type { Redact } from '../secret.ts';
+
+/**
+ * The one place where an activity's error becomes a Temporal failure: type = the error's code, message = what happened
+ * and what to do, retried only when doing it again may work. Known secrets are taken out of every text first.
+ */
+export function failureInterceptor(redact: Redact): ActivityInterceptorsFactory {
+  const inbound: ActivityInboundCallsInterceptor = {
+    async execute(input, next) {
+      try {
+        return await next(input);
+      } catch (error) {
+        throw toFailure(error, redact);
+      }
+    },
+  };
+  return () => ({ inbound });
+}
+
+export function toFailure(error: unknown, redact: Redact): Error {
+  if (error instanceof TemporalFailure) return error;
+  if (error instanceof ServiceError) {
+    if (error.code === 'cancelled') return new CancelledFailure(redact(error.message));
+    return ApplicationFailure.create({
+      message: redact(explain(error)),
+      type: error.code,
+      nonRetryable: !error.retryable,
+      details: [{ code: error.code, remedy: redact(error.remedy) }],
+    });
+  }
+  if (error instanceof Error && error.name === 'AbortError') return new CancelledFailure('It was cancelled.');
+  // Not thrown on purpose: a defect, or a library's error. It may pass; its stack goes to the log, not into the history.
+  return ApplicationFailure.create({
+    message: redact(`Something unexpected happened: ${error instanceof Error ? error.message : String(error)}`),
+    type: 'internal',
+    details: [{ code: 'internal', remedy: 'Look at the worker’s log, then report it with the text found there.' }],
+  });
+}

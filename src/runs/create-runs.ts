@@ -1,0 +1,200 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  type Client,
+  WorkflowExecutionAlreadyStartedError,
+  type WorkflowExecutionDescription,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import { ServiceError } from '../errors.ts';
+import { type OperationDefinition, workflowType } from '../operations/definition.ts';
+import type { Progress, Requester } from '../operations/run.ts';
+import { serviceQueue } from '../workflows/lib/queues.ts';
+import { startAttributes, startTexts } from './attributes.ts';
+import { findOperation, operationOfWorkflow } from './find-operation.ts';
+import { listRuns } from './list-runs.ts';
+import { endOf, runUrl, summaryOf } from './run-details.ts';
+import { readLog } from './run-log.ts';
+import type { RunDetails, RunSummary, Runs } from './runs.ts';
+
+/** How often a watched run is asked for its progress, ms. */
+const progressIntervalMs = 1_000;
+/** How long a run may take to answer a query; only a worker can answer. */
+const queryTimeoutMs = 3_000;
+
+/** {@link Runs} over a Temporal client. */
+export function createRuns({ client, config }: { readonly client: Client; readonly config: Config }): Runs {
+  return { start, list: (filter) => listRuns(client, config, filter), get, wait, cancel, log };
+
+  async function start(
+    name: string,
+    rawInput: unknown,
+    by: Requester,
+    options: { readonly idempotencyKey?: string } = {},
+  ): Promise<RunSummary & { existing: boolean }> {
+    const operation = findOperation(name);
+    const input = parseInput(operation, rawInput, config);
+    const key = options.idempotencyKey;
+    const unique = key === undefined ? randomBytes(16).toString('hex') : digest(by.kind, by.name, name, key);
+    const workflowId = `${name}/${input.host}/${unique}`;
+    const inputDigest = digest(JSON.stringify(input));
+    try {
+      await client.workflow.start(workflowType(name), {
+        workflowId,
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        workflowIdConflictPolicy: 'FAIL',
+        taskQueue: serviceQueue,
+        args: [{ input, requestedBy: by }],
+        typedSearchAttributes: startAttributes(operation, input.host, by),
+        memo: { inputDigest },
+        ...startTexts(operation, input.host, by),
+      });
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      const info = await describe(workflowId);
+      if (info.memo?.inputDigest !== inputDigest) throw keyReused(name, input.host);
+      return { ...summaryOf(config, info), existing: true };
+    }
+    return {
+      id: workflowId,
+      operation: name,
+      target: input.host,
+      status: 'running',
+      requestedBy: `${by.kind}:${by.name}`,
+      startedAt: new Date().toISOString(),
+      url: runUrl(config, workflowId),
+      existing: false,
+    };
+  }
+
+  async function get(id: string): Promise<RunDetails> {
+    const info = await describe(id);
+    const summary = summaryOf(config, info);
+    if (summary.status === 'running') {
+      const progress = await queryProgress(id);
+      return { ...summary, ...(progress && { progress }) };
+    }
+    return { ...summary, ...(await endOf(() => client.workflow.getHandle(id, info.runId).result())) };
+  }
+
+  async function wait(
+    id: string,
+    options: {
+      readonly timeoutMs: number;
+      readonly signal?: AbortSignal;
+      readonly onProgress?: (progress: Progress) => void;
+    },
+  ): Promise<RunDetails> {
+    await describe(id);
+    const stop = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), ...(options.signal ? [options.signal] : [])]);
+    const { onProgress } = options;
+    const poll = onProgress
+      ? setInterval(
+          () => void queryProgress(id).then((progress) => progress && onProgress(progress)),
+          progressIntervalMs,
+        )
+      : undefined;
+    try {
+      await client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
+    } catch (error) {
+      if (!stop.aborted) throw error;
+      if (options.signal?.aborted) {
+        throw new ServiceError({
+          code: 'cancelled',
+          message: `Waiting for ${id} was given up; the run goes on.`,
+          remedy: 'Look at it later with get_run.',
+        });
+      }
+    } finally {
+      clearInterval(poll);
+    }
+    return get(id);
+  }
+
+  async function cancel(id: string, reason: string, by: Requester): Promise<RunDetails> {
+    const info = await describe(id);
+    if (info.status.name === 'RUNNING') {
+      await client.workflowService.requestCancelWorkflowExecution({
+        namespace: config.temporal.namespace,
+        workflowExecution: { workflowId: id, runId: info.runId },
+        identity: `${by.kind}:${by.name}`,
+        reason,
+      });
+    }
+    return get(id);
+  }
+
+  async function log(id: string) {
+    await describe(id);
+    return readLog(await client.workflow.getHandle(id).fetchHistory());
+  }
+
+  /** Describes one of our runs; the service's inner workflows (locks) can't be reached by guessing their ids. */
+  async function describe(id: string): Promise<WorkflowExecutionDescription> {
+    try {
+      const info = await client.workflow.getHandle(id).describe();
+      if (operationOfWorkflow(info.type)) return info;
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+    throw new ServiceError({
+      code: 'not-found',
+      message: `There is no run "${id}"; runs are kept for 30 days.`,
+      remedy: 'Look for it with list_runs.',
+    });
+  }
+
+  /** Undefined when no worker answers: the run's state is known, only its checklist isn't. */
+  async function queryProgress(id: string): Promise<Progress | undefined> {
+    try {
+      return await client.withDeadline(Date.now() + queryTimeoutMs, () =>
+        client.workflow.getHandle(id).query<Progress>('progress'),
+      );
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function parseInput(operation: OperationDefinition, raw: unknown, config: Config): { host: string } {
+  const hosts = config.hosts.map((host) => host.name);
+  const [onlyHost] = hosts;
+  // A person with one host need not name it.
+  const given =
+    hosts.length === 1 && isObject(raw) && raw.host === undefined ? { ...raw, host: onlyHost } : (raw ?? {});
+  const parsed = operation.input.strict().safeParse(given);
+  if (!parsed.success) throw invalidInput(operation, z.prettifyError(parsed.error));
+  const input = parsed.data as { host: string };
+  if (!hosts.includes(input.host)) {
+    throw invalidInput(
+      operation,
+      `✖ There is no host "${input.host}"; configured: ${hosts.join(', ') || 'none'}\n  → at host`,
+    );
+  }
+  return input;
+}
+
+function invalidInput(operation: OperationDefinition, problems: string): ServiceError {
+  return new ServiceError({
+    code: 'invalid-input',
+    message: `The input of ${operation.name} is not valid, and nothing was started.\n${problems}`,
+    remedy: `It takes: ${Object.keys(operation.input.shape).join(', ')}. Correct what is named and start it again.`,
+  });
+}
+
+function keyReused(operation: string, host: string): ServiceError {
+  return new ServiceError({
+    code: 'conflict',
+    message: `The idempotency key was used before for ${operation} of ${host} with another input, and nothing was started.`,
+    remedy: 'Use a new key for a new request; the same key only for a repeat of the same request.',
+  });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function digest(...parts: readonly string[]): string {
+  return createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 32);
+}

@@ -1,0 +1,119 @@
+import {
+  type Client,
+  type ScheduleDescription,
+  ScheduleNotFoundError,
+  ScheduleOverlapPolicy,
+} from '@temporalio/client';
+import type { Config } from '../config.ts';
+import { ServiceError } from '../errors.ts';
+import { asUpdate } from './reconcile-schedules.ts';
+import { type ScheduleChange, type ScheduleMemo, scheduleOptions, wantedSchedules } from './schedule-spec.ts';
+import type { ScheduleSummary, Schedules } from './schedules.ts';
+
+/** {@link Schedules} over a Temporal client. */
+export function createSchedules({ client, config }: { readonly client: Client; readonly config: Config }): Schedules {
+  return {
+    async list() {
+      const ids: string[] = [];
+      for await (const { scheduleId, memo } of client.schedule.list()) {
+        if (memo?.managedBy === 'proxmox-mcp') ids.push(scheduleId);
+      }
+      return Promise.all(ids.sort().map((id) => get(id)));
+    },
+    pause: (id, reason, by) => act(id, (handle) => handle.pause(`${reason} (${by})`)),
+    resume: (id, reason, by) => act(id, (handle) => handle.unpause(`${reason} (${by})`)),
+    trigger: (id) => act(id, (handle) => handle.trigger()),
+
+    async change(id, change) {
+      const wanted = wantedSchedules(config).find((schedule) => schedule.id === id);
+      if (!wanted) throw notFound(id);
+      const memo = (await describe(id)).action.memo as Partial<ScheduleMemo> | undefined;
+      const next = merge(memo?.change ?? null, change);
+      try {
+        await client.schedule.getHandle(id).update((previous) => ({
+          ...asUpdate(scheduleOptions(wanted, next)),
+          state: previous.state,
+        }));
+      } catch (error) {
+        throw new ServiceError({
+          code: 'invalid-input',
+          message: `The schedule ${id} can't have that time: ${lastLine(error)}`,
+          remedy:
+            'Give cron as five fields (minute hour day month weekday), e.g. "30 2 * * *", and timeZone as an IANA name, e.g. Europe/Vienna. Nothing was changed.',
+          cause: error,
+        });
+      }
+      return get(id);
+    },
+  };
+
+  async function act(id: string, what: (handle: ReturnType<Client['schedule']['getHandle']>) => Promise<void>) {
+    await describe(id);
+    await what(client.schedule.getHandle(id));
+    return get(id);
+  }
+
+  async function get(id: string): Promise<ScheduleSummary> {
+    return summaryOf(await describe(id));
+  }
+
+  async function describe(id: string): Promise<ScheduleDescription> {
+    try {
+      const description = await client.schedule.getHandle(id).describe();
+      if (description.memo?.managedBy === 'proxmox-mcp') return description;
+    } catch (error) {
+      if (!(error instanceof ScheduleNotFoundError)) throw error;
+    }
+    throw notFound(id);
+  }
+}
+
+/** `cron: null` goes back to the catalogue's time and the host's time zone. */
+function merge(
+  before: ScheduleChange | null,
+  change: { cron?: string | null; timeZone?: string },
+): ScheduleChange | null {
+  if (change.cron === null) return change.timeZone === undefined ? null : { timeZone: change.timeZone };
+  return {
+    ...before,
+    ...(change.cron === undefined ? {} : { cron: change.cron }),
+    ...(change.timeZone === undefined ? {} : { timeZone: change.timeZone }),
+  };
+}
+
+function summaryOf(description: ScheduleDescription): ScheduleSummary {
+  const memo = description.action.memo as unknown as ScheduleMemo;
+  const { state, info, policies } = description;
+  return {
+    id: description.scheduleId,
+    operation: memo.operation,
+    host: memo.host,
+    cron: memo.cron,
+    timeZone: memo.timeZone,
+    overlap: policies.overlap === ScheduleOverlapPolicy.BUFFER_ONE ? 'buffer-one' : 'skip',
+    paused: state.paused,
+    ...(state.note ? { note: state.note } : {}),
+    nextRuns: info.nextActionTimes.slice(0, 3).map((time) => time.toISOString()),
+    lastRuns: info.recentActions.slice(-5).map((action) => ({
+      at: action.takenAt.toISOString(),
+      runId: action.action.workflow.workflowId,
+    })),
+  };
+}
+
+function notFound(id: string): ServiceError {
+  return new ServiceError({
+    code: 'not-found',
+    message: `There is no schedule "${id}".`,
+    remedy: 'list_schedules names those that there are; they are made when the worker starts.',
+  });
+}
+
+function lastLine(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return (
+    String(cause instanceof Error ? cause.message : cause)
+      .split('\n')
+      .at(-1) ?? ''
+  );
+}
