@@ -1,0 +1,287 @@
+/**
+ * The fixed part of the host helper, in POSIX shell. `helper.ts` puts the layout before it and the two tables of verbs
+ * after it. Names that begin with `_` are its own; the layout's names are readonly variables.
+ *
+ * Exit codes of its own, each with one line on standard error that begins with `proxmox-mcp-helper:`: 64 refused,
+ * 70 could not do its own work, 75 fenced out, 76 busy.
+ */
+export const checks = String.raw`
+say() { printf 'proxmox-mcp-helper: %s\n' "$1" >&2; }
+refuse() { say "refused: $1"; exit 64; }
+fail() { say "failed: $1"; exit 70; }
+
+# kind read|change now|job SECONDS: what the verb is.
+kind() { _risk=$1 _when=$2 _seconds=$3; }
+
+# takes COUNT ARGUMENTS: sudo matches the arguments joined to one string, so only we can count them.
+takes() {
+  _want=$1; shift
+  [ "$#" -eq "$_want" ] || refuse "$_verb takes $_want argument(s), not $#"
+}
+
+# is NAME MAXLENGTH PATTERN VALUE: printable ASCII without spaces (so no newline either), bounded, and matching as a
+# whole. The value is never printed: it may be anything.
+is() {
+  [ "\${#4}" -ge 1 ] && [ "\${#4}" -le "$2" ] || refuse "$1: expected 1 to $2 characters"
+  case $4 in *[!!-~]*) refuse "$1: holds a character that is not allowed" ;; esac
+  printf '%s\n' "$4" | grep -Eqx -e "$3" || refuse "$1: expected $3"
+}
+
+# among NAME VALUE CHOICES: one of a list.
+among() {
+  _name=$1 _value=$2; shift 2
+  for _choice in "$@"; do [ "$_value" != "$_choice" ] || return 0; done
+  refuse "$_name: expected one of: $*"
+}
+`.replaceAll('\\$', '$');
+
+export const fence = String.raw`
+# fence TOKEN: lets only the newest holder of the host's lease change something. The greatest token seen is kept; a
+# smaller one is fenced out. Whatever runs under a token holds a shared lock, which the kernel takes back when it ends,
+# so that a greater token waits until nothing of an older one is still at work.
+fence() {
+  mkdir -p "$state" && : >>"$state/fence.lock" || { say 'failed: the state folder cannot be written'; return 70; }
+  exec 9>>"$state/fence.lock"
+  flock -s -w 5 9 || { say 'busy: another command is being admitted'; return 76; }
+  _greatest=$(greatest) || { say 'failed: the fence is unreadable'; return 70; }
+  if [ "$1" -gt "$_greatest" ]; then
+    flock -u 9
+    flock -x -w 5 9 || { say 'busy: a command or job of an earlier holder of the lease is still at work'; return 76; }
+    _greatest=$(greatest) || { say 'failed: the fence is unreadable'; return 70; }
+    if [ "$1" -gt "$_greatest" ]; then
+      keep fence "$1" "$state" || { say 'failed: the fence cannot be written'; return 70; }
+      _greatest=$1
+    fi
+    flock -s 9
+    _greatest=$(greatest) || return 70
+  fi
+  [ "$1" -ge "$_greatest" ] || { say "fenced-out: token $1 is older than $_greatest"; return 75; }
+}
+
+greatest() {
+  [ -e "$state/fence" ] || { echo 0; return 0; }
+  read -r _kept <"$state/fence" || return 1
+  case $_kept in '' | *[!0-9]*) return 1 ;; esac
+  echo "$_kept"
+}
+
+# keep NAME TEXT FOLDER: writes a file so that it is there, whole, after a crash.
+keep() {
+  printf '%s\n' "$2" >"$3/$1.new.$$" && sync "$3/$1.new.$$" && mv -f "$3/$1.new.$$" "$3/$1" && sync "$3"
+}
+`;
+
+export const jobs = String.raw`
+# A job is a folder $state/jobs/ID: command (the vector, one line), claim (a folder: whoever makes it executes the
+# command, so it is executed once), meta (who does), stdout, stderr, and exit (written last, durably).
+job_folder() {
+  is 'job id' 100 '[a-z0-9][a-z0-9-]*' "$1"
+  _id=$1 _dir=$state/jobs/$1
+}
+
+job_start() {
+  job_folder "$1"; shift
+  check job "$@"
+  # The token isn't part of what the job is: a retry may hold a newer lease.
+  _command=$*
+  [ "$_risk" = read ] || _command="$1\${_command#"$1 $2"}"
+  _found=found
+  if [ ! -e "$_dir/claim" ]; then
+    # Following a job that is there is a look; only starting one needs the lease.
+    [ "$_risk" = read ] || fence "$_token" || exit "$?"
+    mkdir -p "$state/jobs" || fail 'the state folder cannot be written'
+    ! mkdir "$_dir" 2>/dev/null || _found=started
+    # Two starters write the same; a starter that died in between has written nothing or all.
+    [ -e "$_dir/command" ] || keep command "$_command" "$_dir" || fail 'the job cannot be written'
+  fi
+  # A job that was cancelled before it began has no command.
+  _known=$_command; [ ! -e "$_dir/command" ] || read -r _known <"$_dir/command"
+  [ "$_known" = "$_command" ] || refuse 'this job id belongs to another command'
+  if [ ! -e "$_dir/claim" ]; then
+    if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ]; then
+      # Fails when another start of the same job was quicker, which is as good.
+      systemd-run --quiet --collect --unit="proxmox-mcp-job-$_id" --property=Type=exec \
+        --property=KillMode=control-group --property=TimeoutStopSec=20 --property="RuntimeMaxSec=$((_seconds + 1))" \
+        --property=TasksMax=1024 --property=OOMPolicy=kill --property=UMask=0077 --property=WorkingDirectory=/ \
+        -- "$_self" job-run "$_id" "$@" </dev/null >"$_dir/spawn.$$" 2>&1 || _failed=yes
+      if [ "\${_failed-}" = yes ] && sleep 1 && [ ! -e "$_dir/claim" ]; then
+        cat "$_dir/spawn.$$" >&2; fail 'systemd did not start the job'
+      fi
+      rm -f "$_dir/spawn.$$"
+    else
+      setsid timeout -k 20 "$((_seconds + 1))" "$_self" job-run "$_id" "$@" </dev/null >/dev/null 2>&1 9>&- &
+    fi
+    # Our share of the fence is kept until the job has its own, so that no newer lease comes between.
+    _try=0
+    until [ -e "$_dir/stdout" ] || [ -e "$_dir/exit" ] || [ "$_try" -ge 100 ]; do _try=$((_try + 1)); sleep 0.02; done
+  fi
+  echo "$_found"
+}
+
+# job_run ID VERB ARGUMENTS: what systemd or setsid executes. Ends with the command's exit code on disk.
+job_run() {
+  job_folder "$1"; shift
+  check job "$@"
+  mkdir "$_dir/claim" 2>/dev/null || exit 0
+  _stopped= ; trap '_stopped=yes' TERM INT HUP
+  me
+  keep meta "$_pid $_start $_group $(boot) $(date +%s%3N) $_risk" "$_dir" || exit 70
+  if [ "$_risk" != read ]; then
+    fence "$_token" 2>/dev/null || { [ "$?" = 75 ] && record fenced-out || record busy; exit 0; }
+  fi
+  mkfifo "$_dir/1" "$_dir/2"
+  bound "$_dir/stdout" 8388608 <"$_dir/1" 9>&- & _b1=$!
+  bound "$_dir/stderr" 1048576 <"$_dir/2" 9>&- & _b2=$!
+  ( trap - TERM INT HUP; execute "$@" ) </dev/null >"$_dir/1" 2>"$_dir/2" & _child=$!
+  _code=0; wait "$_child" || _code=$?
+  # A trapped signal ends wait before the child has ended.
+  while kill -0 "$_child" 2>/dev/null; do _code=0; wait "$_child" || _code=$?; done
+  # Something that the command left behind may hold its output open: don't wait for ever.
+  ( sleep 3; kill -s KILL "$_b1" "$_b2" 2>/dev/null ) 9>&- & _alarm=$!
+  wait "$_b1" 2>/dev/null || :; wait "$_b2" 2>/dev/null || :
+  kill "$_alarm" 2>/dev/null || :
+  rm -f "$_dir/1" "$_dir/2"
+  if [ -z "$_stopped" ]; then record "$_code"
+  elif [ -e "$_dir/cancel" ]; then record cancelled
+  else read -r _p _s _g _b _began _r <"$_dir/meta"
+    if [ $(( $(date +%s%3N) - _began )) -ge $(( _seconds * 1000 )) ]; then record timeout; else record terminated; fi
+  fi
+  # What is left of the process group; systemd does the same with its control group.
+  trap '' TERM; [ "$_group" = 0 ] || kill -s TERM 0 2>/dev/null || :
+}
+
+# bound FILE BYTES: keeps the first bytes as they come and counts the rest.
+bound() {
+  trap '' TERM
+  stdbuf -o0 head -c "$2" >"$1"
+  wc -c >"$1.more"
+}
+
+record() {
+  [ ! -e "$_dir/stdout" ] || sync "$_dir/stdout" "$_dir/stderr" 2>/dev/null || :
+  keep exit "$1 $(date +%s%3N)" "$_dir"
+}
+
+boot() { cat /proc/sys/kernel/random/boot_id; }
+
+# stat_of PID: sets _start and _group from /proc; false when there is no such process.
+stat_of() {
+  read -r _stat 2>/dev/null <"/proc/$1/stat" || return 1
+  _stat=\${_stat##*) }
+  set -- $_stat
+  [ "$1" != Z ] || return 1
+  _group=$3 _session=$4; shift 19; _start=$1
+}
+
+# me: _pid, _start and _group of this process; _group 0 where systemd looks after the group.
+me() {
+  _pid=$$; stat_of "$$"
+  [ ! -d /run/systemd/system ] || [ "$(id -u)" != 0 ] || _group=0
+}
+
+# job_state: sets _state and _exit.
+job_state() {
+  _exit=- _ended=- _began=-
+  [ -d "$_dir" ] || { _state=absent; return 0; }
+  if [ -e "$_dir/meta" ]; then read -r _pid _began_at _pgid _boot _began _r <"$_dir/meta"; fi
+  ended && return 0
+  [ -e "$_dir/meta" ] || { _state=starting; return 0; }
+  if [ "$_boot" = "$(boot)" ] && stat_of "$_pid" && [ "$_start" = "$_began_at" ]; then _state=running; return 0; fi
+  # It may have ended between the two looks.
+  ended || _state=lost
+}
+
+ended() {
+  [ -e "$_dir/exit" ] || return 1
+  read -r _exit _ended <"$_dir/exit"
+  case $_exit in *[!0-9]*) _state=$_exit _exit=- ;; *) _state=ended ;; esac
+}
+
+job_status() {
+  job_folder "$1"
+  is offset 12 '0|[1-9][0-9]*' "$2"
+  is offset 12 '0|[1-9][0-9]*' "$3"
+  job_state
+  echo "state $_state $_exit $_began $_ended"
+  output stdout "$2"
+  output stderr "$3"
+}
+
+# output NAME OFFSET: bytes kept, bytes in all, and at most 48 KiB from the offset as base64.
+output() {
+  _kept=0 _more=0
+  [ ! -e "$_dir/$1" ] || _kept=$(wc -c <"$_dir/$1")
+  [ ! -s "$_dir/$1.more" ] || _more=$(cat "$_dir/$1.more")
+  printf '%s %s %s ' "$1" "$_kept" $((_kept + _more))
+  [ "$_kept" -le "$2" ] || tail -c "+$(($2 + 1))" "$_dir/$1" | head -c 49152 | base64 -w0
+  echo
+}
+
+# job_cancel ID: stops the whole group and says what it could not stop.
+job_cancel() {
+  job_folder "$1"
+  mkdir -p "$_dir"; : >"$_dir/cancel"
+  # A job that nobody has begun to execute never will be.
+  if mkdir "$_dir/claim" 2>/dev/null; then record cancelled; fi
+  job_state
+  if [ "$_state" = starting ]; then sleep 1; job_state; fi
+  _left=
+  if [ "$_state" = running ]; then
+    if [ "$_pgid" = 0 ]; then
+      systemctl stop "proxmox-mcp-job-$_id.service" || :
+      _left=$(cat "/sys/fs/cgroup/system.slice/proxmox-mcp-job-$_id.service/cgroup.procs" 2>/dev/null | tr '\n' ' ')
+    else
+      kill -s TERM -- "-$_pgid" 2>/dev/null || :
+      _try=0
+      while members; [ -n "$_left" ] && [ "$_try" -lt 100 ]; do
+        # After ten seconds there is nothing left to be polite about.
+        [ "$_try" -lt 50 ] || kill -s KILL $_left 2>/dev/null || :
+        _try=$((_try + 1)); sleep 0.2
+      done
+    fi
+    ended || record cancelled
+    job_state
+  fi
+  echo "state $_state $_exit $_began $_ended"
+  echo "left $_left"
+}
+
+# members: _left becomes the processes of the job's session.
+members() {
+  _left=
+  set +f
+  for _p in /proc/[0-9]*; do
+    stat_of "\${_p#/proc/}" 2>/dev/null || continue
+    [ "$_session" != "$_pgid" ] || _left="$_left\${_p#/proc/} "
+  done
+  set -f
+}
+
+job_list() {
+  set +f
+  for _dir in "$state"/jobs/*/; do
+    set -f
+    [ -d "$_dir" ] || continue
+    _dir=\${_dir%/}
+    job_state
+    read -r _command 2>/dev/null <"$_dir/command" || _command=-
+    echo "\${_dir##*/} $_state $_exit $_began $_ended \${_command%% *}"
+  done
+}
+
+# job_clean DAYS: removes jobs that ended so long ago; never one that may be running.
+job_clean() {
+  is days 3 '0|[1-9][0-9]*' "$1"
+  _limit=$(( $(date +%s%3N) - $1 * 86400000 ))
+  set +f
+  for _dir in "$state"/jobs/*/; do
+    set -f
+    [ -d "$_dir" ] || continue
+    _dir=\${_dir%/}
+    job_state
+    case $_state in running | starting) continue ;; lost) _ended=$_began ;; esac
+    [ "$_ended" -le "$_limit" ] || continue
+    rm -rf "$_dir" && echo "\${_dir##*/}"
+  done
+}
+`.replaceAll('\\$', '$');
