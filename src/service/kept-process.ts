@@ -33,6 +33,8 @@ export interface KeptProcess {
   readonly pid: () => number | undefined;
   /** SIGTERM, then SIGKILL after its grace; it isn't started again. */
   readonly stop: () => Promise<void>;
+  /** SIGKILL, at once; it isn't started again. */
+  readonly kill: () => void;
 }
 
 /** Restarts within {@link windowMs}; one more is said and given up. */
@@ -56,6 +58,11 @@ export async function keepRunning(definition: KeptProcessDefinition): Promise<Ke
     stopping = true;
     clearInterval(logTimer);
     await end(child, definition);
+  };
+  const kill = () => {
+    stopping = true;
+    child.kill('SIGKILL');
+    rmSync(definition.recordFile, { force: true });
   };
 
   try {
@@ -94,7 +101,7 @@ export async function keepRunning(definition: KeptProcessDefinition): Promise<Ke
     }
   };
   watch(child);
-  return { pid: () => (child.exitCode === null && child.signalCode === null ? child.pid : undefined), stop };
+  return { pid: () => (child.exitCode === null && child.signalCode === null ? child.pid : undefined), stop, kill };
 }
 
 function launch(definition: KeptProcessDefinition): ChildProcess {
@@ -161,7 +168,9 @@ async function end(child: ChildProcess, definition: KeptProcessDefinition): Prom
 }
 
 /** Ends what an earlier start recorded and didn't end: it was killed. The caller holds the data folder's lock. */
-async function endLeftover(definition: KeptProcessDefinition): Promise<void> {
+export async function endLeftover(
+  definition: Pick<KeptProcessDefinition, 'name' | 'recordFile' | 'graceMs' | 'say'>,
+): Promise<void> {
   const leftover = readRecord(definition.recordFile);
   if (leftover && isAlive(leftover)) {
     definition.say(`Ending the ${definition.name} that an earlier start left running (process ${leftover.pid}).`);

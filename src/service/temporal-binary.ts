@@ -19,13 +19,15 @@ export interface TemporalBinary {
 }
 
 /** Puts an executable file at `to`; throws `ServiceError` when this way is closed here. */
-export type TemporalProvider = (to: string, say: (line: string) => void) => Promise<void>;
+export type TemporalProvider = (to: string, say: (line: string) => void, signal?: AbortSignal) => Promise<void>;
 
 export interface FindTemporalOptions {
   /** Explicit path (`TEMPORAL_BINARY`): used or refused, never passed over. */
   readonly binary?: string | undefined;
   readonly cacheDir: string;
   readonly say: (line: string) => void;
+  /** Ends waiting, downloading and building; then `cancelled` is thrown. */
+  readonly signal?: AbortSignal;
   /** Default: PATH of this process. */
   readonly searchPath?: string | undefined;
   /** Ways to get one, tried in this order. Default: the official download, then a build from the pinned Go module. */
@@ -80,7 +82,7 @@ async function fromCache(cacheDir: string): Promise<TemporalBinary | undefined> 
 async function fillCache(options: FindTemporalOptions): Promise<TemporalBinary> {
   const { folder, path, record } = cachePaths(options.cacheDir);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const release = await waitForLock(join(folder, 'lock'), options.say);
+  const release = await waitForLock(join(folder, 'lock'), options);
   try {
     const there = await fromCache(options.cacheDir);
     if (there) return there;
@@ -89,7 +91,7 @@ async function fillCache(options: FindTemporalOptions): Promise<TemporalBinary> 
     for (const { source, provide } of options.providers ?? defaultProviders) {
       const draft = join(folder, `temporal.new`);
       try {
-        await provide(draft, options.say);
+        await provide(draft, options.say, options.signal);
         const tried = await tryBinary(draft);
         if (tried.version === undefined) throw refusal(`what was got ${tried.problem}`);
         renameSync(draft, path);
@@ -99,6 +101,7 @@ async function fillCache(options: FindTemporalOptions): Promise<TemporalBinary> 
         renameSync(`${record}.new`, record);
         return { path, source, version: tried.version };
       } catch (error) {
+        if (options.signal?.aborted) throw cancelled();
         if (!(error instanceof ServiceError)) throw error;
         refusals.push(`${source}: ${error.message}`);
         options.say(`${source}: ${error.message}`);
@@ -128,11 +131,12 @@ function emptyFolder(folder: string): void {
   }
 }
 
-async function waitForLock(path: string, say: (line: string) => void): Promise<() => void> {
+async function waitForLock(path: string, { say, signal }: FindTemporalOptions): Promise<() => void> {
   for (let said = false; ; said = true) {
     const attempt = takeLock(path);
     if (attempt.held) return attempt.release;
     if (!said) say(`process ${attempt.holder.pid} is getting the Temporal server; waiting for it`);
+    if (signal?.aborted) throw cancelled();
     await sleep(500);
   }
 }
@@ -170,4 +174,12 @@ async function tryBinary(path: string): Promise<{ version?: string; problem?: st
 
 function refusal(message: string): ServiceError {
   return new ServiceError({ code: 'unavailable', message, remedy: 'Try again, or set TEMPORAL_BINARY' });
+}
+
+function cancelled(): ServiceError {
+  return new ServiceError({
+    code: 'cancelled',
+    message: 'getting the Temporal server was cancelled',
+    remedy: 'Start again; it begins anew',
+  });
 }

@@ -17,7 +17,7 @@ const oldestGo = [1, 21] as const;
  * Builds the Temporal CLI from the module pinned in temporal-server/ (go.sum checks every byte). Takes 4 to 7 minutes on
  * 2 cores and about 4 GB, which are given back: Go's caches are used only where the user has chosen or filled them.
  */
-export async function buildTemporal(to: string, say: (line: string) => void): Promise<void> {
+export async function buildTemporal(to: string, say: (line: string) => void, signal?: AbortSignal): Promise<void> {
   const module = join(packageRoot(), 'temporal-server');
   const go = await goSettings(module);
   const scratch = await mkdtemp(join(dirname(to), 'build-'));
@@ -33,7 +33,7 @@ export async function buildTemporal(to: string, say: (line: string) => void): Pr
     say(
       `building the Temporal CLI ${temporalVersion} with ${go.GOVERSION}; this is done once and takes 4 to 7 minutes`,
     );
-    const packages = await run('go', ['list', '-deps', command], { cwd: module, env });
+    const packages = await run('go', ['list', '-deps', command], { cwd: module, env, ...(signal && { signal }) });
     const total = packages.stdout.trim().split('\n').length;
     const flags = `-s -w -X github.com/temporalio/cli/internal/temporalcli.Version=${temporalVersion}`;
     await compile(
@@ -50,7 +50,7 @@ export async function buildTemporal(to: string, say: (line: string) => void): Pr
 const run = promisify(execFile) as (
   program: string,
   args: readonly string[],
-  options: { cwd: string; env?: NodeJS.ProcessEnv },
+  options: { cwd: string; env?: NodeJS.ProcessEnv; signal?: AbortSignal; maxBuffer?: number },
 ) => Promise<{ stdout: string }>;
 
 async function goSettings(module: string): Promise<{ GOVERSION: string; GOMODCACHE: string }> {
@@ -75,7 +75,7 @@ async function goSettings(module: string): Promise<{ GOVERSION: string; GOMODCAC
 /** `go build -v` names each package it has finished: that, counted, is the progress. */
 function compile(
   args: readonly string[],
-  options: { cwd: string; env: NodeJS.ProcessEnv },
+  options: { cwd: string; env: NodeJS.ProcessEnv; signal?: AbortSignal },
   total: number,
   say: (line: string) => void,
 ): Promise<void> {

@@ -16,7 +16,7 @@ const answerWithinMs = 6_000;
  * The official archive (temporal.download) whose SHA-256 the official release (github.com/temporalio/cli) names.
  * Throws `unavailable` within seconds where the internet can't be reached.
  */
-export async function downloadTemporal(to: string, say: (line: string) => void): Promise<void> {
+export async function downloadTemporal(to: string, say: (line: string) => void, signal?: AbortSignal): Promise<void> {
   const architecture = architectures[process.arch];
   if (!architecture || !['linux', 'darwin'].includes(process.platform)) {
     throw closed(`there is no official build for ${process.platform} on ${process.arch}`);
@@ -34,7 +34,7 @@ export async function downloadTemporal(to: string, say: (line: string) => void):
   const folder = await mkdtemp(join(dirname(to), 'download-'));
   try {
     const file = join(folder, name);
-    const actual = await save(await get(archive), file, say);
+    const actual = await save(await get(archive), file, say, signal);
     if (actual !== expected) throw closed(`the archive has SHA-256 ${actual}, but ${expected} was expected`);
     await promisify(execFile)('tar', ['-xzf', file, '-C', folder, 'temporal']).catch((error: unknown) => {
       throw closed('the archive could not be unpacked with tar', error);
@@ -63,7 +63,12 @@ async function get(url: string): Promise<Response> {
 }
 
 /** Streams to a file; returns its SHA-256. Ends when nothing comes for 30 s. */
-async function save(response: Response, file: string, say: (line: string) => void): Promise<string> {
+async function save(
+  response: Response,
+  file: string,
+  say: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<string> {
   if (!response.body) throw closed('the answer was empty');
   const hash = createHash('sha256');
   const total = Number(response.headers.get('content-length') ?? 0);
@@ -84,7 +89,9 @@ async function save(response: Response, file: string, say: (line: string) => voi
     },
   });
   try {
-    await pipeline(Readable.fromWeb(response.body), count, createWriteStream(file), { signal: stalled.signal });
+    await pipeline(Readable.fromWeb(response.body), count, createWriteStream(file), {
+      signal: signal ? AbortSignal.any([signal, stalled.signal]) : stalled.signal,
+    });
   } catch (error) {
     throw closed('the download broke off', error);
   } finally {

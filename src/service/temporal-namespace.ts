@@ -1,4 +1,4 @@
-import type { Connection } from '@temporalio/client';
+import { Connection } from '@temporalio/client';
 import { msNumberToTs } from '@temporalio/common/lib/time.js';
 import { ServiceError } from '../errors.ts';
 import { searchAttributes } from '../operations/run.ts';
@@ -7,6 +7,28 @@ const retentionSeconds = 30 * 24 * 3600;
 const retention = msNumberToTs(retentionSeconds * 1000);
 const keyword = 2; // temporal.api.enums.v1.INDEXED_VALUE_TYPE_KEYWORD
 const notFound = 5; // grpc.status.NOT_FOUND
+
+/** Connects to a server, ours or another one, and makes its namespace fit. Throws `unavailable` (retryable) when it doesn't answer. */
+export async function checkTemporalServer(address: string, namespace: string, signal?: AbortSignal): Promise<void> {
+  let connection: Connection | undefined;
+  try {
+    connection = await Connection.connect({ address, connectTimeout: 5_000 });
+    const prepare = () => prepareNamespace(connection as Connection, namespace);
+    await (signal ? connection.withAbortSignal(signal, prepare) : prepare());
+  } catch (error) {
+    if (error instanceof ServiceError) throw error;
+    throw new ServiceError({
+      code: 'unavailable',
+      message: `the Temporal server at ${address} does not answer (${error instanceof Error ? error.message : 'unknown'})`,
+      remedy:
+        'Start it, or correct TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE; without them the service runs its own server',
+      retryable: true,
+      cause: error,
+    });
+  } finally {
+    await connection?.close();
+  }
+}
 
 /**
  * Makes a namespace fit for the service: it exists, keeps closed runs for 30 days at least, and has our search

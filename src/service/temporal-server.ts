@@ -1,12 +1,10 @@
 import { join } from 'node:path';
-import { Connection } from '@temporalio/client';
-import { ServiceError } from '../errors.ts';
+import type { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { searchAttributes } from '../operations/run.ts';
 import { keepRunning } from './kept-process.ts';
-import { findPortHolder, isPortFree } from './port-holder.ts';
-import { endProcess, identify } from './process-identity.ts';
-import { prepareNamespace } from './temporal-namespace.ts';
+import { claimPort } from './port-claim.ts';
+import { checkTemporalServer } from './temporal-namespace.ts';
 
 export interface TemporalServerOptions {
   /** The Temporal CLI, from `findTemporal`. */
@@ -18,7 +16,8 @@ export interface TemporalServerOptions {
   /** Web UI's port on 127.0.0.1. */
   readonly uiPort: number;
   readonly namespace: string;
-  readonly log: Pick<Log, 'info' | 'warn'>;
+  /** Default: none. */
+  readonly log?: Pick<Log, 'info' | 'warn'>;
   /** Lines for a person at a terminal. Default: none. */
   readonly say?: (line: string) => void;
   /** Called when it died too often and is left dead. */
@@ -33,6 +32,7 @@ export interface TemporalServer {
   readonly pid: () => number | undefined;
   /** Ends it: SIGTERM, SIGKILL after ten seconds. What it keeps stays. */
   readonly stop: () => Promise<void>;
+  readonly kill: () => void;
 }
 
 const host = '127.0.0.1';
@@ -50,26 +50,31 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
   const database = join(options.dataDir, 'temporal.sqlite');
   const address = `${host}:${options.port}`;
   const say = options.say ?? (() => {});
-  await freePort(options.port, 'TEMPORAL_PORT', database, say);
-  await freePort(options.uiPort, 'TEMPORAL_UI_PORT', database, say);
+  const ports = [
+    { port: options.port, key: 'TEMPORAL_PORT' },
+    { port: options.uiPort, key: 'TEMPORAL_UI_PORT' },
+  ] as const;
+  for (const { port, key } of ports) {
+    await claimPort({ host, port, key, name: 'Temporal server', owned: (args) => args.includes(database), say });
+  }
   const kept = await keepRunning({
     name: 'Temporal server',
     program: options.binary,
     args: serverArguments(options, database),
     logFile: join(options.dataDir, 'logs', 'temporal.log'),
     recordFile: join(options.dataDir, 'run', 'temporal.json'),
-    ready: (signal) => answers(address, options.namespace, signal),
+    ready: (signal) => checkTemporalServer(address, options.namespace, signal),
     readyWithinMs: 60_000,
     graceMs: 10_000,
     remedy: `Look at its log; if ${database} is damaged, move it away: runs and schedules' changes are lost with it`,
     say: (line) => {
-      options.log.warn(line);
+      options.log?.warn(line);
       say(line);
     },
     onGivenUp: (error) => options.onGivenUp?.(error),
   });
-  options.log.info({ address, pid: kept.pid() }, 'Temporal server is ready');
-  return { address, uiUrl: `http://${host}:${options.uiPort}`, pid: kept.pid, stop: kept.stop };
+  options.log?.info({ address, pid: kept.pid() }, 'Temporal server is ready');
+  return { address, uiUrl: `http://${host}:${options.uiPort}`, ...kept };
 }
 
 function serverArguments(options: TemporalServerOptions, database: string): readonly string[] {
@@ -81,32 +86,4 @@ function serverArguments(options: TemporalServerOptions, database: string): read
     ...pollLimits.flatMap((limit) => ['--dynamic-config-value', limit]),
     ...Object.values(searchAttributes).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
   ];
-}
-
-async function answers(address: string, namespace: string, signal: AbortSignal): Promise<void> {
-  const connection = await Connection.connect({ address, connectTimeout: 1_000 });
-  try {
-    await connection.withAbortSignal(signal, () => prepareNamespace(connection, namespace));
-  } finally {
-    await connection.close();
-  }
-}
-
-/** Ends our own server of the same data folder; throws for anybody else's program. */
-async function freePort(port: number, key: string, database: string, say: (line: string) => void): Promise<void> {
-  if (await isPortFree(host, port)) return;
-  const holder = findPortHolder(port);
-  const identity = holder?.args.includes(database) ? identify(holder.pid) : undefined;
-  if (identity) {
-    say(`Ending the Temporal server that an earlier start left running (process ${identity.pid}).`);
-    await endProcess(identity, 10_000);
-    return;
-  }
-  const who = holder ? `process ${holder.pid} (${holder.command})` : "another user's process";
-  throw new ServiceError({
-    code: 'conflict',
-    message: `port ${port} on ${host} is used by ${who}`,
-    remedy: `Set ${key} to a free port, or end that process; to use a Temporal server that is there already, set TEMPORAL_ADDRESS`,
-    details: { port, key },
-  });
 }

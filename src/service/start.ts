@@ -1,0 +1,93 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Config } from '../config.ts';
+import { ServiceError } from '../errors.ts';
+import { takeLock } from './lock-file.ts';
+import { cacheFolder } from './paths.ts';
+import { onStopRequests } from './stop-requests.ts';
+import { startService } from './supervisor.ts';
+
+/**
+ * `proxmox-mcp start`: runs the whole service until Ctrl-C (or SIGTERM, SIGHUP), then stops it in order; a second
+ * Ctrl-C ends everything at once. Resolves when it has stopped. Throws `conflict` when a start already runs on the data
+ * folder, and what a part failed with when one can't be kept running.
+ */
+export async function start(config: Config, print: (line: string) => void): Promise<void> {
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  const release = lockDataFolder(config.dataDir);
+  const stopping = new AbortController();
+  let failure: ServiceError | undefined;
+  let kill = () => {};
+  const requests = onStopRequests({
+    first: () => {
+      print('Stopping. Ctrl-C again ends everything at once.');
+      stopping.abort();
+    },
+    second: () => {
+      kill();
+      release();
+      process.exit(130);
+    },
+  });
+  try {
+    const service = await startService({
+      config,
+      say: (line) => print(`· ${line}`),
+      signal: stopping.signal,
+      onGivenUp: (error) => {
+        failure = error;
+        stopping.abort();
+      },
+    });
+    kill = service.kill;
+    if (!stopping.signal.aborted) {
+      for (const line of summary(config)) print(line);
+      await aborted(stopping.signal);
+    }
+    await service.stop();
+    if (failure) throw failure;
+  } catch (error) {
+    // Ctrl-C while it starts isn't an error.
+    if (!(error instanceof ServiceError && error.code === 'cancelled')) throw error;
+  } finally {
+    requests.dispose();
+    release();
+  }
+  print('Stopped. Starting again goes on where this ended.');
+}
+
+function lockDataFolder(dataDir: string): () => void {
+  const attempt = takeLock(join(dataDir, 'run', 'start.lock'));
+  if (attempt.held) return attempt.release;
+  throw new ServiceError({
+    code: 'conflict',
+    message: `process ${attempt.holder.pid} already runs the service on ${dataDir}`,
+    remedy: `Stop it first (Ctrl-C in its terminal, or kill ${attempt.holder.pid}), or set DATA_DIR to another folder`,
+    details: { pid: attempt.holder.pid },
+  });
+}
+
+function summary(config: Config): readonly string[] {
+  return [
+    '',
+    'Proxmox MCP is running.',
+    `  Temporal UI  ${config.temporal.uiUrl}`,
+    `  MCP          ${config.mcp.publicUrl}/api/mcp`,
+    `  Data         ${config.dataDir} (runs, schedules, tokens; logs in logs/)`,
+    '  Stop         Ctrl-C; starting again goes on where this ended',
+    `  Remove       all that it made: rm -rf ${quote(config.dataDir)} ${quote(cacheFolder())}`,
+    '',
+  ];
+}
+
+/** For a person's shell: only what needs quotes gets them. */
+function quote(path: string): string {
+  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

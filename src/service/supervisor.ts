@@ -1,0 +1,150 @@
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import type { Config } from '../config.ts';
+import type { ServiceError } from '../errors.ts';
+import { endLeftover, type KeptProcess, keepRunning } from './kept-process.ts';
+import { cacheFolder, packageRoot } from './paths.ts';
+import { claimPort } from './port-claim.ts';
+import { findTemporal } from './temporal-binary.ts';
+import { checkTemporalServer } from './temporal-namespace.ts';
+import { startTemporalServer } from './temporal-server.ts';
+
+export interface ServiceOptions {
+  readonly config: Config;
+  /** Lines for a person at a terminal. */
+  readonly say: (line: string) => void;
+  /** Ends a wait that may be long: getting the Temporal server. */
+  readonly signal: AbortSignal;
+  /** A process died too often; the others still run. */
+  readonly onGivenUp: (error: ServiceError) => void;
+}
+
+export interface Service {
+  /** In reverse order of the start; the worker finishes or hands back what it holds. */
+  readonly stop: () => Promise<void>;
+  /** Everything, at once. */
+  readonly kill: () => void;
+}
+
+type Part = Pick<KeptProcess, 'stop' | 'kill'>;
+
+/** Longer than the worker's own grace for its activities, so that it is never killed in the middle of handing back. */
+const workerGraceMs = 45_000;
+
+/**
+ * Starts the Temporal server (unless another one is configured), then the worker and the MCP server, each as a process
+ * of its own that is started again when it dies. When one can't be started, those already started are stopped.
+ */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { config, say } = options;
+  const parts: Part[] = [];
+  const stop = async () => {
+    for (const part of parts.splice(0).reverse()) await part.stop();
+  };
+  const kill = () => {
+    for (const part of parts) part.kill();
+  };
+  const processes = [workerPart(config), mcpPart(config)];
+  try {
+    // What a killed start left behind goes first: it holds the ports, and would work on beside the new ones.
+    for (const part of processes) await endLeftover({ ...part, recordFile: recordFile(config, part), say });
+    const started = Date.now();
+    if (config.temporal.address === undefined) parts.push(await startTemporal(options));
+    else await checkTemporalServer(config.temporal.address, config.temporal.namespace);
+    say(`Temporal ${config.temporal.address ?? 'server'} is ready (${seconds(started)}).`);
+    const results = await Promise.allSettled(processes.map((part) => startPart(part, options)));
+    for (const result of results) if (result.status === 'fulfilled') parts.push(result.value);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+    return { stop, kill };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startTemporal({ config, say, signal, onGivenUp }: ServiceOptions): Promise<Part> {
+  const found = await findTemporal({ binary: config.temporal.binary, cacheDir: cacheFolder(), say, signal });
+  say(`Temporal CLI ${found.version}: ${found.path}.`);
+  return startTemporalServer({
+    binary: found.path,
+    dataDir: config.dataDir,
+    port: config.temporal.port,
+    uiPort: config.temporal.uiPort,
+    namespace: config.temporal.namespace,
+    say,
+    onGivenUp,
+  });
+}
+
+interface PartDefinition {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly host: string;
+  readonly port: number;
+  /** The configuration key that changes its port. */
+  readonly key: string;
+  readonly graceMs: number;
+  readonly ready: (signal: AbortSignal) => Promise<void>;
+}
+
+function workerPart({ worker }: Config): PartDefinition {
+  const [host, port] = ['127.0.0.1', worker.metricsPort];
+  const args = [join(packageRoot(), 'dist', 'src', 'worker.js')];
+  const ready = () => listens(host, port);
+  return { name: 'worker', args, host, port, key: 'WORKER_METRICS_PORT', graceMs: workerGraceMs, ready };
+}
+
+function mcpPart({ mcp: { host, port } }: Config): PartDefinition {
+  const local = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const readiness = `http://${local.includes(':') ? `[${local}]` : local}:${port}/readyz`;
+  const args = [join(packageRoot(), 'dist', 'src', 'cli.js'), 'serve'];
+  const ready = async (signal: AbortSignal) => {
+    const answer = await fetch(readiness, { signal });
+    await answer.arrayBuffer();
+    if (!answer.ok) throw new Error(`it answers ${answer.status}`);
+  };
+  return { name: 'MCP server', args, host, port, key: 'MCP_PORT', graceMs: 10_000, ready };
+}
+
+async function startPart(part: PartDefinition, { config, say, onGivenUp }: ServiceOptions): Promise<Part> {
+  const started = Date.now();
+  await claimPort({ ...part, say });
+  const kept = await keepRunning({
+    name: part.name,
+    program: process.execPath,
+    args: ['--enable-source-maps', ...part.args],
+    logFile: join(config.dataDir, 'logs', `${fileName(part)}.log`),
+    recordFile: recordFile(config, part),
+    ready: part.ready,
+    readyWithinMs: 60_000,
+    graceMs: part.graceMs,
+    remedy: 'Look at its log, mend what it names, and start again; proxmox-mcp doctor looks at everything it needs',
+    say,
+    onGivenUp,
+  });
+  say(`The ${part.name} is ready (${seconds(started)}).`);
+  return kept;
+}
+
+function recordFile(config: Config, part: PartDefinition): string {
+  return join(config.dataDir, 'run', `${fileName(part)}.json`);
+}
+
+function fileName(part: PartDefinition): string {
+  return part.name.toLowerCase().replaceAll(' ', '-');
+}
+
+function listens(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.once('error', reject);
+  });
+}
+
+function seconds(since: number): string {
+  return `${((Date.now() - since) / 1000).toFixed(1)} s`;
+}
