@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '../errors.ts';
+import { replacePrivateFile } from '../tokens/private-file.ts';
 import { boundLogFile, lastLines, openLogFile } from './log-file.ts';
 import { endProcess, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 
@@ -114,7 +114,7 @@ function launch(definition: KeptProcessDefinition): ChildProcess {
     });
     child.on('error', () => {}); // Told by `exited`; without a listener it would end this process.
     const identity = child.pid === undefined ? undefined : identify(child.pid);
-    if (identity) writeRecord(definition.recordFile, identity);
+    if (identity) replacePrivateFile(definition.recordFile, JSON.stringify(identity));
     return child;
   } finally {
     closeSync(log);
@@ -177,12 +177,6 @@ export async function endLeftover(
     await endProcess(leftover, definition.graceMs);
   }
   rmSync(definition.recordFile, { force: true });
-}
-
-function writeRecord(path: string, identity: ProcessIdentity): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  writeFileSync(`${path}.new`, JSON.stringify(identity), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
 }
 
 function readRecord(path: string): ProcessIdentity | undefined {

@@ -134,7 +134,9 @@ it("names the stranger that has the port and the key to change, and doesn't touc
   afterwards(() => void stranger.close());
   await expect(start(temporaryFolder(), ports)).rejects.toMatchObject({
     code: 'conflict',
-    message: expect.stringContaining(`port ${ports.uiPort} on 127.0.0.1 is used by process ${process.pid} (`),
+    message: expect.stringContaining(
+      `port ${ports.uiPort} on 127.0.0.1, for the Temporal server, is used by process ${process.pid} (`,
+    ),
     remedy: expect.stringContaining('TEMPORAL_UI_PORT'),
   });
   expect(await (await fetch(`http://127.0.0.1:${ports.uiPort}`)).text()).toBe('mine');
