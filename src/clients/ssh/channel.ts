@@ -1,0 +1,90 @@
+import type { ClientChannel, ExecOptions as Ssh2ExecOptions } from 'ssh2';
+import { ServiceError } from '../../errors.ts';
+import type { Lease } from './pool.ts';
+
+/**
+ * Opens a channel and has the server start the command in it. The promise of this function is the line between "safe
+ * to do again" and "perhaps done":
+ *
+ * - `connection-lost`, `ssh-channel-refused`: the server never got the command.
+ * - `command-refused`: the server got it and said that it did not start it.
+ * - `outcome-unknown`: the server may have got it, and its answer was lost.
+ */
+export function openChannel(what: string, lease: Lease, line: string, channelMs: number): Promise<ClientChannel> {
+  return new Promise((resolve, reject) => {
+    let sent = false;
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      lease.retire();
+      const cause = new Error(`no answer within ${channelMs / 1000} s`);
+      reject(sent ? outcomeUnknown(what, cause) : connectionLost(what, cause));
+    }, channelMs);
+    const options: Ssh2ExecOptions = {
+      /**
+       * ssh2 reads this once: after the server opened the channel and before it sends the command. It is the only
+       * place where the two can be told apart, and where a command can be held back that was given up in between:
+       * what is thrown here ends the connection.
+       */
+      get env() {
+        if (late) throw new Error('the channel was opened too late');
+        sent = true;
+        return {};
+      },
+    };
+    try {
+      lease.client.exec(line, options, (error, channel) => {
+        clearTimeout(timer);
+        if (late) channel?.close();
+        else if (error === undefined) resolve(channel);
+        else reject(openError(what, lease, sent, error));
+      });
+    } catch (error) {
+      clearTimeout(timer);
+      lease.retire();
+      reject(connectionLost(what, error));
+    }
+  });
+}
+
+function openError(what: string, lease: Lease, sent: boolean, error: Error & { reason?: unknown }): ServiceError {
+  if (error.reason !== undefined) {
+    return new ServiceError({
+      code: 'ssh-channel-refused',
+      message: `${what} could not be started: the SSH server refused another channel (${error.message})`,
+      remedy: 'Raise MaxSessions in /etc/ssh/sshd_config on the host (its default, 10, is enough) and reload sshd.',
+      retryable: true,
+      cause: error,
+    });
+  }
+  if (!sent) return connectionLost(what, error);
+  if (!lease.alive()) return outcomeUnknown(what, error);
+  return new ServiceError({
+    code: 'command-refused',
+    message: `${what} was not started: the SSH server refused to run a command`,
+    remedy: "Check sshd's log on the host (journalctl -u ssh): its user may be out of processes, or restricted.",
+    retryable: true,
+    cause: error,
+  });
+}
+
+/** The connection is gone and the command was never sent. */
+export function connectionLost(what: string, cause: unknown): ServiceError {
+  return new ServiceError({
+    code: 'connection-lost',
+    message: `${what} was not started: the SSH connection was lost before`,
+    remedy: 'It is safe to try again; if it happens often, look at the network and at sshd on the host.',
+    retryable: true,
+    cause,
+  });
+}
+
+/** The connection is gone and the command was sent: it may have ended in any way, or still run. */
+export function outcomeUnknown(what: string, cause?: unknown): ServiceError {
+  return new ServiceError({
+    code: 'outcome-unknown',
+    message: `It is unknown how ${what} ended: the SSH connection was lost while it ran`,
+    remedy: 'Look at what it was to change before doing it again; it may have ended, failed, or still run.',
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

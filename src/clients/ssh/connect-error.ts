@@ -1,0 +1,81 @@
+import type { SshConfig } from '../../config.ts';
+import { ServiceError } from '../../errors.ts';
+import type { SshLimits } from './limits.ts';
+
+/** ssh2 says where an error comes from in `level`, the system says what it is in `code`. */
+interface LibraryError extends Error {
+  readonly level?: string;
+  readonly code?: unknown;
+}
+
+/** The server has no host key of a type it was asked for. */
+export function isNoCommonHostKey(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('no matching host key format');
+}
+
+/** Why a connection could not be made, by what an administrator can do about it. */
+export function connectError(name: string, ssh: SshConfig, limits: SshLimits, error: unknown): ServiceError {
+  const cause: LibraryError = error instanceof Error ? error : new Error(String(error));
+  const where = `${name} (${ssh.host}:${ssh.port})`;
+  if (cause.level === 'client-authentication' || /authentication failures/i.test(cause.message)) {
+    return new ServiceError({
+      code: 'ssh-key-refused',
+      message: `${where} refused the SSH key ${ssh.keyPath} for the user ${ssh.user}`,
+      remedy: `Add the public half (ssh-keygen -y -f ${ssh.keyPath}) to the user's ~/.ssh/authorized_keys on the host, and check there that the user exists and isn't locked.`,
+      details: { host: name, user: ssh.user },
+      cause,
+    });
+  }
+  return new ServiceError({
+    code: 'host-unreachable',
+    ...reason(where, ssh, limits, cause),
+    retryable: true,
+    details: { host: name },
+    cause,
+  });
+}
+
+function reason(
+  where: string,
+  ssh: SshConfig,
+  limits: SshLimits,
+  cause: LibraryError,
+): { message: string; remedy: string } {
+  switch (cause.code) {
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return {
+        message: `The name ${ssh.host} can't be resolved (${cause.code})`,
+        remedy: 'Check the host name in the configuration and the DNS servers of this machine.',
+      };
+    case 'ECONNREFUSED':
+      return {
+        message: `${where} refuses connections: nothing listens on that port`,
+        remedy: 'Check on the host that sshd runs (systemctl status ssh) and that the port is right.',
+      };
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'ETIMEDOUT':
+      return {
+        message: `${where} can't be reached over the network (${cause.code})`,
+        remedy: 'Check that the host is up and that no route or firewall is in the way.',
+      };
+  }
+  if (cause.level === 'client-timeout') {
+    return {
+      message: `${where} did not complete the SSH handshake within ${limits.connectMs / 1000} s`,
+      remedy: 'Check that the host is up and not overloaded, and that the port is that of its sshd.',
+    };
+  }
+  if (cause.level === 'handshake' || cause.level === 'protocol') {
+    return {
+      message: `${where} answered, but no SSH connection came about (${cause.message})`,
+      remedy:
+        "Check that the port is that of its sshd, that it isn't refusing new connections (MaxStartups, fail2ban), and that it offers current algorithms.",
+    };
+  }
+  return {
+    message: `${where} closed the connection during the handshake (${cause.message})`,
+    remedy: "Check sshd's log on the host (journalctl -u ssh): MaxStartups and fail2ban close connections like this.",
+  };
+}

@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+import type { ClientChannel } from 'ssh2';
+import { ServiceError } from '../../errors.ts';
+import { startDeadline, stopCode, stopped } from '../deadline.ts';
+import type { Argv, CommandResult, ExecOptions } from '../executor.ts';
+import { markName } from '../mark.ts';
+import { attach, type Ended, endedBySignal, result } from '../running.ts';
+import { openChannel, outcomeUnknown } from './channel.ts';
+import { toCommandLine } from './command-line.ts';
+import { endCommand } from './end-command.ts';
+import type { SshLimits } from './limits.ts';
+import type { Lease, Pool } from './pool.ts';
+
+export interface ExecContext {
+  readonly name: string;
+  readonly pool: Pool;
+  readonly limits: SshLimits;
+}
+
+/** Runs one command on the host; see `Executor.exec`. */
+export async function execOverSsh(context: ExecContext, argv: Argv, options: ExecOptions): Promise<CommandResult> {
+  const begun = performance.now();
+  // Arguments may be long or private; the program says enough.
+  const what = `${context.name}: ${argv[0]}`;
+  const mark = randomBytes(12).toString('hex');
+  const line = toCommandLine(argv, { name: markName, value: mark });
+  const deadline = startDeadline(what, options.timeoutMs, options.signal);
+  let lease: Lease | undefined;
+  try {
+    const started = await start(context, what, line, deadline.signal);
+    lease = started.lease;
+    const { channel } = started;
+    const letGo = () => channel.close();
+    const command = attach(
+      what,
+      { stdin: channel, stdout: channel, stderr: channel.stderr, events: channel, letGo },
+      options,
+    );
+    const first = await Promise.race([command.ended, command.failed, deadline.passed]);
+    if (first === 'passed' || first instanceof ServiceError) {
+      const ended = await endCommand(lease, channel, mark, command.ended, context.limits);
+      const error =
+        first === 'passed'
+          ? stopped(stopCode(deadline.signal), what, options.timeoutMs, ended ? 'ended' : 'perhaps still running')
+          : first;
+      command.abandon(error);
+      throw error;
+    }
+    const exitCode = judge(what, lease, first, command.abandon);
+    await command.finish();
+    return result(command, exitCode, begun);
+  } finally {
+    deadline.clear();
+    lease?.release();
+  }
+}
+
+/** Leases channels until the server opens one: a connection that is refused one learns how many it may have. */
+async function start(
+  { pool, limits }: ExecContext,
+  what: string,
+  line: string,
+  signal: AbortSignal,
+): Promise<{ lease: Lease; channel: ClientChannel }> {
+  for (;;) {
+    const lease = await pool.lease(signal);
+    try {
+      return { lease, channel: await openChannel(what, lease, line, limits.channelMs) };
+    } catch (error) {
+      const again = error instanceof ServiceError && error.code === 'ssh-channel-refused' && lease.refused();
+      lease.release();
+      if (!again) throw error;
+    }
+  }
+}
+
+function judge(what: string, lease: Lease, ended: Ended, abandon: (error: Error) => void): number {
+  // A connection that died after the exit status may have lost output: that isn't a result either.
+  if (typeof ended.code === 'number' && lease.alive()) return ended.code;
+  const error = ended.code === null ? endedBySignal(what, ended.signal) : outcomeUnknown(what);
+  abandon(error);
+  throw error;
+}

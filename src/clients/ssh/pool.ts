@@ -1,0 +1,212 @@
+import type { Client } from 'ssh2';
+import { ServiceError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { SshConnection } from './connect.ts';
+import type { SshLimits } from './limits.ts';
+
+/** The right to use one channel of one connection. */
+export interface Lease {
+  readonly client: Client;
+  /** False once the connection is gone. */
+  readonly alive: () => boolean;
+  /** Gives the channel back. Always called, once. */
+  readonly release: () => void;
+  /** No new work on this connection; it is closed when its last channel is given back, or at once if `now`. */
+  readonly retire: (now?: boolean) => void;
+  /** The server refused the channel. True: the connection learned its bound, trying again makes sense. */
+  readonly refused: () => boolean;
+}
+
+export interface Pool {
+  /** Waits for a free channel. Throws what connecting throws, and the signal's reason when it is aborted. */
+  lease(signal: AbortSignal): Promise<Lease>;
+  /** Closes every connection; whoever waits gets `cancelled`. */
+  close(): Promise<void>;
+  readonly connections: () => number;
+}
+
+interface Connection {
+  readonly ssh: SshConnection;
+  active: number;
+  capacity: number;
+  retired: boolean;
+  closed: boolean;
+  idle: NodeJS.Timeout | undefined;
+}
+
+interface Waiter {
+  readonly resolve: (lease: Lease) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * The connections to one host: made when work needs them, up to the bound; the least busy one is used first; closed
+ * when idle. Nothing here knows of commands.
+ */
+export function createPool(name: string, limits: SshLimits, log: Log, connect: () => Promise<SshConnection>): Pool {
+  const connections = new Set<Connection>();
+  const waiting = new Set<Waiter>();
+  let connecting = 0;
+  let closed = false;
+
+  function pump(): void {
+    for (const waiter of waiting) {
+      const connection = leastBusy(connections);
+      if (connection === undefined) break;
+      waiting.delete(waiter);
+      waiter.resolve(take(connection));
+    }
+    while (
+      waiting.size > connecting * limits.channelsPerConnection &&
+      connections.size + connecting < limits.connections
+    ) {
+      connecting++;
+      connect().then(opened, failed);
+    }
+  }
+
+  function opened(ssh: SshConnection): void {
+    connecting--;
+    if (closed) {
+      ssh.destroy();
+      return;
+    }
+    const { client } = ssh;
+    const connection: Connection = {
+      ssh,
+      active: 0,
+      capacity: limits.channelsPerConnection,
+      retired: false,
+      closed: false,
+      idle: undefined,
+    };
+    connections.add(connection);
+    // Reasons are the running commands' business; without a listener an error would end the process.
+    client.on('error', (error) => log.debug({ host: name, reason: error.message }, 'SSH connection error'));
+    client.on('close', () => {
+      connection.closed = true;
+      forget(connection);
+      pump();
+    });
+    log.debug({ host: name, connections: connections.size }, 'SSH connected');
+    pump();
+    rest(connection);
+  }
+
+  function failed(error: unknown): void {
+    connecting--;
+    // While another connection serves them, those who wait still can be served.
+    if (connections.size === 0 && connecting === 0) {
+      for (const waiter of waiting) waiter.reject(error);
+      waiting.clear();
+    }
+  }
+
+  function take(connection: Connection): Lease {
+    clearTimeout(connection.idle);
+    connection.active++;
+    let released = false;
+    return {
+      client: connection.ssh.client,
+      alive: () => !connection.closed,
+      release() {
+        if (released) return;
+        released = true;
+        connection.active--;
+        pump();
+        rest(connection);
+      },
+      retire(now = false) {
+        connection.retired = true;
+        connections.delete(connection);
+        if (now) connection.ssh.destroy();
+      },
+      refused() {
+        // Its own channel is still counted: what remains is what the server does allow.
+        if (connection.active <= 1) return false;
+        connection.capacity = Math.max(1, Math.min(connection.capacity, connection.active - 1));
+        log.info({ host: name, channels: connection.capacity }, 'SSH server allows fewer channels than wanted');
+        return true;
+      },
+    };
+  }
+
+  /** Starts the idle clock, or ends a connection that nobody may use any more. */
+  function rest(connection: Connection): void {
+    if (connection.active > 0 || connection.closed) return;
+    if (connection.retired) {
+      connection.ssh.end();
+      return;
+    }
+    clearTimeout(connection.idle);
+    connection.idle = setTimeout(() => {
+      forget(connection);
+      connection.ssh.end();
+    }, limits.idleMs);
+    connection.idle.unref();
+  }
+
+  function forget(connection: Connection): void {
+    clearTimeout(connection.idle);
+    connections.delete(connection);
+  }
+
+  return {
+    lease(signal) {
+      if (closed) return Promise.reject(poolClosed(name));
+      if (signal.aborted) return Promise.reject(signal.reason);
+      return new Promise((resolve, reject) => {
+        const settle = () => signal.removeEventListener('abort', abort);
+        const waiter: Waiter = {
+          resolve(lease) {
+            settle();
+            resolve(lease);
+          },
+          reject(error) {
+            settle();
+            reject(error);
+          },
+        };
+        const abort = () => {
+          waiting.delete(waiter);
+          reject(signal.reason);
+        };
+        signal.addEventListener('abort', abort, { once: true });
+        waiting.add(waiter);
+        pump();
+      });
+    },
+    async close() {
+      closed = true;
+      for (const waiter of waiting) waiter.reject(poolClosed(name));
+      waiting.clear();
+      const ends = [...connections].map(
+        ({ ssh }) =>
+          new Promise<void>((resolve) => {
+            ssh.client.once('close', resolve);
+            ssh.end();
+          }),
+      );
+      await Promise.all(ends);
+    },
+    connections: () => connections.size,
+  };
+}
+
+function leastBusy(connections: Iterable<Connection>): Connection | undefined {
+  let best: Connection | undefined;
+  for (const connection of connections) {
+    if (connection.active >= connection.capacity) continue;
+    if (best === undefined || connection.active < best.active) best = connection;
+  }
+  return best;
+}
+
+function poolClosed(name: string): ServiceError {
+  return new ServiceError({
+    code: 'cancelled',
+    message: `The SSH connections to ${name} are being closed: the service stops`,
+    remedy: 'Try again when the service runs again.',
+    retryable: true,
+  });
+}
