@@ -1,0 +1,131 @@
+import { z } from 'zod';
+
+// Unknown fields are kept: versions and plugins add theirs. Known ones are held to what is relied on.
+
+/** Perl gives some numbers as text, and which ones changes between versions. */
+const figure = z.union([
+  z.number(),
+  z
+    .string()
+    .regex(/^-?\d+(\.\d+)?$/)
+    .transform(Number),
+]);
+const flag = z
+  .union([z.literal([0, 1, '0', '1']), z.boolean()])
+  .transform((value) => value === true || Number(value) === 1);
+const usage = z.looseObject({ total: figure, used: figure, free: figure });
+
+export const versionSchema = z.looseObject({ version: z.string(), release: z.string(), repoid: z.string() });
+
+const nodeSchema = z.looseObject({
+  node: z.string(),
+  status: z.enum(['online', 'offline', 'unknown']),
+  /** SHA-256, `AA:BB:…` */
+  ssl_fingerprint: z.string().optional(),
+  /** Share of all CPUs, 0 to 1. This and the following: only with Sys.Audit, and only while it is online. */
+  cpu: figure.optional(),
+  maxcpu: figure.optional(),
+  /** Bytes. */
+  mem: figure.optional(),
+  maxmem: figure.optional(),
+  /** Bytes, of the root file system. */
+  disk: figure.optional(),
+  maxdisk: figure.optional(),
+  /** Seconds. */
+  uptime: figure.optional(),
+});
+
+export const nodeStatusSchema = z.looseObject({
+  /** Seconds. */
+  uptime: figure,
+  /** Share of all CPUs, 0 to 1. */
+  cpu: figure,
+  /** Of the last 1, 5 and 15 minutes. */
+  loadavg: z.array(figure),
+  /** All in bytes. */
+  memory: usage,
+  swap: usage,
+  rootfs: usage.extend({ avail: figure }),
+  pveversion: z.string(),
+  kversion: z.string(),
+  cpuinfo: z.looseObject({ cpus: figure, model: z.string() }),
+});
+
+const resourceSchema = z.looseObject({
+  /** `qemu/100`, `node/pve1`, `storage/pve1/local` … */
+  id: z.string(),
+  type: z.string(),
+  node: z.string().optional(),
+  status: z.string().optional(),
+  name: z.string().optional(),
+  vmid: figure.optional(),
+  template: flag.optional(),
+  storage: z.string().optional(),
+  tags: z.string().optional(),
+  cpu: figure.optional(),
+  maxcpu: figure.optional(),
+  mem: figure.optional(),
+  maxmem: figure.optional(),
+  disk: figure.optional(),
+  maxdisk: figure.optional(),
+  uptime: figure.optional(),
+});
+
+const memberSchema = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('cluster'), name: z.string(), nodes: figure, quorate: flag, version: figure }),
+  z.looseObject({
+    type: z.literal('node'),
+    name: z.string(),
+    nodeid: figure.optional(),
+    ip: z.string().optional(),
+    online: flag,
+    local: flag,
+  }),
+]);
+
+/** Path → privilege → whether it reaches below the path. */
+export const permissionsSchema = z.record(z.string(), z.record(z.string(), flag));
+
+const taskSchema = z.looseObject({
+  upid: z.string(),
+  node: z.string(),
+  type: z.string(),
+  /** What it works on; may be empty. */
+  id: z.string(),
+  user: z.string(),
+  tokenid: z.string().optional(),
+  /** Unix seconds. */
+  starttime: figure,
+  endtime: figure.optional(),
+  /** `RUNNING`, `OK`, `WARNINGS: n` or what went wrong. */
+  status: z.string().optional(),
+});
+
+export const taskStatusSchema = z.looseObject({
+  upid: z.string(),
+  node: z.string(),
+  type: z.string(),
+  id: z.string(),
+  user: z.string(),
+  tokenid: z.string().optional(),
+  starttime: figure,
+  status: z.enum(['running', 'stopped']),
+  /** Once stopped: `OK`, `WARNINGS: n` (both successes) or what went wrong. */
+  exitstatus: z.string().optional(),
+});
+
+export const taskLogSchema = z.array(z.looseObject({ n: figure, t: z.string() }));
+
+export const nodesSchema = z.array(nodeSchema);
+export const resourcesSchema = z.array(resourceSchema);
+export const clusterStatusSchema = z.array(memberSchema);
+export const tasksSchema = z.array(taskSchema);
+
+export type ProxmoxVersion = z.infer<typeof versionSchema>;
+export type ProxmoxNode = z.infer<typeof nodeSchema>;
+export type ProxmoxNodeStatus = z.infer<typeof nodeStatusSchema>;
+export type ProxmoxResource = z.infer<typeof resourceSchema>;
+export type ProxmoxClusterStatus = z.infer<typeof memberSchema>;
+export type ProxmoxPermissions = z.infer<typeof permissionsSchema>;
+export type ProxmoxTask = z.infer<typeof taskSchema>;
+export type ProxmoxTaskStatus = z.infer<typeof taskStatusSchema>;
