@@ -1,0 +1,130 @@
+import { randomBytes } from 'node:crypto';
+import type { SshConfig } from '../../src/config.ts';
+import { docker, tryDocker } from '../engine.ts';
+import { type Access, access, waitUntilUp } from './access.ts';
+import { type Faults, faults } from './faults.ts';
+import { hostFiles } from './files.ts';
+import { ensureImage } from './image.ts';
+import { type HostFolder, makeFolder } from './keys.ts';
+import { chooseAddress, leaveNetwork, network, startOnNetwork } from './network.ts';
+import { forget, ownerLabels, remember } from './owner.ts';
+import { tar } from './tar.ts';
+
+export interface LabHostOptions {
+  /** Default `bookworm`. */
+  readonly debian?: 'bookworm' | 'trixie';
+  /** Docker runs inside, which takes about 2 s more; else it is installed and off. Default false. */
+  readonly docker?: boolean;
+  /**
+   * The administrator's guide's installation in `/opt/proxmox-mcp` with its unit, logs and, with `docker`, containers
+   * and volumes; without, one process answers at the same addresses. Default false.
+   */
+  readonly installation?: boolean;
+}
+
+/** A Debian host of its own for one test: systemd, sshd, sudo, in a container. */
+export interface LabHost extends Access, Faults {
+  /** Of its container. */
+  readonly name: string;
+  readonly address: { readonly host: string; readonly port: number };
+  /** Its public host key: `ssh-ed25519 AAAA…`. */
+  readonly hostKey: string;
+  /** How to log in as the service's user, `claude-user`. */
+  readonly ssh: SshConfig;
+  /** How to log in as the administrator `admin`, who may do everything by sudo. The same key opens `root`. */
+  readonly admin: SshConfig;
+  /** The private key of `ssh`, as text. */
+  readonly serviceKey: string;
+  /** Folder of this host on the test's machine: its keys and `known_hosts`. Goes with `stop`. */
+  readonly folder: string;
+  /** Removes the host and everything of it. Can be called again. */
+  stop(): Promise<void>;
+}
+
+/** Starts a host and waits until it is up: systemd has nothing left to start and sshd answers. */
+export async function startLabHost(options: LabHostOptions = {}): Promise<LabHost> {
+  const image = await ensureImage(options.debian ?? 'bookworm');
+  const name = `proxmox-mcp-lab-${process.pid}-${randomBytes(3).toString('hex')}`;
+  const folder = await makeFolder(name);
+  await remember(name, folder.path);
+  const stop = async () => {
+    const removed = await tryDocker(['rm', '--force', '--volumes', name]);
+    folder.remove();
+    await leaveNetwork();
+    if (removed.exitCode === 0 || /No such container/.test(removed.stderr)) forget(name);
+  };
+  try {
+    const host = await chooseAddress();
+    await create(name, image, host, folder, options);
+    await docker(['cp', '-', `${name}:/`], { input: tar(hostFiles(contents(folder, host, options))) });
+    await startOnNetwork(name);
+    await folder.pin(host);
+    const reach = access(name);
+    await waitUntilUp(reach, host);
+    const login = (user: string, keyPath: string): SshConfig => {
+      return { host, port: 22, user, keyPath, knownHostsPath: folder.knownHosts };
+    };
+    return {
+      ...reach,
+      ...faults(name, host, folder.hostKey, reach),
+      name,
+      address: { host, port: 22 },
+      hostKey: folder.hostKey.public,
+      ssh: login('claude-user', folder.serviceKeyPath),
+      admin: login('admin', folder.adminKeyPath),
+      serviceKey: folder.serviceKey.private,
+      folder: folder.path,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Makes the container, not yet running. */
+async function create(
+  name: string,
+  image: string,
+  address: string,
+  folder: HostFolder,
+  options: LabHostOptions,
+): Promise<void> {
+  await docker([
+    'create',
+    ...['--name', name, '--hostname', name.slice('proxmox-mcp-'.length)],
+    ...ownerLabels(),
+    ...['--network', network, '--ip', address],
+    ...machine,
+    // The nested engine needs a real file system below its overlays.
+    ...(options.docker ? ['--volume', '/var/lib/docker'] : []),
+    ...['--volume', `${folder.backups}:/opt/proxmox-mcp-backups`],
+    image,
+  ]);
+}
+
+/**
+ * What makes a container enough of a machine for systemd and a nested engine. Not `--privileged`: that asks for every
+ * capability, and machines that are virtual themselves often lack CAP_SYS_RESOURCE.
+ */
+const machine = [
+  ...['--cap-add', 'ALL', '--cap-drop', 'SYS_RESOURCE'],
+  ...['--security-opt', 'seccomp=unconfined', '--security-opt', 'apparmor=unconfined'],
+  // /proc/sys must be writable: a nested engine turns forwarding on.
+  ...['--security-opt', 'systempaths=unconfined'],
+  ...['--cgroupns', 'private', '--stop-signal', 'SIGRTMIN+3'],
+  ...['--tmpfs', '/run', '--tmpfs', '/tmp:exec'],
+  // A reboot ends the first process by a signal, which is a failure to the engine: it starts the container again.
+  ...['--restart', 'on-failure'],
+];
+
+function contents(folder: HostFolder, address: string, options: LabHostOptions) {
+  return {
+    hostKey: folder.hostKey,
+    serviceKey: folder.serviceKey,
+    adminKey: folder.adminKey,
+    docker: options.docker ?? false,
+    installation: options.installation ?? false,
+    address,
+  };
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Makes this machine able to run the lab (tests on real hosts in containers): installs what is missing by apt (Debian, as
+# root), starts a Docker engine unless one answers, and builds the hosts' image once. Can be run again at any time.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+missing=()
+need() { command -v "$1" >/dev/null || missing+=("$2"); }
+need dockerd docker.io
+need debootstrap debootstrap
+need iptables iptables
+need ssh openssh-client
+need flock util-linux
+[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
+# docker.io of Debian 13 has its client in a package of its own.
+if ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then missing+=(docker-cli); fi
+if [ "${#missing[@]}" -gt 0 ]; then
+  [ "$(id -u)" = 0 ] || { echo "The lab needs these packages, which only root can install: apt-get install ${missing[*]}" >&2; exit 1; }
+  echo "· installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq -y install --no-install-recommends "${missing[@]}" >/dev/null ||
+    { apt-get -qq update && apt-get -qq -y install --no-install-recommends "${missing[@]}" >/dev/null; }
+fi
+DOCKER_HOST=$("$root/lab/engine.sh" start)
+export DOCKER_HOST
+for release in "${@:-bookworm}"; do
+  echo "· lab image: $("$root/lab/hosts/image/ensure.sh" "$release")"
+done
