@@ -1,8 +1,9 @@
+import { backupCommands } from './backup.ts';
 import type { CommandEntry, Joined, Placeholder } from './entry.ts';
 import { inspection } from './inspection.ts';
 
 /** Every command that the service may run on a host. The single source of the helper, the policy, the docs, the tests. */
-export const table = { ...inspection } as const satisfies Readonly<Record<string, CommandEntry>>;
+export const table = { ...inspection, ...backupCommands } as const satisfies Readonly<Record<string, CommandEntry>>;
 
 export type CommandName = keyof typeof table;
 

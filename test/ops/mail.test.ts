@@ -5,6 +5,7 @@ import { createMailer, type MailerOptions } from '../../src/clients/mail/mailer.
 import type { MailConfig } from '../../src/config.ts';
 import { explain, ServiceError } from '../../src/errors.ts';
 import { Secret } from '../../src/secret.ts';
+import { logger } from './host.ts';
 import { hostileReport } from './sample-report.ts';
 import { makeCertificate, startSmtp, type TestSmtp } from './smtp.ts';
 
@@ -164,7 +165,7 @@ describe('mailReport', () => {
       mailer: createMailer(config(options), { timeouts: { connect: 1_000, greeting: 1_000, silence: 1_000 } }),
     });
   const run = (attempt: number, options?: Partial<MailConfig>) =>
-    new MockActivityEnvironment({ attempt, retryPolicy: { maximumAttempts: 3 } }).run<
+    new MockActivityEnvironment({ attempt, retryPolicy: { maximumAttempts: 3 } }, { logger }).run<
       [],
       MailReportResult,
       () => Promise<MailReportResult>

@@ -32,7 +32,7 @@ export function createNotifyActivities(dependencies: { readonly mailer?: Mailer 
       if (mailer === undefined) {
         return notMailed(
           'skipped',
-          'No mail server is configured (SMTP_HOST, SMTP_FROM, SMTP_TO), so nobody was told.',
+          'No mail server is configured (SMTP_HOST, MAIL_FROM, MAIL_TO), so nobody was told.',
         );
       }
       const { info } = Context.current();
@@ -55,7 +55,7 @@ export function createNotifyActivities(dependencies: { readonly mailer?: Mailer 
               finding: {
                 check: 'Mail',
                 verdict: 'warning',
-                summary: `${taken} The mail server refused ${sent.rejected.join(', ')}: check SMTP_TO.`,
+                summary: `${taken} The mail server refused ${sent.rejected.join(', ')}: check MAIL_TO.`,
               },
             };
       } catch (error) {

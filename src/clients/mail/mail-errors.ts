@@ -73,7 +73,7 @@ function read(facts: SmtpFacts, config: MailConfig): Reading {
     return {
       code: 'forbidden',
       what: `${server} refused ${which} for good (${status}${facts.command ? ` to ${facts.command.split(' ')[0]}` : ''})`,
-      remedy: 'Check SMTP_FROM and SMTP_TO, and whether this server sends for that sender.',
+      remedy: 'Check MAIL_FROM and MAIL_TO, and whether this server sends for that sender.',
       retryable: false,
     };
   }

@@ -1,0 +1,26 @@
+/** Where a health check starts to warn, and why there. */
+
+/** Percent. Four fifths full leaves days to react; Debian's own tools and most monitors warn there. */
+export const diskWarning = 80;
+/** Percent. ext4 keeps 5 % for root: past it the service can't write, and neither can a backup. */
+export const diskFailed = 95;
+
+/** Percent of what can't be reclaimed. Above it the kernel begins to push out the file cache that guests live from. */
+export const memoryWarning = 80;
+/** Percent. The next guest that grows calls the out-of-memory killer, which on a Proxmox host ends guests. */
+export const memoryFailed = 95;
+/** Percent of swap in use: harmless when it holds what nobody needs, so it never fails. */
+export const swapWarning = 80;
+
+/** Percent over one second. A busy moment is no fault, so processor time only ever warns. */
+export const cpuWarning = 90;
+export const cpuSampleMs = 1_000;
+
+/** Refused logins of the service's user in 24 hours. It has a key: one may be a slip, twenty are somebody trying. */
+export const authenticationFailed = 20;
+
+/** Restarts of a container since it was made: once can be an update of Docker, more is a loop. */
+export const restartsWarning = 3;
+
+/** Seconds that the health endpoint may take before it is worth a look. */
+export const slowEndpoint = 2;
