@@ -79,3 +79,8 @@ export function explain(error: ServiceError): string {
 function sentence(text: string): string {
   return /[.!?]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`;
 }
+
+/** Whether an error is one of ours with this code. */
+export function isServiceError(error: unknown, code: ErrorCode): error is ServiceError {
+  return error instanceof ServiceError && error.code === code;
+}

@@ -1,0 +1,61 @@
+import type { z } from 'zod';
+import type { Risk } from '../operations/definition.ts';
+import type { McpDependencies } from './dependencies.ts';
+import type { Caller } from './scopes.ts';
+
+/** MCP's hints about a tool. All four are required: each default of the protocol would be wrong for some tool. */
+export interface ToolAnnotations {
+  readonly readOnlyHint: boolean;
+  readonly destructiveHint: boolean;
+  readonly idempotentHint: boolean;
+  readonly openWorldHint: boolean;
+}
+
+/** What a tool knows about the call that it answers. */
+export interface ToolCall {
+  readonly caller: Caller;
+  /** Aborted when the client cancels or goes away. */
+  readonly signal: AbortSignal;
+  /** Whether this request's client can take an MCP Task as its answer. */
+  readonly takesTasks: boolean;
+  /** The same for every retry of one call, where the client says so. */
+  readonly idempotencyKey?: string;
+  /** Tells the client how far the call is; absent where the client did not ask. */
+  readonly progress?: (done: number, total: number, message: string) => void;
+}
+
+/** A tool's answer: typed data, and a text for the model that says at least as much. */
+export interface ToolAnswer<Output> {
+  readonly data: Output;
+  /** Default: the data as JSON. Whatever a host said in it is marked by `quoteHost`. */
+  readonly text?: string;
+  /** The run to follow as an MCP Task. Set only when the call `takesTasks`. */
+  readonly task?: string;
+  /** The tool ran, and what it was asked for failed. */
+  readonly failed?: boolean;
+}
+
+/** One tool. Handlers throw `ServiceError`s and hold no try/catch: one place makes texts of them. */
+export interface ToolDefinition<Input extends z.ZodObject = z.ZodObject, Output extends z.ZodObject = z.ZodObject> {
+  /** Snake case, verb first. */
+  readonly name: string;
+  readonly title: string;
+  /** Key words first; at most 2,048 characters, where Claude Code cuts it. */
+  readonly description: string;
+  /** Decides the scope that the caller needs. */
+  readonly risk: Risk;
+  readonly annotations: ToolAnnotations;
+  readonly input: Input;
+  readonly output: Output;
+  handler(input: z.infer<Input>, dependencies: McpDependencies, call: ToolCall): Promise<ToolAnswer<z.input<Output>>>;
+}
+
+/** A tool whose own types have been checked and are no longer needed. */
+export type AnyTool = ToolDefinition;
+
+/** Checks a tool's types where it is written. */
+export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
+  tool: ToolDefinition<Input, Output>,
+): AnyTool {
+  return tool as unknown as AnyTool;
+}

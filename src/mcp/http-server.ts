@@ -1,0 +1,182 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isJsonContentType } from '@modelcontextprotocol/server';
+import type { McpDependencies } from './dependencies.ts';
+import { answer, answerJson, refuse } from './http/answer.ts';
+import { authenticate, challenge, metadataPath, protectedResource, scopeChallenge } from './http/authentication.ts';
+import { readBody } from './http/body.ts';
+import { createDoors } from './http/doors.ts';
+import { createHealth } from './http/health.ts';
+import { createLimiter, type RateLimits } from './http/limits.ts';
+import type { Caller } from './scopes.ts';
+import type { McpHttp } from './sdk/http.ts';
+import type { Toolbox } from './toolbox.ts';
+
+/** The largest request body. Arguments are small; nothing is uploaded through MCP. Bytes. */
+const bodyLimit = 1024 * 1024;
+
+export interface HttpServerOptions {
+  readonly dependencies: McpDependencies;
+  readonly mcp: McpHttp;
+  readonly tools: Toolbox;
+  /** The page at `/docs`. */
+  readonly docsPage: () => string;
+  readonly limits: RateLimits;
+  readonly version: string;
+}
+
+/** The HTTP server, not yet listening: MCP at `/api/mcp`, health, metrics and documentation beside it. */
+export function createMcpHttpServer(options: HttpServerOptions): Server {
+  const { dependencies, mcp, tools, docsPage, limits, version } = options;
+  const { config, tokens, log, metrics } = dependencies;
+  const { publicUrl } = config.mcp;
+  const doors = createDoors(config.mcp.allowedHosts, publicUrl);
+  const limiter = createLimiter(limits);
+  const health = createHealth(dependencies.problems);
+
+  const pages: Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>> = {
+    '/': (response) => answer(response, 302, 'text/plain', 'See /docs\n', { location: '/docs' }),
+    '/docs': (response) =>
+      answer(response, 200, 'text/html; charset=utf-8', docsPage(), {
+        'content-security-policy':
+          "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
+      }),
+    '/livez': (response) => answerJson(response, 200, { status: 'alive' }),
+    '/readyz': async (response) => {
+      const { status, problems } = await health();
+      answerJson(response, status === 'healthy' ? 200 : 503, { ready: status === 'healthy', problems });
+    },
+    '/health': async (response) => {
+      const found = await health();
+      answerJson(response, found.status === 'healthy' ? 200 : 503, { ...found, version });
+    },
+    '/metrics': async (response) =>
+      answer(response, 200, metrics.registry.contentType, await metrics.registry.metrics()),
+    [metadataPath]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
+    [`${metadataPath}/api/mcp`]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
+  };
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = pathOf(request);
+    if (!doors.host(request)) {
+      metrics.refused('host');
+      return refuse(
+        response,
+        403,
+        `Host ${JSON.stringify(request.headers.host ?? '')} is not served here; an administrator can add it to the allowed hosts.`,
+      );
+    }
+    if (!doors.origin(request)) {
+      metrics.refused('origin');
+      return refuse(response, 403, 'This Origin is not served here.');
+    }
+    const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+    if (page === undefined && path !== '/api/mcp')
+      return answerJson(response, 404, {
+        error: `There is nothing at ${path.slice(0, 200)}; the documentation is at /docs.`,
+      });
+    const wait = await limiter.address(request);
+    if (wait !== undefined) return tooMany(response, wait);
+    if (page === undefined) return serveMcp(request, response);
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return answerJson(response, 405, { error: 'GET only' }, { allow: 'GET, HEAD' });
+    await page(response);
+  }
+
+  async function serveMcp(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const caller = await admit(request, response);
+    if (caller === undefined) return;
+    if (request.method !== 'POST') return mcp.handle(request, response, caller, undefined);
+    if (!isJsonContentType(request.headers['content-type'])) {
+      return refuse(response, 415, 'Unsupported Media Type: Content-Type must be application/json');
+    }
+    const read = await readBody(request, bodyLimit);
+    if (read.kind === 'too-large') {
+      metrics.refused('too-large');
+      return refuse(response, 413, `The request is larger than ${bodyLimit} bytes.`, {
+        headers: { connection: 'close' },
+      });
+    }
+    if (read.kind === 'broken') return void response.destroy();
+    const body = parse(read.text);
+    if (body === undefined) return refuse(response, 400, 'Parse error: the body is not JSON', { code: -32_700 });
+    if (mayCall(body, caller, response)) await mcp.handle(request, response, caller, body);
+  }
+
+  /** Who it is, or undefined after the request was refused. */
+  async function admit(request: IncomingMessage, response: ServerResponse): Promise<Caller | undefined> {
+    const locked = await limiter.locked(request);
+    if (locked !== undefined) return void tooMany(response, locked);
+    const caller = await authenticate(request, tokens);
+    if (caller === undefined) {
+      await limiter.failed(request);
+      metrics.refused('unauthenticated');
+      const came = request.headers.authorization !== undefined;
+      const message = came ? 'The token is unknown, revoked or expired.' : 'A bearer token is needed.';
+      return void refuse(
+        response,
+        401,
+        `${message} An administrator makes one with: proxmox-mcp token create NAME --scope read`,
+        {
+          headers: { 'www-authenticate': challenge(publicUrl, came) },
+        },
+      );
+    }
+    const wait = await limiter.token(caller.name);
+    return wait === undefined ? caller : void tooMany(response, wait);
+  }
+
+  /** Whether the caller's scope covers the tool that the body calls; refuses if not. */
+  function mayCall(body: unknown, caller: Caller, response: ServerResponse): boolean {
+    const { method, params, id } = body as { method?: unknown; params?: { name?: unknown }; id?: unknown };
+    if (method !== 'tools/call' || typeof params?.name !== 'string') return true;
+    const error = tools.forbidden(params.name, caller);
+    if (error === undefined) return true;
+    metrics.refused('forbidden');
+    refuse(response, 403, `${error.message}. ${error.remedy}`, {
+      id,
+      headers: { 'www-authenticate': scopeChallenge(publicUrl, String(error.details.scope)) },
+    });
+    return false;
+  }
+
+  function tooMany(response: ServerResponse, seconds: number): void {
+    metrics.refused('rate-limited');
+    refuse(response, 429, `Too many requests; try again in ${seconds} s.`, {
+      headers: { 'retry-after': String(seconds) },
+    });
+  }
+
+  const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 5_000 }, (request, response) => {
+    serve(request, response)
+      .catch((error: unknown) => {
+        log.error({ err: error }, 'an HTTP request failed');
+        refuse(response, 500, 'The service failed unexpectedly; its log says why.', { code: -32_603 });
+      })
+      .finally(() => metrics.httpRequest(routeOf(pathOf(request), pages), response.statusCode));
+  });
+  server.headersTimeout = 10_000;
+  server.requestTimeout = 30_000;
+  server.keepAliveTimeout = 65_000;
+  return server;
+}
+
+function pathOf(request: IncomingMessage): string {
+  const url = request.url ?? '/';
+  const end = url.indexOf('?');
+  const path = end === -1 ? url : url.slice(0, end);
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+}
+
+/** A route for metrics: one of ours, never what a request made up. */
+function routeOf(path: string, pages: Readonly<Record<string, unknown>>): string {
+  return path === '/api/mcp' || Object.hasOwn(pages, path) ? path : 'other';
+}
+
+function parse(text: string): unknown {
+  try {
+    const body: unknown = JSON.parse(text);
+    return body === null ? undefined : body;
+  } catch {
+    return undefined;
+  }
+}

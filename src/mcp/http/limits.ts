@@ -1,0 +1,65 @@
+import type { IncomingMessage } from 'node:http';
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+
+/** Requests per minute, each counted over a minute from its first. */
+export interface RateLimits {
+  /** Of one token. Default 60,000: far above any agent's need, below what would starve the others. */
+  readonly perToken: number;
+  /** Of one address, whatever it sends. Default 120,000. */
+  readonly perAddress: number;
+  /** Of one address, with no token or a wrong one. Default 60. */
+  readonly failedPerAddress: number;
+}
+
+export const defaultLimits: RateLimits = { perToken: 60_000, perAddress: 120_000, failedPerAddress: 60 };
+
+/** Counts requests. Each method answers the seconds to wait where there were too many, else undefined. */
+export interface Limiter {
+  address(request: IncomingMessage): Promise<number | undefined>;
+  token(name: string): Promise<number | undefined>;
+  /** Asked before a token is looked at: whether this address has failed too often. */
+  locked(request: IncomingMessage): Promise<number | undefined>;
+  failed(request: IncomingMessage): Promise<void>;
+}
+
+/** Counts in this process's memory: one process serves MCP. */
+export function createLimiter(limits: RateLimits): Limiter {
+  const make = (points: number) => new RateLimiterMemory({ points, duration: 60 });
+  const addresses = make(limits.perAddress);
+  const tokens = make(limits.perToken);
+  const failures = make(limits.failedPerAddress);
+  return {
+    address: (request) => consume(addresses, addressOf(request)),
+    token: (name) => consume(tokens, name),
+    async locked(request) {
+      const state = await failures.get(addressOf(request));
+      return state !== null && state.consumedPoints >= limits.failedPerAddress ? seconds(state) : undefined;
+    },
+    async failed(request) {
+      await consume(failures, addressOf(request));
+    },
+  };
+}
+
+async function consume(limiter: RateLimiterMemory, key: string): Promise<number | undefined> {
+  try {
+    await limiter.consume(key);
+    return undefined;
+  } catch (error) {
+    if (error instanceof RateLimiterRes) return seconds(error);
+    throw error;
+  }
+}
+
+function seconds(state: RateLimiterRes): number {
+  return Math.max(1, Math.ceil(state.msBeforeNext / 1_000));
+}
+
+/**
+ * The connection's own address. What a proxy says about its clients is not believed; behind one, the limits per
+ * address hold for the proxy, and those per token tell the clients apart. An IPv6 client has a whole /64.
+ */
+function addressOf(request: IncomingMessage): string {
+  const address = request.socket.remoteAddress ?? 'unknown';
+  return address.includes(':') && !address.startsWith('::ffff:') ? address.split(':').slice(0, 4).join(':') : address;
+}

@@ -1,0 +1,57 @@
+import type { Report } from '../operations/report.ts';
+import type { Progress, RunStep } from '../operations/run.ts';
+import { renderText } from '../reports/text.ts';
+import type { RunDetails, RunSummary } from '../runs/runs.ts';
+import { plain, quoteNotice } from './host-text.ts';
+
+const marks: Readonly<Record<RunStep['state'], string>> = {
+  pending: '·',
+  running: '▶',
+  done: '✔',
+  failed: '✘',
+  skipped: '–',
+  undone: '↩',
+};
+
+const finished: ReadonlySet<RunStep['state']> = new Set(['done', 'failed', 'skipped', 'undone']);
+
+/** How far a run is: steps behind it, all its steps, and one line for a person. */
+export function describeProgress(progress: Progress): { done: number; total: number; line: string } {
+  const total = progress.steps.length;
+  const done = progress.steps.filter((step) => finished.has(step.state)).length;
+  const current = progress.steps.find((step) => step.state === 'running');
+  const where = total === 0 ? '' : `${Math.min(done + (current === undefined ? 0 : 1), total)}/${total} `;
+  return { done, total, line: plain(`${where}${progress.message}`) };
+}
+
+/** A run's live checklist, one line per step. */
+export function checklist(steps: readonly RunStep[]): string {
+  return steps
+    .map((step) => plain(`${marks[step.state]} ${step.title}${step.note === undefined ? '' : `: ${step.note}`}`))
+    .join('\n');
+}
+
+/** One line about a run. */
+export function runLine(run: RunSummary): string {
+  const state = run.outcome ?? run.status;
+  return `${run.operation} on ${run.target}: ${state}, started ${run.startedAt}${run.closedAt === undefined ? '' : `, ended ${run.closedAt}`}`;
+}
+
+/** A run as a text that says all that its data says: state, checklist, failure, report. */
+export function runText(run: RunDetails): string {
+  const parts = [`${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}`];
+  if (run.failure !== undefined) {
+    parts.push(plain(`It failed (${run.failure.code}): ${run.failure.message} ${run.failure.remedy}`));
+  }
+  if (run.progress !== undefined && run.result === undefined) {
+    parts.push(`${plain(run.progress.message)}\n${checklist(run.progress.steps)}`);
+  }
+  if (run.result !== undefined) parts.push(reportText(run.result.report));
+  return parts.join('\n\n');
+}
+
+/** A report for a model to read; what the host said is quoted line by line. */
+function reportText(report: Report): string {
+  const quotes = report.sections.some(({ findings }) => findings.some(({ evidence }) => (evidence ?? '') !== ''));
+  return `${quotes ? `${quoteNotice}\n\n` : ''}${renderText(report).trimEnd()}`;
+}

@@ -1,0 +1,30 @@
+import type { ServerContext } from '@modelcontextprotocol/server';
+import type { ToolCall } from '../define-tool.ts';
+
+/** Claude Code's number of a tool call, the same for every retry of it. */
+const toolUseKey = 'claudecode/toolUseId';
+
+/** The least that a progress value grows by, so that it grows even while a step goes on. */
+const crumb = 0.001;
+
+/** The key that makes a retried call find the run of its first try, where the client gives one. */
+export function idempotencyKey(context: ServerContext): Pick<ToolCall, 'idempotencyKey'> {
+  const key = context.mcpReq._meta?.[toolUseKey];
+  return typeof key === 'string' && key !== '' && key.length <= 200 ? { idempotencyKey: key } : {};
+}
+
+/** How a tool tells its client how far it is, where the client asked to be told. */
+export function progress(context: ServerContext): Pick<ToolCall, 'progress'> {
+  const progressToken = context.mcpReq._meta?.progressToken;
+  if (progressToken === undefined) return {};
+  let last = -crumb;
+  return {
+    progress(done, total, message) {
+      // The protocol wants it to grow with every notice; undoing a step would let it shrink.
+      last = Math.max(done, last + crumb);
+      const params = { progressToken, progress: last, total: Math.max(total, last), message };
+      // A client that has gone away is told nothing; its call is cancelled by other means.
+      context.mcpReq.notify({ method: 'notifications/progress', params }).catch(() => undefined);
+    },
+  };
+}

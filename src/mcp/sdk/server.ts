@@ -1,0 +1,98 @@
+import { ProtocolError, ProtocolErrorCode, Server, type ServerContext } from '@modelcontextprotocol/server';
+import type { Log } from '../../log.ts';
+import type { Caller } from '../scopes.ts';
+import type { Surface } from '../surface.ts';
+import { idempotencyKey, progress } from './call-context.ts';
+import { guarded, resourceNotFound, unknownTool } from './errors.ts';
+import { callerOf } from './identity.ts';
+import { serveTasks, takesTasks, taskCreated, tasksExtension } from './tasks.ts';
+
+/** The revisions that are served, newest first. */
+export const protocolVersions = ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'];
+
+/** How long clients may keep the lists; they depend on the token's scope. */
+const listCache = { ttlMs: 60_000, cacheScope: 'private' } as const;
+
+export interface SdkServerOptions {
+  readonly surface: Surface;
+  readonly log: Log;
+  /** Who calls where the transport carries no identity: the login that started a stdio server. */
+  readonly localCaller?: Caller;
+}
+
+/**
+ * A server of the official SDK's current generation over a surface. It is the low-level `Server`: the tools' schemas
+ * are converted once, not per server, and `-32021` and tasks are answered below the tool layer.
+ */
+export function createSdkServer({ surface, log, localCaller }: SdkServerOptions, caller?: Caller): Server {
+  const server = new Server(
+    { ...surface.identity },
+    {
+      capabilities: {
+        tools: {},
+        resources: {},
+        prompts: {},
+        completions: {},
+        extensions: { [tasksExtension]: {} },
+      },
+      supportedProtocolVersions: protocolVersions,
+      cacheHints: {
+        'tools/list': listCache,
+        'prompts/list': listCache,
+        'resources/templates/list': listCache,
+        'server/discover': listCache,
+      },
+      ...(caller === undefined ? {} : { instructions: surface.instructions(caller) }),
+    },
+  );
+  const { tools, resources, prompts } = surface;
+  const whoCalls = (context: ServerContext) => callerOf(context, localCaller);
+
+  server.setRequestHandler(
+    'tools/list',
+    (_request, context) => ({ tools: [...tools.list(whoCalls(context))] }) as never,
+  );
+  server.setRequestHandler('tools/call', async ({ params }, context) => {
+    if (!tools.has(params.name)) throw unknownTool(params.name, tools.names());
+    const call = {
+      caller: whoCalls(context),
+      signal: context.mcpReq.signal,
+      takesTasks: takesTasks(context),
+      ...idempotencyKey(context),
+      ...progress(context),
+    };
+    const { task, ...result } = await tools.call(params.name, params.arguments, call);
+    return task === undefined ? result : taskCreated(await surface.tasks.get(task, call.caller));
+  });
+  serveTasks(server, surface.tasks, whoCalls, log);
+
+  server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [...resources.templates] }));
+  server.setRequestHandler('resources/list', () =>
+    guarded(log, async () => ({ resources: [...(await resources.list())] })),
+  );
+  server.setRequestHandler('resources/read', ({ params }) =>
+    guarded(log, async () => {
+      const found = await resources.read(params.uri);
+      if (found === undefined) throw resourceNotFound(params.uri);
+      return { contents: [{ uri: params.uri, ...found }] };
+    }),
+  );
+  server.setRequestHandler('prompts/list', () => ({
+    prompts: prompts.list.map((prompt) => ({ ...prompt, arguments: [...prompt.arguments] })),
+  }));
+  server.setRequestHandler('prompts/get', ({ params }) =>
+    guarded(log, async () => {
+      const text = await prompts.get(params.name, params.arguments ?? {});
+      if (text === undefined)
+        throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown prompt: ${params.name}`);
+      return { messages: [{ role: 'user', content: { type: 'text', text } }] };
+    }),
+  );
+  server.setRequestHandler('completion/complete', ({ params }) =>
+    guarded(log, async () => {
+      const values = await surface.complete(params.argument.name, params.argument.value);
+      return { completion: { values: [...values], total: values.length, hasMore: false } };
+    }),
+  );
+  return server;
+}

@@ -1,0 +1,117 @@
+import { once } from 'node:events';
+import type { Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ServiceError } from '../errors.ts';
+import { catalogue } from '../operations/catalogue.generated.ts';
+import type { OperationDefinition } from '../operations/definition.ts';
+import type { McpDependencies } from './dependencies.ts';
+import { renderDocs } from './http/docs-page.ts';
+import { defaultLimits, type RateLimits } from './http/limits.ts';
+import { createMcpHttpServer } from './http-server.ts';
+import type { Caller } from './scopes.ts';
+import { createMcpHttp } from './sdk/http.ts';
+import { createSdkServer } from './sdk/server.ts';
+import { createMcpStdio } from './sdk/stdio.ts';
+import { createServiceSurface } from './service-surface.ts';
+import type { Surface } from './surface.ts';
+
+/** How long requests that are being answered may go on when the server stops. Milliseconds. */
+const graceMs = 5_000;
+
+export interface HttpServing {
+  /** The port that it listens on; the configured one, or a free one where that is 0. */
+  readonly port: number;
+  /** Stops taking requests, lets those that run end for five seconds, then closes what is left. */
+  close(): Promise<void>;
+}
+
+export interface ServeOptions {
+  readonly version: string;
+  readonly limits?: Partial<RateLimits>;
+}
+
+/** Serves MCP over HTTP at `config.mcp.host` and `port`, with health, metrics and documentation. */
+export async function serveHttp(dependencies: McpDependencies, options: ServeOptions): Promise<HttpServing> {
+  const { config, log } = dependencies;
+  const surface = createServiceSurface(dependencies, options.version);
+  const mcp = createMcpHttp((caller) => createSdkServer({ surface, log }, caller), log);
+  const docs = docsOf(surface, config.mcp.publicUrl);
+  const server = createMcpHttpServer({
+    dependencies,
+    mcp,
+    tools: surface.tools,
+    docsPage: () => docs,
+    limits: { ...defaultLimits, ...options.limits },
+    version: options.version,
+  });
+  const port = await listen(server, config.mcp.host, config.mcp.port);
+  log.info({ url: `${config.mcp.publicUrl}/api/mcp` }, 'serving MCP over HTTP');
+  return {
+    port,
+    async close() {
+      await stop(server);
+      await mcp.close();
+    },
+  };
+}
+
+export interface StdioServing {
+  /** Resolves when the client has closed its end. */
+  readonly closed: Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves MCP on standard input and output. Whoever started the process is the caller: give the scope they are meant to
+ * have. Nothing else may write to stdout; the logger must write to stderr or a file.
+ */
+export function serveStdio(
+  dependencies: McpDependencies,
+  options: ServeOptions & { readonly caller: Caller },
+): StdioServing {
+  const { log } = dependencies;
+  const surface = createServiceSurface(dependencies, options.version);
+  const { caller } = options;
+  const closed = once(process.stdin, 'close').then(() => undefined);
+  const handle = createMcpStdio(() => createSdkServer({ surface, log, localCaller: caller }, caller), log);
+  return { closed, close: () => handle.close() };
+}
+
+function docsOf(surface: Surface, publicUrl: string): string {
+  return renderDocs({
+    version: surface.identity.version,
+    publicUrl,
+    tools: surface.tools.documented(),
+    operations: Object.values(catalogue) as unknown as readonly OperationDefinition[],
+    prompts: surface.prompts.list,
+  });
+}
+
+async function listen(server: HttpServer, host: string, port: number): Promise<number> {
+  server.listen({ host, port });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new ServiceError({
+      code: reason === 'EADDRINUSE' ? 'conflict' : 'unavailable',
+      message:
+        reason === 'EADDRINUSE'
+          ? `Another program listens on ${host}:${port}, where MCP is to be served`
+          : `MCP can't be served on ${host}:${port} (${reason})`,
+      remedy: 'Stop that program, or set another MCP_HOST or MCP_PORT.',
+      details: { host, port },
+      cause: error,
+    });
+  }
+  return (server.address() as AddressInfo).port;
+}
+
+async function stop(server: HttpServer): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(timer);
+}

@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { defineTool } from '../define-tool.ts';
+import { detailsOf, runDetails, runId } from '../run-schema.ts';
+import { runText } from '../run-text.ts';
+
+/** Asks a run to stop and take back what it did. */
+export const cancelRun = defineTool({
+  name: 'cancel_run',
+  title: 'Cancel run',
+  description:
+    'Cancel a run: ask it to stop and undo what it has done so far. Returns at once; wait_for_run shows how it ended. A run that has ended is left as it is.',
+  risk: 'change',
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
+  input: z.object({
+    id: runId,
+    reason: z.string().trim().min(3).max(500).describe('Why, in a few words; kept in the history of the run'),
+  }),
+  output: runDetails(z.record(z.string(), z.unknown())),
+  async handler({ id, reason }, { runs }, { caller }) {
+    const run = await runs.cancel(id, reason, { kind: 'mcp', name: caller.name });
+    const text = run.status === 'running' ? `Asked it to stop and undo what it did.\n\n${runText(run)}` : runText(run);
+    return { data: detailsOf(run), text };
+  },
+});
