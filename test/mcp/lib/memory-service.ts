@@ -247,6 +247,7 @@ export function memoryConfig(): Config {
     worker: { metricsPort: 9464, maxConcurrentActivitiesPerHost: 4 },
     hosts: [host('pve1'), host('pve2'), host('broken')],
     features: { proxmoxApi: false, dangerousCommands: false, localExecution: false, ssh: true, monitoring: true },
+    deployment: { imageTag: 'latest' },
     webhooks: {},
     demo: false,
   };
