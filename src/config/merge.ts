@@ -1,4 +1,4 @@
-import { isHostKey, isKey } from './keys.ts';
+import { isHostKey, isKey, keys } from './keys.ts';
 import type { Problem } from './problems.ts';
 import type { HostEntry, Setting } from './setting.ts';
 import { nearestKey, nearMiss } from './suggest.ts';
@@ -31,8 +31,12 @@ export function parseAssignments(assignments: readonly string[]): { settings: Se
   const problems: Problem[] = [];
   for (const assignment of assignments) {
     const [, key, text] = /^([A-Za-z_][A-Za-z0-9_.-]*)=(.*)$/s.exec(assignment) ?? [];
-    if (key !== undefined && text !== undefined) settings.push({ key, text, source: '--set' });
-    else
+    if (key !== undefined && text !== undefined && !keys[key]?.secret) settings.push({ key, text, source: '--set' });
+    else if (key !== undefined) {
+      const remedy = `Write it into .env, or name a file that holds it: --set ${key}_FILE=PATH.`;
+      // Arguments of a process can be read by every user of the machine.
+      problems.push({ key, source: '--set', expected: 'no secret on the command line', remedy });
+    } else
       problems.push({
         key: '--set',
         source: 'the command line',

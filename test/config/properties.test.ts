@@ -54,8 +54,10 @@ describe('the configuration', () => {
         const text = value.trim();
         fc.pre(text !== '');
         const accepted = keys[name]?.kind.schema.safeParse(text).success;
-        const { problems } = inspectConfig({ cwd: folder, env: {}, argv: [`${name}=${value}`] });
-        const wrong = problems.filter((one) => one.source === '--set' && one.expected === keys[name]?.kind.expected);
+        const { problems } = inspectConfig({ cwd: folder, env: { [name]: value } });
+        const wrong = problems.filter(
+          (one) => one.source === 'the environment' && one.expected === keys[name]?.kind.expected,
+        );
         expect(wrong.map(({ key }) => key)).toEqual(accepted ? [] : [name]);
         if (keys[name]?.secret) expect(wrong.every(({ found }) => found === undefined)).toBe(true);
       }),

@@ -1,0 +1,55 @@
+import type { Command } from 'commander';
+import { inspectConfig, type LoadedConfig, type LoadOptions, loadConfig } from '../config/load.ts';
+import type { Problem } from '../config/problems.ts';
+import type { Config } from '../config.ts';
+import { note } from './terminal.ts';
+
+/** The options that stand before the command and hold for all of them. */
+export interface GlobalOptions {
+  readonly configDir?: string;
+  readonly set: readonly string[];
+  readonly debug?: boolean;
+}
+
+/** What every command gets. */
+export interface CliContext {
+  /** The validated configuration, with the demo's host where nothing is configured. Warnings go to standard error. */
+  config(): Promise<Config>;
+  load(): LoadedConfig;
+  /** As {@link load}, with the problems instead of an error. */
+  inspect(): LoadedConfig & { readonly problems: readonly Problem[] };
+  /** What ends with this exit code though nothing was thrown. */
+  exitWith(code: number): void;
+}
+
+/** Registers one group of commands. */
+export type CommandGroup = (program: Command, context: CliContext) => void;
+
+export function createContext(options: () => GlobalOptions, exitWith: (code: number) => void): CliContext {
+  const loadOptions = (): LoadOptions => {
+    const { configDir, set } = options();
+    return { argv: set, ...(configDir !== undefined && { cwd: configDir }) };
+  };
+  return {
+    exitWith,
+    load: () => loadConfig(loadOptions()),
+    inspect: () => inspectConfig(loadOptions()),
+    async config() {
+      const { config, warnings } = loadConfig(loadOptions());
+      for (const warning of warnings) note(`Warning: ${warning}`);
+      return config;
+    },
+  };
+}
+
+/**
+ * The options for the processes that this one starts: they read the same configuration through their environment.
+ * Secrets can't be among them, because `--set` refuses those.
+ */
+export function inheritOptions({ configDir, set }: GlobalOptions): void {
+  if (configDir !== undefined) process.env.PROXMOX_MCP_CONFIG_DIR = configDir;
+  for (const assignment of set) {
+    const equals = assignment.indexOf('=');
+    if (equals > 0) process.env[assignment.slice(0, equals)] = assignment.slice(equals + 1);
+  }
+}

@@ -1,0 +1,44 @@
+import type { Command } from 'commander';
+import type { CliContext } from './context.ts';
+import { describeOutcome, runChecks } from './doctor/check.ts';
+import { hostChecks } from './doctor/hosts.ts';
+import { configurationChecks, machineChecks } from './doctor/machine.ts';
+import { serviceChecks } from './doctor/service.ts';
+import { exitCodes } from './exit-codes.ts';
+import { whole } from './parse.ts';
+import { print, printJson } from './terminal.ts';
+
+/** `doctor`. */
+export function doctorCommand(program: Command, context: CliContext): void {
+  program
+    .command('doctor')
+    .summary('Check everything the service depends on, and say what to do')
+    .description(
+      'Check everything the service depends on, side by side: configuration, data folder, Temporal, MCP server, worker, mail, and of each host its key, its login, its certificate and its API. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
+    )
+    .option('--host <name>', 'Only the checks of this host')
+    .option('--timeout <seconds>', 'Deadline of each check', whole('--timeout', 1, 300), 15)
+    .option('--json', 'Print the checks as JSON')
+    .action(async ({ host, timeout, json }: { host?: string; timeout: number; json?: boolean }) => {
+      const { config, problems, warnings, folder } = context.inspect();
+      const general = [
+        ...configurationChecks(folder, problems, warnings),
+        ...machineChecks(config),
+        ...serviceChecks(config),
+      ];
+      const hosts = config.hosts.filter(({ name }) => host === undefined || name === host);
+      const checks = [...(host === undefined ? general : []), ...hosts.flatMap(hostChecks)];
+      const outcomes = await runChecks(checks, timeout * 1_000);
+      const count = (state: string) => outcomes.filter((one) => one.state === state).length;
+      if (json) printJson({ healthy: count('failed') === 0, checks: outcomes });
+      else
+        print(
+          [
+            ...outcomes.map(describeOutcome),
+            '',
+            `${count('ok')} ok, ${count('warning')} to look at, ${count('failed')} failed, ${count('skipped')} skipped.`,
+          ].join('\n'),
+        );
+      if (count('failed') > 0) context.exitWith(exitCodes.failed);
+    });
+}

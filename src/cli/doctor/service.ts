@@ -1,0 +1,128 @@
+import type { Config } from '../../config.ts';
+import { splitAddress, tcp } from '../tcp.ts';
+import { type Check, type CheckResult, failed, ok, skipped, warning } from './check.ts';
+
+const startIt = 'Start the service: npm start';
+
+/** The service's own processes and what they lean on. */
+export function serviceChecks(config: Config): Check[] {
+  return [temporalServer(config), mcpServer(config), workerMetrics(config), mailServer(config), ...webhooks(config)];
+}
+
+function temporalServer(config: Config): Check {
+  const { address, port, namespace } = config.temporal;
+  const where = address ?? `127.0.0.1:${port}`;
+  return {
+    name: 'Temporal server',
+    tried: `connect to ${where} and ask for the namespace ${namespace}`,
+    async run(signal) {
+      const reached = await tcp(...splitAddress(where), signal);
+      if (reached === 'ECONNREFUSED' && address === undefined) return skipped(`nothing runs on ${where}. ${startIt}`);
+      if (reached !== undefined)
+        return failed(`${where} can't be reached (${reached})`, 'Check TEMPORAL_ADDRESS and that the server runs.');
+      const { connectTemporal } = await import('../../runs/temporal-client.ts');
+      const client = await connectTemporal(config, 5_000);
+      try {
+        await client.withAbortSignal(signal, () => client.workflowService.describeNamespace({ namespace }));
+        return ok(`${where} answers, the namespace ${namespace} is there`);
+      } catch (error) {
+        const text = error instanceof Error ? error.message : String(error);
+        return failed(
+          `${where} answers, but not for the namespace ${namespace}: ${text}`,
+          'Create the namespace, or correct TEMPORAL_NAMESPACE.',
+        );
+      } finally {
+        await client.connection.close();
+      }
+    },
+  };
+}
+
+function mcpServer({ mcp: { host, port } }: Config): Check {
+  const local = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const url = `http://${local.includes(':') ? `[${local}]` : local}:${port}/readyz`;
+  return {
+    name: 'MCP server',
+    tried: `GET ${url}`,
+    async run(signal): Promise<CheckResult> {
+      const reached = await tcp(local, port, signal);
+      if (reached === 'ECONNREFUSED') return skipped(`nothing runs on port ${port}. ${startIt}`);
+      if (reached !== undefined) return failed(`${local}:${port} can't be reached (${reached})`, 'Correct MCP_HOST.');
+      const answer = await fetch(url, { signal }).catch(() => undefined);
+      const body: unknown = await answer?.json().catch(() => undefined);
+      if (answer === undefined || !isReadiness(body)) {
+        return failed(`another program listens on port ${port}`, 'Stop it, or set another MCP_PORT.');
+      }
+      if (answer.ok) return ok(`ready at ${url}`);
+      const problems = (body.problems ?? [])
+        .map((one) => (typeof one === 'string' ? one : (one.message ?? '')))
+        .join(' ');
+      return failed(
+        `it runs but isn't ready: ${problems}`,
+        'Look at the other lines, and at logs/ in the data folder.',
+      );
+    },
+  };
+}
+
+interface Readiness {
+  readonly ready: boolean;
+  readonly problems?: readonly (string | { readonly message?: string })[];
+}
+
+function isReadiness(body: unknown): body is Readiness {
+  return typeof body === 'object' && body !== null && 'ready' in body;
+}
+
+function workerMetrics({ worker: { metricsPort } }: Config): Check {
+  const url = `http://127.0.0.1:${metricsPort}/metrics`;
+  return {
+    name: 'Worker',
+    tried: `GET ${url}`,
+    async run(signal) {
+      const reached = await tcp('127.0.0.1', metricsPort, signal);
+      if (reached !== undefined) return skipped(`nothing runs on port ${metricsPort}. ${startIt}`);
+      const text = await fetch(url, { signal }).then(
+        (answer) => answer.text(),
+        () => '',
+      );
+      if (text.includes('temporal_')) return ok(`its metrics are at ${url}`);
+      return failed(`another program listens on port ${metricsPort}`, 'Stop it, or set another WORKER_METRICS_PORT.');
+    },
+  };
+}
+
+function mailServer({ mail }: Config): Check {
+  return {
+    name: 'Mail',
+    tried:
+      mail === undefined
+        ? 'look at SMTP_HOST'
+        : `connect to ${mail.host}:${mail.port}, secure it (${mail.security}) and log in`,
+    async run() {
+      if (mail === undefined) return skipped('SMTP_HOST is not set: nothing is mailed');
+      const { createMailer } = await import('../../clients/mail/mailer.ts');
+      await createMailer(mail).verify();
+      return ok(`${mail.host}:${mail.port} takes mail for ${mail.to.join(', ')}`);
+    },
+  };
+}
+
+/** Only reached, never posted to: a test message would land in somebody's channel. */
+function webhooks({ webhooks: { slack, discord } }: Config): Check[] {
+  const targets = [['Slack', slack] as const, ['Discord', discord] as const];
+  return targets.flatMap(([name, secret]) => {
+    if (secret === undefined) return [];
+    const { hostname, port, protocol } = new URL(secret.reveal());
+    const number = Number(port) || (protocol === 'https:' ? 443 : 80);
+    const run = async (signal: AbortSignal) => {
+      const reached = await tcp(hostname, number, signal);
+      if (reached === undefined) return ok(`${hostname} is reachable; nothing was posted`);
+      return warning(
+        `${hostname}:${number} can't be reached (${reached})`,
+        'Check the network, or correct the webhook.',
+      );
+    };
+    return [{ name, tried: `connect to ${hostname}:${number}`, run }];
+  });
+}

@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { projectFolder } from '../config/load.ts';
+import { explain, ServiceError } from '../errors.ts';
+import { configCommands } from './config.ts';
+import { type CommandGroup, createContext, type GlobalOptions, inheritOptions } from './context.ts';
+import { doctorCommand } from './doctor.ts';
+import { exitCodes } from './exit-codes.ts';
+import { mcpClientCommands } from './mcp-client.ts';
+import { operationCommands } from './operations.ts';
+import { runCommands } from './runs.ts';
+import { scheduleCommands } from './schedules.ts';
+import { serviceCommands } from './service.ts';
+import { note } from './terminal.ts';
+import { tokenCommands } from './token.ts';
+
+const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
+  ['Service:', serviceCommands],
+  ['Operations:', operationCommands],
+  ['Runs and schedules:', runCommands],
+  ['Runs and schedules:', scheduleCommands],
+  ['Set-up:', configCommands],
+  ['Set-up:', doctorCommand],
+  ['Set-up:', tokenCommands],
+  ['MCP client:', mcpClientCommands],
+];
+
+/** Runs one command line (without node and script); resolves with the exit code, never rejects. */
+export async function runCli(args: readonly string[]): Promise<number> {
+  let exitCode: number = exitCodes.ok;
+  const { program, options } = createProgram((code) => {
+    exitCode = code;
+  });
+  // `proxmox-mcp runs list | head` closes the pipe early: that is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return reportError(error, options().debug === true);
+  }
+}
+
+/** The commander program with every command; separate for the docs and tests. */
+export function createProgram(exitWith: (code: number) => void): {
+  readonly program: Command;
+  readonly options: () => GlobalOptions;
+} {
+  const program = new Command('proxmox-mcp');
+  const options = () => program.opts<GlobalOptions>();
+  program
+    .description('Durable automation for Proxmox VE hosts: health checks, backups and more as Temporal workflows.')
+    .version(version(), '-V, --version', 'Print the version')
+    .helpOption('-h, --help', 'Explain the command')
+    .helpCommand(false)
+    .option('--config-dir <folder>', "Folder of .env and hosts.yaml (default: the project's own)", (path) =>
+      resolve(path),
+    )
+    .option('--set <KEY=value>', 'Set a key of .env for this command; repeatable', collect, [])
+    .option('--debug', 'Print where an error came from')
+    .addHelpText('after', helpEnd)
+    .showHelpAfterError('Add --help to see what it takes.')
+    .exitOverride()
+    .hook('preAction', () => inheritOptions(options()));
+  const context = createContext(options, exitWith);
+  for (const [heading, group] of groups) {
+    program.commandsGroup(heading);
+    group(program, context);
+  }
+  return { program, options };
+}
+
+const helpEnd = `
+Examples:
+  proxmox-mcp start                          run the whole service (the same as npm start)
+  proxmox-mcp check-health --host pve1       check a host now and print the report
+  proxmox-mcp back-up --host pve1 --dry-run  show what a backup would do
+  proxmox-mcp doctor                         find out why something doesn't work
+  proxmox-mcp token create claude --scope operate
+
+Exit codes: 0 done; 1 a run or check failed; 2 wrong input or configuration, nothing was done; 130 interrupted (a run
+that was being waited for goes on). The configuration is described in docs/configuration.md.`;
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(join(projectFolder(), 'package.json'), 'utf8'));
+  return (manifest as { readonly version: string }).version;
+}
+
+/** The one place where errors become text for the terminal. */
+function reportError(error: unknown, debug: boolean): number {
+  // Commander has printed what was wrong, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.invalid;
+  if (debug && error instanceof Error) note(error.stack ?? error.message);
+  if (error instanceof ServiceError) {
+    note(explain(error));
+    if (error.code === 'cancelled') return exitCodes.interrupted;
+    return error.code === 'invalid-input' || error.code === 'configuration' ? exitCodes.invalid : exitCodes.failed;
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  note(
+    `Something unexpected happened: ${text}. ${debug ? 'Please report it with the lines above.' : 'Run it again with --debug to see where.'}`,
+  );
+  return exitCodes.failed;
+}

@@ -1,0 +1,83 @@
+import type { Command } from 'commander';
+import { ServiceError } from '../errors.ts';
+import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
+import type { CliContext } from './context.ts';
+import { requester, withTemporal } from './temporal.ts';
+import { note, print, printJson, table } from './terminal.ts';
+
+interface Json {
+  readonly json?: boolean;
+}
+
+/** `schedules list|pause|resume|trigger|change`. */
+export function scheduleCommands(program: Command, context: CliContext): void {
+  const schedules = program.command('schedules').description('See when operations run by themselves, and change it');
+
+  schedules
+    .command('list', { isDefault: true })
+    .description('List the schedules with their next runs')
+    .option('--json', 'Print them as JSON')
+    .action(async ({ json }: Json) => {
+      const all = await withTemporal(context, (service) => service.schedules.list());
+      if (json) return printJson(all);
+      if (all.length === 0) return note('There are no schedules; the service makes them when it starts.');
+      const rows = all.map((one) => [
+        one.id,
+        one.cron,
+        one.timeZone,
+        one.paused ? 'paused' : (one.nextRuns[0] ?? 'none'),
+      ]);
+      print(table(['SCHEDULE', 'CRON', 'TIME ZONE', 'NEXT RUN'], rows));
+    });
+
+  const reason = ['--reason <text>', 'Why, for the record', 'asked for on the command line'] as const;
+  const change = (name: string, description: string) =>
+    schedules.command(`${name} <schedule>`).description(description).option('--json', 'Print it as JSON');
+  const run = async (
+    json: boolean | undefined,
+    work: (schedules: Schedules, by: string) => Promise<ScheduleSummary>,
+  ) => {
+    const by = requester();
+    const changed = await withTemporal(context, (service) => work(service.schedules, `${by.kind}:${by.name}`));
+    if (json) printJson(changed);
+    else print(describe(changed));
+  };
+
+  change('pause', 'Stop it from firing until it is resumed')
+    .option(...reason)
+    .action((id: string, options: Json & { reason: string }) =>
+      run(options.json, (all, by) => all.pause(id, options.reason, by)),
+    );
+  change('resume', 'Let a paused one fire again')
+    .option(...reason)
+    .action((id: string, options: Json & { reason: string }) =>
+      run(options.json, (all, by) => all.resume(id, options.reason, by)),
+    );
+  change('trigger', 'Fire it now, under its own overlap policy').action((id: string, options: Json) =>
+    run(options.json, (all, by) => all.trigger(id, by)),
+  );
+  change('change', 'Change its time')
+    .option('--cron <expression>', 'Five fields: minute hour day month weekday, e.g. "30 3 * * *"')
+    .option('--time-zone <zone>', 'IANA time zone, e.g. Europe/Berlin')
+    .option('--reset', 'Back to the time of the catalogue')
+    .action(async (id: string, options: Json & { cron?: string; timeZone?: string; reset?: boolean }) => {
+      const { cron, timeZone, reset } = options;
+      if ((cron === undefined && timeZone === undefined) === !reset) {
+        throw new ServiceError({
+          code: 'invalid-input',
+          message: 'Nothing says what to change, or both a time and --reset do',
+          remedy: 'Give --cron, --time-zone or both; or --reset alone.',
+        });
+      }
+      const wanted = {
+        ...(reset ? { cron: null } : cron !== undefined && { cron }),
+        ...(timeZone !== undefined && { timeZone }),
+      };
+      await run(options.json, (all, by) => all.change(id, wanted, by));
+    });
+}
+
+function describe(one: ScheduleSummary): string {
+  const next = one.paused ? 'paused' : `next run ${one.nextRuns[0] ?? 'none'}`;
+  return `${one.id}: ${one.cron} (${one.timeZone}), ${next}${one.note ? `. ${one.note}` : ''}`;
+}

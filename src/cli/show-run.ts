@@ -1,0 +1,78 @@
+import type { Progress } from '../operations/run.ts';
+import { renderText } from '../reports/text.ts';
+import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
+import type { CliContext } from './context.ts';
+import { exitCodes } from './exit-codes.ts';
+import { interruption, note, print, printJson } from './terminal.ts';
+
+/** Says each change of a run's live checklist once, as a line. */
+export function progressLines(say: (line: string) => void): (progress: Progress) => void {
+  const said = new Set<string>();
+  const once = (line: string) => {
+    if (said.has(line)) return;
+    said.add(line);
+    say(line);
+  };
+  return ({ phase, message, steps }) => {
+    if (phase === 'waiting-for-lock' || phase === 'undoing') once(`· ${message}`);
+    for (const step of steps) {
+      if (step.state === 'pending') continue;
+      const what = step.state === 'running' ? '…' : `: ${step.state}${step.note ? ` (${step.note})` : ''}`;
+      once(`· ${step.title}${what}`);
+    }
+  };
+}
+
+export interface WaitOptions {
+  /** Give up waiting after this many milliseconds. */
+  readonly timeoutMs: number;
+  readonly json: boolean;
+}
+
+/** Follows a run to its end, showing its steps, and prints what came of it. Ctrl-C leaves the run running. */
+export async function followRun(context: CliContext, runs: Runs, run: RunSummary, options: WaitOptions): Promise<void> {
+  const { signal, dispose } = interruption();
+  try {
+    const onProgress = options.json ? () => undefined : progressLines(note);
+    const details = await runs.wait(run.id, { timeoutMs: options.timeoutMs, signal, onProgress });
+    if (details.status === 'running') note(`It is still running. ${howToGoOn(run)}`);
+    showRun(context, details, options.json);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    note(`\nThe run goes on. ${howToGoOn(run)}`);
+    context.exitWith(exitCodes.interrupted);
+  } finally {
+    dispose();
+  }
+}
+
+function howToGoOn(run: RunSummary): string {
+  return `Follow it with: proxmox-mcp runs wait ${run.id}\nStop it with: proxmox-mcp runs cancel ${run.id}`;
+}
+
+/** Prints a run; the exit code says whether it did well. */
+export function showRun(context: CliContext, run: RunDetails, json: boolean): void {
+  if (json) printJson(run);
+  else print(describeRun(run));
+  const ended = run.status !== 'running';
+  if (ended && (run.status !== 'completed' || run.result?.report.verdict === 'failed')) {
+    context.exitWith(exitCodes.failed);
+  }
+}
+
+function describeRun(run: RunDetails): string {
+  const lines = [
+    ...(run.result === undefined
+      ? [`${run.operation} of ${run.target}: ${run.outcome ?? run.status}`]
+      : [renderText(run.result.report)]),
+    ...(run.failure === undefined ? [] : [`${run.failure.message} ${run.failure.remedy}`]),
+    ...(run.status === 'running' && run.progress ? [run.progress.message, ...checklist(run.progress)] : []),
+    `Run ${run.id}`,
+    run.url,
+  ];
+  return lines.join('\n');
+}
+
+function checklist({ steps }: Progress): string[] {
+  return steps.map(({ title, state, note: said }) => `  ${state.padEnd(8)} ${title}${said ? ` (${said})` : ''}`);
+}

@@ -1,0 +1,56 @@
+import { createInterface } from 'node:readline/promises';
+import { cleanText } from '../reports/clean.ts';
+
+const longest = 200_000;
+
+/** Results: standard output. Escape sequences that a host or server smuggled in are taken out. */
+export function print(text: string): void {
+  process.stdout.write(`${cleanText(text, longest)}\n`);
+}
+
+/** Everything that isn't the result (progress, warnings, questions): standard error, so that results can be piped. */
+export function note(text: string): void {
+  process.stderr.write(`${cleanText(text, longest)}\n`);
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Columns as wide as their widest cell; the last one may be as long as it likes. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  return [line(head), ...rows.map(line)].join('\n');
+}
+
+/** Asks a person; `undefined` when nobody is there to answer. */
+export async function ask(question: string): Promise<string | undefined> {
+  if (!process.stdin.isTTY) return undefined;
+  const reader = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return (await reader.question(question)).trim();
+  } finally {
+    reader.close();
+  }
+}
+
+/** Aborted by the first Ctrl-C or SIGTERM; the second ends the process as usual. */
+export function interruption(): { readonly signal: AbortSignal; readonly dispose: () => void } {
+  const controller = new AbortController();
+  const abort = () => {
+    dispose();
+    controller.abort();
+  };
+  const dispose = () => {
+    process.off('SIGINT', abort);
+    process.off('SIGTERM', abort);
+  };
+  process.on('SIGINT', abort);
+  process.on('SIGTERM', abort);
+  return { signal: controller.signal, dispose };
+}

@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { ServiceError } from '../errors.ts';
+import { createTokenStore, type TokenStore } from '../tokens/store.ts';
+import { type Scope, scopes } from '../tokens/token.ts';
+import type { CliContext } from './context.ts';
+import { note, print, printJson, table } from './terminal.ts';
+
+/** `token create|list|revoke`. */
+export function tokenCommands(program: Command, context: CliContext): void {
+  const token = program.command('token').description('Make and revoke the bearer tokens of MCP clients');
+  const store = async (): Promise<TokenStore> =>
+    createTokenStore(join((await context.config()).dataDir, 'tokens.json'));
+
+  token
+    .command('create <name>')
+    .description('Make a token and print it, once; only its hash is kept')
+    .addOption(
+      new Option('--scope <scope>', 'read looks; operate also starts changes; admin also starts what is dangerous')
+        .choices(scopes)
+        .default('read'),
+    )
+    .option('--expires <date>', 'Last day it works, e.g. 2027-12-31, or a time in ISO 8601', expiry)
+    .option('--json', 'Print it as JSON')
+    .action(async (name: string, options: { scope: Scope; expires?: Date; json?: boolean }) => {
+      const { expires } = options;
+      const made = await (await store()).create({ name, scope: options.scope, ...(expires && { expiresAt: expires }) });
+      if (options.json) return printJson(made);
+      note(`Token ${name} (${made.scope}). It is shown only now; keep it where the client finds it.`);
+      print(made.token);
+      const { mcp } = await context.config();
+      note(
+        `Claude Code: claude mcp add --transport http proxmox ${mcp.publicUrl}/api/mcp --header "Authorization: Bearer TOKEN"`,
+      );
+    });
+
+  token
+    .command('list', { isDefault: true })
+    .description('List the tokens: name, scope, expiry')
+    .option('--json', 'Print them as JSON')
+    .action(async ({ json }: { json?: boolean }) => {
+      const all = (await store()).list();
+      if (json) return printJson(all);
+      if (all.length === 0) return note('There are no tokens. Make one: proxmox-mcp token create NAME --scope operate');
+      const rows = all.map((one) => [one.name, one.scope, one.createdAt, one.expiresAt ?? 'never']);
+      print(table(['NAME', 'SCOPE', 'MADE', 'EXPIRES'], rows));
+    });
+
+  token
+    .command('revoke <name>')
+    .description('Make a token useless at once, in the running server too')
+    .action(async (name: string) => {
+      await (await store()).revoke(name);
+      note(`Token ${name} is revoked.`);
+    });
+}
+
+/** A day counts to its end. */
+function expiry(text: string): Date {
+  const date = new Date(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T23:59:59.999Z` : text);
+  if (/^\d{4}-\d{2}-\d{2}/.test(text) && !Number.isNaN(date.getTime())) return date;
+  throw new ServiceError({
+    code: 'invalid-input',
+    message: `${JSON.stringify(text)} is not a date`,
+    remedy: 'Write e.g. --expires 2027-12-31.',
+  });
+}

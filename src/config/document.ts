@@ -1,0 +1,90 @@
+import { groups, type Key } from './key.ts';
+import { keys } from './keys.ts';
+
+const intros: Readonly<Partial<Record<(typeof groups)[number], string>>> = {
+  Host: 'One host is described by the keys of this and the next groups; several by `hosts.yaml`.',
+  'Layout of a host': "Only for an installation that is not where the administrator's guide has it.",
+};
+
+function inGroup(group: (typeof groups)[number]): [string, Key][] {
+  return Object.entries(keys).filter(([, key]) => key.group === group);
+}
+
+/** docs/configuration.md */
+export function renderConfigurationDocs(): string {
+  const sections = groups.flatMap((group) => [
+    `## ${group}`,
+    '',
+    ...(intros[group] === undefined ? [] : [intros[group], '']),
+    '| key | default | what | example |',
+    '| --- | --- | --- | --- |',
+    ...inGroup(group).map(([name, key]) => {
+      const value = key.defaultText ?? (key.default === undefined ? 'none' : `\`${key.default}\``);
+      const what = `${key.what}${key.secret ? ` Secret: better in a file of mode 0600, named by \`${name}_FILE\`.` : ''}`;
+      return `| \`${name}\` | ${value} | ${what} | ${key.example === '' ? '' : `\`${key.example}\``} |`;
+    }),
+    '',
+  ]);
+  return `# Configuration
+
+Made from the table of keys in \`src/config\` by \`npm run generate\`. Don't edit.
+
+The service reads \`.env\` and \`hosts.yaml\` in the project's folder (another one: \`--config-dir\` or the variable
+\`PROXMOX_MCP_CONFIG_DIR\`), then the environment, then \`--set KEY=value\` of the command line; later ones win. An empty
+value counts as not written. Relative paths are resolved against the folder of \`.env\`. With nothing configured it runs a
+demo on this machine.
+
+- \`proxmox-mcp config check\` lists every problem at once: key, line, what was expected, what was found, what to do.
+- \`proxmox-mcp config show\` shows every value and where it was written, without secrets.
+- \`proxmox-mcp doctor\` tries everything that the configuration names.
+
+A key that isn't known is a problem, not a comment: a mistyped \`ENABLE_DANGEROUS_COMANDS=false\` must not be passed over.
+Write quotation marks around values with a \`#\` in them. Files with secrets need mode 0600 (\`chmod 600 .env\`).
+
+## Several hosts
+
+\`hosts.yaml\` (see \`hosts.example.yaml\`) has one entry per host. Its keys mean the same as in \`.env\`. What an entry
+doesn't say it takes from \`.env\`, except for what belongs to one machine:
+${Object.entries(keys)
+  .filter(([, key]) => key.host === 'own')
+  .map(([name]) => `\`${name}\``)
+  .join(', ')}.
+
+${sections.join('\n').trimEnd()}
+`;
+}
+
+/** .env.example */
+export function renderEnvExample(): string {
+  const sections = groups.flatMap((group) => [
+    `# --- ${group}`,
+    '',
+    ...inGroup(group).flatMap(([name, key]) => {
+      const value = key.defaultText ?? key.default;
+      return [
+        ...wrap(`${key.what}${value === undefined ? '' : ` Default: ${value}.`}`),
+        `#${key.secret ? `${name}_FILE=` : `${name}=${needsQuotes(key.example) ? JSON.stringify(key.example) : key.example}`}`,
+        '',
+      ];
+    }),
+  ]);
+  return `# Copy this file to .env (mode 0600), take the # from the lines you need, and run: proxmox-mcp config check
+# Made by \`npm run generate\`; docs/configuration.md says more. Minimum: SSH_HOST, or PROXMOX_HOST with its token.
+
+${sections.join('\n').trimEnd()}
+`;
+}
+
+function needsQuotes(value: string): boolean {
+  return /[\s#<>]/.test(value);
+}
+
+function wrap(text: string, width = 110): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + word.length + 1 > width) lines.push(`# ${word}`);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+}

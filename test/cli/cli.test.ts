@@ -1,0 +1,214 @@
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { configurationFolder } from '../config/folder.ts';
+import { runNode, useBuild } from './built.ts';
+
+const token = '3f2a9c1e-0000-4000-8000-5e1ec7edcafe';
+const password = 'c4n4ry-p4ssw0rd';
+
+const valid = `SSH_HOST=127.0.0.1
+SSH_PORT=1
+HOST_NAME=pve1
+PROXMOX_HOST=127.0.0.1
+PROXMOX_PORT=1
+PROXMOX_USER=root@pam
+PROXMOX_TOKEN_NAME=mcp
+PROXMOX_TOKEN_VALUE=${token}
+SMTP_HOST=127.0.0.1
+SMTP_PORT=1
+SMTP_SECURITY=none
+SMTP_USER=user
+SMTP_PASSWORD=${password}
+MAIL_TO=admin@example.org
+MCP_PORT=2
+TEMPORAL_PORT=3
+TEMPORAL_UI_PORT=4
+WORKER_METRICS_PORT=5
+`;
+
+const build = useBuild();
+
+describe('proxmox-mcp', () => {
+  const cli = (folder: string, args: readonly string[], env: Record<string, string> = {}) =>
+    runNode(build.path('src/cli.js'), ['--config-dir', folder, ...args], { env });
+
+  it('explains itself', async () => {
+    const help = await cli('/', ['--help']);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    for (const word of [
+      'check-health',
+      'back-up',
+      'doctor',
+      'runs',
+      'schedules',
+      'token',
+      'Exit codes',
+      'Operations:',
+    ]) {
+      expect(help.stdout).toContain(word);
+    }
+    const backup = await cli('/', ['back-up', '--help']);
+    expect(backup.stdout).toMatch(/--host <name>[\s\S]*--kind <value>[\s\S]*--dry-run[\s\S]*--no-wait/);
+    expect(await cli('/', ['--version'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+    });
+  });
+
+  it('refuses what it does not know with exit code 2 and says what was meant', async () => {
+    const folder = configurationFolder();
+    const unknown = await cli(folder, ['check-helth']);
+    expect(unknown).toMatchObject({ code: 2, stdout: '' });
+    expect(unknown.stderr).toContain('check-health');
+    expect((await cli(folder, ['back-up', '--hots', 'x'])).stderr).toContain('--host');
+    expect((await cli(folder, ['back-up', '--kind', 'x'])).stderr).toContain('daily');
+    expect((await cli(folder, ['runs', 'list', '--limit', 'x'])).stderr).toContain('whole number from 1 to 200');
+    expect((await cli(folder, ['call', 'x', '[1]'])).code).toBe(2);
+    expect((await cli(folder, ['token', 'create', 'x', '--expires', 'soon'])).stderr).toContain('--expires 2027');
+  });
+
+  it('checks the configuration: every problem at once, exit code 2, no stack', async () => {
+    const folder = configurationFolder({ '.env': 'SSH_HOTS=a\nMCP_PORT=b' });
+    const checked = await cli(folder, ['config', 'check']);
+    expect(checked).toMatchObject({ code: 2, stdout: '' });
+    expect(checked.stderr).toContain('1. SSH_HOTS (.env:1): expected a known key. Did you mean SSH_HOST?');
+    expect(checked.stderr).toContain('2. MCP_PORT (.env:2)');
+    expect(checked.stderr).not.toMatch(/\n\s+at /);
+    expect(await cli(configurationFolder(), ['config', 'check'])).toMatchObject({ code: 0, stderr: '' });
+    const good = await cli(configurationFolder({ '.env': valid }), ['config', 'check']);
+    expect(good).toMatchObject({ code: 0, stdout: expect.stringContaining('Hosts: pve1.') });
+  });
+
+  it('shows where each value comes from, and no secret', async () => {
+    const folder = configurationFolder({ '.env': valid });
+    for (const args of [[], ['--json'], ['--all'], ['--all', '--json']]) {
+      const shown = await cli(folder, ['--set', 'LOG_LEVEL=DEBUG', 'config', 'show', ...args], { SSH_USER: 'ops' });
+      expect(shown.code).toBe(0);
+      expect(shown.stdout + shown.stderr).not.toContain(token);
+      expect(shown.stdout + shown.stderr).not.toContain(password);
+      expect(shown.stdout).toMatch(/SSH_USER[\s\S]*?ops[\s\S]*?the environment/);
+      expect(shown.stdout).toMatch(/SMTP_PASSWORD[\s\S]*?\[secret\]/);
+      expect(shown.stdout).toContain('.env:1');
+      expect(shown.stdout).toContain('--set');
+    }
+    const refused = await cli(folder, ['--set', `SMTP_PASSWORD=${password}`, 'config', 'check']);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('no secret on the command line') });
+    expect(refused.stderr).not.toContain(password);
+  });
+
+  it('makes, lists and revokes tokens', async () => {
+    const folder = configurationFolder();
+    const made = await cli(folder, ['token', 'create', 'claude', '--scope', 'operate', '--expires', '2099-12-31']);
+    expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^pmcp_[\w-]{56}\n$/) });
+    expect(made.stderr).toContain('claude mcp add');
+    expect(made.stderr).not.toContain(made.stdout.trim());
+    const listed = await cli(folder, ['token', 'list', '--json']);
+    expect(JSON.parse(listed.stdout)).toMatchObject([
+      { name: 'claude', scope: 'operate', expiresAt: '2099-12-31T23:59:59.999Z' },
+    ]);
+    expect(listed.stdout).not.toContain(made.stdout.trim().slice(-20));
+    expect(await cli(folder, ['token', 'create', 'claude'])).toMatchObject({ code: 1, stdout: '' });
+    expect(await cli(folder, ['token', 'revoke', 'claude'])).toMatchObject({ code: 0 });
+    expect(await cli(folder, ['token', 'revoke', 'claude'])).toMatchObject({
+      code: 1,
+      stderr: 'There is no token named "claude". There are no tokens at all.\n',
+    });
+  });
+
+  it('leaves a damaged token file as it is and says what to do', async () => {
+    const folder = configurationFolder();
+    const path = join(folder, 'data/tokens.json');
+    mkdirSync(join(folder, 'data'), { mode: 0o700 });
+    writeFileSync(path, '{"tokens": [', { mode: 0o600 });
+    const refused = await cli(folder, ['token', 'create', 'x']);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/damaged.*left as it is.*Restore it/);
+    expect(readFileSync(path, 'utf8')).toBe('{"tokens": [');
+  });
+
+  it('says that the service is not running, and how to start it', async () => {
+    const folder = configurationFolder({ '.env': valid });
+    for (const args of [
+      ['check-health', '--host', 'pve1'],
+      ['runs', 'list'],
+      ['schedules', 'list'],
+    ]) {
+      const ended = await cli(folder, args);
+      expect(ended, args.join(' ')).toMatchObject({ code: 1, stdout: '' });
+      expect(ended.stderr).toMatch(/Temporal server at 127\.0\.0\.1:3 doesn't answer.*npm start/);
+    }
+    const tools = await cli(folder, ['tools']);
+    expect(tools).toMatchObject({ code: 1, stderr: expect.stringContaining("can't be reached (ECONNREFUSED)") });
+    // The token that was made for the call is gone again.
+    expect(JSON.parse((await cli(folder, ['token', 'list', '--json'])).stdout)).toEqual([]);
+  });
+});
+
+describe('proxmox-mcp doctor', () => {
+  const doctor = async (files: Record<string, string>, prepare: (folder: string) => void = () => undefined) => {
+    const folder = configurationFolder(files);
+    prepare(folder);
+    const args = ['--config-dir', folder, 'doctor', '--timeout', '5'];
+    const [json, text] = [
+      await runNode(build.path('src/cli.js'), [...args, '--json']),
+      await runNode(build.path('src/cli.js'), args),
+    ];
+    const { checks } = JSON.parse(json.stdout) as {
+      checks: { name: string; state: string; seen: string; todo?: string }[];
+    };
+    return { folder, json, text, checks, find: (name: string) => checks.find((one) => one.name === name) };
+  };
+
+  it('tries everything, says what to do, and shows no secret', async () => {
+    const { checks, find, json, text } = await doctor({ '.env': valid });
+    expect(json.code).toBe(1);
+    expect(text.code).toBe(1);
+    expect(find('Configuration')).toMatchObject({ state: 'ok' });
+    expect(find('Data folder')).toMatchObject({ state: 'ok' });
+    expect(find('Mail')).toMatchObject({ state: 'failed', todo: expect.any(String) });
+    expect(find('pve1: SSH key')).toMatchObject({ state: 'failed', todo: expect.stringContaining('ssh-keygen') });
+    for (const one of checks) {
+      if (one.state === 'failed' || one.state === 'warning') expect(one.todo, one.name).toMatch(/\S/);
+    }
+    for (const output of [json.stdout, json.stderr, text.stdout, text.stderr]) {
+      expect(output).not.toContain(token);
+      expect(output).not.toContain(password);
+    }
+  });
+
+  it('goes on with a configuration that has problems', async () => {
+    const { find, checks } = await doctor({ '.env': `${valid}\nSSH_USR=x` });
+    expect(find('Configuration')).toMatchObject({ state: 'failed', todo: 'Did you mean SSH_USER?' });
+    expect(checks.length).toBeGreaterThan(8);
+  });
+
+  it('sees open keys and folders', async () => {
+    const { find } = await doctor(
+      { '.env': `${valid}SSH_KEY_PATH=key`, key: '-----BEGIN OPENSSH PRIVATE KEY-----' },
+      (folder) => {
+        chmodSync(join(folder, 'key'), 0o644);
+        mkdirSync(join(folder, 'data'));
+        chmodSync(join(folder, 'data'), 0o777);
+      },
+    );
+    expect(find('pve1: SSH key')).toMatchObject({ state: 'failed', todo: expect.stringContaining('chmod 600') });
+    expect(find('Data folder')).toMatchObject({ state: 'warning', todo: expect.stringContaining('chmod 700') });
+  });
+
+  it('gives up on what never answers, side by side', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+    onTestFinished(() => void silent.close());
+    await new Promise((resolve) => silent.once('listening', resolve));
+    const { port } = silent.address() as { port: number };
+    const started = Date.now();
+    const { find } = await doctor({
+      '.env': valid.replace('SMTP_PORT=1', `SMTP_PORT=${port}`).replace('MCP_PORT=2', `MCP_PORT=${port}`),
+    });
+    expect(find('Mail')).toMatchObject({ state: 'failed', seen: expect.stringContaining('no answer within 5 s') });
+    expect(find('MCP server')).toMatchObject({ state: 'failed' });
+    // Two runs of five seconds; one after the other the checks alone would take twice as long.
+    expect(Date.now() - started).toBeLessThan(18_000);
+  });
+});
