@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,11 +19,16 @@ export function runTests({ build, run, args }) {
   build();
   check('documents made from the sources', [node, 'scripts/generate.mjs', 'after-build', '--check']);
 
+  // Once, before all tests: where it must be built, no test could wait for it.
+  const temporal = spawnSync(node, ['scripts/get-temporal.mjs'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  if (temporal.status !== 0) failed += 1;
+  const env = temporal.status === 0 ? { TEMPORAL_BINARY: temporal.stdout.toString().trim() } : {};
+
   const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-test-'));
   try {
     const results = join(folder, 'results.json');
     const vitest = [node, 'node_modules/vitest/vitest.mjs', 'run', '--reporter=default', '--reporter=json'];
-    const code = run([...vitest, `--outputFile.json=${results}`, ...args]);
+    const code = run([...vitest, `--outputFile.json=${results}`, ...args], env);
     const tests = count(results);
     passed += tests.passed;
     // Vitest can fail without a failed test: an unhandled rejection, no test found, a crash.

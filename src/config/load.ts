@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Config, HostConfig } from '../config.ts';
+import { readDemoHosts } from './demo-host.ts';
 import { parseDotenv } from './dotenv.ts';
 import { finalize } from './finalize.ts';
 import { finalizeHost, type HostContext } from './finalize-host.ts';
@@ -37,7 +38,7 @@ export interface LoadedConfig {
 
 /**
  * The configuration of `.env`, `hosts.yaml` and the environment, validated as a whole. The environment wins over
- * `.env`. With nothing configured, `config.demo` is true and `config.hosts` empty.
+ * `.env`. With nothing configured, `config.demo` is true and `config.hosts` holds the demo's host once it was made.
  *
  * Throws one `ServiceError` (`configuration`) that lists every problem.
  */
@@ -129,7 +130,9 @@ export function inspectConfig(options: LoadOptions = {}): LoadedConfig & { reado
     envText.text === undefined && hostsText.text === undefined && !ownKeys.some((key) => settings.has(key));
   const demo = service.written.has('DEMO') ? service.values.DEMO : nothing;
   problems.push(...hostCount(hosts, demo, nothing, problems));
-  const whole = collect(finalize({ ...service, sourceOf, folder, hosts, demo }));
+  const whole = collect(
+    finalize({ ...service, sourceOf, folder, hosts: demo ? readDemoHosts(common.dataDir) : hosts, demo }),
+  );
   return { config: whole.config, warnings: [...warnings, ...whole.warnings], folder, settings: all, problems };
 }
 

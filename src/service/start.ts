@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { type Demo, demoToken, prepareDemo, runDemo } from './demo.ts';
 import { takeLock } from './lock-file.ts';
 import { cacheFolder } from './paths.ts';
 import { onStopRequests } from './stop-requests.ts';
@@ -12,9 +13,9 @@ import { startService } from './supervisor.ts';
  * Ctrl-C ends everything at once. Resolves when it has stopped. Throws `conflict` when a start already runs on the data
  * folder, and what a part failed with when one can't be kept running.
  */
-export async function start(config: Config, print: (line: string) => void): Promise<void> {
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
-  const release = lockDataFolder(config.dataDir);
+export async function start(configured: Config, print: (line: string) => void): Promise<void> {
+  mkdirSync(configured.dataDir, { recursive: true, mode: 0o700 });
+  const release = lockDataFolder(configured.dataDir);
   const stopping = new AbortController();
   let failure: ServiceError | undefined;
   let kill = () => {};
@@ -29,7 +30,10 @@ export async function start(config: Config, print: (line: string) => void): Prom
       process.exit(130);
     },
   });
+  let demo: Demo | undefined;
   try {
+    demo = configured.demo ? await prepareDemo(configured) : undefined;
+    const config = demo?.config ?? configured;
     const service = await startService({
       config,
       say: (line) => print(`· ${line}`),
@@ -40,8 +44,14 @@ export async function start(config: Config, print: (line: string) => void): Prom
       },
     });
     kill = service.kill;
+    if (demo && !stopping.signal.aborted) {
+      print(
+        `· Nothing is configured: this is a demo, with a host and a Proxmox API of its own in ${config.dataDir}/demo.`,
+      );
+      await runDemo(config, print, stopping.signal);
+    }
     if (!stopping.signal.aborted) {
-      for (const line of summary(config)) print(line);
+      for (const line of summary(config, demo && (await demoToken(config)))) print(line);
       await aborted(stopping.signal);
     }
     await service.stop();
@@ -50,6 +60,7 @@ export async function start(config: Config, print: (line: string) => void): Prom
     // Ctrl-C while it starts isn't an error.
     if (!(error instanceof ServiceError && error.code === 'cancelled')) throw error;
   } finally {
+    await demo?.close();
     requests.dispose();
     release();
   }
@@ -67,12 +78,18 @@ function lockDataFolder(dataDir: string): () => void {
   });
 }
 
-function summary(config: Config): readonly string[] {
+function summary(config: Config, token: string | undefined): readonly string[] {
+  const url = `${config.mcp.publicUrl}/api/mcp`;
+  const shown = token ?? 'TOKEN';
   return [
     '',
     'Proxmox MCP is running.',
     `  Temporal UI  ${config.temporal.uiUrl}`,
-    `  MCP          ${config.mcp.publicUrl}/api/mcp`,
+    `  MCP          ${url}`,
+    token === undefined
+      ? '  Token        proxmox-mcp token create NAME --scope operate makes one'
+      : `  Token        ${token} (the demo's)`,
+    `  Claude Code  claude mcp add --transport http proxmox ${url} --header "Authorization: Bearer ${shown}"`,
     `  Data         ${config.dataDir} (runs, schedules, tokens; logs in logs/)`,
     '  Stop         Ctrl-C; starting again goes on where this ended',
     `  Remove       all that it made: rm -rf ${quote(config.dataDir)} ${quote(cacheFolder())}`,

@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { HostConfig } from '../config.ts';
+import { Secret } from '../secret.ts';
+import { replacePrivateFile } from '../tokens/private-file.ts';
+
+type StoredHost = Omit<HostConfig, 'api'> & {
+  readonly api?: Omit<NonNullable<HostConfig['api']>, 'tokenValue'> & { readonly tokenValue: string };
+};
+
+/** Kept by the start that made the demo, so that the worker, the MCP server and the CLI know its host too. */
+export function writeDemoHost(dataDir: string, host: HostConfig): void {
+  const { api, ...rest } = host;
+  const stored: StoredHost = { ...rest, ...(api && { api: { ...api, tokenValue: api.tokenValue.reveal() } }) };
+  replacePrivateFile(pathOf(dataDir), JSON.stringify(stored));
+}
+
+/** The demo's host; none before the demo was started for the first time. */
+export function readDemoHosts(dataDir: string): readonly HostConfig[] {
+  let text: string;
+  try {
+    text = readFileSync(pathOf(dataDir), 'utf8');
+  } catch {
+    return [];
+  }
+  const { api, ...host } = JSON.parse(text) as StoredHost;
+  return [{ ...host, ...(api && { api: { ...api, tokenValue: new Secret(api.tokenValue) } }) }];
+}
+
+function pathOf(dataDir: string): string {
+  return join(dataDir, 'demo', 'host.json');
+}

@@ -1,0 +1,92 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { writeDemoHost } from '../config/demo-host.ts';
+import type { Config } from '../config.ts';
+import { explain, ServiceError } from '../errors.ts';
+import { renderText } from '../reports/text.ts';
+import { createRuns } from '../runs/create-runs.ts';
+import type { RunDetails, Runs } from '../runs/runs.ts';
+import { connectTemporal } from '../runs/temporal-client.ts';
+import { Secret } from '../secret.ts';
+import { replacePrivateFile } from '../tokens/private-file.ts';
+import { createTokenStore } from '../tokens/store.ts';
+import { demoHostName, makeDemoHost } from './demo-host.ts';
+
+export interface Demo {
+  /** The configuration with the demo's host. */
+  readonly config: Config;
+  readonly close: () => Promise<void>;
+}
+
+/** With nothing configured: the simulated Proxmox API and a host inside the data folder, kept from start to start. */
+export async function prepareDemo(config: Config): Promise<Demo> {
+  const folder = join(config.dataDir, 'demo');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const secretFile = join(folder, 'api-token');
+  // Only the demo needs the simulator, and it takes its time to load.
+  const { createProxmoxSimulator } = await import('../../lab/proxmox/simulator.ts');
+  const kept = readText(secretFile);
+  const id = 'mcp@pve!full';
+  const simulator = await createProxmoxSimulator({
+    certificateFolder: join(folder, 'proxmox-api'),
+    ...(kept !== undefined && { tokenSecrets: { [id]: kept } }),
+  });
+  const { full } = simulator.tokens;
+  if (kept !== full.secret) replacePrivateFile(secretFile, full.secret);
+  const host = makeDemoHost(config, {
+    host: simulator.host,
+    port: simulator.port,
+    user: full.user,
+    tokenName: full.name,
+    tokenValue: new Secret(full.secret),
+    trust: { kind: 'fingerprint', sha256: simulator.certificateFingerprint },
+  });
+  writeDemoHost(config.dataDir, host);
+  return { config: { ...config, hosts: [host] }, close: () => simulator.close() };
+}
+
+/** Runs a health check and a backup as anybody would, and prints their reports. A failed one is said, not thrown. */
+export async function runDemo(config: Config, print: (line: string) => void, signal: AbortSignal): Promise<void> {
+  const client = await connectTemporal(config);
+  try {
+    const runs = createRuns({ client, config });
+    for (const operation of ['check-health', 'back-up']) {
+      if (signal.aborted) return;
+      print(await report(runs, operation, signal));
+    }
+  } finally {
+    await client.connection.close();
+  }
+}
+
+/** A token for the demo, the same from start to start, so that a client that was added once stays welcome. */
+export async function demoToken(config: Config): Promise<string> {
+  const file = join(config.dataDir, 'demo', 'mcp-token');
+  const store = createTokenStore(join(config.dataDir, 'tokens.json'));
+  const kept = readText(file);
+  if (kept !== undefined && store.verify(kept)) return kept;
+  if (store.list().some(({ name }) => name === demoHostName)) await store.revoke(demoHostName);
+  const { token } = await store.create({ name: demoHostName, scope: 'operate' });
+  replacePrivateFile(file, token);
+  return token;
+}
+
+async function report(runs: Runs, operation: string, signal: AbortSignal): Promise<string> {
+  const started = await runs.start(operation, { host: demoHostName }, { kind: 'demo', name: 'npm start' });
+  let run: RunDetails;
+  do {
+    run = await runs.wait(started.id, { timeoutMs: 60_000, signal });
+  } while (run.status === 'running' && !signal.aborted && (await sleep(200, true)));
+  const failure = run.failure && explain(new ServiceError({ ...run.failure, code: 'internal' }));
+  const said = run.result ? renderText(run.result.report) : `${operation}: ${run.status}. ${failure ?? ''}`;
+  return `\n${said.trimEnd()}\n  ${run.url}`;
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
