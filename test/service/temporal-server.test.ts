@@ -6,7 +6,7 @@ import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } 
 import { pino } from 'pino';
 import { expect, it, vi } from 'vitest';
 import { searchAttributes } from '../../src/operations/run.ts';
-
+import { cacheFolder } from '../../src/service/paths.ts';
 import { identify, isAlive } from '../../src/service/process-identity.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
