@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { connect as dial } from 'node:net';
-import { Client, type ConnectConfig, utils } from 'ssh2';
+import ssh2, { type ConnectConfig } from 'ssh2';
 import type { SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { HostKey, KnownKeys } from '../known-hosts.ts';
@@ -10,7 +10,7 @@ import { hostKeyAlgorithms, hostKeyChanged, judgeHostKey, keyTypes, pinnedKeys }
 import type { SshLimits } from './limits.ts';
 
 export interface SshConnection {
-  readonly client: Client;
+  readonly client: ssh2.Client;
   /** Says good-bye, and closes even when nobody answers. */
   readonly end: () => void;
   /** Closes at once. */
@@ -93,7 +93,7 @@ async function keyOfOtherType(
 
 /** Resolves when the client is ready, rejects with its first error. Later errors of a failed client are of no use. */
 async function open(host: string, port: number, config: ConnectConfig): Promise<SshConnection> {
-  const client = new Client();
+  const client = new ssh2.Client();
   // A socket of our own, because ssh2 can't close its one any more once it has said good-bye.
   const socket = dial({ host, port, noDelay: true });
   try {
@@ -127,7 +127,7 @@ async function readKey(path: string): Promise<Buffer> {
     });
   });
   // Not the library's message: it may quote the file.
-  if (utils.parseKey(bytes) instanceof Error) {
+  if (ssh2.utils.parseKey(bytes) instanceof Error) {
     throw new ServiceError({
       code: 'configuration',
       message: `The file ${path} holds no private key that can be used: it is damaged, of an unknown kind, or protected by a passphrase`,
