@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { ServiceError } from '../errors.ts';
+import { type Deadline, stopCode, stopped } from './deadline.ts';
 import type { CommandResult, ExecOptions } from './executor.ts';
 import { collectOutput, type Output } from './output.ts';
 import { feed } from './sink.ts';
@@ -105,7 +106,23 @@ export function attach(what: string, streams: Streams, options: ExecOptions): Ru
   };
 }
 
-export function result({ stdout, stderr }: Running, exitCode: number, begun: number): CommandResult {
+/** The result of a command that ended by itself, when `stdoutTo` has taken everything. */
+export async function result(
+  what: string,
+  running: Running,
+  exitCode: number,
+  begun: number,
+  deadline: Deadline,
+  options: ExecOptions,
+): Promise<CommandResult> {
+  const finished = running.finish();
+  if ((await Promise.race([finished, deadline.passed])) === 'passed') {
+    finished.catch(() => undefined);
+    const error = stopped(stopCode(deadline.signal), what, options.timeoutMs, 'ended');
+    running.abandon(error);
+    throw error;
+  }
+  const { stdout, stderr } = running;
   return {
     exitCode,
     stdout: stdout.text(),

@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { ServiceError } from '../errors.ts';
 
 export interface Sink {
@@ -15,12 +15,12 @@ export interface Sink {
 /** Feeds `to` from `source`, with back-pressure. `pipe` can't tell a destination that failed from one that is slow. */
 export function feed(what: string, source: Readable, to: Writable): Sink {
   let report: (error: ServiceError) => void = () => undefined;
-  let finished = false;
+  let ending = false;
   const failed = new Promise<ServiceError>((resolve) => {
     report = resolve;
   });
   const fail = (error?: NodeJS.ErrnoException) => {
-    if (!finished) report(sinkError(what, error));
+    if (!ending) report(sinkError(what, error));
     // The rest of the output goes nowhere, but has to be taken for the command to end.
     source.resume();
   };
@@ -34,16 +34,15 @@ export function feed(what: string, source: Readable, to: Writable): Sink {
     },
     failed,
     async finish() {
-      finished = true;
-      if (to.writableFinished) return;
-      const done = once(to, 'finish');
+      ending = true;
       to.end();
-      await done.catch((error) => {
+      // Knows also of an error that came before it was asked.
+      await finished(to, { readable: false }).catch((error) => {
         throw sinkError(what, error);
       });
     },
     destroy(error) {
-      finished = true;
+      ending = true;
       if (!to.destroyed && !to.writableFinished) to.destroy(error);
     },
   };

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -124,6 +124,23 @@ describe.each(['ssh', 'local'] as const)('a command over %s', (kind) => {
     const running = at().exec(sh('while :; do echo "$0" "$1"; done', mark), { timeoutMs: 20_000, stdoutTo: broken });
     expect(await failure(running)).toMatchObject({ code: 'internal' });
     await untilGone(mark);
+  });
+
+  it('fails when the destination fails after the command has ended', async () => {
+    for (let delay = 0; delay < 12; delay++) {
+      const late = new Writable({
+        write: (_chunk, _encoding, done) => setTimeout(() => done(new Error('late')), delay),
+      });
+      const error = await failure(at().exec(['/bin/echo', 'x'], { timeoutMs: 5_000, stdoutTo: late }));
+      expect(error.code).toBe('internal');
+    }
+  });
+
+  it('does not wait for a destination longer than for a command', async () => {
+    const stuck = new Writable({ write: () => undefined });
+    const error = await failure(at().exec(['/bin/echo', 'x'], { timeoutMs: 500, stdoutTo: stuck }));
+    expect(error).toMatchObject({ code: 'timeout', details: { ending: 'ended' } });
+    expect(stuck.destroyed).toBe(true);
   });
 
   it('calls an end by a signal what it is', async () => {

@@ -59,8 +59,7 @@ export async function execHere(
       command.abandon(error);
       throw error;
     }
-    await command.finish();
-    return result(command, first.code, begun);
+    return await result(what, command, first.code, begun, deadline, options);
   } finally {
     deadline.clear();
   }

@@ -47,8 +47,7 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
       throw error;
     }
     const exitCode = judge(what, lease, first, command.abandon);
-    await command.finish();
-    return result(command, exitCode, begun);
+    return await result(what, command, exitCode, begun, deadline, options);
   } finally {
     deadline.clear();
     lease?.release();
