@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { projectFolder } from '../config/load.ts';
 import { explain, ServiceError } from '../errors.ts';
 import { configCommands } from './config.ts';
 import { type CommandGroup, createContext, type GlobalOptions, inheritOptions } from './context.ts';
@@ -14,6 +12,7 @@ import { scheduleCommands } from './schedules.ts';
 import { serviceCommands } from './service.ts';
 import { note } from './terminal.ts';
 import { tokenCommands } from './token.ts';
+import { packageVersion } from './version.ts';
 
 const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Service:', serviceCommands],
@@ -51,7 +50,7 @@ export function createProgram(exitWith: (code: number) => void): {
   const options = () => program.opts<GlobalOptions>();
   program
     .description('Durable automation for Proxmox VE hosts: health checks, backups and more as Temporal workflows.')
-    .version(version(), '-V, --version', 'Print the version')
+    .version(packageVersion(), '-V, --version', 'Print the version')
     .helpOption('-h, --help', 'Explain the command')
     .helpCommand(false)
     .option('--config-dir <folder>', "Folder of .env and hosts.yaml (default: the project's own)", (path) =>
@@ -84,11 +83,6 @@ that was being waited for goes on). The configuration is described in docs/confi
 
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value];
-}
-
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(join(projectFolder(), 'package.json'), 'utf8'));
-  return (manifest as { readonly version: string }).version;
 }
 
 /** The one place where errors become text for the terminal. */
