@@ -1,0 +1,2 @@
+// Made by `npm run generate` from the files of this folder. Don't edit.
+export { targetLock } from './target-lock.ts';
