@@ -102,11 +102,13 @@ export function createTaskEngine(state: SimulatorState): TaskEngine {
       task.log.push(`WARN: ${line}`);
     };
     try {
-      await work({ upid: task.upid, signal, log: (line) => task.log.push(line), warn });
+      const handle = { upid: task.upid, signal, log: (line: string) => task.log.push(line), warn };
+      // A worker is killed, whatever it is at.
+      await Promise.race([killed(signal), work(handle)]);
       task.exitstatus = warnings === 0 ? 'OK' : `WARNINGS: ${warnings}`;
       task.log.push(`TASK ${task.exitstatus}`);
     } catch (error) {
-      const text = signal.aborted ? 'interrupted by signal' : error instanceof Error ? error.message : String(error);
+      const text = error instanceof Error ? error.message : String(error);
       task.exitstatus = text.trim().replace(/\n/g, ' ');
       task.log.push(`TASK ERROR: ${task.exitstatus}`);
     }
@@ -144,4 +146,12 @@ export function createTaskEngine(state: SimulatorState): TaskEngine {
       await Promise.all([...running.keys()].map(abort));
     },
   };
+}
+
+function killed(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const kill = () => reject(new Error('interrupted by signal'));
+    if (signal.aborted) kill();
+    else signal.addEventListener('abort', kill, { once: true });
+  });
 }

@@ -35,6 +35,7 @@ describe('a value stays in its segment', () => {
     '..\\',
     'a\nb',
     'a\0b',
+    '\ud800',
   ])('refuses %j before anything is sent', async (value) => {
     const before = simulator.requests.length;
     expect((await failureOf(client.nodeStatus(value))).code).toBe('invalid-input');

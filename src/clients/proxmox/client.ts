@@ -1,4 +1,5 @@
-import { type Proxmox, proxmoxApi } from 'proxmox-api';
+import { createRequire } from 'node:module';
+import type { Proxmox } from 'proxmox-api';
 import type { z } from 'zod';
 import type { ProxmoxApiConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
@@ -104,7 +105,7 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
 
   return {
     token: `${config.user}!${config.tokenName}`,
-    api: (callOptions) => proxmoxApi(transport.engine(callOptions)),
+    api: (callOptions) => buildApi()(transport.engine(callOptions)),
     version: async (callOptions) => (await get(versionSchema, '/version', [], undefined, callOptions)).data,
     nodes: async (callOptions) => (await get(nodesSchema, '/nodes', [], undefined, callOptions)).data,
     nodeStatus: async (node, callOptions) =>
@@ -125,6 +126,12 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     },
     close: transport.close,
   };
+}
+
+/** `proxmox-api` loads an undici of its own, some 100 ms that a start needn't pay: only its syntax needs it. */
+function buildApi(): typeof import('proxmox-api').proxmoxApi {
+  const { proxmoxApi } = createRequire(import.meta.url)('proxmox-api') as typeof import('proxmox-api');
+  return proxmoxApi;
 }
 
 /** `UPID:node:…` */
