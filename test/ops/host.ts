@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
+import { pino } from 'pino';
 import type { Argv, Executor } from '../../src/clients/executor.ts';
 import type { Hosts } from '../../src/clients/host.ts';
 import { createHosts } from '../../src/clients/hosts.ts';
+import { createLocalExecutor } from '../../src/clients/local/executor.ts';
 import type { HostConfig, HostLayout } from '../../src/config.ts';
 import { defaultLayout } from '../../src/privileges/default-layout.ts';
 import { generateHelper } from '../../src/privileges/helper.ts';
-import { directExecutor } from '../privileges/sample.ts';
 
 /** Failures are what many tests are about: they need not be printed. */
 export const logger = new DefaultLogger('ERROR');
@@ -93,7 +94,7 @@ function paths({ installation, backups, state }: HostLayout): Record<string, str
 }
 
 function executorAs(user: number | undefined): Executor {
-  const direct = directExecutor();
+  const direct = createLocalExecutor({ name: 'pve1', log: pino({ level: 'silent' }) });
   if (user === undefined) return direct;
   const id = String(user);
   const prefix: Argv = ['/usr/bin/setpriv', `--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--'];

@@ -57,14 +57,15 @@ export async function lookAtContainers(host: Host, options: RunOptions): Promise
   const ports = new Map(all.map((one) => [one.name, one.ports]));
   const others = all.filter(({ name }) => /proxmox-mcp|mcp-/.test(name) && !wanted.includes(name));
   return [
-    ...wanted.map((name) => judge(name, known.get(name), ports.get(name) ?? '')),
+    ...wanted.map((name) => judgeContainer(name, known.get(name), ports.get(name) ?? '')),
     ...others.map(({ name, state, status }) =>
       finding(name, state === 'running' ? 'ok' : 'warning', `Also on this host, not configured: ${status || state}.`),
     ),
   ];
 }
 
-function judge(name: string, one: Container | undefined, ports: string): Finding {
+/** What one configured container's state means. */
+export function judgeContainer(name: string, one: Container | undefined, ports: string): Finding {
   if (!one) return finding(name, 'failed', 'There is no container of this name.');
   const evidence = `status=${one.status} health=${one.health ?? 'no check'} restarts=${one.restarts} exit=${one.exitCode} image=${one.image} ports=${ports || 'none'}`;
   if (one.status !== 'running') {

@@ -48,16 +48,7 @@ function sudoers(
 ): Finding[] {
   const state = readState(stat);
   if (!state) return [absent('Sudoers', path, stat, 'The service has no rights on this host without it.')];
-  const lines: Finding[] = [];
-  if (!syntax)
-    lines.push(
-      finding('Sudoers syntax', 'unknown', 'visudo is not installed on this host, so the file can not be checked.'),
-    );
-  else if (syntax.code === 0) lines.push(finding('Sudoers syntax', 'ok', `${path} is valid (visudo -c).`));
-  else
-    lines.push(
-      finding('Sudoers syntax', 'failed', `${path} is not valid: sudo ignores it or refuses everything.`, syntax.said),
-    );
+  const lines = [judgeSyntax(path, syntax)];
   const wrong: string[] = [];
   // sudo itself refuses files that others may write; 0440 is what visudo makes, and more than reading is never needed.
   if ((state.mode & 0o337) !== 0) wrong.push(`its mode is ${octal(state.mode)}, not 0440`);
@@ -70,6 +61,16 @@ function sudoers(
       : finding('Sudoers protection', writable ? 'failed' : 'warning', `${path}: ${wrong.join(' and ')}.`, facts),
   );
   return lines;
+}
+
+function judgeSyntax(path: string, syntax: Visudo | undefined): Finding {
+  const check = 'Sudoers syntax';
+  if (!syntax) return finding(check, 'unknown', 'visudo is not installed on this host, so the file can not be checked.');
+  if (syntax.code === 0) return finding(check, 'ok', `${path} is valid (visudo -c).`);
+  // Of the file's faults it names the file; `visudo: …` alone is a fault of its own.
+  return syntax.said.includes(path) && !/^visudo: unable to open/m.test(syntax.said)
+    ? finding(check, 'failed', `${path} is not valid: sudo ignores it or refuses everything.`, syntax.said)
+    : finding(check, 'unknown', 'visudo could not check the file.', syntax.said);
 }
 
 function key(

@@ -29,18 +29,20 @@ export async function lookAtService(host: Host, options: RunOptions): Promise<Fi
       ),
     ];
   }
-  const parsed = properties.safeParse(
-    Object.fromEntries(
-      result.stdout.split('\n').map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]),
-    ),
-  );
-  if (result.exitCode !== 0 || !parsed.success) throw unexpected('systemctl show', `${result.stdout}${result.stderr}`);
+  if (result.exitCode !== 0) throw unexpected('systemctl show', `${result.stdout}${result.stderr}`);
+  return readService(unit, result.stdout);
+}
+
+/** The findings from what `systemctl show` printed. */
+export function readService(unit: string, output: string): Finding[] {
+  const lines = output.split('\n').map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]);
+  const parsed = properties.safeParse(Object.fromEntries(lines));
+  if (!parsed.success) throw unexpected('systemctl show', output);
   const state = parsed.data;
-  const evidence = result.stdout;
   if (state.LoadState === 'not-found') {
-    return [finding('Service', 'failed', `There is no systemd unit ${unit} on this host.`, evidence)];
+    return [finding('Service', 'failed', `There is no systemd unit ${unit} on this host.`, output)];
   }
-  return [running(unit, state, evidence), enabled(unit, state.UnitFileState)];
+  return [running(unit, state, output), enabled(unit, state.UnitFileState)];
 }
 
 function running(unit: string, state: z.infer<typeof properties>, evidence: string): Finding {
