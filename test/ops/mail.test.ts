@@ -156,6 +156,10 @@ describe('a mailer', () => {
     server = await startSmtp({ onData: (stream) => void stream.resume() });
     const timeouts = { connect: 1_000, greeting: 1_000, silence: 300 };
     expect(await failure(send(config(), { timeouts }))).toMatchObject({ code: 'timeout', retryable: true });
+    expect(await failure(send(config(), { timeouts: { whole: 200 } }))).toMatchObject({
+      code: 'timeout',
+      retryable: true,
+    });
   });
 });
 

@@ -65,7 +65,8 @@ function sudoers(
 
 function judgeSyntax(path: string, syntax: Visudo | undefined): Finding {
   const check = 'Sudoers syntax';
-  if (!syntax) return finding(check, 'unknown', 'visudo is not installed on this host, so the file can not be checked.');
+  if (!syntax)
+    return finding(check, 'unknown', 'visudo is not installed on this host, so the file can not be checked.');
   if (syntax.code === 0) return finding(check, 'ok', `${path} is valid (visudo -c).`);
   // Of the file's faults it names the file; `visudo: …` alone is a fault of its own.
   return syntax.said.includes(path) && !/^visudo: unable to open/m.test(syntax.said)

@@ -36,12 +36,13 @@ export interface Mailer {
 export interface MailerOptions {
   /** Certificate authority in PEM besides the system's. */
   readonly ca?: string;
-  /** For connecting, for the greeting, and for silence between two answers, in ms. Default 10 s, 10 s, 30 s. */
-  readonly timeouts?: { readonly connect: number; readonly greeting: number; readonly silence: number };
+  /** For connecting, for the greeting, for silence between two answers, and for all of it, in ms. */
+  readonly timeouts?: Partial<typeof defaultTimeouts>;
 }
 
 const loopback = new Set(['localhost', '127.0.0.1', '::1']);
-const defaultTimeouts = { connect: 10_000, greeting: 10_000, silence: 30_000 };
+/** Together less than the minute that an activity of the service has. */
+const defaultTimeouts = { connect: 10_000, greeting: 10_000, silence: 20_000, whole: 50_000 };
 
 /**
  * Sends mail by one connection per message (a report a day needs no pool). Certificates are always checked; without
@@ -56,7 +57,7 @@ export function createMailer(config: MailConfig, options: MailerOptions = {}): M
       details: { key: 'SMTP_SECURITY' },
     });
   }
-  const timeouts = options.timeouts ?? defaultTimeouts;
+  const timeouts = { ...defaultTimeouts, ...options.timeouts };
   // A transport per message: nodemailer keeps state of a failed connection otherwise.
   const transport = () =>
     createTransport({
@@ -84,7 +85,7 @@ export function createMailer(config: MailConfig, options: MailerOptions = {}): M
       const messageId = `<${mail.id}@${domainOf(config.from)}>`;
       const connection = transport();
       try {
-        const info = await connection.sendMail({
+        const sending = connection.sendMail({
           from: config.from,
           to: [...config.to],
           subject: mail.subject,
@@ -95,6 +96,7 @@ export function createMailer(config: MailConfig, options: MailerOptions = {}): M
           // RFC 3834: no out-of-office answers to reports.
           headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
         });
+        const info = await within(timeouts.whole, sending);
         return {
           messageId,
           accepted: info.accepted.map(address),
@@ -110,7 +112,7 @@ export function createMailer(config: MailConfig, options: MailerOptions = {}): M
     async verify() {
       const connection = transport();
       try {
-        await connection.verify();
+        await within(timeouts.whole, connection.verify());
       } catch (error) {
         throw mailError(error, config);
       } finally {
@@ -118,6 +120,21 @@ export function createMailer(config: MailConfig, options: MailerOptions = {}): M
       }
     },
   };
+}
+
+/** A server that says a word now and then keeps every single deadline, and would hold the connection for ever. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  const late = Object.assign(new Error('The mail server was too slow'), { code: 'ETIMEDOUT' });
+  let timer: NodeJS.Timeout | undefined;
+  const passed = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late), ms);
+  });
+  try {
+    return await Promise.race([work, passed]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => {});
+  }
 }
 
 function address(recipient: string | { readonly address: string }): string {
