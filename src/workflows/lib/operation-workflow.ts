@@ -93,23 +93,33 @@ export function operationWorkflow<D extends OperationDefinition>(
       return { outcome, output: done.output, report: reportOf(title, input.host, done) };
     } catch (error) {
       const failure = failureOf(error);
-      const undoing = checklist.progress().steps.some((step) => step.state !== 'pending');
-      const left = undoing ? await undo.unwind() : [];
+      const undone = !undo.isEmpty();
+      const left = await undo.unwind();
       const cancelled = isCancellation(error);
-      finish(
-        checklist,
-        left.length > 0 ? 'failed' : cancelled ? 'cancelled' : undoing ? 'undone' : 'failed',
-        failure.message,
-      );
+      finish(checklist, outcomeOf({ left: left.length > 0, cancelled, undone }), failure.message);
       if (cancelled && left.length === 0) throw error;
+      const rest =
+        undone && left.length === 0 ? ['What it had done was undone.'] : left.map((step) => `Not undone: ${step}`);
       throw ApplicationFailure.create({
-        message: [failure.message, ...left.map((rest) => `Not undone: ${rest}`)].join(' '),
+        message: [failure.message, ...rest].join(' '),
         type: failure.code,
         nonRetryable: true,
-        details: [{ code: failure.code, left }],
+        details: [{ code: failure.code, remedy: failure.remedy }],
       });
     }
   };
+}
+
+function outcomeOf(end: { readonly left: boolean; readonly cancelled: boolean; readonly undone: boolean }): Outcome {
+  if (end.left) return 'failed';
+  if (end.cancelled) return 'cancelled';
+  return end.undone ? 'undone' : 'failed';
+}
+
+function outcomeOf(end: { readonly left: boolean; readonly cancelled: boolean; readonly undone: boolean }): Outcome {
+  if (end.left) return 'failed';
+  if (end.cancelled) return 'cancelled';
+  return end.undone ? 'undone' : 'failed';
 }
 
 function parse<D extends OperationDefinition>(definition: D, input: unknown): z.output<D['input']> & { host: string } {

@@ -1,0 +1,116 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+} from '@temporalio/worker';
+import { pino } from 'pino';
+import { afterAll, beforeAll } from 'vitest';
+import { cacheFolder } from '../../src/service/paths.ts';
+import { findTemporal } from '../../src/service/temporal-binary.ts';
+import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
+import { serviceQueue } from '../../src/workflows/lib/queues.ts';
+
+export interface TestTemporal {
+  readonly server: TemporalServer;
+  readonly client: Client;
+  readonly dataDir: string;
+  /** Runs a worker until the file's tests are over, or until the returned function is called. */
+  work(
+    options: Pick<WorkerOptions, 'activities' | 'interceptors' | 'workflowBundle'> & { taskQueue?: string },
+  ): Promise<() => Promise<void>>;
+}
+
+/** A real Temporal server of its own for a test file, as the service starts it; gone afterwards with its data. */
+export function useTemporal(): TestTemporal {
+  const state: { server?: TemporalServer; client?: Client; native?: NativeConnection; dataDir?: string } = {};
+  const stops: (() => Promise<void>)[] = [];
+
+  beforeAll(async () => {
+    try {
+      Runtime.install({ logger: new DefaultLogger('ERROR') });
+    } catch {
+      // Another file of the same process did.
+    }
+    state.dataDir = mkdtempSync(join(tmpdir(), 'proxmox-mcp-temporal-'));
+    const { path } = await findTemporal({
+      binary: process.env.TEMPORAL_BINARY,
+      cacheDir: cacheFolder(),
+      say: console.log,
+    });
+    state.server = await startTemporalServer({
+      binary: path,
+      dataDir: state.dataDir,
+      port: await freePort(),
+      uiPort: await freePort(),
+      namespace: 'default',
+      log: pino({ level: 'silent' }),
+    });
+    const connection = await Connection.connect({ address: state.server.address });
+    state.client = new Client({ connection });
+    state.native = await NativeConnection.connect({ address: state.server.address });
+  }, 600_000);
+
+  afterAll(async () => {
+    for (const stop of stops.splice(0)) await stop();
+    await state.native?.close();
+    await state.client?.connection.close();
+    await state.server?.stop();
+    if (state.dataDir) rmSync(state.dataDir, { recursive: true, force: true });
+  }, 60_000);
+
+  return {
+    get server() {
+      return must(state.server);
+    },
+    get client() {
+      return must(state.client);
+    },
+    get dataDir() {
+      return must(state.dataDir);
+    },
+    async work({ taskQueue = serviceQueue, ...options }) {
+      const worker = await Worker.create({
+        connection: must(state.native),
+        taskQueue,
+        shutdownGraceTime: '2s',
+        shutdownForceTime: '10s',
+        ...options,
+      });
+      const running = worker.run();
+      const stop = async (): Promise<void> => {
+        if (worker.getState() === 'RUNNING') worker.shutdown();
+        await running;
+      };
+      stops.push(stop);
+      return stop;
+    },
+  };
+}
+
+/** Bundles the workflows that a test's own file exports. */
+export async function bundle(workflowsPath: string): Promise<{ code: string }> {
+  return bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}
+
+function must<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('used before beforeAll');
+  return value;
+}

@@ -1,0 +1,184 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep as activitySleep, heartbeat } from '@temporalio/activity';
+import { WorkflowFailedError } from '@temporalio/client';
+import { CancelledFailure } from '@temporalio/common';
+import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { failureInterceptor } from '../../src/activities/failures.ts';
+import { createLockActivities } from '../../src/activities/lock/activities.ts';
+import { ServiceError } from '../../src/errors.ts';
+import type { Progress, RunResult } from '../../src/operations/run.ts';
+import { type LockState, lockId } from '../../src/workflows/lib/lock-messages.ts';
+import { serviceQueue } from '../../src/workflows/lib/queues.ts';
+import { decideSignal } from '../../src/workflows/lib/undo.ts';
+import { bundle, useTemporal } from '../support/temporal.ts';
+import type { FixtureActivities } from './fixtures/workflows.ts';
+
+const temporal = useTemporal();
+/** What the activities did, in order. */
+let did: string[] = [];
+let undoBroken = false;
+let inside = 0;
+let mostInside = 0;
+let mails: string[] = [];
+
+beforeAll(async () => {
+  const activities: FixtureActivities = {
+    async act({ step, run, fail, holdMs }) {
+      inside++;
+      mostInside = Math.max(mostInside, inside);
+      try {
+        did.push(step);
+        console.log(Date.now(), 'in', step, inside, run);
+        for (let held = 0; held < holdMs; held += 50) {
+          await activitySleep(50);
+          heartbeat();
+        }
+        if (fail) {
+          throw new ServiceError({ code: 'disk-full', message: `No room for ${step}.`, remedy: 'Free some.' });
+        }
+      } finally {
+        inside--;
+      }
+    },
+    async undo({ step }) {
+      if (undoBroken)
+        throw new ServiceError({ code: 'command-failed', message: 'Could not remove it.', remedy: 'Remove it.' });
+      did.push(`undo ${step}`);
+    },
+  };
+  await temporal.work({
+    workflowBundle: await bundle(join(import.meta.dirname, 'fixtures/workflows.ts')),
+    activities: {
+      ...activities,
+      ...createLockActivities({ client: temporal.client }),
+      mailReport: async ({ subject }: { subject: string }) => {
+        mails.push(subject);
+        return { mailed: true };
+      },
+    },
+    interceptors: { activity: [failureInterceptor((text) => text)] },
+  });
+}, 600_000);
+
+beforeEach(() => {
+  did = [];
+  mails = [];
+  undoBroken = false;
+  mostInside = 0;
+});
+
+let counter = 0;
+function start(input: Record<string, unknown>) {
+  return temporal.client.workflow.start('fixture', {
+    workflowId: `fixture/${counter++}`,
+    taskQueue: serviceQueue,
+    args: [{ input: { host: 'pve1', ...input }, requestedBy: { kind: 'cli', name: 'test' } }],
+  });
+}
+type Handle = Awaited<ReturnType<typeof start>>;
+const progressOf = (handle: Handle) => handle.query<Progress>('progress');
+const failureOf = (handle: Handle) =>
+  handle.result().then(
+    () => expect.unreachable('it should have failed'),
+    (error: unknown) => {
+      if (!(error instanceof WorkflowFailedError)) throw error;
+      return error.cause as Error & { type?: string };
+    },
+  );
+const states = (progress: Progress) => progress.steps.map((step) => step.state);
+
+describe('a run', () => {
+  it('does its steps in order and shows them', async () => {
+    const handle = await start({});
+    const result = (await handle.result()) as RunResult<{ fence: number }>;
+    expect(did).toEqual(['First', 'Second', 'Third']);
+    expect(result.outcome).toBe('done');
+    expect(result.output.fence).toBeGreaterThan(1_700_000_000_000);
+    expect(states(await progressOf(handle))).toEqual(['done', 'done', 'done']);
+  });
+
+  it('undoes what it did, last first, the half-done step included, and says why', async () => {
+    const handle = await start({ failAt: 'Second' });
+    const failure = await failureOf(handle);
+    expect(failure.message).toBe('No room for Second. Free some. What it had done was undone.');
+    expect(failure.type).toBe('disk-full');
+    expect(did).toEqual(['First', 'Second', 'undo Second', 'undo First']);
+    expect(states(await progressOf(handle))).toEqual(['undone', 'undone', 'pending']);
+  });
+
+  it('undoes when it is cancelled', async () => {
+    const handle = await start({ holdMs: 20_000 });
+    await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
+    await handle.cancel();
+    expect(await failureOf(handle)).toBeInstanceOf(CancelledFailure);
+    expect(did).toEqual(['First', 'Second', 'undo Second', 'undo First']);
+  });
+
+  it('pauses and calls a person when it can not undo, and goes on when told', async () => {
+    undoBroken = true;
+    const handle = await start({ failAt: 'Second' });
+    await vi.waitFor(async () => expect((await progressOf(handle)).phase).toBe('paused'), 10_000);
+    await vi.waitFor(() => expect(mails).toEqual(['[pve1] Fixture pve1 is paused and needs you']), 5_000);
+    undoBroken = false;
+    await handle.signal(decideSignal, 'retry');
+    await failureOf(handle);
+    expect(did).toEqual(['First', 'Second', 'undo Second', 'undo First']);
+  });
+
+  it('refuses bad input with the field and what was expected, and does nothing', async () => {
+    const failure = await failureOf(await start({ holdMs: -1 }));
+    expect(failure.type).toBe('invalid-input');
+    expect(failure.message).toContain('holdMs');
+    expect(did).toEqual([]);
+  });
+});
+
+describe('the lock of a target', () => {
+  it('lets one change at a time, in order, and shows who is waited for', async () => {
+    const first = await start({ holdMs: 1_500 });
+    await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
+    const second = await start({});
+    await vi.waitFor(
+      async () => expect((await progressOf(second)).message).toBe(`Waiting for fixture of pve1 (${first.workflowId})`),
+      5_000,
+    );
+    const results = (await Promise.all([first.result(), second.result()])) as RunResult<{ fence: number }>[];
+    expect(mostInside).toBe(1);
+    expect(results[1]?.output.fence).toBeGreaterThan(results[0]?.output.fence ?? 0);
+  });
+
+  it('does not hold up another target, or a dry run', async () => {
+    const first = await start({ holdMs: 3_000 });
+    await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
+    const other = await start({ host: 'pve2' });
+    const planned = await start({ dryRun: true });
+    await other.result();
+    expect(((await planned.result()) as RunResult<unknown>).outcome).toBe('planned');
+    expect((await first.describe()).status.name).toBe('RUNNING');
+    await first.result();
+  });
+
+  it('is freed when its holder is ended without a word', async () => {
+    const holder = await start({ holdMs: 60_000 });
+    await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
+    const waiting = await start({});
+    await vi.waitFor(async () => expect((await progressOf(waiting)).phase).toBe('waiting-for-lock'), 5_000);
+    await holder.terminate('test');
+    await waiting.result();
+  }, 60_000);
+
+  it('forgets a waiting run that was cancelled, and ends when nobody wants it', async () => {
+    const holder = await start({ holdMs: 2_000 });
+    await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
+    const waiting = await start({});
+    const lock = temporal.client.workflow.getHandle(lockId('pve1'));
+    await vi.waitFor(async () => expect((await lock.query<LockState>('lockState')).queue).toHaveLength(1), 5_000);
+    await waiting.cancel();
+    await failureOf(waiting);
+    await vi.waitFor(async () => expect((await lock.query<LockState>('lockState')).queue).toHaveLength(0), 5_000);
+    await holder.result();
+    await sleep(300);
+    expect((await lock.describe()).status.name).toBe('COMPLETED');
+  });
+});
