@@ -82,6 +82,8 @@ export function useTemporal(): TestTemporal {
         taskQueue,
         shutdownGraceTime: '2s',
         shutdownForceTime: '10s',
+        maxHeartbeatThrottleInterval: '1s',
+        defaultHeartbeatThrottleInterval: '1s',
         ...options,
       });
       const running = worker.run();

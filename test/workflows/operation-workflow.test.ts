@@ -24,12 +24,11 @@ let mails: string[] = [];
 
 beforeAll(async () => {
   const activities: FixtureActivities = {
-    async act({ step, run, fail, holdMs }) {
+    async act({ step, fail, holdMs }) {
       inside++;
       mostInside = Math.max(mostInside, inside);
       try {
         did.push(step);
-        console.log(Date.now(), 'in', step, inside, run);
         for (let held = 0; held < holdMs; held += 50) {
           await activitySleep(50);
           heartbeat();

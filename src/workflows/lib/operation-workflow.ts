@@ -24,7 +24,7 @@ import { failureOf } from './failure.ts';
 import { withLock } from './lock.ts';
 import { policies } from './policies.ts';
 import { serviceQueue } from './queues.ts';
-import { createUndoStack } from './undo.ts';
+import { createUndoStack, type UndoStack } from './undo.ts';
 
 export const progressQuery = defineQuery<Progress>('progress');
 
@@ -43,6 +43,10 @@ export interface Run<Input> {
   skip(title: string, why: string): void;
   /** Registers how to take a step back, before the step. */
   onUndo(title: string, undo: () => Promise<void>): void;
+  /** From here on what was done stays: a later failure takes nothing back. */
+  commit(): void;
+  /** The report of what is known so far, for mailing it before the run ends. */
+  report(sections: readonly Section[], summary: string): Report;
 }
 
 /** What a workflow's own logic returns; the report is made of it. */
@@ -75,14 +79,21 @@ export function operationWorkflow<D extends OperationDefinition>(
 
     const act = async (fence: number): Promise<Done<OutputOf<D>>> => {
       checklist.enter('running', 'Running');
-      return body({
-        input,
-        startedAt: workflowInfo().startTime.getTime(),
-        fence,
-        onUndo: undo.push,
-        skip: (step, why) => checklist.mark(step, 'skipped', why),
-        step: (step, work, note) => runStep(checklist, step, work, note),
-      });
+      try {
+        return await body({
+          input,
+          startedAt: workflowInfo().startTime.getTime(),
+          fence,
+          onUndo: undo.push,
+          commit: undo.clear,
+          report: (sections, summary) => reportOf(title, input.host, { sections, summary }),
+          skip: (step, why) => checklist.mark(step, 'skipped', why),
+          step: (step, work, note) => runStep(checklist, step, work, note),
+        });
+      } catch (error) {
+        // Here, so that everything is taken back while the lock is still held.
+        throw await takeBack(error, undo, checklist);
+      }
     };
 
     try {
@@ -92,28 +103,30 @@ export function operationWorkflow<D extends OperationDefinition>(
       finish(checklist, outcome, done.summary);
       return { outcome, output: done.output, report: reportOf(title, input.host, done) };
     } catch (error) {
-      const failure = failureOf(error);
-      const undone = !undo.isEmpty();
-      const left = await undo.unwind();
-      const cancelled = isCancellation(error);
-      finish(checklist, outcomeOf({ left: left.length > 0, cancelled, undone }), failure.message);
-      if (cancelled && left.length === 0) throw error;
-      const rest =
-        undone && left.length === 0 ? ['What it had done was undone.'] : left.map((step) => `Not undone: ${step}`);
-      throw ApplicationFailure.create({
-        message: [failure.message, ...rest].join(' '),
-        type: failure.code,
-        nonRetryable: true,
-        details: [{ code: failure.code, remedy: failure.remedy }],
-      });
+      if (checklist.progress().phase !== 'finished') {
+        finish(checklist, isCancellation(error) ? 'cancelled' : 'failed', failureOf(error).message);
+      }
+      throw error;
     }
   };
 }
 
-function outcomeOf(end: { readonly left: boolean; readonly cancelled: boolean; readonly undone: boolean }): Outcome {
-  if (end.left) return 'failed';
-  if (end.cancelled) return 'cancelled';
-  return end.undone ? 'undone' : 'failed';
+/** Undoes, and makes the run's last word of what happened and of what was left. */
+async function takeBack(error: unknown, undo: UndoStack, checklist: Checklist): Promise<unknown> {
+  const failure = failureOf(error);
+  const undone = !undo.isEmpty();
+  const left = await undo.unwind();
+  const cancelled = isCancellation(error);
+  finish(checklist, outcomeOf({ left: left.length > 0, cancelled, undone }), failure.message);
+  if (cancelled && left.length === 0) return error;
+  const rest =
+    undone && left.length === 0 ? ['What it had done was undone.'] : left.map((step) => `Not undone: ${step}`);
+  return ApplicationFailure.create({
+    message: [failure.message, ...rest].join(' '),
+    type: failure.code,
+    nonRetryable: true,
+    details: [{ code: failure.code, remedy: failure.remedy }],
+  });
 }
 
 function outcomeOf(end: { readonly left: boolean; readonly cancelled: boolean; readonly undone: boolean }): Outcome {
@@ -176,7 +189,7 @@ function finish(checklist: Checklist, outcome: Outcome, message: string): void {
   ]);
 }
 
-function reportOf(title: string, host: string, done: Done<unknown>): Report {
+function reportOf(title: string, host: string, done: Pick<Done<unknown>, 'sections' | 'summary'>): Report {
   const findings = done.sections.flatMap((section) => section.findings);
   return {
     title,

@@ -8,6 +8,8 @@ export interface UndoStack {
   /** Registers how to take a step back, **before** the step runs: it may half-succeed. Must tolerate nothing to undo. */
   push(title: string, undo: () => Promise<void>): void;
   isEmpty(): boolean;
+  /** Forgets everything: what was done stays. */
+  clear(): void;
   /** Takes everything back, last first, also when the run is cancelled. Resolves to what was left, as sentences. */
   unwind(): Promise<readonly string[]>;
 }
@@ -32,6 +34,9 @@ export function createUndoStack(hooks: {
       stack.push({ title, undo });
     },
     isEmpty: () => stack.length === 0,
+    clear() {
+      stack.length = 0;
+    },
     unwind() {
       return CancellationScope.nonCancellable(async () => {
         const left: string[] = [];

@@ -1,0 +1,125 @@
+import { isCancellation } from '@temporalio/workflow';
+import type { BackupActivities } from '../activities/backup/backup.ts';
+import type { BackupLook } from '../activities/backup/look.ts';
+import type { RetentionPlan } from '../activities/backup/retention.ts';
+import { backUp as definition } from '../operations/back-up.ts';
+import type { Finding, Section } from '../operations/report.ts';
+import { readableBytes } from '../reports/units.ts';
+import { onHost } from './lib/activities.ts';
+import { failureOf } from './lib/failure.ts';
+import { operationWorkflow } from './lib/operation-workflow.ts';
+import type { Policy } from './lib/policies.ts';
+
+/**
+ * The guide's daily backup. Everything is made under hidden names and read back before the archive gets its own; until
+ * then a failure takes all of it back. Removing old archives comes last and can't fail the backup.
+ */
+export const backUp = operationWorkflow(definition, async (run) => {
+  const { host, kind } = run.input;
+  const id = backupId(kind, run.startedAt);
+  const backup = { host, id, fence: run.fence };
+  const on = (policy: Policy) => (summary: string) => onHost<BackupActivities>(host, policy, summary);
+  const [look, act, job, undo] = [on('look'), on('act'), on('job'), on('undo')];
+
+  const found = await run.step('Look', (summary) => look(summary).lookForBackup({ host }), describeLook);
+  if (run.input.dryRun) {
+    const plan = await look('Plan retention').planBackupRetention({ host, adding: id });
+    return {
+      output: { removed: [...plan.remove], kept: plan.keep.length },
+      summary: `Would back up ${host} to ${found.folder}/${id}.tar.gz; nothing was changed.`,
+      sections: [contents(found), retention(plan, 'Would remove')],
+    };
+  }
+
+  run.onUndo('Collect', () => undo('Remove what was begun').abandonBackup(backup));
+  const collected = await run.step(
+    'Collect',
+    (summary) => job(summary).collectBackup(backup),
+    ({ entries }) => `${entries} files and folders`,
+  );
+  const volumes = found.volumes.map(({ name }) => name);
+  if (volumes.length === 0) run.skip('Volumes', 'There are none');
+  else await run.step('Volumes', (summary) => job(summary).archiveVolumes({ ...backup, volumes }), () => volumes.join(', '));
+  await run.step('Pack', (summary) => job(summary).packBackup(backup), ({ bytes }) => readableBytes(bytes));
+  const verified = await run.step(
+    'Verify',
+    (summary) => job(summary).verifyBackup(backup),
+    ({ files }) => `${files} checksums agree`,
+  );
+  const published = await run.step(
+    'Publish',
+    (summary) => act(summary).publishBackup({ ...backup, sha256: verified.sha256 }),
+    ({ path }) => path,
+  );
+  run.commit();
+
+  const kept = await removeOld();
+  const archive: Finding[] = [
+    { check: 'Archive', verdict: 'ok', summary: `${published.path}, ${readableBytes(published.bytes)}` },
+    { check: 'Read back', verdict: 'ok', summary: `${verified.files} checksums agree`, evidence: `sha256 ${published.sha256}` },
+    ...(collected.sudoers ? [] : [noSudoers(found)]),
+  ];
+  return {
+    output: {
+      archive: { ...published, entries: verified.entries, volumes },
+      removed: [...kept.removed],
+      kept: kept.kept,
+    },
+    summary: `Backed up ${host} to ${published.path} (${readableBytes(published.bytes)}).`,
+    sections: [{ title: 'Archive', findings: archive }, contents(found), kept.section],
+  };
+
+  async function removeOld(): Promise<{ removed: string[]; kept: number; section: Section }> {
+    const removed: string[] = [];
+    try {
+      return await run.step('Retention', async (summary) => {
+        const plan = await act(summary).planBackupRetention({ host });
+        for (const old of plan.remove) {
+          await act(`Remove ${old}`).removeBackup({ host, id: old, fence: run.fence, keeping: id });
+          removed.push(old);
+        }
+        return { removed, kept: plan.keep.length, section: retention(plan, 'Removed') };
+      });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      const problem: Finding = { check: 'Retention', verdict: 'warning', summary: failureOf(error).message };
+      return { removed, kept: 0, section: { title: 'Retention', findings: [problem] } };
+    }
+  }
+});
+
+/** `daily-backup-20261122-020000`, in UTC, so that names sort by time whatever the host's clock does in autumn. */
+function backupId(kind: string, startedAt: number): string {
+  const stamp = new Date(startedAt).toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  return `${kind}-backup-${stamp}`;
+}
+
+function describeLook(look: BackupLook): string {
+  return `${look.entries} files and folders, ${readableBytes(look.bytes)}; ${readableBytes(look.freeBytes)} free`;
+}
+
+function contents(look: BackupLook): Section {
+  return {
+    title: 'Contents',
+    findings: [
+      { check: 'Installation', verdict: 'ok', summary: `${look.installation}: ${look.entries} files and folders, ${readableBytes(look.bytes)}` },
+      look.sudoers.there ? { check: 'Sudoers', verdict: 'ok', summary: look.sudoers.path } : noSudoers(look),
+      ...look.volumes.map(({ name, bytes }): Finding => ({ check: `Volume ${name}`, verdict: 'ok', summary: readableBytes(bytes) })),
+      ...look.skippedVolumes.map(({ name, why }): Finding => ({ check: `Volume ${name}`, verdict: 'skipped', summary: why })),
+    ],
+  };
+}
+
+function noSudoers(look: BackupLook): Finding {
+  return { check: 'Sudoers', verdict: 'warning', summary: `${look.sudoers.path} isn't there, so it isn't in the archive` };
+}
+
+function retention(plan: RetentionPlan, verb: 'Removed' | 'Would remove'): Section {
+  return {
+    title: 'Retention',
+    findings: [
+      { check: verb, verdict: 'ok', summary: plan.remove.length > 0 ? plan.remove.join(', ') : 'Nothing: no archive is old enough' },
+      { check: 'Kept', verdict: 'ok', summary: plan.keep.map(({ id, why }) => `${id} (${why})`).join('; ') || 'Nothing yet' },
+    ],
+  };
+}

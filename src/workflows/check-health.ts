@@ -1,0 +1,93 @@
+import { isCancellation } from '@temporalio/workflow';
+import type { HealthActivities } from '../activities/health/health.ts';
+import type { NotifyActivities } from '../activities/notify/notify.ts';
+import { checkHealth as definition } from '../operations/check-health.ts';
+import { type Finding, type Section, type Verdict, worst } from '../operations/report.ts';
+import { onHost, onService } from './lib/activities.ts';
+import { failureOf } from './lib/failure.ts';
+import { operationWorkflow, type Run } from './lib/operation-workflow.ts';
+
+/** What is wrong with the way to the host, so that asking it five times more would say the same. */
+const unreachable = new Set(['host-unreachable', 'host-key-unknown', 'host-key-changed', 'ssh-key-refused', 'not-found', 'unreadable']);
+
+/**
+ * The guide's morning health check. A section that can't be looked at is a line of the report, never a failed run: the
+ * report of a dead host is the one that matters most.
+ */
+export const checkHealth = operationWorkflow(definition, async (run) => {
+  const { host, mail } = run.input;
+  const look = (summary: string) => onHost<HealthActivities>(host, 'look', summary);
+  const inspect = (title: string, act: (summary: string) => Promise<Section>) => inspectSection(run, title, act);
+
+  const service = await inspect('Service', (summary) => look(summary).inspectService({ host }));
+  const rest = [
+    ['Containers', (summary: string) => look(summary).inspectContainers({ host })],
+    ['Health endpoints', (summary: string) => look(summary).probeEndpoints({ host })],
+    ['Resources', (summary: string) => look(summary).inspectResources({ host })],
+    ['Security', (summary: string) => look(summary).inspectSecurity({ host })],
+    ['Recent issues', (summary: string) => look(summary).inspectRecentIssues({ host })],
+  ] as const;
+  const sections = [service.section];
+  if (service.unreachable) for (const [title] of rest) run.skip(title, 'The host could not be asked');
+  else {
+    const inspected = await Promise.all(rest.map(([title, act]) => inspect(title, act)));
+    sections.push(...inspected.map(({ section }) => section));
+  }
+
+  const summary = summarize(host, sections);
+  let mailed = false;
+  if (mail) {
+    const sent = await run.step('Report', (text) => mailReport(text, run.report(sections, summary)));
+    mailed = sent.mailed;
+    sections.push({ title: 'Report', findings: [sent.finding] });
+  } else run.skip('Report', 'Not asked to mail it');
+
+  const verdicts = sections.flatMap((section) => section.findings.map((finding) => finding.verdict));
+  return { output: { verdict: worst(verdicts), counts: countOf(verdicts), mailed }, summary, sections };
+});
+
+async function inspectSection(
+  run: Run<unknown>,
+  title: string,
+  act: (summary: string) => Promise<Section>,
+): Promise<{ readonly section: Section; readonly unreachable: boolean }> {
+  try {
+    const section = await run.step(title, act, ({ findings }) => worst(findings.map((finding) => finding.verdict)));
+    return { section, unreachable: false };
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    const { code, message } = failureOf(error);
+    const verdict: Verdict = unreachable.has(code) ? 'failed' : 'unknown';
+    return {
+      section: { title, findings: [{ check: title, verdict, summary: message }] },
+      unreachable: unreachable.has(code),
+    };
+  }
+}
+
+async function mailReport(
+  text: string,
+  report: Parameters<NotifyActivities['mailReport']>[0]['report'],
+): Promise<{ readonly mailed: boolean; readonly finding: Finding }> {
+  try {
+    return await onService<NotifyActivities>(text).mailReport({ report });
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return { mailed: false, finding: { check: 'Mail', verdict: 'failed', summary: failureOf(error).message } };
+  }
+}
+
+function summarize(host: string, sections: readonly Section[]): string {
+  const findings = sections.flatMap((section) => section.findings);
+  const bad = findings.filter((finding) => finding.verdict === 'failed');
+  const open = findings.filter((finding) => finding.verdict === 'warning' || finding.verdict === 'unknown');
+  if (bad.length > 0) return `${host} needs attention now: ${bad.map((finding) => finding.check).join(', ')}.`;
+  if (open.length > 0) return `${host} works; look at: ${open.map((finding) => finding.check).join(', ')}.`;
+  return `${host} is healthy.`;
+}
+
+function countOf(verdicts: readonly Verdict[]): Record<Verdict, number> {
+  const counts = { ok: 0, warning: 0, failed: 0, unknown: 0, skipped: 0 };
+  for (const verdict of verdicts) counts[verdict]++;
+  return counts;
+}
