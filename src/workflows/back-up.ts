@@ -39,8 +39,17 @@ export const backUp = operationWorkflow(definition, async (run) => {
   );
   const volumes = found.volumes.map(({ name }) => name);
   if (volumes.length === 0) run.skip('Volumes', 'There are none');
-  else await run.step('Volumes', (summary) => job(summary).archiveVolumes({ ...backup, volumes }), () => volumes.join(', '));
-  await run.step('Pack', (summary) => job(summary).packBackup(backup), ({ bytes }) => readableBytes(bytes));
+  else
+    await run.step(
+      'Volumes',
+      (summary) => job(summary).archiveVolumes({ ...backup, volumes }),
+      () => volumes.join(', '),
+    );
+  await run.step(
+    'Pack',
+    (summary) => job(summary).packBackup(backup),
+    ({ bytes }) => readableBytes(bytes),
+  );
   const verified = await run.step(
     'Verify',
     (summary) => job(summary).verifyBackup(backup),
@@ -56,7 +65,12 @@ export const backUp = operationWorkflow(definition, async (run) => {
   const kept = await removeOld();
   const archive: Finding[] = [
     { check: 'Archive', verdict: 'ok', summary: `${published.path}, ${readableBytes(published.bytes)}` },
-    { check: 'Read back', verdict: 'ok', summary: `${verified.files} checksums agree`, evidence: `sha256 ${published.sha256}` },
+    {
+      check: 'Read back',
+      verdict: 'ok',
+      summary: `${verified.files} checksums agree`,
+      evidence: `sha256 ${published.sha256}`,
+    },
     ...(collected.sudoers ? [] : [noSudoers(found)]),
   ];
   return {
@@ -102,24 +116,44 @@ function contents(look: BackupLook): Section {
   return {
     title: 'Contents',
     findings: [
-      { check: 'Installation', verdict: 'ok', summary: `${look.installation}: ${look.entries} files and folders, ${readableBytes(look.bytes)}` },
+      {
+        check: 'Installation',
+        verdict: 'ok',
+        summary: `${look.installation}: ${look.entries} files and folders, ${readableBytes(look.bytes)}`,
+      },
       look.sudoers.there ? { check: 'Sudoers', verdict: 'ok', summary: look.sudoers.path } : noSudoers(look),
-      ...look.volumes.map(({ name, bytes }): Finding => ({ check: `Volume ${name}`, verdict: 'ok', summary: readableBytes(bytes) })),
-      ...look.skippedVolumes.map(({ name, why }): Finding => ({ check: `Volume ${name}`, verdict: 'skipped', summary: why })),
+      ...look.volumes.map(
+        ({ name, bytes }): Finding => ({ check: `Volume ${name}`, verdict: 'ok', summary: readableBytes(bytes) }),
+      ),
+      ...look.skippedVolumes.map(
+        ({ name, why }): Finding => ({ check: `Volume ${name}`, verdict: 'skipped', summary: why }),
+      ),
     ],
   };
 }
 
 function noSudoers(look: BackupLook): Finding {
-  return { check: 'Sudoers', verdict: 'warning', summary: `${look.sudoers.path} isn't there, so it isn't in the archive` };
+  return {
+    check: 'Sudoers',
+    verdict: 'warning',
+    summary: `${look.sudoers.path} isn't there, so it isn't in the archive`,
+  };
 }
 
 function retention(plan: RetentionPlan, verb: 'Removed' | 'Would remove'): Section {
   return {
     title: 'Retention',
     findings: [
-      { check: verb, verdict: 'ok', summary: plan.remove.length > 0 ? plan.remove.join(', ') : 'Nothing: no archive is old enough' },
-      { check: 'Kept', verdict: 'ok', summary: plan.keep.map(({ id, why }) => `${id} (${why})`).join('; ') || 'Nothing yet' },
+      {
+        check: verb,
+        verdict: 'ok',
+        summary: plan.remove.length > 0 ? plan.remove.join(', ') : 'Nothing: no archive is old enough',
+      },
+      {
+        check: 'Kept',
+        verdict: 'ok',
+        summary: plan.keep.map(({ id, why }) => `${id} (${why})`).join('; ') || 'Nothing yet',
+      },
     ],
   };
 }

@@ -8,7 +8,14 @@ import { failureOf } from './lib/failure.ts';
 import { operationWorkflow, type Run } from './lib/operation-workflow.ts';
 
 /** What is wrong with the way to the host, so that asking it five times more would say the same. */
-const unreachable = new Set(['host-unreachable', 'host-key-unknown', 'host-key-changed', 'ssh-key-refused', 'not-found', 'unreadable']);
+const unreachable = new Set([
+  'host-unreachable',
+  'host-key-unknown',
+  'host-key-changed',
+  'ssh-key-refused',
+  'not-found',
+  'unreadable',
+]);
 
 /**
  * The guide's morning health check. A section that can't be looked at is a line of the report, never a failed run: the

@@ -1,2 +1,4 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
+export { backUp } from './back-up.ts';
+export { checkHealth } from './check-health.ts';
 export { targetLock } from './target-lock.ts';

@@ -8,7 +8,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { LockActivities } from '../activities/lock/activities.ts';
+import type { LockActivities } from '../activities/lock/lock.ts';
 import {
   type LockRequest,
   type LockState,

@@ -5,7 +5,7 @@ import { WorkflowFailedError } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { failureInterceptor } from '../../src/activities/failures.ts';
-import { createLockActivities } from '../../src/activities/lock/activities.ts';
+import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import { ServiceError } from '../../src/errors.ts';
 import type { Progress, RunResult } from '../../src/operations/run.ts';
 import { type LockState, lockId } from '../../src/workflows/lib/lock-messages.ts';

@@ -7,6 +7,8 @@ import { runJob } from '../lib/run-job.ts';
 import { type BackupLook, lookBeforeBackup } from './look.ts';
 import { type Archive, isBackupId, planRetention, type RetentionPlan } from './retention.ts';
 
+export const queue = 'host';
+
 /** One backup of one host. */
 export interface BackupInput {
   readonly host: string;

@@ -9,6 +9,8 @@ import { lookAtDisk, lookAtMemoryAndCpu } from './resources.ts';
 import { lookAtSecurity } from './security.ts';
 import { lookAtService } from './service.ts';
 
+export const queue = 'host';
+
 /** Which host to look at. */
 export interface HealthInput {
   readonly host: string;

@@ -7,6 +7,8 @@ import { cleanLine } from '../../reports/clean.ts';
 import { renderHtml } from '../../reports/html.ts';
 import { renderText } from '../../reports/text.ts';
 
+export const queue = 'service';
+
 export interface MailReportResult {
   /** Whether the mail server took it for at least one recipient. */
   readonly mailed: boolean;

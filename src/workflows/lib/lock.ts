@@ -7,7 +7,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { LockActivities } from '../../activities/lock/activities.ts';
+import type { LockActivities } from '../../activities/lock/lock.ts';
 import { lockGrantedSignal, lockId, lockWaitSignal, releaseLockSignal } from './lock-messages.ts';
 import { policies } from './policies.ts';
 import { serviceQueue } from './queues.ts';

@@ -2,6 +2,8 @@ import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { lockId, requestLockSignal } from '../../workflows/lib/lock-messages.ts';
 import { serviceQueue } from '../../workflows/lib/queues.ts';
 
+export const queue = 'service';
+
 /** What the lock needs of the Temporal server that a workflow can't do itself. */
 export function createLockActivities({ client }: { readonly client: Client }) {
   return {

@@ -1,0 +1,22 @@
+// Made by `npm run generate` from the folders of this folder. Don't edit.
+import { createBackupActivities } from './backup/backup.ts';
+import { createHealthActivities } from './health/health.ts';
+import { createLockActivities } from './lock/lock.ts';
+import { createNotifyActivities } from './notify/notify.ts';
+import type { ActivityDependencies } from './dependencies.ts';
+
+/** The activities of the hosts’ own queues. */
+export function createHostActivities(dependencies: ActivityDependencies) {
+  return {
+    ...createBackupActivities(dependencies),
+    ...createHealthActivities(dependencies),
+  };
+}
+
+/** The activities of the service’s queue. */
+export function createServiceActivities(dependencies: ActivityDependencies) {
+  return {
+    ...createLockActivities(dependencies),
+    ...createNotifyActivities(dependencies),
+  };
+}

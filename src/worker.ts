@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { createDependencies } from './activities/dependencies.ts';
+import { failureInterceptor } from './activities/failures.ts';
+import { createHostActivities, createServiceActivities } from './activities/index.generated.ts';
+import { loadConfig } from './config/load.ts';
+import { secretsOf } from './config/secrets.ts';
+import { createLogger } from './logger.ts';
+import { reconcileSchedules } from './runs/reconcile-schedules.ts';
+import { connectTemporal, temporalAddress } from './runs/temporal-client.ts';
+import { createRedact } from './secret.ts';
+import { temporalLogger } from './temporal-logger.ts';
+import { hostQueue, serviceQueue } from './workflows/lib/queues.ts';
+
+// The worker: one task queue for workflows and the service's own activities, one activity queue for each host.
+const { config } = loadConfig();
+const log = createLogger({ level: config.logLevel, name: 'worker', stderr: true });
+
+Runtime.install({
+  logger: temporalLogger(log),
+  telemetryOptions: { metrics: { prometheus: { bindAddress: `127.0.0.1:${config.worker.metricsPort}` } } },
+});
+const client = await connectTemporal(config);
+const connection = await NativeConnection.connect({ address: temporalAddress(config) });
+const dependencies = createDependencies({ config, client, log });
+
+const common = {
+  connection,
+  namespace: config.temporal.namespace,
+  interceptors: { activity: [failureInterceptor(createRedact(secretsOf(config)))] },
+  // Activities hear at once that the worker stops; they hand back what they follow, and their jobs go on.
+  shutdownGraceTime: 0,
+  shutdownForceTime: '30s',
+  // A cancellation reaches an activity with the answer to a heartbeat, so heartbeats are sent often.
+  maxHeartbeatThrottleInterval: '2s',
+  defaultHeartbeatThrottleInterval: '2s',
+} satisfies Partial<WorkerOptions>;
+
+const hostActivities = createHostActivities(dependencies);
+const workers = await Promise.all([
+  Worker.create({
+    ...common,
+    taskQueue: serviceQueue,
+    workflowBundle: { codePath: join(import.meta.dirname, '..', 'workflow-bundle.js') },
+    activities: createServiceActivities(dependencies),
+  }),
+  ...config.hosts.map(({ name }) =>
+    Worker.create({
+      ...common,
+      taskQueue: hostQueue(name),
+      activities: hostActivities,
+      maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentActivitiesPerHost,
+    }),
+  ),
+]);
+
+await reconcileSchedules({ client, config, log });
+log.info({ hosts: dependencies.hosts.names }, 'worker is ready');
+await Promise.all(workers.map((worker) => worker.run()));
+await dependencies.hosts.close();
+await connection.close();
+await client.connection.close();
