@@ -9,7 +9,7 @@ import { clusterRoutes } from './routes/cluster.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { createListener, type SeenRequest } from './server.ts';
-import { createState, type SimulatorState } from './state.ts';
+import { createState, type SimulatorState, unixTime } from './state.ts';
 import { createTaskEngine, type TaskEngine } from './tasks.ts';
 
 export interface SimulatorOptions {
@@ -84,6 +84,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       : keptCertificate(certificateFolder, state.localNode, names);
   let certificate = await make();
   const tasks = createTaskEngine(state);
+  if (!options.state) addHistory(tasks);
   const faults = createFaults();
   const requests: SeenRequest[] = [];
   const listener = createListener({
@@ -171,4 +172,14 @@ function tokenOf(state: SimulatorState, id: string): SimulatorToken {
   const token = state.tokens.get(id);
   if (!token) throw new Error(`the simulated cluster has no token ${id}`);
   return { user: token.user, name: token.name, secret: token.secret };
+}
+
+/** Last night's backups, so that a task list has something to show. */
+function addHistory(tasks: TaskEngine): void {
+  const caller = { id: 'root@pam', user: 'root@pam' };
+  for (const [index, node] of ['pve1', 'pve2'].entries()) {
+    const starttime = unixTime() - 8 * 3600 + index * 600;
+    const log = ['INFO: starting new backup job', 'INFO: Backup job finished successfully'];
+    tasks.record({ node, type: 'vzdump', id: '', caller, starttime, endtime: starttime + 240, exitstatus: 'OK', log });
+  }
 }

@@ -191,6 +191,22 @@ describe('errors are typed by what can be done about them', () => {
   });
 });
 
+describe('configuration', () => {
+  it.each([
+    ['token value', { tokenValue: new Secret('canary\nX-Injected: 1') }],
+    ['token value', { tokenValue: new Secret('') }],
+    ['token name', { tokenName: 'a b' }],
+    ['user', { user: '' }],
+    ['host or port', { host: 'pve1/x y' }],
+    ['host or port', { host: 'pve1@other' }],
+    ['host or port', { host: 'pve1 x' }],
+  ])('that can’t be sent names its field (%s) and not its value', (field, changes) => {
+    const make = () => createProxmoxClient(configFor(simulator, changes), recordingLog());
+    expect(make).toThrow(`The ${field} of the Proxmox API`);
+    expect(make).not.toThrow(/canary/);
+  });
+});
+
 describe('network', () => {
   it('tries a GET again after a dropped connection and after a 595, within limits', async () => {
     await withClient(configFor(simulator), async (client) => {

@@ -121,6 +121,52 @@ describe('the server', () => {
     expect(simulator.state.tasks.get(upid)?.exitstatus).toBe('interrupted by signal');
   });
 
+  it('filters the tasks of a node, newest first, and shows a token only its own', async () => {
+    const start = 1_800_000_000;
+    const mine = { id: 'mcp@pve!limited', user: 'mcp@pve', token: 'limited' };
+    const ends = ['OK', 'WARNINGS: 2', 'VM is locked (backup)', 'unexpected status'];
+    for (const [index, exitstatus] of ends.entries()) {
+      simulator.tasks.record({
+        node: 'pve2',
+        type: index === 0 ? 'vzdump' : 'qmstart',
+        id: String(300 + index),
+        caller: index === 2 ? mine : caller,
+        starttime: start + index,
+        endtime: start + index + 1,
+        exitstatus,
+      });
+    }
+    const list = async (query: string, as = simulator.tokens.full) => {
+      const body = JSON.parse((await get(`/nodes/pve2/tasks?since=${start}&${query}`, as)).text);
+      return {
+        ids: (body.data as { id: string }[]).map(({ id }) => Number(id)),
+        total: body.total as number | undefined,
+      };
+    };
+    expect(await list('')).toEqual({ ids: [303, 302, 301, 300], total: 4 });
+    expect(await list('start=1&limit=2')).toEqual({ ids: [302, 301], total: 4 });
+    expect((await list('errors=1')).ids).toEqual([303, 302, 301]);
+    expect((await list('statusfilter=warning,unknown')).ids).toEqual([303, 301]);
+    expect((await list('statusfilter=error')).ids).toEqual([302]);
+    expect((await list('typefilter=vzdump')).ids).toEqual([300]);
+    expect((await list('vmid=301')).ids).toEqual([301]);
+    expect((await list(`until=${start + 1}`)).ids).toEqual([301, 300]);
+    expect((await list('userfilter=root')).ids).toEqual([]);
+    expect(await list('', simulator.tokens.limited)).toEqual({ ids: [302], total: 1 });
+    expect((await list('', simulator.tokens.readOnly)).total).toBe(4);
+  });
+
+  it('lets nobody read the rights of others without Sys.Audit on /access', async () => {
+    const { full, limited, readOnly } = simulator.tokens;
+    expect(await get('/access/permissions?userid=audit@pve', limited)).toMatchObject({
+      status: 403,
+      reason: 'Permission check failed (/access, Sys.Audit)',
+    });
+    expect((await get('/access/permissions?userid=mcp@pve!limited', limited)).text).toBe('{"data":{}}');
+    expect((await get('/access/permissions?userid=audit@pve&path=/', full)).text).toContain('"Sys.Audit":1');
+    expect((await get('/access/permissions?userid=no', readOnly)).text).toContain('does not match the regex pattern');
+  });
+
   it('expired tokens and disabled users are refused without saying why', async () => {
     const quick = await createProxmoxSimulator({ authenticationDelayMs: 0 });
     const authorization = `PVEAPIToken=mcp@pve!full=${quick.tokens.full.secret}`;

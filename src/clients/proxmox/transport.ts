@@ -60,6 +60,7 @@ export function createTransport(config: ProxmoxApiConfig, options: TransportOpti
   const { log, timeoutMs: defaultTimeoutMs = 30_000, retries = 2 } = options;
   const token = `${config.user}!${config.tokenName}`;
   const origin = `https://${isIPv6(config.host) ? `[${config.host}]` : config.host}:${config.port}`;
+  checkSendable(config, origin);
   const agent = new Agent({
     connect: connectorFor(config, Math.min(defaultTimeoutMs, 10_000)),
     connections: 16,
@@ -128,6 +129,27 @@ export function createTransport(config: ProxmoxApiConfig, options: TransportOpti
     }),
     close: () => agent.close(),
   };
+}
+
+/** What would only fail at the first call, and there with an error that doesn't name the key. */
+function checkSendable(config: ProxmoxApiConfig, origin: string): void {
+  const { user, tokenName, tokenValue } = config;
+  const fields = { user, 'token name': tokenName, 'token value': tokenValue.reveal() };
+  const [wrong] = Object.entries(fields).find(([, value]) => !/^[\x21-\x7e]+$/.test(value)) ?? [];
+  const problem = isOrigin(origin) ? wrong : 'host or port';
+  if (problem === undefined) return;
+  throw new ServiceError({
+    code: 'configuration',
+    message: `The ${problem} of the Proxmox API is empty or has characters that can't be sent.`,
+    remedy: 'Look for a missing value, a space, a line break or a quotation mark too many in the configuration.',
+    details: { field: problem },
+  });
+}
+
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, pathname, search, hash } = new URL(text);
+  return `${username}${pathname}${search}${hash}` === '/';
 }
 
 interface RawAnswer {
