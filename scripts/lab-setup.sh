@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes this machine able to run the lab (tests on real hosts in containers): installs what is missing by apt (Debian, as
-# root), starts a Docker engine unless one answers, and builds the hosts' image once. Can be run again at any time.
+# root), starts a Docker engine unless one answers, and builds the hosts' images once. Can be run again at any time.
+# lab-setup.sh [RELEASE …], by default bookworm and trixie.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 missing=()
@@ -22,6 +23,11 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 DOCKER_HOST=$("$root/lab/engine.sh" start)
 export DOCKER_HOST
-for release in "${@:-bookworm}"; do
-  echo "· lab image: $("$root/lab/hosts/image/ensure.sh" "$release")"
+[ "$#" -gt 0 ] || set -- bookworm trixie
+# At once: each keeps one core busy.
+builds=()
+for release in "$@"; do
+  bash "$root/lab/hosts/image/ensure.sh" "$release" &
+  builds+=("$!")
 done
+for build in "${builds[@]}"; do wait "$build"; done

@@ -55,7 +55,7 @@ export function access(name: string): Access {
  * Until systemd has nothing left to start and sshd answers. With `unlessBootId`, that boot is not the one waited for.
  */
 export async function waitUntilUp(reach: Access, host: string, unlessBootId?: string): Promise<void> {
-  const timeoutMs = 60_000;
+  const timeoutMs = 120_000;
   const deadline = Date.now() + timeoutMs;
   const script = `[ "$(cat ${bootIdFile})" != "$1" ] || exit 1; exec systemctl is-system-running --wait`;
   let state = '';

@@ -41,6 +41,12 @@ export interface LabHost extends Access, Faults {
   stop(): Promise<void>;
 }
 
+/**
+ * For the hook that starts hosts, in ms: where nobody ran `scripts/lab-setup.sh`, the first one waits for its image to be
+ * built.
+ */
+export const startTimeoutMs = 15 * 60_000;
+
 /** Starts a host and waits until it is up: systemd has nothing left to start and sshd answers. */
 export async function startLabHost(options: LabHostOptions = {}): Promise<LabHost> {
   const image = await ensureImage(options.debian ?? 'bookworm');

@@ -1,10 +1,18 @@
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import ssh2 from 'ssh2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { docker, run } from '../../lab/engine.ts';
-import { type LabHost, startLabHost } from '../../lab/hosts/lab-host.ts';
+import { whyNoLab } from '../../lab/hosts/available.ts';
+import { clean } from '../../lab/hosts/clean.ts';
+import { ensureImage } from '../../lab/hosts/image.ts';
+import { makeFolder } from '../../lab/hosts/keys.ts';
+import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
+import { owner } from '../../lab/hosts/owner.ts';
+import { installPrivileges, type PolicyFacts } from '../../lab/hosts/privileges.ts';
 import type { SshConfig } from '../../src/config.ts';
+import { defaultLayout } from '../../src/privileges/default-layout.ts';
 
 /** OpenSSH's client, which knows nothing of this project's own. */
 function ssh(to: SshConfig, command: string, options: readonly string[] = []) {
@@ -34,13 +42,13 @@ function session(to: SshConfig, key: string) {
 const log = (what: string, since: number) =>
   console.log(`${what}: ${((performance.now() - since) / 1000).toFixed(1)} s`);
 
-describe('a lab host', () => {
+describe.skipIf(whyNoLab())('a lab host', () => {
   let host: LabHost;
   beforeAll(async () => {
     const since = performance.now();
     host = await startLabHost({ installation: true });
     log('started (image included)', since);
-  }, 15 * 60_000);
+  }, startTimeoutMs);
   afterAll(() => host?.stop());
 
   it('is a Debian with systemd, without failed units', async () => {
@@ -168,13 +176,58 @@ describe('a lab host', () => {
   });
 });
 
-describe('a lab host with Docker', () => {
+describe.skipIf(whyNoLab())('privileges on a lab host', () => {
+  let host: LabHost;
+  beforeAll(async () => {
+    host = await startLabHost();
+  }, startTimeoutMs);
+  afterAll(() => host?.stop());
+
+  it('are given by a helper and a policy, which visudo must accept', async () => {
+    const helper = '#!/bin/sh\nid -u\n';
+    const grant = (to: string) => (facts: PolicyFacts) =>
+      `${to} ALL = (root) NOPASSWD: sha256:${facts.helperDigest} ${defaultLayout.helper}\n`;
+    await expect(installPrivileges(host, helper, grant('claude-user = oops'))).rejects.toThrow('syntax error');
+    expect((await ssh(host.ssh, `sudo -n ${defaultLayout.helper}`)).exitCode).toBe(1);
+    const facts = await installPrivileges(host, helper, grant('claude-user'));
+    expect(facts.sudoVersion).toMatch(/^1\.9\./);
+    expect(await ssh(host.ssh, `sudo -n ${defaultLayout.helper}`)).toMatchObject({ exitCode: 0, stdout: '0\n' });
+    expect((await ssh(host.ssh, 'sudo -n id')).exitCode).toBe(1);
+  });
+});
+
+describe.skipIf(whyNoLab())('what a killed test left behind', () => {
+  it(
+    'is removed, and what living ones use is not',
+    async () => {
+      const image = await ensureImage('bookworm');
+      const mine = await startLabHost();
+      const killed = spawn('sleep', ['600']);
+      const left = `proxmox-mcp-lab-${killed.pid}-left`;
+      const folder = await makeFolder(left);
+      const label = `proxmox-mcp-lab.owner=${owner(killed.pid ?? 0)}`;
+      await docker(['run', '--detach', '--name', left, '--label', label, '--entrypoint', '/bin/sleep', image, '600']);
+      expect(await clean()).not.toContain(left);
+      await new Promise((resolve) => {
+        killed.on('exit', resolve);
+        killed.kill('SIGKILL');
+      });
+      expect(await clean()).toEqual(expect.arrayContaining([folder.path, left]));
+      expect(existsSync(folder.path)).toBe(false);
+      expect((await ssh(mine.ssh, 'true')).exitCode).toBe(0);
+      await mine.stop();
+    },
+    startTimeoutMs,
+  );
+});
+
+describe.skipIf(whyNoLab())('a lab host with Docker', () => {
   let host: LabHost;
   beforeAll(async () => {
     const since = performance.now();
     host = await startLabHost({ docker: true, installation: true });
     log('started with Docker', since);
-  }, 15 * 60_000);
+  }, startTimeoutMs);
   afterAll(() => host?.stop());
 
   it("runs the guide's containers by Compose, healthy, with their volumes", async () => {
@@ -221,4 +274,25 @@ describe('a lab host with Docker', () => {
     await host.stop();
     expect((await docker(['volume', 'ls', '--quiet'])).split('\n').filter(Boolean)).toHaveLength(volumes - 1);
   });
+});
+
+describe.skipIf(whyNoLab())('a lab host of Debian 13', () => {
+  let host: LabHost;
+  beforeAll(async () => {
+    host = await startLabHost({ debian: 'trixie', docker: true, installation: true });
+  }, startTimeoutMs);
+  afterAll(() => host?.stop());
+
+  it('is as the other one, with the newer sudo, sshd, systemd and Compose', async () => {
+    expect(await host.readFile('/etc/os-release')).toContain('VERSION_CODENAME=trixie');
+    expect(await ssh(host.ssh, 'id -un')).toMatchObject({ exitCode: 0, stdout: 'claude-user\n' });
+    expect(await ssh(host.admin, 'sudo -n id -un')).toMatchObject({ exitCode: 0, stdout: 'root\n' });
+    expect(await host.must(['curl', '-s', 'http://localhost:8080/health'])).toContain('"status":"healthy"');
+    const { ready, ended } = session(host.ssh, host.serviceKey);
+    await ready;
+    expect(await host.cutConnections()).toBe(1);
+    expect(await ended).toMatch(/ECONNRESET|closed/);
+    await host.reboot();
+    expect((await ssh(host.ssh, 'true')).exitCode).toBe(0);
+  }, 90_000);
 });

@@ -45,7 +45,7 @@ fi
 say "debootstrap"
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 eval "$(apt-config shell http_proxy Acquire::http::Proxy https_proxy Acquire::https::Proxy)"
-export http_proxy https_proxy
+export http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}"
 debootstrap --variant=minbase --cache-dir="$cache/debs/$release" --keyring="$keyring" \
   "$release" "$root" "$mirror" "$script" >"$work/log" 2>&1 || fail "$work/log"
 
@@ -64,7 +64,9 @@ if [ -e /etc/ssl/certs/ca-certificates.crt ]; then
 fi
 mount -t proc proc "$root/proc"
 mount --bind "$cache/debs/$release" "$root/var/cache/apt/archives"
-in_root() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive APT_CONFIG=/tmp/apt.conf "$@"; }
+clean_environment=(PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive)
+clean_environment+=(APT_CONFIG=/tmp/apt.conf ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"})
+in_root() { chroot "$root" env -i "${clean_environment[@]}" "$@"; }
 apt='apt-get -qq -y -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Use-Pty=0 -o APT::Install-Recommends=false -o APT::Keep-Downloaded-Packages=true'
 {
   in_root $apt update && in_root $apt upgrade && in_root $apt install $packages

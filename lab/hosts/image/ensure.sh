@@ -11,8 +11,7 @@ if ! there; then
   mkdir -p "$cache"
   exec 9>"$cache/$release.lock" && flock 9
   there || bash "$here/build.sh" "$release" "$tag" "$cache" 9>&-
-  # Older ones of this release; those that a host still runs on stay.
-  docker image ls --format '{{.Repository}}:{{.Tag}}' proxmox-mcp-lab |
-    grep "^proxmox-mcp-lab:$release-" | grep -vxF "$tag" | xargs -r docker image rm >/dev/null 2>&1 || true
+  # Other checkouts may have other recipes, so only what is old goes; what a host runs on stays.
+  docker image prune --all --force --filter label=proxmox-mcp-lab=1 --filter until=168h >/dev/null
 fi
 echo "$tag"
