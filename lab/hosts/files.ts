@@ -88,6 +88,7 @@ services:
     image: proxmox-mcp-server:\${IMAGE_TAG}
     container_name: proxmox-mcp-server
     restart: unless-stopped
+    stop_grace_period: 1s
     ports: ['127.0.0.1:8080:8080']
     volumes:
       - mcp_logs:/logs
@@ -97,6 +98,7 @@ services:
     image: mcp-reverse-proxy:latest
     container_name: mcp-reverse-proxy
     restart: unless-stopped
+    stop_grace_period: 1s
     ports: ['80:80']
     volumes:
       - caddy_data:/data
