@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
@@ -75,9 +75,11 @@ export async function keptCertificate(
 ): Promise<ServerCertificate> {
   const file = join(folder, 'certificate.json');
   try {
-    return JSON.parse(await readFile(file, 'utf8')) as ServerCertificate;
+    const kept = JSON.parse(await readFile(file, 'utf8')) as ServerCertificate;
+    if (Date.parse(new X509Certificate(kept.certificate).validTo) < Date.now() + day) throw new Error('it expires');
+    return kept;
   } catch {
-    // Absent or cut short by a crash: either way a new one is made.
+    // Absent, cut short by a crash or too old: in each case a new one is made.
     const made = await makeCertificate(node, names);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await writeFile(file, JSON.stringify(made), { mode: 0o600 });

@@ -53,6 +53,8 @@ export interface ProxmoxSimulator {
   };
   readonly state: SimulatorState;
   readonly tasks: TaskEngine;
+  /** TLS connections accepted so far. */
+  readonly connections: number;
   /** The last thousand requests, oldest first. */
   readonly requests: readonly SeenRequest[];
   /** Makes something go wrong; the function given back mends it. */
@@ -100,6 +102,11 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     },
   });
   const server = createServer({ key: certificate.key, cert: certificate.certificate }, listener);
+
+  let connections = 0;
+  server.on('secureConnection', () => {
+    connections += 1;
+  });
 
   function adopt(next: ServerCertificate): void {
     certificate = next;
@@ -150,6 +157,9 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     },
     state,
     tasks,
+    get connections() {
+      return connections;
+    },
     requests,
     inject: faults.inject,
     async replaceCertificate() {

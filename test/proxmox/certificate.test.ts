@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -185,5 +185,11 @@ describe('the simulator’s own certificate', () => {
     await again.close();
     expect((await stat(join(kept, 'certificate.json'))).mode & 0o777).toBe(0o600);
     expect(await readFile(join(kept, 'pve-root-ca.pem'), 'utf8')).toBe(simulator.caPem);
+    const cut = join(folder, 'cut');
+    await mkdir(cut);
+    await writeFile(join(cut, 'certificate.json'), '{"key":"');
+    const remade = await createProxmoxSimulator({ certificateFolder: cut });
+    expect(remade.certificateFingerprint).toMatch(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
+    await remade.close();
   });
 });
