@@ -1,0 +1,117 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PassThrough, Writable } from 'node:stream';
+import pino from 'pino';
+import type { Executor } from '../src/clients/executor.ts';
+import { createSshExecutor } from '../src/clients/ssh/executor.ts';
+import { type Sshd, startSshd } from '../test/support/sshd.ts';
+import { runProgram, sshArguments } from './lib/openssh.ts';
+import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
+
+const log = pino({ level: 'silent' });
+const perBlock = 60;
+const gibibyte = 1024 ** 3;
+
+/** Commands and streams over our pool, against OpenSSH's client and the machine's floor, on a loopback sshd. */
+export async function benchSsh(): Promise<BenchResult[]> {
+  const sshd = await startSshd({ newUser: process.getuid?.() === 0 });
+  const ssh = createSshExecutor({ name: 'bench', ssh: sshd.ssh, log });
+  try {
+    return [await againstControlMaster(sshd, ssh), await againstFloor(ssh), ...(await streams(sshd, ssh))];
+  } finally {
+    await ssh.close();
+    await runProgram('ssh', ['-O', 'exit', ...sshArguments(sshd, true)]).catch(() => undefined);
+    await sshd.stop();
+  }
+}
+
+const exec = (ssh: Executor) => ssh.exec(['/bin/true'], { timeoutMs: 10_000 });
+
+function againstControlMaster(sshd: Sshd, ssh: Executor): Promise<BenchResult> {
+  const control = [...sshArguments(sshd, true), 'exec /bin/true'];
+  return contest({
+    name: 'pooled SSH command / OpenSSH with ControlMaster',
+    aim: { atMost: 0.25 },
+    unit: 'ms',
+    block: `${perBlock} commands`,
+    ours: () => medianMs(perBlock, () => exec(ssh)),
+    theirs: () => medianMs(perBlock, () => runProgram('ssh', control)),
+  });
+}
+
+/** What no client can avoid: the host starts a shell, and a packet goes there and back. */
+async function againstFloor(ssh: Executor): Promise<BenchResult> {
+  return contest({
+    name: 'pooled SSH command / (fork of sh -c true + channel round trip)',
+    aim: { atMost: 1.5 },
+    unit: 'ms',
+    block: `${perBlock} commands`,
+    ours: () => medianMs(perBlock, () => exec(ssh)),
+    theirs: async () =>
+      (await medianMs(perBlock, () => runProgram('/bin/sh', ['-c', 'true']))) + (await roundTripMs(ssh)),
+  });
+}
+
+/** A byte to `cat` on an open channel and back. */
+async function roundTripMs(ssh: Executor): Promise<number> {
+  const there = new PassThrough();
+  const back = new PassThrough();
+  const cat = ssh.exec(['/bin/cat'], { timeoutMs: 60_000, stdin: there, stdoutTo: back });
+  const one = () =>
+    new Promise<void>((resolve) => {
+      back.once('data', () => resolve());
+      there.write('x');
+    });
+  await one();
+  const ms = await medianMs(perBlock, one);
+  there.end();
+  await cat;
+  return ms;
+}
+
+async function streams(sshd: Sshd, ssh: Executor): Promise<BenchResult[]> {
+  // In memory where there is one: the disk of the machine is not what is measured.
+  const file = join('/dev/shm', `proxmox-mcp-bench-${process.pid}`);
+  execFileSync('sh', ['-c', 'head -c 1073741824 /dev/urandom > "$1"; chmod 644 "$1"', 'sh', file]);
+  const sshCat = [...sshArguments(sshd, false), `exec /bin/cat ${file}`];
+  const nowhere = () => new Writable({ write: (_chunk, _encoding, done) => done() });
+  const mibPerSecond = async (action: () => Promise<unknown>) => {
+    const begun = performance.now();
+    await action();
+    return 1024 / ((performance.now() - begun) / 1000);
+  };
+  let highest = 0;
+  const sample = setInterval(() => {
+    highest = Math.max(highest, process.memoryUsage().rss);
+  }, 20);
+  try {
+    const ours = async () => {
+      const { stdoutBytes } = await ssh.exec(['/bin/cat', file], { timeoutMs: 120_000, stdoutTo: nowhere() });
+      if (stdoutBytes !== gibibyte) throw new Error('not the whole file');
+    };
+    const theirs = async () => {
+      const sink = openSync('/dev/null', 'w');
+      await runProgram('ssh', sshCat, sink);
+      closeSync(sink);
+    };
+    await ours();
+    const before = process.memoryUsage().rss;
+    highest = before;
+    const stream = await contest({
+      name: '1 GiB streamed off a host / ssh host cat, same cipher',
+      aim: { atLeast: 0.95 },
+      unit: 'MiB/s',
+      block: '1 GiB',
+      blocks: 5,
+      ours: () => mibPerSecond(ours),
+      theirs: () => mibPerSecond(theirs),
+    });
+    const growth = (highest - before) / 1024 / 1024;
+    return [{ ...stream, notes: [...stream.notes, `memory grew by ${growth.toFixed(0)} MiB while it did`] }];
+  } finally {
+    clearInterval(sample);
+    await rm(file, { force: true });
+  }
+}
