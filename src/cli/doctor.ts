@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import { ServiceError } from '../errors.ts';
+import { createLogger } from '../logger.ts';
 import type { CliContext } from './context.ts';
 import { describeOutcome, runChecks } from './doctor/check.ts';
 import { hostChecks } from './doctor/hosts.ts';
@@ -26,8 +28,16 @@ export function doctorCommand(program: Command, context: CliContext): void {
         ...machineChecks(config),
         ...serviceChecks(config),
       ];
+      const log = createLogger({ level: 'error', name: 'doctor' });
       const hosts = config.hosts.filter(({ name }) => host === undefined || name === host);
-      const checks = [...(host === undefined ? general : []), ...hosts.flatMap(hostChecks)];
+      if (host !== undefined && hosts.length === 0) {
+        throw new ServiceError({
+          code: 'invalid-input',
+          message: `There is no host named ${host}`,
+          remedy: `Use one of: ${config.hosts.map(({ name }) => name).join(', ') || 'none is configured'}.`,
+        });
+      }
+      const checks = [...(host === undefined ? general : []), ...hosts.flatMap((one) => hostChecks(one, log))];
       const outcomes = await runChecks(checks, timeout * 1_000);
       const count = (state: string) => outcomes.filter((one) => one.state === state).length;
       if (json) printJson({ healthy: count('failed') === 0, checks: outcomes });

@@ -5,6 +5,7 @@ import { configCommands } from './config.ts';
 import { type CommandGroup, createContext, type GlobalOptions, inheritOptions } from './context.ts';
 import { doctorCommand } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
+import { hostCommands } from './host.ts';
 import { mcpClientCommands } from './mcp-client.ts';
 import { operationCommands } from './operations.ts';
 import { runCommands } from './runs.ts';
@@ -21,6 +22,7 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Runs and schedules:', scheduleCommands],
   ['Set-up:', configCommands],
   ['Set-up:', doctorCommand],
+  ['Set-up:', hostCommands],
   ['Set-up:', tokenCommands],
   ['MCP client:', mcpClientCommands],
 ];

@@ -1,32 +1,41 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Compiles the sources as they are now, once per test file, so that tests run real processes of them. */
+/**
+ * The sources as they are now, compiled: what `npm test` has built, or where that is older than a source (a single
+ * test file was run) a build of its own. For tests that run real processes.
+ */
 export function useBuild(): { readonly path: (file: string) => string } {
-  let folder = '';
+  const dist = join(root, 'dist');
+  let folder = dist;
   beforeAll(async () => {
+    if (isCurrent(dist)) return;
     mkdirSync(join(root, '.cache'), { recursive: true });
     folder = mkdtempSync(join(root, '.cache/build-'));
     const tsc = join(root, 'node_modules/typescript/bin/tsc');
-    const options = [
-      '-p',
-      join(root, 'tsconfig.build.json'),
-      '--outDir',
-      folder,
-      '--incremental',
-      'false',
-      '--tsBuildInfoFile',
-      'null',
-    ];
-    await promisify(execFile)(process.execPath, [tsc, ...options], { cwd: root });
+    const output = ['--outDir', folder, '--incremental', 'false', '--tsBuildInfoFile', 'null'];
+    await promisify(execFile)(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), ...output], {
+      cwd: root,
+    });
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => {
+    if (folder !== dist) rmSync(folder, { recursive: true, force: true });
+  });
   return { path: (file) => join(folder, file) };
+}
+
+function isCurrent(dist: string): boolean {
+  const built = statSync(join(dist, '.built'), { throwIfNoEntry: false })?.mtimeMs;
+  if (built === undefined) return false;
+  const sources = ['src', 'lab'].flatMap((name) =>
+    readdirSync(join(root, name), { recursive: true, encoding: 'utf8' }).map((file) => join(root, name, file)),
+  );
+  return sources.every((file) => statSync(file).mtimeMs <= built);
 }
 
 export interface Ended {

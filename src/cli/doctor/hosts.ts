@@ -1,12 +1,20 @@
 import { readFileSync, statSync } from 'node:fs';
+import type { Executor } from '../../clients/executor.ts';
+import { lookUpHost } from '../../clients/known-hosts.ts';
 import type { HostConfig, SshConfig } from '../../config.ts';
-import { type Check, failed, ok } from './check.ts';
+import type { Log } from '../../log.ts';
+import { apiChecks } from './api.ts';
+import { type Check, failed, ok, warning } from './check.ts';
 import { codeOf } from './machine.ts';
 
 /** What can be tried of one host. */
-export function hostChecks(host: HostConfig): Check[] {
-  const { name, ssh } = host;
-  return [...(ssh ? [keyFile(name, ssh)] : [])];
+export function hostChecks(host: HostConfig, log: Log): Check[] {
+  const { name, ssh, local, api } = host;
+  return [
+    ...(ssh ? [keyFile(name, ssh), hostKey(name, ssh), login(host, ssh, log)] : []),
+    ...(local ? [helper(host, `${name}: helper`, () => localExecutor(name, log))] : []),
+    ...(api ? apiChecks(name, api, log) : []),
+  ];
 }
 
 function keyFile(name: string, { keyPath }: SshConfig): Check {
@@ -37,4 +45,77 @@ function keyFile(name: string, { keyPath }: SshConfig): Check {
       }
     },
   };
+}
+
+/** Whether the key that the host shows is the pinned one; logging in is another check. */
+function hostKey(name: string, { host, port, knownHostsPath }: SshConfig): Check {
+  return {
+    name: `${name}: SSH host key`,
+    tried: `connect to ${host}:${port} and compare the key it shows with ${knownHostsPath}`,
+    async run() {
+      const { scanHostKeys } = await import('../../clients/ssh/scan.ts');
+      const shown = await scanHostKeys(host, port);
+      const { pinned, malformed } = lookUpHost(readIfThere(knownHostsPath), host, port);
+      const { fingerprint } = await import('../../clients/known-hosts.ts');
+      const known = pinned.map((key) => fingerprint(key));
+      const match = shown.find((key) => known.includes(key.fingerprint));
+      const seen = shown.map((key) => `${key.fingerprint} (${key.type})`).join(', ');
+      if (known.length === 0)
+        return failed(`no key is pinned; the host shows ${seen}`, `Pin it: proxmox-mcp host add ${name}`);
+      if (match === undefined) {
+        return failed(
+          `the host shows ${seen}, pinned is ${known.join(', ')}`,
+          `If the host was reinstalled, compare the fingerprint on its console and run: proxmox-mcp host add ${name}. If not, somebody may be between: don't.`,
+        );
+      }
+      const line = malformed[0];
+      if (line === undefined) return ok(`${match.fingerprint} (${match.type}) is pinned`);
+      return warning(
+        `the key is pinned, but line ${line} of ${knownHostsPath} can't be read`,
+        'Mend or remove that line.',
+      );
+    },
+  };
+}
+
+function login(host: HostConfig, ssh: SshConfig, log: Log): Check {
+  const { tried, ...check } = helper(host, `${host.name}: SSH login`, async () => {
+    const { createSshExecutor } = await import('../../clients/ssh/executor.ts');
+    return createSshExecutor({ name: host.name, ssh, log });
+  });
+  return { ...check, tried: `log in as ${ssh.user}@${ssh.host}:${ssh.port}, then ${tried}` };
+}
+
+/** Logs in, where that is needed, and looks for the program that executes the privilege table. */
+function helper({ layout, name }: HostConfig, title: string, executorFor: () => Promise<Executor>): Check {
+  return {
+    name: title,
+    tried: `look for ${layout.helper}`,
+    async run(signal) {
+      const executor = await executorFor();
+      try {
+        const { exitCode } = await executor.exec(['/usr/bin/test', '-x', layout.helper], { timeoutMs: 10_000, signal });
+        if (exitCode === 0) return ok(`logged in; the helper ${layout.helper} is there`);
+        return warning(
+          `logged in, but the helper ${layout.helper} isn't there`,
+          `Install it on ${name}; docs/privileges.md says how.`,
+        );
+      } finally {
+        await executor.close();
+      }
+    },
+  };
+}
+
+async function localExecutor(name: string, log: Log): Promise<Executor> {
+  const { createLocalExecutor } = await import('../../clients/local/executor.ts');
+  return createLocalExecutor({ name, log });
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }

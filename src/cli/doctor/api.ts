@@ -1,0 +1,64 @@
+import type { ProxmoxApiConfig } from '../../config.ts';
+import type { Log } from '../../log.ts';
+import { type Check, type CheckResult, failed, ok, warning } from './check.ts';
+
+const day = 24 * 3_600_000;
+const soonDays = 21;
+
+/** The certificate of a Proxmox API, looked at without sending anything, and a call with the token. */
+export function apiChecks(name: string, api: ProxmoxApiConfig, log: Log): Check[] {
+  return [certificate(name, api), version(name, api, log)];
+}
+
+function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Check {
+  return {
+    name: `${name}: API certificate`,
+    tried: `fetch the certificate of ${host}:${port} and compare it with what is trusted (${trust.kind})`,
+    async run(): Promise<CheckResult> {
+      const { probeCertificate } = await import('../../clients/proxmox/certificate.ts');
+      const { fingerprint, validTo, trusted } = await probeCertificate(host, port);
+      const pin = `Compare it on the host with: pvenode cert info. If it is the same, write PROXMOX_FINGERPRINT=${fingerprint}, or run: proxmox-mcp host add ${name}`;
+      if (trust.kind === 'fingerprint' && trust.sha256 !== fingerprint) {
+        return failed(
+          `it shows SHA-256 ${fingerprint}, pinned is ${trust.sha256}`,
+          `If the certificate was renewed: ${pin}`,
+        );
+      }
+      if (trust.kind === 'system' && trusted !== true) {
+        return failed(`no CA of this machine vouches for it (${trusted}); its SHA-256 is ${fingerprint}`, pin);
+      }
+      const days = Math.floor((validTo.getTime() - Date.now()) / day);
+      const seen = `SHA-256 ${fingerprint}, valid until ${validTo.toISOString().slice(0, 10)}`;
+      if (days < 0)
+        return failed(
+          `expired: ${seen}`,
+          'Renew it on the host: pvenode acme cert order, or pvecm updatecerts --force.',
+        );
+      return days < soonDays ? warning(seen, `Renew it within ${days} days.`) : ok(seen);
+    },
+  };
+}
+
+function version(name: string, api: ProxmoxApiConfig, log: Log): Check {
+  return {
+    name: `${name}: API token`,
+    tried: `GET https://${api.host}:${api.port}/api2/json/version as ${api.user}!${api.tokenName}`,
+    async run(signal) {
+      const { createProxmoxClient } = await import('../../clients/proxmox/client.ts');
+      const client = createProxmoxClient(api, { log, retries: 0 });
+      try {
+        const [{ version: number }, permissions] = [
+          await client.version({ signal }),
+          await client.permissions(undefined, { signal }),
+        ];
+        if (Object.keys(permissions).length > 0) return ok(`Proxmox VE ${number} takes the token`);
+        return warning(
+          `Proxmox VE ${number} takes the token, but it has no rights at all`,
+          'Give it a role under Datacenter, Permissions (PVEAuditor to look), or switch its privilege separation off.',
+        );
+      } finally {
+        await client.close();
+      }
+    },
+  };
+}

@@ -1,0 +1,134 @@
+import { readFileSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { probeCertificate } from '../clients/proxmox/certificate.ts';
+import { pinHostKey, type ScannedKey, scanHostKeys } from '../clients/ssh/scan.ts';
+import { setInDotenv, setInHostsFile } from '../config/edit.ts';
+import { fingerprint as fingerprintKind } from '../config/kinds.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import type { ProxmoxApiConfig, SshConfig } from '../config.ts';
+import { ServiceError } from '../errors.ts';
+import { replacePrivateFile } from '../tokens/private-file.ts';
+import { ask, note } from './terminal.ts';
+
+export interface Expected {
+  /** `SHA256:…` of the SSH host key, for scripts. */
+  readonly fingerprint?: string;
+  /** SHA-256 of the API's certificate, for scripts. */
+  readonly apiFingerprint?: string;
+}
+
+/** Shows the SSH keys of a host, asks, and pins them; with an expected fingerprint only that key, without asking. */
+export async function pinSshHost(name: string, ssh: SshConfig, expected: string | undefined): Promise<void> {
+  const { host, port, knownHostsPath } = ssh;
+  const keys = await scanHostKeys(host, port);
+  note(`${name} (${host}:${port}) shows these SSH keys:`);
+  for (const { fingerprint, type } of keys) note(`  ${fingerprint}  ${type}`);
+  const wanted = expected === undefined ? keys : keys.filter(({ fingerprint }) => fingerprint === withPrefix(expected));
+  if (wanted.length === 0) throw otherFingerprint(name, 'SSH key', expected ?? 'none');
+  if (expected === undefined) {
+    note('Compare them on the console of the host: for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $f; done');
+    await confirm(`Are they the same? Type yes to pin them: `, '--fingerprint SHA256:…');
+  }
+  await pinHostKey(
+    knownHostsPath,
+    host,
+    port,
+    wanted.map((key: ScannedKey) => key.line),
+  );
+  note(`Pinned in ${knownHostsPath}.`);
+}
+
+function withPrefix(fingerprint: string): string {
+  return fingerprint.startsWith('SHA256:') ? fingerprint : `SHA256:${fingerprint}`;
+}
+
+/** What is to be written as PROXMOX_FINGERPRINT; `undefined` where the certificate is trusted without. */
+export async function pinnedCertificate(
+  name: string,
+  { host, port, trust }: Pick<ProxmoxApiConfig, 'host' | 'port' | 'trust'>,
+  expected: string | undefined,
+): Promise<string | undefined> {
+  const { fingerprint, subject, issuer, validTo, trusted } = await probeCertificate(host, port);
+  note(`${name} (${host}:${port}) shows this API certificate:`);
+  note(
+    `  SHA-256 ${fingerprint}\n  ${subject}, signed by ${issuer}, valid until ${validTo.toISOString().slice(0, 10)}`,
+  );
+  if (expected !== undefined) {
+    const parsed = fingerprintKind.schema.safeParse(expected);
+    if (parsed.data !== fingerprint) throw otherFingerprint(name, 'API certificate', expected);
+    return fingerprint;
+  }
+  if (trust.kind === 'ca-file') note(`It is trusted through ${trust.path}.`);
+  if (trust.kind === 'system' && trusted === true) note("This machine's own CAs vouch for it; nothing is pinned.");
+  if (trust.kind === 'ca-file' || (trust.kind === 'system' && trusted === true)) return undefined;
+  if (trust.kind === 'fingerprint' && trust.sha256 === fingerprint) {
+    note('It is pinned already.');
+    return undefined;
+  }
+  note('Compare it on the host: pvenode cert info (or in the web interface: Node, System, Certificates).');
+  await confirm('Is it the same? Type yes to pin it: ', '--api-fingerprint AA:BB:…');
+  return fingerprint;
+}
+
+/** Writes a host's keys where the host is described; says what to write where that isn't a file. */
+export function writeHostKeys(
+  loaded: LoadedConfig,
+  name: string,
+  values: Readonly<Record<string, string | number>>,
+  isNew: boolean,
+): void {
+  const inHostsFile = isNew || [...loaded.settings.keys()].some((key) => key.startsWith(`${name}.`));
+  const path = join(loaded.folder, inHostsFile ? 'hosts.yaml' : '.env');
+  const before = readIfThere(path);
+  if (!inHostsFile && before === undefined) {
+    const lines = Object.entries(values).map(([key, value]) => `${key}=${value}`);
+    note(`The host is described by the environment; set there:\n  ${lines.join('\n  ')}`);
+    return;
+  }
+  const text = inHostsFile
+    ? setInHostsFile(before?.text ?? '', name, values)
+    : Object.entries(values).reduce(
+        (edited, [key, value]) => setInDotenv(edited, key, String(value)),
+        before?.text ?? '',
+      );
+  replacePrivateFile(before?.path ?? path, text);
+  note(`Wrote ${Object.keys(values).join(', ')} to ${before?.path ?? path}.`);
+}
+
+/** A symbolic link stays one: what it leads to is replaced. */
+function readIfThere(path: string): { readonly text: string; readonly path: string } | undefined {
+  try {
+    const real = realpathSync(path);
+    return { text: readFileSync(real, 'utf8'), path: real };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Throws unless a person says yes; without a person the option is named that stands for one. */
+async function confirm(question: string, option: string): Promise<void> {
+  const answer = await ask(question);
+  if (answer?.toLowerCase() === 'yes') return;
+  throw new ServiceError(
+    answer === undefined
+      ? {
+          code: 'invalid-input',
+          message: 'Nobody is there to compare the fingerprint, so nothing was pinned',
+          remedy: `Give the one you expect: ${option}`,
+        }
+      : {
+          code: 'cancelled',
+          message: 'Nothing was pinned',
+          remedy: 'Find out why the fingerprints differ before you connect.',
+        },
+  );
+}
+
+function otherFingerprint(name: string, what: string, expected: string): ServiceError {
+  return new ServiceError({
+    code: 'verification-failed',
+    message: `${name} shows no ${what} with the fingerprint ${expected}, so nothing was pinned`,
+    remedy:
+      'Check the fingerprint and the address; if both are right, somebody may be between this machine and the host.',
+  });
+}

@@ -1,0 +1,106 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { address, hostName } from '../config/kinds.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { configurationError, type Problem } from '../config/problems.ts';
+import type { HostConfig } from '../config.ts';
+import { ServiceError } from '../errors.ts';
+import type { CliContext } from './context.ts';
+import { whole } from './parse.ts';
+import { note, print, printJson, table } from './terminal.ts';
+
+interface AddOptions {
+  readonly address?: string;
+  readonly sshPort: number;
+  readonly fingerprint?: string;
+  readonly apiFingerprint?: string;
+}
+
+/** `host list|add`. */
+export function hostCommands(program: Command, context: CliContext): void {
+  const host = program.command('host').description('See the managed hosts, and pin what identifies them');
+
+  host
+    .command('list', { isDefault: true })
+    .description('List the configured hosts and how each is reached')
+    .option('--json', 'Print them as JSON')
+    .action(async ({ json }: { json?: boolean }) => {
+      const { hosts } = await context.config();
+      if (json) return printJson(hosts);
+      if (hosts.length === 0) return note('No host yet; npm start makes the demo one.');
+      print(table(['NAME', 'REACHED BY', 'PROXMOX API', 'TIME ZONE'], hosts.map(row)));
+    });
+
+  host
+    .command('add <name>')
+    .summary("Show a host's SSH keys and API certificate, ask, and pin them")
+    .description(
+      "Show a host's SSH keys and API certificate, ask whether they are the right ones, and pin them: the keys in known_hosts, the certificate as PROXMOX_FINGERPRINT beside the host's other keys. The host is one of .env or hosts.yaml; with --address a new one is written to hosts.yaml.",
+    )
+    .option('--address <address>', 'Address of a host that is not configured yet')
+    .option('--ssh-port <port>', 'Its SSH port', whole('--ssh-port', 1, 65_535), 22)
+    .option('--fingerprint <SHA256:…>', "Pin the SSH key with this fingerprint and don't ask")
+    .option('--api-fingerprint <AA:BB:…>', "Pin the API certificate with this SHA-256 fingerprint and don't ask")
+    .action(async (name: string, options: AddOptions) => {
+      checkInput(name, options);
+      const loaded = context.inspect();
+      const known = loaded.config.hosts.find((one) => one.name === name);
+      if (known !== undefined && options.address !== undefined) throw alreadyThere(name);
+      if (known === undefined && options.address === undefined) throw notThere(name, loaded);
+      const { pinSshHost, pinnedCertificate, writeHostKeys } = await import('./host-add.ts');
+      const ssh = known === undefined ? newSsh(loaded, options) : known.ssh;
+      if (ssh !== undefined) await pinSshHost(name, ssh, options.fingerprint);
+      const isNew = known === undefined;
+      const sha256 = known?.api && (await pinnedCertificate(name, known.api, options.apiFingerprint));
+      const keys = {
+        ...(isNew && ssh && { SSH_HOST: ssh.host, SSH_PORT: ssh.port }),
+        ...(sha256 !== undefined && { PROXMOX_FINGERPRINT: sha256 }),
+      };
+      if (Object.keys(keys).length > 0) writeHostKeys(loaded, name, keys, isNew);
+      note(`Done. See whether all is well with: proxmox-mcp doctor --host ${name}`);
+    });
+}
+
+function row({ name, ssh, local, api, timeZone }: HostConfig): string[] {
+  const reached = ssh ? `ssh ${ssh.user}@${ssh.host}:${ssh.port}` : local ? 'this machine' : '-';
+  return [name, reached, api ? `${api.user}!${api.tokenName} at ${api.host}:${api.port}` : '-', timeZone];
+}
+
+function newSsh({ config, folder }: LoadedConfig, options: AddOptions) {
+  return {
+    host: options.address ?? '',
+    port: options.sshPort,
+    user: 'claude-user',
+    keyPath: resolve(folder, 'keys/claude_proxmox_key'),
+    knownHostsPath: resolve(config.dataDir, 'known_hosts'),
+  };
+}
+
+function checkInput(name: string, options: AddOptions): void {
+  const wrong = (message: string, remedy: string) => new ServiceError({ code: 'invalid-input', message, remedy });
+  if (!hostName.schema.safeParse(name).success) {
+    throw wrong(`${JSON.stringify(name)} can't be the name of a host`, `Use ${hostName.expected}.`);
+  }
+  if (options.address !== undefined && !address.schema.safeParse(options.address).success) {
+    throw wrong(`${JSON.stringify(options.address)} is no address`, `Give ${address.expected}.`);
+  }
+}
+
+function alreadyThere(name: string): ServiceError {
+  return new ServiceError({
+    code: 'already-exists',
+    message: `${name} is configured already`,
+    remedy: `Leave --address out to pin it: proxmox-mcp host add ${name}`,
+  });
+}
+
+function notThere(name: string, loaded: LoadedConfig & { readonly problems: readonly Problem[] }): ServiceError {
+  // The host may be missing because its entry is wrong.
+  if (loaded.problems.length > 0) return configurationError(loaded.problems);
+  const names = loaded.config.hosts.map((one) => one.name).join(', ') || 'none';
+  return new ServiceError({
+    code: 'not-found',
+    message: `There is no host named ${name}; configured: ${names}`,
+    remedy: `Give its address to add it: proxmox-mcp host add ${name} --address 192.168.1.137`,
+  });
+}

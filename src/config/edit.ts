@@ -1,0 +1,25 @@
+import { isMap, parseDocument } from 'yaml';
+import { parseDotenv } from './dotenv.ts';
+
+/** The text of `.env` with the key set: on the line where it stands, else at the end. Everything else stays. */
+export function setInDotenv(text: string, key: string, value: string): string {
+  const assignment = `${key}=${/^[A-Za-z0-9_.:/@-]*$/.test(value) ? value : JSON.stringify(value)}`;
+  const source = parseDotenv(text, '').settings.find((setting) => setting.key === key)?.source;
+  const lines = text.split('\n');
+  if (source !== undefined) {
+    lines[Number(source.slice(1)) - 1] = assignment;
+    return lines.join('\n');
+  }
+  const body = text === '' || text.endsWith('\n') ? text : `${text}\n`;
+  return `${body}${assignment}\n`;
+}
+
+/** The text of `hosts.yaml` with these keys set in the entry of a host, which is made if it isn't there. */
+export function setInHostsFile(text: string, host: string, values: Readonly<Record<string, string | number>>): string {
+  const document = parseDocument(text);
+  if (!isMap(document.contents)) document.contents = document.createNode({ hosts: {} }) as never;
+  if (!isMap(document.get('hosts'))) document.set('hosts', document.createNode({}));
+  if (!isMap(document.getIn(['hosts', host]))) document.setIn(['hosts', host], document.createNode({}));
+  for (const [key, value] of Object.entries(values)) document.setIn(['hosts', host, key], value);
+  return document.toString({ lineWidth: 0 });
+}

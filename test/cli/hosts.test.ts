@@ -1,0 +1,153 @@
+import { chmodSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
+import { configurationFolder } from '../config/folder.ts';
+import { startSshd } from '../support/sshd.ts';
+import { runNode, useBuild } from './built.ts';
+
+const build = useBuild();
+const cli = (folder: string, ...args: string[]) => runNode(build.path('src/cli.js'), ['--config-dir', folder, ...args]);
+
+interface Checked {
+  readonly name: string;
+  readonly state: string;
+  readonly seen: string;
+  readonly todo?: string;
+}
+
+async function doctor(folder: string): Promise<(name: string) => Checked | undefined> {
+  const { stdout } = await cli(folder, 'doctor', '--host', 'pve1', '--json', '--timeout', '20');
+  const { checks } = JSON.parse(stdout) as { checks: Checked[] };
+  return (name) => checks.find((one) => one.name === `pve1: ${name}`);
+}
+
+describe('a host, from nothing to well', () => {
+  it('is pinned by the fingerprints that were expected, and by no others', { timeout: 120_000 }, async () => {
+    const sshd = await startSshd();
+    const api = await createProxmoxSimulator();
+    onTestFinished(async () => {
+      await Promise.all([sshd.stop(), api.close()]);
+    });
+    const { full } = api.tokens;
+    const folder = configurationFolder({
+      '.env': `# ours
+HOST_NAME=pve1
+SSH_HOST=127.0.0.1
+SSH_PORT=${sshd.ssh.port}
+SSH_USER=${sshd.ssh.user}
+SSH_KEY_PATH=${sshd.ssh.keyPath}
+PROXMOX_HOST=${api.host}
+PROXMOX_PORT=${api.port}
+PROXMOX_USER=${full.user}
+PROXMOX_TOKEN_NAME=${full.name}
+PROXMOX_TOKEN_VALUE=${full.secret}
+PROXMOX_VERIFY_SSL=false
+`,
+    });
+    const ssh = sshd.fingerprints.ed25519 ?? '';
+
+    // Nothing is pinned: the doctor shows what there is to pin, though the configuration isn't valid yet.
+    const unpinned = await doctor(folder);
+    expect(unpinned('SSH host key')).toMatchObject({ state: 'failed', seen: expect.stringContaining(ssh) });
+    expect(unpinned('SSH login')).toMatchObject({ state: 'failed' });
+    expect(unpinned('API certificate')).toMatchObject({
+      state: 'failed',
+      seen: expect.stringContaining(api.certificateFingerprint),
+    });
+    expect(unpinned('API token')).toMatchObject({ state: 'failed' });
+
+    // Nobody to ask, then the wrong ones.
+    const unasked = await cli(folder, 'host', 'add', 'pve1');
+    expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('--fingerprint') });
+    const wrong = await cli(folder, 'host', 'add', 'pve1', '--fingerprint', `SHA256:${'A'.repeat(43)}`);
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('nothing was pinned') });
+    const half = await cli(folder, 'host', 'add', 'pve1', '--fingerprint', ssh, '--api-fingerprint', 'AB'.repeat(32));
+    expect(half).toMatchObject({ code: 1, stderr: expect.stringContaining('no API certificate with the fingerprint') });
+
+    const added = await cli(
+      folder,
+      'host',
+      'add',
+      'pve1',
+      '--fingerprint',
+      ssh,
+      '--api-fingerprint',
+      api.certificateFingerprint,
+    );
+    expect(added).toMatchObject({ code: 0 });
+    expect(readFileSync(join(folder, '.env'), 'utf8')).toContain(`PROXMOX_FINGERPRINT=${api.certificateFingerprint}\n`);
+    expect(readFileSync(join(folder, '.env'), 'utf8')).toMatch(/^# ours\n/);
+    expect(statSync(join(folder, '.env')).mode & 0o777).toBe(0o600);
+    expect(await cli(folder, 'config', 'check')).toMatchObject({ code: 0 });
+
+    const pinned = await doctor(folder);
+    expect(pinned('SSH host key')).toMatchObject({ state: 'ok' });
+    expect(pinned('SSH login')).toMatchObject({ state: 'warning', seen: expect.stringContaining('helper') });
+    expect(pinned('API certificate')).toMatchObject({ state: 'ok' });
+    expect(pinned('API token')).toMatchObject({ state: 'ok', seen: expect.stringContaining('Proxmox VE 9') });
+    for (const output of [added, half, await cli(folder, 'doctor'), await cli(folder, 'host', 'list', '--json')]) {
+      expect(output.stdout + output.stderr).not.toContain(full.secret);
+    }
+
+    // Another key than the pinned one, then a key that isn't taken.
+    await sshd.changeHostKeys();
+    await sshd.down();
+    await sshd.up();
+    expect((await doctor(folder))('SSH host key')).toMatchObject({
+      state: 'failed',
+      seen: expect.stringContaining('pinned is'),
+    });
+    expect(
+      await cli(
+        folder,
+        'host',
+        'add',
+        'pve1',
+        '--fingerprint',
+        sshd.fingerprints.ed25519 ?? '',
+        '--api-fingerprint',
+        api.certificateFingerprint,
+      ),
+    ).toMatchObject({ code: expect.any(Number) });
+    chmodSync(sshd.ssh.keyPath, 0o644);
+    expect((await doctor(folder))('SSH key')).toMatchObject({
+      state: 'failed',
+      todo: expect.stringContaining('chmod 600'),
+    });
+  });
+
+  it('is written to hosts.yaml when it is new', async () => {
+    const sshd = await startSshd();
+    onTestFinished(() => sshd.stop());
+    const folder = configurationFolder();
+    const fingerprint = sshd.fingerprints.ed25519 ?? '';
+    expect(await cli(folder, 'host', 'add', 'pve1')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('--address'),
+    });
+    const args = [
+      'host',
+      'add',
+      'pve1',
+      '--address',
+      '127.0.0.1',
+      '--ssh-port',
+      String(sshd.ssh.port),
+      '--fingerprint',
+      fingerprint,
+    ];
+    expect(await cli(folder, ...args)).toMatchObject({ code: 0 });
+    expect(readFileSync(join(folder, 'hosts.yaml'), 'utf8')).toBe(
+      `hosts:\n  pve1:\n    SSH_HOST: 127.0.0.1\n    SSH_PORT: ${sshd.ssh.port}\n`,
+    );
+    expect(readFileSync(join(folder, 'data/known_hosts'), 'utf8')).toContain('ssh-ed25519');
+    expect(await cli(folder, 'host', 'list')).toMatchObject({ code: 0, stdout: expect.stringContaining('pve1') });
+    expect(await cli(folder, ...args)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('configured already'),
+    });
+    expect((await cli(folder, 'host', 'add', 'PVE', '--address', 'x')).code).toBe(2);
+    expect((await cli(folder, 'doctor', '--host', 'nope')).code).toBe(2);
+  });
+});
