@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { SshConfig } from '../../src/config.ts';
+import type { HostConfig, SshConfig } from '../../src/config.ts';
+import { defaultLayout } from '../../src/privileges/default-layout.ts';
 import { docker, tryDocker } from '../engine.ts';
 import { type Access, access, waitUntilUp } from './access.ts';
 import { type Faults, faults } from './faults.ts';
@@ -33,6 +34,8 @@ export interface LabHost extends Access, Faults {
   readonly ssh: SshConfig;
   /** How to log in as the administrator `admin`, who may do everything by sudo. The same key opens `root`. */
   readonly admin: SshConfig;
+  /** The host as the service would be configured for it: `ssh`, and the guide's places. */
+  readonly config: HostConfig;
   /** The private key of `ssh`, as text. */
   readonly serviceKey: string;
   /** Folder of this host on the test's machine: its keys and `known_hosts`. Goes with `stop`. */
@@ -70,13 +73,15 @@ export async function startLabHost(options: LabHostOptions = {}): Promise<LabHos
     const login = (user: string, keyPath: string): SshConfig => {
       return { host, port: 22, user, keyPath, knownHostsPath: folder.knownHosts };
     };
+    const ssh = login('claude-user', folder.serviceKeyPath);
     return {
       ...reach,
       ...faults(name, host, folder.hostKey, reach),
       name,
       address: { host, port: 22 },
       hostKey: folder.hostKey.public,
-      ssh: login('claude-user', folder.serviceKeyPath),
+      ssh,
+      config: { name, ssh, layout: defaultLayout, timeZone: 'UTC' },
       admin: login('admin', folder.adminKeyPath),
       serviceKey: folder.serviceKey.private,
       folder: folder.path,
