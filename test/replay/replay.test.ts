@@ -1,0 +1,48 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { DeterminismViolationError } from '@temporalio/workflow';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { bundle } from '../support/temporal.ts';
+
+const folder = join(import.meta.dirname, 'histories');
+const histories = readdirSync(folder).map((file) => file.replace('.json', ''));
+let code: string;
+
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  ({ code } = await bundle(join(import.meta.dirname, '../../src/workflows/index.generated.ts')));
+}, 120_000);
+
+function replay(name: string, workflows: string): Promise<void> {
+  const history = historyFromJSON(JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')));
+  return Worker.runReplayHistory({ workflowBundle: { code: workflows } }, history, name);
+}
+
+/** Makes one step of the bundled workflows take another's place, as an edit without a patch would. */
+function swap(first: string, second: string): string {
+  const swapped = code
+    .replaceAll(`.${first}(`, '.\0(')
+    .replaceAll(`.${second}(`, `.${first}(`)
+    .replaceAll('.\0(', `.${second}(`);
+  if (swapped === code) throw new Error(`the workflows call neither ${first} nor ${second}`);
+  return swapped;
+}
+
+describe('runs that were begun by an earlier version', () => {
+  it.each(histories)('%s goes on with today’s workflows', (name) => replay(name, code));
+
+  it.each([
+    ['back-up', 'packBackup', 'verifyBackup'],
+    ['check-health', 'inspectContainers', 'inspectSecurity'],
+  ])('%s: steps in another order without a patch are noticed', async (name, first, second) => {
+    await expect(replay(name, swap(first, second))).rejects.toThrow(DeterminismViolationError);
+  });
+
+  it('has a history of every workflow', () => {
+    const source = readFileSync(join(import.meta.dirname, '../../src/workflows/index.generated.ts'), 'utf8');
+    const files = [...source.matchAll(/from '\.\/([a-z-]+)\.ts'/g)].map(([, file]) => file);
+    expect(histories.sort()).toEqual(files.sort());
+  });
+});
