@@ -113,7 +113,20 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     if (listener !== undefined) await end([listener]);
     listener = undefined;
   };
-  await up();
+  const stop = async () => {
+    const serving = await sessions();
+    await down();
+    await end(serving);
+    if (options.newUser === true) await removeUser(user);
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await up();
+  } catch (error) {
+    const said = await readFile(file('sshd.log'), 'utf8');
+    await stop();
+    throw new Error(`sshd does not start: ${said}`, { cause: error });
+  }
   return {
     ssh: { host: '127.0.0.1', port, user, keyPath: file('key'), knownHostsPath: file('known_hosts') },
     folder,
@@ -125,13 +138,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     up,
     changeHostKeys: (wanted) => makeHostKeys(wanted ?? types),
     refuseKeys: () => writeFile(file('authorized_keys'), ''),
-    async stop() {
-      const serving = await sessions();
-      await down();
-      await end(serving);
-      if (options.newUser === true) await removeUser(user);
-      await rm(folder, { recursive: true, force: true });
-    },
+    stop,
   };
 }
 
@@ -156,7 +163,8 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function untilListening(port: number, dead: () => boolean): Promise<void> {
+/** Waits until somebody listens on a loopback port. */
+export async function untilListening(port: number, dead: () => boolean = () => false): Promise<void> {
   for (let attempt = 0; attempt < 400; attempt++) {
     if (dead()) throw new Error('sshd ended at once: see its log');
     const open = await new Promise<boolean>((resolve) => {

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
@@ -8,7 +7,7 @@ import { ServiceError } from '../../errors.ts';
 import { checkArgv } from '../argv.ts';
 import { startDeadline, stopCode, stopped } from '../deadline.ts';
 import type { Argv, CommandResult, ExecOptions } from '../executor.ts';
-import { markName } from '../mark.ts';
+import { markName, nextMark } from '../mark.ts';
 import { attach, endedBySignal, result } from '../running.ts';
 
 /** Between SIGTERM and SIGKILL, and between SIGKILL and giving up. */
@@ -24,7 +23,7 @@ export async function execHere(
   checkArgv(argv);
   const begun = performance.now();
   const what = `${name}: ${argv[0]}`;
-  const mark = randomBytes(12).toString('hex');
+  const mark = nextMark();
   const deadline = startDeadline(what, options.timeoutMs, options.signal, stop);
   try {
     deadline.signal.throwIfAborted();

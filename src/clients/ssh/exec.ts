@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import type { ClientChannel } from 'ssh2';
 import { ServiceError } from '../../errors.ts';
 import { startDeadline, stopCode, stopped } from '../deadline.ts';
 import type { Argv, CommandResult, ExecOptions } from '../executor.ts';
-import { markName } from '../mark.ts';
+import { markName, nextMark } from '../mark.ts';
 import { attach, type Ended, endedBySignal, result } from '../running.ts';
 import { openChannel, outcomeUnknown } from './channel.ts';
 import { toCommandLine } from './command-line.ts';
@@ -22,7 +21,7 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
   const begun = performance.now();
   // Arguments may be long or private; the program says enough.
   const what = `${context.name}: ${argv[0]}`;
-  const mark = randomBytes(12).toString('hex');
+  const mark = nextMark();
   const line = toCommandLine(argv, { name: markName, value: mark });
   const deadline = startDeadline(what, options.timeoutMs, options.signal);
   let lease: Lease | undefined;
