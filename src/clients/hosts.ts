@@ -103,7 +103,7 @@ async function run(
   const vector = [verbOf(name), ...fence(name, entry, options), ...given];
   const result = await callHelper(context, vector, { ...options, timeoutMs: entry.timeoutMs, isLook });
   // The helper's own deadline; it has ended the command.
-  if (result.exitCode === 124 && entry.argv) {
+  if (result.exitCode === 124) {
     throw new ServiceError({
       code: 'timeout',
       message: `${verbOf(name)} on ${config.name} took longer than ${entry.timeoutMs / 1000} s and was stopped`,

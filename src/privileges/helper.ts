@@ -42,6 +42,8 @@ export function generateHelper(layout: HostLayout, options: HelperOptions = {}):
     ...entries.flatMap(scriptFunction),
     checkTable(entries),
     executeTable(entries),
+    scriptTable(entries),
+    now,
     main.trim(),
     '',
   ].join('\n');
@@ -63,6 +65,13 @@ const banner = `# proxmox-mcp-helper: the one program that Proxmox MCP runs as r
 #
 # Its own exit codes, each with a line on standard error: 64 refused, 70 failed, 75 fenced out, 76 busy.`;
 
+const now = `
+now() {
+  [ "$_risk" = read ] || fence "$_token" || exit "$?"
+  execute "$@"
+}
+`;
+
 const main = `
 [ "$#" -ge 1 ] || refuse 'expected a verb'
 _verb=$1
@@ -73,10 +82,12 @@ case $1 in
   job-cancel) shift; takes 1 "$@"; job_cancel "$@" ;;
   job-list) shift; takes 0 "$@"; job_list ;;
   job-clean) shift; takes 1 "$@"; job_clean "$@" ;;
+  # A script is run by a second helper, so that timeout can end it; that one checks everything again.
+  script) shift; [ "$#" -ge 1 ] || refuse 'script takes a verb'; check now "$@"; now "$@" ;;
   *)
     check now "$@"
-    [ "$_risk" = read ] || fence "$_token" || exit "$?"
-    execute "$@"
+    if is_script "$1"; then exec timeout -k 5 "$_seconds" "$_self" script "$@"; fi
+    now "$@"
     ;;
 esac
 `;
@@ -123,6 +134,13 @@ function executeTable(entries: readonly ResolvedEntry[]): string {
     '  esac',
     '}\n',
   ].join('\n');
+}
+
+function scriptTable(entries: readonly ResolvedEntry[]): string {
+  const scripts = entries.filter(({ vector, entry }) => !vector && !entry.job).map(({ verb }) => verb);
+  return scripts.length === 0
+    ? 'is_script() { false; }'
+    : ['is_script() {', `  case $1 in ${scripts.join(' | ')}) ;; *) false ;; esac`, '}'].join('\n');
 }
 
 function executeLine({ verb, vector }: ResolvedEntry): string {
