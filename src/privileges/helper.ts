@@ -43,7 +43,7 @@ export function generateHelper(layout: HostLayout, options: HelperOptions = {}):
     checkTable(entries),
     executeTable(entries),
     scriptTable(entries),
-    now,
+    decide.trimEnd(),
     main.trim(),
     '',
   ].join('\n');
@@ -51,7 +51,7 @@ export function generateHelper(layout: HostLayout, options: HelperOptions = {}):
 
 /** The argument checks alone, for tests that try very many vectors: the same text as in the helper. */
 export function generateChecker(layout: HostLayout, options: HelperOptions = {}): string {
-  return [checks.trimEnd(), checkTable(helperEntries(layout, options.entries))].join('\n');
+  return [checks.trimEnd(), checkTable(helperEntries(layout, options.entries)), decide].join('\n');
 }
 
 const banner = `# proxmox-mcp-helper: the one program that Proxmox MCP runs as root on this host. It executes the commands below and
@@ -65,29 +65,54 @@ const banner = `# proxmox-mcp-helper: the one program that Proxmox MCP runs as r
 #
 # Its own exit codes, each with a line on standard error: 64 refused, 70 failed, 75 fenced out, 76 busy.`;
 
-const now = `
-now() {
-  [ "$_risk" = read ] || fence "$_token" || exit "$?"
-  execute "$@"
+const decide = `
+# decide VERB ARGUMENTS: refuses everything that isn't to be. Only after it is anything done.
+decide() {
+  [ "$#" -ge 1 ] || refuse 'expected a verb'
+  case $1 in
+    job-start) [ "$#" -ge 3 ] || refuse 'job-start takes an id and a verb'; job_id "$2"; shift 2; check job "$@" ;;
+    job-status) _verb=$1; shift; takes 3 "$@"; job_id "$1"; number offset 12 "$2"; number offset 12 "$3" ;;
+    job-cancel) _verb=$1; shift; takes 1 "$@"; job_id "$1" ;;
+    job-list) _verb=$1; shift; takes 0 "$@" ;;
+    job-clean) _verb=$1; shift; takes 1 "$@"; number days 3 "$1" ;;
+    *) check now "$@" ;;
+  esac
+}
+job_id() {
+  case $1 in '' | -* | *[!abcdefghijklmnopqrstuvwxyz0123456789-]*) refuse 'job id: expected a-z, 0-9 and -' ;; esac
+  [ "\${#1}" -le 100 ] || refuse 'job id: expected at most 100 characters'
+}
+token() {
+  number 'fencing token' 15 "\${1-}"
+  [ "$1" != 0 ] || refuse 'fencing token: expected 1 or more'
+  _token=$1
 }
 `;
 
 const main = `
-[ "$#" -ge 1 ] || refuse 'expected a verb'
-_verb=$1
-case $1 in
-  job-start) shift; [ "$#" -ge 2 ] || refuse 'job-start takes an id and a verb'; job_start "$@" ;;
-  job-run) shift; [ "$#" -ge 2 ] || refuse 'job-run takes an id and a verb'; job_run "$@" ;;
-  job-status) shift; takes 3 "$@"; job_status "$@" ;;
-  job-cancel) shift; takes 1 "$@"; job_cancel "$@" ;;
-  job-list) shift; takes 0 "$@"; job_list ;;
-  job-clean) shift; takes 1 "$@"; job_clean "$@" ;;
-  # A script is run by a second helper, so that timeout can end it; that one checks everything again.
-  script) shift; [ "$#" -ge 1 ] || refuse 'script takes a verb'; check now "$@"; now "$@" ;;
+now() {
+  [ "$_risk" = read ] || fence "$_token" || exit "$?"
+  execute "$@"
+}
+
+case \${1-} in
+  # Only for the helper itself: a script is run by a second helper, so that timeout can end it, and a job by systemd.
+  # Each decides everything again.
+  script) shift; [ "$#" -ge 1 ] || refuse 'expected a verb'; check now "$@"; now "$@" ;;
+  job-run) shift; decide job-start "$@"; job_run "$@" ;;
   *)
-    check now "$@"
-    if is_script "$1"; then exec timeout -k 5 "$_seconds" "$_self" script "$@"; fi
-    now "$@"
+    decide "$@"
+    case $1 in
+      job-start) shift; job_start "$@" ;;
+      job-status) shift; job_status "$@" ;;
+      job-cancel) shift; job_cancel "$@" ;;
+      job-list) job_list ;;
+      job-clean) shift; job_clean "$@" ;;
+      *)
+        if is_script "$1"; then exec timeout -k 5 "$_seconds" "$_self" script "$@"; fi
+        now "$@"
+        ;;
+    esac
     ;;
 esac
 `;
@@ -110,7 +135,7 @@ function checkLine({ entry, parameters }: ResolvedEntry): string {
   const isRead = entry.risk === 'read';
   return [
     `kind ${isRead ? 'read' : 'change'} ${entry.job ? 'job' : 'now'} ${Math.ceil(entry.timeoutMs / 1000)}`,
-    ...(isRead ? [] : [`is 'fencing token' 15 '[1-9][0-9]*' "\${1-}"; _token=$1; shift`]),
+    ...(isRead ? [] : [`token "$@"; shift`]),
     `takes ${parameters.length} "$@"`,
     ...parameters.map((parameter, index) => checkOf(parameter, `"$${index + 1}"`)),
   ].join('; ');

@@ -1,10 +1,11 @@
-import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import type { CommandResult, Executor } from '../../src/clients/executor.ts';
 import type { Host, JobOptions, JobResult, RunOptions } from '../../src/clients/host.ts';
 import { createHosts } from '../../src/clients/hosts.ts';
+import { createLocalExecutor } from '../../src/clients/local/executor.ts';
 import type { HostConfig, HostLayout } from '../../src/config.ts';
 import { defaultLayout } from '../../src/privileges/default-layout.ts';
 import type { CommandEntry, PatternPlaceholder } from '../../src/privileges/entry.ts';
@@ -13,7 +14,7 @@ import { container, named, vmid } from '../../src/privileges/placeholders.ts';
 
 const word = {
   placeholder: 'word',
-  pattern: '[a-z][a-z0-9-]*',
+  pattern: '[a-z][a-z0-9-]{0,7}',
   maxLength: 8,
   examples: ['a', 'abc-9'],
   description: 'A short word',
@@ -132,39 +133,15 @@ export interface SampleHost extends Omit<Host, 'run' | 'job'> {
   job(name: keyof typeof sampleEntries, args: Record<string, string>, options: JobOptions): Promise<JobResult>;
 }
 
-export function sampleClient(config: HostConfig, executor: Executor = directExecutor()): SampleHost {
+export function sampleClient(config: HostConfig, executor: Executor = localExecutor()): SampleHost {
   const hosts = createHosts({ hosts: [config], executorFor: () => executor, entries: sampleEntries });
   return hosts.get(config.name) as unknown as SampleHost;
 }
 
-/** The least that runs a program here. */
-export function directExecutor(): Executor {
-  return {
-    kind: 'local',
-    exec: ([program, ...args], options) =>
-      new Promise<CommandResult>((resolve, reject) => {
-        const began = Date.now();
-        const done = (error: (Error & { code?: unknown }) | null, stdout: string, stderr: string): void => {
-          if (error && typeof error.code !== 'number') reject(error);
-          resolve({
-            exitCode: error ? Number(error.code) : 0,
-            stdout,
-            stderr,
-            stdoutBytes: Buffer.byteLength(stdout),
-            stderrBytes: Buffer.byteLength(stderr),
-            truncated: false,
-            durationMs: Date.now() - began,
-          });
-        };
-        execFile(program, args, { timeout: options.timeoutMs, maxBuffer: 1 << 24, signal: options.signal }, done);
-      }),
-    upload: () => Promise.reject(new Error('not here')),
-    download: () => Promise.reject(new Error('not here')),
-    close: () => Promise.resolve(),
-  };
-}
+/** Runs programs here, as the service does. */
+export const localExecutor = () => createLocalExecutor({ name: 'here', log: pino({ level: 'silent' }) });
 
 /** Calls the helper as it is, for what the typed client can't even ask. */
 export async function callHelper(layout: HostLayout, ...args: string[]): Promise<CommandResult> {
-  return await directExecutor().exec([layout.helper, ...args], { timeoutMs: 60_000 });
+  return await localExecutor().exec([layout.helper, ...args], { timeoutMs: 60_000 });
 }

@@ -26,11 +26,13 @@ function run({ id, argv, as, env, cwd, stdin, timeoutMs = 60_000 }) {
     }
     const timer = setTimeout(() => execFileSync('kill', ['-KILL', '--', `-${child.pid}`]), timeoutMs);
     child.on('error', (error) => resolve({ id, code: -1, signal: null, stdout: '', stderr: String(error) }));
-    // Not 'close': something that was left behind may hold the pipes.
-    child.on('exit', (code, signal) => {
+    const done = (code, signal) => {
       clearTimeout(timer);
-      setTimeout(() => resolve({ id, code, signal, ...out }), 5);
-    });
+      resolve({ id, code, signal, ...out });
+    };
+    child.on('close', done);
+    // Something that was left behind may hold the pipes.
+    child.on('exit', (code, signal) => setTimeout(done, 2_000, code, signal).unref());
     if (stdin !== undefined) child.stdin.on('error', () => {}).end(stdin);
   });
 }
