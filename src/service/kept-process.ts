@@ -18,6 +18,8 @@ export interface KeptProcessDefinition {
   /** Resolves when it answers; asked again and again until it does. Rejects while it doesn't. */
   readonly ready: (signal: AbortSignal) => Promise<void>;
   readonly readyWithinMs: number;
+  /** Ends waiting for the first time that it is ready: it is stopped, and `cancelled` is thrown. */
+  readonly signal?: AbortSignal;
   /** How long it may take to end after SIGTERM before it is killed. */
   readonly graceMs: number;
   /** What an administrator can do when it keeps dying. */
@@ -124,12 +126,16 @@ function launch(definition: KeptProcessDefinition): ChildProcess {
 async function untilReady(child: ChildProcess, definition: KeptProcessDefinition): Promise<void> {
   const controller = new AbortController();
   const deadline = Date.now() + definition.readyWithinMs;
+  const cancel = () => controller.abort();
+  definition.signal?.addEventListener('abort', cancel, { once: true });
   const death = exited(child).then((how) => {
     controller.abort();
     throw failure(definition, `ended before it was ready (${how})`);
   });
   const answer = (async () => {
-    while (!controller.signal.aborted) {
+    for (;;) {
+      if (definition.signal?.aborted) throw cancelled(definition.name);
+      if (controller.signal.aborted) return; // It has died, which the other one says.
       try {
         await definition.ready(controller.signal);
         return;
@@ -137,7 +143,8 @@ async function untilReady(child: ChildProcess, definition: KeptProcessDefinition
         // What an administrator must know (a ServiceError that waiting won't mend) isn't waited for.
         if (error instanceof ServiceError && !error.retryable) throw error;
         if (Date.now() > deadline) {
-          throw failure(definition, `did not answer within ${Math.round(definition.readyWithinMs / 1000)} s`);
+          const within = `was not ready within ${Math.round(definition.readyWithinMs / 1000)} s`;
+          throw failure(definition, `${within} (${error instanceof Error ? error.message : 'no answer'})`);
         }
         await sleep(50);
       }
@@ -149,6 +156,7 @@ async function untilReady(child: ChildProcess, definition: KeptProcessDefinition
     await Promise.race([death, answer]);
   } finally {
     controller.abort();
+    definition.signal?.removeEventListener('abort', cancel);
   }
 }
 
@@ -194,4 +202,8 @@ function failure(definition: KeptProcessDefinition, what: string): ServiceError 
     message: `the ${definition.name} ${what}${said === '' ? '' : `; its log (${definition.logFile}) ends with: ${said}`}`,
     remedy: definition.remedy,
   });
+}
+
+function cancelled(name: string): ServiceError {
+  return new ServiceError({ code: 'cancelled', message: `starting the ${name} was cancelled`, remedy: 'Start again' });
 }

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 
 export interface PortHolder {
   readonly pid: number;
-  /** Its command line, words joined by spaces, at most 300 characters. */
+  /** Its command line, words joined by spaces, at most 120 characters. */
   readonly command: string;
   readonly args: readonly string[];
 }
@@ -23,7 +23,7 @@ export function findPortHolder(port: number): PortHolder | undefined {
   const pid = process.platform === 'linux' ? listenerOnLinux(port) : listenerByLsof(port);
   if (pid === undefined) return undefined;
   const args = commandLine(pid);
-  return { pid, args, command: args.join(' ').slice(0, 300) };
+  return { pid, args, command: args.join(' ').slice(0, 120) };
 }
 
 /** /proc/net/tcp names the listening socket's inode, /proc/PID/fd says who has it open. */

@@ -72,6 +72,7 @@ async function startTemporal({ config, say, signal, onGivenUp }: ServiceOptions)
     uiPort: config.temporal.uiPort,
     namespace: config.temporal.namespace,
     say,
+    signal,
     onGivenUp,
   });
 }
@@ -100,13 +101,13 @@ function mcpPart({ mcp: { host, port } }: Config): PartDefinition {
   const args = [join(packageRoot(), 'dist', 'src', 'cli.js'), 'serve'];
   const ready = async (signal: AbortSignal) => {
     const answer = await fetch(readiness, { signal });
-    await answer.arrayBuffer();
-    if (!answer.ok) throw new Error(`it answers ${answer.status}`);
+    const said = await answer.text();
+    if (!answer.ok) throw new Error(`it answers ${answer.status}: ${said.slice(0, 300)}`);
   };
   return { name: 'MCP server', args, host, port, key: 'MCP_PORT', graceMs: 10_000, ready };
 }
 
-async function startPart(part: PartDefinition, { config, say, onGivenUp }: ServiceOptions): Promise<Part> {
+async function startPart(part: PartDefinition, { config, say, signal, onGivenUp }: ServiceOptions): Promise<Part> {
   const started = Date.now();
   await claimPort({ ...part, say });
   const kept = await keepRunning({
@@ -117,6 +118,7 @@ async function startPart(part: PartDefinition, { config, say, onGivenUp }: Servi
     recordFile: recordFile(config, part),
     ready: part.ready,
     readyWithinMs: 60_000,
+    signal,
     graceMs: part.graceMs,
     remedy: 'Look at its log, mend what it names, and start again; proxmox-mcp doctor looks at everything it needs',
     say,

@@ -20,6 +20,8 @@ export interface TemporalServerOptions {
   readonly log?: Pick<Log, 'info' | 'warn'>;
   /** Lines for a person at a terminal. Default: none. */
   readonly say?: (line: string) => void;
+  /** Ends waiting for it to be ready. */
+  readonly signal?: AbortSignal;
   /** Called when it died too often and is left dead. */
   readonly onGivenUp?: (error: ServiceError) => void;
 }
@@ -65,6 +67,7 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
     recordFile: join(options.dataDir, 'run', 'temporal.json'),
     ready: (signal) => checkTemporalServer(address, options.namespace, signal),
     readyWithinMs: 60_000,
+    ...(options.signal && { signal: options.signal }),
     graceMs: 10_000,
     remedy: `Look at its log; if ${database} is damaged, move it away: runs and schedules' changes are lost with it`,
     say: (line) => {
