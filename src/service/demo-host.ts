@@ -11,9 +11,9 @@ export const demoHostName = 'demo';
  * Makes the demo's host inside the data folder: this machine, with an installation as the administrator's guide has it
  * and a helper that runs without sudo. What is there already stays; the helper is always this version's.
  */
-export function makeDemoHost(config: Config, api: ProxmoxApiConfig): HostConfig {
+export function makeDemoHost(config: Config, api: ProxmoxApiConfig, proxyUrl: string): HostConfig {
   const root = join(config.dataDir, 'demo');
-  const layout = demoLayout(root, config);
+  const layout = demoLayout(root, config, proxyUrl);
   writeFileIfNew(layout.sshKeyFile, 0o600, () => keyPair(layout.sshKeyFile));
   for (const [path, mode, content] of files(layout, api)) writeFileIfNew(path, mode, () => content);
   for (const folder of [layout.backups, layout.state]) mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -23,7 +23,7 @@ export function makeDemoHost(config: Config, api: ProxmoxApiConfig): HostConfig 
   return { name: demoHostName, local: { sudo: false }, api, layout, timeZone: 'UTC' };
 }
 
-function demoLayout(root: string, { mcp }: Config): HostLayout {
+function demoLayout(root: string, { mcp }: Config, proxyUrl: string): HostLayout {
   const installation = join(root, 'opt/proxmox-mcp');
   return {
     installation,
@@ -40,7 +40,7 @@ function demoLayout(root: string, { mcp }: Config): HostLayout {
     containers: [],
     volumes: [],
     healthUrl: `http://127.0.0.1:${mcp.port}/health`,
-    proxyUrl: `http://127.0.0.1:${mcp.port}/livez`,
+    proxyUrl,
   };
 }
 

@@ -1,8 +1,11 @@
+import { once } from 'node:events';
 import { mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeDemoHost } from '../config/demo-host.ts';
-import type { Config } from '../config.ts';
+import type { Config, ProxmoxApiConfig } from '../config.ts';
 import { explain, ServiceError } from '../errors.ts';
 import { renderText } from '../reports/text.ts';
 import { createRuns } from '../runs/create-runs.ts';
@@ -34,16 +37,38 @@ export async function prepareDemo(config: Config): Promise<Demo> {
   });
   const { full } = simulator.tokens;
   if (kept !== full.secret) replacePrivateFile(secretFile, full.secret);
-  const host = makeDemoHost(config, {
+  const proxy = await startProxy();
+  const api: ProxmoxApiConfig = {
     host: simulator.host,
     port: simulator.port,
     user: full.user,
     tokenName: full.name,
     tokenValue: new Secret(full.secret),
     trust: { kind: 'fingerprint', sha256: simulator.certificateFingerprint },
-  });
+  };
+  const host = makeDemoHost(config, api, proxy.url);
   writeDemoHost(config.dataDir, host);
-  return { config: { ...config, hosts: [host] }, close: () => simulator.close() };
+  const close = async () => {
+    await proxy.close();
+    await simulator.close();
+  };
+  return { config: { ...config, hosts: [host] }, close };
+}
+
+/** Stands in for the installation's reverse proxy, as the simulator does for the Proxmox API. */
+async function startProxy(): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { Server: 'Caddy', 'Content-Type': 'text/plain' }).end('demo\n');
+  });
+  await once(server.listen({ host: '127.0.0.1', port: 0 }), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const close = async () => {
+    const closed = once(server, 'close');
+    server.close();
+    server.closeAllConnections();
+    await closed;
+  };
+  return { url: `http://127.0.0.1:${port}`, close };
 }
 
 /** Runs a health check and a backup as anybody would, and prints their reports. A failed one is said, not thrown. */

@@ -16,7 +16,7 @@ export interface KeptProcessDefinition {
   /** Where its identity is kept while it runs, so that a later start finds what a killed one left behind. */
   readonly recordFile: string;
   /** Resolves when it answers; asked again and again until it does. Rejects while it doesn't. */
-  readonly ready: (signal: AbortSignal) => Promise<void>;
+  readonly ready: (signal: AbortSignal, pid: number) => Promise<void>;
   readonly readyWithinMs: number;
   /** Ends waiting for the first time that it is ready: it is stopped, and `cancelled` is thrown. */
   readonly signal?: AbortSignal;
@@ -137,7 +137,7 @@ async function untilReady(child: ChildProcess, definition: KeptProcessDefinition
       if (definition.signal?.aborted) throw cancelled(definition.name);
       if (controller.signal.aborted) return; // It has died, which the other one says.
       try {
-        await definition.ready(controller.signal);
+        await definition.ready(controller.signal, child.pid ?? 0);
         return;
       } catch (error) {
         // What an administrator must know (a ServiceError that waiting won't mend) isn't waited for.

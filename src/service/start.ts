@@ -51,7 +51,7 @@ export async function start(configured: Config, print: (line: string) => void): 
       await runDemo(config, print, stopping.signal);
     }
     if (!stopping.signal.aborted) {
-      for (const line of summary(config, demo && (await demoToken(config)))) print(line);
+      print(summary(config, demo && (await demoToken(config))).join('\n'));
       await aborted(stopping.signal);
     }
     await service.stop();

@@ -2,6 +2,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import type { ServiceError } from '../errors.ts';
+import { connectTemporal } from '../runs/temporal-client.ts';
+import { serviceQueue } from '../workflows/lib/queues.ts';
 import { endLeftover, type KeptProcess, keepRunning } from './kept-process.ts';
 import { cacheFolder, packageRoot } from './paths.ts';
 import { claimPort } from './port-claim.ts';
@@ -25,6 +27,8 @@ export interface Service {
   /** Everything, at once. */
   readonly kill: () => void;
 }
+
+const workflowTasks = 1; // temporal.api.enums.v1.TASK_QUEUE_TYPE_WORKFLOW
 
 type Part = Pick<KeptProcess, 'stop' | 'kill'>;
 
@@ -85,13 +89,16 @@ interface PartDefinition {
   /** The configuration key that changes its port. */
   readonly key: string;
   readonly graceMs: number;
-  readonly ready: (signal: AbortSignal) => Promise<void>;
+  readonly ready: (signal: AbortSignal, pid: number) => Promise<void>;
 }
 
-function workerPart({ worker }: Config): PartDefinition {
-  const [host, port] = ['127.0.0.1', worker.metricsPort];
+function workerPart(config: Config): PartDefinition {
+  const [host, port] = ['127.0.0.1', config.worker.metricsPort];
   const args = [join(packageRoot(), 'dist', 'src', 'worker.js')];
-  const ready = () => listens(host, port);
+  const ready = async (_signal: AbortSignal, pid: number) => {
+    await listens(host, port); // Cheap to ask, and true some time before the worker takes work.
+    await takesWork(config, pid);
+  };
   return { name: 'worker', args, host, port, key: 'WORKER_METRICS_PORT', graceMs: workerGraceMs, ready };
 }
 
@@ -126,6 +133,21 @@ async function startPart(part: PartDefinition, { config, say, signal, onGivenUp 
   });
   say(`The ${part.name} is ready (${seconds(started)}).`);
   return kept;
+}
+
+/** Whether this very process asks Temporal for work; what it knows of the others may be minutes old. */
+async function takesWork(config: Config, pid: number): Promise<void> {
+  const { connection } = await connectTemporal(config, 2_000);
+  try {
+    const { pollers } = await connection.workflowService.describeTaskQueue({
+      namespace: config.temporal.namespace,
+      taskQueue: { name: serviceQueue },
+      taskQueueType: workflowTasks,
+    });
+    if (!pollers?.some(({ identity }) => identity?.startsWith(`${pid}@`))) throw new Error('it takes no work yet');
+  } finally {
+    await connection.close();
+  }
 }
 
 function recordFile(config: Config, part: PartDefinition): string {
