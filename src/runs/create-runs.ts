@@ -5,7 +5,7 @@ import {
   type WorkflowExecutionDescription,
   WorkflowNotFoundError,
 } from '@temporalio/client';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { type OperationDefinition, workflowType } from '../operations/definition.ts';
@@ -164,21 +164,26 @@ function parseInput(operation: OperationDefinition, raw: unknown, config: Config
   const given =
     hosts.length === 1 && isObject(raw) && raw.host === undefined ? { ...raw, host: onlyHost } : (raw ?? {});
   const parsed = operation.input.strict().safeParse(given);
-  if (!parsed.success) throw invalidInput(operation, z.prettifyError(parsed.error));
+  if (!parsed.success) throw invalidInput(operation, problemsOf(parsed.error));
   const input = parsed.data as { host: string };
   if (!hosts.includes(input.host)) {
     throw invalidInput(
       operation,
-      `✖ There is no host "${input.host}"; configured: ${hosts.join(', ') || 'none'}\n  → at host`,
+      `host: there is no host "${input.host}", only ${hosts.join(', ') || 'none is configured'}`,
     );
   }
   return input;
 }
 
+/** `host: expected …; dryRun: expected …`: every problem, each with its field. */
+function problemsOf(error: z.ZodError): string {
+  return error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ');
+}
+
 function invalidInput(operation: OperationDefinition, problems: string): ServiceError {
   return new ServiceError({
     code: 'invalid-input',
-    message: `The input of ${operation.name} is not valid, and nothing was started.\n${problems}`,
+    message: `The input of ${operation.name} is not valid, and nothing was started. ${problems}`,
     remedy: `It takes: ${Object.keys(operation.input.shape).join(', ')}. Correct what is named and start it again.`,
   });
 }

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+
+export const when = 'after-build';
+
+/** docs/operations.md: the catalogue as people read it. */
+export async function generate() {
+  const { catalogue } = await import('../../dist/src/operations/catalogue.generated.js');
+  const { toolName } = await import('../../dist/src/operations/definition.js');
+  const operations = Object.values(catalogue);
+  const lines = [
+    '# Operations',
+    '',
+    '<!-- Made by `npm run generate` from src/operations. Edit the operation, not this page. -->',
+    '',
+    'Every operation is a durable workflow. It is started by its MCP tool, by its command, or by its schedules, which are',
+    "read in the host's time zone.",
+    '',
+    '| operation | MCP tool | risk | what it does |',
+    '|---|---|---|---|',
+    ...operations.map((o) => `| [${o.name}](#${o.name}) | \`${toolName(o.name)}\` | ${o.risk} | ${o.summary} |`),
+    ...operations.flatMap((operation) => ['', ...describe(operation)]),
+    '',
+  ];
+  return { 'docs/operations.md': lines.join('\n') };
+}
+
+function describe(operation) {
+  const schema = z.toJSONSchema(operation.input, { io: 'input' });
+  const required = new Set(schema.required ?? []);
+  return [
+    `## ${operation.name}`,
+    '',
+    operation.description,
+    '',
+    `Risk: **${operation.risk}**. Replaces the guide's “${operation.guide}”.`,
+    '',
+    `Steps: ${operation.steps.join(' → ')}.`,
+    '',
+    '| input | type | meaning |',
+    '|---|---|---|',
+    ...Object.entries(schema.properties ?? {}).map(([name, property]) => {
+      const type = property.enum ? property.enum.map((value) => `\`${value}\``).join(', ') : property.type;
+      const optional = required.has(name) ? '' : ` Default: \`${JSON.stringify(property.default)}\`.`;
+      return `| \`${name}\` | ${type} | ${property.description ?? ''}.${optional} |`;
+    }),
+    ...operation.schedules.flatMap((schedule) => [
+      '',
+      `Schedule **${schedule.id}**: \`${schedule.cron}\`; overlapping runs: ${schedule.overlap}; a missed run is made up for ${duration(schedule.catchUpWindowMs)};`,
+      `${schedule.pauseOnFailure ? 'pauses when a run fails' : 'goes on when a run fails'}. ${schedule.why}`,
+    ]),
+  ];
+}
+
+function duration(ms) {
+  return ms >= 3_600_000 ? `${ms / 3_600_000} h` : `${ms / 60_000} min`;
+}
