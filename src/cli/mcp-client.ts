@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import type { Command } from 'commander';
 import { ServiceError } from '../errors.ts';
+import { cleanLine } from '../reports/clean.ts';
 import { createTokenStore } from '../tokens/store.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -35,7 +36,7 @@ export function mcpClientCommands(program: Command, context: CliContext): void {
     if (options.json) return printJson(tools);
     const rows = tools.map(({ name, annotations, description = '' }) => [
       name,
-      annotations?.readOnlyHint ? 'reads' : annotations?.destructiveHint === false ? 'changes' : 'DANGEROUS',
+      annotations?.readOnlyHint ? 'reads' : annotations?.destructiveHint === false ? 'changes' : 'destroys',
       firstSentence(description),
     ]);
     print(table(['TOOL', 'DOES', 'WHAT'], rows));
@@ -177,8 +178,10 @@ function textOf(content: unknown): string {
   return content.map((block) => (block?.type === 'text' ? String(block.text) : `(${String(block?.type)})`)).join('\n');
 }
 
+/** Up to the first full stop, and no longer than a line of a terminal. */
 function firstSentence(text: string): string {
-  return /^.*?[.:](?=\s|$)/s.exec(text)?.[0].replace(/\s+/g, ' ') ?? text;
+  const sentence = /^.*?[.](?=\s|$)/s.exec(text)?.[0] ?? text;
+  return cleanLine(sentence, 100);
 }
 
 function invalid(message: string, remedy: string): ServiceError {

@@ -29,6 +29,16 @@ export function useBuild(): { readonly path: (file: string) => string } {
   return { path: (file) => join(folder, file) };
 }
 
+/** The whole build with the workflow bundle, in `dist`, for tests that run the service itself. */
+export function useDist(): { readonly path: (file: string) => string } {
+  const dist = join(root, 'dist');
+  beforeAll(async () => {
+    if (!isCurrent(dist))
+      await promisify(execFile)(process.execPath, [join(root, 'scripts/run.mjs'), 'build'], { cwd: root });
+  }, 300_000);
+  return { path: (file) => join(dist, file) };
+}
+
 function isCurrent(dist: string): boolean {
   const built = statSync(join(dist, '.built'), { throwIfNoEntry: false })?.mtimeMs;
   if (built === undefined) return false;

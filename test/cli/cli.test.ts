@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { configurationFolder } from '../config/folder.ts';
 import { runNode, useBuild } from './built.ts';
 
@@ -28,6 +28,7 @@ TEMPORAL_UI_PORT=4
 WORKER_METRICS_PORT=5
 `;
 
+vi.setConfig({ testTimeout: 90_000 });
 const build = useBuild();
 
 describe('proxmox-mcp', () => {

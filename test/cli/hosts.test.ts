@@ -1,11 +1,12 @@
 import { chmodSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { startSshd } from '../support/sshd.ts';
 import { runNode, useBuild } from './built.ts';
 
+vi.setConfig({ testTimeout: 90_000 });
 const build = useBuild();
 const cli = (folder: string, ...args: string[]) => runNode(build.path('src/cli.js'), ['--config-dir', folder, ...args]);
 

@@ -93,11 +93,12 @@ function helper({ layout, name }: HostConfig, title: string, executorFor: () => 
     tried: `look for ${layout.helper}`,
     async run(signal) {
       const executor = await executorFor();
+      const reached = executor.kind === 'ssh' ? 'logged in;' : 'this machine;';
       try {
         const { exitCode } = await executor.exec(['/usr/bin/test', '-x', layout.helper], { timeoutMs: 10_000, signal });
-        if (exitCode === 0) return ok(`logged in; the helper ${layout.helper} is there`);
+        if (exitCode === 0) return ok(`${reached} the helper ${layout.helper} is there`);
         return warning(
-          `logged in, but the helper ${layout.helper} isn't there`,
+          `${reached} the helper ${layout.helper} isn't there`,
           `Install it on ${name}; docs/privileges.md says how.`,
         );
       } finally {

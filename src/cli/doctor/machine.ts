@@ -98,7 +98,7 @@ function tokenFile({ dataDir }: Config): Check {
           'Make one: proxmox-mcp token create NAME --scope operate',
         );
       }
-      if (expired.length === 0) return ok(`${tokens.length} of them`);
+      if (expired.length === 0) return ok(tokens.length === 1 ? 'there is one' : `there are ${tokens.length}`);
       const names = expired.map(({ name }) => name);
       return warning(`expired: ${names.join(', ')}`, `Remove it: proxmox-mcp token revoke ${names[0]}`);
     },
