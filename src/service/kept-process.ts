@@ -146,7 +146,7 @@ async function untilReady(child: ChildProcess, definition: KeptProcessDefinition
           const within = `was not ready within ${Math.round(definition.readyWithinMs / 1000)} s`;
           throw failure(definition, `${within} (${error instanceof Error ? error.message : 'no answer'})`);
         }
-        await sleep(50);
+        await sleep(100); // Asking costs those who answer, too.
       }
     }
   })();
