@@ -28,6 +28,10 @@ const curl = [
   '--url',
 ] as const;
 
+// What sudo logs of a command that it refused; with `-n`, one that isn't allowed may end as a missing password.
+const refusals =
+  'not allowed|NOT in sudoers|NOT authorized|password is required|incorrect password|terminal is required';
+
 /** Commands that only look. */
 export const inspection = {
   serviceState: {
@@ -152,12 +156,12 @@ if [ -r "$sudoLog" ]; then
   echo "sudo-log $(stat -L -c '%s %Y' -- "$sudoLog")"
   for _log in "$sudoLog.1" "$sudoLog"; do [ ! -r "$_log" ] || tail -c 16777216 -- "$_log"; done |
     awk '/^[ \\t]/ { l = l $0; next } { print l; l = $0 } END { print l }' |
-    awk '/not allowed/ { print "sudo " substr($0, 1, 600) } NF { l = $0 } END { print "sudo-last " substr(l, 1, 200) }' |
+    awk '/${refusals}/ { print "sudo " substr($0, 1, 600) } NF { l = $0 } END { print "sudo-last " substr(l, 1, 200) }' |
     tail -n 501
 else
   [ ! -e "$sudoLog" ] || echo 'sudo-log unreadable'
 fi
-_about='authentication failure|Failed [a-z/-]+ for|authenticating user|maximum authentication attempts|incorrect password|not allowed'
+_about='authentication failure|Failed [a-z/-]+ for|authenticating user|maximum authentication attempts|${refusals}'
 if [ -r "$authLog" ]; then
   echo "auth-log $(stat -L -c '%s %Y' -- "$authLog")"
   for _log in "$authLog.1" "$authLog"; do [ ! -r "$_log" ] || tail -c 67108864 -- "$_log"; done |

@@ -231,7 +231,7 @@ describe('looking before a backup', () => {
     try {
       const error = await failure(look());
       expect(error).toMatchObject({ code: 'disk-full', retryable: false });
-      expect(error.message).toMatch(/has 4\.0 MiB free, but the backup needs up to 6\d\.\d MiB; nothing was written/);
+      expect(error.message).toMatch(/has 4\.0 MiB free, but the backup needs up to 1\d\.\d MiB; nothing was written/);
     } finally {
       host.sh('umount "$backups"');
     }

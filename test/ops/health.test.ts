@@ -366,6 +366,14 @@ describe('recent issues', () => {
     expect(failed).toMatchObject({ verdict: 'ok' });
   });
 
+  it('are seen in the system log too when sudo does not write its own', async () => {
+    host = makeHost();
+    writeFileSync(host.layout.sudoLog, '');
+    const line = `${stamp(hours)} pve1 sudo: claude-user : command not allowed ; TTY=unknown ; PWD=/ ; USER=root ; COMMAND=/bin/sh`;
+    writeFileSync(host.layout.authLog, `${line}\n`);
+    expect((await issues()).blocked).toMatchObject({ verdict: 'warning' });
+  });
+
   it("are counted in auth.log in both of its formats, only those of the service's user", async () => {
     host = makeHost();
     const iso = (msAgo: number) => new Date(Date.now() - msAgo).toISOString().replace('Z', '000+00:00');

@@ -23,7 +23,7 @@ export interface BackupLook {
 }
 
 /** Beside the data itself: folder entries, the manifest, and room for what grows while it is copied. */
-const marginBytes = 64 * 1024 * 1024;
+const marginBytes = 16 * 1024 * 1024;
 const marginShare = 0.1;
 
 /**

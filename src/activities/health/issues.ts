@@ -70,33 +70,47 @@ function authSource(read: Read, clock: HostClock, { authLog }: Places): Source |
   return undefined;
 }
 
+/**
+ * sudo's own log and the system's both count, because one of them may be switched off; what is in both is the same, so
+ * the larger number is right.
+ */
 function blocked(read: Read, clock: HostClock, places: Places, auth: Source | undefined): Finding {
   const check = 'Blocked commands';
-  const [log] = read('sudo-log');
-  if (log === 'unreadable') return finding(check, 'unknown', `${places.sudoLog} can't be read.`);
-  if (log === undefined) {
-    // Without a log of its own, sudo writes to syslog.
-    if (!auth)
-      return finding(check, 'unknown', `There is no ${places.sudoLog}, and sudo logs nowhere else that can be read.`);
-    return counted(
-      check,
-      auth,
-      auth.lines.filter((line) => /\bsudo(\[\d+\])?:.*not allowed/.test(line)),
-      clock,
-      blockedVerdict,
-    );
+  const own = ownLog(read, clock, places);
+  if ('verdict' in own) return own;
+  const sources: readonly Source[] = [
+    ...(own.source ? [own.source] : []),
+    ...(auth ? [{ ...auth, lines: auth.lines.filter(isBlocked) }] : []),
+  ];
+  const [first, second] = sources.map((source) => ({ source, ...count(source, clock) }));
+  if (!first) {
+    return finding(check, 'unknown', `There is no ${places.sudoLog}, and sudo logs nowhere else that can be read.`);
   }
+  const worse = second && second.count > first.count ? second : first;
+  if (worse.count > 0 || !second) return counted(check, worse.source, clock, blockedVerdict);
+  const both = { ...first.source, name: `${first.source.name} and ${second.source.name}` };
+  return counted(check, { ...both, lines: [...first.source.lines, ...second.source.lines] }, clock, blockedVerdict);
+}
+
+function ownLog(read: Read, clock: HostClock, { sudoLog }: Places): Finding | { readonly source?: Source } {
+  const check = 'Blocked commands';
+  const [log] = read('sudo-log');
+  if (log === 'unreadable') return finding(check, 'unknown', `${sudoLog} can't be read.`);
+  if (log === undefined) return {};
   const [last] = read('sudo-last');
   if (last && readLogTime(last, clock) === undefined) {
-    return finding(check, 'unknown', `The lines of ${places.sudoLog} have no time that is understood.`, last);
+    return finding(check, 'unknown', `The lines of ${sudoLog} have no time that is understood.`, last);
   }
-  const source: Source = {
-    name: places.sudoLog,
-    lines: read('sudo'),
-    ...(read('sudo').length >= sentAtMost.sudo ? { doubt: 'there are more than are counted' } : {}),
-  };
-  return counted(check, source, source.lines, clock, blockedVerdict);
+  const doubt = read('sudo').length >= sentAtMost.sudo ? { doubt: 'there are more than are counted' } : {};
+  return { source: { name: sudoLog, lines: read('sudo'), ...doubt } };
 }
+/** A line of sudo in the system's log about a command that it refused; see `refusals` in `src/privileges`. */
+function isBlocked(line: string): boolean {
+  const reasons =
+    /not allowed|NOT in sudoers|NOT authorized|password is required|incorrect password|terminal is required/;
+  return /\bsudo(\[\d+\])?: /.test(line) && !/pam_unix/.test(line) && reasons.test(line);
+}
+
 const blockedVerdict = (count: number) => (count === 0 ? 'ok' : 'warning');
 
 function failures(clock: HostClock, { user, authLog }: Places, auth: Source | undefined): Finding {
@@ -111,40 +125,43 @@ function failures(clock: HostClock, { user, authLog }: Places, auth: Source | un
   // Whole names only: the failures of "claude-user2" are another's.
   const name = user.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   const about = new RegExp(`(^|[^\\w.-])${name}($|[^\\w.-])`);
-  const isFailure = (line: string) => about.test(line) && !/not allowed/.test(line);
-  return counted(check, auth, auth.lines.filter(isFailure), clock, (count) => {
+  const isFailure = (line: string) => about.test(line) && !isBlocked(line);
+  return counted(check, { ...auth, lines: auth.lines.filter(isFailure) }, clock, (count) => {
     if (count === 0) return 'ok';
     return count >= authenticationFailed ? 'failed' : 'warning';
   });
 }
 
+interface Count {
+  readonly count: number;
+  readonly recent: readonly string[];
+  readonly untimed: readonly string[];
+}
+
+function count({ lines }: Source, clock: HostClock): Count {
+  const timed = lines.map((line) => ({ line, time: readLogTime(line, clock) }));
+  const recent = timed.filter(({ time }) => time !== undefined && time > clock.now - day).map(({ line }) => line);
+  const untimed = timed.filter(({ time }) => time === undefined).map(({ line }) => line);
+  return { count: recent.reduce((sum, line) => sum + repeats(line), 0), recent, untimed };
+}
+
 function counted(
   check: string,
   source: Source,
-  lines: readonly string[],
   clock: HostClock,
   verdict: (count: number) => 'ok' | 'warning' | 'failed',
 ): Finding {
-  const timed = lines.map((line) => ({ line, time: readLogTime(line, clock) }));
-  const untimed = timed.filter(({ time }) => time === undefined);
+  const { count: events, recent, untimed } = count(source, clock);
   if (untimed.length > 0) {
-    return finding(
-      check,
-      'unknown',
-      `${untimed.length} lines of ${source.name} have no time that is understood.`,
-      untimed[0]?.line,
-    );
+    const what = `${untimed.length} lines of ${source.name} have no time that is understood.`;
+    return finding(check, 'unknown', what, untimed[0]);
   }
-  const recent = timed.filter(({ time }) => time !== undefined && time > clock.now - day).map(({ line }) => line);
-  const count = recent.reduce((sum, line) => sum + repeats(line), 0);
   const doubt = source.doubt ? ` (${source.doubt})` : '';
-  const truncated = lines.length >= sentAtMost.auth ? 'At least ' : '';
+  const truncated = source.lines.length >= sentAtMost.auth ? 'At least ' : '';
   return finding(
     check,
-    verdict(count),
-    count === 0
-      ? `None in the last 24 hours, says ${source.name}${doubt}.`
-      : `${truncated}${count} in the last 24 hours, says ${source.name}${doubt}.`,
+    verdict(events),
+    `${events === 0 ? 'None' : `${truncated}${events}`} in the last 24 hours, says ${source.name}${doubt}.`,
     recent.slice(-5).map(withoutArguments).join('\n'),
   );
 }
