@@ -42,7 +42,8 @@ export function requireSuccess(
   const words = lastWords(result);
   const said = words === '' ? `exit code ${result.exitCode}` : `${words} (exit code ${result.exitCode})`;
   const details = { host: where.host, exitCode: result.exitCode };
-  if (/No space left on device|Disk quota exceeded/i.test(result.stderr)) {
+  // coreutils that flush late have lost the reason and only say "write error".
+  if (/No space left on device|Disk quota exceeded|: write error$/im.test(result.stderr)) {
     throw new ServiceError({
       code: 'disk-full',
       message: `${doing} on ${where.host} failed because the disk of ${where.folder} is full`,
