@@ -27,6 +27,9 @@ _partial=$backups/.$1.tar.gz.partial
 _manifest=backup-manifest.sha256
 `.trim();
 
+// Everything that is hidden and named like a backup, whichever.
+const unfinished = `-maxdepth 1 -regextype posix-extended -regex '.*/[.]daily-backup-[0-9]{8}-[0-9]{6}([.]tar[.]gz([.]sha256)?)?[.]partial'`;
+
 const minutes = 60_000;
 
 /** Commands that make, prove and remove the daily backup's archives. Each may be executed again at any time. */
@@ -55,8 +58,7 @@ while [ ! -d "$_at" ]; do _at=$(dirname "$_at"); done
 if [ -w "$_at" ] && [ -x "$_at" ]; then echo 'backups writable'; else echo "backups readonly"; fi
 echo "free $(df --block-size=1 --output=avail,iavail -- "$_at" | tail -n 1)"
 if [ "$_at" = "$backups" ]; then
-  find "$backups" -maxdepth 1 -regextype posix-extended \\
-    -regex '.*/[.]daily-backup-[0-9]{8}-[0-9]{6}([.]tar[.]gz([.]sha256)?)?[.]partial' -printf 'leftover %f\\n'
+  find "$backups" ${unfinished} -exec du -s --block-size=1 -- {} + | sed 's/^/leftover /'
 fi
 if [ -z "$volumes" ]; then echo 'docker unneeded'
 elif ! command -v docker >/dev/null; then echo 'docker absent'
@@ -77,13 +79,14 @@ fi
     as: 'root',
     risk: 'change',
     job: true,
-    summary: 'Copy the installation and the sudoers file into the hidden folder of a backup',
+    summary: 'Copy the installation and the sudoers file into the hidden folder of a backup; remove those of dead runs',
     script: {
       parameters: [backup],
       body: `
 ${places}
-rm -rf -- "$_stage" "$_partial"
 mkdir -p -- "$backups"
+# What dead runs left, too: whoever holds the lease is alone, or the fence would not have let it in.
+find "$backups" ${unfinished} -exec rm -rf -- {} +
 mkdir -- "$_stage"
 # A log that is rotated while it is copied makes cp fail: once more, then it counts.
 for _try in 1 2; do

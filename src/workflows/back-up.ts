@@ -57,7 +57,7 @@ export const backUp = operationWorkflow(definition, async (run) => {
   );
   const published = await run.step(
     'Publish',
-    (summary) => act(summary).publishBackup({ ...backup, sha256: verified.sha256 }),
+    (summary) => job(summary).publishBackup({ ...backup, sha256: verified.sha256 }),
     ({ path }) => path,
   );
   run.commit();
@@ -89,7 +89,7 @@ export const backUp = operationWorkflow(definition, async (run) => {
       return await run.step('Retention', async (summary) => {
         const plan = await act(summary).planBackupRetention({ host });
         for (const old of plan.remove) {
-          await act(`Remove ${old}`).removeBackup({ host, id: old, fence: run.fence, keeping: id });
+          await job(`Remove ${old}`).removeBackup({ host, id: old, fence: run.fence, keeping: id });
           removed.push(old);
         }
         return { removed, kept: plan.keep.length, section: retention(plan, 'Removed') };
@@ -126,7 +126,7 @@ function contents(look: BackupLook): Section {
         ({ name, bytes }): Finding => ({ check: `Volume ${name}`, verdict: 'ok', summary: readableBytes(bytes) }),
       ),
       ...look.skippedVolumes.map(
-        ({ name, why }): Finding => ({ check: `Volume ${name}`, verdict: 'skipped', summary: why }),
+        ({ name, why, verdict }): Finding => ({ check: `Volume ${name}`, verdict, summary: why }),
       ),
     ],
   };

@@ -265,8 +265,9 @@ describe('looking before a backup', () => {
     const seen = await look();
     expect(seen.skippedVolumes).toMatchObject([{ name: 'pmx_test_no_such_volume' }]);
     expect(seen.leftovers).toEqual(['daily-backup-20261101-020000', 'daily-backup-20261102-020000']);
-    for (const old of seen.leftovers)
-      await host.run(() => createBackupActivities(host).abandonBackup({ ...input, id: old }));
+    await host.run(() => createBackupActivities(host).collectBackup(input));
+    expect(readdirSync(host.layout.backups).sort()).toEqual([`.${id}.partial`, '.other.partial']);
+    await host.run(() => createBackupActivities(host).abandonBackup(input));
     expect(readdirSync(host.layout.backups)).toEqual(['.other.partial']);
   });
 });

@@ -55,7 +55,7 @@ export interface PublishedArchive {
 export interface BackupActivities {
   /** Changes nothing. Throws `not-found`, `unreadable`, `configuration`, `disk-full` before anything is written. */
   lookForBackup(input: { readonly host: string }): Promise<BackupLook>;
-  /** Copies the installation and the sudoers file into the backup's hidden folder. */
+  /** Copies the installation and the sudoers file into the backup's hidden folder; removes those of dead runs. */
   collectBackup(input: BackupInput): Promise<CollectedFiles>;
   /** Adds the Docker volumes, one after the other. */
   archiveVolumes(input: BackupInput & { readonly volumes: readonly string[] }): Promise<readonly ArchivedVolume[]>;
@@ -65,7 +65,7 @@ export interface BackupActivities {
   verifyBackup(input: BackupInput): Promise<VerifiedArchive>;
   /** Gives the archive its name, and removes the hidden folder. */
   publishBackup(input: BackupInput & { readonly sha256: string }): Promise<PublishedArchive>;
-  /** Undo of every step before `publishBackup` has ended; also removes what other, dead runs left. */
+  /** Undo of every step before `publishBackup` has ended. */
   abandonBackup(input: BackupInput): Promise<void>;
   /** Changes nothing. `adding`: plan as if this archive were there and verified. */
   planBackupRetention(input: { readonly host: string; readonly adding?: string }): Promise<RetentionPlan>;

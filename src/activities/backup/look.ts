@@ -12,13 +12,17 @@ export interface BackupLook {
   readonly sudoers: { readonly path: string; readonly there: boolean };
   /** Docker volumes that will be in it. */
   readonly volumes: readonly { readonly name: string; readonly bytes: number }[];
-  /** Docker volumes that won't, each with the reason. */
-  readonly skippedVolumes: readonly { readonly name: string; readonly why: string }[];
+  /** Docker volumes that won't, each with the reason; a warning where they could be expected to. */
+  readonly skippedVolumes: readonly {
+    readonly name: string;
+    readonly why: string;
+    readonly verdict: 'skipped' | 'warning';
+  }[];
   readonly folder: string;
   readonly freeBytes: number;
   /** What the copy, the archive and the margin take while it is made. */
   readonly neededBytes: number;
-  /** Ids of unfinished backups whose runs are gone. */
+  /** Ids of unfinished backups whose runs are gone; the next `collectBackup` removes them. */
   readonly leftovers: readonly string[];
 }
 
@@ -63,7 +67,10 @@ export async function lookBeforeBackup(host: Host, options: RunOptions): Promise
   // Twice: the copy and the archive are there at the same time, and what doesn't compress stays as large as it is.
   const neededBytes = Math.ceil(2 * data * (1 + marginShare)) + marginBytes;
   const [freeBytes, freeInodes] = first('free').trim().split(/\s+/).map(Number);
-  requireSpace(host, neededBytes, freeBytes ?? 0, entries, freeInodes);
+  const leftovers = read('leftover')
+    .map((line) => line.split(/\s+/, 1)[0])
+    .reduce((sum, size) => sum + Number(size), 0);
+  requireSpace(host, neededBytes, (freeBytes ?? 0) + leftovers, entries, freeInodes);
   return {
     installation,
     entries,
@@ -72,7 +79,7 @@ export async function lookBeforeBackup(host: Host, options: RunOptions): Promise
     volumes: there,
     skippedVolumes: volumes
       .filter((name) => !there.some((one) => one.name === name))
-      .map((name) => ({ name, why: whySkipped(first('docker')) })),
+      .map((name) => ({ name, ...whySkipped(first('docker')) })),
     folder: backups,
     freeBytes: freeBytes ?? 0,
     neededBytes,
@@ -82,10 +89,10 @@ export async function lookBeforeBackup(host: Host, options: RunOptions): Promise
   };
 }
 
-function whySkipped(docker: string): string {
-  if (docker === 'absent') return 'Docker is not installed on this host';
-  if (docker === 'silent') return 'Docker is installed but does not answer';
-  return 'there is no such volume';
+function whySkipped(docker: string): { readonly why: string; readonly verdict: 'skipped' | 'warning' } {
+  if (docker === 'absent') return { why: 'Docker is not installed on this host', verdict: 'skipped' };
+  if (docker === 'silent') return { why: 'Docker is installed but does not answer', verdict: 'warning' };
+  return { why: 'there is no such volume', verdict: 'warning' };
 }
 
 /** A folder inside the installation would be copied into itself, unless the copy leaves it out as a whole. */
