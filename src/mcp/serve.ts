@@ -34,7 +34,11 @@ export interface ServeOptions {
 export async function serveHttp(dependencies: McpDependencies, options: ServeOptions): Promise<HttpServing> {
   const { config, log } = dependencies;
   const surface = createServiceSurface(dependencies, options.version);
-  const mcp = createMcpHttp((caller) => createSdkServer({ surface, log }, caller), log);
+  const mcp = createMcpHttp({
+    log,
+    makeServer: (caller) => createSdkServer({ surface, log }, caller),
+    makePlainServer: () => createSdkServer({ surface, log, plainRequestsOnly: true }),
+  });
   const docs = docsOf(surface, config.mcp.publicUrl);
   const server = createMcpHttpServer({
     dependencies,

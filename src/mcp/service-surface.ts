@@ -1,9 +1,11 @@
+import { temporalAddress } from '../runs/temporal-client.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { createPrompts } from './prompts.ts';
 import { runReports } from './resources.ts';
 import type { Caller } from './scopes.ts';
 import type { Surface } from './surface.ts';
 import { runTasks } from './tasks.ts';
+import { sayWhenTemporalIsAway } from './temporal-failures.ts';
 import { createToolbox } from './toolbox.ts';
 import { allTools } from './tools/all.ts';
 
@@ -11,8 +13,11 @@ import { allTools } from './tools/all.ts';
 const offered = 50;
 
 /** The service as MCP clients see it. */
-export function createServiceSurface(dependencies: McpDependencies, version: string): Surface {
-  const { config, runs } = dependencies;
+export function createServiceSurface(given: McpDependencies, version: string): Surface {
+  const { config } = given;
+  const address = temporalAddress(config);
+  const runs = sayWhenTemporalIsAway(given.runs, address);
+  const dependencies = { ...given, runs, schedules: sayWhenTemporalIsAway(given.schedules, address) };
   const tools = createToolbox(allTools, dependencies);
   return {
     identity: { name: 'proxmox-mcp', title: 'Proxmox MCP', version },

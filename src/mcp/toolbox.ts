@@ -69,6 +69,8 @@ export function createToolbox(tools: readonly AnyTool[], dependencies: McpDepend
       if (found === undefined) throw new Error(`no tool ${name}`);
       const started = performance.now();
       const { outcome, result } = await answer(found, args, dependencies, call).catch((error: unknown) => {
+        // Nobody is there to read the answer, and what was thrown says only that.
+        if (call.signal.aborted) return { outcome: 'cancelled', result: failed('cancelled: The client went away.') };
         const { code, text } = formatError(error, log);
         return { outcome: code, result: failed(text) };
       });

@@ -28,14 +28,17 @@ export function createLimiter(limits: RateLimits): Limiter {
   const addresses = make(limits.perAddress);
   const tokens = make(limits.perToken);
   const failures = make(limits.failedPerAddress);
+  let anyFailure = false;
   return {
     address: (request) => consume(addresses, addressOf(request)),
     token: (name) => consume(tokens, name),
     async locked(request) {
+      if (!anyFailure) return undefined;
       const state = await failures.get(addressOf(request));
       return state !== null && state.consumedPoints >= limits.failedPerAddress ? seconds(state) : undefined;
     },
     async failed(request) {
+      anyFailure = true;
       await consume(failures, addressOf(request));
     },
   };

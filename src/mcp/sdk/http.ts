@@ -1,24 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toNodeHandler } from '@modelcontextprotocol/node';
-import {
-  classifyInboundRequest,
-  createMcpHandler,
-  type InboundClassificationOutcome,
-  type JSONRPCRequest,
-  type McpRequestContext,
-  type MessageClassification,
-  type Server,
-} from '@modelcontextprotocol/server';
+import { createMcpHandler, type McpRequestContext, type Server } from '@modelcontextprotocol/server';
 import type { Log } from '../../log.ts';
 import type { Caller } from '../scopes.ts';
-import { Exchange, header } from './exchange.ts';
 import { authInfoOf, callerIn } from './identity.ts';
+import { Lane } from './lane.ts';
+import { type PlainRequest, plainRequest } from './plain-request.ts';
 
-/** How many idle servers are kept for the next requests. */
-const poolSize = 64;
-
-/** Methods that are asked so often, or waited for, that they take the short way. */
-const shortWay: ReadonlySet<string> = new Set(['tools/call', 'tools/list', 'tasks/get']);
+/** How many idle lanes are kept for the next requests, of each protocol generation. */
+const idleLanes = 64;
 
 /** Answers authenticated MCP requests whose body has been read. */
 export interface McpHttp {
@@ -27,80 +17,48 @@ export interface McpHttp {
   close(): Promise<void>;
 }
 
+export interface McpHttpOptions {
+  readonly log: Log;
+  /** Makes a server for one request or connection of this caller. */
+  readonly makeServer: (caller?: Caller) => Server;
+  /** Makes a server for plain requests of any caller, one after the other. */
+  readonly makePlainServer: () => Server;
+}
+
 /**
- * MCP's Streamable HTTP, both protocol generations. Requests in their plainest form go straight to a pooled server;
- * everything else (other methods, unusual headers, whatever must be refused) is left to the SDK's own handler.
+ * MCP's Streamable HTTP, both protocol generations. Plain requests go to a server that is kept for the next ones;
+ * everything else (other methods, unusual headers, whatever must be refused) is left to the SDK's own handler, which
+ * makes a server for each.
  */
-export function createMcpHttp(makeServer: (caller?: Caller) => Server, log: Log): McpHttp {
+export function createMcpHttp({ log, makeServer, makePlainServer }: McpHttpOptions): McpHttp {
   const handler = createMcpHandler((context: McpRequestContext) => makeServer(callerIn(context.authInfo)), {
     onerror: (error) => log.debug({ err: error }, 'an MCP request was refused or failed'),
   });
   const sdkHandler = toNodeHandler(handler, { onerror: (error) => log.error({ err: error }, 'MCP over HTTP failed') });
-  const idle: Server[] = [];
+  const idle = { modern: [] as Lane[], legacy: [] as Lane[] };
 
-  async function takeShortWay(
-    response: ServerResponse,
-    caller: Caller,
-    message: JSONRPCRequest,
-    classification: MessageClassification,
-  ): Promise<void> {
-    const server = idle.pop() ?? makeServer();
-    const exchange = new Exchange(response, classification);
-    await server.connect(exchange);
-    const closed = exchange.onclose;
-    exchange.onclose = () => {
-      closed?.();
-      if (idle.length < poolSize) idle.push(server);
-    };
-    exchange.deliver(message, authInfoOf(caller));
+  async function laneFor({ classification }: PlainRequest): Promise<Lane> {
+    const free = idle[classification.era];
+    const known = free.pop();
+    if (known !== undefined) return known;
+    const lane = new Lane(classification, (self) => {
+      if (free.length < idleLanes) free.push(self);
+    });
+    await makePlainServer().connect(lane);
+    return lane;
   }
 
   return {
     async handle(request, response, caller, body) {
-      const plainest = body === undefined ? undefined : plainestForm(request, body);
-      if (plainest !== undefined) return takeShortWay(response, caller, plainest.message, plainest.classification);
-      const authenticated = Object.assign(request, { auth: authInfoOf(caller) });
-      // The SDK describes Node's classes by their shape, less exactly than this project's compiler options ask for.
-      await sdkHandler(authenticated as never, response as never, body);
+      const plain = body === undefined ? undefined : plainRequest(request, body);
+      if (plain === undefined) {
+        const authenticated = Object.assign(request, { auth: authInfoOf(caller) });
+        // The SDK describes Node's classes by their shape, less exactly than this project's compiler options ask for.
+        return sdkHandler(authenticated as never, response as never, body);
+      }
+      const lane = await laneFor(plain);
+      lane.serve(response, plain.message, authInfoOf(caller));
     },
     close: () => handler.close(),
   };
-}
-
-/** The request, if nothing about it needs the SDK's full treatment. */
-function plainestForm(
-  request: IncomingMessage,
-  body: unknown,
-): { message: JSONRPCRequest; classification: MessageClassification } | undefined {
-  const method = header(request, 'mcp-method');
-  const name = header(request, 'mcp-name');
-  const version = header(request, 'mcp-protocol-version');
-  const outcome: InboundClassificationOutcome = classifyInboundRequest({
-    httpMethod: 'POST',
-    ...(version === undefined ? {} : { protocolVersionHeader: version }),
-    ...(method === undefined ? {} : { mcpMethodHeader: method }),
-    ...(name === undefined ? {} : { mcpNameHeader: name }),
-    body,
-  });
-  const message = body as JSONRPCRequest;
-  if (outcome.kind === 'modern' && outcome.messageKind === 'request') {
-    const named = message.method === 'tasks/get' ? message.params?.taskId : message.params?.name;
-    const complete = version === '2026-07-28' && method === message.method && name === named;
-    return complete && shortWay.has(message.method) && outcome.classification.revision === version
-      ? { message, classification: outcome.classification }
-      : undefined;
-  }
-  if (outcome.kind === 'legacy' && outcome.reason === 'no-claim' && message.method !== 'tasks/get') {
-    const known = version === undefined || version === '2025-11-25' || version === '2025-06-18';
-    return known && shortWay.has(message.method) && acceptsBoth(request)
-      ? { message, classification: { era: 'legacy' } }
-      : undefined;
-  }
-  return undefined;
-}
-
-/** What the 2025 generation must accept: either form of answer. */
-function acceptsBoth(request: IncomingMessage): boolean {
-  const accept = header(request, 'accept') ?? '';
-  return accept.includes('application/json') && accept.includes('text/event-stream');
 }

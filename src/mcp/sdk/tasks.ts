@@ -15,7 +15,6 @@ import { guarded } from './errors.ts';
 export const tasksExtension = 'io.modelcontextprotocol/tasks';
 
 const taskId = z.object({ taskId: z.string().min(1).max(300) });
-const taskUpdate = taskId.extend({ inputResponses: z.record(z.string(), z.unknown()).default({}) });
 
 /** Whether this request's client declared the tasks extension. Declared per request: clients' modes differ in it. */
 export function takesTasks(context: ServerContext): boolean {
@@ -52,10 +51,11 @@ export function serveTasks(
       return { ...(await tasks.get(params.taskId, whoCalls(context))) };
     }),
   );
-  server.setRequestHandler('tasks/update', { params: taskUpdate }, (params, context) =>
+  server.setRequestHandler('tasks/update', { params: taskId }, (params, context) =>
     guarded(log, async () => {
       requireExtension(context);
-      await tasks.update(params.taskId, params.inputResponses, whoCalls(context));
+      // The SDK takes the answers out of the parameters: they are the retry material of any other request.
+      await tasks.update(params.taskId, context.mcpReq.inputResponses ?? {}, whoCalls(context));
       return {};
     }),
   );
