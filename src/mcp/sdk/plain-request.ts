@@ -26,7 +26,8 @@ export interface PlainRequest {
  */
 export function plainRequest({ headers }: IncomingMessage, body: unknown): PlainRequest | undefined {
   if (!isObject(body) || body.jsonrpc !== '2.0' || typeof body.method !== 'string') return undefined;
-  if (!shortWay.has(body.method) || !isId(body.id) || !Object.keys(body).every((key) => keys.has(key))) return undefined;
+  if (!shortWay.has(body.method) || !isId(body.id)) return undefined;
+  if (!Object.keys(body).every((key) => keys.has(key))) return undefined;
   const params = body.params === undefined ? {} : body.params;
   if (!isObject(params)) return undefined;
   const message = body as unknown as JSONRPCRequest;
