@@ -18,6 +18,7 @@ export function connectError(name: string, ssh: SshConfig, limits: SshLimits, er
   const cause: LibraryError = error instanceof Error ? error : new Error(String(error));
   const where = `${name} (${ssh.host}:${ssh.port})`;
   if (cause.level === 'client-authentication' || /authentication failures/i.test(cause.message)) {
+    if (ssh.agent !== undefined) return agentRefused(name, where, ssh, cause);
     return new ServiceError({
       code: 'ssh-key-refused',
       message: `${where} refused the SSH key ${ssh.keyPath} for the user ${ssh.user}`,
@@ -31,6 +32,16 @@ export function connectError(name: string, ssh: SshConfig, limits: SshLimits, er
     ...reason(where, ssh, limits, cause),
     retryable: true,
     details: { host: name },
+    cause,
+  });
+}
+
+function agentRefused(name: string, where: string, { user }: SshConfig, cause: Error): ServiceError {
+  return new ServiceError({
+    code: 'ssh-key-refused',
+    message: `${where} refused every key of the SSH agent for the user ${user}`,
+    remedy: 'See ssh-add -l for the keys it holds, and add the right one with ssh-add, or name its file.',
+    details: { host: name, user },
     cause,
   });
 }

@@ -24,14 +24,17 @@ export interface SshConnection {
  * Throws `host-key-unknown`, `host-key-changed`, `ssh-key-refused`, `host-unreachable`, `configuration`.
  */
 export async function connect(name: string, ssh: SshConfig, limits: SshLimits): Promise<SshConnection> {
-  const [known, privateKey] = await Promise.all([pinnedKeys(name, ssh), readKey(ssh.keyPath)]);
+  const [known, privateKey] = await Promise.all([
+    pinnedKeys(name, ssh),
+    ssh.agent === undefined ? readKey(ssh.keyPath) : undefined,
+  ]);
   let refusal: ServiceError | undefined;
   try {
     return await open(ssh.host, ssh.port, {
       username: ssh.user,
-      privateKey,
+      ...(ssh.agent === undefined ? { privateKey: privateKey ?? '' } : { agent: ssh.agent }),
       // Without the `none` method, which ssh2 tries first by itself: it only costs a round trip.
-      authHandler: ['publickey'],
+      authHandler: [ssh.agent === undefined ? 'publickey' : 'agent'],
       readyTimeout: limits.connectMs,
       keepaliveInterval: limits.keepaliveMs,
       keepaliveCountMax: limits.keepaliveCount,
