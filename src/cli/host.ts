@@ -6,6 +6,7 @@ import { configurationError, type Problem } from '../config/problems.ts';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { CliContext } from './context.ts';
+import { hostInstallCommands } from './host-install.ts';
 import { whole } from './parse.ts';
 import { note, print, printJson, table } from './terminal.ts';
 
@@ -16,9 +17,9 @@ interface AddOptions {
   readonly apiFingerprint?: string;
 }
 
-/** `host list|add`. */
+/** `host list|add|install|uninstall|check`. */
 export function hostCommands(program: Command, context: CliContext): void {
-  const host = program.command('host').description('See the managed hosts, and pin what identifies them');
+  const host = program.command('host').description('See the managed hosts, pin what identifies them, install on them');
 
   host
     .command('list', { isDefault: true })
@@ -30,6 +31,8 @@ export function hostCommands(program: Command, context: CliContext): void {
       if (hosts.length === 0) return note('No host yet; npm start makes the demo one.');
       print(table(['NAME', 'REACHED BY', 'PROXMOX API', 'TIME ZONE'], hosts.map(row)));
     });
+
+  hostInstallCommands(host, context);
 
   host
     .command('add <name>')

@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { lookUpHost } from '../clients/known-hosts.ts';
+import type { HostConfig, SshConfig } from '../config.ts';
+import { ServiceError } from '../errors.ts';
+import type { CliContext } from './context.ts';
+import { exitCodes } from './exit-codes.ts';
+import { whole } from './parse.ts';
+import { ask, note, print, printJson } from './terminal.ts';
+
+interface LoginOptions {
+  readonly as: string;
+  readonly key?: string;
+  readonly port?: number;
+  readonly fingerprint?: string;
+}
+
+interface AgreeOptions {
+  readonly yes?: boolean;
+  readonly dryRun?: boolean;
+}
+
+/** `host install|uninstall|check`, registered below `host`. */
+export function hostInstallCommands(host: Command, context: CliContext): void {
+  withLogin(host.command('install <name>'))
+    .summary("Put the service's user, key, helper and policy of sudo on a host")
+    .description(
+      "Put the service's user, key, helper and policy of sudo on a host, over an administrator's own SSH login. Shows its plan and asks. The host takes everything back by itself unless new connections prove in time that the service and the administrator can log in. Run it again after an update of Proxmox MCP.",
+    )
+    .option('--from <addresses>', "Addresses the service's key may be used from, with commas between; '*': anywhere")
+    .option('--yes', "Don't ask")
+    .option('--dry-run', 'Show the plan and change nothing')
+    .option('--revert-after <seconds>', 'How long the host waits for the proof', whole('--revert-after', 3, 600), 60)
+    .action(async (name: string, options: LoginOptions & AgreeOptions & { from?: string; revertAfter: number }) => {
+      const { install } = await import('../install/install.ts');
+      const { config, ...access } = await reach(context, name, options);
+      const outcome = await install(config, {
+        ...access,
+        ...(options.from !== undefined && { from: options.from }),
+        revertAfterSeconds: options.revertAfter,
+        agree: agreement(`install on ${name}`, options),
+        progress: (step) => note(`· ${step}`),
+      });
+      if (outcome === 'nothing-to-do') print(`${name} is as it should be: nothing to do.`);
+      if (outcome === 'installed') print(`Installed on ${name}, and proved over new connections.`);
+    });
+
+  withLogin(host.command('uninstall <name>'))
+    .summary('Take everything of the service off a host')
+    .description(
+      'Take the policy, user, key, helper, folders and logs of the service off a host. A user or folder that was there before stays, as it was then. Backups stay unless --remove-backups. Refused while jobs run.',
+    )
+    .option('--remove-backups', 'Also remove the backups on the host')
+    .option('--keep-logs', "Keep sudo's log and recordings of what the service did")
+    .option('--yes', "Don't ask")
+    .option('--dry-run', 'Show the plan and change nothing')
+    .action(
+      async (name: string, options: LoginOptions & AgreeOptions & { removeBackups?: boolean; keepLogs?: boolean }) => {
+        const { uninstall } = await import('../install/uninstall.ts');
+        const { config, ...access } = await reach(context, name, options);
+        const outcome = await uninstall(config, {
+          ...access,
+          removeBackups: options.removeBackups ?? false,
+          keepLogs: options.keepLogs ?? false,
+          agree: agreement(`uninstall on ${name}`, options),
+        });
+        if (outcome === 'nothing-to-do') print(`There is nothing of the service on ${name}.`);
+        if (outcome === 'uninstalled') print(`Uninstalled from ${name}.`);
+      },
+    );
+
+  withLogin(host.command('check <name>'))
+    .summary('Find what differs on a host from what host install put there')
+    .option('--json', 'Print it as JSON')
+    .action(async (name: string, options: LoginOptions & { json?: boolean }) => {
+      const { checkInstallation } = await import('../install/check.ts');
+      const { config, ...access } = await reach(context, name, options);
+      const drift = await checkInstallation(config, access);
+      if (options.json) printJson({ host: name, ok: drift.length === 0, drift });
+      else if (drift.length === 0) print(`${name} is as it should be.`);
+      else print(drift.map(({ found, remedy }) => `${name}: ${found}\n  ${remedy}`).join('\n'));
+      if (drift.length > 0) context.exitWith(exitCodes.failed);
+    });
+}
+
+function withLogin(command: Command): Command {
+  return command
+    .option('--as <user>', 'The administrator to log in as: root, or one who becomes root by sudo unasked', 'root')
+    .option('--key <file>', "The administrator's private key (default: the SSH agent, else ~/.ssh/id_ed25519)")
+    .option('--port <port>', "SSH port (default: the host's SSH_PORT)", whole('--port', 1, 65_535))
+    .option(
+      '--fingerprint <SHA256:…>',
+      "Pin the host's SSH key with this fingerprint, if none is pinned, and don't ask",
+    );
+}
+
+/** The host, and the administrator's login on it, its SSH key pinned first. */
+async function reach(context: CliContext, name: string, options: LoginOptions) {
+  const { hosts, logLevel } = await context.config();
+  const config = hosts.find((one) => one.name === name);
+  if (config === undefined || (config.ssh === undefined && config.local === undefined)) throw unreachable(name, hosts);
+  const { createLogger } = await import('../logger.ts');
+  const log = createLogger({ level: logLevel, name: 'cli' });
+  if (config.ssh === undefined) return { config, login: undefined, log };
+  const login: SshConfig = {
+    ...config.ssh,
+    ...(options.port !== undefined && { port: options.port }),
+    user: options.as,
+    ...keyOf(options),
+  };
+  await pinFirst(name, login, options.fingerprint);
+  return { config: { ...config, ssh: { ...config.ssh, port: login.port } }, login, log };
+}
+
+function keyOf({ key }: LoginOptions): Pick<SshConfig, 'keyPath' | 'agent'> {
+  const agent = process.env.SSH_AUTH_SOCK;
+  if (key !== undefined) return { keyPath: resolve(key) };
+  const keyPath = join(homedir(), '.ssh/id_ed25519');
+  return agent ? { keyPath, agent } : { keyPath };
+}
+
+async function pinFirst(name: string, login: SshConfig, fingerprint: string | undefined): Promise<void> {
+  const { pinned } = lookUpHost(readIfThere(login.knownHostsPath), login.host, login.port);
+  if (pinned.length > 0) return;
+  const { pinSshHost } = await import('./host-add.ts');
+  await pinSshHost(name, login, fingerprint);
+}
+
+/** Shows the plan, asks a person, and takes no answer for a no. */
+function agreement(what: string, { yes, dryRun }: AgreeOptions): (plan: readonly string[]) => Promise<boolean> {
+  return async (plan) => {
+    (dryRun ? print : note)(`To ${what}:\n${plan.map((step) => `  ${step}`).join('\n')}`);
+    if (dryRun) return false;
+    if (yes) return true;
+    const answer = await ask('Do this? Type yes: ');
+    if (answer?.toLowerCase() === 'yes') return true;
+    throw new ServiceError({
+      code: answer === undefined ? 'invalid-input' : 'cancelled',
+      message: answer === undefined ? 'Nobody is there to agree, so nothing was changed' : 'Nothing was changed',
+      remedy: answer === undefined ? 'Look at the plan, then give --yes.' : 'Run it again when you are ready.',
+    });
+  };
+}
+
+function unreachable(name: string, hosts: readonly HostConfig[]): ServiceError {
+  const names = hosts.map((one) => one.name).join(', ') || 'none';
+  return new ServiceError({
+    code: 'not-found',
+    message: `There is no host named ${name} that is reached by SSH or is this machine; configured: ${names}`,
+    remedy: `Add it: proxmox-mcp host add ${name} --address 192.168.1.137`,
+  });
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,86 @@
+import type { Argv, CommandResult, Executor } from '../clients/executor.ts';
+import { createLocalExecutor } from '../clients/local/executor.ts';
+import { createSshExecutor } from '../clients/ssh/executor.ts';
+import type { SshConfig } from '../config.ts';
+import { ServiceError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { agent, bootstrap, workFolder } from './agent.ts';
+
+/** An administrator's login on a host, who is root there or may become it without a password. */
+export interface Administrator {
+  /** The host's name, for messages. */
+  readonly name: string;
+  /** Runs a verb of the agent without leaving the agent on the host. Returns its standard output. */
+  script(verb: 'look' | 'uninstall', args: readonly string[]): Promise<string>;
+  /** Brings the agent to the host and starts its verb. */
+  bring(verb: 'arm', args: readonly string[]): Promise<void>;
+  /** Runs a verb of the agent that was brought. */
+  run(verb: string, args: readonly string[], content?: string): Promise<void>;
+  /** Whether this login is, or becomes, root. */
+  provesRoot(): Promise<boolean>;
+  /** Runs a program as another user, without root's rights. */
+  runAs(user: string, argv: Argv): Promise<CommandResult>;
+  close(): Promise<void>;
+}
+
+/** `ssh`: undefined for this machine itself. */
+export function connectAdministrator(name: string, ssh: SshConfig | undefined, log: Log): Administrator {
+  const executor = ssh ? createSshExecutor({ name, ssh, log }) : createLocalExecutor({ name, log });
+  const isRoot = ssh ? ssh.user === 'root' : process.getuid?.() === 0;
+  return administrator(name, executor, isRoot);
+}
+
+const timeoutMs = 60_000;
+
+function administrator(name: string, executor: Executor, isRoot: boolean): Administrator {
+  const exec = async (argv: Argv, stdin?: string) => {
+    const asRoot: Argv = isRoot ? argv : ['/usr/bin/sudo', '-n', '--', ...argv];
+    const result = await executor.exec(asRoot, {
+      timeoutMs,
+      maxOutputBytes: 1024 * 1024,
+      ...(stdin !== undefined && { stdin }),
+    });
+    if (result.exitCode !== 0) throw agentError(name, result);
+    return result.stdout;
+  };
+  return {
+    name,
+    script: (verb, args) => exec(['/bin/sh', '-s', '--', verb, ...args], agent),
+    async bring(verb, args) {
+      await exec(['/bin/sh', '-c', bootstrap, 'sh', verb, ...args], agent);
+    },
+    async run(verb, args, content) {
+      await exec(['/bin/sh', `${workFolder}/agent`, verb, ...args], content);
+    },
+    provesRoot: async () => (await exec(['/usr/bin/id', '-u'])).trim() === '0',
+    runAs: (user, argv) => {
+      const become: Argv = ['/usr/sbin/runuser', '-u', user, '--', ...argv];
+      return executor.exec(isRoot ? become : ['/usr/bin/sudo', '-n', '--', ...become], { timeoutMs });
+    },
+    close: () => executor.close(),
+  };
+}
+
+function agentError(name: string, { exitCode, stderr }: CommandResult): ServiceError {
+  const said = /^proxmox-mcp-install: (.*)$/m.exec(stderr)?.[1];
+  const details = { host: name, exitCode };
+  if (said === undefined && /^sudo: /m.test(stderr)) {
+    return new ServiceError({
+      code: 'forbidden',
+      message: `sudo on ${name} does not let this login become root without a password (${lastLine(stderr)})`,
+      remedy: 'Log in as root (--as root), or as an administrator with NOPASSWD in sudoers.',
+      details,
+    });
+  }
+  return new ServiceError({
+    code: exitCode === 76 ? 'conflict' : 'command-failed',
+    message: `On ${name}: ${said ?? (lastLine(stderr) || `the installation's script ended with ${exitCode}`)}`,
+    remedy: exitCode === 76 ? 'Wait for it to end, then try again.' : 'Mend that on the host, then try again.',
+    retryable: exitCode === 76,
+    details,
+  });
+}
+
+function lastLine(text: string): string {
+  return (text.trim().split('\n').at(-1) ?? '').slice(0, 300);
+}

@@ -1,0 +1,18 @@
+import type { SshConfig } from '../config.ts';
+import type { Log } from '../log.ts';
+
+/** How the administrator logs in; undefined: this machine itself. */
+export type AdministratorLogin = SshConfig | undefined;
+
+export interface InstallOptions {
+  readonly login: AdministratorLogin;
+  readonly log: Log;
+  /** Where the service's key may be used from (`from=`); undefined: as it is on the host, `*` or empty: anywhere. */
+  readonly from?: string;
+  /** How long the host waits for the proof until it puts everything back. Default 60. */
+  readonly revertAfterSeconds?: number;
+  /** Shows the plan's lines and asks; false ends with nothing done. */
+  readonly agree: (plan: readonly string[]) => Promise<boolean>;
+  /** Called before each step. */
+  readonly progress?: (step: string) => void;
+}
