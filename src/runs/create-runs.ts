@@ -86,9 +86,11 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       readonly onProgress?: (progress: Progress) => void;
     },
   ): Promise<RunDetails> {
-    await describe(id);
     const stop = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), ...(options.signal ? [options.signal] : [])]);
     const { onProgress } = options;
+    // Beside the wait, not before it: the reader waits for every round trip.
+    const ours = describe(id);
+    ours.catch(() => {});
     const poll = onProgress
       ? setInterval(
           () => void queryProgress(id).then((progress) => progress && onProgress(progress)),
@@ -96,20 +98,20 @@ export function createRuns({ client, config }: { readonly client: Client; readon
         )
       : undefined;
     try {
-      await client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
+      const end = client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
+      const [, ended] = await Promise.all([ours, end]);
+      return { ...summaryOf(config, await describe(id)), ...ended };
     } catch (error) {
       if (!stop.aborted) throw error;
-      if (options.signal?.aborted) {
-        throw new ServiceError({
-          code: 'cancelled',
-          message: `Waiting for ${id} was given up; the run goes on.`,
-          remedy: 'Look at it later with get_run.',
-        });
-      }
+      if (!options.signal?.aborted) return await get(id);
+      throw new ServiceError({
+        code: 'cancelled',
+        message: `Waiting for ${id} was given up; the run goes on.`,
+        remedy: 'Look at it later with get_run.',
+      });
     } finally {
       clearInterval(poll);
     }
-    return get(id);
   }
 
   async function cancel(id: string, reason: string, by: Requester): Promise<RunDetails> {

@@ -1,0 +1,34 @@
+import { cpus, totalmem } from 'node:os';
+import { type BenchResult, reached } from './lib/ratio.ts';
+
+// npm run bench [NAME …]: ratios measured in one run, ours and a peer's or a floor's in alternating blocks.
+const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
+  start: async () => (await import('./start.ts')).benchStart(),
+  run: async () => (await import('./run.ts')).benchRun(),
+  ssh: async () => (await import('./ssh.ts')).benchSsh(),
+  fleet: async () => (await import('./fleet.ts')).benchFleet(),
+};
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !(name in suites));
+if (unknown.length > 0) {
+  console.error(`There is no bench ${unknown.join(', ')}; there are ${Object.keys(suites).join(', ')}.`);
+  process.exit(2);
+}
+console.log(
+  `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}, ${process.platform}\n`,
+);
+for (const [name, suite] of Object.entries(suites)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  for (const result of await suite()) print(result);
+}
+
+function print(result: BenchResult): void {
+  const { aim, ratio, spread } = result;
+  const aimed = aim === undefined ? '' : 'atMost' in aim ? `, aim ≤ ${aim.atMost}` : `, aim ≥ ${aim.atLeast}`;
+  const state = { true: 'reached', false: 'MISSED', undefined: '' }[String(reached(result))];
+  const figure = ratio === undefined ? 'not measured' : ratio.toFixed(2);
+  const range = spread === undefined ? '' : ` (${spread.map((value) => value.toFixed(2)).join(' to ')})`;
+  console.log(`${figure}${range}  ${result.name}${aimed} ${state ?? ''}`.trimEnd());
+  for (const note of [result.counts, ...result.notes]) console.log(`      ${note}`);
+}
