@@ -84,9 +84,12 @@ export async function benchRun(): Promise<BenchResult[]> {
 }
 
 async function runThroughMcp(port: number): Promise<void> {
-  const started = await callTool<{ id: string }>(port, 'check_health', { host: 'bench' });
-  const ended = await callTool<{ status: string }>(port, 'wait_for_run', { id: started.id, timeoutSeconds: 60 });
-  if (ended.status !== 'completed') throw new Error(`the run is ${ended.status}`);
+  const started = await callTool<{ run: { id: string } }>(port, 'check_health', { host: 'bench' });
+  const ended = await callTool<{ run: { status: string } }>(port, 'wait_for_run', {
+    id: started.run.id,
+    timeoutSeconds: 60,
+  });
+  if (ended.run.status !== 'completed') throw new Error(`the run is ${ended.run.status}`);
 }
 
 let executed = 0;
