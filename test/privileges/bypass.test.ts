@@ -1,15 +1,18 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { table } from '../../src/privileges/table.ts';
-import { type Attempt, corpus } from './corpus.ts';
+import { type Attempt, corpus, isRefusal, marksScript, trapFiles, trapScript, wordsOf } from './corpus.ts';
 import { sampleEntries } from './sample.ts';
 import { type PolicyHost, startPolicyHost } from './sandbox/policy-host.ts';
-import type { Ran } from './sandbox/sandbox.ts';
+import { whyNoSandbox } from './sandbox/sandbox.ts';
 
 // The shipped table, and one command that shows what environment arrives.
 const entries = { ...table, environment: sampleEntries.environment };
 
+const its = it.skipIf(whyNoSandbox());
+
 let host: PolicyHost;
 beforeAll(async () => {
+  if (whyNoSandbox()) return;
   host = await startPolicyHost(entries);
   await prepare();
 }, 120_000);
@@ -22,12 +25,12 @@ it('is a corpus of at least 500 attempts', () => {
 });
 
 // Without this the rest would prove nothing: what is denied below must be denied for what it is.
-it('allows the legitimate command that the attempts are bent from', async () => {
+its('allows the legitimate command that the attempts are bent from', async () => {
   expect(await host.sudo('environment')).toMatchObject({ code: 0 });
   expect(await host.sandbox.run({ argv: [host.layout.helper, 'list-backups'] })).toMatchObject({ code: 0 });
 });
 
-it('would notice: what sudo allows by mistake leaves a mark', async () => {
+its('would notice: what sudo allows by mistake leaves a mark', async () => {
   await host.sandbox.write(
     '/etc/sudoers.d/mistake',
     `${host.layout.user} ALL = (root) NOPASSWD: /usr/sbin/qm\n`,
@@ -38,7 +41,7 @@ it('would notice: what sudo allows by mistake leaves a mark', async () => {
   await host.sandbox.root('rm -f /etc/sudoers.d/mistake; find /canary -mindepth 1 ! -name proof -delete');
 });
 
-it.each(refused)(
+its.each(refused)(
   '$name: each of $attempts.length attempts is refused and leaves no mark',
   async ({ attempts }) => {
     const before = await fingerprint();
@@ -50,7 +53,7 @@ it.each(refused)(
   300_000,
 );
 
-it.each(corpus.filter(({ name }) => name === 'environment.json'))(
+its.each(corpus.filter(({ name }) => name === 'environment.json'))(
   '$name: none of $attempts.length variables arrives',
   async ({ attempts }) => {
     const clean = (await host.sudo('environment')).stdout;
@@ -67,11 +70,7 @@ it.each(corpus.filter(({ name }) => name === 'environment.json'))(
 
 /** Tries it as the service's user through sudo, and on the helper as root, as if sudo had let it pass. */
 async function attack(attempt: Attempt): Promise<string> {
-  const command = attempt.command.flatMap((word) => {
-    if (word === '{legitimate}') return [host.layout.helper, 'environment'];
-    return word === '{helper}' ? [host.layout.helper] : [word];
-  });
-  const argv = ['/usr/bin/sudo', '-n', ...attempt.sudo, ...(command.length > 0 ? ['--', ...command] : [])];
+  const { argv, command } = wordsOf(attempt, host.layout.helper);
   const bySudo = await host.asUser(argv, attempt.env);
   const problems = isRefusal(bySudo) ? [] : [`sudo: ${JSON.stringify({ argv, ...bySudo })}`];
   if (attempt.sudo.length === 0 && attempt.command[0] !== '{legitimate}' && attempt.by !== 'sudo') {
@@ -83,33 +82,14 @@ async function attack(attempt: Attempt): Promise<string> {
   return problems.join('\n');
 }
 
-/** sudo's own words or the helper's; anything else means that something else was executed. */
-function isRefusal({ code, stdout, stderr }: Ran): boolean {
-  if (code === 64) return stdout === '' && stderr.startsWith('proxmox-mcp-helper: refused: ');
-  // `sudo -l COMMAND` says no by its exit code alone.
-  return (
-    code === 1 && stdout === '' && (stderr === '' || /^(sudo: |sudoedit: |usage: sudo|Sorry, user )/m.test(stderr))
-  );
-}
-
 /** A folder that only root can write to, and stand-ins for the programs that this machine lacks. */
 async function prepare(): Promise<void> {
-  const names = new Set(corpus.flatMap(({ attempts }) => attempts.flatMap(({ command }) => command.slice(0, 1))));
-  const words = [...names].filter((name) => /^[A-Za-z0-9._+-]+$/.test(name) && !name.startsWith('.'));
-  await host.sandbox.write('/tmp/names', `${words.join('\n')}\nqm\n`);
-  await host.sandbox.write('/tmp/stub', '#!/bin/sh\necho "$0 $*" >>/canary/executed\n', 0o755);
-  await host.sandbox.root(`
-    mkdir -m 0700 /canary; echo proof >/canary/proof
-    mkdir -p /tmp/woot/etc; cp /tmp/stub /tmp/evil; cp /tmp/stub /home/${host.layout.user}/helper
-    cp /tmp/stub /tmp/helper; ln -s /bin/sh /tmp/link; : >/tmp/x
-    sort -u /tmp/names | while read -r name; do
-      command -v -- "$name" >/dev/null || cp /tmp/stub "/usr/sbin/$name"
-    done
-    [ -x /usr/sbin/qm ]`);
+  for (const [path, content] of trapFiles) await host.sandbox.write(path, content, 0o755);
+  await host.sandbox.root(trapScript(host.layout.user));
 }
 
-/** What is in the folder besides its one file: '' unless something was executed as root. */
-const marks = () => host.sandbox.root('find /canary -mindepth 1 ! -name proof; grep -vx proof /canary/proof || :');
+/** '' unless something was executed as root. */
+const marks = () => host.sandbox.root(marksScript);
 
 /** What an attempt would have to change to be worth something. */
 const fingerprint = () =>

@@ -10,6 +10,7 @@ import { generateSudoers } from '../../src/privileges/sudoers.ts';
 import { table } from '../../src/privileges/table.ts';
 import { sampleEntries } from './sample.ts';
 import { type PolicyHost, startPolicyHost } from './sandbox/policy-host.ts';
+import { whyNoSandbox } from './sandbox/sandbox.ts';
 import { legitimacy, legitimateVectors, mutate, random } from './vectors.ts';
 
 const run = promisify(execFile);
@@ -24,8 +25,11 @@ const vectors = legitimateVectors(defaultLayout, entries);
 const isLegitimate = legitimacy(defaultLayout, entries);
 const folder = mkdtempSync(join(tmpdir(), 'pmx-mutants-'));
 
+const its = it.skipIf(whyNoSandbox());
+
 let host: PolicyHost;
 beforeAll(async () => {
+  if (whyNoSandbox()) return;
   host = await startPolicyHost(entries);
 }, 60_000);
 afterAll(async () => {
@@ -33,51 +37,59 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-it(`accepts none of ${count} mutants that isn't a legitimate vector (seed ${seed})`, async () => {
-  const next = random(seed);
-  const mutants = Array.from({ length: count }, () => {
-    const mutant = mutate(vectors[next(vectors.length)] ?? [], vectors, next);
-    // Nothing can be given to a program that holds a NUL.
-    return mutant.map((argument) => argument.replaceAll('\0', ''));
-  });
-  const shares = Array.from({ length: 2 }, (_, share) => mutants.filter((_, index) => index % 2 === share));
-  const accepted = (await Promise.all(shares.map(helperAccepts))).flat();
+its(
+  `accepts none of ${count} mutants that isn't a legitimate vector (seed ${seed})`,
+  async () => {
+    const next = random(seed);
+    const mutants = Array.from({ length: count }, () => {
+      const mutant = mutate(vectors[next(vectors.length)] ?? [], vectors, next);
+      // Nothing can be given to a program that holds a NUL.
+      return mutant.map((argument) => argument.replaceAll('\0', ''));
+    });
+    const shares = Array.from({ length: 2 }, (_, share) => mutants.filter((_, index) => index % 2 === share));
+    const accepted = (await Promise.all(shares.map(helperAccepts))).flat();
 
-  // Some mutants are legitimate (another number): what is accepted must be exactly those, in both directions.
-  const key = (vector: readonly string[]) => JSON.stringify(vector);
-  const legitimate = mutants.filter(isLegitimate).map(key);
-  expect(accepted.map(key).sort()).toEqual(legitimate.sort());
+    // Some mutants are legitimate (another number): what is accepted must be exactly those, in both directions.
+    const key = (vector: readonly string[]) => JSON.stringify(vector);
+    const legitimate = mutants.filter(isLegitimate).map(key);
+    expect(accepted.map(key).sort()).toEqual(legitimate.sort());
 
-  // sudo sees the arguments joined, so it lets some through that only the helper can refuse: exactly those whose
-  // joined form is legitimate.
-  const bySudo = await sudoAccepts(mutants);
-  const merged = bySudo.filter((vector) => !isLegitimate(vector));
-  expect(merged.filter((vector) => !isLegitimate(vector.join(' ').split(' ')))).toEqual([]);
+    // sudo sees the arguments joined, so it lets some through that only the helper can refuse: exactly those whose
+    // joined form is legitimate.
+    const bySudo = await sudoAccepts(mutants);
+    const merged = bySudo.filter((vector) => !isLegitimate(vector));
+    expect(merged.filter((vector) => !isLegitimate(vector.join(' ').split(' ')))).toEqual([]);
 
-  // The model of sudo is a model: the real one must agree on what it accepts and on as many that it refuses.
-  const some = [
-    ...spread(merged, 60),
-    ...spread(
-      mutants.filter((vector) => !isLegitimate(vector)),
-      240,
-    ),
-  ];
-  const really = await Promise.all(some.map((vector) => host.sudo(...vector)));
-  for (const [index, { code, stdout, stderr }] of really.entries()) {
-    const said = { vector: some[index], code, stdout, stderr };
-    const isRefused = code === 64 ? /^proxmox-mcp-helper: refused: / : /^sudo: a password is required|not allowed/;
-    expect(said).toMatchObject({ stdout: '', stderr: expect.stringMatching(isRefused) });
-  }
-}, 900_000);
+    // The model of sudo is a model: the real one must agree on what it accepts and on as many that it refuses.
+    const some = [
+      ...spread(merged, 60),
+      ...spread(
+        mutants.filter((vector) => !isLegitimate(vector)),
+        240,
+      ),
+    ];
+    const really = await Promise.all(some.map((vector) => host.sudo(...vector)));
+    for (const [index, { code, stdout, stderr }] of really.entries()) {
+      const said = { vector: some[index], code, stdout, stderr };
+      const isRefused = code === 64 ? /^proxmox-mcp-helper: refused: / : /^sudo: a password is required|not allowed/;
+      expect(said).toMatchObject({ stdout: '', stderr: expect.stringMatching(isRefused) });
+    }
+  },
+  900_000,
+);
 
-it('agrees with real sudo on every legitimate vector', async () => {
-  const answers = await Promise.all(
-    vectors.map((vector) => host.asUser(['/usr/bin/sudo', '-n', '-l', '--', host.layout.helper, ...vector])),
-  );
-  expect(vectors.filter((_, index) => answers[index]?.code !== 0)).toEqual([]);
-  expect((await sudoAccepts(vectors)).length).toBe(vectors.length);
-  expect((await helperAccepts(vectors)).length).toBe(vectors.length);
-}, 60_000);
+its(
+  'agrees with real sudo on every legitimate vector',
+  async () => {
+    const answers = await Promise.all(
+      vectors.map((vector) => host.asUser(['/usr/bin/sudo', '-n', '-l', '--', host.layout.helper, ...vector])),
+    );
+    expect(vectors.filter((_, index) => answers[index]?.code !== 0)).toEqual([]);
+    expect((await sudoAccepts(vectors)).length).toBe(vectors.length);
+    expect((await helperAccepts(vectors)).length).toBe(vectors.length);
+  },
+  60_000,
+);
 
 /** Asks the helper's own checks, the same text, by the shell that the helper runs in: one subshell for each vector. */
 async function helperAccepts(mutants: readonly string[][]): Promise<string[][]> {

@@ -1,128 +1,154 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
+import { installPrivileges } from '../../lab/hosts/privileges.ts';
 import type { Executor } from '../../src/clients/executor.ts';
 import { createSshExecutor } from '../../src/clients/ssh/executor.ts';
 import { ServiceError } from '../../src/errors.ts';
 import { generateHelper } from '../../src/privileges/helper.ts';
 import { generateSudoers } from '../../src/privileges/sudoers.ts';
+import { corpus, isRefusal, marksScript, trapFiles, trapScript, wordsOf } from './corpus.ts';
 import { type SampleHost, sampleClient, sampleEntries } from './sample.ts';
 
-describe.skipIf(whyNoLab())('a host with systemd, over SSH and sudo', () => {
-  let lab: LabHost;
-  let executor: Executor;
-  let host: SampleHost;
+describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)(
+  'Debian %s with systemd, over SSH and sudo',
+  (debian) => {
+    let lab: LabHost;
+    let executor: Executor;
+    let host: SampleHost;
 
-  beforeAll(async () => {
-    lab = await startLabHost();
-    const { layout } = lab.config;
-    const helper = generateHelper(layout, { entries: sampleEntries });
-    const helperDigest = createHash('sha256').update(helper).digest('hex');
-    const sudoVersion = /version (\S+)/.exec(await lab.must(['sudo', '--version']))?.[1] ?? '';
-    await lab.writeFile(layout.helper, helper, { mode: 0o755 });
-    await lab.writeFile(
-      layout.sudoersFile,
-      generateSudoers(layout, { sudoVersion, helperDigest, entries: sampleEntries }),
-      {
-        mode: 0o440,
-      },
-    );
-    await lab.must(['visudo', '-c']);
-    executor = createSshExecutor({ name: lab.name, ssh: lab.ssh, log: pino({ level: 'silent' }) });
-    host = sampleClient(lab.config, executor);
-  }, startTimeoutMs);
-  afterAll(async () => {
-    await executor?.close();
-    await lab?.stop();
-  });
-
-  const unit = (id: string) => `proxmox-mcp-job-${id}.service`;
-  const isActive = async (id: string) => (await lab.exec(['systemctl', 'is-active', unit(id)])).stdout.trim();
-  const codeOf = (promise: Promise<unknown>) =>
-    promise.then(
-      () => 'no error',
-      (error: unknown) => (error instanceof ServiceError ? error.code : String(error)),
-    );
-
-  it('runs entries as root, and as the user those that need no privilege', async () => {
-    expect(await host.run('hello')).toMatchObject({ exitCode: 0, stdout: 'hello\n' });
-    expect((await host.run('whoAmI')).stdout.trim()).not.toBe('0');
-    expect(await codeOf(host.run('nap'))).toBe('timeout');
-  });
-
-  it('says what to do when the policy or the helper is missing', async () => {
-    const { helper, sudoersFile } = lab.config.layout;
-    await lab.must(['mv', helper, '/root/helper']);
-    const missing = await host.run('hello').catch((error: unknown) => error);
-    await lab.must(['mv', '/root/helper', helper]);
-    expect(missing).toMatchObject({ code: 'command-refused', remedy: expect.stringContaining('host install') });
-    await lab.must(['mv', sudoersFile, '/root/policy']);
-    const denied = await host.run('hello').catch((error: unknown) => error);
-    await lab.must(['mv', '/root/policy', sudoersFile]);
-    expect(denied).toMatchObject({ code: 'command-refused', remedy: expect.stringContaining('host check') });
-    expect((await host.run('hello')).exitCode).toBe(0);
-  });
-
-  it('executes a job in a unit of its own, with its limits, and keeps nothing of the unit', async () => {
-    let seen = '';
-    const onProgress = async () => {
-      seen ||= (
-        await lab.exec(['systemctl', 'show', '--property=KillMode,RuntimeMaxUSec,TasksMax,UMask', unit('first')])
-      ).stdout;
-    };
-    const result = await host.job('count', { word: 'unit' }, { id: 'first', fence: 1, onProgress });
-    expect(result).toMatchObject({ exitCode: 7, found: false, stderr: 'complaint\n' });
-    expect(result.stdout.split('\n')).toHaveLength(6);
-    expect(seen).toContain('KillMode=control-group');
-    expect(seen).toContain('RuntimeMaxUSec=31s');
-    expect(seen).toContain('UMask=0077');
-    expect((await lab.exec(['systemctl', 'list-units', '--all', '--no-legend', 'proxmox-mcp-job-*'])).stdout).toBe('');
-  });
-
-  it('is found again when the connection is cut and sshd restarted while it is watched', async () => {
-    let cuts = 0;
-    const job = () =>
-      host.job(
-        'count',
-        { word: 'cut' },
-        {
-          id: 'cut',
-          fence: 2,
-          onProgress: () => {
-            if (cuts++ === 0) void lab.restartSshd().then(() => lab.cutConnections());
-          },
-        },
+    beforeAll(async () => {
+      lab = await startLabHost({ debian });
+      const { layout } = lab.config;
+      await installPrivileges(lab, generateHelper(layout, { entries: sampleEntries }), (facts) =>
+        generateSudoers(layout, { ...facts, entries: sampleEntries }),
       );
-    let result = await job().catch((error: unknown) => error);
-    for (let attempt = 0; attempt < 10 && result instanceof ServiceError; attempt++) {
-      expect(result.retryable).toBe(true);
-      await sleep(300);
-      result = await job().catch((error: unknown) => error);
-    }
-    expect(result).toMatchObject({ exitCode: 7, stdout: expect.stringContaining('cut 5\n') });
-    expect((await lab.readFile(`${lab.config.layout.state}/counted`)).trim().split('\n')).toHaveLength(2);
-  });
+      executor = createSshExecutor({ name: lab.name, ssh: lab.ssh, log: pino({ level: 'silent' }) });
+      host = sampleClient(lab.config, executor);
+    }, startTimeoutMs);
+    afterAll(async () => {
+      await executor?.close();
+      await lab?.stop();
+    });
 
-  it('stops the whole control group when it is cancelled, and at its deadline', async () => {
-    const stop = new AbortController();
-    const onProgress = ({ lastLine }: { lastLine: string }) => {
-      if (lastLine === 'begun') stop.abort();
-    };
-    expect(await codeOf(host.job('linger', {}, { id: 'lingers', signal: stop.signal, onProgress }))).toBe('cancelled');
-    expect(await isActive('lingers')).toBe('inactive');
-    expect((await lab.exec(['pgrep', '-f', 'sleep 100'])).exitCode).toBe(1);
-    expect(await codeOf(host.job('overrun', {}, { id: 'overruns' }))).toBe('timeout');
-  }, 90_000);
+    const unit = (id: string) => `proxmox-mcp-job-${id}.service`;
+    const isActive = async (id: string) => (await lab.exec(['systemctl', 'is-active', unit(id)])).stdout.trim();
+    const codeOf = (promise: Promise<unknown>) =>
+      promise.then(
+        () => 'no error',
+        (error: unknown) => (error instanceof ServiceError ? error.code : String(error)),
+      );
 
-  it('has an unknown outcome when the host loses its power under it', async () => {
-    const outcome = codeOf(host.job('linger', {}, { id: 'powerless' }));
-    while ((await isActive('powerless')) !== 'active') await sleep(200);
-    await lab.reboot('power-loss');
-    expect(['connection-lost', 'host-unreachable', 'timeout', 'outcome-unknown']).toContain(await outcome);
-    expect(await codeOf(host.job('linger', {}, { id: 'powerless' }))).toBe('outcome-unknown');
-    expect((await host.jobs()).find(({ id }) => id === 'powerless')).toMatchObject({ state: 'lost' });
-  }, 180_000);
-});
+    it('runs entries as root, and as the user those that need no privilege', async () => {
+      expect(await host.run('hello')).toMatchObject({ exitCode: 0, stdout: 'hello\n' });
+      expect((await host.run('whoAmI')).stdout.trim()).not.toBe('0');
+      expect(await codeOf(host.run('nap'))).toBe('timeout');
+    });
+
+    // On the sudo of this machine's own release bypass.test.ts tries them, with their environment.
+    it.runIf(debian === 'trixie')(
+      'refuses every attempt of the corpus that an SSH command can carry, and none leaves a mark',
+      async () => {
+        for (const [path, content] of trapFiles) await lab.writeFile(path, content, { mode: 0o755 });
+        await lab.must(['sh', '-euc', trapScript(lab.ssh.user)]);
+        const attempts = corpus
+          .flatMap((file) => file.attempts)
+          .filter(({ env }) => Object.keys(env).length === 0)
+          .map((attempt) => wordsOf(attempt, lab.config.layout.helper).argv);
+        expect(attempts.length).toBeGreaterThan(1_500);
+        const broken: string[] = [];
+        const attack = async (): Promise<void> => {
+          for (let argv = attempts.pop(); argv; argv = attempts.pop()) {
+            const [program = '', ...args] = argv;
+            const ran = await executor.exec([program, ...args], { timeoutMs: 120_000 });
+            if (!isRefusal({ ...ran, code: ran.exitCode })) broken.push(JSON.stringify({ argv, ...ran }));
+          }
+        };
+        await Promise.all(Array.from({ length: 8 }, attack));
+        expect(broken).toEqual([]);
+        expect(await lab.must(['sh', '-c', marksScript])).toBe('');
+        expect(await host.run('environment')).toMatchObject({ exitCode: 0 });
+      },
+      600_000,
+    );
+
+    it('says what to do when the policy or the helper is missing', async () => {
+      const { helper, sudoersFile } = lab.config.layout;
+      await lab.must(['mv', helper, '/root/helper']);
+      const missing = await host.run('hello').catch((error: unknown) => error);
+      await lab.must(['mv', '/root/helper', helper]);
+      expect(missing).toMatchObject({ code: 'command-refused', remedy: expect.stringContaining('host install') });
+      await lab.must(['mv', sudoersFile, '/root/policy']);
+      const denied = await host.run('hello').catch((error: unknown) => error);
+      await lab.must(['mv', '/root/policy', sudoersFile]);
+      expect(denied).toMatchObject({ code: 'command-refused', remedy: expect.stringContaining('host check') });
+      expect((await host.run('hello')).exitCode).toBe(0);
+    });
+
+    it('executes a job in a unit of its own, with its limits, and keeps nothing of the unit', async () => {
+      let seen = '';
+      const onProgress = async () => {
+        seen ||= (
+          await lab.exec(['systemctl', 'show', '--property=KillMode,RuntimeMaxUSec,TasksMax,UMask', unit('first')])
+        ).stdout;
+      };
+      const result = await host.job('count', { word: 'unit' }, { id: 'first', fence: 1, onProgress });
+      expect(result).toMatchObject({ exitCode: 7, found: false, stderr: 'complaint\n' });
+      expect(result.stdout.split('\n')).toHaveLength(6);
+      expect(seen).toContain('KillMode=control-group');
+      expect(seen).toContain('RuntimeMaxUSec=31s');
+      expect(seen).toContain('UMask=0077');
+      expect((await lab.exec(['systemctl', 'list-units', '--all', '--no-legend', 'proxmox-mcp-job-*'])).stdout).toBe(
+        '',
+      );
+    });
+
+    it('is found again when the connection is cut and sshd restarted while it is watched', async () => {
+      let cuts = 0;
+      const job = () =>
+        host.job(
+          'count',
+          { word: 'cut' },
+          {
+            id: 'cut',
+            fence: 2,
+            onProgress: () => {
+              if (cuts++ === 0) void lab.restartSshd().then(() => lab.cutConnections());
+            },
+          },
+        );
+      let result = await job().catch((error: unknown) => error);
+      for (let attempt = 0; attempt < 10 && result instanceof ServiceError; attempt++) {
+        expect(result.retryable).toBe(true);
+        await sleep(300);
+        result = await job().catch((error: unknown) => error);
+      }
+      expect(result).toMatchObject({ exitCode: 7, stdout: expect.stringContaining('cut 5\n') });
+      expect((await lab.readFile(`${lab.config.layout.state}/counted`)).trim().split('\n')).toHaveLength(2);
+    });
+
+    it('stops the whole control group when it is cancelled, and at its deadline', async () => {
+      const stop = new AbortController();
+      const onProgress = ({ lastLine }: { lastLine: string }) => {
+        if (lastLine === 'begun') stop.abort();
+      };
+      expect(await codeOf(host.job('linger', {}, { id: 'lingers', signal: stop.signal, onProgress }))).toBe(
+        'cancelled',
+      );
+      expect(await isActive('lingers')).toBe('inactive');
+      expect((await lab.exec(['pgrep', '-f', 'sleep 100'])).exitCode).toBe(1);
+      expect(await codeOf(host.job('overrun', {}, { id: 'overruns' }))).toBe('timeout');
+    }, 90_000);
+
+    it('has an unknown outcome when the host loses its power under it', async () => {
+      const outcome = codeOf(host.job('linger', {}, { id: 'powerless' }));
+      while ((await isActive('powerless')) !== 'active') await sleep(200);
+      await lab.reboot('power-loss');
+      expect(['connection-lost', 'host-unreachable', 'timeout', 'outcome-unknown']).toContain(await outcome);
+      expect(await codeOf(host.job('linger', {}, { id: 'powerless' }))).toBe('outcome-unknown');
+      expect((await host.jobs()).find(({ id }) => id === 'powerless')).toMatchObject({ state: 'lost' });
+    }, 180_000);
+  },
+);

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -29,6 +29,29 @@ export interface Sandbox {
   read(path: string): Promise<string>;
   close(): Promise<void>;
 }
+
+/**
+ * Why this machine can have no sandbox, or undefined where it can: what `describe.skipIf` asks. Under CI it always can:
+ * there the tests fail instead of being left out.
+ */
+export function whyNoSandbox(): string | undefined {
+  if (process.env.CI) return undefined;
+  const missing = ['unshare', 'sudo', 'visudo', 'cvtsudoers', 'useradd'].filter(
+    (program) => !['/usr/sbin', '/usr/bin', '/sbin', '/bin'].some((folder) => existsSync(join(folder, program))),
+  );
+  const reason =
+    process.platform !== 'linux'
+      ? 'they need Linux'
+      : process.getuid?.() !== 0
+        ? 'they need root, for namespaces of their own'
+        : missing.length > 0 && `${missing.join(', ')} is missing`;
+  if (!reason) return undefined;
+  if (!said) console.error(`\nNOT TESTED: the tests with real sudo are left out, as ${reason}.\n`);
+  said = true;
+  return reason;
+}
+
+let said = false;
 
 /** Needs to be root, for the namespaces; nothing on the machine itself is changed. */
 export async function startSandbox(): Promise<Sandbox> {
