@@ -1,15 +1,16 @@
 import { z } from 'zod';
-import { report } from '../operations/report.ts';
+import { type Report, report } from '../operations/report.ts';
 import { outcome, progress } from '../operations/run.ts';
 import { cleanReport } from '../reports/clean.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
+import { plain, quoteHost, quoteNotice } from './host-text.ts';
 
 /** A run's id as callers give it. */
 export const runId = z
   .string()
   .min(1)
   .max(300)
-  .regex(/^[A-Za-z0-9_.:/-]+$/, "expected a run's id, e.g. back-up/pve1/0f3c…")
+  .regex(/^[a-z0-9-]+\/[a-z0-9-]+\/[A-Za-z0-9_.:-]+$/, "expected a run's id, e.g. back-up/pve1/0f3c…")
   .describe("A run's id, from the tool that started it or from list_runs");
 
 export const runSummary = z.object({
@@ -29,6 +30,7 @@ const failure = z.object({ code: z.string(), message: z.string(), remedy: z.stri
 /** A run with what it is doing or what came of it; `output` is the operation's own. */
 export function runDetails<Output extends z.ZodType>(output: Output) {
   return z.object({
+    note: z.string().optional().describe('The essence in a sentence or two, and what to do next'),
     run: runSummary,
     existing: z.boolean().optional().describe('true: the same request had started this run before'),
     progress: progress.optional(),
@@ -56,9 +58,11 @@ export function summaryOf(run: RunSummary): z.infer<typeof runSummary> {
 /** A run's details as {@link runDetails} has them. */
 export function detailsOf(run: RunDetails) {
   return {
+    // First, because Claude Code shows its model only the data of an answer that has data, not the text.
+    ...noteOn(run),
     run: summaryOf(run),
     ...(run.progress === undefined ? {} : { progress: run.progress }),
-    ...(run.result === undefined ? {} : { result: { ...run.result, report: cleanReport(run.result.report) } }),
+    ...(run.result === undefined ? {} : { result: { ...run.result, report: quoted(run.result.report) } }),
     ...(run.failure === undefined ? {} : { failure: run.failure }),
   };
 }
@@ -66,4 +70,27 @@ export function detailsOf(run: RunDetails) {
 /** Whether the run ended without doing what it was to do. */
 export function hasFailed(run: RunDetails): boolean {
   return run.status !== 'running' && run.result === undefined;
+}
+
+function noteOn(run: RunDetails): { note?: string } {
+  if (run.result !== undefined) {
+    const { title, verdict, summary } = run.result.report;
+    return { note: plain(`${title}: ${verdict}. ${summary} ${quoteNotice}`) };
+  }
+  if (run.failure !== undefined) return { note: plain(`${run.failure.message} ${run.failure.remedy}`) };
+  return run.status === 'running' ? { note: 'It goes on by itself; wait_for_run waits for its report.' } : {};
+}
+
+/** The report with what the host said as quoted lines, in the data too: a model reads both alike. */
+function quoted(given: Report): Report {
+  const clean = cleanReport(given);
+  return {
+    ...clean,
+    sections: clean.sections.map(({ title, findings }) => ({
+      title,
+      findings: findings.map((finding) =>
+        finding.evidence === undefined ? finding : { ...finding, evidence: quoteHost(finding.evidence) },
+      ),
+    })),
+  };
 }

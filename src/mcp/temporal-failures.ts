@@ -6,12 +6,14 @@ const away = new Set([4, 14]);
 
 /** The same methods; where Temporal can't be reached they throw `unavailable` with what to do. */
 export function sayWhenTemporalIsAway<Methods extends object>(methods: Methods, address: string): Methods {
-  const wrap = (value: unknown) =>
-    typeof value !== 'function'
-      ? value
-      : (...args: unknown[]) =>
-          Promise.resolve(value.apply(methods, args)).catch((error: unknown) => throwAs(error, address));
-  return Object.fromEntries(Object.entries(methods).map(([name, value]) => [name, wrap(value)])) as Methods;
+  const wrapped = Object.entries(methods).map(([name, value]) => {
+    if (typeof value !== 'function') return [name, value];
+    // Looked up with each call: whoever made the methods may change them.
+    const call = async (...args: unknown[]): Promise<unknown> =>
+      (Reflect.get(methods as object, name) as (...given: unknown[]) => unknown).apply(methods, args);
+    return [name, (...args: unknown[]) => call(...args).catch((error: unknown) => throwAs(error, address))];
+  });
+  return Object.fromEntries(wrapped) as Methods;
 }
 
 function throwAs(error: unknown, address: string): never {

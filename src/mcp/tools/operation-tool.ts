@@ -33,7 +33,7 @@ export function operationTool(operation: OperationDefinition): AnyTool {
       const run = await startOnce(runs, operation.name, input, call);
       metrics.runStarted(operation.name, run.existing);
       return {
-        data: { run: summaryOf(run), existing: run.existing },
+        data: { note: nextStep(run), run: summaryOf(run), existing: run.existing },
         text: startedText(run),
         ...(call.takesTasks ? { task: run.id } : {}),
       };
@@ -43,11 +43,13 @@ export function operationTool(operation: OperationDefinition): AnyTool {
 
 function startedText(run: RunSummary & { readonly existing: boolean }): string {
   const what = run.existing ? 'This request had already started a run' : 'Started';
-  const next =
-    run.status === 'running'
-      ? 'It goes on by itself. wait_for_run waits for its report and shows progress; cancel_run stops it.'
-      : 'get_run has its report.';
-  return `${what}: ${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}\n${next}`;
+  return `${what}: ${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}\n${nextStep(run)}`;
+}
+
+function nextStep(run: RunSummary): string {
+  return run.status === 'running'
+    ? 'It goes on by itself. wait_for_run waits for its report and shows progress; cancel_run stops it.'
+    : 'It has ended; get_run has its report.';
 }
 
 /**
