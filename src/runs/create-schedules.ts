@@ -22,7 +22,15 @@ export function createSchedules({ client, config }: { readonly client: Client; r
     },
     pause: (id, reason, by) => act(id, (handle) => handle.pause(`${reason} (${by})`)),
     resume: (id, reason, by) => act(id, (handle) => handle.unpause(`${reason} (${by})`)),
-    trigger: (id) => act(id, (handle) => handle.trigger()),
+
+    async trigger(id) {
+      const { info, policies } = await describe(id);
+      const going = info.runningActions[0]?.workflow.workflowId;
+      if (going !== undefined && policies.overlap === ScheduleOverlapPolicy.SKIP) throw stillGoing(id, going);
+      // The client's own default would let runs pile up, whatever the schedule says.
+      await client.schedule.getHandle(id).trigger(policies.overlap);
+      return get(id);
+    },
 
     async change(id, change) {
       const wanted = wantedSchedules(config).find((schedule) => schedule.id === id);
@@ -99,6 +107,15 @@ function summaryOf(description: ScheduleDescription): ScheduleSummary {
       runId: action.action.workflow.workflowId,
     })),
   };
+}
+
+function stillGoing(id: string, run: string): ServiceError {
+  return new ServiceError({
+    code: 'conflict',
+    message: `The schedule ${id} was not fired, because its last run ${run} is still going.`,
+    remedy: 'Wait for that run (wait_for_run) or cancel it, then trigger the schedule again.',
+    details: { run },
+  });
 }
 
 function notFound(id: string): ServiceError {

@@ -18,7 +18,7 @@ export interface Schedules {
   list(): Promise<readonly ScheduleSummary[]>;
   pause(id: string, reason: string, by: string): Promise<ScheduleSummary>;
   resume(id: string, reason: string, by: string): Promise<ScheduleSummary>;
-  /** Fires it now, under its own overlap policy. */
+  /** Fires it now, under its own overlap policy: throws `conflict` while a run of it goes that it must not overlap. */
   trigger(id: string, by: string): Promise<ScheduleSummary>;
   /** Changes its time; survives reconciliation until it is reset with `cron: null`. Throws `invalid-input`. */
   change(

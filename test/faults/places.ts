@@ -1,0 +1,245 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from '../../lab/engine.ts';
+import type { LabHost } from '../../lab/hosts/lab-host.ts';
+import type { HostLayout } from '../../src/config.ts';
+import { defaultLayout } from '../../src/privileges/default-layout.ts';
+import { generateHelper } from '../../src/privileges/helper.ts';
+
+/** A step of the backup at which its job can be held: after it wrote, or (Publish) between its two renames. */
+export type HeldStep = 'Collect' | 'Volumes' | 'Pack' | 'Verify' | 'Publish';
+
+/** A machine that hosts are made on: a lab host, or this one. */
+export interface Machine {
+  readonly kind: 'ssh' | 'local';
+  /** Everything of the tests is below it. */
+  readonly root: string;
+  /** Runs a script of `/bin/sh -eu` as root, past the service. */
+  sh(script: string): Promise<string>;
+  /** What `hosts.yaml` says of how it is reached. */
+  readonly reach: Readonly<Record<string, string>>;
+  stop(): Promise<void>;
+}
+
+/** One managed host: an installation, a helper and a backup folder of its own. Several can be on one machine. */
+export interface Place {
+  readonly name: string;
+  readonly machine: Machine;
+  readonly layout: HostLayout;
+  /** Its entry of `hosts.yaml`. */
+  readonly entry: Readonly<Record<string, string>>;
+  /** Holds the next job that gets to this step, until `open`. `undefined`: none. Forgets earlier calls and archives. */
+  reset(step?: HeldStep): Promise<void>;
+  /** Resolves when a job is held. */
+  held(timeoutMs?: number): Promise<void>;
+  open(): Promise<void>;
+  /** How often each step's program was executed since `reset`. */
+  calls(): Promise<Readonly<Record<string, number>>>;
+  /** What is in the backup folder, sorted. */
+  backups(): Promise<readonly string[]>;
+  /** Jobs whose processes live, as `id` lines. */
+  processes(): Promise<readonly string[]>;
+  /** Job states by the helper's own list: `id state …`. */
+  jobs(): Promise<readonly string[]>;
+}
+
+export function labMachine(host: LabHost): Machine {
+  return {
+    kind: 'ssh',
+    root: '/srv/faults',
+    sh: (script) => host.must(['sh', '-euc', script], { timeoutMs: 120_000 }),
+    reach: {
+      SSH_HOST: host.ssh.host,
+      SSH_USER: host.ssh.user,
+      SSH_KEY_PATH: host.ssh.keyPath,
+      SSH_KNOWN_HOSTS: host.ssh.knownHostsPath,
+    },
+    stop: () => host.stop(),
+  };
+}
+
+export function localMachine(): Machine {
+  const root = mkdtempSync(join(tmpdir(), 'proxmox-mcp-places-'));
+  return {
+    kind: 'local',
+    root,
+    async sh(script) {
+      const output = await run(['/bin/sh', '-euc', script], { timeoutMs: 120_000 });
+      if (output.exitCode !== 0) throw new Error(`${script}\n${output.stderr}`);
+      return output.stdout;
+    },
+    reach: { ENABLE_LOCAL_EXECUTION: 'true', LOCAL_SUDO: 'false' },
+    stop: async () => rmSync(root, { recursive: true, force: true, maxRetries: 5 }),
+  };
+}
+
+export interface PlaceOptions {
+  readonly name: string;
+  readonly machine: Machine;
+  /** Docker volumes, which only a machine with Docker has. */
+  readonly volumes?: readonly string[];
+  /** Another text in the installation's `.env`. */
+  readonly secret?: string;
+  readonly layout?: Partial<HostLayout>;
+  /** On this machine: the helper runs as this user id, as local execution without sudo does. */
+  readonly user?: number;
+}
+
+/** Makes the installation and the helper. On a lab host call {@link allow} afterwards, for all places at once. */
+export async function makePlace({ name, machine, volumes = [], secret, ...options }: PlaceOptions): Promise<Place> {
+  const root = `${machine.root}/${name}`;
+  const layout: HostLayout = {
+    ...defaultLayout,
+    installation: `${root}/proxmox-mcp`,
+    backups: `${root}/backups`,
+    sshKeyFile: `${root}/proxmox-mcp/keys/claude_proxmox_key`,
+    sudoersFile: machine.kind === 'ssh' ? defaultLayout.sudoersFile : `${root}/claude-user.sudoers`,
+    helper: `${root}/helper`,
+    state: `${root}/state`,
+    sudoLog: `${root}/sudo.log`,
+    authLog: `${root}/auth.log`,
+    containers: [],
+    volumes,
+    ...options.layout,
+  };
+  const gate = `${root}/gate`;
+  const files = [
+    write(`${gate}/program`, program(gate), '755'),
+    `for _name in cp tar mv; do ln -sf ../program ${gate}/bin/$_name; done`,
+    write(layout.helper, helperOf(layout, gate, options.user), '755'),
+    installation(layout, secret),
+    ...(machine.kind === 'local' ? [write(layout.sudoersFile, '# the policy\n', '440')] : []),
+    // Every folder on the way to a helper that sudo runs must be root's alone.
+    `chmod 755 ${machine.root} ${root}`,
+    ...(options.user === undefined ? [] : [`chown -R ${options.user} ${root}`]),
+  ];
+  await machine.sh(`umask 022; mkdir -p ${gate}/bin ${layout.backups} ${layout.state}\n${files.join('\n')}`);
+  const lines = async (script: string) => (await machine.sh(script)).split('\n').filter((line) => line !== '');
+  return {
+    name,
+    machine,
+    layout,
+    entry: {
+      ...machine.reach,
+      INSTALLATION_DIR: layout.installation,
+      BACKUP_DIR: layout.backups,
+      SUDOERS_FILE: layout.sudoersFile,
+      HELPER_PATH: layout.helper,
+      STATE_DIR: layout.state,
+      SUDO_LOG: layout.sudoLog,
+      AUTH_LOG: layout.authLog,
+      HEALTH_URL: layout.healthUrl,
+      PROXY_URL: layout.proxyUrl,
+      CONTAINERS: '',
+      VOLUMES: volumes.join(','),
+    },
+    async reset(step) {
+      await machine.sh(
+        `rm -rf ${gate}/held ${gate}/open ${gate}/calls; find ${layout.backups} -mindepth 1 -delete; echo '${step ?? ''}' >${gate}/step`,
+      );
+    },
+    async held(timeoutMs = 60_000) {
+      const tries = Math.ceil(timeoutMs / 100);
+      await machine.sh(
+        `for _ in $(seq ${tries}); do [ ! -e ${gate}/held ] || exit 0; sleep 0.1; done; echo '${name} was not held' >&2; exit 1`,
+      );
+    },
+    async open() {
+      await machine.sh(`: >${gate}/open`);
+    },
+    async calls() {
+      const counts: Record<string, number> = {};
+      for (const step of await lines(`cat ${gate}/calls 2>/dev/null || :`)) counts[step] = (counts[step] ?? 0) + 1;
+      return counts;
+    },
+    backups: async () => (await lines(`find ${layout.backups} -mindepth 1 -printf '%P\\n'`)).sort(),
+    // The helper's path is in the arguments of every process of a job; the script's own shell holds it too.
+    processes: () =>
+      lines(`ps -eo pid=,args= | grep -F '${layout.helper} job-run' | grep -v -e grep -e 'sh -euc' || :`),
+    jobs: () => lines(`${layout.helper} job-list`),
+  };
+}
+
+/** Lets the service's user run these helpers by sudo, and nothing else. */
+export async function allow(host: LabHost, places: readonly Place[]): Promise<void> {
+  const commands = await Promise.all(
+    places.map(async ({ layout }) => {
+      const digest = createHash('sha256')
+        .update(await host.readFile(layout.helper))
+        .digest('hex');
+      return `sha256:${digest} ${layout.helper}`;
+    }),
+  );
+  await host.writeFile('/run/policy', `claude-user ALL = (root) NOPASSWD: ${commands.join(', ')}\n`, { mode: 0o440 });
+  await host.must(['visudo', '--check', '--file', '/run/policy']);
+  await host.must(['cp', '-p', '/run/policy', defaultLayout.sudoersFile]);
+}
+
+/** The helper as it is generated; only its programs `cp`, `tar` and `mv` are found in the gate first. */
+function helperOf(layout: HostLayout, gate: string, user?: number): string {
+  const setpriv = `/usr/bin/setpriv --reuid=${user} --regid=${user} --clear-groups /bin/sh\n`;
+  const generated = generateHelper(layout);
+  const helper = user === undefined ? generated : generated.replace('/bin/sh\n', setpriv);
+  const gated = helper.replace('PATH=/usr/sbin:', `PATH=${gate}/bin:/usr/sbin:`);
+  if (gated === helper) throw new Error("the helper's PATH is not where it was");
+  return gated;
+}
+
+/** Counts the programs that do a step's work and holds the chosen one, so that a fault hits a job in its middle. */
+function program(gate: string): string {
+  return `#!/bin/sh
+name=\${0##*/}
+case "$name $*" in
+  'cp '*--target-directory*) step=Collect ;;
+  'tar '*volume.partial*) step=Volumes ;;
+  'tar '*--files-from=list*) step=Pack ;;
+  'tar '*--to-command*) step=Verify ;;
+  'mv -nT '*) step=Publish ;;
+  *) exec /usr/bin/$name "$@" ;;
+esac
+echo "$step" >>${gate}/calls
+hold() {
+  [ "$(cat ${gate}/step)" = "$step" ] && mkdir ${gate}/held 2>/dev/null || return 0
+  while [ ! -e ${gate}/open ]; do sleep 0.1; done
+}
+[ "$step" != Publish ] || hold
+code=0
+/usr/bin/$name "$@" || code=$?
+[ "$step" = Publish ] || hold
+exit "$code"
+`;
+}
+
+/** As the guide has it, with names that break careless scripts and enough bytes for a copy that lasts. */
+function installation({ installation: to, sshKeyFile }: HostLayout, secret = 'none'): string {
+  return [
+    `mkdir -p ${to}/keys ${to}/config ${to}/logs '${to}/with space'`,
+    write(`${to}/.env`, `MCP_PORT=8080\nINSTALLATION_SECRET=${secret}\n`, '600'),
+    write(sshKeyFile, '-----BEGIN OPENSSH PRIVATE KEY-----\nbm90IGEga2V5\n-----END OPENSSH PRIVATE KEY-----\n', '600'),
+    `head -c 3000000 /dev/urandom >${to}/logs/big.log`,
+    `for _n in $(seq 50); do echo "$_n" >"${to}/config/-file $_n"; done`,
+    `echo x >'${to}/with space/--checkpoint-action=exec=sh'`,
+  ].join('\n');
+}
+
+function write(path: string, content: string, mode: string): string {
+  const data = Buffer.from(content).toString('base64');
+  return `rm -f ${path}; echo ${data} | base64 -d >${path}; chmod ${mode} ${path}`;
+}
+
+/** Unpacks a place's only archive and compares it with the installation; throws what differs. */
+export async function compareArchive({ machine, layout }: Place, archive: string): Promise<void> {
+  const folder = `${machine.root}/unpacked`;
+  await machine.sh(
+    [
+      `rm -rf ${folder}; mkdir ${folder}; trap 'rm -rf ${folder}' EXIT`,
+      `(cd ${layout.backups} && sha256sum --check --status --strict ${archive}.sha256)`,
+      `tar -xzf ${layout.backups}/${archive} -C ${folder}`,
+      `cd ${folder}/*; sha256sum --check --status --strict backup-manifest.sha256`,
+      `rm -f backup-manifest.sha256 $(basename ${layout.sudoersFile}) *.tar.gz`,
+      `diff -r . ${layout.installation} >&2`,
+    ].join('\n'),
+  );
+}

@@ -1,0 +1,172 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { Client, Connection } from '@temporalio/client';
+import { loadConfig } from '../../src/config/load.ts';
+import type { Config } from '../../src/config.ts';
+import { createRuns } from '../../src/runs/create-runs.ts';
+import { createSchedules } from '../../src/runs/create-schedules.ts';
+import type { Runs } from '../../src/runs/runs.ts';
+import type { Schedules } from '../../src/runs/schedules.ts';
+import { cacheFolder } from '../../src/service/paths.ts';
+import { findTemporal } from '../../src/service/temporal-binary.ts';
+import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
+import { freePort } from './temporal.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+export interface TestServiceOptions {
+  /** Lines of `.env` beside those of data folder and ports: `{ SMTP_HOST: 'localhost' }`. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Files beside `.env`, mode 0600: what keys ending in `_FILE` name. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Entries of `hosts.yaml`, by name; see `sshHost` and `localHost`. */
+  readonly hosts: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+/** The service as an administrator runs it, in processes of its own, with a folder that goes when it is stopped. */
+export interface TestService {
+  /** Holds `.env`, `hosts.yaml`, `data`. */
+  readonly folder: string;
+  readonly config: Config;
+  readonly client: Client;
+  readonly runs: Runs;
+  readonly schedules: Schedules;
+  readonly temporal: TemporalServer;
+  /** `http://127.0.0.1:PORT` of the MCP server, whether it runs or not. */
+  readonly mcpUrl: string;
+  /** Starts `dist/src/worker.js` and waits until it is ready. One at a time. */
+  startWorker(): Promise<void>;
+  /** SIGKILL (default) or another signal, and waits for its end. */
+  killWorker(signal?: NodeJS.Signals): Promise<void>;
+  readonly workerPid: () => number | undefined;
+  /** Starts `proxmox-mcp serve` and waits until it answers. */
+  startMcp(): Promise<void>;
+  /** Runs the CLI to its end with this configuration. */
+  cli(...args: readonly string[]): Promise<{ readonly stdout: string; readonly stderr: string }>;
+  /** Writes the hosts anew, for the next worker. */
+  writeHosts(hosts: TestServiceOptions['hosts']): void;
+  log(name: 'worker' | 'mcp'): string;
+  stop(): Promise<void>;
+}
+
+/** Starts Temporal; worker and MCP server are started by their own calls. */
+export async function startService(options: TestServiceOptions): Promise<TestService> {
+  await build();
+  const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-faults-'));
+  const dataDir = join(folder, 'data');
+  mkdirSync(join(dataDir, 'logs'), { recursive: true });
+  const [port, uiPort, mcpPort, metricsPort] = await distinctPorts(4);
+  const env = {
+    DATA_DIR: './data',
+    TEMPORAL_PORT: String(port),
+    TEMPORAL_UI_PORT: String(uiPort),
+    MCP_PORT: String(mcpPort),
+    WORKER_METRICS_PORT: String(metricsPort),
+    ...options.env,
+  };
+  const writeHosts = (hosts: TestServiceOptions['hosts']) =>
+    writeFileSync(join(folder, 'hosts.yaml'), JSON.stringify({ hosts }), { mode: 0o600 });
+  const lines = Object.entries(env).map(([key, value]) => `${key}=${value}\n`);
+  writeFileSync(join(folder, '.env'), lines.join(''), { mode: 0o600 });
+  for (const [name, text] of Object.entries(options.files ?? {})) {
+    writeFileSync(join(folder, name), text, { mode: 0o600 });
+  }
+  writeHosts(options.hosts);
+  const { config } = loadConfig({ cwd: folder, env: {} });
+
+  const { path: binary } = await findTemporal({
+    binary: process.env.TEMPORAL_BINARY,
+    cacheDir: cacheFolder(),
+    say: console.log,
+  });
+  const temporal = await startTemporalServer({
+    binary,
+    dataDir,
+    port: config.temporal.port,
+    uiPort: config.temporal.uiPort,
+    namespace: config.temporal.namespace,
+  });
+  const connection = await Connection.connect({ address: temporal.address });
+  const client = new Client({ connection });
+  const children: Partial<Record<'worker' | 'mcp', ChildProcess>> = {};
+
+  const launch = async (name: 'worker' | 'mcp', args: readonly string[], ready: RegExp) => {
+    if (children[name]) throw new Error(`the ${name} runs already`);
+    const file = openSync(join(dataDir, 'logs', `${name}.log`), 'a');
+    const from = log(name).length;
+    const child = spawn(process.execPath, args, { env: environment(folder), stdio: ['ignore', 'ignore', file] });
+    closeSync(file);
+    children[name] = child;
+    const deadline = Date.now() + 90_000;
+    while (!ready.test(log(name).slice(from))) {
+      if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+        throw new Error(`the ${name} did not get ready: ${log(name).slice(from)}`);
+      }
+      await sleep(50);
+    }
+  };
+  const end = async (name: 'worker' | 'mcp', signal: NodeJS.Signals) => {
+    const child = children[name];
+    if (!child) return;
+    delete children[name];
+    if (child.exitCode === null && child.signalCode === null) {
+      const exit = once(child, 'exit');
+      child.kill(signal);
+      await exit;
+    }
+  };
+  const log = (name: 'worker' | 'mcp') => {
+    try {
+      return readFileSync(join(dataDir, 'logs', `${name}.log`), 'utf8');
+    } catch {
+      return '';
+    }
+  };
+  return {
+    folder,
+    config,
+    client,
+    runs: createRuns({ client, config }),
+    schedules: createSchedules({ client, config }),
+    temporal,
+    mcpUrl: `http://127.0.0.1:${mcpPort}`,
+    startWorker: () => launch('worker', [join(root, 'dist/src/worker.js')], /worker is ready/),
+    killWorker: (signal = 'SIGKILL') => end('worker', signal),
+    workerPid: () => children.worker?.pid,
+    startMcp: () => launch('mcp', [join(root, 'dist/src/cli.js'), 'serve'], /serving MCP over HTTP/),
+    cli: (...args) =>
+      promisify(execFile)(process.execPath, [join(root, 'dist/src/cli.js'), ...args], { env: environment(folder) }),
+    writeHosts,
+    log,
+    async stop() {
+      await Promise.all([end('worker', 'SIGKILL'), end('mcp', 'SIGKILL')]);
+      await connection.close();
+      await temporal.stop();
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+/** Nothing of this process's own configuration gets into the service's. */
+function environment(folder: string): NodeJS.ProcessEnv {
+  const { PATH = '', HOME = '' } = process.env;
+  return { PATH, HOME, PROXMOX_MCP_CONFIG_DIR: folder };
+}
+
+/** `npm test` has built already; a single file's run may have to. One at a time: files run side by side. */
+async function build(): Promise<void> {
+  mkdirSync(join(root, '.cache'), { recursive: true });
+  const command = [process.execPath, 'scripts/run.mjs', 'build'];
+  await promisify(execFile)('flock', [join(root, '.cache/build.lock'), ...command], { cwd: root });
+}
+
+async function distinctPorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await freePort());
+  return [...ports];
+}
