@@ -4,6 +4,7 @@ import { ServiceError } from '../../errors.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { readLines, requireSuccess } from '../lib/output.ts';
 import { runJob } from '../lib/run-job.ts';
+import { stopJobs } from '../lib/stop-jobs.ts';
 import { type BackupLook, lookBeforeBackup } from './look.ts';
 import { type Archive, isBackupId, planRetention, type RetentionPlan } from './retention.ts';
 
@@ -81,6 +82,9 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
 
     async collectBackup(input) {
       const host = hostFor(hosts, input);
+      // The host's lock is ours: another backup's job that is still at work belongs to a run that was ended.
+      await withHeartbeat(() => stopJobs(host, (id) => id.startsWith('daily-backup-') && !isJobOf(input.id, id)));
+      await withHeartbeat(() => host.cleanJobs(keepJobsDays));
       const result = await runJob(host, 'collectBackup', { backup: input.id }, step(input, 'collect'));
       requireSuccess(result, 'Copying the installation', places(host));
       const read = readLines(result.stdout);
@@ -161,6 +165,8 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
 
     async abandonBackup(input) {
       const host = hostFor(hosts, input);
+      // Nobody may have watched the job when the run was cancelled, so that nobody has stopped it.
+      await withHeartbeat(() => stopJobs(host, (id) => isJobOf(input.id, id)));
       const result = await withHeartbeat(() => host.run('abandonBackup', { backup: input.id }, { fence: input.fence }));
       requireSuccess(result, 'Removing the unfinished backup', places(host));
     },
@@ -207,6 +213,14 @@ function hostFor(hosts: Hosts, input: BackupInput): Host {
     remedy: 'Name an archive without ".tar.gz".',
     details: { field: 'id' },
   });
+}
+
+/** How long the host keeps the records of jobs that ended. */
+const keepJobsDays = 30;
+
+/** A job's id begins with its step, and a step of a backup with the backup's id. */
+function isJobOf(backup: string, job: string): boolean {
+  return job.startsWith(`${backup}-`);
 }
 
 function step(input: BackupInput, name: string): { readonly step: string; readonly fence: number } {
