@@ -19,7 +19,7 @@ import { freePort } from './lib/free-port.ts';
 import { callTool } from './lib/mcp-call.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
 
-const runs = 20;
+const runs = 12;
 
 /** A run of three steps through MCP against Temporal alone, on the server as we start it and as it comes. */
 export async function benchRun(): Promise<BenchResult[]> {
