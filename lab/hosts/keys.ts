@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import ssh2 from 'ssh2';
+import { newKeyPair } from '../../src/clients/ssh/new-key.ts';
 import { labError, run } from '../engine.ts';
 
 /** The folder of one host on the test's machine. */
@@ -74,6 +74,6 @@ export function removeFolderNow(path: string): void {
 
 /** A new Ed25519 key pair in OpenSSH's formats. */
 export function keyPair(comment: string): KeyPair {
-  const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment });
+  const pair = newKeyPair(comment);
   return { private: pair.private, public: `${pair.public.trim()}\n` };
 }

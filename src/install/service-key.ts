@@ -1,6 +1,7 @@
 import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import ssh2 from 'ssh2';
+import { newKeyPair } from '../clients/ssh/new-key.ts';
 import { ServiceError } from '../errors.ts';
 import { replacePrivateFile } from '../tokens/private-file.ts';
 
@@ -25,7 +26,7 @@ export function publicKeyOf(path: string): string | undefined {
 export function makeServiceKey(path: string): string {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw unusable(path, 'there is something already');
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  replacePrivateFile(path, ssh2.utils.generateKeyPairSync('ed25519', { comment: 'proxmox-mcp' }).private);
+  replacePrivateFile(path, newKeyPair('proxmox-mcp').private);
   const publicKey = publicKeyOf(path);
   if (publicKey === undefined) throw unusable(path, 'it is gone again');
   return publicKey;

@@ -107,7 +107,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       throw new ServiceError({
         code: 'cancelled',
         message: `Waiting for ${id} was given up; the run goes on.`,
-        remedy: 'Look at it later with get_run.',
+        remedy: 'Look at it later: get_run, or `proxmox-mcp runs get`.',
       });
     } finally {
       clearInterval(poll);
@@ -143,7 +143,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     throw new ServiceError({
       code: 'not-found',
       message: `There is no run "${id}"; runs are kept for 30 days.`,
-      remedy: 'Look for it with list_runs.',
+      remedy: 'Look for it: list_runs, or `proxmox-mcp runs list`.',
     });
   }
 

@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import ssh2 from 'ssh2';
+import { newKeyPair } from '../clients/ssh/new-key.ts';
 import type { Config, HostConfig, HostLayout, ProxmoxApiConfig } from '../config.ts';
 import { generateHelper } from '../privileges/helper.ts';
 
@@ -85,7 +85,7 @@ function files(
 
 /** Writes the public half beside it and returns the private one. */
 function keyPair(path: string): string {
-  const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'proxmox-mcp demo' });
+  const pair = newKeyPair('proxmox-mcp demo');
   writeFileSync(`${path}.pub`, `${pair.public}\n`, { mode: 0o644 });
   return pair.private;
 }

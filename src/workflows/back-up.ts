@@ -21,7 +21,7 @@ export const backUp = operationWorkflow(definition, async (run) => {
   const on = (policy: Policy) => (summary: string) => onHost<BackupActivities>(host, policy, summary);
   const [look, act, job, undo] = [on('look'), on('act'), on('job'), on('undo')];
 
-  const found = await run.step('Look', (summary) => look(summary).lookForBackup({ host }), describeLook);
+  const found = await run.step('Look', (summary) => on('survey')(summary).lookForBackup({ host }), describeLook);
   if (run.input.dryRun) {
     const plan = await look('Plan retention').planBackupRetention({ host, adding: id });
     return {

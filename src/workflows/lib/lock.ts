@@ -47,7 +47,7 @@ export async function withLock<T>(
     });
     if (token === undefined) {
       throw ApplicationFailure.nonRetryable(
-        `Another change of ${options.target} was still going on when the waiting time was over. Look at it with get_run or in the Temporal UI, then start this one again.`,
+        `Another change of ${options.target} was still going on when the waiting time was over. Look at it in the Temporal UI, then start this one again.`,
         'lock-timeout',
       );
     }

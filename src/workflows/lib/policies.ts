@@ -10,6 +10,12 @@ export const policies = {
     startToCloseTimeout: '45s',
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 4 },
   },
+  /** A look that may last: it reads a whole installation. */
+  survey: {
+    startToCloseTimeout: '5m',
+    heartbeatTimeout: '45s',
+    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 4 },
+  },
   /** A short, idempotent change. Survives a host's reboot and a network's bad quarter of an hour. */
   act: {
     startToCloseTimeout: '5m',
