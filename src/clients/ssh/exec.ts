@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientChannel } from 'ssh2';
-import { ServiceError } from '../../errors.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
 import { startDeadline, stopCode, stopped } from '../deadline.ts';
 import type { Argv, CommandResult, ExecOptions } from '../executor.ts';
 import { markName, nextMark } from '../mark.ts';
@@ -53,6 +54,9 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
   }
 }
 
+/** How long a server is given to free a channel that has ended, before it is asked again. */
+const freeingMs = 25;
+
 /** Leases channels until the server opens one: a connection that is refused one learns how many it may have. */
 async function start(
   { pool, limits }: ExecContext,
@@ -63,11 +67,14 @@ async function start(
   for (;;) {
     const lease = await pool.lease(signal);
     try {
-      return { lease, channel: await openChannel(what, lease, line, limits.channelMs) };
+      const channel = await openChannel(what, lease, line, limits.channelMs);
+      lease.opened();
+      return { lease, channel };
     } catch (error) {
-      const again = error instanceof ServiceError && error.code === 'ssh-channel-refused' && lease.refused();
+      const refusal = isServiceError(error, 'ssh-channel-refused') ? lease.refused() : 'never';
       lease.release();
-      if (!again) throw error;
+      if (refusal === 'never') throw error;
+      if (refusal === 'soon') await sleep(freeingMs);
     }
   }
 }

@@ -13,8 +13,13 @@ export interface Lease {
   readonly release: () => void;
   /** No new work on this connection; it is closed when its last channel is given back, or at once if `now`. */
   readonly retire: (now?: boolean) => void;
-  /** The server refused the channel. True: the connection learned its bound, trying again makes sense. */
-  readonly refused: () => boolean;
+  /** The server opened the channel. */
+  readonly opened: () => void;
+  /**
+   * The server refused the channel. `fewer`: the connection learned its bound, trying again makes sense. `soon`: it has
+   * had as many before, and the server only hasn't freed one yet that has just ended. `never`: the server allows none.
+   */
+  readonly refused: () => 'fewer' | 'soon' | 'never';
 }
 
 export interface Pool {
@@ -29,6 +34,11 @@ interface Connection {
   readonly ssh: SshConnection;
   active: number;
   capacity: number;
+  /** Channels that the server has opened, now and at most. */
+  open: number;
+  mostOpen: number;
+  /** One after the other, without a channel opened in between. */
+  refusals: number;
   retired: boolean;
   closed: boolean;
   idle: NodeJS.Timeout | undefined;
@@ -38,6 +48,9 @@ interface Waiter {
   readonly resolve: (lease: Lease) => void;
   readonly reject: (error: unknown) => void;
 }
+
+/** How many refusals in a row a server that has opened as many channels before may answer. */
+const patience = 40;
 
 /**
  * The connections to one host: made when work needs them, up to the bound; the least busy one is used first; closed
@@ -76,6 +89,9 @@ export function createPool(name: string, limits: SshLimits, log: Log, connect: (
       ssh,
       active: 0,
       capacity: limits.channelsPerConnection,
+      open: 0,
+      mostOpen: 0,
+      refusals: 0,
       retired: false,
       closed: false,
       idle: undefined,
@@ -106,6 +122,7 @@ export function createPool(name: string, limits: SshLimits, log: Log, connect: (
     clearTimeout(connection.idle);
     connection.active++;
     let released = false;
+    let opened = false;
     return {
       client: connection.ssh.client,
       alive: () => !connection.closed,
@@ -113,6 +130,7 @@ export function createPool(name: string, limits: SshLimits, log: Log, connect: (
         if (released) return;
         released = true;
         connection.active--;
+        if (opened) connection.open--;
         pump();
         rest(connection);
       },
@@ -121,12 +139,20 @@ export function createPool(name: string, limits: SshLimits, log: Log, connect: (
         connections.delete(connection);
         if (now) connection.ssh.destroy();
       },
+      opened() {
+        opened = true;
+        connection.refusals = 0;
+        connection.open++;
+        connection.mostOpen = Math.max(connection.mostOpen, connection.open);
+      },
       refused() {
-        // Its own channel is still counted: what remains is what the server does allow.
-        if (connection.active <= 1) return false;
+        connection.refusals++;
+        // Its own channel is still counted among the active ones.
+        if (connection.active <= connection.mostOpen) return connection.refusals <= patience ? 'soon' : 'never';
+        if (connection.active <= 1) return 'never';
         connection.capacity = Math.max(1, Math.min(connection.capacity, connection.active - 1));
         log.info({ host: name, channels: connection.capacity }, 'SSH server allows fewer channels than wanted');
-        return true;
+        return 'fewer';
       },
     };
   }
