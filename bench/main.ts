@@ -4,6 +4,7 @@ import { type BenchResult, reached } from './lib/ratio.ts';
 // npm run bench [NAME …]: ratios measured in one run, ours and a peer's or a floor's in alternating blocks.
 const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
   start: async () => (await import('./start.ts')).benchStart(),
+  read: async () => (await import('./mcp-read.ts')).benchMcpRead(),
   run: async () => (await import('./run.ts')).benchRun(),
   ssh: async () => (await import('./ssh.ts')).benchSsh(),
   fleet: async () => (await import('./fleet.ts')).benchFleet(),
