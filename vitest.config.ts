@@ -6,6 +6,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 120_000,
     pool: 'forks',
+    // Most tests wait for other processes, hosts and clocks; vitest's own choice on two cores is one at a time.
+    maxWorkers: 3,
     reporters: ['default'],
   },
 });
