@@ -64,6 +64,15 @@ function administrator(name: string, executor: Executor, isRoot: boolean): Admin
 function agentError(name: string, { exitCode, stderr }: CommandResult): ServiceError {
   const said = /^proxmox-mcp-install: (.*)$/m.exec(stderr)?.[1];
   const details = { host: name, exitCode };
+  // The agent leaves last, when everything is back.
+  if (said === undefined && stderr.includes(`${workFolder}/agent`)) {
+    return new ServiceError({
+      code: 'verification-failed',
+      message: `${name} was put back meanwhile: the time to confirm was over, or it started again`,
+      remedy: 'See that the host stays up and answers quickly, then try again.',
+      details: { ...details, putBack: true },
+    });
+  }
   if (said === undefined && /^sudo: /m.test(stderr)) {
     return new ServiceError({
       code: 'forbidden',

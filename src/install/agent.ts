@@ -40,7 +40,7 @@ armed() { lock; [ -e "$work/pending" ] || die 'the time to confirm is over: the 
 look() {
   _sudoers=$1 _user=$2 _keys=$3 _state=$4 _helper=$5; shift 5
   fact os "$(. /etc/os-release && echo "$PRETTY_NAME")"
-  if command -v sudo >/dev/null; then fact sudo "$(sudo --version 2>&1 | head -n 1)"; fi
+  if command -v sudo >/dev/null; then fact sudo "$(sudo --version 2>/dev/null | head -n 1)"; fi
   if command -v visudo >/dev/null; then
     if _said=$(visudo -c 2>&1); then fact visudo ok; else fact visudo "$(printf %s "$_said" | tr '\n\t' '  ')"; fi
   fi
@@ -133,7 +133,7 @@ snapshot() {
     done
   done
   if getent passwd "$_user" >"$_to/account"; then
-    id -Gn "$_user" | tr ' ' ',' >"$_to/groups"
+    id -Gn "$_user" | tr ' ' '\n' | grep -vxF -- "$(id -gn "$_user")" | tr '\n' ',' | sed 's/,$//' >"$_to/groups" || true
     getent shadow "$_user" | cut -d : -f 2 >"$_to/password"
   fi
 }

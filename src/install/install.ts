@@ -104,21 +104,23 @@ async function change(
   const absent = [...parents, layout.sudoLog, '/var/log/sudo-io', ioLogFolder(layout)].filter(
     (path) => seen.paths.get(path)?.kind === 'absent',
   );
-  say(`arm the way back: ${name} puts everything back in ${seconds} s unless this is confirmed`);
+  await say(`arm the way back: ${name} puts everything back in ${seconds} s unless this is confirmed`);
   await admin.bring('arm', [
     ...[String(seconds), layout.user, layout.state, layout.backups],
     ...[...absent, ...ours, `${layout.state}/before`],
   ]);
   try {
     for (const { step, target } of todo) {
-      say(step);
+      await say(step);
       await carryOut(admin, layout.user, home, target);
     }
-    say('prove it over new connections: the service logs in and may run its helper alone; the administrator is root');
+    await say(
+      'prove it over new connections: the service logs in and may run its helper alone; the administrator is root',
+    );
     await proveAccess(host, options.login, options.log).catch((error: unknown) => {
       throw explained(host, seen, error);
     });
-    say('confirm');
+    await say('confirm');
     await admin.run('confirm', []);
   } catch (error) {
     throw await takenBack(host, options, seconds, error);
@@ -138,12 +140,15 @@ async function takenBack(
   seconds: number,
   error: unknown,
 ): Promise<ServiceError> {
-  options.progress?.('take everything back');
+  await options.progress?.('take everything back');
   const admin = connectAdministrator(name, options.login, options.log);
-  const back = await admin.run('revert', []).then(
-    () => `${name} is as it was before`,
-    () => `${name} puts everything back by itself, at most ${seconds} s after it began`,
+  const isBack = await admin.run('revert', []).then(
+    () => true,
+    (failure: unknown) => failure instanceof ServiceError && failure.details.putBack === true,
   );
+  const back = isBack
+    ? `${name} is as it was before`
+    : `${name} puts everything back by itself, at most ${seconds} s after it began`;
   await admin.close();
   const known = error instanceof ServiceError;
   return new ServiceError({

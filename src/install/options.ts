@@ -13,6 +13,6 @@ export interface InstallOptions {
   readonly revertAfterSeconds?: number;
   /** Shows the plan's lines and asks; false ends with nothing done. */
   readonly agree: (plan: readonly string[]) => Promise<boolean>;
-  /** Called before each step. */
-  readonly progress?: (step: string) => void;
+  /** Called, and waited for, before each step. */
+  readonly progress?: (step: string) => void | Promise<void>;
 }

@@ -45,7 +45,7 @@ describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)('a host of Deb
 
   it('installs, and the service works through the real helper', { timeout: 60_000 }, async () => {
     const said: string[] = [];
-    expect(await install(config, { ...options(), progress: (step) => said.push(step) })).toBe('installed');
+    expect(await install(config, { ...options(), progress: (step) => void said.push(step) })).toBe('installed');
     expect(statSync(config.ssh?.keyPath ?? '').mode & 0o777).toBe(0o600);
     const secret = readFileSync(config.ssh?.keyPath ?? '', 'utf8').split('\n')[1] ?? 'none';
     expect(said.join('\n')).not.toContain(secret);

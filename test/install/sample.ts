@@ -13,7 +13,11 @@ export async function makeBare(host: LabHost): Promise<void> {
   // An administrator's first sudo leaves a mark in their home.
   await host.must(['sudo', '-n', 'true'], { user: 'admin' });
   await host.exec(['userdel', '--remove', 'claude-user']);
-  // The lab's mail spools and backups of the account files are as after any other change of accounts.
+  await leaveAccountCopies(host);
+}
+
+/** The copies that the system keeps of its account files before each change, made alike. */
+export async function leaveAccountCopies(host: LabHost): Promise<void> {
   await host.must(['sh', '-c', 'for f in passwd group shadow gshadow subuid subgid; do cp -p /etc/$f /etc/$f-; done']);
 }
 
@@ -69,8 +73,12 @@ export function configFolder(host: LabHost, config: HostConfig): string {
 
 /** Runs `proxmox-mcp` and kills it, as `kill -9` does, when it says what `when` looks for. Answers what it had said. */
 export function runUntil(script: string, args: readonly string[], when: (said: string) => boolean): Promise<string> {
+  const { PATH = '', HOME = '' } = process.env;
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [script, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH, HOME },
+    });
     let said = '';
     const take = (chunk: Buffer) => {
       said += chunk.toString('utf8');

@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { whyNoLab } from '../../lab/hosts/available.ts';
+import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
+import type { HostConfig } from '../../src/config.ts';
+import { checkInstallation } from '../../src/install/check.ts';
+import { install } from '../../src/install/install.ts';
+import { uninstall } from '../../src/install/uninstall.ts';
+import { useBuild } from '../cli/built.ts';
+import {
+  configFolder,
+  configOf,
+  differenceWithin,
+  leaveAccountCopies,
+  listing,
+  log,
+  makeBare,
+  runUntil,
+} from './sample.ts';
+
+const yes = async () => true;
+
+describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
+  const build = useBuild();
+  let host: LabHost;
+  let config: HostConfig;
+  let folder: string;
+  let before: string[];
+
+  beforeAll(async () => {
+    host = await startLabHost();
+    await makeBare(host);
+    config = configOf(host);
+    folder = configFolder(host, config);
+    before = await listing(host);
+  }, startTimeoutMs);
+  afterAll(() => host?.stop());
+
+  const options = () => ({ login: host.admin, log, agree: yes, revertAfterSeconds: 12 });
+
+  /** Everything as it was within a minute, or the whole installation where it was confirmed. */
+  async function isAsBefore(): Promise<void> {
+    expect(await differenceWithin(host, before, 60_000)).toEqual([]);
+  }
+
+  /** Fails the step whose text holds `at`, by what `fault` does to the host. */
+  async function interrupt(at: string, fault: () => Promise<unknown>): Promise<string> {
+    let was = '';
+    const progress = async (step: string) => {
+      if (was !== '' || !step.includes(at)) return;
+      was = step;
+      await fault();
+    };
+    const error = await install(config, { ...options(), progress }).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(was).toContain(at);
+    expect(error).toBeInstanceOf(Error);
+    return (error as Error).message;
+  }
+
+  // The steps of an installation on a bare host, each killed as it begins.
+  const steps = 14;
+  it.each(Array.from({ length: steps }, (_, index) => index + 1))(
+    'by kill -9 at step %i',
+    { timeout: 120_000 },
+    async (count) => {
+      const login = ['--as', 'admin', '--key', host.admin.keyPath, '--revert-after', '8'];
+      const args = ['--config-dir', folder, 'host', 'install', 'lab', ...login, '--yes'];
+      const said = await runUntil(build.path('src/cli.js'), args, (text) => text.split('\n· ').length > count);
+      expect(said.split('\n· ').length, said).toBeGreaterThan(count);
+      expect(said).not.toContain('Installed');
+      if (count < steps) return await isAsBefore();
+      expect(said).toMatch(/· confirm\n$/);
+      const left = await differenceWithin(host, before, 20_000);
+      if (left.length === 0) return;
+      expect(await checkInstallation(config, options())).toEqual([]);
+      await uninstall(config, { ...options(), removeBackups: false, keepLogs: false });
+      await leaveAccountCopies(host);
+    },
+  );
+
+  it.each(['arm', 'make the user', 'make /usr/local/libexec/proxmox-mcp/helper', 'prove'])(
+    'by connections that are cut again and again from: %s',
+    { timeout: 120_000 },
+    async (at) => {
+      let cutting: Promise<void> | undefined;
+      let ended = false;
+      const cut = async () => {
+        while (!ended) await host.cutConnections();
+      };
+      const progress = (step: string) => {
+        if (step.includes(at)) cutting ??= cut();
+      };
+      const error = await install(config, { ...options(), progress }).catch((reason: unknown) => reason);
+      ended = true;
+      expect(cutting).toBeDefined();
+      await cutting;
+      expect(error).toBeInstanceOf(Error);
+      await isAsBefore();
+    },
+  );
+
+  it('by a network that swallows everything', { timeout: 180_000 }, async () => {
+    const message = await interrupt('make /etc/sudoers.d', () => host.dropNetwork(25_000));
+    expect(message).toContain('by itself');
+    await isAsBefore();
+  });
+
+  it.each([
+    ['power-loss', 'make the user'],
+    ['power-loss', 'make /etc/sudoers.d'],
+    ['power-loss', 'prove'],
+    ['orderly', 'prove'],
+  ] as const)('by a reboot (%s) at: %s', { timeout: 240_000 }, async (kind, at) => {
+    await interrupt(at, () => host.reboot(kind));
+    await isAsBefore();
+  });
+});
