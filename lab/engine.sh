@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The Docker engine of the lab: engine.sh start | stop
+# The Docker engine of the lab: engine.sh start | status | stop (status: succeeds while the one that start made runs)
 # start prints the DOCKER_HOST of an engine that answers. One that somebody else runs is used and never stopped; else one
 # is started by hand, with its own data folder and socket, so that it can be stopped exactly.
 set -euo pipefail
@@ -42,6 +42,7 @@ stop() {
 
 case ${1:-} in
   start) start ;;
+  status) running ;;
   stop) stop ;;
-  *) echo "usage: engine.sh start | stop" >&2; exit 2 ;;
+  *) echo "usage: engine.sh start | status | stop" >&2; exit 2 ;;
 esac
