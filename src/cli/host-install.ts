@@ -15,6 +15,7 @@ interface LoginOptions {
   readonly key?: string;
   readonly port?: number;
   readonly fingerprint?: string;
+  readonly local?: boolean;
 }
 
 interface AgreeOptions {
@@ -89,6 +90,7 @@ function withLogin(command: Command): Command {
   return command
     .option('--as <user>', 'The administrator to log in as: root, or one who becomes root by sudo unasked', 'root')
     .option('--key <file>', "The administrator's private key (default: the SSH agent, else ~/.ssh/id_ed25519)")
+    .option('--local', 'This machine is the host: change it directly, as root or by sudo, without SSH')
     .option('--port <port>', "SSH port (default: the host's SSH_PORT)", whole('--port', 1, 65_535))
     .option(
       '--fingerprint <SHA256:…>',
@@ -104,6 +106,10 @@ async function reach(context: CliContext, name: string, options: LoginOptions) {
   const { createLogger } = await import('../logger.ts');
   const log = createLogger({ level: logLevel, name: 'cli' });
   if (config.ssh === undefined) return { config, login: undefined, log };
+  if (options.local) {
+    await pinFirst(name, config.ssh, options.fingerprint);
+    return { config, login: undefined, log };
+  }
   const login: SshConfig = {
     ...config.ssh,
     ...(options.port !== undefined && { port: options.port }),
