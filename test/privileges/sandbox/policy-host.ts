@@ -27,6 +27,9 @@ export async function startPolicyHost(entries?: Readonly<Record<string, CommandE
   const helper = generateHelper(layout, own);
   const version = /version (\S+)/.exec(await sandbox.root('sudo --version'))?.[1] ?? '';
   const helperDigest = createHash('sha256').update(helper).digest('hex');
+  // The sandbox begins as the machine is now, perhaps in the middle of another test's useradd.
+  await sandbox.root(`rm -f /etc/passwd.lock /etc/shadow.lock /etc/group.lock /etc/gshadow.lock /etc/sub?id.lock`);
+  await sandbox.root(`! id ${layout.user} 2>/dev/null || userdel --force ${layout.user}; rm -rf /home/${layout.user}`);
   await sandbox.root(`useradd --create-home --shell /bin/sh ${layout.user} && rm -f /etc/sudoers.d/*`);
   await sandbox.write(layout.helper, helper, 0o755);
   await sandbox.write('/tmp/policy', generateSudoers(layout, { sudoVersion: version, helperDigest, ...own }));
