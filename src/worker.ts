@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createDependencies } from './activities/dependencies.ts';
-import { failureInterceptor } from './activities/failures.ts';
+import { failureInterceptor, redactingInterceptor } from './activities/failures.ts';
 import { createHostActivities, createServiceActivities } from './activities/index.generated.ts';
 import { loadConfig } from './config/load.ts';
 import { secretsOf } from './config/secrets.ts';
@@ -22,12 +22,13 @@ Runtime.install({
 });
 const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
-const dependencies = createDependencies({ config, client, log });
+const redact = createRedact(secretsOf(config));
+const dependencies = createDependencies({ config, client, log, redact });
 
 const common = {
   connection,
   namespace: config.temporal.namespace,
-  interceptors: { activity: [failureInterceptor(createRedact(secretsOf(config)))] },
+  interceptors: { activity: [redactingInterceptor(redact), failureInterceptor(redact)] },
   // Activities hear at once that the worker stops; they hand back what they follow, and their jobs go on.
   shutdownGraceTime: 0,
   shutdownForceTime: '30s',

@@ -7,6 +7,7 @@ import { createSshExecutor } from '../clients/ssh/executor.ts';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Redact } from '../secret.ts';
 
 /** Everything that activities may hold; each area takes what it names. */
 export interface ActivityDependencies {
@@ -19,10 +20,12 @@ export function createDependencies(options: {
   readonly config: Config;
   readonly client: Client;
   readonly log: Log;
+  readonly redact: Redact;
 }): ActivityDependencies {
-  const { config, client, log } = options;
+  const { config, client, log, redact } = options;
   const hosts = createHosts({
     hosts: config.hosts,
+    redact,
     executorFor({ name, ssh, local }) {
       if (ssh) return createSshExecutor({ name, ssh, log });
       if (local) return createLocalExecutor({ name, log });

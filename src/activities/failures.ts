@@ -20,6 +20,21 @@ export function failureInterceptor(redact: Redact): ActivityInterceptorsFactory 
   return () => ({ inbound });
 }
 
+/** Takes known secrets out of every activity's result: what it returns goes into the history, as it is. */
+export function redactingInterceptor(redact: Redact): ActivityInterceptorsFactory {
+  const inbound: ActivityInboundCallsInterceptor = {
+    execute: async (input, next) => redactAll(await next(input), redact),
+  };
+  return () => ({ inbound });
+}
+
+function redactAll(value: unknown, redact: Redact): unknown {
+  if (typeof value === 'string') return redact(value);
+  if (Array.isArray(value)) return value.map((item) => redactAll(item, redact));
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redactAll(item, redact)]));
+}
+
 export function toFailure(error: unknown, redact: Redact): Error {
   if (error instanceof TemporalFailure) return error;
   if (error instanceof ServiceError) {

@@ -1,5 +1,6 @@
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import type { Redact } from '../secret.ts';
 import type { Argv, CommandResult, Executor } from './executor.ts';
 import type { RunOptions } from './host.ts';
 
@@ -7,6 +8,13 @@ import type { RunOptions } from './host.ts';
 export interface HostContext {
   readonly config: HostConfig;
   readonly executor: Executor;
+  /** Takes known secrets out of what the host says, before anybody shortens it. Default: nothing is taken out. */
+  readonly redact?: Redact;
+}
+
+/** What a host said, without the secrets that the service knows. */
+export function redacted<Result extends CommandResult>({ redact }: HostContext, result: Result): Result {
+  return redact ? { ...result, stdout: redact(result.stdout), stderr: redact(result.stderr) } : result;
 }
 
 /** The helper needs this much longer than its command: it may wait for the fence, and then ends the command itself. */
@@ -81,6 +89,15 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
       details,
     });
   }
+  // The shell's own printf says "I/O error" of a full disk.
+  if (exitCode === 70 && /No space left on device|Disk quota exceeded|I\/O error/.test(stderr)) {
+    throw new ServiceError({
+      code: 'disk-full',
+      message: `The helper on ${host} could not do its own work for ${verb}, because the disk of ${config.layout.state} is full: ${said.slice(8)}`,
+      remedy: `Free space there (df ${config.layout.state}), then start it again; if there is space, look at the kernel's log for errors of the disk.`,
+      details: { ...details, folder: config.layout.state },
+    });
+  }
   if (exitCode === 70 && said.startsWith('failed: ')) {
     throw new ServiceError({
       code: 'command-failed',
@@ -102,7 +119,7 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
   }
   throw new ServiceError({
     code: 'command-refused',
-    message: `sudo on ${host} refused ${verb}: its policy doesn't admit it, or the helper isn't the one it was made for`,
+    message: `sudo on ${host} refused ${verb}: its policy doesn't admit it, or ${config.layout.helper} isn't there or isn't the helper that the policy was made for`,
     remedy: `Run: proxmox-mcp host check ${host}, and then: proxmox-mcp host install ${host}`,
     details,
   });

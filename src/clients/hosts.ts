@@ -4,8 +4,9 @@ import { ServiceError } from '../errors.ts';
 import type { CommandEntry } from '../privileges/entry.ts';
 import { fillVector, parameterNames, resolveEntry, verbOf } from '../privileges/resolve.ts';
 import { table } from '../privileges/table.ts';
+import type { Redact } from '../secret.ts';
 import type { Argv, CommandResult, Executor } from './executor.ts';
-import { callHelper, type HostContext, passed, retryLook } from './helper-call.ts';
+import { callHelper, type HostContext, passed, redacted, retryLook } from './helper-call.ts';
 import type { Host, Hosts, JobOptions, RunOptions } from './host.ts';
 import { parseList } from './job-protocol.ts';
 import { cancelJob, followJob } from './job-watch.ts';
@@ -16,10 +17,12 @@ export interface HostsOptions {
   readonly executorFor: (config: HostConfig) => Executor;
   /** Default: the privilege table. Tests give their own. */
   readonly entries?: Readonly<Record<string, CommandEntry>>;
+  /** Takes known secrets out of what the hosts say. Default: nothing is taken out. */
+  readonly redact?: Redact;
 }
 
 /** The managed hosts, each with its executor, which is made when it is first needed. */
-export function createHosts({ hosts, executorFor, entries = table }: HostsOptions): Hosts {
+export function createHosts({ hosts, executorFor, entries = table, redact }: HostsOptions): Hosts {
   const names = hosts.map((host) => host.name);
   const known = new Map<string, { host: Host; executor: Executor }>();
   return {
@@ -36,7 +39,7 @@ export function createHosts({ hosts, executorFor, entries = table }: HostsOption
       const existing = known.get(name);
       if (existing) return existing.host;
       const executor = executorFor(config);
-      const host = createHost({ config, executor }, entries);
+      const host = createHost({ config, executor, ...(redact && { redact }) }, entries);
       known.set(name, { host, executor });
       return host;
     },
@@ -62,10 +65,12 @@ function createHost(context: HostContext, entries: Readonly<Record<string, Comma
   return {
     name: config.name,
     config,
-    run: (name, args, ...[options]) => run(context, name, entryOf(entries, name), args, options ?? {}),
-    job(name, args, options: JobOptions) {
+    run: async (name, args, ...[options]) =>
+      redacted(context, await run(context, name, entryOf(entries, name), args, options ?? {})),
+    async job(name, args, options: JobOptions) {
       const entry = entryOf(entries, name);
-      return followJob(context, [verbOf(name), ...fence(name, entry, options), ...values(name, entry, args)], options);
+      const vector = [verbOf(name), ...fence(name, entry, options), ...values(name, entry, args)];
+      return redacted(context, await followJob(context, vector, options));
     },
     async jobs(options) {
       const listing = { timeoutMs: 30_000, isLook: true, maxOutputBytes: 1024 * 1024, ...passed(options ?? {}) };

@@ -35,7 +35,11 @@ export async function followJob(
       if (status.state !== 'running' && ++looks % looksBeforeRestart === 0) {
         found = (await startJob(context, vector, options.id)) && found;
       }
-      options.onProgress?.({ id: options.id, stdoutBytes: status.stdout.total, lastLine: lastLine(status.stdout) });
+      options.onProgress?.({
+        id: options.id,
+        stdoutBytes: status.stdout.total,
+        lastLine: lastLine(context, status.stdout),
+      });
       seen = { stdout: status.stdout.kept, stderr: status.stderr.kept };
       await sleep(waitMs, undefined, { signal: stop });
       waitMs = Math.min(longestWaitMs, waitMs * 1.5);
@@ -125,9 +129,8 @@ async function tail(
   return text.subarray(Math.max(0, start)).toString('utf8');
 }
 
-function lastLine({ chunk }: JobOutput): string {
-  const lines = chunk
-    .toString('utf8')
+function lastLine({ redact = (text) => text }: HostContext, { chunk }: JobOutput): string {
+  const lines = redact(chunk.toString('utf8'))
     .trimEnd()
     .split(/[\r\n]/);
   return (lines.at(-1) ?? '').slice(-200);

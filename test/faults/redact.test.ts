@@ -1,0 +1,44 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { createRedact, Secret } from '../../src/secret.ts';
+import { newToken } from '../../src/tokens/token.ts';
+import { findCanaries, formsOf } from './canaries.ts';
+
+const secret = 'p+äÖ/"\\=?& 1234';
+const redact = createRedact([new Secret(secret), new Secret('short')]);
+
+it('takes a known secret out of a text in the forms that programs print', () => {
+  const printed = formsOf(secret).filter((form) => !/^[0-9a-f]+$/i.test(form));
+  for (const form of [...printed, Buffer.from(`x${secret}y`).toString('base64')]) {
+    expect(findCanaries(redact(`before ${form} after`), { secret }), form).toEqual([]);
+    expect(redact(`before ${form} after`)).toMatch(/^before .*\[secret\].* after$/);
+  }
+  // Too short to be told from a word.
+  expect(redact('a short way')).toBe('a short way');
+});
+
+it('takes out private keys and tokens, whole or cut, and not a line behind them', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-redact-'));
+  try {
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'key')]);
+    const key = readFileSync(join(folder, 'key'), 'utf8');
+    const lines = Object.fromEntries(
+      key
+        .split('\n')
+        .slice(1, 6)
+        .map((line, index) => [String(index), line]),
+    );
+    for (const text of [key, key.replaceAll('\n', '\\n'), key.replaceAll('\n', ' '), key.slice(0, 250)]) {
+      expect(findCanaries(redact(`a\n${text}\nauth 2026-11-23 Failed password`), lines)).toEqual([]);
+    }
+    expect(redact('sudo -----BEGIN PRIVATE KEY-----\nauth Failed password')).toBe(
+      'sudo [secret]\nauth Failed password',
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  expect(redact(`Bearer ${newToken().token}.`)).toBe('Bearer [secret].');
+});
