@@ -57,6 +57,9 @@ _at=$backups
 while [ ! -d "$_at" ]; do _at=$(dirname "$_at"); done
 if [ -w "$_at" ] && [ -x "$_at" ]; then echo 'backups writable'; else echo "backups readonly"; fi
 echo "free $(df --block-size=1 --output=avail,iavail -- "$_at" | tail -n 1)"
+_state=$state
+while [ ! -d "$_state" ]; do _state=$(dirname "$_state"); done
+echo "state-free $(df --block-size=1 --output=avail -- "$_state" | tail -n 1)"
 if [ "$_at" = "$backups" ]; then
   find "$backups" ${unfinished} -exec du -s --block-size=1 -- {} + | sed 's/^/leftover /'
 fi

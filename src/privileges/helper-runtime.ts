@@ -73,7 +73,8 @@ greatest() {
 
 # keep NAME TEXT FOLDER: writes a file so that it is there, whole, after a crash.
 keep() {
-  printf '%s\n' "$2" >"$3/$1.new.$$" && sync "$3/$1.new.$$" && mv -f "$3/$1.new.$$" "$3/$1" && sync "$3"
+  printf '%s\n' "$2" >"$3/$1.new.$$" && sync "$3/$1.new.$$" && mv -f "$3/$1.new.$$" "$3/$1" && sync "$3" ||
+    { rm -f "$3/$1.new.$$"; return 1; }
 }
 `;
 

@@ -179,7 +179,8 @@ export async function allow(host: LabHost, places: readonly Place[]): Promise<vo
 
 /** The helper as it is generated; only its programs `cp`, `tar` and `mv` are found in the gate first. */
 function helperOf(layout: HostLayout, gate: string, user?: number): string {
-  const setpriv = `/usr/bin/setpriv --reuid=${user} --regid=${user} --clear-groups /bin/sh\n`;
+  // The helper executes itself: what it does to become another user must work a second time.
+  const setpriv = `/usr/bin/setpriv --reuid=${user} --regid=${user} --keep-groups /bin/sh\n`;
   const generated = generateHelper(layout);
   const helper = user === undefined ? generated : generated.replace('/bin/sh\n', setpriv);
   const gated = helper.replace('PATH=/usr/sbin:', `PATH=${gate}/bin:/usr/sbin:`);

@@ -60,6 +60,7 @@ export async function lookBeforeBackup(host: Host, options: RunOptions): Promise
     });
   }
 
+  requireStateSpace(host, first('state-free').trim());
   const bytes = Number(first('installation'));
   const found = read('volume').map((line) => line.split(' ') as [string, string]);
   const there = found.filter(([, size]) => size !== 'missing').map(([name, size]) => ({ name, bytes: Number(size) }));
@@ -136,6 +137,21 @@ function unreadable(host: Host, path: string, more = 0): ServiceError {
     message: `${path}${others} on ${host.name} can't be read, so a backup would not be whole; nothing was written`,
     remedy: "Give the service's user read access to it, then start the backup again.",
     details: { host: host.name, path },
+  });
+}
+
+/** The helper's records of one backup's jobs. */
+const stateBytes = 1024 * 1024;
+
+/** A helper of an earlier version doesn't say it. */
+function requireStateSpace(host: Host, free: string): void {
+  const { state } = host.config.layout;
+  if (!/^\d+$/.test(free) || Number(free) >= stateBytes) return;
+  throw new ServiceError({
+    code: 'disk-full',
+    message: `The disk of ${state} on ${host.name}, where the helper keeps its jobs, has ${readableBytes(Number(free))} free; nothing was written`,
+    remedy: `Free at least ${readableBytes(stateBytes)} there, then start the backup again.`,
+    details: { host: host.name, folder: state, freeBytes: Number(free) },
   });
 }
 
