@@ -54,6 +54,15 @@ export async function followJob(
 /** Stops a job with all its processes, or sees to it that it never starts. */
 export async function cancelJob(context: HostContext, id: string): Promise<CancelledJob> {
   const result = await callHelper(context, ['job-cancel', id], { timeoutMs: 60_000, isLook: true });
+  if (result.exitCode !== 0) {
+    throw new ServiceError({
+      code: 'command-failed',
+      message: `The helper on ${context.config.name} could not stop job ${id} (exit code ${result.exitCode})`,
+      remedy: `Look at the free space and the permissions of ${context.config.layout.state} on the host.`,
+      retryable: true,
+      details: { host: context.config.name, job: id, exitCode: result.exitCode },
+    });
+  }
   return parseCancel(context.config.name, result.stdout);
 }
 

@@ -222,7 +222,7 @@ job_cancel() {
   job_folder "$1"
   mkdir -p "$_dir"; : >"$_dir/cancel"
   # A job that nobody has begun to execute never will be.
-  if mkdir "$_dir/claim" 2>/dev/null; then record cancelled; fi
+  if mkdir "$_dir/claim" 2>/dev/null; then record cancelled || say 'the end of the job cannot be written'; fi
   job_state
   if [ "$_state" = starting ]; then sleep 1; job_state; fi
   _left=
@@ -239,7 +239,7 @@ job_cancel() {
         _try=$((_try + 1)); sleep 0.2
       done
     fi
-    ended || record cancelled
+    ended || record cancelled || say 'the end of the job cannot be written'
     job_state
   fi
   echo "state $_state $_exit $_began $_ended"
