@@ -53,7 +53,7 @@ node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 ||
 
 if [ -n "$uninstall" ]; then
   [ ! -f "$unit" ] || run systemctl disable --now proxmox-mcp
-  if [ -d "$home/app" ]; then
+  if [ -d "$home/app" ] && grep -qxE 'HOST_NAME=this' "$home/.env"; then
     cli "$home/app" host uninstall this --local --yes ${dry:+--dry-run} ${backups:+--remove-backups}
   fi
   run rm -rf "$unit" "$command" "$data" "$cache" "$home"
@@ -100,13 +100,19 @@ for key in /etc/ssh/ssh_host_*_key.pub; do echo "127.0.0.1 $(cut -d ' ' -f 1,2 "
   put "$home/keys/known_hosts" 644 root:
 
 # The user, key, helper and policy of sudo: as on every other host, taken back unless they prove themselves.
-if [ -z "$dry" ]; then
+if [ -f "$home/.env" ] && ! grep -qxE 'HOST_NAME=this' "$home/.env"; then
+  say "$home/.env names no host \"this\": nothing is installed on this machine as a managed host"
+elif [ -z "$dry" ]; then
   cli "$home/app" host install this --local --from '127.0.0.1,::1' --yes
-  chown -R "$user:" "$home/keys" "$home/.env"; chmod 700 "$home/keys"
 elif [ -d "$home/app" ]; then
   cli "$home/app" host install this --local --from '127.0.0.1,::1' --dry-run
 else
   say "host install this --local: user $user, its key, helper and policy of sudo; it shows each when it is built"
+fi
+
+if [ -z "$dry" ]; then
+  getent passwd "$user" >/dev/null || fail "there is no user $user to run the service: proxmox-mcp host install makes it"
+  chown -R "$user:" "$home/keys" "$home/.env"; chmod 700 "$home/keys"
 fi
 
 put "$command" 755 root: <<END

@@ -77,7 +77,7 @@ look() {
   done
   set -f
   [ ! -e "$work" ] || fact pending yes
-  [ ! -e "$_state/before" ] || fact record yes
+  if [ -s "$_state/before/account" ]; then fact record kept; elif [ -e "$_state/before" ]; then fact record made; fi
   if [ -x "$_helper" ]; then "$_helper" job-list 2>/dev/null </dev/null | lines job || true; fi
   fact done yes
 }

@@ -43,8 +43,8 @@ export interface Seen {
   readonly otherRules: readonly string[];
   /** An installation is under way, or is being taken back. */
   readonly pending: boolean;
-  /** There is a record of how the host was before the first installation. */
-  readonly record: boolean;
+  /** What the record of the first installation says of the user: made by it, or kept; undefined where there is none. */
+  readonly record: 'made' | 'kept' | undefined;
   /** Ids of jobs at work. */
   readonly jobs: readonly string[];
 }
@@ -89,7 +89,7 @@ export function parseFacts(host: string, text: string): Seen {
     paths: new Map(all('path').map(([path = '', ...rest]) => [path, parsePath(rest)])),
     otherRules: all('rule').flat(),
     pending: one('pending') === 'yes',
-    record: one('record') === 'yes',
+    record: parseRecord(one('record')),
     jobs: all('job')
       .flat()
       .flatMap((line) => /^(\S+) (?:starting|running) /.exec(line)?.[1] ?? []),
@@ -110,6 +110,10 @@ function parseAccount(
     extraGroups: every.split(' ').filter((group) => group !== '' && group !== own),
     password: password === 'none' || password === 'locked' || password === 'empty' ? password : 'set',
   };
+}
+
+function parseRecord(text: string | undefined): Seen['record'] {
+  return text === 'made' || text === 'kept' ? text : undefined;
 }
 
 function parsePath([kind = '', mode = '', owner = '', sha256 = '']: readonly string[]): SeenPath {

@@ -53,18 +53,19 @@ function uninstallPlan(host: HostConfig, seen: Seen, options: UninstallOptions):
   return [
     ...remove,
     ...(isThere(keys) ? [`remove the service's key from ${keys}`] : []),
-    ...(seen.account === undefined
-      ? []
-      : [
-          seen.record
-            ? `remove the user ${layout.user} if host install made it, else give it back what it had`
-            : `keep the user ${layout.user}: nothing says that host install made it`,
-        ]),
+    ...(seen.account === undefined ? [] : [userStep(layout.user, seen.record)]),
     ...logs.map((path) => `${options.keepLogs ? 'keep' : 'remove'} ${path}`),
     ...(isThere(layout.backups)
       ? [`${options.removeBackups ? 'REMOVE THE BACKUPS in' : 'keep the backups in'} ${layout.backups}`]
       : []),
   ];
+}
+
+function userStep(user: string, record: Seen['record']): string {
+  if (record === 'made') return `remove the user ${user} and its home`;
+  if (record === 'kept')
+    return `keep the user ${user}, which was there before, with the shell, groups and password it had`;
+  return `keep the user ${user}: nothing says that host install made it`;
 }
 
 function jobsRunning(host: string, jobs: readonly string[]): ServiceError {
