@@ -8,7 +8,18 @@ import { useDist } from '../cli/built.ts';
 import { difference, listing, makeBare } from './sample.ts';
 
 const root = join(import.meta.dirname, '../..');
-const sources = ['src', 'lab', 'bench', 'scripts', 'docs', 'sudoers', 'temporal-server', 'dist', 'node_modules'];
+const sources = [
+  'src',
+  'test',
+  'lab',
+  'bench',
+  'scripts',
+  'docs',
+  'sudoers',
+  'temporal-server',
+  'dist',
+  'node_modules',
+];
 const files = [
   'package.json',
   'package-lock.json',
@@ -37,7 +48,11 @@ describe.skipIf(whyNoLab())('install.sh on a machine', () => {
   }, startTimeoutMs);
   afterAll(() => host?.stop());
 
-  const script = (...options: string[]) => host.must(['/srv/sources/install.sh', ...options], { timeoutMs: 300_000 });
+  const script = async (...options: string[]) => {
+    const said = await host.exec(['/srv/sources/install.sh', ...options], { timeoutMs: 300_000 });
+    expect(said.exitCode, said.stdout + said.stderr).toBe(0);
+    return said.stdout;
+  };
   // Without npm's own cache in root's home.
   const all = async () => (await listing(host)).filter((line) => !/(^| )root\/\.npm/.test(line));
 
