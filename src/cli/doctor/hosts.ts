@@ -99,7 +99,7 @@ function helper({ layout, name }: HostConfig, title: string, executorFor: () => 
         if (exitCode === 0) return ok(`${reached} the helper ${layout.helper} is there`);
         return warning(
           `${reached} the helper ${layout.helper} isn't there`,
-          `Install it on ${name}; docs/privileges.md says how.`,
+          `Run: proxmox-mcp host install ${name}`,
         );
       } finally {
         await executor.close();
