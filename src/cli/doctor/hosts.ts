@@ -97,10 +97,7 @@ function helper({ layout, name }: HostConfig, title: string, executorFor: () => 
       try {
         const { exitCode } = await executor.exec(['/usr/bin/test', '-x', layout.helper], { timeoutMs: 10_000, signal });
         if (exitCode === 0) return ok(`${reached} the helper ${layout.helper} is there`);
-        return warning(
-          `${reached} the helper ${layout.helper} isn't there`,
-          `Run: proxmox-mcp host install ${name}`,
-        );
+        return warning(`${reached} the helper ${layout.helper} isn't there`, `Run: proxmox-mcp host install ${name}`);
       } finally {
         await executor.close();
       }
