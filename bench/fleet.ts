@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import pino from 'pino';
+import { freePort, type Sshd, startSshd, untilListening } from '../lab/sshd.ts';
 import type { Executor } from '../src/clients/executor.ts';
 import { createSshExecutor } from '../src/clients/ssh/executor.ts';
-import { freePort, type Sshd, startSshd, untilListening } from '../test/support/sshd.ts';
 import { runProgram, sshArguments } from './lib/openssh.ts';
 import { type BenchResult, contest } from './lib/ratio.ts';
 

@@ -4,9 +4,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import pino from 'pino';
+import { type Sshd, startSshd } from '../lab/sshd.ts';
 import type { Executor } from '../src/clients/executor.ts';
 import { createSshExecutor } from '../src/clients/ssh/executor.ts';
-import { type Sshd, startSshd } from '../test/support/sshd.ts';
 import { runProgram, sshArguments } from './lib/openssh.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { Sshd } from '../../test/support/sshd.ts';
+import type { Sshd } from '../../lab/sshd.ts';
 
 /** Arguments for OpenSSH's client to log in like our executor does: same key, same pinned host key, same cipher. */
 export function sshArguments({ ssh, folder }: Sshd, multiplexed: boolean): string[] {

@@ -1,9 +1,9 @@
-import { z } from 'zod';
-
 export const when = 'after-build';
 
 /** docs/operations.md: the catalogue as people read it. */
 export async function generate() {
+  // Here, because a bare clone that only generates before the build has no packages yet.
+  const { z } = await import('zod');
   const { catalogue } = await import('../../dist/src/operations/catalogue.generated.js');
   const { toolName } = await import('../../dist/src/operations/definition.js');
   const operations = Object.values(catalogue);
@@ -18,14 +18,16 @@ export async function generate() {
     '| operation | MCP tool | risk | what it does |',
     '|---|---|---|---|',
     ...operations.map((o) => `| [${o.name}](#${o.name}) | \`${toolName(o.name)}\` | ${o.risk} | ${o.summary} |`),
-    ...operations.flatMap((operation) => ['', ...describe(operation)]),
+    ...operations.flatMap((operation) => [
+      '',
+      ...describe(operation, z.toJSONSchema(operation.input, { io: 'input' })),
+    ]),
     '',
   ];
   return { 'docs/operations.md': lines.join('\n') };
 }
 
-function describe(operation) {
-  const schema = z.toJSONSchema(operation.input, { io: 'input' });
+function describe(operation, schema) {
   const required = new Set(schema.required ?? []);
   return [
     `## ${operation.name}`,

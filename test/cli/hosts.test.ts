@@ -2,8 +2,8 @@ import { chmodSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
+import { startSshd } from '../../lab/sshd.ts';
 import { configurationFolder } from '../config/folder.ts';
-import { startSshd } from '../support/sshd.ts';
 import { runNode, useBuild } from './built.ts';
 
 vi.setConfig({ testTimeout: 90_000 });

@@ -55,7 +55,7 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   expect(await cli('runs', 'get', 'check-health/demo/0')).toMatchObject({ code: 1, stdout: '' });
   expect(await cli('back-up', '--host', 'nowhere')).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('configured: demo'),
+    stderr: expect.stringContaining('there is no host "nowhere", only demo'),
   });
 
   const interrupted = spawn(process.execPath, [file, 'back-up'], {

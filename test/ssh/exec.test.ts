@@ -3,10 +3,10 @@ import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Sshd, startSshd } from '../../lab/sshd.ts';
 import type { Executor } from '../../src/clients/executor.ts';
 import { createLocalExecutor } from '../../src/clients/local/executor.ts';
 import { createSshExecutor } from '../../src/clients/ssh/executor.ts';
-import { type Sshd, startSshd } from '../support/sshd.ts';
 import { failure, marked, untilGone } from './helpers.ts';
 
 const log = pino({ level: 'silent' });

@@ -6,12 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import pino from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
+import { childrenOf, freePort, type Sshd, type SshdOptions, startSshd } from '../../lab/sshd.ts';
 import type { Executor } from '../../src/clients/executor.ts';
 import { createSshExecutor } from '../../src/clients/ssh/executor.ts';
 import type { SshLimits } from '../../src/clients/ssh/limits.ts';
 import { pinHostKey, scanHostKeys } from '../../src/clients/ssh/scan.ts';
 import type { SshConfig } from '../../src/config.ts';
-import { childrenOf, freePort, type Sshd, type SshdOptions, startSshd } from '../support/sshd.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { failure, marked, untilGone } from './helpers.ts';
 

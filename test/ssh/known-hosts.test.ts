@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Sshd, startSshd } from '../../lab/sshd.ts';
 import { fingerprint, lookUpHost, pinnedText } from '../../src/clients/known-hosts.ts';
 import { pinHostKey, scanHostKeys } from '../../src/clients/ssh/scan.ts';
-import { type Sshd, startSshd } from '../support/sshd.ts';
 import { failure } from './helpers.ts';
 
 let folder: string;

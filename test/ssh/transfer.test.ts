@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type Sshd, startSshd } from '../../lab/sshd.ts';
 import type { Executor, TransferOptions, TransferResult } from '../../src/clients/executor.ts';
 import { createLocalExecutor } from '../../src/clients/local/executor.ts';
 import { createSshExecutor } from '../../src/clients/ssh/executor.ts';
-import { type Sshd, startSshd } from '../support/sshd.ts';
 import { failure } from './helpers.ts';
 
 const log = pino({ level: 'silent' });

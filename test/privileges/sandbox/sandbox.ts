@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -58,11 +58,13 @@ export async function startSandbox(): Promise<Sandbox> {
   const base = mkdtempSync(join(tmpdir(), 'pmx-sandbox-'));
   const here = import.meta.dirname;
   const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--net', '--uts', '--ipc'];
-  const child = spawn(
-    'unshare',
-    [...namespaces, 'sh', join(here, 'enter.sh'), base, process.execPath, join(here, 'driver.mjs')],
-    { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' } },
-  );
+  // As text: the sandbox has a /tmp of its own, and the checkout may be in this one's.
+  const driver = readFileSync(join(here, 'driver.mjs'), 'utf8');
+  const program = [process.execPath, '--input-type=module', '--eval', driver];
+  const child = spawn('unshare', [...namespaces, 'sh', join(here, 'enter.sh'), base, ...program], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' },
+  });
   let complaints = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaints += text;

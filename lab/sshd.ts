@@ -6,7 +6,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import type { SshConfig } from '../../src/config.ts';
+import type { SshConfig } from '../src/config.ts';
 
 const run = promisify(execFile);
 
