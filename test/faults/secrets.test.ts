@@ -5,12 +5,12 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
+import { type Sshd, startSshd } from '../../lab/sshd.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
 import { createTokenStore } from '../../src/tokens/store.ts';
 import { ask } from '../mcp/lib/clients.ts';
 import { startSmtp, type TestSmtp } from '../ops/smtp.ts';
 import { startService, type TestService } from '../support/service.ts';
-import { type Sshd, startSshd } from '../support/sshd.ts';
 import { filesBelow, findCanaries, formsOf, watchArguments } from './canaries.ts';
 import { localMachine, type Machine, makePlace, type Place } from './places.ts';
 
