@@ -6,7 +6,7 @@ import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-
 import { installPrivileges } from '../../lab/hosts/privileges.ts';
 import type { Executor } from '../../src/clients/executor.ts';
 import { createSshExecutor } from '../../src/clients/ssh/executor.ts';
-import { ServiceError } from '../../src/errors.ts';
+import { isServiceError, ServiceError } from '../../src/errors.ts';
 import { generateHelper } from '../../src/privileges/helper.ts';
 import { generateSudoers } from '../../src/privileges/sudoers.ts';
 import { corpus, isRefusal, marksScript, trapFiles, trapScript, wordsOf } from './corpus.ts';
@@ -59,10 +59,16 @@ describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)(
           .map((attempt) => wordsOf(attempt, lab.config.layout.helper).argv);
         expect(attempts.length).toBeGreaterThan(1_500);
         const broken: string[] = [];
+        let lost = 0;
         const attack = async (): Promise<void> => {
           for (let argv = attempts.pop(); argv; argv = attempts.pop()) {
             const [program = '', ...args] = argv;
-            const ran = await executor.exec([program, ...args], { timeoutMs: 120_000 });
+            const ran = await executor.exec([program, ...args], { timeoutMs: 120_000 }).catch((error: unknown) => {
+              // A loaded machine may lose a connection; what one attempt breaks again and again is a finding.
+              if (!isServiceError(error, 'outcome-unknown') || lost++ >= 5) throw error;
+              attempts.push([program, ...args]);
+            });
+            if (!ran) continue;
             if (!isRefusal({ ...ran, code: ran.exitCode })) broken.push(JSON.stringify({ argv, ...ran }));
           }
         };
@@ -88,17 +94,17 @@ describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)(
     });
 
     it('executes a job in a unit of its own, with its limits, and keeps nothing of the unit', async () => {
-      let seen = '';
+      // Some of these come when the unit has ended already.
+      const shown: string[] = [];
       const onProgress = async () => {
-        seen ||= (
-          await lab.exec(['systemctl', 'show', '--property=KillMode,RuntimeMaxUSec,TasksMax,UMask', unit('first')])
-        ).stdout;
+        const properties = '--property=KillMode,RuntimeMaxUSec,TasksMax,UMask';
+        shown.push((await lab.exec(['systemctl', 'show', properties, unit('first')])).stdout);
       };
       const result = await host.job('count', { word: 'unit' }, { id: 'first', fence: 1, onProgress });
       expect(result).toMatchObject({ exitCode: 7, found: false, stderr: 'complaint\n' });
       expect(result.stdout.split('\n')).toHaveLength(6);
+      const seen = shown.find((properties) => properties.includes('RuntimeMaxUSec=31s'));
       expect(seen).toContain('KillMode=control-group');
-      expect(seen).toContain('RuntimeMaxUSec=31s');
       expect(seen).toContain('UMask=0077');
       expect((await lab.exec(['systemctl', 'list-units', '--all', '--no-legend', 'proxmox-mcp-job-*'])).stdout).toBe(
         '',
