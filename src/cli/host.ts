@@ -7,6 +7,7 @@ import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { CliContext } from './context.ts';
 import { hostInstallCommands } from './host-install.ts';
+import { hostJobsCommand } from './host-jobs.ts';
 import { whole } from './parse.ts';
 import { note, print, printJson, table } from './terminal.ts';
 
@@ -17,7 +18,7 @@ interface AddOptions {
   readonly apiFingerprint?: string;
 }
 
-/** `host list|add|install|uninstall|check`. */
+/** `host list|add|install|uninstall|check|jobs`. */
 export function hostCommands(program: Command, context: CliContext): void {
   const host = program.command('host').description('See the managed hosts, pin what identifies them, install on them');
 
@@ -33,6 +34,7 @@ export function hostCommands(program: Command, context: CliContext): void {
     });
 
   hostInstallCommands(host, context);
+  hostJobsCommand(host, context);
 
   host
     .command('add <name>')

@@ -84,7 +84,7 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
     throw new ServiceError({
       code: 'conflict',
       message: `${host} did not begin ${verb} yet: ${said.slice(6)}`,
-      remedy: 'It is tried again by itself. `proxmox-mcp host jobs` shows what is at work.',
+      remedy: 'It is tried again by itself. `proxmox-mcp host jobs NAME` shows what is at work.',
       retryable: true,
       details,
     });

@@ -53,6 +53,10 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   expect((await cli('runs', 'list', '--operation', 'check-health')).stdout).toContain(id);
   expect((await cli('runs', 'log', id)).stdout).toContain('started');
   expect(await cli('runs', 'get', 'check-health/demo/0')).toMatchObject({ code: 1, stdout: '' });
+  expect((await cli('host', 'jobs', 'demo')).stdout).toMatch(
+    /daily-backup-\d{8}-\d{6}-publish-\S+ +publish-backup +ended \(0\)/,
+  );
+  expect((await cli('host', 'jobs', 'demo', '--clean', '0')).stderr).toContain('There is no job on demo.');
   expect(await cli('back-up', '--host', 'nowhere')).toMatchObject({
     code: 2,
     stderr: expect.stringContaining('there is no host "nowhere", only demo'),

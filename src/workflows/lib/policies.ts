@@ -2,7 +2,8 @@ import type { ActivityOptions } from '@temporalio/workflow';
 
 /**
  * Named activity options. Every retry here is a person's decision: what a step may cost in time before its run gives up
- * and undoes. All activities heartbeat when they last; errors that can't get better are non-retryable by their type.
+ * and undoes. What lasts
+ * heartbeats every ten seconds at least, so a dead worker is noticed within twenty; errors that can't get better are non-retryable by their type.
  */
 export const policies = {
   /** A quick look at a host. An unreachable host is given up after about half a minute: the reader waits for it. */
@@ -13,27 +14,27 @@ export const policies = {
   /** A look that may last: it reads a whole installation. */
   survey: {
     startToCloseTimeout: '5m',
-    heartbeatTimeout: '45s',
+    heartbeatTimeout: '20s',
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 4 },
   },
   /** A short, idempotent change. Survives a host's reboot and a network's bad quarter of an hour. */
   act: {
     startToCloseTimeout: '5m',
-    heartbeatTimeout: '45s',
+    heartbeatTimeout: '20s',
     scheduleToCloseTimeout: '20m',
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
   },
   /** Follows a job on a host; the job goes on when this is cut, so its retries cost nothing. */
   job: {
     startToCloseTimeout: '6h',
-    heartbeatTimeout: '45s',
+    heartbeatTimeout: '20s',
     scheduleToCloseTimeout: '12h',
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
   },
   /** Takes back what a step did. Tried for an hour before the run pauses and calls a person. */
   undo: {
     startToCloseTimeout: '5m',
-    heartbeatTimeout: '45s',
+    heartbeatTimeout: '20s',
     scheduleToCloseTimeout: '1h',
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
   },
