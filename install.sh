@@ -93,6 +93,10 @@ SSH_USER=$user
 SSH_KEY_PATH=$home/keys/claude_proxmox_key
 SSH_KNOWN_HOSTS=$home/keys/known_hosts
 DATA_DIR=$data
+# The service runs without containers here: name yours, or its reverse proxy's address, to have them watched and backed up.
+CONTAINERS=none
+VOLUMES=none
+PROXY_URL=none
 END
 fi
 # This machine's own host keys need no comparing: they are read from its disk.

@@ -147,13 +147,17 @@ export const hostKeys = {
     what: "The service's user on the host.",
   }),
   CONTAINERS: layout(
-    kinds.names,
+    kinds.namesOrNone,
     'proxmox-mcp-server,mcp-reverse-proxy',
-    "The installation's containers, watched by the health check.",
+    "The installation's containers, watched by the health check; none where there are none.",
   ),
-  VOLUMES: layout(kinds.names, 'mcp_logs,caddy_data', 'Docker volumes in the backup.'),
-  HEALTH_URL: layout(kinds.url, 'http://localhost:8080/health', 'Health endpoint, as the host itself reaches it.'),
-  PROXY_URL: layout(kinds.url, 'http://localhost:80', 'Reverse proxy, as the host itself reaches it.'),
+  VOLUMES: layout(kinds.namesOrNone, 'mcp_logs,caddy_data', 'Docker volumes in the backup; none where there are none.'),
+  HEALTH_URL: layout(
+    kinds.urlOrNone,
+    'http://localhost:8080/health',
+    'Health endpoint, as the host itself reaches it.',
+  ),
+  PROXY_URL: layout(kinds.urlOrNone, 'http://localhost:80', 'Reverse proxy, as the host itself reaches it.'),
 } as const;
 
 function layout<Value>(kind: kinds.Kind<Value>, value: string, what: string) {

@@ -89,6 +89,8 @@ export const url = kind(
   }),
 );
 
+export const urlOrNone = orNone(url, '');
+
 /** A path on this machine; relative ones are resolved against the configuration's folder. */
 export const path = kind('a path', z.string().regex(oneLine).max(1_000));
 
@@ -138,6 +140,14 @@ export const timeZone = kind(
   }),
 );
 
+/** `none`, because an empty value means that nothing was set. */
+function orNone<Value>(of: Kind<Value>, nothing: Value): Kind<Value> {
+  return kind(
+    `${of.expected}; or none`,
+    parsed((value) => (value === 'none' ? nothing : of.schema.safeParse(value).data)),
+  );
+}
+
 function split(value: string): string[] {
   return value.split(/[\s,]+/).filter((item) => item !== '');
 }
@@ -154,6 +164,7 @@ function listOf(expected: string, accepts: (item: string) => boolean): Kind<read
 
 const name = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
 export const names = listOf('names of letters, digits and . _ -', (item) => name.test(item));
+export const namesOrNone = orNone(names, []);
 export const addresses = listOf('host names or IP addresses without ports', isHostAddress);
 
 const mailAddress = /^[^\s@<>,;:"()[\]\\]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/;

@@ -75,6 +75,15 @@ describe('loadConfig', () => {
     expect(JSON.stringify(config)).not.toContain(token);
   });
 
+  it('takes none for what a host does not have', () => {
+    const cwd = configurationFolder({
+      '.env': 'SSH_HOST=192.168.1.137\nSSH_KEY_PATH=/k\nCONTAINERS=none\nVOLUMES=none\nPROXY_URL=none\n',
+    });
+    const [host] = inspectConfig({ cwd, env: {} }).config.hosts;
+    expect(host?.layout).toMatchObject({ containers: [], volumes: [], proxyUrl: '' });
+    expect(host?.layout.healthUrl).toBe('http://localhost:8080/health');
+  });
+
   it('is a demo when nothing is configured, whatever the service keys say', () => {
     const { config } = loadConfig({ cwd: configurationFolder(), env: { MCP_PORT: '9090', DATA_DIR: '/srv/x' } });
     expect(config).toMatchObject({ demo: true, hosts: [], dataDir: '/srv/x', mcp: { port: 9090 } });

@@ -2,8 +2,8 @@ import type { ActivityOptions } from '@temporalio/workflow';
 
 /**
  * Named activity options. Every retry here is a person's decision: what a step may cost in time before its run gives up
- * and undoes. What lasts
- * heartbeats every ten seconds at least, so a dead worker is noticed within twenty; errors that can't get better are non-retryable by their type.
+ * and undoes. What lasts heartbeats every ten seconds at least, so a dead worker is noticed within twenty; errors that
+ * can't get better are non-retryable by their type.
  */
 export const policies = {
   /** A quick look at a host. An unreachable host is given up after about half a minute: the reader waits for it. */
