@@ -15,8 +15,8 @@ export function writeDemoHost(dataDir: string, host: HostConfig): void {
   replacePrivateFile(pathOf(dataDir), JSON.stringify(stored));
 }
 
-/** The demo's host; none before the demo was started for the first time. */
-export function readDemoHosts(dataDir: string): readonly HostConfig[] {
+/** The demo's host, its schedules read in `timeZone`; none before the demo was started for the first time. */
+export function readDemoHosts(dataDir: string, timeZone: string): readonly HostConfig[] {
   let text: string;
   try {
     text = readFileSync(pathOf(dataDir), 'utf8');
@@ -24,7 +24,7 @@ export function readDemoHosts(dataDir: string): readonly HostConfig[] {
     return [];
   }
   const { api, ...host } = JSON.parse(text) as StoredHost;
-  return [{ ...host, ...(api && { api: { ...api, tokenValue: new Secret(api.tokenValue) } }) }];
+  return [{ ...host, timeZone, ...(api && { api: { ...api, tokenValue: new Secret(api.tokenValue) } }) }];
 }
 
 function pathOf(dataDir: string): string {

@@ -130,9 +130,8 @@ export function inspectConfig(options: LoadOptions = {}): LoadedConfig & { reado
     envText.text === undefined && hostsText.text === undefined && !ownKeys.some((key) => settings.has(key));
   const demo = service.written.has('DEMO') ? service.values.DEMO : nothing;
   problems.push(...hostCount(hosts, demo, nothing, problems));
-  const whole = collect(
-    finalize({ ...service, sourceOf, folder, hosts: demo ? readDemoHosts(common.dataDir) : hosts, demo }),
-  );
+  const managed = demo ? readDemoHosts(common.dataDir, main.values.TIME_ZONE) : hosts;
+  const whole = collect(finalize({ ...service, sourceOf, folder, hosts: managed, demo }));
   return { config: whole.config, warnings: [...warnings, ...whole.warnings], folder, settings: all, problems };
 }
 

@@ -16,12 +16,16 @@ import type { Policy } from './lib/policies.ts';
  */
 export const backUp = operationWorkflow(definition, async (run) => {
   const { host, kind } = run.input;
-  const id = backupId(kind, run.startedAt);
-  const backup = { host, id, fence: run.fence };
   const on = (policy: Policy) => (summary: string) => onHost<BackupActivities>(host, policy, summary);
   const [look, act, job, undo] = [on('look'), on('act'), on('job'), on('undo')];
 
-  const found = await run.step('Look', (summary) => on('survey')(summary).lookForBackup({ host }), describeLook);
+  const found = await run.step(
+    'Look',
+    (summary) => on('survey')(summary).lookForBackup({ host, kind, at: run.begunAt }),
+    describeLook,
+  );
+  const { id } = found;
+  const backup = { host, id, fence: run.fence };
   if (run.input.dryRun) {
     const plan = await look('Plan retention').planBackupRetention({ host, adding: id });
     return {
@@ -101,12 +105,6 @@ export const backUp = operationWorkflow(definition, async (run) => {
     }
   }
 });
-
-/** `daily-backup-20261122-020000`, in UTC, so that names sort by time whatever the host's clock does in autumn. */
-function backupId(kind: string, startedAt: number): string {
-  const stamp = new Date(startedAt).toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  return `${kind}-backup-${stamp}`;
-}
 
 function describeLook(look: BackupLook): string {
   return `${look.entries} files and folders, ${readableBytes(look.bytes)}; ${readableBytes(look.freeBytes)} free`;

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { expect, it, onTestFinished } from 'vitest';
 import { configurationFolder } from '../config/folder.ts';
+import { quietTimeZone } from '../support/quiet-time-zone.ts';
 import { runNode, useDist } from './built.ts';
 import { freePorts } from './free-ports.ts';
 
@@ -18,6 +19,7 @@ it('runs the whole service and, from another terminal, operations, runs and sche
     TEMPORAL_PORT: String(temporal),
     TEMPORAL_UI_PORT: String(ui),
     WORKER_METRICS_PORT: String(metrics),
+    TIME_ZONE: quietTimeZone(),
   };
   const file = dist.path('src/cli.js');
   const cli = (...args: string[]) => runNode(file, args, { env });

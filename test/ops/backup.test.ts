@@ -7,6 +7,7 @@ import {
   createBackupActivities,
   listArchives,
 } from '../../src/activities/backup/backup.ts';
+import { freeBackupId, takenAt } from '../../src/activities/backup/name.ts';
 import { ServiceError } from '../../src/errors.ts';
 import { makeHost, type TestHost } from './host.ts';
 
@@ -43,8 +44,10 @@ describe('a daily backup', () => {
   it('holds all of the installation with modes and owners, and the sudoers file, restorable as the guide says', async () => {
     host = makeHost();
     const activities = createBackupActivities(host);
-    const look = await host.run(() => activities.lookForBackup({ host: 'pve1' }));
+    const lookAt = (at: number) => host.run(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', at }));
+    const look = await lookAt(takenAt(id));
     expect(look).toMatchObject({
+      id,
       installation: host.layout.installation,
       sudoers: { there: true },
       volumes: [],
@@ -62,6 +65,8 @@ describe('a daily backup', () => {
     });
     expect(readdirSync(host.layout.backups).sort()).toEqual([`${id}.tar.gz`, `${id}.tar.gz.sha256`]);
     expect(statSync(published.path).mode & 0o777).toBe(0o600);
+    // Another one of the same second is another one.
+    expect((await lookAt(takenAt(id))).id).toBe(freeBackupId('daily', takenAt(id) + 1000, []));
     host.sh(`cd "$backups" && sha256sum --check --strict --quiet ${id}.tar.gz.sha256`);
     expect(Number(host.sh(`tar tzf "$backups/${id}.tar.gz" | wc -l`))).toBe(verified.entries);
 
@@ -184,7 +189,9 @@ describe('a daily backup', () => {
 
   it('works without any privilege, as local execution does', async () => {
     host = makeHost({}, 12_345);
-    const look = await host.run(() => createBackupActivities(host).lookForBackup({ host: 'pve1' }));
+    const look = await host.run(() =>
+      createBackupActivities(host).lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() }),
+    );
     const { verified } = await backUp(host);
     // The top folder, the manifest and the sudoers file.
     expect(verified.entries).toBe(look.entries + 3);
@@ -193,7 +200,8 @@ describe('a daily backup', () => {
 });
 
 describe('looking before a backup', () => {
-  const look = () => host.run(() => createBackupActivities(host).lookForBackup({ host: 'pve1' }));
+  const look = () =>
+    host.run(() => createBackupActivities(host).lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() }));
 
   it('says what is missing, unreadable or misplaced, and writes nothing', async () => {
     host = makeHost();
@@ -218,7 +226,11 @@ describe('looking before a backup', () => {
 
     host = makeHost();
     const deep = makeHost({ backups: join(host.folder, 'a/b/backups'), installation: join(host.folder, 'a') });
-    expect(await failure(deep.run(() => createBackupActivities(deep).lookForBackup({ host: 'pve1' })))).toMatchObject({
+    expect(
+      await failure(
+        deep.run(() => createBackupActivities(deep).lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() })),
+      ),
+    ).toMatchObject({
       code: 'configuration',
       details: { key: 'BACKUP_DIR' },
     });

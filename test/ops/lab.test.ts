@@ -158,7 +158,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
 
   it('is backed up with its volumes, restorable as the guide says', async () => {
     await onHost('docker run --rm -v mcp_logs:/data busybox sh -c "echo kept >/data/kept && chown 33:33 /data/kept"');
-    const look = await attempt(() => activities.lookForBackup({ host: 'pve1' }));
+    const look = await attempt(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() }));
     expect(look.volumes.map(({ name }) => name)).toEqual(['mcp_logs', 'caddy_data']);
     const { archived, path } = await backUp();
     expect(archived.map(({ name }) => name)).toEqual(['mcp_logs', 'caddy_data']);
@@ -227,7 +227,9 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
         code: 'disk-full',
         message: `Writing the backup's manifest on pve1 failed because the disk of ${layout.backups} is full`,
       });
-      await expect(attempt(() => activities.lookForBackup({ host: 'pve1' }))).rejects.toMatchObject({
+      await expect(
+        attempt(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() })),
+      ).rejects.toMatchObject({
         code: 'disk-full',
       });
       await persist(() => activities.abandonBackup(input()));

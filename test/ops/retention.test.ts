@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Archive, isBackupId, keepDays, planRetention } from '../../src/activities/backup/retention.ts';
+import { freeBackupId, isBackupId } from '../../src/activities/backup/name.ts';
+import { type Archive, keepDays, planRetention } from '../../src/activities/backup/retention.ts';
 
 const day = 86_400_000;
 const now = Date.parse('2026-11-22T02:00:00Z');
@@ -101,5 +102,12 @@ describe('planRetention', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe('freeBackupId', () => {
+  it('is the time in UTC, or the next second that no archive has', () => {
+    expect(freeBackupId('daily', now, [])).toBe('daily-backup-20261122-020000');
+    expect(freeBackupId('daily', now + 999, [idOf(now), idOf(now + 1000)])).toBe('daily-backup-20261122-020002');
   });
 });

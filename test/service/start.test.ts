@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { packageRoot } from '../../src/service/paths.ts';
 import { isAlive, type ProcessIdentity } from '../../src/service/process-identity.ts';
+import { quietTimeZone } from '../support/quiet-time-zone.ts';
 import { afterwards, freePort, temporaryFolder } from './temporary.ts';
 
 const root = packageRoot();
@@ -26,6 +27,7 @@ async function environment() {
     TEMPORAL_UI_PORT: String(await freePort()),
     WORKER_METRICS_PORT: String(await freePort()),
     MCP_PORT: String(mcpPort),
+    TIME_ZONE: quietTimeZone(),
   };
   const record = (part: string): ProcessIdentity =>
     JSON.parse(readFileSync(join(folder, 'data', 'run', `${part}.json`), 'utf8')) as ProcessIdentity;

@@ -15,12 +15,13 @@ import type { Schedules } from '../../src/runs/schedules.ts';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
+import { quietTimeZone } from './quiet-time-zone.ts';
 import { freePort } from './temporal.ts';
 
 const root = join(import.meta.dirname, '../..');
 
 export interface TestServiceOptions {
-  /** Lines of `.env` beside those of data folder and ports: `{ SMTP_HOST: 'localhost' }`. */
+  /** Lines of `.env` beside those of data folder, ports and time zone: `{ SMTP_HOST: 'localhost' }`. */
   readonly env?: Readonly<Record<string, string>>;
   /** Files beside `.env`, mode 0600: what keys ending in `_FILE` name. */
   readonly files?: Readonly<Record<string, string>>;
@@ -67,6 +68,7 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     TEMPORAL_UI_PORT: String(uiPort),
     MCP_PORT: String(mcpPort),
     WORKER_METRICS_PORT: String(metricsPort),
+    TIME_ZONE: quietTimeZone(),
     ...options.env,
   };
   const writeHosts = (hosts: TestServiceOptions['hosts']) =>

@@ -6,7 +6,8 @@ import { readLines, requireSuccess } from '../lib/output.ts';
 import { runJob } from '../lib/run-job.ts';
 import { stopJobs } from '../lib/stop-jobs.ts';
 import { type BackupLook, lookBeforeBackup } from './look.ts';
-import { type Archive, isBackupId, planRetention, type RetentionPlan } from './retention.ts';
+import { type BackupKind, freeBackupId, isBackupId } from './name.ts';
+import { type Archive, planRetention, type RetentionPlan } from './retention.ts';
 
 export const queue = 'host';
 
@@ -54,8 +55,11 @@ export interface PublishedArchive {
  * same; `abandonBackup` takes all of them back until the archive has its name.
  */
 export interface BackupActivities {
-  /** Changes nothing. Throws `not-found`, `unreadable`, `configuration`, `disk-full` before anything is written. */
-  lookForBackup(input: { readonly host: string }): Promise<BackupLook>;
+  /**
+   * Changes nothing, and names the backup after `at`, ms since the epoch. Throws `not-found`, `unreadable`,
+   * `configuration`, `disk-full` before anything is written.
+   */
+  lookForBackup(input: { readonly host: string; readonly kind: BackupKind; readonly at: number }): Promise<BackupLook>;
   /** Copies the installation and the sudoers file into the backup's hidden folder; removes those of dead runs. */
   collectBackup(input: BackupInput): Promise<CollectedFiles>;
   /** Adds the Docker volumes, one after the other. */
@@ -76,8 +80,13 @@ export interface BackupActivities {
 
 export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): BackupActivities {
   return {
-    async lookForBackup({ host }) {
-      return withHeartbeat(() => lookBeforeBackup(hosts.get(host), { signal: Context.current().cancellationSignal }));
+    async lookForBackup({ host: name, kind, at }) {
+      const host = hosts.get(name);
+      return withHeartbeat(async () => {
+        const look = await lookBeforeBackup(host, { signal: Context.current().cancellationSignal });
+        const archives = await listArchives(host);
+        return { ...look, id: freeBackupId(kind, at, [...archives.map(({ id }) => id), ...look.leftovers]) };
+      });
     },
 
     async collectBackup(input) {

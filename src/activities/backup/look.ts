@@ -5,6 +5,8 @@ import { readLines, requireSuccess } from '../lib/output.ts';
 
 /** What a backup would hold, and what it needs. */
 export interface BackupLook {
+  /** The id that the backup gets. */
+  readonly id: string;
   readonly installation: string;
   /** Files and folders of the installation. */
   readonly entries: number;
@@ -34,7 +36,7 @@ const marginShare = 0.1;
  * Looks at what is to be backed up. Throws `not-found` (no installation, or an empty one), `unreadable`,
  * `configuration` and `disk-full`, all before anything is written.
  */
-export async function lookBeforeBackup(host: Host, options: RunOptions): Promise<BackupLook> {
+export async function lookBeforeBackup(host: Host, options: RunOptions): Promise<Omit<BackupLook, 'id'>> {
   const { installation, backups, sudoersFile, volumes } = host.config.layout;
   refuseNesting(host);
   const result = await host.run('lookForBackup', {}, options);

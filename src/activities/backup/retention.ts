@@ -1,3 +1,5 @@
+import { isBackupId, takenAt } from './name.ts';
+
 /** An archive as `listBackups` sees it. */
 export interface Archive {
   /** Its id: the file's name without `.tar.gz`. */
@@ -20,18 +22,6 @@ export interface RetentionPlan {
 export const keepDays = 7;
 
 const dayMs = 86_400_000;
-const idPattern = /^daily-backup-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)$/;
-
-/** What is ours by its name; everything else in the folder is somebody else's and never touched. */
-export function isBackupId(id: string): boolean {
-  return idPattern.test(id) && !Number.isNaN(takenAt(id));
-}
-
-/** When the backup was taken, by its name read as UTC, in ms since 1970. */
-function takenAt(id: string): number {
-  const [, year, month, day, hour, minute, second] = idPattern.exec(id) ?? [];
-  return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
-}
 
 /**
  * Which archives are to go. Kept are: the newest verified one and everything newer than it; what is younger than

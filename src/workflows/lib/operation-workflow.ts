@@ -34,8 +34,11 @@ const outcomeKey = defineSearchAttributeKey(searchAttributes.outcome, SearchAttr
 /** What a workflow's own logic gets to work with. */
 export interface Run<Input> {
   readonly input: Input & { readonly host: string };
-  /** When the run started, ms since the epoch: names made from it are the same in every attempt. */
-  readonly startedAt: number;
+  /**
+   * When the run began to act, after it got the lock; ms since the epoch. The same in every attempt, so that names can be
+   * made from it.
+   */
+  readonly begunAt: number;
   /** The lock's fencing token; 0 when the run changes nothing. */
   readonly fence: number;
   /** Runs one step of the definition's list and keeps the checklist. Its `summary` is the step's text in the UI. */
@@ -82,7 +85,7 @@ export function operationWorkflow<D extends OperationDefinition>(
       try {
         return await body({
           input,
-          startedAt: workflowInfo().startTime.getTime(),
+          begunAt: Date.now(),
           fence,
           onUndo: undo.push,
           commit: undo.clear,
