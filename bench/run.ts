@@ -20,6 +20,7 @@ import { callTool } from './lib/mcp-call.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
 
 const runs = 12;
+const aloneQueue = 'alone';
 
 /** A run of three steps through MCP against Temporal alone, on the server as we start it and as it comes. */
 export async function benchRun(): Promise<BenchResult[]> {
@@ -37,8 +38,10 @@ export async function benchRun(): Promise<BenchResult[]> {
     closing.push(server.stop);
     const stock = await startStock(binary, join(folder, 'stock.sqlite'));
     closing.push(stock.stop);
-    const [ours, theirs] = [await connect(server.address), await connect(stock.address)];
-    closing.push(ours.close, theirs.close);
+    const ours = await connect(server.address, serviceQueue, 'ours');
+    const alone = await connect(server.address, aloneQueue, 'theirs');
+    const onStock = await connect(stock.address, aloneQueue, 'theirs');
+    closing.push(ours.close, alone.close, onStock.close);
 
     const config = configFor(port);
     const serving = await serveHttp(
@@ -63,7 +66,7 @@ export async function benchRun(): Promise<BenchResult[]> {
         name: 'Three steps through MCP / the same through Temporal alone',
         aim: { atMost: 1.1 },
         ours: throughMcp,
-        theirs: () => medianMs(runs, () => execute(ours.client)),
+        theirs: () => medianMs(runs, () => execute(alone.client)),
         unit: 'ms',
         block,
         notes: ['started and awaited; with validation, search attributes, checklist and report on our side'],
@@ -72,7 +75,7 @@ export async function benchRun(): Promise<BenchResult[]> {
         name: 'Three steps through MCP / Temporal alone on a dev server as it comes',
         aim: { atMost: 0.35 },
         ours: throughMcp,
-        theirs: () => medianMs(runs, () => execute(theirs.client)),
+        theirs: () => medianMs(runs, () => execute(onStock.client)),
         unit: 'ms',
         block,
         notes: ['both with a SQLite file; ours with WAL and synchronous=FULL'],
@@ -94,13 +97,15 @@ async function runThroughMcp(port: number): Promise<void> {
 
 let executed = 0;
 function execute(client: Client): Promise<unknown> {
-  return client.workflow.execute('threeSteps', { workflowId: `three-steps-${executed++}`, taskQueue: serviceQueue });
+  return client.workflow.execute('threeSteps', { workflowId: `three-steps-${executed++}`, taskQueue: aloneQueue });
 }
 
 /** A client, and a worker in a process of its own. */
-async function connect(address: string) {
+async function connect(address: string, taskQueue: string, workflows: 'ours' | 'theirs') {
   const connection = await Connection.connect({ address });
-  const worker = fork(join(import.meta.dirname, 'run', 'worker.js'), [address], { stdio: 'inherit' });
+  const worker = fork(join(import.meta.dirname, 'run', 'worker.js'), [address, taskQueue, workflows], {
+    stdio: 'inherit',
+  });
   await once(worker, 'message');
   return {
     client: new Client({ connection }),

@@ -5,7 +5,11 @@ import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 
 const entry = resolve('dist/src/workflows/index.generated.js');
 if (existsSync(entry)) {
-  const { code } = await bundleWorkflowCode({ workflowsPath: entry, logger: new DefaultLogger('WARN') });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: entry,
+    preloadModules: [resolve('dist/src/workflows/preloaded.js')],
+    logger: new DefaultLogger('WARN'),
+  });
   writeFileSync('dist/workflow-bundle.js.new', code);
   renameSync('dist/workflow-bundle.js.new', 'dist/workflow-bundle.js');
 }

@@ -1,15 +1,20 @@
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { serviceQueue } from '../../src/workflows/lib/queues.ts';
+import type { NothingActivities } from './nothing.ts';
 
-// node worker.js ADDRESS: a worker of its own process, as in the service.
+// node worker.js ADDRESS TASK-QUEUE ours|theirs: a worker of its own process, as in the service.
+const [address = '', taskQueue = '', workflows = ''] = process.argv.slice(2);
 const logger = new DefaultLogger('ERROR');
 Runtime.install({ logger });
-const connection = await NativeConnection.connect({ address: process.argv[2] ?? '' });
+const connection = await NativeConnection.connect({ address });
 const worker = await Worker.create({
   connection,
-  taskQueue: serviceQueue,
-  workflowBundle: await bundleWorkflowCode({ workflowsPath: `${import.meta.dirname}/workflows.js`, logger }),
-  activities: { async nothing() {} },
+  taskQueue,
+  workflowBundle: await bundleWorkflowCode({
+    workflowsPath: `${import.meta.dirname}/${workflows}.js`,
+    preloadModules: workflows === 'ours' ? [`${import.meta.dirname}/../../src/workflows/preloaded.js`] : [],
+    logger,
+  }),
+  activities: { async nothing() {} } satisfies NothingActivities,
 });
 process.send?.('ready');
 await worker.run();

@@ -104,7 +104,7 @@ export const hostPath = kind(
     .refine((value) => !value.split('/').some((segment) => segment === '.' || segment === '..')),
 );
 
-export const hostName = kind('1 to 63 characters of a-z, 0-9 and -, e.g. pve1', hostNameSchema);
+export const hostName = kind('1 to 63 characters of a-z, 0-9 and -, e.g. pve1', hostNameSchema());
 
 export const userName = kind(
   'a Linux user name: a-z, 0-9, _ and -, starting with a letter or _',

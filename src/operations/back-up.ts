@@ -12,28 +12,30 @@ export const backUp = defineOperation({
   guide: 'Backup and Recovery: Automated Backup System, Daily Backup Script',
   risk: 'change',
   idempotent: false,
-  input: z.object({
-    host: hostName,
-    kind: z
-      .enum(['daily'])
-      .default('daily')
-      .describe('daily: configuration, keys, sudoers, volumes; kept for seven days'),
-    dryRun,
-  }),
-  output: z.object({
-    archive: z
-      .object({
-        path: z.string(),
-        bytes: z.int(),
-        sha256: z.string(),
-        entries: z.int().describe('Files and folders in the archive'),
-        volumes: z.array(z.string()),
-      })
-      .optional()
-      .describe('Absent in a plan'),
-    removed: z.array(z.string()).describe('Archives that retention removed, or would remove'),
-    kept: z.int().describe('Archives of this kind that are there afterwards'),
-  }),
+  input: () =>
+    z.object({
+      host: hostName(),
+      kind: z
+        .enum(['daily'])
+        .default('daily')
+        .describe('daily: configuration, keys, sudoers, volumes; kept for seven days'),
+      dryRun: dryRun(),
+    }),
+  output: () =>
+    z.object({
+      archive: z
+        .object({
+          path: z.string(),
+          bytes: z.int(),
+          sha256: z.string(),
+          entries: z.int().describe('Files and folders in the archive'),
+          volumes: z.array(z.string()),
+        })
+        .optional()
+        .describe('Absent in a plan'),
+      removed: z.array(z.string()).describe('Archives that retention removed, or would remove'),
+      kept: z.int().describe('Archives of this kind that are there afterwards'),
+    }),
   steps: ['Look', 'Collect', 'Volumes', 'Pack', 'Verify', 'Publish', 'Retention'],
   schedules: [
     {

@@ -12,15 +12,17 @@ export const checkHealth = defineOperation({
   guide: 'Daily Operations: Morning Health Check',
   risk: 'read',
   idempotent: true,
-  input: z.object({
-    host: hostName,
-    mail: z.boolean().default(false).describe('true: also mail the report to the administrators'),
-  }),
-  output: z.object({
-    verdict: z.enum(['ok', 'warning', 'failed', 'unknown', 'skipped']),
-    counts: z.object({ ok: z.int(), warning: z.int(), failed: z.int(), unknown: z.int(), skipped: z.int() }),
-    mailed: z.boolean(),
-  }),
+  input: () =>
+    z.object({
+      host: hostName(),
+      mail: z.boolean().default(false).describe('true: also mail the report to the administrators'),
+    }),
+  output: () =>
+    z.object({
+      verdict: z.enum(['ok', 'warning', 'failed', 'unknown', 'skipped']),
+      counts: z.object({ ok: z.int(), warning: z.int(), failed: z.int(), unknown: z.int(), skipped: z.int() }),
+      mailed: z.boolean(),
+    }),
   steps: ['Service', 'Containers', 'Health endpoints', 'Resources', 'Security', 'Recent issues', 'Report'],
   schedules: [
     {

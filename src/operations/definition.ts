@@ -54,11 +54,35 @@ export interface OperationDefinition<
   readonly schedules: readonly ScheduleDefinition<z.infer<Input>>[];
 }
 
-/** Checks an entry's types where it is written and keeps its literal types. */
+/**
+ * Checks an entry's types where it is written and keeps its literal types. The schemas are built when they are first
+ * asked for: every run loads every entry into its sandbox, and uses one schema of one of them.
+ */
 export function defineOperation<const Name extends string, Input extends z.ZodObject, Output extends z.ZodObject>(
-  definition: OperationDefinition<Name, Input, Output>,
+  definition: Omit<OperationDefinition<Name, Input, Output>, 'input' | 'output'> & {
+    readonly input: () => Input;
+    readonly output: () => Output;
+  },
 ): OperationDefinition<Name, Input, Output> {
-  return definition;
+  const input = once(definition.input);
+  const output = once(definition.output);
+  return {
+    ...definition,
+    get input() {
+      return input();
+    },
+    get output() {
+      return output();
+    },
+  };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 /** `back-up` → `back_up`. */

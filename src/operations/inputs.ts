@@ -1,9 +1,15 @@
 import { z } from 'zod';
 
-/** A host's name in `hosts.yaml`. */
-export const hostName = z
-  .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected 1 to 63 characters of a-z, 0-9 and -, e.g. pve1')
-  .describe('Name of a configured host; list_hosts names them');
+// Functions, because every run loads this file into its sandbox and hardly ever needs what they make.
 
-export const dryRun = z.boolean().default(false).describe('true: only compute and return the plan; nothing is changed');
+/** A host's name in `hosts.yaml`. */
+export function hostName() {
+  return z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected 1 to 63 characters of a-z, 0-9 and -, e.g. pve1')
+    .describe('Name of a configured host; list_hosts names them');
+}
+
+export function dryRun() {
+  return z.boolean().default(false).describe('true: only compute and return the plan; nothing is changed');
+}

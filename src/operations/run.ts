@@ -34,13 +34,3 @@ export const progress = z.object({
   steps: z.array(runStep),
 });
 export type Progress = z.infer<typeof progress>;
-
-/** The names of the typed search attributes, all keywords. */
-export const searchAttributes = {
-  operation: 'OpsOperation',
-  target: 'OpsTarget',
-  risk: 'OpsRisk',
-  phase: 'OpsPhase',
-  outcome: 'OpsOutcome',
-  requestedBy: 'OpsRequestedBy',
-} as const;

@@ -1,6 +1,7 @@
 import { defineSearchAttributeKey, type SearchAttributePair, SearchAttributeType } from '@temporalio/common';
 import type { OperationDefinition } from '../operations/definition.ts';
-import { type Requester, searchAttributes } from '../operations/run.ts';
+import type { Requester } from '../operations/run.ts';
+import { searchAttributes } from '../operations/search-attributes.ts';
 
 const keyword = (name: string) => defineSearchAttributeKey(name, SearchAttributeType.KEYWORD);
 

@@ -12,7 +12,7 @@ import { type OperationDefinition, workflowType } from '../operations/definition
 import type { Progress, Requester } from '../operations/run.ts';
 import { serviceQueue } from '../workflows/lib/queues.ts';
 import { startAttributes, startTexts } from './attributes.ts';
-import { findOperation, operationOfWorkflow } from './find-operation.ts';
+import { findOperation, isRunId, operationOfWorkflow } from './find-operation.ts';
 import { listRuns } from './list-runs.ts';
 import { endOf, runUrl, summaryOf } from './run-details.ts';
 import { readLog } from './run-log.ts';
@@ -88,9 +88,6 @@ export function createRuns({ client, config }: { readonly client: Client; readon
   ): Promise<RunDetails> {
     const stop = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), ...(options.signal ? [options.signal] : [])]);
     const { onProgress } = options;
-    // Beside the wait, not before it: the reader waits for every round trip.
-    const ours = describe(id);
-    ours.catch(() => {});
     const poll = onProgress
       ? setInterval(
           () => void queryProgress(id).then((progress) => progress && onProgress(progress)),
@@ -98,10 +95,11 @@ export function createRuns({ client, config }: { readonly client: Client; readon
         )
       : undefined;
     try {
-      const end = client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
-      const [, ended] = await Promise.all([ours, end]);
+      if (!isRunId(id)) throw noRun(id);
+      const ended = await client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
       return { ...summaryOf(config, await describe(id)), ...ended };
     } catch (error) {
+      if (error instanceof WorkflowNotFoundError) throw noRun(id);
       if (!stop.aborted) throw error;
       if (!options.signal?.aborted) return await get(id);
       throw new ServiceError({
@@ -140,11 +138,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
-    throw new ServiceError({
-      code: 'not-found',
-      message: `There is no run "${id}"; runs are kept for 30 days.`,
-      remedy: 'Look for it: list_runs, or `proxmox-mcp runs list`.',
-    });
+    throw noRun(id);
   }
 
   /** Undefined when no worker answers: the run's state is known, only its checklist isn't. */
@@ -157,6 +151,14 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       return undefined;
     }
   }
+}
+
+function noRun(id: string): ServiceError {
+  return new ServiceError({
+    code: 'not-found',
+    message: `There is no run "${id}"; runs are kept for 30 days.`,
+    remedy: 'Look for it: list_runs, or `proxmox-mcp runs list`.',
+  });
 }
 
 function parseInput(operation: OperationDefinition, raw: unknown, config: Config): { host: string } {

@@ -3,7 +3,7 @@ import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { workflowType } from '../operations/definition.ts';
-import { searchAttributes } from '../operations/run.ts';
+import { searchAttributes } from '../operations/search-attributes.ts';
 import { findOperation, operations } from './find-operation.ts';
 import { summaryOf } from './run-details.ts';
 import type { RunSummary, Runs } from './runs.ts';

@@ -1,7 +1,7 @@
 import { Connection } from '@temporalio/client';
 import { msNumberToTs } from '@temporalio/common/lib/time.js';
 import { ServiceError } from '../errors.ts';
-import { searchAttributes } from '../operations/run.ts';
+import { searchAttributes } from '../operations/search-attributes.ts';
 
 const retentionSeconds = 30 * 24 * 3600;
 const retention = msNumberToTs(retentionSeconds * 1000);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { searchAttributes } from '../operations/run.ts';
+import { searchAttributes } from '../operations/search-attributes.ts';
 import { keepRunning } from './kept-process.ts';
 import { claimPort } from './port-claim.ts';
 import { checkTemporalServer } from './temporal-namespace.ts';

@@ -2,7 +2,8 @@ import { isCancellation } from '@temporalio/workflow';
 import type { HealthActivities } from '../activities/health/health.ts';
 import type { NotifyActivities } from '../activities/notify/notify.ts';
 import { checkHealth as definition } from '../operations/check-health.ts';
-import { type Finding, type Section, type Verdict, worst } from '../operations/report.ts';
+import { countVerdicts, verdictsOf, worst } from '../operations/make-report.ts';
+import type { Finding, Section, Verdict } from '../operations/report.ts';
 import { onHost, onService } from './lib/activities.ts';
 import { failureOf } from './lib/failure.ts';
 import { operationWorkflow, type Run } from './lib/operation-workflow.ts';
@@ -49,8 +50,8 @@ export const checkHealth = operationWorkflow(definition, async (run) => {
     sections.push({ title: 'Report', findings: [sent.finding] });
   } else run.skip('Report', 'Not asked to mail it');
 
-  const verdicts = sections.flatMap((section) => section.findings.map((finding) => finding.verdict));
-  return { output: { verdict: worst(verdicts), counts: countOf(verdicts), mailed }, summary, sections };
+  const output = { verdict: worst(verdictsOf(sections)), counts: countVerdicts(sections), mailed };
+  return { output, summary, sections };
 });
 
 async function inspectSection(
@@ -59,7 +60,7 @@ async function inspectSection(
   act: (summary: string) => Promise<Section>,
 ): Promise<{ readonly section: Section; readonly unreachable: boolean }> {
   try {
-    const section = await run.step(title, act, ({ findings }) => worst(findings.map((finding) => finding.verdict)));
+    const section = await run.step(title, act, (found) => worst(verdictsOf([found])));
     return { section, unreachable: false };
   } catch (error) {
     if (isCancellation(error)) throw error;
@@ -91,10 +92,4 @@ function summarize(host: string, sections: readonly Section[]): string {
   if (bad.length > 0) return `${host} needs attention now: ${bad.map((finding) => finding.check).join(', ')}.`;
   if (open.length > 0) return `${host} works; look at: ${open.map((finding) => finding.check).join(', ')}.`;
   return `${host} is healthy.`;
-}
-
-function countOf(verdicts: readonly Verdict[]): Record<Verdict, number> {
-  const counts = { ok: 0, warning: 0, failed: 0, unknown: 0, skipped: 0 };
-  for (const verdict of verdicts) counts[verdict]++;
-  return counts;
 }

@@ -10,7 +10,8 @@ import { createHealthActivities } from '../../src/activities/health/health.ts';
 import type { Hosts } from '../../src/clients/host.ts';
 import { createHosts } from '../../src/clients/hosts.ts';
 import { createSshExecutor } from '../../src/clients/ssh/executor.ts';
-import { makeReport, type Section, type Verdict } from '../../src/operations/report.ts';
+import { makeReport } from '../../src/operations/make-report.ts';
+import type { Section, Verdict } from '../../src/operations/report.ts';
 import { defaultLayout } from '../../src/privileges/default-layout.ts';
 import { generateHelper } from '../../src/privileges/helper.ts';
 import { renderText } from '../../src/reports/text.ts';
@@ -109,7 +110,14 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
     );
     console.log(`six sections in ${Math.round(performance.now() - began)} ms`);
     const now = new Date().toISOString();
-    const report = makeReport({ title: 'Check health', host: 'pve1', startedAt: now, finishedAt: now, sections });
+    const report = makeReport({
+      title: 'Check health',
+      host: 'pve1',
+      summary: '',
+      startedAt: now,
+      finishedAt: now,
+      sections,
+    });
     console.log(renderText(report));
     const verdicts: Record<string, Verdict> = {};
     for (const { findings } of sections) for (const { check, verdict } of findings) verdicts[check] = verdict;

@@ -1,4 +1,5 @@
-import { makeReport, type Section } from '../../src/operations/report.ts';
+import { makeReport } from '../../src/operations/make-report.ts';
+import type { Section } from '../../src/operations/report.ts';
 
 /** A report with every verdict and what a hostile host would put into it. */
 export const hostileSections: readonly Section[] = [
@@ -38,5 +39,6 @@ export const hostileReport = makeReport({
   host: 'pve1',
   startedAt: '2026-11-22T08:00:00.000Z',
   finishedAt: '2026-11-22T08:00:02.340Z',
+  summary: '3 of 4 checks need a look.',
   sections: hostileSections,
 });

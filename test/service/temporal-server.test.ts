@@ -5,7 +5,7 @@ import { Client, Connection } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import { pino } from 'pino';
 import { expect, it, vi } from 'vitest';
-import { searchAttributes } from '../../src/operations/run.ts';
+import { searchAttributes } from '../../src/operations/search-attributes.ts';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { identify, isAlive } from '../../src/service/process-identity.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';

@@ -99,7 +99,8 @@ export function useTemporal(): TestTemporal {
 
 /** Bundles the workflows that a test's own file exports. */
 export async function bundle(workflowsPath: string): Promise<{ code: string }> {
-  return bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+  const preloaded = join(import.meta.dirname, '../../src/workflows/preloaded.ts');
+  return bundleWorkflowCode({ workflowsPath, preloadModules: [preloaded], logger: new DefaultLogger('ERROR') });
 }
 
 export function freePort(): Promise<number> {

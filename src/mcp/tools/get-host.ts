@@ -14,7 +14,7 @@ export const getHost = defineTool({
     'Host status now, read directly from its Proxmox VE API: version, node, uptime, CPU, load, memory, root disk; and how it is configured here. For a thorough check with verdicts use check_health.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
-  input: z.object({ host: hostName }),
+  input: z.object({ host: hostName() }),
   output: z.object({
     name: z.string(),
     reachedBy: z.array(z.string()),

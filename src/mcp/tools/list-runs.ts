@@ -17,7 +17,7 @@ export const listRuns = defineTool({
       .enum(Object.keys(catalogue) as [string, ...string[]])
       .optional()
       .describe('Only runs of this operation'),
-    host: hostName.optional().describe('Only runs on this host'),
+    host: hostName().optional().describe('Only runs on this host'),
     status: runSummary.shape.status.optional().describe('Only runs in this status'),
     limit: z.int().min(1).max(100).default(20).describe('How many at most'),
     cursor: z.string().max(4_000).optional().describe('From the answer before, to go on where it ended'),

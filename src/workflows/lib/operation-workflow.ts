@@ -11,14 +11,10 @@ import {
 import { z } from 'zod';
 import type { NotifyActivities } from '../../activities/notify/notify.ts';
 import type { OperationDefinition } from '../../operations/definition.ts';
-import { type Report, type Section, worst } from '../../operations/report.ts';
-import {
-  type Outcome,
-  type Progress,
-  type RunRequest,
-  type RunResult,
-  searchAttributes,
-} from '../../operations/run.ts';
+import { makeReport } from '../../operations/make-report.ts';
+import type { Report, Section } from '../../operations/report.ts';
+import type { Outcome, Progress, RunRequest, RunResult } from '../../operations/run.ts';
+import { searchAttributes } from '../../operations/search-attributes.ts';
 import { type Checklist, createChecklist } from './checklist.ts';
 import { failureOf } from './failure.ts';
 import { withLock } from './lock.ts';
@@ -139,7 +135,7 @@ function outcomeOf(end: { readonly left: boolean; readonly cancelled: boolean; r
 }
 
 function parse<D extends OperationDefinition>(definition: D, input: unknown): z.output<D['input']> & { host: string } {
-  const parsed = definition.input.safeParse(input);
+  const parsed = z.safeParse(definition.input, input);
   if (!parsed.success) {
     throw ApplicationFailure.nonRetryable(
       `The input of ${definition.name} is not valid. ${z.prettifyError(parsed.error)}`,
@@ -193,16 +189,14 @@ function finish(checklist: Checklist, outcome: Outcome, message: string): void {
 }
 
 function reportOf(title: string, host: string, done: Pick<Done<unknown>, 'sections' | 'summary'>): Report {
-  const findings = done.sections.flatMap((section) => section.findings);
-  return {
+  return makeReport({
     title,
     host,
-    verdict: worst(findings.map((finding) => finding.verdict)),
     summary: done.summary,
     startedAt: workflowInfo().startTime.toISOString(),
     finishedAt: new Date().toISOString(),
-    sections: [...done.sections],
-  };
+    sections: done.sections,
+  });
 }
 
 /** Pauses the run and tells the administrators what to do; a mail that can't be sent doesn't stop the pause. */

@@ -1,11 +1,7 @@
-import { proxyActivities } from '@temporalio/workflow';
 import { checkHealth as definition } from '../../src/operations/check-health.ts';
 import { onService } from '../../src/workflows/lib/activities.ts';
 import { operationWorkflow } from '../../src/workflows/lib/operation-workflow.ts';
-
-export interface NothingActivities {
-  nothing(): Promise<void>;
-}
+import type { NothingActivities } from './nothing.ts';
 
 /** An operation of three steps that do nothing, under the name of one that there is a tool for. */
 export const checkHealth = operationWorkflow(definition, async (run) => {
@@ -15,11 +11,3 @@ export const checkHealth = operationWorkflow(definition, async (run) => {
   const counts = { ok: 0, warning: 0, failed: 0, unknown: 0, skipped: 0 };
   return { output: { verdict: 'ok' as const, counts, mailed: false }, summary: 'Nothing was done.', sections: [] };
 });
-
-/** The same three steps and nothing else: what Temporal itself takes. */
-export async function threeSteps(): Promise<void> {
-  const { nothing } = proxyActivities<NothingActivities>({ startToCloseTimeout: '1m' });
-  await nothing();
-  await nothing();
-  await nothing();
-}

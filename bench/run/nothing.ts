@@ -1,0 +1,4 @@
+/** What a step of the bench does. */
+export interface NothingActivities {
+  nothing(): Promise<void>;
+}
