@@ -38,12 +38,12 @@ export async function buildTemporal(to: string, say: (line: string) => void, sig
     const flags = `-s -w -X github.com/temporalio/cli/internal/temporalcli.Version=${temporalVersion}`;
     await compile(
       ['build', '-v', '-trimpath', `-ldflags=${flags}`, '-o', to, command],
-      { cwd: module, env },
+      { cwd: module, env, ...(signal && { signal }) },
       total,
       say,
     );
   } finally {
-    await rm(scratch, { recursive: true, force: true });
+    await rm(scratch, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
@@ -75,21 +75,24 @@ async function goSettings(module: string): Promise<{ GOVERSION: string; GOMODCAC
 /** `go build -v` names each package it has finished: that, counted, is the progress. */
 function compile(
   args: readonly string[],
-  options: { cwd: string; env: NodeJS.ProcessEnv; signal?: AbortSignal },
+  { cwd, env, signal }: { cwd: string; env: NodeJS.ProcessEnv; signal?: AbortSignal },
   total: number,
   say: (line: string) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const started = Date.now();
-    const child = spawn('go', args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
+    // A process group of its own, so that its compilers end with it.
+    const child = spawn('go', args, { cwd, env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
     const last: string[] = [];
     let built = 0;
     const timer = setInterval(() => {
       const minutes = ((Date.now() - started) / 60_000).toFixed(1);
       say(`  ${built} of ${total} packages after ${minutes} min${built >= total - 2 ? '; linking' : ''}`);
     }, 20_000);
-    const end = () => child.kill('SIGTERM');
+    const end = () => void (child.pid !== undefined && killGroup(child.pid));
     process.once('exit', end);
+    signal?.addEventListener('abort', end, { once: true });
+    if (signal?.aborted) end();
     createInterface({ input: child.stderr }).on('line', (line) => {
       built += 1;
       last.push(line);
@@ -99,10 +102,19 @@ function compile(
     child.once('close', (code) => {
       clearInterval(timer);
       process.off('exit', end);
+      signal?.removeEventListener('abort', end);
       if (code === 0) resolve();
       else reject(closed(`go build ended with ${code}: ${last.join(' | ').slice(0, 600)}`));
     });
   });
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {
+    // It ended by itself.
+  }
 }
 
 function closed(message: string, cause?: unknown): ServiceError {
