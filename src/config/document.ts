@@ -10,6 +10,10 @@ function inGroup(group: (typeof groups)[number]): [string, Key][] {
   return Object.entries(keys).filter(([, key]) => key.group === group);
 }
 
+function textOf({ what, noEffectYet }: Key): string {
+  return noEffectYet === undefined ? what : `${what} No effect yet: ${noEffectYet}.`;
+}
+
 /** docs/configuration.md */
 export function renderConfigurationDocs(): string {
   const sections = groups.flatMap((group) => [
@@ -20,7 +24,7 @@ export function renderConfigurationDocs(): string {
     '| --- | --- | --- | --- |',
     ...inGroup(group).map(([name, key]) => {
       const value = key.defaultText ?? (key.default === undefined ? 'none' : `\`${key.default}\``);
-      const what = `${key.what}${key.secret ? ` Secret: better in a file of mode 0600, named by \`${name}_FILE\`.` : ''}`;
+      const what = `${textOf(key)}${key.secret ? ` Secret: better in a file of mode 0600, named by \`${name}_FILE\`.` : ''}`;
       return `| \`${name}\` | ${value} | ${what} | ${key.example === '' ? '' : `\`${key.example}\``} |`;
     }),
     '',
@@ -62,7 +66,7 @@ export function renderEnvExample(): string {
     ...inGroup(group).flatMap(([name, key]) => {
       const value = key.defaultText ?? key.default;
       return [
-        ...wrap(`${key.what}${value === undefined ? '' : ` Default: ${value}.`}`),
+        ...wrap(`${textOf(key)}${value === undefined ? '' : ` Default: ${value}.`}`),
         `#${key.secret ? `${name}_FILE=` : `${name}=${needsQuotes(key.example) ? JSON.stringify(key.example) : key.example}`}`,
         '',
       ];

@@ -1,7 +1,10 @@
 import { resolve } from 'node:path';
 import type { Config, HostConfig, MailConfig } from '../config.ts';
+import { defaultsOf } from './interpret.ts';
+import type { Key } from './key.ts';
 import type { ServiceValues } from './keys.ts';
 import type { Problem, Source } from './problems.ts';
+import { serviceKeys } from './service-keys.ts';
 
 export interface ServiceContext {
   readonly values: ServiceValues;
@@ -22,7 +25,7 @@ export interface Finalized {
 export function finalize(context: ServiceContext): Finalized {
   const { values, folder, hosts, demo } = context;
   const problems: Problem[] = [...portClashes(context), ...duplicateHosts(hosts)];
-  const warnings: string[] = [];
+  const warnings: string[] = [...withoutEffect(values)];
   const mail = mailOf(context, problems);
   const mcp = mcpOf(values, warnings);
   if (values.ENABLE_MONITORING && !context.written.has('GRAFANA_PASSWORD')) {
@@ -69,6 +72,17 @@ export function finalize(context: ServiceContext): Finalized {
     demo,
   };
   return { config, problems, warnings };
+}
+
+/** A key that is set and changes nothing would be worse than one that is refused. */
+function withoutEffect(values: ServiceValues): string[] {
+  const defaults = defaultsOf<ServiceValues>(serviceKeys);
+  return Object.entries<Key>(serviceKeys).flatMap(([name, { noEffectYet }]) => {
+    const key = name as keyof ServiceValues;
+    return noEffectYet === undefined || values[key] === defaults[key]
+      ? []
+      : [`${name} has no effect yet: ${noEffectYet}.`];
+  });
 }
 
 /** Whether only this machine can reach the address. */

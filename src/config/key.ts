@@ -33,6 +33,8 @@ export interface Key<Value = unknown> {
    * one machine, so that an entry never takes another machine's address or credentials by accident.
    */
   readonly host?: 'own' | 'shared';
+  /** Checked, but nothing uses it so far; for the docs and a warning where it is set: `no operation sends alerts`. */
+  readonly noEffectYet?: string;
 }
 
 type Options = Omit<Key, 'kind' | 'default'>;

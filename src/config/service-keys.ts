@@ -29,6 +29,7 @@ export const serviceKeys = {
     group: 'Features',
     example: 'false',
     what: 'Admit operations that can lose data, access or service (they still need an approval).',
+    noEffectYet: 'there is no operation that could lose data, access or service',
   }),
   ENABLE_SSH: withDefault(kinds.flag, 'true', {
     group: 'Features',
@@ -39,6 +40,7 @@ export const serviceKeys = {
     group: 'Features',
     example: 'false',
     what: 'Run Prometheus and Grafana beside the service (Docker Compose profile `monitoring`).',
+    noEffectYet: 'Prometheus and Grafana are not started by the service',
   }),
 
   MCP_HOST: withDefault(kinds.address, '127.0.0.1', {
@@ -152,23 +154,27 @@ export const serviceKeys = {
     example: '',
     secret: true,
     what: 'Incoming webhook of a Slack channel for alerts.',
+    noEffectYet: 'no operation sends alerts',
   }),
   DISCORD_WEBHOOK_URL: optional(kinds.webhook, {
     group: 'Mail and chat',
     example: '',
     secret: true,
     what: 'Webhook of a Discord channel for alerts.',
+    noEffectYet: 'no operation sends alerts',
   }),
 
   IMAGE_TAG: withDefault(kinds.imageTag, 'latest', {
     group: 'Containers and monitoring',
     example: '0.1.0',
     what: 'Tag of the container image that Docker Compose runs.',
+    noEffectYet: 'there is no container image of the service',
   }),
   GRAFANA_PASSWORD: optional(kinds.password, {
     group: 'Containers and monitoring',
     example: '',
     secret: true,
     what: "Password of Grafana's administrator; required with ENABLE_MONITORING=true.",
+    noEffectYet: 'Prometheus and Grafana are not started by the service',
   }),
 } as const;

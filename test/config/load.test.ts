@@ -72,6 +72,10 @@ describe('loadConfig', () => {
     expect(config).toMatchObject({ demo: false, logLevel: 'info', mcp: { host: '0.0.0.0', port: 8080 } });
     expect(config.dataDir).toBe(join(cwd, 'data'));
     expect(warnings.join('\n')).toContain('MCP_HOST=0.0.0.0');
+    // Set, and nothing would come of it.
+    expect(warnings.filter((line) => line.includes('no effect')).map((line) => line.split(' ', 1)[0])).toEqual([
+      'GRAFANA_PASSWORD',
+    ]);
     expect(JSON.stringify(config)).not.toContain(token);
   });
 
