@@ -41,13 +41,14 @@ export function hostJobsCommand(host: Command, context: CliContext): void {
         const jobs = await machine.jobs();
         if (json) printJson(jobs);
         else if (jobs.length === 0) note(`There is no job on ${name}.`);
-        else print(table(['JOB', 'COMMAND', 'STATE', 'STARTED', 'ENDED'], jobs.map(row)));
+        else print(table(['JOB', 'COMMAND', 'STATE', 'STARTED', 'ENDED', 'RUN'], jobs.map(row)));
       } finally {
         await hosts.close();
       }
     });
 }
 
-function row({ id, verb, state, exitCode, startedAt, endedAt }: JobSummary): string[] {
-  return [id, verb, exitCode === undefined ? state : `${state} (${exitCode})`, startedAt ?? '', endedAt ?? ''];
+function row({ id, verb, state, exitCode, startedAt, endedAt, run }: JobSummary): string[] {
+  const ended = exitCode === undefined ? state : `${state} (${exitCode})`;
+  return [id, verb, ended, startedAt ?? '', endedAt ?? '', run ?? ''];
 }

@@ -19,6 +19,8 @@ export interface RunOptions {
 export interface JobOptions extends RunOptions {
   /** Made from the run and the step (`jobId`), so that a retry finds the same job. 1–100 of `a-z0-9-`. */
   readonly id: string;
+  /** Workflow id of the run that the job is for; the host keeps it in the job's record. */
+  readonly run?: string;
   /**
    * Stops watching and leaves the job as it is, for a worker that shuts down; throws `unavailable`, retryable.
    * (`signal` cancels the job.)
@@ -72,8 +74,11 @@ export interface Host {
   ): Promise<JobResult>;
   /** The jobs that the host knows, running or ended. */
   jobs(options?: RunOptions): Promise<readonly JobSummary[]>;
-  /** Stops a job with all its processes, or sees to it that it never starts. */
-  cancelJob(id: string): Promise<CancelledJob>;
+  /**
+   * Stops a job with all its processes, or sees to it that it never starts. With `fence`, which is how a run stops the
+   * jobs of others, only while nobody holds a newer lease; else throws `fenced-out`.
+   */
+  cancelJob(id: string, options?: { readonly fence?: number }): Promise<CancelledJob>;
   /** Forgets jobs that ended more than so many days ago; answers their ids. */
   cleanJobs(days: number): Promise<readonly string[]>;
   download(from: string, to: string, options: TransferOptions): Promise<TransferResult>;
@@ -105,6 +110,8 @@ export interface JobSummary {
   readonly endedAt?: string;
   /** The helper's name of the command. */
   readonly verb: string;
+  /** Workflow id of the run that it is for; absent where the host doesn't know it. */
+  readonly run?: string;
 }
 
 export interface CancelledJob {

@@ -76,7 +76,7 @@ function createHost(context: HostContext, entries: Readonly<Record<string, Comma
       const listing = { timeoutMs: 30_000, isLook: true, maxOutputBytes: 1024 * 1024, ...passed(options ?? {}) };
       return parseList(config.name, (await callHelper(context, ['job-list'], listing)).stdout);
     },
-    cancelJob: (id) => cancelJob(context, id),
+    cancelJob: (id, options) => cancelJob(context, id, options),
     async cleanJobs(days) {
       const cleaning = { timeoutMs: 60_000, isLook: true, maxOutputBytes: 1024 * 1024 };
       const { stdout } = await callHelper(context, ['job-clean', String(days)], cleaning);

@@ -52,12 +52,13 @@ export function parseList(host: string, text: string): readonly JobSummary[] {
     .split('\n')
     .filter(Boolean)
     .map((line) => {
-      const [id = '', state = '', exit = '', began = '', ended = '', verb = ''] = line.split(' ');
+      const [id = '', state = '', exit = '', began = '', ended = '', verb = '', run = '-'] = line.split(' ');
       const parsed = parseState(host, `state ${state} ${exit} ${began} ${ended}`);
       return {
         id,
         state: parsed.state,
         verb,
+        ...(run === '-' ? {} : { run }),
         ...(parsed.exitCode === undefined ? {} : { exitCode: parsed.exitCode }),
         ...(parsed.beganMs === undefined ? {} : { startedAt: new Date(parsed.beganMs).toISOString() }),
         ...(parsed.endedMs === undefined ? {} : { endedAt: new Date(parsed.endedMs).toISOString() }),

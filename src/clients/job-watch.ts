@@ -22,7 +22,7 @@ export async function followJob(
   const stop = AbortSignal.any([options.signal, options.leave].filter((signal) => signal !== undefined));
   try {
     // Without a signal: a start that is cut off would leave it open whether there is a job to cancel.
-    let found = await startJob(context, vector, options.id);
+    let found = await startJob(context, vector, options);
     let waitMs = 100;
     let looks = 0;
     let seen = { stdout: 0, stderr: 0 };
@@ -33,7 +33,7 @@ export async function followJob(
         return await finish(context, vector[0] ?? '', status, options, found);
       }
       if (status.state !== 'running' && ++looks % looksBeforeRestart === 0) {
-        found = (await startJob(context, vector, options.id)) && found;
+        found = (await startJob(context, vector, options)) && found;
       }
       options.onProgress?.({
         id: options.id,
@@ -45,15 +45,22 @@ export async function followJob(
       waitMs = Math.min(longestWaitMs, waitMs * 1.5);
     }
   } catch (error) {
+    // What the host said of the job outweighs that nobody wants to hear it: it says that there is no such job.
+    if (error instanceof ServiceError && error.code === 'fenced-out') throw error;
     if (options.signal?.aborted) throw await cancelled(context, options.id);
     if (options.leave?.aborted) throw left(context, options.id);
     throw error;
   }
 }
 
-/** Stops a job with all its processes, or sees to it that it never starts. */
-export async function cancelJob(context: HostContext, id: string): Promise<CancelledJob> {
-  const result = await callHelper(context, ['job-cancel', id], { timeoutMs: 60_000, isLook: true });
+/** Stops a job with all its processes, or sees to it that it never starts. `fence`: only while it is the newest. */
+export async function cancelJob(
+  context: HostContext,
+  id: string,
+  { fence }: { readonly fence?: number } = {},
+): Promise<CancelledJob> {
+  const args = ['job-cancel', id, ...(fence === undefined ? [] : [String(fence)])];
+  const result = await callHelper(context, args, { timeoutMs: 60_000, isLook: true });
   if (result.exitCode !== 0) {
     throw new ServiceError({
       code: 'command-failed',
@@ -66,8 +73,16 @@ export async function cancelJob(context: HostContext, id: string): Promise<Cance
   return parseCancel(context.config.name, result.stdout);
 }
 
-async function startJob(context: HostContext, vector: readonly string[], id: string): Promise<boolean> {
-  const answer = await callHelper(context, ['job-start', id, ...vector], { timeoutMs: helperMs, isLook: true });
+/** What the helper takes for a run; another one, which only a person can have made up, isn't recorded. */
+const recordable = /^[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199}$/;
+
+async function startJob(
+  context: HostContext,
+  vector: readonly string[],
+  { id, run = '' }: JobOptions,
+): Promise<boolean> {
+  const args = ['job-start', id, recordable.test(run) ? run : '-', ...vector];
+  const answer = await callHelper(context, args, { timeoutMs: helperMs, isLook: true });
   const said = answer.stdout.trim();
   if (answer.exitCode === 0 && (said === 'found' || said === 'started')) return said === 'found';
   throw new ServiceError({

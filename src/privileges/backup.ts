@@ -1,4 +1,4 @@
-import type { CommandEntry, PatternPlaceholder } from './entry.ts';
+import type { CommandEntry, PatternPlaceholder, SharedFunction } from './entry.ts';
 import { named, volume } from './placeholders.ts';
 
 /** A backup's id: the archive's name without `.tar.gz`, as in the administrator's guide. */
@@ -18,17 +18,38 @@ const sha256 = {
   description: 'SHA-256 checksum in hexadecimal',
 } as const satisfies PatternPlaceholder;
 
-// A backup is made in a hidden folder beside the archives. `_top` is the archive's one top folder: what the guide's
-// recovery renames to the installation, so the installation's own files are right below it.
-const places = `
+const places: SharedFunction = {
+  name: 'places',
+  about: 'places BACKUP: a backup is made in a hidden folder beside the archives.',
+  body: `
 _stage=$backups/.$1.partial
+# The one top folder of the archive: the guide's recovery renames it to the installation, whose files are right below it.
 _top=daily-\${1#daily-backup-}
 _partial=$backups/.$1.tar.gz.partial
 _manifest=backup-manifest.sha256
-`.trim();
+`,
+};
 
-// Everything that is hidden and named like a backup, whichever.
-const unfinished = `-maxdepth 1 -regextype posix-extended -regex '.*/[.]daily-backup-[0-9]{8}-[0-9]{6}([.]tar[.]gz([.]sha256)?)?[.]partial'`;
+const stop: SharedFunction = {
+  name: 'stop',
+  about: 'stop CODE WHY: ends a command that did not do what it was to do.',
+  body: 'echo "$2" >&2; exit "$1"',
+};
+
+const sumOf: SharedFunction = {
+  name: 'sum_of',
+  about: 'sum_of FILE: its SHA-256 checksum.',
+  body: 'sha256sum <"$1" | cut -c1-64',
+};
+
+const unfinished: SharedFunction = {
+  name: 'unfinished',
+  about: 'unfinished ACTION: does it with everything that is hidden and named like a backup, whichever.',
+  body: `
+find "$backups" -maxdepth 1 -regextype posix-extended \\
+  -regex '.*/[.]daily-backup-[0-9]{8}-[0-9]{6}([.]tar[.]gz([.]sha256)?)?[.]partial' "$@"
+`,
+};
 
 const minutes = 60_000;
 
@@ -41,6 +62,7 @@ export const backupCommands = {
     summary: 'What a backup would hold, the space it needs and what dead runs left',
     script: {
       parameters: [],
+      uses: [unfinished],
       body: `
 if [ ! -d "$installation" ]; then echo 'installation missing'
 elif [ ! -r "$installation" ] || [ ! -x "$installation" ]; then echo 'installation unreadable'
@@ -61,7 +83,7 @@ _state=$state
 while [ ! -d "$_state" ]; do _state=$(dirname "$_state"); done
 echo "state-free $(df --block-size=1 --output=avail -- "$_state" | tail -n 1)"
 if [ "$_at" = "$backups" ]; then
-  find "$backups" ${unfinished} -exec du -s --block-size=1 -- {} + | sed 's/^/leftover /'
+  unfinished -exec du -s --block-size=1 -- {} + | sed 's/^/leftover /'
 fi
 if [ -z "$volumes" ]; then echo 'docker unneeded'
 elif ! command -v docker >/dev/null; then echo 'docker absent'
@@ -85,11 +107,12 @@ fi
     summary: 'Copy the installation and the sudoers file into the hidden folder of a backup; remove those of dead runs',
     script: {
       parameters: [backup],
+      uses: [places, unfinished],
       body: `
-${places}
+places "$1"
 mkdir -p -- "$backups"
 # What dead runs left, too: whoever holds the lease is alone, or the fence would not have let it in.
-find "$backups" ${unfinished} -exec rm -rf -- {} +
+unfinished -exec rm -rf -- {} +
 mkdir -- "$_stage"
 # A log that is rotated while it is copied makes cp fail: once more, then it counts.
 for _try in 1 2; do
@@ -123,8 +146,9 @@ if [ -e "$sudoersFile" ]; then cp -a -- "$sudoersFile" "$_stage/$_top/"; echo 's
     summary: "Archive one of the installation's Docker volumes into the hidden folder of a backup",
     script: {
       parameters: [backup, volume],
+      uses: [places],
       body: `
-${places}
+places "$1"
 _mount=$(docker volume inspect --format '{{.Mountpoint}}' -- "$2")
 cd "$_mount"
 _code=0
@@ -145,13 +169,14 @@ echo "bytes $(stat -c %s -- "$_stage/$_top/$2.tar.gz")"
     summary: 'Write the checksum of each file of a backup into its manifest',
     script: {
       parameters: [backup],
+      uses: [places, stop],
       body: `
-${places}
+places "$1"
 cd "$_stage/$_top"
 rm -f -- "$_manifest"
 find . -type f -print0 | sort -z | xargs -0 -r sha256sum -- >"$_stage/manifest.partial"
 _files=$(find . -type f -printf x | wc -c)
-[ "$(wc -l <"$_stage/manifest.partial")" = "$_files" ] || { echo 'not every file could be read' >&2; exit 1; }
+[ "$(wc -l <"$_stage/manifest.partial")" = "$_files" ] || stop 1 'not every file could be read'
 mv -fT -- "$_stage/manifest.partial" "$_manifest"
 echo "files $_files"
 `,
@@ -165,8 +190,9 @@ echo "files $_files"
     summary: 'Pack a backup under a hidden temporary name beside the archives',
     script: {
       parameters: [backup],
+      uses: [places],
       body: `
-${places}
+places "$1"
 cd "$_stage"
 # The manifest first and the rest in its order, so that what is read back can be compared line by line.
 {
@@ -188,19 +214,20 @@ echo "bytes $(stat -c %s -- "$_partial")"
     summary: 'Read a packed backup back and compare every file with the manifest',
     script: {
       parameters: [backup],
+      uses: [places, stop, sumOf],
       body: `
-${places}
+places "$1"
 cd "$_stage"
 # The checksums of what is in the archive, in its order, without writing it anywhere.
 tar --extract --gzip --file="$_partial" --to-command='exec sha256sum' >read-back.partial
 { sha256sum <"$_top/$_manifest"; sed 's/^[^0-9a-f]//' "$_top/$_manifest"; } | cut -c1-64 >expected.partial
-cut -c1-64 read-back.partial | cmp -s - expected.partial || { echo 'the archive does not hold what was collected' >&2; exit 9; }
+cut -c1-64 read-back.partial | cmp -s - expected.partial || stop 9 'the archive does not hold what was collected'
 _entries=$(tar --list --gzip --file="$_partial" | wc -l)
-[ "$_entries" = "$(tr -cd '\\0' <list | wc -c)" ] || { echo 'the archive holds another number of entries' >&2; exit 9; }
+[ "$_entries" = "$(tr -cd '\\0' <list | wc -c)" ] || stop 9 'the archive holds another number of entries'
 echo "entries $_entries"
 echo "files $(wc -l <expected.partial)"
 echo "bytes $(stat -c %s -- "$_partial")"
-echo "sha256 $(sha256sum <"$_partial" | cut -c1-64)"
+echo "sha256 $(sum_of "$_partial")"
 `,
     },
     timeoutMs: 360 * minutes,
@@ -212,12 +239,13 @@ echo "sha256 $(sha256sum <"$_partial" | cut -c1-64)"
     summary: 'Give a verified backup its name and its checksum file, durably',
     script: {
       parameters: [backup, sha256],
+      uses: [places, stop, sumOf],
       body: `
-${places}
+places "$1"
 _archive=$backups/$1.tar.gz
 if [ -e "$_partial" ]; then
-  [ ! -e "$_archive" ] || { echo 'an archive of this name is there already' >&2; exit 17; }
-  [ "$(sha256sum <"$_partial" | cut -c1-64)" = "$2" ] || { echo 'the archive is not the one that was verified' >&2; exit 9; }
+  [ ! -e "$_archive" ] || stop 17 'an archive of this name is there already'
+  [ "$(sum_of "$_partial")" = "$2" ] || stop 9 'the archive is not the one that was verified'
   printf '%s  %s\\n' "$2" "$1.tar.gz" >"$backups/.$1.tar.gz.sha256.partial"
   sync "$_partial" "$backups/.$1.tar.gz.sha256.partial"
   # The checksum first: an archive that has its name has been verified.
@@ -225,7 +253,7 @@ if [ -e "$_partial" ]; then
   mv -nT -- "$_partial" "$_archive"
   sync "$backups"
 else
-  [ "$(sha256sum <"$_archive" | cut -c1-64)" = "$2" ] || { echo 'the archive is not the one that was verified' >&2; exit 9; }
+  [ "$(sum_of "$_archive")" = "$2" ] || stop 9 'the archive is not the one that was verified'
 fi
 rm -rf -- "$_stage"
 [ -s "$_archive" ] && [ -s "$_archive.sha256" ] && [ ! -e "$_partial" ]
@@ -241,8 +269,9 @@ echo "bytes $(stat -c %s -- "$_archive")"
     summary: 'Remove what an unfinished backup left; never an archive that has its name',
     script: {
       parameters: [backup],
+      uses: [places],
       body: `
-${places}
+places "$1"
 rm -rf -- "$_stage" "$_partial" "$backups/.$1.tar.gz.sha256.partial"
 [ -e "$backups/$1.tar.gz" ] || rm -f -- "$backups/$1.tar.gz.sha256"
 [ ! -e "$_stage" ]
@@ -276,11 +305,12 @@ done
     summary: 'Remove an archive while a newer one is there whose checksum is right',
     script: {
       parameters: [backup, named('keeping', backup)],
+      uses: [stop],
       body: `
-[ "$1" != "$2" ] && [ "$(printf '%s\\n' "$1" "$2" | sort | tail -n 1)" = "$2" ] || { echo 'the archive to keep must be newer' >&2; exit 9; }
+[ "$1" != "$2" ] && [ "$(printf '%s\\n' "$1" "$2" | sort | tail -n 1)" = "$2" ] || stop 9 'the archive to keep must be newer'
 cd "$backups"
 [ -s "$2.tar.gz" ] && grep -qx "[0-9a-f]*  $2.tar.gz" -- "$2.tar.gz.sha256" && sha256sum --check --status --strict -- "$2.tar.gz.sha256" ||
-  { echo 'the newer archive is not there or its checksum is wrong' >&2; exit 9; }
+  stop 9 'the newer archive is not there or its checksum is wrong'
 rm -f -- "$1.tar.gz" "$1.tar.gz.sha256"
 sync .
 [ ! -e "$1.tar.gz" ]

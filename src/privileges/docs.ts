@@ -1,5 +1,6 @@
 import type { HostLayout } from '../config.ts';
 import { defaultLayout } from './default-layout.ts';
+import { sharedOf, shellFunction } from './helper.ts';
 import { type Parameter, type ResolvedEntry, resolveEntry } from './resolve.ts';
 import { table } from './table.ts';
 
@@ -11,6 +12,10 @@ export function generatePrivilegeDocs(layout: HostLayout = defaultLayout): strin
     introduction(layout),
     '## Commands as root\n',
     ...ofRoot.map((entry) => describe(entry, layout)),
+    '### What several scripts share\n',
+    '```sh',
+    sharedOf(ofRoot).flatMap(shellFunction).join('\n').trimEnd(),
+    '```\n',
     `## Commands as ${layout.user}\n`,
     'They need no privilege and go without sudo and helper.\n',
     ...entries.filter(({ entry }) => entry.as === 'user').map((entry) => describe(entry, layout)),
@@ -59,7 +64,9 @@ function describe({ verb, entry, parameters, vector }: ResolvedEntry, layout: Ho
     `### ${verb}\n`,
     `${entry.summary}. (${kind})\n`,
     ...(entry.as === 'root'
-      ? [`Asked for as \`${[layout.helper, ...(entry.job ? ['job-start <id>'] : []), verb, ...call].join(' ')}\`.\n`]
+      ? [
+          `Asked for as \`${[layout.helper, ...(entry.job ? ['job-start <id> <run>'] : []), verb, ...call].join(' ')}\`.\n`,
+        ]
       : []),
     script === undefined ? 'The vector:\n' : 'The script, part of the helper:\n',
     '```sh',

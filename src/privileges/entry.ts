@@ -51,6 +51,16 @@ export type Vector = readonly [program: string, ...parts: Part[]];
 export interface Script {
   readonly parameters: readonly Placeholder[];
   readonly body: string;
+  /** Functions that the body calls. */
+  readonly uses?: readonly SharedFunction[];
+}
+
+/** A shell function that the scripts of several commands share; it is in the helper once. */
+export interface SharedFunction {
+  readonly name: string;
+  /** What it is for, in one line. */
+  readonly about: string;
+  readonly body: string;
 }
 
 interface Described {

@@ -6,12 +6,14 @@
  * 70 could not do its own work, 75 fenced out, 76 busy.
  */
 export const checks = String.raw`
+# 1. How an argument is checked.
+
 say() { printf 'proxmox-mcp-helper: %s\n' "$1" >&2; }
 refuse() { say "refused: $1"; exit 64; }
 fail() { say "failed: $1"; exit 70; }
 
-# kind read|change now|job SECONDS: what the verb is.
-kind() { _risk=$1 _when=$2 _seconds=$3; }
+# kind read|change now|job SECONDS FUNCTION: what the verb is, how long it may take, and what executes it.
+kind() { _risk=$1 _when=$2 _seconds=$3 _do=$4; }
 
 # takes COUNT ARGUMENTS: sudo matches the arguments joined to one string, so only we can count them.
 takes() {
@@ -39,9 +41,22 @@ among() {
   for _choice in "$@"; do [ "$_value" != "$_choice" ] || return 0; done
   refuse "$_name: expected one of: $*"
 }
+
+token() {
+  number 'fencing token' 15 "\${1-}"
+  [ "$1" != 0 ] || refuse 'fencing token: expected 1 or more'
+  _token=$1
+}
+
+job_id() {
+  case $1 in '' | -* | *[!abcdefghijklmnopqrstuvwxyz0123456789-]*) refuse 'job id: expected a-z, 0-9 and -' ;; esac
+  [ "\${#1}" -le 100 ] || refuse 'job id: expected at most 100 characters'
+}
 `.replaceAll('\\$', '$');
 
 export const fence = String.raw`
+# 3. The fence: who may change something.
+
 # fence TOKEN: lets only the newest holder of the host's lease change something. The greatest token seen is kept; a
 # smaller one is fenced out. Whatever runs under a token holds a shared lock, which the kernel takes back when it ends,
 # so that a greater token waits until nothing of an older one is still at work.
@@ -49,26 +64,30 @@ fence() {
   mkdir -p "$state" && : >>"$state/fence.lock" || { say 'failed: the state folder cannot be written'; return 70; }
   exec 9>>"$state/fence.lock"
   flock -s -w 5 9 || { say 'busy: another command is being admitted'; return 76; }
-  _greatest=$(greatest) || { say 'failed: the fence is unreadable'; return 70; }
+  seen || return "$?"
   if [ "$1" -gt "$_greatest" ]; then
     flock -u 9
     flock -x -w 5 9 || { say 'busy: a command or job of an earlier holder of the lease is still at work'; return 76; }
-    _greatest=$(greatest) || { say 'failed: the fence is unreadable'; return 70; }
-    if [ "$1" -gt "$_greatest" ]; then
-      keep fence "$1" "$state" || { say 'failed: the fence cannot be written'; return 70; }
-      _greatest=$1
-    fi
+    seen || return "$?"
+    [ "$1" -le "$_greatest" ] || keep fence "$1" "$state" ||
+      { say 'failed: the fence cannot be written'; return 70; }
+    # The kernel lets go of the one lock before it gives the other, so it is looked at once more below.
     flock -s 9
-    _greatest=$(greatest) || return 70
   fi
+  newest "$1"
+}
+
+# newest TOKEN: whether no greater token has been seen.
+newest() {
+  seen || return "$?"
   [ "$1" -ge "$_greatest" ] || { say "fenced-out: token $1 is older than $_greatest"; return 75; }
 }
 
-greatest() {
-  [ -e "$state/fence" ] || { echo 0; return 0; }
-  read -r _kept <"$state/fence" || return 1
-  case $_kept in '' | *[!0-9]*) return 1 ;; esac
-  echo "$_kept"
+# seen: _greatest becomes the greatest token so far.
+seen() {
+  _greatest=0
+  [ ! -e "$state/fence" ] || read -r _greatest <"$state/fence" || _greatest=
+  case $_greatest in '' | *[!0-9]*) say 'failed: the fence is unreadable'; return 70 ;; esac
 }
 
 # keep NAME TEXT FOLDER: writes a file so that it is there, whole, after a crash.
@@ -79,12 +98,16 @@ keep() {
 `;
 
 export const jobs = String.raw`
-# A job is a folder $state/jobs/ID: command (the vector, one line), claim (a folder: whoever makes it executes the
-# command, so it is executed once), meta (who does), stdout, stderr, and exit (written last, durably).
+# 4. Jobs.
+
+# A job is a folder $state/jobs/ID: command (a line with the vector, and one with the run it is for), claim (a folder:
+# whoever makes it executes the command, so it is executed once), meta (who does), stdout, stderr, and exit (written
+# last, durably).
 job_folder() { _id=$1 _dir=$state/jobs/$1; }
 
+# job_start ID RUN VERB ARGUMENTS: starts the job unless it is there, and says which.
 job_start() {
-  job_folder "$1"; shift
+  job_folder "$1"; _run=$2; shift 2
   # The token isn't part of what the job is: a retry may hold a newer lease.
   _command=$*
   [ "$_risk" = read ] || _command="$1\${_command#"$1 $2"}"
@@ -95,7 +118,8 @@ job_start() {
     mkdir -p "$state/jobs" || fail 'the state folder cannot be written'
     ! mkdir "$_dir" 2>/dev/null || _found=started
     # Two starters write the same; a starter that died in between has written nothing or all.
-    [ -e "$_dir/command" ] || keep command "$_command" "$_dir" || fail 'the job cannot be written'
+    [ -e "$_dir/command" ] || keep command "$_command
+$_run" "$_dir" || fail 'the job cannot be written'
   fi
   # A job that was cancelled before it began has no command.
   _known=$_command; [ ! -e "$_dir/command" ] || read -r _known <"$_dir/command"
@@ -106,13 +130,13 @@ job_start() {
       systemd-run --quiet --collect --unit="proxmox-mcp-job-$_id" --property=Type=exec \
         --property=KillMode=control-group --property=TimeoutStopSec=20 --property="RuntimeMaxSec=$((_seconds + 1))" \
         --property=TasksMax=1024 --property=OOMPolicy=kill --property=UMask=0077 --property=WorkingDirectory=/ \
-        -- "$_self" job-run "$_id" "$@" </dev/null >"$_dir/spawn.$$" 2>&1 || _failed=yes
+        -- "$_self" job-run "$_id" "$_run" "$@" </dev/null >"$_dir/spawn.$$" 2>&1 || _failed=yes
       if [ "\${_failed-}" = yes ] && sleep 1 && [ ! -e "$_dir/claim" ]; then
         cat "$_dir/spawn.$$" >&2; fail 'systemd did not start the job'
       fi
       rm -f "$_dir/spawn.$$"
     else
-      setsid timeout -k 20 "$((_seconds + 1))" "$_self" job-run "$_id" "$@" </dev/null >/dev/null 2>&1 9>&- &
+      setsid timeout -k 20 "$((_seconds + 1))" "$_self" job-run "$_id" "$_run" "$@" </dev/null >/dev/null 2>&1 9>&- &
     fi
     # Our share of the fence is kept until the job has its own, so that no newer lease comes between.
     _try=0
@@ -121,9 +145,9 @@ job_start() {
   echo "$_found"
 }
 
-# job_run ID VERB ARGUMENTS: what systemd or setsid executes. Ends with the command's exit code on disk.
+# job_run ID RUN VERB ARGUMENTS: what systemd or setsid executes. Ends with the command's exit code on disk.
 job_run() {
-  job_folder "$1"; shift
+  job_folder "$1"; shift 2
   mkdir "$_dir/claim" 2>/dev/null || exit 0
   _stopped= ; trap '_stopped=yes' TERM INT HUP
   me
@@ -217,9 +241,11 @@ output() {
   echo
 }
 
-# job_cancel ID: stops the whole group and says what it could not stop.
+# job_cancel ID [TOKEN]: stops the whole group and says what it could not stop. With a token, which is how a run stops
+# the jobs of others, only for whoever still holds the lease.
 job_cancel() {
   job_folder "$1"
+  [ "$#" = 1 ] || newest "$2" || exit "$?"
   mkdir -p "$_dir"; : >"$_dir/cancel"
   # A job that nobody has begun to execute never will be.
   if mkdir "$_dir/claim" 2>/dev/null; then record cancelled || say 'the end of the job cannot be written'; fi
@@ -232,11 +258,11 @@ job_cancel() {
       _left=$(cat "/sys/fs/cgroup/system.slice/proxmox-mcp-job-$_id.service/cgroup.procs" 2>/dev/null | tr '\n' ' ')
     else
       kill -s TERM -- "-$_pgid" 2>/dev/null || :
-      _try=0
-      while members; [ -n "$_left" ] && [ "$_try" -lt 100 ]; do
+      uptime; _since=$_up
+      while members; [ -n "$_left" ] && [ $((_up - _since)) -lt 20 ]; do
         # After ten seconds there is nothing left to be polite about.
-        [ "$_try" -lt 50 ] || kill -s KILL $_left 2>/dev/null || :
-        _try=$((_try + 1)); sleep 0.2
+        [ $((_up - _since)) -lt 10 ] || kill -s KILL $_left 2>/dev/null || :
+        sleep 0.2; uptime
       done
     fi
     ended || record cancelled || say 'the end of the job cannot be written'
@@ -245,6 +271,9 @@ job_cancel() {
   echo "state $_state $_exit $_began $_ended"
   echo "left $_left"
 }
+
+# uptime: _up becomes the seconds since the host started, whatever is done to its clock.
+uptime() { read -r _up _idle </proc/uptime; _up=\${_up%.*}; }
 
 # members: _left becomes the processes of the job's session.
 members() {
@@ -257,30 +286,41 @@ members() {
   set -f
 }
 
-job_list() {
+# each_job FUNCTION: calls it for every job, with _dir, _state and its times set.
+each_job() {
   set +f
   for _dir in "$state"/jobs/*/; do
     set -f
     [ -d "$_dir" ] || continue
     _dir=\${_dir%/}
     job_state
-    read -r _command 2>/dev/null <"$_dir/command" || _command=-
-    echo "\${_dir##*/} $_state $_exit $_began $_ended \${_command%% *}"
+    "$1"
   done
+  set -f
 }
 
-# job_clean DAYS: removes jobs that ended so long ago; never one that may be running.
+# A line for each job: id, state, exit code, when it began and ended, verb, run.
+list_job() {
+  _command=- _run=-
+  [ ! -e "$_dir/command" ] || { read -r _command && read -r _run || _run=-; } <"$_dir/command"
+  echo "\${_dir##*/} $_state $_exit $_began $_ended \${_command%% *} $_run"
+}
+
+# job_clean DAYS: forgets jobs that ended so long ago; never one that may be running.
 job_clean() {
-  _limit=$(( $(date +%s%3N) - $1 * 86400000 ))
-  set +f
-  for _dir in "$state"/jobs/*/; do
-    set -f
-    [ -d "$_dir" ] || continue
-    _dir=\${_dir%/}
-    job_state
-    case $_state in running | starting) continue ;; lost) _ended=$_began ;; esac
-    [ "$_ended" -le "$_limit" ] || continue
-    rm -rf "$_dir" && echo "\${_dir##*/}"
-  done
+  _now=$(date +%s%3N)
+  _limit=$((_now - $1 * 86400000))
+  each_job clean_job
+}
+
+clean_job() {
+  case $_state in
+    running) return 0 ;;
+    # One that nobody has begun for a day never will be.
+    starting) _ended=$(stat -c %Y "$_dir")000; [ "$_ended" -le "$((_now - 86400000))" ] || return 0 ;;
+    lost) _ended=$_began ;;
+  esac
+  [ "$_ended" -le "$_limit" ] || return 0
+  rm -rf "$_dir" && echo "\${_dir##*/}" || :
 }
 `.replaceAll('\\$', '$');

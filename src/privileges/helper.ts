@@ -1,5 +1,5 @@
 import type { HostLayout } from '../config.ts';
-import type { CommandEntry } from './entry.ts';
+import type { CommandEntry, SharedFunction } from './entry.ts';
 import { checks, fence, jobs } from './helper-runtime.ts';
 import { type Parameter, type ResolvedEntry, resolveEntry } from './resolve.ts';
 import { quote } from './shell.ts';
@@ -35,15 +35,12 @@ export function generateHelper(layout: HostLayout, options: HelperOptions = {}):
     "# This host's layout.",
     `readonly _self=${quote(layout.helper)}`,
     ...Object.entries(layout).map(([name, value]) => `readonly ${name}=${quote(asWords(value))}`),
-    checks.trimEnd(),
+    ...decisions(entries),
     fence.trimEnd(),
     jobs.trimEnd(),
-    '',
-    ...entries.flatMap(scriptFunction),
-    checkTable(entries),
-    executeTable(entries),
-    scriptTable(entries),
-    decide.trimEnd(),
+    '\n# 5. The commands, each with its checked arguments as $1, $2 …\n',
+    ...sharedOf(entries).flatMap(shellFunction),
+    ...entries.flatMap((entry) => shellFunction(commandFunction(entry))),
     main.trim(),
     '',
   ].join('\n');
@@ -51,7 +48,11 @@ export function generateHelper(layout: HostLayout, options: HelperOptions = {}):
 
 /** The argument checks alone, for tests that try very many vectors: the same text as in the helper. */
 export function generateChecker(layout: HostLayout, options: HelperOptions = {}): string {
-  return [checks.trimEnd(), checkTable(helperEntries(layout, options.entries)), decide].join('\n');
+  return decisions(helperEntries(layout, options.entries)).join('\n');
+}
+
+function decisions(entries: readonly ResolvedEntry[]): string[] {
+  return [checks.trimEnd(), checkTable(entries), decide.trimEnd()];
 }
 
 const banner = `# proxmox-mcp-helper: the one program that Proxmox MCP runs as root on this host. It executes the commands below and
@@ -59,46 +60,54 @@ const banner = `# proxmox-mcp-helper: the one program that Proxmox MCP runs as r
 #
 #   helper VERB ARGUMENTS            a command that only looks
 #   helper VERB TOKEN ARGUMENTS      one that changes something; TOKEN is the fencing token of the host's lease
-#   helper job-start ID VERB …       the same as a job, which outlives the connection; executed once per ID
+#   helper job-start ID RUN VERB …   the same as a job of a run, which outlives the connection; executed once per ID
 #   helper job-status ID OUT ERR     its state, and its output from these offsets (base64)
-#   helper job-cancel ID | job-list | job-clean DAYS
+#   helper job-cancel ID [TOKEN] | job-list | job-clean DAYS
 #
-# Its own exit codes, each with a line on standard error: 64 refused, 70 failed, 75 fenced out, 76 busy.`;
+# Its own exit codes, each with a line on standard error: 64 refused, 70 failed, 75 fenced out, 76 busy.
+#
+# To read it: the last part, 6, is where it begins. Before anything is done, all arguments pass \`decide\` (2), whose
+# \`check\` is the table of all verbs; it rests on the checks of part 1. What changes something passes the fence (3). What
+# may last is a job (4). Part 5 is what the verbs do: one function each.`;
 
 const decide = `
 # decide VERB ARGUMENTS: refuses everything that isn't to be. Only after it is anything done.
 decide() {
   [ "$#" -ge 1 ] || refuse 'expected a verb'
-  case $1 in
-    job-start) [ "$#" -ge 3 ] || refuse 'job-start takes an id and a verb'; job_id "$2"; shift 2; check job "$@" ;;
-    job-status) _verb=$1; shift; takes 3 "$@"; job_id "$1"; number offset 12 "$2"; number offset 12 "$3" ;;
-    job-cancel) _verb=$1; shift; takes 1 "$@"; job_id "$1" ;;
-    job-list) _verb=$1; shift; takes 0 "$@" ;;
-    job-clean) _verb=$1; shift; takes 1 "$@"; number days 3 "$1" ;;
-    *) check now "$@" ;;
+  _verb=$1; shift
+  case $_verb in
+    job-start)
+      [ "$#" -ge 3 ] || refuse 'job-start takes an id, a run and a verb'
+      job_id "$1"; is run 200 '-|[A-Za-z0-9][A-Za-z0-9/_.:-]*' "$2"; shift 2; check job "$@"
+      ;;
+    job-status) takes 3 "$@"; job_id "$1"; number offset 12 "$2"; number offset 12 "$3" ;;
+    job-cancel) if [ "$#" = 2 ]; then token "$2"; else takes 1 "$@"; fi; job_id "$1" ;;
+    job-list) takes 0 "$@" ;;
+    job-clean) takes 1 "$@"; number days 3 "$1" ;;
+    *) check now "$_verb" "$@" ;;
   esac
-}
-job_id() {
-  case $1 in '' | -* | *[!abcdefghijklmnopqrstuvwxyz0123456789-]*) refuse 'job id: expected a-z, 0-9 and -' ;; esac
-  [ "\${#1}" -le 100 ] || refuse 'job id: expected at most 100 characters'
-}
-token() {
-  number 'fencing token' 15 "\${1-}"
-  [ "$1" != 0 ] || refuse 'fencing token: expected 1 or more'
-  _token=$1
 }
 `;
 
 const main = `
-now() {
-  [ "$_risk" = read ] || fence "$_token" || exit "$?"
-  execute "$@"
+# 6. Where it begins.
+
+# execute VERB ARGUMENTS: only after check, which has set _do.
+execute() {
+  shift
+  [ "$_risk" = read ] || shift
+  "$_do" "$@"
 }
 
 case \${1-} in
-  # Only for the helper itself: a script is run by a second helper, so that timeout can end it, and a job by systemd.
-  # Each decides everything again.
-  script) shift; [ "$#" -ge 1 ] || refuse 'expected a verb'; check now "$@"; now "$@" ;;
+  # Only for the helper itself: what is done at once is done by a second helper, so that timeout can end it, and a job
+  # by what systemd or setsid starts. Each decides everything again.
+  now)
+    shift; [ "$#" -ge 1 ] || refuse 'expected a verb'
+    check now "$@"
+    [ "$_risk" = read ] || fence "$_token" || exit "$?"
+    execute "$@"
+    ;;
   job-run) shift; decide job-start "$@"; job_run "$@" ;;
   *)
     decide "$@"
@@ -106,24 +115,24 @@ case \${1-} in
       job-start) shift; job_start "$@" ;;
       job-status) shift; job_status "$@" ;;
       job-cancel) shift; job_cancel "$@" ;;
-      job-list) job_list ;;
+      job-list) each_job list_job ;;
       job-clean) shift; job_clean "$@" ;;
-      *)
-        if is_script "$1"; then exec timeout -k 5 "$_seconds" "$_self" script "$@"; fi
-        now "$@"
-        ;;
+      *) exec timeout -k 5 "$_seconds" "$_self" now "$@" ;;
     esac
     ;;
 esac
 `;
 
 function checkTable(entries: readonly ResolvedEntry[]): string {
+  const forms = repeatedForms(entries);
   return [
+    '\n# 2. What may be asked for.\n',
+    ...[...forms].map(([pattern, name]) => `readonly ${name}=${quote(pattern)}`),
     '\n# check now|job VERB ARGUMENTS: refuses everything that is not one of these.',
     'check() {',
     '  _mode=$1 _verb=$2; shift 2',
     '  case $_verb in',
-    ...entries.map((entry) => `    ${entry.verb}) ${checkLine(entry)} ;;`),
+    ...entries.map((entry) => `    ${entry.verb}) ${checkLine(entry, forms)} ;;`),
     "    *) refuse 'unknown verb' ;;",
     '  esac',
     '  [ "$_mode" = "$_when" ] || refuse "$_verb is not to be used like this: a job is started by job-start"',
@@ -131,58 +140,58 @@ function checkTable(entries: readonly ResolvedEntry[]): string {
   ].join('\n');
 }
 
-function checkLine({ entry, parameters }: ResolvedEntry): string {
+function checkLine({ verb, entry, parameters }: ResolvedEntry, forms: ReadonlyMap<string, string>): string {
   const isRead = entry.risk === 'read';
+  const seconds = Math.ceil(entry.timeoutMs / 1000);
   return [
-    `kind ${isRead ? 'read' : 'change'} ${entry.job ? 'job' : 'now'} ${Math.ceil(entry.timeoutMs / 1000)}`,
+    `kind ${isRead ? 'read' : 'change'} ${entry.job ? 'job' : 'now'} ${seconds} ${functionOf(verb)}`,
     ...(isRead ? [] : [`token "$@"; shift`]),
     `takes ${parameters.length} "$@"`,
-    ...parameters.map((parameter, index) => checkOf(parameter, `"$${index + 1}"`)),
+    ...parameters.map((parameter, index) => checkOf(parameter, `"$${index + 1}"`, forms)),
   ].join('; ');
 }
 
-function checkOf({ name, pattern, maxLength, choices }: Parameter, value: string): string {
-  return choices
-    ? `among ${quote(name)} ${value} ${choices.map(quote).join(' ')}`.trimEnd()
-    : `is ${quote(name)} ${maxLength} ${quote(pattern)} ${value}`;
+function checkOf(
+  { name, pattern, maxLength, choices }: Parameter,
+  value: string,
+  forms: ReadonlyMap<string, string>,
+): string {
+  if (choices) return `among ${quote(name)} ${value} ${choices.map(quote).join(' ')}`.trimEnd();
+  const form = forms.get(pattern);
+  return `is ${quote(name)} ${maxLength} ${form === undefined ? quote(pattern) : `"$${form}"`} ${value}`;
 }
 
-function executeTable(entries: readonly ResolvedEntry[]): string {
-  return [
-    '\n# execute VERB ARGUMENTS: the constant vectors. Only after check.',
-    'execute() {',
-    '  _verb=$1; shift',
-    '  [ "$_risk" = read ] || shift',
-    '  _limit=; [ "$_when" = job ] || _limit="timeout -k 5 $_seconds"',
-    '  case $_verb in',
-    ...entries.map((entry) => `    ${entry.verb}) ${executeLine(entry)} ;;`),
-    '  esac',
-    '}\n',
-  ].join('\n');
+/** The patterns that more than one command needs, each under the name of the placeholder that it is first needed for. */
+function repeatedForms(entries: readonly ResolvedEntry[]): ReadonlyMap<string, string> {
+  const first = new Map<string, string>();
+  const repeated = new Map<string, string>();
+  for (const { name, pattern, choices } of entries.flatMap(({ parameters }) => parameters)) {
+    if (choices) continue;
+    const known = first.get(pattern);
+    if (known === undefined) first.set(pattern, `_form_${name.replaceAll(/[^A-Za-z0-9]/g, '_')}`);
+    else repeated.set(pattern, known);
+  }
+  return repeated;
 }
 
-function scriptTable(entries: readonly ResolvedEntry[]): string {
-  const scripts = entries.filter(({ vector, entry }) => !vector && !entry.job).map(({ verb }) => verb);
-  return scripts.length === 0
-    ? 'is_script() { false; }'
-    : ['is_script() {', `  case $1 in ${scripts.join(' | ')}) ;; *) false ;; esac`, '}'].join('\n');
+/** A function as the helper has it, in lines. */
+export function shellFunction({ name, about, body }: SharedFunction): string[] {
+  const lines = body.trim().split('\n');
+  if (lines.length === 1) return [`# ${about}`, `${name}() { ${body.trim()}; }\n`];
+  return [`# ${about}`, `${name}() {`, ...lines.map((line) => (line === '' ? '' : `  ${line}`)), '}\n'];
 }
 
-function executeLine({ verb, vector }: ResolvedEntry): string {
-  if (!vector) return `${functionOf(verb)} "$@"`;
+function commandFunction({ verb, entry, vector = [] }: ResolvedEntry): SharedFunction {
   const words = vector.map((pieces) =>
     pieces.map((piece) => ('text' in piece ? quote(piece.text) : `"$${piece.parameter + 1}"`)).join(''),
   );
-  return `exec $_limit ${words.join(' ')}`;
+  const script = entry.as === 'root' ? entry.script : undefined;
+  return { name: functionOf(verb), about: entry.summary, body: script?.body ?? `exec ${words.join(' ')}` };
 }
 
-function scriptFunction({ verb, entry }: ResolvedEntry): string[] {
-  if (entry.as !== 'root' || !entry.script) return [];
-  const body = entry.script.body
-    .trim()
-    .split('\n')
-    .map((line) => (line === '' ? '' : `  ${line}`));
-  return [`# ${entry.summary}`, `${functionOf(verb)}() {`, ...body, '}\n'];
+/** What the scripts of several commands share, once. */
+export function sharedOf(entries: readonly ResolvedEntry[]): readonly SharedFunction[] {
+  return [...new Set(entries.flatMap(({ entry }) => (entry.as === 'root' ? (entry.script?.uses ?? []) : [])))];
 }
 
 function functionOf(verb: string): string {

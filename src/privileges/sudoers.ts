@@ -16,6 +16,7 @@ export interface SudoersOptions {
 const jobId = '[a-z0-9][a-z0-9-]{0,99}';
 const offset = '(0|[1-9][0-9]{0,11})';
 const token = '[1-9][0-9]{0,14}';
+const run = '(-|[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199})';
 
 /**
  * The sudoers policy for one host. With sudo 1.9.10 or newer: one anchored regular expression for each verb of the
@@ -84,14 +85,14 @@ function verbRules(entries: readonly ResolvedEntry[]): readonly Rule[] {
     ...entries.map(({ verb, entry, parameters }) => ({
       about: entry.summary,
       pattern: [
-        ...(entry.job ? ['job-start', jobId] : []),
+        ...(entry.job ? ['job-start', jobId, run] : []),
         verb,
         ...(entry.risk === 'read' ? [] : [token]),
         ...parameters.map(grouped),
       ].join(' '),
       isChange: entry.risk !== 'read',
     })),
-    { about: 'Stop a job with all its processes', pattern: `job-cancel ${jobId}`, isChange: true },
+    { about: 'Stop a job with all its processes', pattern: `job-cancel ${jobId}( ${token})?`, isChange: true },
     { about: 'Forget jobs that ended days ago', pattern: 'job-clean (0|[1-9][0-9]{0,2})', isChange: true },
   ];
 }
@@ -100,7 +101,7 @@ function alias(name: string, helper: string, rules: readonly Rule[]): string[] {
   if (rules.length === 0) return [];
   // A comment can't stand between the lines of one alias, so what each rule is for comes first.
   return [
-    ...rules.map(({ about, pattern }) => `# ${pattern.split(' ')[pattern.startsWith('job-start') ? 2 : 0]}: ${about}`),
+    ...rules.map(({ about, pattern }) => `# ${pattern.split(' ')[pattern.startsWith('job-start') ? 3 : 0]}: ${about}`),
     `Cmnd_Alias ${name} = \\`,
     rules.map(({ pattern }) => `    ${helper} ^${pattern}$`).join(', \\\n'),
   ];

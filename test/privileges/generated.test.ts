@@ -63,7 +63,7 @@ describe('every entry', () => {
     '$verb names its programs by absolute path, and is one vector or one script',
     ({ entry, vector, verb }) => {
       expect(verb).toMatch(/^[a-z][a-z0-9-]{1,40}$/);
-      expect(verb).not.toMatch(/^(job-|script$)/);
+      expect(verb).not.toMatch(/^(job-|now$)/);
       const hasScript = entry.as === 'root' && entry.script !== undefined;
       expect(hasScript).toBe(vector === undefined);
       if (vector) {

@@ -2,6 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { defaultLayout } from '../../src/privileges/default-layout.ts';
+import { generateHelper } from '../../src/privileges/helper.ts';
+import { table } from '../../src/privileges/table.ts';
 import { callHelper, sampleHost } from './sample.ts';
 
 const host = sampleHost();
@@ -11,7 +14,10 @@ const call = (...args: string[]) => callHelper(host.layout, ...args);
 describe('the helper', () => {
   it('is a script that dash reads without a complaint, small enough to read at one sitting', () => {
     execFileSync('dash', ['-n', host.layout.helper]);
-    expect(readFileSync(host.layout.helper, 'utf8').split('\n').length).toBeLessThan(450);
+    const lines = (entries: typeof table | Record<string, never>) =>
+      generateHelper(defaultLayout, { entries }).split('\n').length;
+    expect(lines({})).toBeLessThan(430);
+    expect(lines(table)).toBeLessThan(690);
   });
 
   it('executes the constant vector with the arguments and the layout put in', async () => {
@@ -57,9 +63,13 @@ describe('the helper', () => {
     ['shell syntax', ['show', '100', '$(id)', 'x', 'mcp-reverse-proxy']],
     ['a pattern', ['show', '100', '*', 'x', 'mcp-reverse-proxy']],
     ['an operator of test', ['show', '(', '!', '=', 'mcp-reverse-proxy']],
-    ['a plain verb as a job', ['job-start', 'a', 'hello']],
+    ['a plain verb as a job', ['job-start', 'a', '-', 'hello']],
+    ['a job without a run', ['job-start', 'a', 'flood']],
+    ['a run that is an option', ['job-start', 'a', '--run', 'flood']],
+    ['a run of two words', ['job-start', 'a', 'x y', 'flood']],
+    ['a token of job-cancel that is none', ['job-cancel', 'a', 'b']],
     ['a job as a plain verb', ['count', '1', 'abc']],
-    ['a job id with a path', ['job-start', '../a', 'flood']],
+    ['a job id with a path', ['job-start', '../a', '-', 'flood']],
     ['a job id with a slash', ['job-status', 'a/b', '0', '0']],
     ['a job id that is an option', ['job-cancel', '-a']],
     ['a job offset that is none', ['job-status', 'a', '0x1', '0']],

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
@@ -86,7 +86,9 @@ it('executes once when twelve start it at the same moment', async () => {
 
 it('goes on when the process that watches it is killed, and is found by the next', async () => {
   const before = executions();
-  const starter = spawn(sample.layout.helper, ['job-start', 'orphan', 'count', '4', 'orphan'], { detached: true });
+  const starter = spawn(sample.layout.helper, ['job-start', 'orphan', 'a/run', 'count', '4', 'orphan'], {
+    detached: true,
+  });
   await until(() => existsSync(join(folder('orphan'), 'meta')), 'the job begins');
   if (starter.pid) {
     try {
@@ -144,7 +146,7 @@ it('is stopped by the host at its deadline', async () => {
 });
 
 it('has an unknown outcome when it is killed', async () => {
-  await call('job-start', 'killed', 'linger');
+  await call('job-start', 'killed', '-', 'linger');
   await until(() => existsSync(join(folder('killed'), 'stdout')), 'the job begins');
   const [, , group] = readFileSync(join(folder('killed'), 'meta'), 'utf8').split(' ');
   process.kill(-Number(group), 'SIGKILL');
@@ -153,7 +155,7 @@ it('has an unknown outcome when it is killed', async () => {
 });
 
 it('has an unknown outcome when the host was rebooted under it, though its process id lives on', async () => {
-  await call('job-start', 'rebooted', 'linger');
+  await call('job-start', 'rebooted', '-', 'linger');
   await until(() => existsSync(join(folder('rebooted'), 'stdout')), 'the job begins');
   const meta = readFileSync(join(folder('rebooted'), 'meta'), 'utf8').split(' ');
   try {
@@ -181,7 +183,7 @@ it('keeps a bounded part of much output, counts the rest, and answers its end', 
 });
 
 it('holds back a newer lease while a job of an older one is at work', async () => {
-  await call('job-start', 'holder', 'count', '50', 'holder');
+  await call('job-start', 'holder', '-', 'count', '50', 'holder');
   const error = await host.run('mark', { word: 'newer' }, { fence: 51 }).then(
     () => undefined,
     (reason: unknown) => reason,
@@ -191,15 +193,45 @@ it('holds back a newer lease while a job of an older one is at work', async () =
   expect(existsSync(join(folder('holder'), 'exit'))).toBe(true);
 });
 
+it('is stopped for another run only while that one holds the newest lease', async () => {
+  await host.run('mark', { word: 'newest' }, { fence: 60 });
+  await call('job-start', 'others', '-', 'linger');
+  await until(() => existsSync(join(folder('others'), 'stdout')), 'the job begins');
+  const fencedOut = await refusal(host.cancelJob('others', { fence: 59 }));
+  expect(fencedOut).toMatchObject({ code: 'fenced-out', details: { exitCode: 75 } });
+  expect((await host.jobs()).find(({ id }) => id === 'others')).toMatchObject({ state: 'running' });
+  expect(existsSync(join(folder('others'), 'cancel'))).toBe(false);
+  expect(await host.cancelJob('others', { fence: 60 })).toEqual({ state: 'cancelled', left: [] });
+}, 60_000);
+
+it('says that it was fenced out, also to a worker that stops watching', async () => {
+  await host.run('mark', { word: 'newest' }, { fence: 70 });
+  const leave = AbortSignal.abort();
+  const error = await refusal(host.job('count', { word: 'late' }, { id: 'late', fence: 69, leave }));
+  expect(error).toMatchObject({ code: 'fenced-out', retryable: false });
+  expect(error.message).toContain('another run holds its lock');
+  expect(existsSync(folder('late'))).toBe(false);
+});
+
 it('lists jobs and forgets those that ended long enough ago', async () => {
   const before = await host.jobs();
   expect(before.find((job) => job.id === 'first')).toMatchObject({ state: 'ended', exitCode: 7, verb: 'count' });
   expect(before.find((job) => job.id === 'killed')).toMatchObject({ state: 'lost', verb: 'linger' });
   expect(await host.cleanJobs(1)).toEqual([]);
-  const running = await call('job-start', 'still', 'linger');
+  // Its starter died before it began, a while ago and long ago.
+  for (const [id, age] of [
+    ['stuck', '1 hour ago'],
+    ['forgotten', '2 days ago'],
+  ] as const) {
+    mkdirSync(folder(id));
+    execFileSync('touch', ['-d', age, folder(id)]);
+  }
+  expect(await host.cleanJobs(0)).toEqual(expect.arrayContaining(['first', 'forgotten']));
+  expect((await host.jobs()).map(({ id, state }) => [id, state])).toEqual([['stuck', 'starting']]);
+  rmdirSync(folder('stuck'));
+  const running = await call('job-start', 'still', 'back-up/pve1/1', 'linger');
   expect(running.stdout).toBe('started\n');
-  const removed = await host.cleanJobs(0);
-  expect(removed).toContain('first');
-  expect((await host.jobs()).map((job) => job.id)).toEqual(['still']);
+  expect(await host.cleanJobs(0)).toEqual([]);
+  expect(await host.jobs()).toMatchObject([{ id: 'still', state: 'running', run: 'back-up/pve1/1' }]);
   expect(await host.cancelJob('still')).toEqual({ state: 'cancelled', left: [] });
 }, 60_000);

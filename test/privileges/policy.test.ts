@@ -85,7 +85,7 @@ its('executes no other helper than the one it was made for', async () => {
 
 /** Whether the word at this place is the fencing token. */
 function isToken(vector: readonly string[], at: number): boolean {
-  const [name = '', verbAt] = vector[0] === 'job-start' ? [vector[2], 2] : [vector[0], 0];
+  const [name = '', verbAt] = vector[0] === 'job-start' ? [vector[3], 3] : [vector[0], 0];
   const entry = Object.entries(entries).find(
     ([key]) => key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`) === name,
   )?.[1];

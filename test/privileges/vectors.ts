@@ -10,7 +10,9 @@ export function legitimateVectors(layout: HostLayout, entries?: Entries): string
   const ofEntries = helperEntries(layout, entries).flatMap((entry) => {
     const rows = Math.max(1, ...entry.parameters.map(({ examples }) => examples.length));
     return Array.from({ length: rows }, (_, row) => [
-      ...(entry.entry.job ? ['job-start', `job-${row}-${entry.verb}`.slice(0, 100)] : []),
+      ...(entry.entry.job
+        ? ['job-start', `job-${row}-${entry.verb}`.slice(0, 100), runs[row % runs.length] ?? '']
+        : []),
       entry.verb,
       ...(entry.entry.risk === 'read' ? [] : [String(row + 1)]),
       ...entry.parameters.map(({ examples }) => examples[row % examples.length] ?? ''),
@@ -22,10 +24,13 @@ export function legitimateVectors(layout: HostLayout, entries?: Entries): string
     ['job-status', 'a-1', '49152', '999999999999'],
     ['job-list'],
     ['job-cancel', 'a-1'],
+    ['job-cancel', 'a-1', '1763863200000'],
     ['job-clean', '7'],
   ];
 }
 
+const runs = ['back-up/pve1/daily-2026-11-23T02:00:00Z', '-'];
+const run = /^(-|[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199})$/;
 const jobId = /^[a-z0-9][a-z0-9-]{0,99}$/;
 const token = /^[1-9][0-9]{0,14}$/;
 const offset = /^(0|[1-9][0-9]{0,11})$/;
@@ -36,14 +41,15 @@ export function legitimacy(layout: HostLayout, entries?: Entries): (vector: read
   return ([verb = '', ...args]) => {
     const [first = '', second = '', third = ''] = args;
     if (verb === 'job-list') return args.length === 0;
-    if (verb === 'job-cancel') return args.length === 1 && jobId.test(first);
+    if (verb === 'job-cancel')
+      return jobId.test(first) && (args.length === 1 || (args.length === 2 && token.test(second)));
     if (verb === 'job-clean') return args.length === 1 && /^(0|[1-9][0-9]{0,2})$/.test(first);
     if (verb === 'job-status')
       return args.length === 3 && jobId.test(first) && offset.test(second) && offset.test(third);
     const isJob = verb === 'job-start';
-    if (isJob && (args.length < 2 || !jobId.test(first))) return false;
-    const entry = byVerb.get(isJob ? second : verb);
-    return entry !== undefined && entry.entry.job === isJob && fits(entry, isJob ? args.slice(2) : args);
+    if (isJob && (args.length < 3 || !jobId.test(first) || !run.test(second))) return false;
+    const entry = byVerb.get(isJob ? third : verb);
+    return entry !== undefined && entry.entry.job === isJob && fits(entry, isJob ? args.slice(3) : args);
   };
 }
 
@@ -96,7 +102,7 @@ const words = [
     '\n',
     '\0'.slice(1),
   ],
-  ...['0', '1', '100', '01', '-1', '1e3', 'x', 'true', 'job-run', 'script', 'execute', 'sh', 'root', 'a'.repeat(200)],
+  ...['0', '1', '100', '01', '-1', '1e3', 'x', 'true', 'job-run', 'now', 'execute', 'sh', 'root', 'a'.repeat(200)],
 ];
 
 /** Bends a vector in one of many ways: characters, arguments, boundaries between them, other vectors' parts. */

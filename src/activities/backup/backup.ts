@@ -92,7 +92,9 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
     async collectBackup(input) {
       const host = hostFor(hosts, input);
       // The host's lock is ours: another backup's job that is still at work belongs to a run that was ended.
-      await withHeartbeat(() => stopJobs(host, (id) => id.startsWith('daily-backup-') && !isJobOf(input.id, id)));
+      await withHeartbeat(() =>
+        stopJobs(host, input.fence, (id) => id.startsWith('daily-backup-') && !isJobOf(input.id, id)),
+      );
       await withHeartbeat(() => host.cleanJobs(keepJobsDays));
       const result = await runJob(host, 'collectBackup', { backup: input.id }, step(input, 'collect'));
       requireSuccess(result, 'Copying the installation', places(host));
@@ -175,7 +177,7 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
     async abandonBackup(input) {
       const host = hostFor(hosts, input);
       // Nobody may have watched the job when the run was cancelled, so that nobody has stopped it.
-      await withHeartbeat(() => stopJobs(host, (id) => isJobOf(input.id, id)));
+      await withHeartbeat(() => stopJobs(host, input.fence, (id) => isJobOf(input.id, id)));
       const result = await withHeartbeat(() => host.run('abandonBackup', { backup: input.id }, { fence: input.fence }));
       requireSuccess(result, 'Removing the unfinished backup', places(host));
     },

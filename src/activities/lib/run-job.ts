@@ -28,7 +28,7 @@ export async function runJob<Name extends JobCommandName>(
     const id = jobId(run, take === 1 ? step : `${step} take ${take}`);
     const onProgress: JobOptionsOf<Name>['onProgress'] = (progress) => context.heartbeat(progress);
     try {
-      return await host.job(name, args, { id, fence, signal, leave, onProgress } as JobOptionsOf<Name>);
+      return await host.job(name, args, { id, run, fence, signal, leave, onProgress } as JobOptionsOf<Name>);
     } catch (error) {
       if (!(error instanceof ServiceError) || error.code !== 'outcome-unknown' || take === takes) throw error;
       context.log.warn('The host lost a job; its step is done again', { job: id });
