@@ -8,7 +8,7 @@ export const checkHealth = defineOperation({
   title: 'Check health',
   summary: 'Look at a host: service, containers, endpoints, resources, security, recent issues.',
   description:
-    'Health check of a Proxmox MCP host: systemd service, Docker containers, health endpoints, memory, disk and CPU, sudoers and SSH key, blocked commands and failed logins of the last 24 hours. Changes nothing. Returns a verdict per line with its evidence and one overall.',
+    'Health check of a Proxmox MCP host: systemd service, Docker containers, health endpoints, memory, disk and CPU, sudoers and SSH key, blocked commands and failed logins of the last 24 hours, jobs whose runs have ended. Changes nothing. Returns a verdict per line with its evidence and one overall.',
   guide: 'Daily Operations: Morning Health Check',
   risk: 'read',
   idempotent: true,

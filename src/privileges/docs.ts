@@ -46,7 +46,9 @@ types. The service logs in as \`${layout.user}\`, without a password and without
 Commands that change something carry the **fencing token** of the host's lease: the helper keeps the greatest one it
 has seen, refuses smaller ones, and lets a greater one begin only when nothing of an older one is still at work. A **job** outlives the
 connection that started it: it is executed once for its id, in its own systemd unit (or process group), with a
-deadline, bounded output and an exit code that is on disk before anyone is told.
+deadline, bounded output and an exit code that is on disk before anyone is told. Its record names its run: a job that is
+at work though its run has ended is a warning of the health check; \`proxmox-mcp host jobs NAME\` lists them all and stops
+one with \`--cancel\`. A run stops another run's job only while it holds the newest token.
 `;
 }
 

@@ -1,5 +1,5 @@
 import { isCancellation } from '@temporalio/workflow';
-import type { BackupActivities } from '../activities/backup/backup.ts';
+import type { ArchivedVolume, BackupActivities, CollectedFiles } from '../activities/backup/backup.ts';
 import type { BackupLook } from '../activities/backup/look.ts';
 import type { RetentionPlan } from '../activities/backup/retention.ts';
 import { backUp as definition } from '../operations/back-up.ts';
@@ -42,9 +42,10 @@ export const backUp = operationWorkflow(definition, async (run) => {
     ({ entries }) => `${entries} files and folders`,
   );
   const volumes = found.volumes.map(({ name }) => name);
+  let archived: readonly ArchivedVolume[] = [];
   if (volumes.length === 0) run.skip('Volumes', 'There are none');
   else
-    await run.step(
+    archived = await run.step(
       'Volumes',
       (summary) => job(summary).archiveVolumes({ ...backup, volumes }),
       () => volumes.join(', '),
@@ -76,6 +77,8 @@ export const backUp = operationWorkflow(definition, async (run) => {
       evidence: `sha256 ${published.sha256}`,
     },
     ...(collected.sudoers ? [] : [noSudoers(found)]),
+    ...replaced(found, collected),
+    ...archived.filter(({ changed }) => changed).map(changedVolume),
   ];
   return {
     output: {
@@ -127,6 +130,27 @@ function contents(look: BackupLook): Section {
         ({ name, why, verdict }): Finding => ({ check: `Volume ${name}`, verdict, summary: why }),
       ),
     ],
+  };
+}
+
+/** What of the installation isn't in the archive. */
+function replaced({ installation }: BackupLook, { replaced: names }: CollectedFiles): readonly Finding[] {
+  if (names.length === 0) return [];
+  return [
+    {
+      check: 'Left out',
+      verdict: 'warning',
+      summary: `Of ${installation} this is not in the archive, because the archive has its own of that name: ${names.join(', ')}. A recovery left it there; remove it if it isn't needed.`,
+    },
+  ];
+}
+
+/** Not a warning: logs change all the time, and nobody can do anything about it. */
+function changedVolume({ name }: ArchivedVolume): Finding {
+  return {
+    check: `Volume ${name}`,
+    verdict: 'ok',
+    summary: 'It was written to while it was read, as logs are; a database in it may not be consistent in the archive.',
   };
 }
 

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
@@ -17,10 +18,14 @@ import { generateHelper } from '../../src/privileges/helper.ts';
 /** Failures are what many tests are about: they need not be printed. */
 export const logger = new DefaultLogger('ERROR');
 
+/** Of a Temporal server that isn't there: most looks have nothing to ask it. */
+export const nobodysClient = new Client({ connection: Connection.lazy({ address: '127.0.0.1:1' }) });
+
 export interface TestHost {
   readonly folder: string;
   readonly layout: HostLayout;
   readonly hosts: Hosts;
+  readonly client: Client;
   /** Runs an activity as a worker would, in a run of its own. */
   readonly run: <T>(activity: () => Promise<T>) => Promise<T>;
   /** A new run: its jobs are others. */
@@ -67,6 +72,7 @@ export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backu
     folder,
     layout,
     hosts,
+    client: nobodysClient,
     run: async <T>(activity: () => Promise<T>): Promise<T> => {
       let answer: { readonly value: T } | undefined;
       await new MockActivityEnvironment({ workflowExecution: { workflowId, runId: randomUUID() } }, { logger }).run(

@@ -15,7 +15,7 @@ import type { Section, Verdict } from '../../src/operations/report.ts';
 import { defaultLayout } from '../../src/privileges/default-layout.ts';
 import { generateHelper } from '../../src/privileges/helper.ts';
 import { renderText } from '../../src/reports/text.ts';
-import { logger } from './host.ts';
+import { logger, nobodysClient } from './host.ts';
 
 const layout = defaultLayout;
 const log = pino({ level: 'silent' });
@@ -103,7 +103,7 @@ const makeLarge = () => onHost(`truncate -s ${holes} /opt/proxmox-mcp/logs/large
 
 describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 }, () => {
   it('is healthy, and every line rests on something', async () => {
-    const health = createHealthActivities({ hosts });
+    const health = createHealthActivities({ hosts, client: nobodysClient });
     const began = performance.now();
     const sections = await Promise.all(
       Object.values(health).map((inspect) => attempt<Section>(() => inspect({ host: 'pve1' }))),
@@ -139,7 +139,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
   });
 
   it('shows what is wrong with it', async () => {
-    const health = createHealthActivities({ hosts });
+    const health = createHealthActivities({ hosts, client: nobodysClient });
     // With -n sudo refuses without a word in any log.
     await lab.exec(['sudo', '-S', '/bin/cat', '/etc/shadow'], { user: 'claude-user', input: 'wrong\n' });
     await onHost('docker stop -t 1 mcp-reverse-proxy; systemctl disable proxmox-mcp 2>/dev/null');

@@ -1,10 +1,13 @@
 import { Context } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
 import type { Host, Hosts, RunOptions } from '../../clients/host.ts';
 import type { Section } from '../../operations/report.ts';
+import { isRunning } from '../lib/is-running.ts';
 import { lookAtContainers } from './containers.ts';
 import { lookAtHealth, lookAtProxy } from './endpoints.ts';
 import { look, section } from './finding.ts';
 import { lookAtIssues } from './issues.ts';
+import { lookAtJobs } from './jobs.ts';
 import { lookAtDisk, lookAtMemoryAndCpu } from './resources.ts';
 import { lookAtSecurity } from './security.ts';
 import { lookAtService } from './service.ts';
@@ -29,7 +32,13 @@ export interface HealthActivities {
   inspectRecentIssues(input: HealthInput): Promise<Section>;
 }
 
-export function createHealthActivities({ hosts }: { readonly hosts: Hosts }): HealthActivities {
+export function createHealthActivities({
+  hosts,
+  client,
+}: {
+  readonly hosts: Hosts;
+  readonly client: Client;
+}): HealthActivities {
   const at = (input: HealthInput): [Host, RunOptions] => [
     hosts.get(input.host),
     { signal: Context.current().cancellationSignal },
@@ -66,6 +75,10 @@ export function createHealthActivities({ hosts }: { readonly hosts: Hosts }): He
       section(
         'Recent issues',
         look('Recent issues', () => lookAtIssues(...at(input))),
+        look('Jobs', () => {
+          const [host, options] = at(input);
+          return lookAtJobs(host, (run) => isRunning(client, run), options);
+        }),
       ),
   };
 }

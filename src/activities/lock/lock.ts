@@ -1,6 +1,7 @@
-import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { lockId, requestLockSignal } from '../../workflows/lib/lock-messages.ts';
 import { serviceQueue } from '../../workflows/lib/queues.ts';
+import { isRunning } from '../lib/is-running.ts';
 
 export const queue = 'service';
 
@@ -20,15 +21,7 @@ export function createLockActivities({ client }: { readonly client: Client }) {
     },
 
     /** Whether a run is still open. A run that the server doesn't know (any more) isn't. */
-    async isRunning(workflowId: string): Promise<boolean> {
-      try {
-        const description = await client.workflow.getHandle(workflowId).describe();
-        return description.status.name === 'RUNNING';
-      } catch (error) {
-        if (error instanceof WorkflowNotFoundError) return false;
-        throw error;
-      }
-    },
+    isRunning: (workflowId: string): Promise<boolean> => isRunning(client, workflowId),
   };
 }
 
