@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, posix } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { ServiceError } from '../errors.ts';
@@ -25,8 +25,39 @@ export function partialPath(target: string, source: Source): string {
 
 const chunkBytes = 1024 * 1024;
 
-/** Adds the first `length` bytes of the file to the hash. False when the file is shorter. */
-export async function hashStart(file: FileHandle, hash: Hash, length: number): Promise<boolean> {
+/** Where a copy goes on, and the hash of what comes before. */
+export interface Start {
+  readonly start: number;
+  readonly hash: Hash;
+}
+
+/**
+ * Behind what an earlier attempt left on the other side, if this side's file begins with the same bytes; else at 0.
+ *
+ * @param there - How many bytes the earlier attempt left.
+ * @param size - How many the source has.
+ * @param digestOfThere - Their SHA-256; asked only when there are any.
+ */
+export async function startBehind(
+  file: FileHandle,
+  there: number,
+  size: number,
+  digestOfThere: () => Promise<string | undefined>,
+): Promise<Start> {
+  const hash = createHash('sha256');
+  if (there > 0 && there <= size && (await hashStart(file, hash, there))) {
+    if (hash.copy().digest('hex') === (await digestOfThere())) return { start: there, hash };
+  }
+  return { start: 0, hash: createHash('sha256') };
+}
+
+/** SHA-256 of the first `length` bytes, or undefined when the file is shorter. */
+export async function digestStart(file: FileHandle, length: number): Promise<string | undefined> {
+  const hash = createHash('sha256');
+  return (await hashStart(file, hash, length)) ? hash.digest('hex') : undefined;
+}
+
+async function hashStart(file: FileHandle, hash: Hash, length: number): Promise<boolean> {
   const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, Math.max(length, 1)));
   for (let position = 0; position < length; ) {
     const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, length - position), position);
@@ -99,6 +130,26 @@ export function fileSink(file: FileHandle, start: number, onChunk: OnChunk): Wri
       put(chunks.map(({ chunk }: { chunk: Buffer }) => chunk)).then(() => callback(), callback);
     },
   });
+}
+
+/** Gives a whole copy its mode and its name, durably. One whose digest is not the source's is removed instead. */
+export async function putInPlace(
+  what: string,
+  copy: { readonly file: FileHandle; readonly partial: string; readonly to: string; readonly mode: number | undefined },
+  expected: string,
+  actual: string,
+): Promise<void> {
+  const { file, partial, to } = copy;
+  if (actual !== expected) {
+    await rm(partial, { force: true });
+    throw checksumError(what, expected, actual);
+  }
+  await file.chmod(copy.mode ?? 0o600);
+  await file.sync();
+  await rename(partial, to).catch((error) => {
+    throw fileError(to, error);
+  });
+  await syncFolder(to);
 }
 
 /** Makes a rename durable: the folder is what it changes. */

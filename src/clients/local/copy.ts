@@ -1,19 +1,18 @@
-import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { ServiceError } from '../../errors.ts';
 import { startDeadline, stopCode, stopped } from '../deadline.ts';
 import type { TransferOptions, TransferResult } from '../executor.ts';
 import {
-  checksumError,
+  digestStart,
   fileError,
   fileSink,
   fileSource,
-  hashStart,
   openPartial,
   partialPath,
-  syncFolder,
+  putInPlace,
+  startBehind,
 } from '../partial.ts';
 
 /** A copy with the guarantees of a transfer: see `Executor.upload`. */
@@ -35,7 +34,8 @@ export async function copyFile(
     const partial = partialPath(to, { path: from, size, modified: String(stats.mtimeNs) });
     const copy = await openPartial(partial);
     try {
-      const { start, hash } = await findStart(source, copy, size);
+      const { size: there } = await copy.stat();
+      const { start, hash } = await startBehind(source, there, size, () => digestStart(copy, there));
       await copy.truncate(start);
       let bytes = start;
       const sink = fileSink(copy, start, (_chunk, position) => {
@@ -50,18 +50,9 @@ export async function copyFile(
       const sha256 = hash.digest('hex');
       await copy.sync();
       // Read back: what was hashed on its way in says nothing about what is there.
-      const readBack = createHash('sha256');
-      await hashStart(copy, readBack, bytes);
-      const actual = readBack.digest('hex');
-      if (actual !== sha256) {
-        await rm(partial, { force: true });
-        throw checksumError(what, sha256, actual);
-      }
+      const actual = (await digestStart(copy, bytes)) ?? '';
       deadline.signal.throwIfAborted();
-      await copy.chmod(options.mode ?? 0o600);
-      await copy.sync();
-      await rename(partial, to);
-      await syncFolder(to);
+      await putInPlace(what, { file: copy, partial, to, mode: options.mode }, sha256, actual);
       return { bytes, sha256, durationMs: performance.now() - begun };
     } finally {
       await copy.close();
@@ -73,15 +64,6 @@ export async function copyFile(
     deadline.clear();
     await source.close();
   }
-}
-
-async function findStart(source: FileHandle, copy: FileHandle, size: number) {
-  const there = (await copy.stat()).size;
-  const fresh = { start: 0, hash: createHash('sha256') };
-  if (there === 0 || there > size) return fresh;
-  const [ours, theirs] = [createHash('sha256'), createHash('sha256')];
-  if (!(await hashStart(source, theirs, there)) || !(await hashStart(copy, ours, there))) return fresh;
-  return ours.digest('hex') === theirs.copy().digest('hex') ? { start: there, hash: theirs } : fresh;
 }
 
 function notRegular(path: string): ServiceError {

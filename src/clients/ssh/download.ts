@@ -1,17 +1,6 @@
-import { createHash } from 'node:crypto';
-import { type FileHandle, rename, rm } from 'node:fs/promises';
 import { ServiceError } from '../../errors.ts';
 import type { Executor, TransferOptions, TransferResult } from '../executor.ts';
-import {
-  checksumError,
-  fileError,
-  fileSink,
-  hashStart,
-  openPartial,
-  partialPath,
-  type Source,
-  syncFolder,
-} from '../partial.ts';
+import { fileSink, openPartial, partialPath, putInPlace, type Source, startBehind } from '../partial.ts';
 import { remoteScript, runRemote } from './remote-file.ts';
 import { transferClock } from './transfer-clock.ts';
 
@@ -31,7 +20,11 @@ export async function downloadOverSsh(
   const partial = partialPath(to, source);
   const file = await openPartial(partial);
   try {
-    const { start, hash } = await findStart(executor, what, file, source, clock);
+    const { size: there } = await file.stat();
+    const { start, hash } = await startBehind(file, there, source.size, async () => {
+      const argv = remoteScript('digest', from, String(there));
+      return (await runRemote(executor, what, argv, clock.options())).stdout.trim();
+    });
     await file.truncate(start);
     let bytes = start;
     const sink = fileSink(file, start, (chunk, position) => {
@@ -50,18 +43,8 @@ export async function downloadOverSsh(
       runRemote(executor, what, check, { ...clock.options(), signal }),
       runRemote(executor, what, read, { ...clock.options(), signal, stdoutTo: sink }),
     ]);
-    const expected = digest.stdout.trim();
     const sha256 = hash.digest('hex');
-    if (sha256 !== expected) {
-      await rm(partial, { force: true });
-      throw checksumError(what, expected, sha256);
-    }
-    await file.chmod(options.mode ?? 0o600);
-    await file.sync();
-    await rename(partial, to).catch((error) => {
-      throw fileError(to, error);
-    });
-    await syncFolder(to);
+    await putInPlace(what, { file, partial, to, mode: options.mode }, digest.stdout.trim(), sha256);
     return { bytes, sha256, durationMs: clock.elapsedMs() };
   } finally {
     await file.close();
@@ -79,24 +62,6 @@ async function statRemote(executor: Pick<Executor, 'exec'>, what: string, path: 
     });
   }
   return { path, size: Number(size), modified };
-}
-
-/** How much of the file an earlier attempt left here, and the hash of that start. */
-async function findStart(
-  executor: Pick<Executor, 'exec'>,
-  what: string,
-  file: FileHandle,
-  source: Source,
-  clock: Clock,
-) {
-  const there = (await file.stat()).size;
-  const hash = createHash('sha256');
-  if (there > 0 && there <= source.size && (await hashStart(file, hash, there))) {
-    const argv = remoteScript('digest', source.path, String(there));
-    const { stdout } = await runRemote(executor, what, argv, clock.options());
-    if (stdout.trim() === hash.copy().digest('hex')) return { start: there, hash };
-  }
-  return { start: 0, hash: createHash('sha256') };
 }
 
 /** Waits for all; when one fails the others are ended, and the first failure is thrown. */

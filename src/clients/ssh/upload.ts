@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { ServiceError } from '../../errors.ts';
 import type { Executor, TransferOptions, TransferResult } from '../executor.ts';
-import { checksumError, fileError, fileSource, hashStart, partialPath } from '../partial.ts';
+import { checksumError, fileError, fileSource, partialPath, startBehind } from '../partial.ts';
 import { otherDigest, remoteScript, runRemote } from './remote-file.ts';
 import { transferClock } from './transfer-clock.ts';
 
@@ -24,7 +23,9 @@ export async function uploadOverSsh(
     const before = await regularFile(file, from);
     const size = Number(before.size);
     const partial = partialPath(to, { path: from, size, modified: String(before.mtimeNs) });
-    const { start, hash } = await findStart(executor, what, file, partial, size, clock);
+    const prepared = await runRemote(executor, what, remoteScript('prepare', partial, String(size)), clock.options());
+    const [digest, there] = prepared.stdout.trim().split('\n');
+    const { start, hash } = await startBehind(file, Number(there), size, async () => digest);
     let read = start;
     const source = fileSource(file, start, (chunk, position) => {
       hash.update(chunk);
@@ -46,25 +47,6 @@ export async function uploadOverSsh(
   } finally {
     await file.close();
   }
-}
-
-/** How much of the file an earlier attempt left on the host, and the hash of that start. */
-async function findStart(
-  executor: Pick<Executor, 'exec'>,
-  what: string,
-  file: FileHandle,
-  partial: string,
-  size: number,
-  clock: ReturnType<typeof transferClock>,
-) {
-  const prepared = await runRemote(executor, what, remoteScript('prepare', partial, String(size)), clock.options());
-  const [digest, length] = prepared.stdout.trim().split('\n');
-  const there = Number(length);
-  const hash = createHash('sha256');
-  if (there > 0 && there <= size && (await hashStart(file, hash, there)) && hash.copy().digest('hex') === digest) {
-    return { start: there, hash };
-  }
-  return { start: 0, hash: createHash('sha256') };
 }
 
 async function regularFile(file: FileHandle, path: string): Promise<BigIntStats> {
