@@ -93,7 +93,7 @@ async function streams(sshd: Sshd, ssh: Executor): Promise<BenchResult[]> {
     };
     const theirs = async () => {
       const sink = openSync('/dev/null', 'w');
-      await runProgram('ssh', sshCat, sink);
+      await runProgram('ssh', sshCat, { output: sink });
       closeSync(sink);
     };
     await ours();

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { appendFile, chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
@@ -9,6 +9,9 @@ import { promisify } from 'node:util';
 import type { SshConfig } from '../src/config.ts';
 
 const run = promisify(execFile);
+
+/** sshd takes 16 (MAX_LISTEN_SOCKS). */
+const portsPerListener = 15;
 
 export type HostKeyType = 'ed25519' | 'ecdsa' | 'rsa';
 
@@ -22,6 +25,8 @@ export interface SshdOptions {
    * login shell may be slow.
    */
   readonly newUser?: boolean;
+  /** Listen on so many more ports, each pinned like the first one: a fleet of hosts that are one. Default 0. */
+  readonly morePorts?: number;
 }
 
 export interface Sshd {
@@ -29,6 +34,8 @@ export interface Sshd {
   readonly ssh: SshConfig;
   /** Temporary folder, writable for the login user; removed by `stop`. */
   readonly folder: string;
+  /** Where it listens: `ssh.port`, then those of `morePorts`. */
+  readonly ports: readonly number[];
   readonly pid: () => number;
   /** `SHA256:…` of each host key. */
   readonly fingerprints: Readonly<Partial<Record<HostKeyType, string>>>;
@@ -54,6 +61,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   await chmod(folder, 0o755);
   const user = options.newUser === true ? await addUser(folder) : userInfo().username;
   const port = await freePort();
+  const morePorts = await freePorts(options.morePorts ?? 0);
+  const ports = [port, ...morePorts];
   const types = options.hostKeys ?? ['ed25519'];
   const file = (name: string) => join(folder, name);
   await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', file('key')]);
@@ -94,24 +103,29 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   const fingerprints: Partial<Record<HostKeyType, string>> = {};
   for (const type of types) {
     const [keyType, base64] = (await readFile(file(`host_${type}.pub`), 'utf8')).split(' ');
-    await appendFile(file('known_hosts'), `[127.0.0.1]:${port} ${keyType} ${base64?.trim()}\n`);
+    const pins = ports.map((pinned) => `[127.0.0.1]:${pinned} ${keyType} ${base64?.trim()}\n`);
+    await appendFile(file('known_hosts'), pins.join(''));
     const digest = createHash('sha256').update(Buffer.from(base64 ?? '', 'base64'));
     fingerprints[type] = `SHA256:${digest.digest('base64').replace(/=+$/, '')}`;
   }
   if (process.getuid?.() === 0) await mkdir('/run/sshd', { recursive: true });
 
-  let listener: number | undefined;
-  const up = async () => {
-    const child = spawn('/usr/sbin/sshd', ['-D', '-f', file('sshd_config'), '-E', file('sshd.log')], {
-      stdio: 'ignore',
-    });
-    listener = child.pid;
-    await untilListening(port, () => child.exitCode !== null);
+  let listeners: number[] = [];
+  const listen = async (group: readonly number[]) => {
+    // Ports on the command line replace the configuration's.
+    const args = ['-D', '-f', file('sshd_config'), '-E', file('sshd.log'), ...group.flatMap((n) => ['-p', String(n)])];
+    const child = spawn('/usr/sbin/sshd', args, { stdio: 'ignore' });
+    if (child.pid !== undefined) listeners.push(child.pid);
+    for (const one of group) await untilListening(one, () => child.exitCode !== null);
   };
-  const sessions = async () => (listener === undefined ? [] : await childrenOf(listener));
+  const up = async () => {
+    await listen([port]);
+    for (let n = 0; n < morePorts.length; n += portsPerListener) await listen(morePorts.slice(n, n + portsPerListener));
+  };
+  const sessions = async () => (await Promise.all(listeners.map(childrenOf))).flat();
   const down = async () => {
-    if (listener !== undefined) await end([listener]);
-    listener = undefined;
+    await end(listeners);
+    listeners = [];
   };
   const stop = async () => {
     const serving = await sessions();
@@ -130,7 +144,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   return {
     ssh: { host: '127.0.0.1', port, user, keyPath: file('key'), knownHostsPath: file('known_hosts') },
     folder,
-    pid: () => listener ?? 0,
+    ports,
+    pid: () => listeners[0] ?? 0,
     fingerprints,
     log: () => readFile(file('sshd.log'), 'utf8'),
     sessions,
@@ -163,8 +178,27 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/**
+ * Ports that nobody holds now, below those that the system gives to outgoing connections: one of many that were only
+ * free for a moment would soon be taken.
+ */
+async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = 10_000 + randomInt(20_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    ports.add(port);
+  }
+  return [...ports];
+}
+
 /** Waits until somebody listens on a loopback port. */
-export async function untilListening(port: number, dead: () => boolean = () => false): Promise<void> {
+async function untilListening(port: number, dead: () => boolean = () => false): Promise<void> {
   for (let attempt = 0; attempt < 400; attempt++) {
     if (dead()) throw new Error('sshd ended at once: see its log');
     const open = await new Promise<boolean>((resolve) => {

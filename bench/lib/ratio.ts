@@ -19,8 +19,12 @@ export interface Contest {
   /** Measures one block; returns its figure (time of one, or throughput). */
   readonly ours: () => Promise<number>;
   readonly theirs: () => Promise<number>;
-  /** Blocks of each side. Default 7, at least 5. One more of each is measured first and dropped. */
+  /** Blocks of each side. Default 7, at least 5. */
   readonly blocks?: number;
+  /** Done first, and not measured. Default: a block of each. */
+  readonly warmUp?: () => Promise<unknown>;
+  /** No block is begun after so many seconds, except the first. Default: no bound. */
+  readonly seconds?: number;
   readonly unit: string;
   /** What one block is, for example `60 commands`. */
   readonly block: string;
@@ -33,26 +37,52 @@ export interface Contest {
  */
 export async function contest(options: Contest): Promise<BenchResult> {
   const blocks = Math.max(5, options.blocks ?? 7);
-  await options.ours();
-  await options.theirs();
-  const ours: number[] = [];
-  const theirs: number[] = [];
-  for (let block = 0; block < blocks; block++) {
-    for (const side of block % 2 === 0 ? [0, 1] : [1, 0]) {
-      if (side === 0) ours.push(await options.ours());
-      else theirs.push(await options.theirs());
-    }
+  const until = performance.now() + (options.seconds ?? Number.POSITIVE_INFINITY) * 1000;
+  if (options.warmUp === undefined) {
+    await options.ours();
+    await options.theirs();
+  } else {
+    await options.warmUp();
   }
-  const ratios = ours.map((value, block) => value / (theirs[block] ?? Number.NaN));
+  const measured: { ours: number; theirs: number }[] = [];
+  let endedEarly: string[] = [];
+  try {
+    while (measured.length < blocks && (measured.length === 0 || performance.now() < until)) {
+      const oursFirst = measured.length % 2 === 0;
+      const before = oursFirst ? await options.ours() : undefined;
+      const theirs = await options.theirs();
+      measured.push({ ours: before ?? (await options.ours()), theirs });
+    }
+  } catch (error) {
+    // What was measured before stays true.
+    if (measured.length === 0) throw error;
+    endedEarly = [`ended early: ${firstLine(error)}`];
+  }
+  const ours = measured.map((pair) => pair.ours);
+  const theirs = measured.map((pair) => pair.theirs);
+  const ratios = measured.map((pair) => pair.ours / pair.theirs);
   const show = (value: number) => `${value.toPrecision(3)} ${options.unit}`;
   return {
     name: options.name,
     ratio: quantile(ratios, 0.5),
     aim: options.aim,
     spread: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
-    counts: `${blocks} blocks of ${options.block} each, alternating`,
-    notes: [`ours ${show(quantile(ours, 0.5))}, theirs ${show(quantile(theirs, 0.5))}`, ...(options.notes ?? [])],
+    counts: `${ours.length} ${ours.length === 1 ? 'block' : 'blocks'} of ${options.block} each, alternating`,
+    notes: [
+      `ours ${show(quantile(ours, 0.5))}, theirs ${show(quantile(theirs, 0.5))}`,
+      ...endedEarly,
+      ...(options.notes ?? []),
+    ],
   };
+}
+
+/** In place of a result that could not be had. */
+export function notMeasured({ name, aim }: Pick<Contest, 'name' | 'aim'>, why: unknown): BenchResult {
+  return { name, aim, ratio: undefined, spread: undefined, counts: `not measured: ${firstLine(why)}`, notes: [] };
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
 }
 
 /** Whether the aim was reached; undefined where nothing was measured or aimed at. */
