@@ -1,16 +1,18 @@
 import { ServiceError } from '../errors.ts';
 
 export interface Deadline {
-  /** Aborted, with a `ServiceError` as its reason, when time is up or the caller gave up. */
-  readonly signal: AbortSignal;
-  /** Resolves when the signal is aborted. */
+  /** Why the work may not go on: time is up or the caller gave up. The error of work that was never begun. */
+  readonly reason: () => ServiceError | undefined;
+  /** Resolves when there is a reason. */
   readonly passed: Promise<'passed'>;
+  /** Aborted with the reason. Made when it is asked for: most work never needs one, and it is dear. */
+  readonly signal: () => AbortSignal;
   /** Lets go of the timer and of the caller's signal. */
   readonly clear: () => void;
 }
 
 /**
- * One signal for "too late" and "not wanted any more". Its reasons are the errors of work that was never begun;
+ * One end for "too late" and "not wanted any more". Its reasons are the errors of work that was never begun;
  * whoever must end something that runs throws {@link stopped} instead.
  *
  * @param what - For messages, for example `pve1: /usr/bin/df`.
@@ -20,19 +22,34 @@ export function startDeadline(
   timeoutMs: number,
   ...callers: readonly (AbortSignal | undefined)[]
 ): Deadline {
-  const controller = new AbortController();
-  const giveUp = () => controller.abort(stopped('cancelled', what, timeoutMs, 'not started'));
-  const timer = setTimeout(() => controller.abort(stopped('timeout', what, timeoutMs, 'not started')), timeoutMs);
+  let reason: ServiceError | undefined;
+  let controller: AbortController | undefined;
+  let pass: (passed: 'passed') => void = () => undefined;
+  const passed = new Promise<'passed'>((resolve) => {
+    pass = resolve;
+  });
+  const end = (code: 'timeout' | 'cancelled') => {
+    if (reason !== undefined) return;
+    reason = stopped(code, what, timeoutMs, 'not started');
+    pass('passed');
+    controller?.abort(reason);
+  };
+  const giveUp = () => end('cancelled');
+  const timer = setTimeout(() => end('timeout'), timeoutMs);
   for (const caller of callers) {
     if (caller?.aborted === true) giveUp();
     else caller?.addEventListener('abort', giveUp, { once: true });
   }
   return {
-    signal: controller.signal,
-    passed: new Promise((resolve) => {
-      if (controller.signal.aborted) resolve('passed');
-      else controller.signal.addEventListener('abort', () => resolve('passed'), { once: true });
-    }),
+    reason: () => reason,
+    passed,
+    signal() {
+      if (controller === undefined) {
+        controller = new AbortController();
+        if (reason !== undefined) controller.abort(reason);
+      }
+      return controller.signal;
+    },
     clear() {
       clearTimeout(timer);
       for (const caller of callers) caller?.removeEventListener('abort', giveUp);
@@ -65,6 +82,6 @@ export function stopped(code: 'timeout' | 'cancelled', what: string, timeoutMs: 
 }
 
 /** The code of a {@link Deadline}'s reason. */
-export function stopCode(signal: AbortSignal): 'timeout' | 'cancelled' {
-  return signal.reason instanceof ServiceError && signal.reason.code === 'timeout' ? 'timeout' : 'cancelled';
+export function stopCode(deadline: Deadline): 'timeout' | 'cancelled' {
+  return deadline.reason()?.code === 'timeout' ? 'timeout' : 'cancelled';
 }

@@ -118,7 +118,7 @@ export async function result(
   const finished = running.finish();
   if ((await Promise.race([finished, deadline.passed])) === 'passed') {
     finished.catch(() => undefined);
-    const error = stopped(stopCode(deadline.signal), what, options.timeoutMs, 'ended');
+    const error = stopped(stopCode(deadline), what, options.timeoutMs, 'ended');
     running.abandon(error);
     throw error;
   }

@@ -45,20 +45,20 @@ export async function copyFile(
       await pipeline(
         fileSource(source, start, (chunk) => hash.update(chunk)),
         sink,
-        { signal: deadline.signal },
+        { signal: deadline.signal() },
       );
       const sha256 = hash.digest('hex');
       await copy.sync();
       // Read back: what was hashed on its way in says nothing about what is there.
       const actual = (await digestStart(copy, bytes)) ?? '';
-      deadline.signal.throwIfAborted();
+      deadline.signal().throwIfAborted();
       await putInPlace(what, { file: copy, partial, to, mode: options.mode }, sha256, actual);
       return { bytes, sha256, durationMs: performance.now() - begun };
     } finally {
       await copy.close();
     }
   } catch (error) {
-    if (deadline.signal.aborted) throw stopped(stopCode(deadline.signal), what, options.timeoutMs, 'ended');
+    if (deadline.reason() !== undefined) throw stopped(stopCode(deadline), what, options.timeoutMs, 'ended');
     throw fileError(to, error);
   } finally {
     deadline.clear();

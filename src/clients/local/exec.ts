@@ -26,7 +26,8 @@ export async function execHere(
   const mark = nextMark();
   const deadline = startDeadline(what, options.timeoutMs, options.signal, stop);
   try {
-    deadline.signal.throwIfAborted();
+    const reason = deadline.reason();
+    if (reason !== undefined) throw reason;
     const [program, ...args] = argv;
     // Its own process group, so that it can be ended together with its children. Nothing of this process's
     // environment, because that holds secrets.
@@ -48,7 +49,7 @@ export async function execHere(
       letGo();
       const error =
         first === 'passed'
-          ? stopped(stopCode(deadline.signal), what, options.timeoutMs, ended ? 'ended' : 'perhaps still running')
+          ? stopped(stopCode(deadline), what, options.timeoutMs, ended ? 'ended' : 'perhaps still running')
           : first;
       command.abandon(error);
       throw error;

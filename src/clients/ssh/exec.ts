@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientChannel } from 'ssh2';
 import { isServiceError, ServiceError } from '../../errors.ts';
-import { startDeadline, stopCode, stopped } from '../deadline.ts';
+import { type Deadline, startDeadline, stopCode, stopped } from '../deadline.ts';
 import type { Argv, CommandResult, ExecOptions } from '../executor.ts';
 import { markName, nextMark } from '../mark.ts';
 import { attach, type Ended, endedBySignal, result } from '../running.ts';
@@ -27,7 +27,7 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
   const deadline = startDeadline(what, options.timeoutMs, options.signal);
   let lease: Lease | undefined;
   try {
-    const started = await start(context, what, line, deadline.signal);
+    const started = await start(context, what, line, deadline);
     lease = started.lease;
     const { channel } = started;
     const letGo = () => channel.close();
@@ -41,7 +41,7 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
       const ended = await endCommand(lease, channel, mark, command.ended, context.limits);
       const error =
         first === 'passed'
-          ? stopped(stopCode(deadline.signal), what, options.timeoutMs, ended ? 'ended' : 'perhaps still running')
+          ? stopped(stopCode(deadline), what, options.timeoutMs, ended ? 'ended' : 'perhaps still running')
           : first;
       command.abandon(error);
       throw error;
@@ -62,10 +62,10 @@ async function start(
   { pool, limits }: ExecContext,
   what: string,
   line: string,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<{ lease: Lease; channel: ClientChannel }> {
   for (;;) {
-    const lease = await pool.lease(signal);
+    const lease = await pool.lease(deadline);
     try {
       const channel = await openChannel(what, lease, line, limits.channelMs);
       lease.opened();

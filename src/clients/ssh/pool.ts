@@ -1,6 +1,7 @@
 import type { Client } from 'ssh2';
 import { ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import type { Deadline } from '../deadline.ts';
 import type { SshConnection } from './connect.ts';
 import type { SshLimits } from './limits.ts';
 
@@ -23,8 +24,8 @@ export interface Lease {
 }
 
 export interface Pool {
-  /** Waits for a free channel. Throws what connecting throws, and the signal's reason when it is aborted. */
-  lease(signal: AbortSignal): Promise<Lease>;
+  /** Waits for a free channel. Throws what connecting throws, and the deadline's reason when it has passed. */
+  lease(deadline: Deadline): Promise<Lease>;
   /** Closes every connection; whoever waits gets `cancelled`. */
   close(): Promise<void>;
   readonly connections: () => number;
@@ -178,9 +179,13 @@ export function createPool(name: string, limits: SshLimits, log: Log, connect: (
   }
 
   return {
-    lease(signal) {
-      if (closed) return Promise.reject(poolClosed(name));
-      if (signal.aborted) return Promise.reject(signal.reason);
+    async lease(deadline) {
+      if (closed) throw poolClosed(name);
+      const reason = deadline.reason();
+      if (reason !== undefined) throw reason;
+      const free = leastBusy(connections);
+      if (free !== undefined) return take(free);
+      const signal = deadline.signal();
       return new Promise((resolve, reject) => {
         const settle = () => signal.removeEventListener('abort', abort);
         const waiter: Waiter = {
