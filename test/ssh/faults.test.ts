@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import pino from 'pino';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { childrenOf, freePort, type Sshd, type SshdOptions, startSshd } from '../../lab/sshd.ts';
 import type { Executor } from '../../src/clients/executor.ts';
 import { createSshExecutor } from '../../src/clients/ssh/executor.ts';
@@ -13,7 +14,7 @@ import type { SshLimits } from '../../src/clients/ssh/limits.ts';
 import { pinHostKey, scanHostKeys } from '../../src/clients/ssh/scan.ts';
 import type { SshConfig } from '../../src/config.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
-import { failure, marked, untilGone } from './helpers.ts';
+import { failure, marked, processesWith, untilGone } from './helpers.ts';
 
 const log = pino({ level: 'silent' });
 const quick = { timeoutMs: 10_000 };
@@ -328,6 +329,49 @@ describe('channels and connections', () => {
     const error = await failure(ssh.exec(['/bin/true'], { timeoutMs: 300 }));
     expect(error).toMatchObject({ code: 'timeout', retryable: true, details: { ending: 'not started' } });
     expect((await busy).exitCode).toBe(0);
+  });
+
+  it('starts nothing for a caller that gave up while it waited for a channel', async () => {
+    const sshd = await server();
+    const ssh = client(sshd.ssh, { connections: 1, channelsPerConnection: 1 });
+    const trace = join(sshd.folder, 'trace');
+    const busy = ssh.exec(['/bin/sleep', '1'], quick);
+    await sleep(300);
+    const caller = new AbortController();
+    const waiting = failure(ssh.exec(['/usr/bin/touch', trace], { ...quick, signal: caller.signal }));
+    await sleep(100);
+    caller.abort();
+    expect(await waiting).toMatchObject({ code: 'cancelled', details: { ending: 'not started' } });
+    expect((await busy).exitCode).toBe(0);
+    expect((await ssh.exec(['/bin/true'], quick)).exitCode).toBe(0);
+    expect(await readdir(sshd.folder)).not.toContain('trace');
+  });
+
+  it('serves those who wait before those who come later', async () => {
+    const sshd = await server();
+    const ssh = client(sshd.ssh, { connections: 1, channelsPerConnection: 1 });
+    const ended: number[] = [];
+    const one = async (n: number) => {
+      await ssh.exec(['/bin/true'], quick);
+      ended.push(n);
+      // A channel is free at this moment, and others have waited longer.
+      if (n < 5) await one(n + 5);
+    };
+    await Promise.all([0, 1, 2, 3, 4].map(one));
+    expect(ended).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  it('is a fleet on many ports, and nothing of it stays', async () => {
+    const sshd = await server({ morePorts: 31, config: ['LogLevel INFO'] });
+    expect(new Set(sshd.ports).size).toBe(32);
+    const fleet = sshd.ports.map((port) => client({ ...sshd.ssh, port }));
+    const results = await Promise.all(fleet.map((ssh) => ssh.exec(sh('echo "$SSH_CONNECTION"'), quick)));
+    expect(results.map(({ stdout }) => Number(stdout.trim().split(' ').at(-1)))).toEqual(sshd.ports);
+    const sessions = await sshd.sessions();
+    expect(sessions).toHaveLength(32);
+    await sshd.stop();
+    expect(await processesWith(`${sshd.folder}/`)).toEqual([]);
+    await vi.waitFor(() => expect(sessions.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]), 3_000);
   });
 
   it('leaves nothing open when it is closed', async () => {
