@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes this machine able to run the lab (tests on real hosts in containers): installs what is missing by apt (Debian, as
 # root), starts a Docker engine unless one answers, and builds the hosts' images once. Can be run again at any time.
-# lab-setup.sh [RELEASE …], by default bookworm and trixie.
+# lab-setup.sh [RELEASE …], by default bookworm, trixie and bullseye.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 missing=()
@@ -23,7 +23,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 DOCKER_HOST=$("$root/lab/engine.sh" start)
 export DOCKER_HOST
-[ "$#" -gt 0 ] || set -- bookworm trixie
+[ "$#" -gt 0 ] || set -- bookworm trixie bullseye
 # At once: each keeps one core busy.
 builds=()
 for release in "$@"; do

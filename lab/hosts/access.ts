@@ -84,6 +84,11 @@ export async function waitUntilUp(reach: Access, host: string, unlessBootId?: st
     ]);
     throw labError(`The lab host is ${state}: ${failed.join(', ')}\n${log.stdout}`, 'Mend these units.');
   }
+  await waitUntilAnswers(host, deadline);
+}
+
+/** Until sshd answers. */
+export async function waitUntilAnswers(host: string, deadline = Date.now() + 60_000): Promise<void> {
   while (!(await answers(host))) {
     if (Date.now() > deadline) throw labError(`Nothing answers on ${host}:22`, "See the host's journal.");
     await sleep(50);

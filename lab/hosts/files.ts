@@ -27,10 +27,23 @@ export function hostFiles(files: HostFiles): TarEntry[] {
     file('/home/claude-user/.ssh/authorized_keys', files.serviceKey.public, 0o600, users['claude-user']),
     file('/var/log/auth.log', '', 0o640),
     file('/lab/provision', provision, 0o755),
+    file(plainInit, plainInitScript, 0o755),
     ...(files.docker ? dockerUnits.flatMap((unit) => wanted(unit, '/lib/systemd/system')) : []),
     ...(files.installation ? installation(files) : []),
   ];
 }
+
+/** First process of a host without systemd. */
+export const plainInit = '/lab/init-plain';
+const plainInitScript = `#!/bin/sh
+sh -e /lab/provision
+rm -rf /run/systemd
+mkdir -p /run/sshd /run/lock
+trap 'exit 0' TERM
+/usr/sbin/sshd -D -e 2>>/var/log/auth.log &
+# Waits for whatever ends below it.
+while :; do wait; sleep 1; done
+`;
 
 /** Run by the image's first process, as root, at every boot. */
 const provision = `#!/bin/sh

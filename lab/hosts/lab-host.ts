@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { HostConfig, SshConfig } from '../../src/config.ts';
 import { defaultLayout } from '../../src/privileges/default-layout.ts';
 import { docker, tryDocker } from '../engine.ts';
-import { type Access, access, waitUntilUp } from './access.ts';
+import { type Access, access, waitUntilAnswers, waitUntilUp } from './access.ts';
 import { type Faults, faults } from './faults.ts';
-import { hostFiles } from './files.ts';
+import { hostFiles, plainInit } from './files.ts';
 import { ensureImage } from './image.ts';
 import { type HostFolder, makeFolder } from './keys.ts';
 import { chooseAddress, leaveNetwork, network, startOnNetwork } from './network.ts';
@@ -12,8 +12,12 @@ import { forget, ownerLabels, remember } from './owner.ts';
 import { tar } from './tar.ts';
 
 export interface LabHostOptions {
-  /** Default `bookworm`. */
-  readonly debian?: 'bookworm' | 'trixie';
+  /** Default `bookworm`. `bullseye` has no Docker. */
+  readonly debian?: 'bullseye' | 'bookworm' | 'trixie';
+  /** `none`: a first process of its own starts sshd, and there is no systemd. Default `systemd`. */
+  readonly init?: 'systemd' | 'none';
+  /** `rs`: sudo and visudo are those of sudo-rs, which only `trixie` has. */
+  readonly sudo?: 'rs';
   /** Docker runs inside, which takes about 2 s more; else it is installed and off. Default false. */
   readonly docker?: boolean;
   /**
@@ -69,7 +73,9 @@ export async function startLabHost(options: LabHostOptions = {}): Promise<LabHos
     await startOnNetwork(name);
     await folder.pin(host);
     const reach = access(name);
-    await waitUntilUp(reach, host);
+    if (options.init === 'none') await waitUntilAnswers(host);
+    else await waitUntilUp(reach, host);
+    if (options.sudo === 'rs') await reach.must(['sh', '-euc', useSudoRs]);
     const login = (user: string, keyPath: string): SshConfig => {
       return { host, port: 22, user, keyPath, knownHostsPath: folder.knownHosts };
     };
@@ -110,9 +116,15 @@ async function create(
     // The nested engine needs a real file system below its overlays.
     ...(options.docker ? ['--volume', '/var/lib/docker'] : []),
     ...['--volume', `${folder.backups}:/opt/proxmox-mcp-backups`],
+    ...(options.init === 'none' ? ['--entrypoint', plainInit] : []),
     image,
   ]);
 }
+
+/** As where sudo-rs is the system's own. */
+const useSudoRs = `for program in /usr/bin/sudo /usr/sbin/visudo; do
+  mv "$program" "$program.other"; ln -s "../lib/cargo/bin/\${program##*/}" "$program"
+done`;
 
 /**
  * What makes a container enough of a machine for systemd and a nested engine. Not `--privileged`: that asks for every

@@ -4,7 +4,7 @@ import type { LabHost } from './lab-host.ts';
 
 /** What a policy is made for. */
 export interface PolicyFacts {
-  /** As `sudo --version` says it: `1.9.13p3`. */
+  /** As `sudo --version` says it: `1.9.13p3`, `sudo-rs 0.2.5`. */
   readonly sudoVersion: string;
   /** SHA-256 of the helper, in hexadecimal. */
   readonly helperDigest: string;
@@ -34,5 +34,7 @@ export async function installPrivileges(
 }
 
 async function sudoVersion(host: LabHost): Promise<string> {
-  return /Sudo version (\S+)/.exec(await host.must(['sudo', '--version']))?.[1] ?? '';
+  // sudo-rs says it on standard error.
+  const said = await host.must(['sh', '-c', 'sudo --version 2>&1']);
+  return /^(?:Sudo version )?(.+)/.exec(said)?.[1] ?? '';
 }

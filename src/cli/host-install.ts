@@ -16,6 +16,7 @@ interface LoginOptions {
   readonly port?: number;
   readonly fingerprint?: string;
   readonly local?: boolean;
+  readonly sudoPasswordFile?: string;
 }
 
 interface AgreeOptions {
@@ -88,7 +89,11 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
 
 function withLogin(command: Command): Command {
   return command
-    .option('--as <user>', 'The administrator to log in as: root, or one who becomes root by sudo unasked', 'root')
+    .option('--as <user>', 'The administrator to log in as: root, or one who becomes root by sudo', 'root')
+    .option(
+      '--sudo-password-file <file>',
+      "Where the administrator's password is, if sudo asks for it (default: it is asked for on the terminal)",
+    )
     .option('--key <file>', "The administrator's private key (default: the SSH agent, else ~/.ssh/id_ed25519)")
     .option('--local', 'This machine is the host: change it directly, as root or by sudo, without SSH')
     .option('--port <port>', "SSH port (default: the host's SSH_PORT)", whole('--port', 1, 65_535))
@@ -105,10 +110,15 @@ async function reach(context: CliContext, name: string, options: LoginOptions) {
   if (config === undefined || (config.ssh === undefined && config.local === undefined)) throw unreachable(name, hosts);
   const { createLogger } = await import('../logger.ts');
   const log = createLogger({ level: logLevel, name: 'cli' });
-  if (config.ssh === undefined) return { config, login: undefined, log };
+  const { passwordFor } = await import('./host-password.ts');
+  const isHere = options.local || config.ssh === undefined;
+  const who = isHere ? 'this machine' : `${options.as} on ${name}`;
+  const password = passwordFor(who, options.sudoPasswordFile);
+  const common = { log, ...(password && { sudoPassword: password }) };
+  if (config.ssh === undefined) return { ...common, config, login: undefined };
   if (options.local) {
     await pinFirst(name, config.ssh, options.fingerprint);
-    return { config, login: undefined, log };
+    return { ...common, config, login: undefined };
   }
   const login: SshConfig = {
     ...config.ssh,
@@ -117,7 +127,7 @@ async function reach(context: CliContext, name: string, options: LoginOptions) {
     ...keyOf(options),
   };
   await pinFirst(name, login, options.fingerprint);
-  return { config: { ...config, ssh: { ...config.ssh, port: login.port } }, login, log };
+  return { ...common, config: { ...config, ssh: { ...config.ssh, port: login.port } }, login };
 }
 
 function keyOf({ key }: LoginOptions): Pick<SshConfig, 'keyPath' | 'agent'> {

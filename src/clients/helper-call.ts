@@ -108,7 +108,7 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
     });
   }
   const helperIsMissing = exitCode === 126 || exitCode === 127;
-  if (!helperIsMissing && !(exitCode === 1 && stdout === '' && /^sudo: /m.test(stderr))) return;
+  if (!helperIsMissing && !(exitCode === 1 && stdout === '' && /^sudo(-rs)?: /m.test(stderr))) return;
   if (helperIsMissing || /command not found|unable to (execute|find)/.test(stderr)) {
     throw new ServiceError({
       code: 'command-refused',

@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os';
 import type { Argv, CommandResult, Executor } from '../clients/executor.ts';
 import { createLocalExecutor } from '../clients/local/executor.ts';
 import { createSshExecutor } from '../clients/ssh/executor.ts';
@@ -5,8 +6,9 @@ import type { SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { agent, bootstrap, workFolder } from './agent.ts';
+import { becomeRoot, type RunAsRoot, type SudoPassword } from './become-root.ts';
 
-/** An administrator's login on a host, who is root there or may become it without a password. */
+/** An administrator's login on a host, who is root there or becomes it by sudo. */
 export interface Administrator {
   /** The host's name, for messages. */
   readonly name: string;
@@ -23,23 +25,22 @@ export interface Administrator {
   close(): Promise<void>;
 }
 
-/** `ssh`: undefined for this machine itself. */
-export function connectAdministrator(name: string, ssh: SshConfig | undefined, log: Log): Administrator {
+/** `ssh`: undefined for this machine itself. `password`: undefined where nobody can be asked for one. */
+export function connectAdministrator(
+  name: string,
+  ssh: SshConfig | undefined,
+  log: Log,
+  password?: SudoPassword,
+): Administrator {
   const executor = ssh ? createSshExecutor({ name, ssh, log }) : createLocalExecutor({ name, log });
-  const isRoot = ssh ? ssh.user === 'root' : process.getuid?.() === 0;
-  return administrator(name, executor, isRoot);
+  const user = ssh?.user ?? userInfo().username;
+  const isRoot = ssh ? user === 'root' : process.getuid?.() === 0;
+  return administrator(name, executor, becomeRoot({ name, executor, user, isRoot, password }));
 }
 
-const timeoutMs = 60_000;
-
-function administrator(name: string, executor: Executor, isRoot: boolean): Administrator {
+function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Administrator {
   const exec = async (argv: Argv, stdin?: string) => {
-    const asRoot: Argv = isRoot ? argv : ['/usr/bin/sudo', '-n', '--', ...argv];
-    const result = await executor.exec(asRoot, {
-      timeoutMs,
-      maxOutputBytes: 1024 * 1024,
-      ...(stdin !== undefined && { stdin }),
-    });
+    const result = await asRoot(argv, stdin);
     if (result.exitCode !== 0) throw agentError(name, result);
     return result.stdout;
   };
@@ -53,10 +54,7 @@ function administrator(name: string, executor: Executor, isRoot: boolean): Admin
       await exec(['/bin/sh', `${workFolder}/agent`, verb, ...args], content);
     },
     provesRoot: async () => (await exec(['/usr/bin/id', '-u'])).trim() === '0',
-    runAs: (user, argv) => {
-      const become: Argv = ['/usr/sbin/runuser', '-u', user, '--', ...argv];
-      return executor.exec(isRoot ? become : ['/usr/bin/sudo', '-n', '--', ...become], { timeoutMs });
-    },
+    runAs: (user, argv) => asRoot(['/usr/sbin/runuser', '-u', user, '--', ...argv]),
     close: () => executor.close(),
   };
 }
@@ -73,11 +71,11 @@ function agentError(name: string, { exitCode, stderr }: CommandResult): ServiceE
       details: { ...details, putBack: true },
     });
   }
-  if (said === undefined && /^sudo: /m.test(stderr)) {
+  if (said === undefined && /^sudo(-rs)?: /m.test(stderr)) {
     return new ServiceError({
       code: 'forbidden',
-      message: `sudo on ${name} does not let this login become root without a password (${lastLine(stderr)})`,
-      remedy: 'Log in as root (--as root), or as an administrator with NOPASSWD in sudoers.',
+      message: `sudo on ${name} does not let this login become root any more (${lastLine(stderr)})`,
+      remedy: 'Look at its rules on the host (sudo -l), or log in as root (--as root).',
       details,
     });
   }

@@ -18,9 +18,9 @@ export interface Drift {
 /** Compares everything with what it should be, and tries the service's login. Changes nothing; empty when all is well. */
 export async function checkInstallation(
   host: HostConfig,
-  options: Pick<InstallOptions, 'login' | 'log' | 'from'>,
+  options: Pick<InstallOptions, 'login' | 'log' | 'from' | 'sudoPassword'>,
 ): Promise<readonly Drift[]> {
-  const admin = connectAdministrator(host.name, options.login, options.log);
+  const admin = connectAdministrator(host.name, options.login, options.log, options.sudoPassword);
   try {
     const seen = await seeHost(admin, host);
     const again = `Run: proxmox-mcp host install ${host.name}`;

@@ -1,6 +1,7 @@
 import type { HostConfig } from '../config.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { type Administrator, connectAdministrator } from './administrator.ts';
+import type { SudoPassword } from './become-root.ts';
 import { ioLogFolder } from './log-rotation.ts';
 import { look, type Seen } from './look.ts';
 import type { InstallOptions } from './options.ts';
@@ -21,7 +22,7 @@ export type InstallOutcome = 'installed' | 'nothing-to-do' | 'declined';
  */
 export async function install(host: HostConfig, options: InstallOptions): Promise<InstallOutcome> {
   checkUsers(host);
-  const admin = connectAdministrator(host.name, options.login, options.log);
+  const admin = connectAdministrator(host.name, options.login, options.log, options.sudoPassword);
   try {
     const seen = await seeHost(admin, host);
     const blocked = obstacles(seen, host.layout)[0];
@@ -117,7 +118,7 @@ async function change(
     await say(
       'prove it over new connections: the service logs in and may run its helper alone; the administrator is root',
     );
-    await proveAccess(host, options.login, options.log).catch((error: unknown) => {
+    await proveAccess(host, options, asked(options)).catch((error: unknown) => {
       throw explained(host, seen, error);
     });
     await say('confirm');
@@ -133,6 +134,11 @@ async function carryOut(admin: Administrator, user: string, home: string, target
   else await admin.run(target.kind, [target.path, target.mode, target.sha256], target.content);
 }
 
+/** While the host waits for the proof, nobody is asked for a password who wasn't before. */
+function asked({ sudoPassword }: InstallOptions): SudoPassword | undefined {
+  return sudoPassword?.known() === undefined ? undefined : sudoPassword;
+}
+
 /** Puts the host back at once, over a new connection; where that fails too, the host does it alone. */
 async function takenBack(
   { name }: HostConfig,
@@ -141,7 +147,7 @@ async function takenBack(
   error: unknown,
 ): Promise<ServiceError> {
   await options.progress?.('take everything back');
-  const admin = connectAdministrator(name, options.login, options.log);
+  const admin = connectAdministrator(name, options.login, options.log, asked(options));
   const isBack = await admin.run('revert', []).then(
     () => true,
     (failure: unknown) => failure instanceof ServiceError && failure.details.putBack === true,

@@ -8,12 +8,13 @@ export function ioLogFolder({ user }: HostLayout): string {
   return `/var/log/sudo-io/${user}`;
 }
 
-/** Half a year of sudo's log; recordings of 90 days; jobs that ended up to 30 days ago. */
+/** Half a year of sudo's log, or 26 pieces of 20 MB; recordings of 90 days; jobs that ended up to 30 days ago. */
 export function logRotation(layout: HostLayout): string {
   const recordings = quote(ioLogFolder(layout));
   return `# Made by proxmox-mcp host install: don't edit.
 ${quote(layout.sudoLog)} {
     weekly
+    maxsize 20M
     rotate 26
     compress
     delaycompress

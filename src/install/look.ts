@@ -1,5 +1,6 @@
 import type { HostLayout } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { supportsSudo } from '../privileges/sudoers.ts';
 import type { Administrator } from './administrator.ts';
 
 /** A path of the host as it is. */
@@ -25,7 +26,7 @@ export interface SeenAccount {
 /** What an administrator's look found; nothing was changed by it. */
 export interface Seen {
   readonly os: string;
-  /** `1.9.13p3`; undefined where sudo is another one (sudo-rs) or missing: then {@link sudoText} says what is there. */
+  /** `1.9.13p3`, `sudo-rs 0.2.5`; undefined where no policy can be made for it or it is missing: then {@link sudoText} says what is there. */
   readonly sudoVersion: string | undefined;
   readonly sudoText: string;
   /** `ok`, or what visudo says against the host's rules as they are. */
@@ -76,9 +77,10 @@ export function parseFacts(host: string, text: string): Seen {
     });
   }
   const sudoText = one('sudo') ?? 'none';
+  const version = /^(?:Sudo version )?((?:sudo-rs )?\d+\.\d+\.\d+\w*)/.exec(sudoText)?.[1];
   return {
     os: one('os') ?? 'unknown',
-    sudoVersion: /^Sudo version (\d+\.\d+\.\d+\w*)/.exec(sudoText)?.[1],
+    sudoVersion: version !== undefined && supportsSudo(version) ? version : undefined,
     sudoText,
     visudo: one('visudo') ?? 'visudo is missing',
     missing: all('missing').flat(),

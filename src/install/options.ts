@@ -1,11 +1,14 @@
 import type { SshConfig } from '../config.ts';
 import type { Log } from '../log.ts';
+import type { SudoPassword } from './become-root.ts';
 
 /** How the administrator logs in; undefined: this machine itself. */
 export type AdministratorLogin = SshConfig | undefined;
 
 export interface InstallOptions {
   readonly login: AdministratorLogin;
+  /** For an administrator whose sudo asks; undefined: such a one is refused. */
+  readonly sudoPassword?: SudoPassword;
   readonly log: Log;
   /** Where the service's key may be used from (`from=`); undefined: as it is on the host, `*` or empty: anywhere. */
   readonly from?: string;

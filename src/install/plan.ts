@@ -72,9 +72,8 @@ export function obstacles(seen: Seen, layout: HostLayout): readonly { found: str
       ? []
       : [
           {
-            found: seen.sudoText === 'none' ? 'sudo is missing' : `sudo is another one: ${seen.sudoText}`,
-            remedy:
-              'Install Todd Miller’s sudo (apt install sudo); sudo-rs has no input and output logs and no digests.',
+            found: seen.sudoText === 'none' ? 'sudo is missing' : `sudo is too old or another one: ${seen.sudoText}`,
+            remedy: 'Install sudo 1.9 or newer, or sudo-rs 0.2.5 or newer, on the host.',
           },
         ]),
     ...(seen.visudo === 'ok'

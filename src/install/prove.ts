@@ -4,14 +4,19 @@ import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type Administrator, connectAdministrator } from './administrator.ts';
-import type { AdministratorLogin } from './options.ts';
+import type { SudoPassword } from './become-root.ts';
+import type { InstallOptions } from './options.ts';
 
 /**
  * Proves over new connections that the installation works and that nobody is locked out: the service's user logs in, may
  * run the helper and nothing else, and the administrator still gets in and becomes root. Throws where it isn't so.
  */
-export async function proveAccess(host: HostConfig, login: AdministratorLogin, log: Log): Promise<void> {
-  const admin = connectAdministrator(host.name, login, log);
+export async function proveAccess(
+  host: HostConfig,
+  { login, log }: InstallOptions,
+  password: SudoPassword | undefined,
+): Promise<void> {
+  const admin = connectAdministrator(host.name, login, log, password);
   try {
     if (!(await admin.provesRoot())) throw unproved(host, 'the administrator is not root any more');
     await proveService(host, admin, log);

@@ -8,7 +8,7 @@ import type { InstallOptions } from './options.ts';
 import { publicKeyOf } from './service-key.ts';
 import { keysFileOf } from './wanted.ts';
 
-export interface UninstallOptions extends Pick<InstallOptions, 'login' | 'log' | 'agree'> {
+export interface UninstallOptions extends Pick<InstallOptions, 'login' | 'log' | 'agree' | 'sudoPassword'> {
   readonly removeBackups: boolean;
   /** Keeps sudo's log and recordings of what the service did. */
   readonly keepLogs: boolean;
@@ -23,7 +23,7 @@ export type UninstallOutcome = 'uninstalled' | 'nothing-to-do' | 'declined';
  */
 export async function uninstall(host: HostConfig, options: UninstallOptions): Promise<UninstallOutcome> {
   const { layout, name, ssh } = host;
-  const admin = connectAdministrator(name, options.login, options.log);
+  const admin = connectAdministrator(name, options.login, options.log, options.sudoPassword);
   try {
     const seen = await seeHost(admin, host);
     if (seen.pending) throw underWay(host);

@@ -57,7 +57,7 @@ export function wanted(seen: Seen, { layout, home, publicKey, from }: WantedOpti
   const helper = generateHelper(layout);
   const helperDigest = sha256(helper);
   // Without the distribution's patch level, which changes with every security update.
-  const sudoVersion = /^\d+\.\d+\.\d+/.exec(seen.sudoVersion ?? '')?.[0] ?? '';
+  const sudoVersion = /^(sudo-rs )?\d+\.\d+\.\d+/.exec(seen.sudoVersion ?? '')?.[0] ?? '';
   const missingParents = pathsOf(layout, home)
     .parents.filter((path) => seen.paths.get(path)?.kind === 'absent')
     .map((path) => folder(path, '755', 'a parent folder'));

@@ -43,6 +43,16 @@ types. The service logs in as \`${layout.user}\`, without a password and without
 2. through that program, the helper (\`${layout.helper}\`), which counts and checks the arguments again, empties the
    environment, and executes one constant argument vector or one short script that is part of it.
 
+Where sudo is older than 1.9.10 it knows no regular expressions: the policy then admits the helper by its digest, and the
+helper's own check is the only one. sudo-rs (0.2.5 or newer) has neither digests nor logs of input and output either: there
+the policy admits the helper by its path, which only root can write to, and syslog notes each command. \`host install\`
+chooses the form; the tests try all three on real hosts.
+
+sudo keeps the last 20,000 recordings and writes over the oldest; its log is rotated weekly, or at 20 MB. For a copy that
+root on the host can't change, send them to a log server by a file of your own, for example \`/etc/sudoers.d/log-server\`
+with \`Defaults:${layout.user} log_servers=logs.example.com\` (see sudoers(5) for its TLS settings): what that server
+does not take is then not executed either.
+
 Commands that change something carry the **fencing token** of the host's lease: the helper keeps the greatest one it
 has seen, refuses smaller ones, and lets a greater one begin only when nothing of an older one is still at work. A **job** outlives the
 connection that started it: it is executed once for its id, in its own systemd unit (or process group), with a

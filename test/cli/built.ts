@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll } from 'vitest';
@@ -22,6 +22,10 @@ export function useBuild(): { readonly path: (file: string) => string } {
     await promisify(execFile)(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), ...output], {
       cwd: root,
     });
+    for (const name of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
+      const from = join(root, 'src', name);
+      if (statSync(from).isFile() && !name.endsWith('.ts')) cpSync(from, join(folder, 'src', name));
+    }
   });
   afterAll(() => {
     if (folder !== dist) rmSync(folder, { recursive: true, force: true });

@@ -44,7 +44,9 @@ export function isRefusal({ code, stdout, stderr }: Said): boolean {
   if (code === 64) return stdout === '' && stderr.startsWith('proxmox-mcp-helper: refused: ');
   // `sudo -l COMMAND` says no by its exit code alone.
   return (
-    code === 1 && stdout === '' && (stderr === '' || /^(sudo: |sudoedit: |usage: sudo|Sorry, user )/m.test(stderr))
+    code === 1 &&
+    stdout === '' &&
+    (stderr === '' || /^(sudo: |sudo-rs: |sudoedit: |usage: sudo|Sorry, user |error: `--[a-z-]+` flag)/m.test(stderr))
   );
 }
 

@@ -3,7 +3,7 @@ import { table } from '../../src/privileges/table.ts';
 import { sampleEntries } from './sample.ts';
 import { type PolicyHost, startPolicyHost } from './sandbox/policy-host.ts';
 import { whyNoSandbox } from './sandbox/sandbox.ts';
-import { legitimateVectors } from './vectors.ts';
+import { legitimateVectors, withToken } from './vectors.ts';
 
 const entries = { ...sampleEntries, ...table };
 
@@ -28,10 +28,7 @@ its(
     const vectors = legitimateVectors(host.layout, entries);
     // Greater tokens after smaller ones, one at a time.
     for (const [index, vector] of vectors.entries()) {
-      const entry = Object.values(entries).length;
-      const raised = vector.map((word, at) =>
-        at > 0 && /^[1-9]$/.test(word) && isToken(vector, at) ? String(100 + index + entry) : word,
-      );
+      const raised = withToken(vector, 100 + index, entries);
       const ran = await host.sudo(...raised);
       // What the command itself says on a machine without Docker or backups doesn't matter here.
       expect({ raised, ran }).toMatchObject({
@@ -82,12 +79,3 @@ its('executes no other helper than the one it was made for', async () => {
   expect(changed).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('sudo: ') });
   expect(await host.sudo('hello')).toMatchObject({ code: 0 });
 });
-
-/** Whether the word at this place is the fencing token. */
-function isToken(vector: readonly string[], at: number): boolean {
-  const [name = '', verbAt] = vector[0] === 'job-start' ? [vector[3], 3] : [vector[0], 0];
-  const entry = Object.entries(entries).find(
-    ([key]) => key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`) === name,
-  )?.[1];
-  return entry !== undefined && entry.risk !== 'read' && at === (verbAt ?? 0) + 1;
-}

@@ -1,7 +1,7 @@
 import type { HostLayout } from '../../src/config.ts';
 import type { CommandEntry } from '../../src/privileges/entry.ts';
 import { helperEntries } from '../../src/privileges/helper.ts';
-import type { ResolvedEntry } from '../../src/privileges/resolve.ts';
+import { type ResolvedEntry, verbOf } from '../../src/privileges/resolve.ts';
 
 type Entries = Readonly<Record<string, CommandEntry>>;
 
@@ -31,6 +31,15 @@ export function legitimateVectors(layout: HostLayout, entries?: Entries): string
 
 const runs = ['back-up/pve1/daily-2026-11-23T02:00:00Z', '-'];
 const run = /^(-|[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199})$/;
+
+/** The same vector with this fencing token, if it takes one. */
+export function withToken(vector: readonly string[], token: number, entries: Entries): string[] {
+  const at = vector[0] === 'job-start' ? 3 : 0;
+  const entry = Object.entries(entries).find(([name]) => verbOf(name) === vector[at])?.[1];
+  const takesOne = entry !== undefined && entry.risk !== 'read';
+  return vector.map((word, index) => (takesOne && index === at + 1 ? String(token) : word));
+}
+
 const jobId = /^[a-z0-9][a-z0-9-]{0,99}$/;
 const token = /^[1-9][0-9]{0,14}$/;
 const offset = /^(0|[1-9][0-9]{0,11})$/;

@@ -8,8 +8,13 @@ say() { printf 'lab image %s: %4ds %s\n' "$release" "$SECONDS" "$*" >&2; }
 fail() { say "failed"; tail -n 20 -- "$@" >&2; exit 1; }
 
 packages='systemd systemd-sysv dbus libpam-systemd openssh-server sudo curl ca-certificates openssl logrotate rsyslog
-  iptables iproute2 procps busybox-static zstd docker.io docker-compose'
-[ "$release" = bookworm ] || packages+=' docker-cli'
+  iptables iproute2 procps busybox-static zstd'
+# Debian 11 is there for its sudo alone; Debian 13 also has the other sudo.
+case $release in
+  bullseye) ;;
+  bookworm) packages+=' docker.io docker-compose' ;;
+  *) packages+=' docker.io docker-cli docker-compose sudo-rs' ;;
+esac
 
 # debootstrap would warn and go slow without it; the releases it doesn't know yet are built like their elder.
 script=/usr/share/debootstrap/scripts/$release
@@ -76,17 +81,20 @@ umount "$root/var/cache/apt/archives"
 say "settings"
 cp -r "$here/files/." "$root/"
 in_root sh -e /lab/configure
-say "containers' images"
-mkdir -p "$root/sys/fs/cgroup" && mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup" && mount --make-rslave "$root/sys/fs/cgroup"
-# In a network of its own: an engine without a bridge removes the docker0 of the engine that runs this build.
-in_root unshare --net dockerd --data-root /var/lib/docker --exec-root /tmp/engine --pidfile /tmp/engine.pid --host unix:///tmp/engine.sock \
-  --bridge none --iptables=false --storage-driver overlay2 >"$work/engine.log" 2>&1 &
-engine_pid=$!
-for _ in $(seq 100); do [ -S "$root/tmp/engine.sock" ] && break; sleep 0.1; done
-in_root DOCKER_HOST=unix:///tmp/engine.sock sh -e /lab/container-images >"$work/images.log" 2>&1 || fail "$work/engine.log" "$work/images.log"
-kill "$engine_pid" && wait "$engine_pid" || true
-engine_pid=
-umount -R "$root/sys/fs/cgroup" && umount "$root/proc"
+if [ -x "$root/usr/sbin/dockerd" ]; then
+  say "containers' images"
+  mkdir -p "$root/sys/fs/cgroup" && mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup" && mount --make-rslave "$root/sys/fs/cgroup"
+  # In a network of its own: an engine without a bridge removes the docker0 of the engine that runs this build.
+  in_root unshare --net dockerd --data-root /var/lib/docker --exec-root /tmp/engine --pidfile /tmp/engine.pid --host unix:///tmp/engine.sock \
+    --bridge none --iptables=false --storage-driver overlay2 >"$work/engine.log" 2>&1 &
+  engine_pid=$!
+  for _ in $(seq 100); do [ -S "$root/tmp/engine.sock" ] && break; sleep 0.1; done
+  in_root DOCKER_HOST=unix:///tmp/engine.sock sh -e /lab/container-images >"$work/images.log" 2>&1 || fail "$work/engine.log" "$work/images.log"
+  kill "$engine_pid" && wait "$engine_pid" || true
+  engine_pid=
+  umount -R "$root/sys/fs/cgroup"
+fi
+umount "$root/proc"
 
 rm -rf "$root"/tmp/* "$root"/tmp/.[!.]* "$root/usr/sbin/policy-rc.d" "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin \
   "$root/etc/resolv.conf" "$root"/usr/share/{doc,man,locale,info}/* "$root"/var/log/*.log "$root"/var/log/apt/* "$root"/etc/ssh/ssh_host_*

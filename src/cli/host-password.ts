@@ -1,0 +1,66 @@
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
+import { ServiceError } from '../errors.ts';
+import { type SudoPassword, sudoPassword } from '../install/become-root.ts';
+import { Secret } from '../secret.ts';
+
+/** Where the password of an administrator's sudo comes from: a file, or the terminal, without echo. */
+export function passwordFor(who: string, file: string | undefined): SudoPassword | undefined {
+  if (file !== undefined) return sudoPassword(async () => fromFile(file));
+  if (!process.stdin.isTTY) return undefined;
+  return sudoPassword(() => fromTerminal(`Password of sudo for ${who}: `));
+}
+
+function fromFile(path: string): Secret {
+  let text: string;
+  let mode: number;
+  try {
+    const file = openSync(path, 'r');
+    try {
+      mode = fstatSync(file).mode & 0o777;
+      text = readFileSync(file, 'utf8');
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw unusable(`${path} can't be read (${(error as NodeJS.ErrnoException).code})`, 'Name the file that holds it.');
+  }
+  if ((mode & 0o077) !== 0) {
+    throw unusable(`others may read ${path} (mode ${mode.toString(8)})`, `Run: chmod 600 ${path}`);
+  }
+  return checked(text.replace(/\r?\n$/, ''));
+}
+
+async function fromTerminal(question: string): Promise<Secret> {
+  process.stderr.write(question);
+  // readline draws what is typed on its output: one that shows nothing.
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const reader = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 });
+  try {
+    const answer = await new Promise<string | undefined>((resolve) => {
+      reader.once('line', resolve);
+      reader.once('SIGINT', () => resolve(undefined));
+      reader.once('close', () => resolve(undefined));
+    });
+    if (answer !== undefined) return checked(answer);
+  } finally {
+    reader.close();
+    process.stderr.write('\n');
+  }
+  throw new ServiceError({
+    code: 'cancelled',
+    message: 'No password was typed, so nothing was changed',
+    remedy: 'Run it again when you are ready.',
+  });
+}
+
+/** What PAM takes, and what can stand on one line. */
+function checked(text: string): Secret {
+  if (text !== '' && text.length <= 500 && !/[\n\r\0]/.test(text)) return new Secret(text);
+  throw unusable('it is empty, of several lines, or longer than 500 characters', 'Give the password alone.');
+}
+
+function unusable(why: string, remedy: string): ServiceError {
+  return new ServiceError({ code: 'invalid-input', message: `The password of sudo can't be used: ${why}`, remedy });
+}
