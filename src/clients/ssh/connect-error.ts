@@ -17,6 +17,7 @@ export function isNoCommonHostKey(error: unknown): boolean {
 export function connectError(name: string, ssh: SshConfig, limits: SshLimits, error: unknown): ServiceError {
   const cause: LibraryError = error instanceof Error ? error : new Error(String(error));
   const where = `${name} (${ssh.host}:${ssh.port})`;
+  if (cause.level === 'agent') return noAgent(name, ssh, cause);
   if (cause.level === 'client-authentication' || /authentication failures/i.test(cause.message)) {
     if (ssh.agent !== undefined) return agentRefused(name, where, ssh, cause);
     return new ServiceError({
@@ -40,7 +41,18 @@ function agentRefused(name: string, where: string, { user }: SshConfig, cause: E
   return new ServiceError({
     code: 'ssh-key-refused',
     message: `${where} refused every key of the SSH agent for the user ${user}`,
-    remedy: 'See ssh-add -l for the keys it holds, and add the right one with ssh-add, or name its file.',
+    remedy:
+      'See ssh-add -l for the keys it holds, and add the right one with ssh-add. sshd hears of no more than six keys: with more, name the file of the right one (--key).',
+    details: { host: name, user },
+    cause,
+  });
+}
+
+function noAgent(name: string, { user, agent }: SshConfig, cause: Error): ServiceError {
+  return new ServiceError({
+    code: 'ssh-key-refused',
+    message: `The SSH agent at ${agent} can't be asked for the keys of ${user} on ${name} (${cause.message})`,
+    remedy: 'Start it again and add the key (eval "$(ssh-agent)"; ssh-add), or name the file of the key (--key).',
     details: { host: name, user },
     cause,
   });

@@ -101,7 +101,8 @@ async function open(host: string, port: number, config: ConnectConfig): Promise<
   const socket = dial({ host, port, noDelay: true });
   try {
     await new Promise<void>((resolve, reject) => {
-      client.once('ready', resolve).once('error', reject);
+      // Not once: of an agent that can't be reached the library tells, and then that no method was left.
+      client.once('ready', resolve).on('error', reject);
       client.once('close', () => reject(new Error('the connection was closed during the handshake')));
       client.connect({ ...config, sock: socket });
     });
