@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { lookUpHost } from '../clients/known-hosts.ts';
 import type { HostConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { defaultRevertAfterSeconds } from '../install/options.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { whole } from './parse.ts';
@@ -34,7 +35,12 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
     .option('--from <addresses>', "Addresses the service's key may be used from, with commas between; '*': anywhere")
     .option('--yes', "Don't ask")
     .option('--dry-run', 'Show the plan and change nothing')
-    .option('--revert-after <seconds>', 'How long the host waits for the proof', whole('--revert-after', 3, 600), 60)
+    .option(
+      '--revert-after <seconds>',
+      'How long the host waits for the proof',
+      whole('--revert-after', 3, 600),
+      defaultRevertAfterSeconds,
+    )
     .action(async (name: string, options: LoginOptions & AgreeOptions & { from?: string; revertAfter: number }) => {
       const { install } = await import('../install/install.ts');
       const { config, ...access } = await reach(context, name, options);

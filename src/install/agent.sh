@@ -91,6 +91,7 @@ arm() {
   else
     # shellcheck disable=SC2016 # Its own arguments.
     setsid /bin/sh -c 'sleep "$1"; exec /bin/sh "$2" revert' sh "$_seconds" "$run/agent" </dev/null >/dev/null 2>&1 9>&- &
+    printf '%s\n' "$!" >"$run/sleeper"
     if [ -d /etc/cron.d ]; then
       printf '@reboot root /bin/sh %s revert\n' "$work/agent" >"$cron"; chmod 644 "$cron"
     fi
@@ -234,6 +235,10 @@ forget() {
   if has_systemd; then
     systemctl stop "$timer.timer" 2>/dev/null || true
     timeout 20 systemctl daemon-reload || true
+  elif [ -e "$run/sleeper" ]; then
+    # It must not wake in the middle of a later installation. Its process group is its own; it may be us.
+    read -r _sleeper <"$run/sleeper"
+    [ "$_sleeper" = "$$" ] || kill -s KILL -- "-$_sleeper" 2>/dev/null || true
   fi
   rm -rf "$run"
 }

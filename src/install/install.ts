@@ -4,7 +4,7 @@ import { type Administrator, connectAdministrator } from './administrator.ts';
 import type { SudoPassword } from './become-root.ts';
 import { ioLogFolder } from './log-rotation.ts';
 import { look, type Seen } from './look.ts';
-import type { InstallOptions } from './options.ts';
+import { defaultRevertAfterSeconds, type InstallOptions } from './options.ts';
 import { type Change, changes, obstacles } from './plan.ts';
 import { proveAccess } from './prove.ts';
 import { makeServiceKey, publicKeyOf } from './service-key.ts';
@@ -98,7 +98,7 @@ async function change(
   options: InstallOptions,
 ): Promise<void> {
   const { layout, name } = host;
-  const seconds = options.revertAfterSeconds ?? 60;
+  const seconds = options.revertAfterSeconds ?? defaultRevertAfterSeconds;
   const say = options.progress ?? (() => undefined);
   const home = homeOf(host, seen);
   const { ours, parents } = pathsOf(layout, home);

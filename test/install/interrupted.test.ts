@@ -1,11 +1,16 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import type { HostConfig } from '../../src/config.ts';
+import { sudoPassword } from '../../src/install/become-root.ts';
 import { checkInstallation } from '../../src/install/check.ts';
 import { install } from '../../src/install/install.ts';
 import { uninstall } from '../../src/install/uninstall.ts';
+import { Secret } from '../../src/secret.ts';
 import { useBuild } from '../cli/built.ts';
+import { keeper, makeKeeper } from './keeper.ts';
 import {
   configFolder,
   configOf,
@@ -24,18 +29,28 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
   let host: LabHost;
   let config: HostConfig;
   let folder: string;
+  let file: string;
   let before: string[];
 
   beforeAll(async () => {
     host = await startLabHost();
     await makeBare(host);
+    await makeKeeper(host);
     config = configOf(host);
     folder = configFolder(host, config);
+    file = join(folder, 'password');
+    writeFileSync(file, keeper.password, { mode: 0o600 });
     before = await listing(host);
   }, startTimeoutMs);
   afterAll(() => host?.stop());
 
   const options = () => ({ login: host.admin, log, agree: yes, revertAfterSeconds: 12 });
+  /** The administrator whose sudo asks. */
+  const asked = () => ({
+    ...options(),
+    login: { ...host.admin, user: keeper.user },
+    sudoPassword: sudoPassword(async () => new Secret(keeper.password)),
+  });
 
   /** Everything as it was within a minute, or the whole installation where it was confirmed. */
   async function isAsBefore(): Promise<void> {
@@ -62,11 +77,11 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
   // The steps of an installation on a bare host, each killed as it begins.
   const steps = 14;
   it.each(Array.from({ length: steps }, (_, index) => index + 1))(
-    'by kill -9 at step %i',
+    'by kill -9 at step %i, with a password of sudo',
     { timeout: 120_000 },
     async (count) => {
-      const login = ['--as', 'admin', '--key', host.admin.keyPath, '--revert-after', '8'];
-      const args = ['--config-dir', folder, 'host', 'install', 'lab', ...login, '--yes'];
+      const login = ['--as', keeper.user, '--key', host.admin.keyPath, '--sudo-password-file', file];
+      const args = ['--config-dir', folder, 'host', 'install', 'lab', ...login, '--revert-after', '8', '--yes'];
       const said = await runUntil(build.path('src/cli.js'), args, (text) => text.split('\n· ').length > count);
       expect(said.split('\n· ').length, said).toBeGreaterThan(count);
       expect(said).not.toContain('Installed');
@@ -80,10 +95,15 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
     },
   );
 
-  it.each(['arm', 'make the user', 'make /usr/local/libexec/proxmox-mcp/helper', 'prove'])(
-    'by connections that are cut again and again from: %s',
+  it.each([
+    ['arm', 'without'],
+    ['make the user', 'with'],
+    ['make /usr/local/libexec/proxmox-mcp/helper', 'without'],
+    ['prove', 'with'],
+  ])(
+    'by connections that are cut again and again from: %s, %s a password of sudo',
     { timeout: 120_000 },
-    async (at) => {
+    async (at, password) => {
       let cutting: Promise<void> | undefined;
       let ended = false;
       const cut = async () => {
@@ -92,7 +112,8 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
       const progress = (step: string) => {
         if (step.includes(at)) cutting ??= cut();
       };
-      const error = await install(config, { ...options(), progress }).catch((reason: unknown) => reason);
+      const how = password === 'with' ? asked() : options();
+      const error = await install(config, { ...how, progress }).catch((reason: unknown) => reason);
       ended = true;
       expect(cutting).toBeDefined();
       await cutting;

@@ -4,9 +4,6 @@ import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-
 import { install } from '../../src/install/install.ts';
 import { configOf, difference, differenceWithin, listing, log, makeBare } from './sample.ts';
 
-/** What the host says and how long this test needs to see it, on a busy machine. */
-const allowanceMs = 15_000;
-
 describe.skipIf(whyNoLab())('a host to which nobody has access any more', () => {
   let host: LabHost;
   beforeAll(async () => {
@@ -33,21 +30,21 @@ describe.skipIf(whyNoLab())('a host to which nobody has access any more', () => 
     }).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ message: expect.stringContaining('puts everything back by itself') });
     expect(lost).toBeGreaterThan(armed);
-    expect(await differenceWithin(host, before, armed + 60_000 + allowanceMs - Date.now())).toEqual([]);
+    expect(await differenceWithin(host, before, armed + 60_000 - Date.now())).toEqual([]);
     const took = Date.now() - armed;
     console.log(`as before ${(took / 1000).toFixed(1)} s after it was armed`);
-    // Not sooner either: the administrator has the whole time.
-    const journal = await host.must([
+    expect(took).toBeLessThan(60_000);
+    // Not sooner either: the proof has the whole time.
+    const journal = [
       'journalctl',
       '--no-pager',
       '--output',
       'short-unix',
       '-u',
-      'proxmox-mcp-take-back*',
-    ]);
-    const began = Number(/^(\d+\.\d+) .*Start(?:ing|ed)/m.exec(journal)?.[1]) * 1000;
-    expect(began - armed, journal).toBeGreaterThan(55_000);
-    expect(took).toBeLessThan(60_000 + allowanceMs);
+      'proxmox-mcp-take-back.service',
+    ] as const;
+    const began = Number(/^(\d+\.\d+) /.exec(await host.must(journal))?.[1]) * 1000;
+    expect(began - armed).toBeGreaterThan(49_000);
     await host.restoreNetwork();
   });
 });

@@ -50,7 +50,11 @@ describe.skipIf(whyNoLab()).each([
   });
 
   it('allows every example of every entry', { timeout: 120_000 }, async () => {
-    for (const [index, vector] of legitimateVectors(lab.config.layout, entries).entries()) {
+    // Each job once: they take a second.
+    const vectors = legitimateVectors(lab.config.layout, entries).filter(
+      ([verb, id = '']) => verb !== 'job-start' || id.startsWith('job-0-'),
+    );
+    for (const [index, vector] of vectors.entries()) {
       const raised = withToken(vector, 100 + index, entries);
       const ran = raised[0] === 'nap' ? undefined : await sudo(...raised);
       // What the command itself says on a host without Docker or backups doesn't matter here.
@@ -70,7 +74,8 @@ describe.skipIf(whyNoLab()).each([
     const attempts = corpus
       .flatMap((file) => file.attempts)
       .filter(({ env }) => Object.keys(env).length === 0)
-      .filter((attempt, index) => index % 5 === 0 || (attempt.command[0] === '{helper}' && attempt.by !== 'sudo'))
+      .filter(({ by }) => by !== 'sudo')
+      .filter(({ command }, index) => index % 5 === 0 || command[0] === '{helper}')
       .map((attempt) => wordsOf(attempt, lab.config.layout.helper).argv);
     const tried = attempts.length;
     const broken: string[] = [];
@@ -80,6 +85,7 @@ describe.skipIf(whyNoLab()).each([
         const ran = await executor.exec([program, ...args], { timeoutMs: 60_000 });
         // sudo-rs ignores some options and says so: the legitimate command then does what it always does.
         const isIgnored = /^warning: .* will be ignored$/m.test(ran.stderr) && ran.stdout === clean.stdout;
+        if (argv[3] === `${lab.config.layout.helper}/` && name === 'sudo-rs') continue; // The same program to it.
         if (!isIgnored && !isRefusal({ ...ran, code: ran.exitCode })) broken.push(JSON.stringify({ argv, ...ran }));
       }
     };
