@@ -1,5 +1,5 @@
 import { cpus, loadavg, totalmem } from 'node:os';
-import { cleanUpWhenInterrupted } from './lib/clean-up.ts';
+import { cleanUpWhenInterrupted, isInterrupted } from './lib/clean-up.ts';
 import { type BenchResult, reached } from './lib/ratio.ts';
 
 // npm run bench [NAME …]: ratios measured in one run, ours and a peer's or a floor's in alternating blocks.
@@ -21,9 +21,14 @@ cleanUpWhenInterrupted();
 console.log(
   `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}, ${process.platform}, load ${loadavg()[0]?.toFixed(1)} before\n`,
 );
-for (const [name, suite] of Object.entries(suites)) {
-  if (asked.length > 0 && !asked.includes(name)) continue;
-  for (const result of await suite()) print(result);
+try {
+  for (const [name, suite] of Object.entries(suites)) {
+    if (asked.length > 0 && !asked.includes(name)) continue;
+    for (const result of await suite()) print(result);
+  }
+} catch (error) {
+  // The same signal ends a suite's programs. Who got it here ends the process, when everything is cleaned up.
+  if (!isInterrupted()) throw error;
 }
 
 function print(result: BenchResult): void {

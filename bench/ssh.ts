@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -96,32 +95,35 @@ async function roundTripMs(ssh: Executor): Promise<number> {
 async function streams(sshd: Sshd, ssh: Executor): Promise<BenchResult[]> {
   // In memory where there is one: the disk of the machine is not what is measured.
   const file = join('/dev/shm', `proxmox-mcp-bench-${process.pid}`);
-  execFileSync('sh', ['-c', 'head -c 1073741824 /dev/urandom > "$1"; chmod 644 "$1"', 'sh', file]);
+  return holding(
+    () => rm(file, { force: true }),
+    async () => {
+      await runProgram('sh', ['-c', `head -c ${gibibyte} /dev/urandom > "$1"; chmod 644 "$1"`, 'sh', file]);
+      return [await stream(sshd, ssh, file)];
+    },
+  );
+}
+
+async function stream(sshd: Sshd, ssh: Executor, file: string): Promise<BenchResult> {
   const sshCat = [...sshArguments(sshd, false), `exec /bin/cat ${file}`];
   const nowhere = () => new Writable({ write: (_chunk, _encoding, done) => done() });
-  const mibPerSecond = async (action: () => Promise<unknown>) => {
-    const begun = performance.now();
-    await action();
-    return 1024 / ((performance.now() - begun) / 1000);
+  const ours = async () => {
+    const { stdoutBytes } = await ssh.exec(['/bin/cat', file], { timeoutMs: 120_000, stdoutTo: nowhere() });
+    if (stdoutBytes !== gibibyte) throw new Error('not the whole file');
   };
-  let highest = 0;
+  const theirs = async () => {
+    const output = openSync('/dev/null', 'w');
+    await runProgram('ssh', sshCat, { output, timeoutMs: 120_000 });
+    closeSync(output);
+  };
+  await ours();
+  const before = process.memoryUsage().rss;
+  let highest = before;
   const sample = setInterval(() => {
     highest = Math.max(highest, process.memoryUsage().rss);
   }, 20);
   try {
-    const ours = async () => {
-      const { stdoutBytes } = await ssh.exec(['/bin/cat', file], { timeoutMs: 120_000, stdoutTo: nowhere() });
-      if (stdoutBytes !== gibibyte) throw new Error('not the whole file');
-    };
-    const theirs = async () => {
-      const sink = openSync('/dev/null', 'w');
-      await runProgram('ssh', sshCat, { output: sink });
-      closeSync(sink);
-    };
-    await ours();
-    const before = process.memoryUsage().rss;
-    highest = before;
-    const stream = await contest({
+    const result = await contest({
       name: '1 GiB streamed off a host / ssh host cat, same cipher',
       aim: { atLeast: 0.95 },
       unit: 'MiB/s',
@@ -131,9 +133,14 @@ async function streams(sshd: Sshd, ssh: Executor): Promise<BenchResult[]> {
       theirs: () => mibPerSecond(theirs),
     });
     const growth = (highest - before) / 1024 / 1024;
-    return [{ ...stream, notes: [...stream.notes, `memory grew by ${growth.toFixed(0)} MiB while it did`] }];
+    return { ...result, notes: [...result.notes, `memory grew by ${growth.toFixed(0)} MiB while it did`] };
   } finally {
     clearInterval(sample);
-    await rm(file, { force: true });
   }
+}
+
+async function mibPerSecond(action: () => Promise<unknown>): Promise<number> {
+  const begun = performance.now();
+  await action();
+  return 1024 / ((performance.now() - begun) / 1000);
 }

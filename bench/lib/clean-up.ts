@@ -1,18 +1,30 @@
 type Release = () => Promise<unknown>;
 
 const held = new Set<Release>();
+let interrupted = false;
 
 /** Does the work, then lets go of what it needed: also when the bench is interrupted meanwhile; never twice. */
 export async function holding<T>(release: Release, work: () => Promise<T>): Promise<T> {
-  held.add(release);
+  let released: Promise<unknown> | undefined;
+  const once = () => {
+    released ??= release();
+    return released;
+  };
+  held.add(once);
   try {
     return await work();
   } finally {
-    if (held.delete(release)) await release();
+    await once();
+    held.delete(once);
   }
 }
 
-/** On Ctrl-C and SIGTERM everything held is let go, last first, before the process ends. */
+/** Whether the bench was told to end: nothing new may be begun, and what fails now fails because of that. */
+export function isInterrupted(): boolean {
+  return interrupted;
+}
+
+/** On Ctrl-C, SIGTERM and SIGHUP everything held is let go, last first, before the process ends. */
 export function cleanUpWhenInterrupted(): void {
   for (const [signal, code] of [
     ['SIGINT', 130],
@@ -20,12 +32,10 @@ export function cleanUpWhenInterrupted(): void {
     ['SIGHUP', 129],
   ] as const) {
     process.on(signal, async () => {
-      const releases = [...held].reverse();
-      held.clear();
-      for (const release of releases) {
-        await release().catch((error) =>
-          console.error(`not cleaned up: ${error instanceof Error ? error.message : error}`),
-        );
+      if (interrupted) return;
+      interrupted = true;
+      for (const release of [...held].reverse()) {
+        await release().catch((error) => console.error('not cleaned up:', error));
       }
       process.exit(code);
     });

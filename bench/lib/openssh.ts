@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Sshd } from '../../lab/sshd.ts';
+import { isInterrupted } from './clean-up.ts';
 
 /**
  * Arguments for OpenSSH's client to log in like our executor does: same key, same pinned host key, same cipher.
@@ -36,6 +37,7 @@ export interface ProgramOptions {
 
 /** Runs a program to its end, and throws unless it succeeds in time. */
 export async function runProgram(program: string, args: readonly string[], options: ProgramOptions = {}) {
+  if (isInterrupted()) throw new Error('interrupted');
   const { output = 'ignore', timeoutMs = 60_000, environment } = options;
   const child = spawn(program, args, {
     stdio: ['ignore', output, 'ignore'],
