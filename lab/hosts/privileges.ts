@@ -36,5 +36,5 @@ export async function installPrivileges(
 async function sudoVersion(host: LabHost): Promise<string> {
   // sudo-rs says it on standard error.
   const said = await host.must(['sh', '-c', 'sudo --version 2>&1']);
-  return /^(?:Sudo version )?(.+)/.exec(said)?.[1] ?? '';
+  return /^(?:Sudo version )?((?:sudo-rs )?[0-9].+)/m.exec(said)?.[1] ?? '';
 }

@@ -26,7 +26,8 @@ armed() { lock; [ -e "$work/pending" ] || die 'the time to confirm is over: the 
 look() {
   _sudoers=$1 _user=$2 _keys=$3 _state=$4 _helper=$5; shift 5
   fact os "$(. /etc/os-release && echo "$PRETTY_NAME")"
-  if command -v sudo >/dev/null; then fact sudo "$(sudo --version 2>&1 | head -n 1)"; fi
+  # sudo-rs says it on standard error; there sudo complains of broken rules first.
+  if command -v sudo >/dev/null; then fact sudo "$(sudo --version 2>&1 | grep -E '^(Sudo version|sudo-rs) [0-9]' | head -n 1)"; fi
   if command -v visudo >/dev/null; then
     if _said=$(visudo -c 2>&1); then fact visudo ok; else fact visudo "$(printf %s "$_said" | tr '\n\t' '  ')"; fi
   fi

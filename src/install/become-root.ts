@@ -99,7 +99,7 @@ async function proveWithoutCounting(name: string, executor: Executor, user: stri
   if (own.exitCode !== 7) return;
   throw forbidden(
     `This is not the password of ${user} on ${name}; sudo was not asked, so it does not count as a failed login`,
-    'Try again. Where sudo asks for another password than the own one (targetpw, rootpw), log in as root (--as root).',
+    'Try again. Where sudo takes another password than that of the account on the host (targetpw, rootpw, Kerberos), log in as root (--as root).',
   );
 }
 

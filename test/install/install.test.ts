@@ -12,13 +12,20 @@ import { configOf, difference, listing, log, makeBare } from './sample.ts';
 
 const yes = async () => true;
 
-describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)('a host of Debian %s', (debian) => {
+const byRegularExpression = /^ {4}sha256:[0-9a-f]{64} \S+ \^job-list\$$/m;
+
+describe.skipIf(whyNoLab()).each([
+  { debian: 'bullseye', form: /^Cmnd_Alias PMX_HELPER = sha256:[0-9a-f]{64} \S+$/m },
+  { debian: 'bookworm', form: byRegularExpression },
+  { debian: 'trixie', form: byRegularExpression },
+  { debian: 'trixie', sudo: 'rs', form: /^Cmnd_Alias PMX_HELPER = \/\S+$/m },
+] as const)('a host of Debian $debian, $sudo', ({ form, ...kind }) => {
   let host: LabHost;
   let config: HostConfig;
   let before: string[];
 
   beforeAll(async () => {
-    host = await startLabHost({ debian });
+    host = await startLabHost(kind);
     await makeBare(host);
     config = configOf(host);
     before = await listing(host);
@@ -61,6 +68,8 @@ describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)('a host of Deb
     const tries = 'echo x >>~/.ssh/authorized_keys; mv ~/.ssh ~/.other; touch ~/.profile; true';
     await host.exec(['sh', '-c', tries], { user: 'claude-user' });
     expect(await checkInstallation(config, options())).toEqual([]);
+    // The form of the policy that its sudo understands.
+    expect(await host.readFile(config.layout.sudoersFile)).toMatch(form);
     // Nothing of the installing itself is left.
     expect((await listing(host)).filter((line) => /proxmox-mcp-(install|revert|take-back|new)/.test(line))).toEqual([]);
   });

@@ -168,14 +168,20 @@ describe('the policy', () => {
     expect(policy).not.toMatch(/\bALL\b(?! = \(root\))/);
   });
 
+  it('says to sudo-rs only what it knows', () => {
+    const rs = generateSudoers(defaultLayout, { sudoVersion: 'sudo-rs 0.2.5', helperDigest });
+    expect(rs).toContain(`Cmnd_Alias PMX_HELPER = ${defaultLayout.helper}\n`);
+    expect(rs).not.toMatch(/^[^#]*(sha256|log|umask|\^)/m);
+  });
+
   it('admits the helper alone where sudo knows no regular expressions', () => {
     const old = generateSudoers(defaultLayout, { sudoVersion: '1.9.5p2', helperDigest });
     execFileSync('visudo', ['-c', '-f', '-'], { input: old, stdio: 'pipe' });
     expect(old).toContain(`Cmnd_Alias PMX_HELPER = sha256:${helperDigest} ${defaultLayout.helper}\n`);
     expect(old).not.toContain('^');
-    expect(() => generateSudoers(defaultLayout, { sudoVersion: 'sudo-rs', helperDigest })).toThrow(
-      /not a version of sudo/,
-    );
+    for (const sudoVersion of ['sudo-rs', 'sudo-rs 0.2.4', '1.8.31p2', 'doas', '']) {
+      expect(() => generateSudoers(defaultLayout, { sudoVersion, helperDigest })).toThrow(/not a version of sudo/);
+    }
     expect(() =>
       generateSudoers({ ...defaultLayout, user: 'a, ALL' }, { sudoVersion: '1.9.13', helperDigest }),
     ).toThrow();
