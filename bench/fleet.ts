@@ -72,7 +72,7 @@ function overMaster(fleet: Fleet): Part {
   const run = () =>
     contest({
       ...part,
-      ...{ unit, block, blocks: 5, seconds: 25 },
+      ...{ unit, block, blocks: 5, seconds: 15 },
       ours: () => seconds(() => onAll(fleet.warm, inOneGo(fleet))),
       theirs: () => seconds(() => everywhere(fleet, ssh)),
     });
@@ -85,7 +85,7 @@ function againstAnsible(fleet: Fleet): Part {
     const ansible = await prepareAnsible(fleet.sshd);
     return contest({
       ...part,
-      ...{ unit, block, blocks: 5, seconds: 50 },
+      ...{ unit, block, blocks: 5, seconds: 45 },
       notes: [`ansible-core ${ansibleVersion}; each command by itself on both sides`],
       ours: () => seconds(() => onAll(fleet.warm, oneByOne(fleet))),
       // Its connections.
@@ -110,7 +110,7 @@ function overNewConnections(fleet: Fleet): Part {
   const run = () =>
     contest({
       ...part,
-      ...{ unit, block, blocks: 5, seconds: 45 },
+      ...{ unit, block, blocks: 5, seconds: 35 },
       // Nothing that has to be there before: the first block counts.
       warmUp: async () => undefined,
       ours: () => seconds(ours),

@@ -37,13 +37,13 @@ export interface Contest {
  */
 export async function contest(options: Contest): Promise<BenchResult> {
   const blocks = Math.max(5, options.blocks ?? 7);
-  const until = performance.now() + (options.seconds ?? Number.POSITIVE_INFINITY) * 1000;
   if (options.warmUp === undefined) {
     await options.ours();
     await options.theirs();
   } else {
     await options.warmUp();
   }
+  const until = performance.now() + (options.seconds ?? Number.POSITIVE_INFINITY) * 1000;
   const measured: { ours: number; theirs: number }[] = [];
   let endedEarly: string[] = [];
   try {
