@@ -395,7 +395,8 @@ describe('channels and connections', () => {
   });
 });
 
-describe('a transfer over a bad line', () => {
+// Hundreds of megabytes, several times: on a machine that does other things too they take their time.
+describe('a transfer over a bad line', { timeout: 120_000 }, () => {
   it.each(['upload', 'download'] as const)('%s: one that is cut goes on where it was', async (direction) => {
     const { sshd, proxy, ssh } = await proxied();
     const [from, to] = [join(sshd.folder, 'from'), join(sshd.folder, 'to')];

@@ -2,7 +2,7 @@ import ssh2 from 'ssh2';
 import { expect, it } from 'vitest';
 import { newKeyPair } from '../../src/clients/ssh/new-key.ts';
 
-it('never makes a key that OpenSSH refuses, as one of 256 of ssh2’s own is', () => {
+it('never makes a key that OpenSSH refuses, as one of 256 of ssh2’s own is', { timeout: 120_000 }, () => {
   const data = Buffer.from('signed');
   for (let made = 0; made < 1_500; made++) {
     const pair = newKeyPair('test');

@@ -44,7 +44,7 @@ describe.each([
   ['download', 'ssh'],
   ['upload', 'local'],
   ['download', 'local'],
-] as const)('an %s over %s', (direction, kind) => {
+] as const)('an %s over %s', { timeout: 120_000 }, (direction, kind) => {
   const copy = (from: string, to: string, some: Partial<TransferOptions> = {}): Promise<TransferResult> =>
     executors[kind][direction](from, to, { ...options, ...some });
 
