@@ -36,12 +36,17 @@ export async function callHelper(
     .catch((error: unknown) => {
       throw options.isLook ? retryLook(config, error) : error;
     });
-  refuseIfRefused(config, args[0] ?? '', result);
+  refuseIfRefused(config, verbOf(args), result);
   return result;
 }
 
 export function passed({ signal, maxOutputBytes }: RunOptions): RunOptions {
   return { ...(signal ? { signal } : {}), ...(maxOutputBytes === undefined ? {} : { maxOutputBytes }) };
+}
+
+/** What was asked for: of a job's start, what the job is to do. */
+function verbOf(args: readonly string[]): string {
+  return (args[0] === 'job-start' ? args[3] : args[0]) ?? '';
 }
 
 /** The outcome of a look that was cut off doesn't matter: looking again is safe. */

@@ -78,7 +78,7 @@ function createHost(context: HostContext, entries: Readonly<Record<string, Comma
     },
     cancelJob: (id, options) => cancelJob(context, id, options),
     async cleanJobs(days) {
-      const cleaning = { timeoutMs: 60_000, isLook: true, maxOutputBytes: 1024 * 1024 };
+      const cleaning = { timeoutMs: 120_000, isLook: true, maxOutputBytes: 1024 * 1024 };
       const { stdout } = await callHelper(context, ['job-clean', String(days)], cleaning);
       return stdout.split('\n').filter(Boolean);
     },

@@ -20,9 +20,11 @@ export async function followJob(
   options: JobOptions,
 ): Promise<JobResult> {
   const stop = AbortSignal.any([options.signal, options.leave].filter((signal) => signal !== undefined));
+  let isThere = false;
   try {
     // Without a signal: a start that is cut off would leave it open whether there is a job to cancel.
     let found = await startJob(context, vector, options);
+    isThere = true;
     let waitMs = 100;
     let looks = 0;
     let seen = { stdout: 0, stderr: 0 };
@@ -45,10 +47,10 @@ export async function followJob(
       waitMs = Math.min(longestWaitMs, waitMs * 1.5);
     }
   } catch (error) {
-    // What the host said of the job outweighs that nobody wants to hear it: it says that there is no such job.
+    // There is nothing to cancel and nothing that goes on.
     if (error instanceof ServiceError && error.code === 'fenced-out') throw error;
     if (options.signal?.aborted) throw await cancelled(context, options.id);
-    if (options.leave?.aborted) throw left(context, options.id);
+    if (options.leave?.aborted && isThere) throw left(context, options.id);
     throw error;
   }
 }

@@ -74,8 +74,17 @@ async function ends(held: Held, timeoutMs = 240_000): Promise<RunDetails[]> {
   return Promise.all(held.map(({ id }) => service.runs.wait(id, { timeoutMs })));
 }
 
-/** Each run is done, with one whole archive, each step's work was done once, and nothing else is there. */
-async function expectDone(held: Held): Promise<void> {
+/** How often the step that a run is at has been begun. */
+async function retries(id: string): Promise<number> {
+  const { raw } = await service.client.workflow.getHandle(id).describe();
+  return Math.max(0, ...(raw.pendingActivities ?? []).map(({ attempt }) => attempt ?? 0));
+}
+
+/**
+ * Each run is done, with one whole archive, each step's work was done once (the step's that it was held at: `again` times
+ * more), and nothing else is there.
+ */
+async function expectDone(held: Held, again = 0): Promise<void> {
   await Promise.all(held.map(({ place }) => place.open()));
   const runs = await ends(held);
   for (const [index, run] of runs.entries()) {
@@ -86,13 +95,8 @@ async function expectDone(held: Held): Promise<void> {
     expect(await place.backups(), where).toEqual([name, `${name}.sha256`]);
     await compareArchive(place, name);
     const volumes = place.layout.volumes.length;
-    expect(await place.calls(), where).toEqual({
-      Collect: 1,
-      ...(volumes > 0 ? { Volumes: volumes } : {}),
-      Pack: 1,
-      Verify: 1,
-      Publish: 1,
-    });
+    const once = { Collect: 1, ...(volumes > 0 && { Volumes: volumes }), Pack: 1, Verify: 1, Publish: 1 };
+    expect(await place.calls(), where).toEqual({ ...once, [step]: (step === 'Volumes' ? volumes : 1) + again });
     await expectNothingAtWork(place);
   }
 }
@@ -180,11 +184,33 @@ describe.skipIf(whyNoLab())('a backup through SSH in the middle of each of its s
     await expectDone(held);
   }, 300_000);
 
-  it('goes on after the network swallowed every packet for a while', async () => {
+  // Longer than the connections' keepalive (40 s) and than a heartbeat: each is found dead, and each step is tried again
+  // in vain before it finds its job.
+  it('goes on after the network swallowed every packet for more than a minute', async () => {
     const held = await startHeld(onLab());
     await lab().dropNetwork();
-    await sleep(20_000);
+    await sleep(65_000);
+    const tries = await Promise.all(held.map(({ id }) => retries(id)));
     await lab().restoreNetwork();
     await expectDone(held);
+    for (const [index, { place, step, id }] of held.entries()) {
+      const where = `${place.name}, held at ${step}: ${JSON.stringify(await service.runs.log(id))}`;
+      expect(tries[index], where).toBeGreaterThan(1);
+      expect(
+        (await service.runs.log(id)).filter(({ event }) => event === 'retried'),
+        where,
+      ).toHaveLength(1);
+    }
   }, 300_000);
+
+  // The job's outcome is unknown then, and the step looks and does its work again.
+  it.each(['power-loss', 'orderly'] as const)(
+    'goes on after its host was restarted (%s)',
+    async (kind) => {
+      const held = await startHeld(onLab());
+      await lab().reboot(kind);
+      await expectDone(held, 1);
+    },
+    400_000,
+  );
 });

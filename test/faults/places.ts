@@ -7,9 +7,13 @@ import type { LabHost } from '../../lab/hosts/lab-host.ts';
 import type { HostLayout } from '../../src/config.ts';
 import { defaultLayout } from '../../src/privileges/default-layout.ts';
 import { generateHelper } from '../../src/privileges/helper.ts';
+import { generateSudoers } from '../../src/privileges/sudoers.ts';
 
-/** A step of the backup at which its job can be held: after it wrote, or (Publish) between its two renames. */
-export type HeldStep = 'Collect' | 'Volumes' | 'Pack' | 'Verify' | 'Publish';
+/**
+ * A step of the backup at which its job can be held: after it wrote, or (Publish) between its two renames. `Clean`: the
+ * step Collect before its job, in the command that forgets old jobs.
+ */
+export type HeldStep = 'Clean' | 'Collect' | 'Volumes' | 'Pack' | 'Verify' | 'Publish';
 
 /** A machine that hosts are made on: a lab host, or this one. */
 export interface Machine {
@@ -35,6 +39,8 @@ export interface Place {
   /** Resolves when a job is held. */
   held(timeoutMs?: number): Promise<void>;
   open(): Promise<void>;
+  /** Lets the held one go on and out of the gate, which then holds the next that gets to `step`. */
+  openFor(step?: HeldStep): Promise<void>;
   /** How often each step's program was executed since `reset`. */
   calls(): Promise<Readonly<Record<string, number>>>;
   /** What is in the backup folder, sorted. */
@@ -95,10 +101,11 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
     installation: `${root}/proxmox-mcp`,
     backups: `${root}/backups`,
     sshKeyFile: `${root}/proxmox-mcp/keys/claude_proxmox_key`,
-    sudoersFile: machine.kind === 'ssh' ? defaultLayout.sudoersFile : `${root}/claude-user.sudoers`,
+    sudoersFile: machine.kind === 'ssh' ? `/etc/sudoers.d/${name}` : `${root}/claude-user.sudoers`,
     helper: `${root}/helper`,
     state: `${root}/state`,
-    sudoLog: `${root}/sudo.log`,
+    // sudo has one for all policies of a user.
+    sudoLog: machine.kind === 'ssh' ? defaultLayout.sudoLog : `${root}/sudo.log`,
     authLog: `${root}/auth.log`,
     containers: [],
     volumes,
@@ -107,7 +114,7 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
   const gate = `${root}/gate`;
   const files = [
     write(`${gate}/program`, program(gate), '755'),
-    `for _name in cp tar mv; do ln -sf ../program ${gate}/bin/$_name; done`,
+    `for _name in cp tar mv date; do ln -sf ../program ${gate}/bin/$_name; done`,
     write(layout.helper, helperOf(layout, gate, options.user), '755'),
     installation(layout, secret),
     ...(machine.kind === 'local' ? [write(layout.sudoersFile, '# the policy\n', '440')] : []),
@@ -137,7 +144,7 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
     },
     async reset(step) {
       await machine.sh(
-        `rm -rf ${gate}/held ${gate}/open ${gate}/calls; find ${layout.backups} -mindepth 1 -delete; echo '${step ?? ''}' >${gate}/step`,
+        `rm -rf ${gate}/held ${gate}/open ${gate}/gone ${gate}/calls; find ${layout.backups} -mindepth 1 -delete; echo '${step ?? ''}' >${gate}/step`,
       );
     },
     async held(timeoutMs = 60_000) {
@@ -148,6 +155,11 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
     },
     async open() {
       await machine.sh(`: >${gate}/open`);
+    },
+    async openFor(step) {
+      await machine.sh(
+        `: >${gate}/open; for _ in $(seq 100); do [ ! -e ${gate}/gone ] || break; sleep 0.1; done; rm ${gate}/gone; rm -r ${gate}/held ${gate}/open; echo '${step ?? ''}' >${gate}/step`,
+      );
     },
     async calls() {
       const counts: Record<string, number> = {};
@@ -162,19 +174,27 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
   };
 }
 
-/** Lets the service's user run these helpers by sudo, and nothing else. */
+/**
+ * Installs the policies of these places, as they are generated: for each its own file, with names of its own in it,
+ * because they are all for the same user.
+ */
 export async function allow(host: LabHost, places: readonly Place[]): Promise<void> {
-  const commands = await Promise.all(
-    places.map(async ({ layout }) => {
-      const digest = createHash('sha256')
-        .update(await host.readFile(layout.helper))
-        .digest('hex');
-      return `sha256:${digest} ${layout.helper}`;
-    }),
-  );
-  await host.writeFile('/run/policy', `claude-user ALL = (root) NOPASSWD: ${commands.join(', ')}\n`, { mode: 0o440 });
-  await host.must(['visudo', '--check', '--file', '/run/policy']);
-  await host.must(['cp', '-p', '/run/policy', defaultLayout.sudoersFile]);
+  const version = await host.must(['sudo', '--version']);
+  const sudoVersion = /Sudo version (\S+)/.exec(version)?.[1] ?? '';
+  for (const { name, layout } of places) {
+    const helper = await host.readFile(layout.helper);
+    const helperDigest = createHash('sha256').update(helper).digest('hex');
+    const prefix = `PMX_${name.toUpperCase().replaceAll('-', '_')}_`;
+    const policy = generateSudoers(layout, { sudoVersion, helperDigest }).replaceAll('PMX_', prefix);
+    await host.writeFile('/run/policy', policy, { mode: 0o440 });
+    await host.must(['visudo', '--check', '--file', '/run/policy']);
+    await host.must(['cp', '-p', '/run/policy', layout.sudoersFile]);
+  }
+  // Together they must be one policy, too, and no other file gives this user a right.
+  await host.must(['visudo', '--check']);
+  const granting = await host.must(['sh', '-c', 'grep -rlw claude-user /etc/sudoers /etc/sudoers.d']);
+  const ours = places.map(({ layout }) => layout.sudoersFile).sort();
+  if (granting.trim().split('\n').sort().join() !== ours.join()) throw new Error(`other policies: ${granting}`);
 }
 
 /** The helper as it is generated; only its programs `cp`, `tar` and `mv` are found in the gate first. */
@@ -198,17 +218,19 @@ case "$name $*" in
   'tar '*--files-from=list*) step=Pack ;;
   'tar '*--to-command*) step=Verify ;;
   'mv -nT '*) step=Publish ;;
+  'date '*) case $(tr '\\0' ' ' </proc/$PPID/cmdline) in *' job-clean '*) step=Clean ;; *) exec /usr/bin/date "$@" ;; esac ;;
   *) exec /usr/bin/$name "$@" ;;
 esac
-echo "$step" >>${gate}/calls
+[ "$step" = Clean ] || echo "$step" >>${gate}/calls
 hold() {
   [ "$(cat ${gate}/step)" = "$step" ] && mkdir ${gate}/held 2>/dev/null || return 0
   while [ ! -e ${gate}/open ]; do sleep 0.1; done
+  : >${gate}/gone
 }
-[ "$step" != Publish ] || hold
+case $step in Publish | Clean) hold ;; esac
 code=0
 /usr/bin/$name "$@" || code=$?
-[ "$step" = Publish ] || hold
+case $step in Publish | Clean) ;; *) hold ;; esac
 exit "$code"
 `;
 }

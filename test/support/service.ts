@@ -29,6 +29,10 @@ export interface TestServiceOptions {
   readonly hosts: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
+/** The worker, and another one beside it. */
+export type WorkerName = 'worker' | 'second-worker';
+type ProcessName = WorkerName | 'mcp';
+
 /** The service as an administrator runs it, in processes of its own, with a folder that goes when it is stopped. */
 export interface TestService {
   /** Holds `.env`, `hosts.yaml`, `data`. */
@@ -40,18 +44,23 @@ export interface TestService {
   readonly temporal: TemporalServer;
   /** `http://127.0.0.1:PORT` of the MCP server, whether it runs or not. */
   readonly mcpUrl: string;
-  /** Starts `dist/src/worker.js` and waits until it is ready. One at a time. */
-  startWorker(): Promise<void>;
+  /**
+   * Starts `dist/src/worker.js` and waits until it is ready: one of each name. `temporalPort`: of something between it and
+   * the Temporal server.
+   */
+  startWorker(name?: WorkerName, options?: { readonly temporalPort?: number }): Promise<void>;
   /** SIGKILL (default) or another signal, and waits for its end. */
-  killWorker(signal?: NodeJS.Signals): Promise<void>;
-  readonly workerPid: () => number | undefined;
+  killWorker(signal?: NodeJS.Signals, name?: WorkerName): Promise<void>;
+  /** Stops it where it is, until `thawWorker`, as a machine that is suspended. */
+  freezeWorker(name?: WorkerName): void;
+  thawWorker(name?: WorkerName): void;
   /** Starts `proxmox-mcp serve` and waits until it answers. */
   startMcp(): Promise<void>;
   /** Runs the CLI to its end with this configuration. */
   cli(...args: readonly string[]): Promise<{ readonly stdout: string; readonly stderr: string }>;
   /** Writes the hosts anew, for the next worker. */
   writeHosts(hosts: TestServiceOptions['hosts']): void;
-  log(name: 'worker' | 'mcp'): string;
+  log(name: WorkerName | 'mcp'): string;
   stop(): Promise<void>;
 }
 
@@ -61,7 +70,7 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
   const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-faults-'));
   const dataDir = join(folder, 'data');
   mkdirSync(join(dataDir, 'logs'), { recursive: true });
-  const [port, uiPort, mcpPort, metricsPort] = await distinctPorts(4);
+  const [port, uiPort, mcpPort, metricsPort, secondMetricsPort] = await distinctPorts(5);
   const env = {
     DATA_DIR: './data',
     TEMPORAL_PORT: String(port),
@@ -95,13 +104,14 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
   });
   const connection = await Connection.connect({ address: temporal.address });
   const client = new Client({ connection });
-  const children: Partial<Record<'worker' | 'mcp', ChildProcess>> = {};
+  const children: Partial<Record<ProcessName, ChildProcess>> = {};
 
-  const launch = async (name: 'worker' | 'mcp', args: readonly string[], ready: RegExp) => {
+  const launch = async (name: ProcessName, args: readonly string[], ready: RegExp, more: NodeJS.ProcessEnv = {}) => {
     if (children[name]) throw new Error(`the ${name} runs already`);
     const file = openSync(join(dataDir, 'logs', `${name}.log`), 'a');
     const from = log(name).length;
-    const child = spawn(process.execPath, args, { env: environment(folder), stdio: ['ignore', 'ignore', file] });
+    const env = { ...environment(folder), ...more };
+    const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', file] });
     closeSync(file);
     children[name] = child;
     const deadline = Date.now() + 90_000;
@@ -112,7 +122,7 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
       await sleep(50);
     }
   };
-  const end = async (name: 'worker' | 'mcp', signal: NodeJS.Signals) => {
+  const end = async (name: ProcessName, signal: NodeJS.Signals) => {
     const child = children[name];
     if (!child) return;
     delete children[name];
@@ -122,7 +132,10 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
       await exit;
     }
   };
-  const log = (name: 'worker' | 'mcp') => {
+  const signalTo = (name: ProcessName, signal: NodeJS.Signals) => {
+    if (!children[name]?.kill(signal)) throw new Error(`the ${name} doesn't run`);
+  };
+  const log = (name: ProcessName) => {
     try {
       return readFileSync(join(dataDir, 'logs', `${name}.log`), 'utf8');
     } catch {
@@ -137,16 +150,21 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     schedules: createSchedules({ client, config }),
     temporal,
     mcpUrl: `http://127.0.0.1:${mcpPort}`,
-    startWorker: () => launch('worker', [join(root, 'dist/src/worker.js')], /worker is ready/),
-    killWorker: (signal = 'SIGKILL') => end('worker', signal),
-    workerPid: () => children.worker?.pid,
+    startWorker: (name = 'worker', { temporalPort } = {}) =>
+      launch(name, [join(root, 'dist/src/worker.js')], /worker is ready/, {
+        ...(name === 'worker' ? {} : { WORKER_METRICS_PORT: String(secondMetricsPort) }),
+        ...(temporalPort === undefined ? {} : { TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}` }),
+      }),
+    killWorker: (signal = 'SIGKILL', name = 'worker') => end(name, signal),
+    freezeWorker: (name = 'worker') => signalTo(name, 'SIGSTOP'),
+    thawWorker: (name = 'worker') => signalTo(name, 'SIGCONT'),
     startMcp: () => launch('mcp', [join(root, 'dist/src/cli.js'), 'serve'], /serving MCP over HTTP/),
     cli: (...args) =>
       promisify(execFile)(process.execPath, [join(root, 'dist/src/cli.js'), ...args], { env: environment(folder) }),
     writeHosts,
     log,
     async stop() {
-      await Promise.all([end('worker', 'SIGKILL'), end('mcp', 'SIGKILL')]);
+      await Promise.all((Object.keys(children) as ProcessName[]).map((name) => end(name, 'SIGKILL')));
       await connection.close();
       await temporal.stop();
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
