@@ -28,6 +28,11 @@ export DOCKER_HOST
 builds=()
 for release in "$@"; do
   bash "$root/lab/hosts/image/ensure.sh" "$release" &
-  builds+=("$!")
+  builds+=("$!:$release")
 done
-for build in "${builds[@]}"; do wait "$build"; done
+for build in "${builds[@]}"; do
+  if wait "${build%%:*}"; then continue; fi
+  # Archives drop old releases; the tests on it then say that they are left out, and nothing else needs it.
+  [ "${build##*:}" = bullseye ] || exit 1
+  echo 'The image of bullseye could not be built: see above' >&2
+done

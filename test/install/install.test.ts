@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { whyNoLab } from '../../lab/hosts/available.ts';
+import { stillHad, whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import { createHosts } from '../../src/clients/hosts.ts';
 import { createSshExecutor } from '../../src/clients/ssh/executor.ts';
@@ -14,12 +14,14 @@ const yes = async () => true;
 
 const byRegularExpression = /^ {4}sha256:[0-9a-f]{64} \S+ \^job-list\$$/m;
 
-describe.skipIf(whyNoLab()).each([
+const kinds = [
   { debian: 'bullseye', form: /^Cmnd_Alias PMX_HELPER = sha256:[0-9a-f]{64} \S+$/m },
   { debian: 'bookworm', form: byRegularExpression },
   { debian: 'trixie', form: byRegularExpression },
   { debian: 'trixie', sudo: 'rs', form: /^Cmnd_Alias PMX_HELPER = \/\S+$/m },
-] as const)('a host of Debian $debian, $sudo', ({ form, ...kind }) => {
+] as const;
+
+describe.skipIf(whyNoLab()).each(await stillHad(kinds))('a host of Debian $debian, $sudo', ({ form, ...kind }) => {
   let host: LabHost;
   let config: HostConfig;
   let before: string[];

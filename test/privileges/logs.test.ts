@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { whyNoLab } from '../../lab/hosts/available.ts';
+import { stillHad, whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import { installPrivileges } from '../../lab/hosts/privileges.ts';
 import { install } from '../../src/install/install.ts';
@@ -9,7 +9,9 @@ import { generateSudoers } from '../../src/privileges/sudoers.ts';
 import { configOf, log, makeBare } from '../install/sample.ts';
 import { sampleEntries } from './sample.ts';
 
-describe.skipIf(whyNoLab()).each(['bullseye', 'bookworm', 'trixie'] as const)('the logs of sudo on %s', (debian) => {
+const kinds = [{ debian: 'bullseye' }, { debian: 'bookworm' }, { debian: 'trixie' }] as const;
+
+describe.skipIf(whyNoLab()).each(await stillHad(kinds))('the logs of sudo on $debian', ({ debian }) => {
   let host: LabHost;
   const recordings = '/var/log/sudo-io/claude-user';
   const sudoLog = '/var/log/sudo-claude-user.log';
