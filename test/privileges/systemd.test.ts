@@ -65,7 +65,8 @@ describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)(
             const [program = '', ...args] = argv;
             const ran = await executor.exec([program, ...args], { timeoutMs: 120_000 }).catch((error: unknown) => {
               // A loaded machine may lose a connection; what one attempt breaks again and again is a finding.
-              if (!isServiceError(error, 'outcome-unknown') || lost++ >= 5) throw error;
+              const isLost = isServiceError(error, 'outcome-unknown') || isServiceError(error, 'connection-lost');
+              if (!isLost || lost++ >= 5) throw error;
               attempts.push([program, ...args]);
             });
             if (!ran) continue;
