@@ -7,7 +7,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     pool: 'forks',
     // Most tests wait for other processes, hosts and clocks; vitest's own choice on two cores is one at a time.
-    maxWorkers: 3,
+    maxWorkers: 4,
     reporters: ['default'],
   },
 });
