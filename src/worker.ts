@@ -28,7 +28,7 @@ const dependencies = createDependencies({ config, client, log, redact });
 const common = {
   connection,
   namespace: config.temporal.namespace,
-  interceptors: { activity: [redactingInterceptor(redact), failureInterceptor(redact)] },
+  interceptors: { activity: [redactingInterceptor(redact), failureInterceptor(redact, log)] },
   // Activities hear at once that the worker stops; they hand back what they follow, and their jobs go on.
   shutdownGraceTime: 0,
   shutdownForceTime: '30s',

@@ -13,7 +13,7 @@ import { createState, type SimulatorState, unixTime } from './state.ts';
 import { createTaskEngine, type TaskEngine } from './tasks.ts';
 
 export interface SimulatorOptions {
-  /** Default 0: any free one. Always on 127.0.0.1. */
+  /** Default 0, which takes a free one. Always on 127.0.0.1. */
   readonly port?: number;
   /** What the cluster holds. Default: {@link createState}. */
   readonly state?: SimulatorState;

@@ -1,23 +1,31 @@
 import { ApplicationFailure, CancelledFailure, TemporalFailure } from '@temporalio/common';
 import type { ActivityInboundCallsInterceptor, ActivityInterceptorsFactory } from '@temporalio/worker';
 import { explain, ServiceError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { Redact } from '../secret.ts';
 
 /**
  * The one place where an activity's error becomes a Temporal failure: type = the error's code, message = what happened
- * and what to do, retried only when doing it again may work. Known secrets are taken out of every text first.
+ * and what to do, retried only when doing it again may work. Known secrets are taken out of every text first. The stack
+ * of what nobody threw on purpose goes to the log, not into the history.
  */
-export function failureInterceptor(redact: Redact): ActivityInterceptorsFactory {
-  const inbound: ActivityInboundCallsInterceptor = {
-    async execute(input, next) {
-      try {
-        return await next(input);
-      } catch (error) {
-        throw toFailure(error, redact);
-      }
+export function failureInterceptor(redact: Redact, log: Pick<Log, 'error'>): ActivityInterceptorsFactory {
+  return ({ info }) => ({
+    inbound: {
+      async execute(input, next) {
+        try {
+          return await next(input);
+        } catch (error) {
+          const failure = toFailure(error, redact);
+          if (failure instanceof ApplicationFailure && failure.type === 'internal') {
+            const stack = redact((error instanceof Error && error.stack) || String(error));
+            log.error({ activity: info.activityType, run: info.workflowExecution?.workflowId, stack }, failure.message);
+          }
+          throw failure;
+        }
+      },
     },
-  };
-  return () => ({ inbound });
+  });
 }
 
 /** Takes known secrets out of every activity's result: what it returns goes into the history, as it is. */
@@ -47,7 +55,7 @@ export function toFailure(error: unknown, redact: Redact): Error {
     });
   }
   if (error instanceof Error && error.name === 'AbortError') return new CancelledFailure('It was cancelled.');
-  // Not thrown on purpose: a defect, or a library's error. It may pass; its stack goes to the log, not into the history.
+  // Not thrown on purpose: a defect, or a library's error. It may pass.
   return ApplicationFailure.create({
     message: redact(`Something unexpected happened: ${error instanceof Error ? error.message : String(error)}`),
     type: 'internal',

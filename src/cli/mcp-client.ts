@@ -19,7 +19,7 @@ interface Target {
 /** How long a tool may be silent; its progress starts the time anew. Milliseconds. */
 const silenceMs = 120_000;
 
-/** `tools` and `call`: any MCP server over HTTP, by default this service's own. */
+/** `tools` and `call`, for every MCP server over HTTP, by default this service's own. */
 export function mcpClientCommands(program: Command, context: CliContext): void {
   const target = (command: Command) =>
     command

@@ -64,13 +64,7 @@ export async function cancelJob(
   const args = ['job-cancel', id, ...(fence === undefined ? [] : [String(fence)])];
   const result = await callHelper(context, args, { timeoutMs: 60_000, isLook: true });
   if (result.exitCode !== 0) {
-    throw new ServiceError({
-      code: 'command-failed',
-      message: `The helper on ${context.config.name} could not stop job ${id} (exit code ${result.exitCode})`,
-      remedy: `Look at the free space and the permissions of ${context.config.layout.state} on the host.`,
-      retryable: true,
-      details: { host: context.config.name, job: id, exitCode: result.exitCode },
-    });
+    throw helperFailed(context, 'stop', id, result.exitCode);
   }
   return parseCancel(context.config.name, result.stdout);
 }
@@ -87,12 +81,16 @@ async function startJob(
   const answer = await callHelper(context, args, { timeoutMs: helperMs, isLook: true });
   const said = answer.stdout.trim();
   if (answer.exitCode === 0 && (said === 'found' || said === 'started')) return said === 'found';
-  throw new ServiceError({
+  throw helperFailed(context, 'start', id, answer.exitCode);
+}
+
+function helperFailed({ config }: HostContext, verb: 'start' | 'stop', job: string, exitCode: number): ServiceError {
+  return new ServiceError({
     code: 'command-failed',
-    message: `The helper on ${context.config.name} could not start job ${id} (exit code ${answer.exitCode})`,
-    remedy: `Look at the free space and the permissions of ${context.config.layout.state} on the host.`,
+    message: `The helper on ${config.name} could not ${verb} job ${job} (exit code ${exitCode})`,
+    remedy: `Look at the free space and the permissions of ${config.layout.state} on the host.`,
     retryable: true,
-    details: { host: context.config.name, job: id, exitCode: answer.exitCode },
+    details: { host: config.name, job, exitCode },
   });
 }
 

@@ -1,6 +1,7 @@
 import type { HostLayout } from '../config.ts';
 import type { CommandEntry, SharedFunction } from './entry.ts';
-import { checks, fence, jobs } from './helper-runtime.ts';
+import { jobs } from './helper-jobs.ts';
+import { checks, fence } from './helper-runtime.ts';
 import { type Parameter, type ResolvedEntry, resolveEntry } from './resolve.ts';
 import { quote } from './shell.ts';
 import { table } from './table.ts';

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { failureInterceptor } from '../../src/activities/failures.ts';
 import { createRedact, Secret } from '../../src/secret.ts';
 import { newToken } from '../../src/tokens/token.ts';
 import { findCanaries, formsOf } from './canaries.ts';
@@ -41,4 +42,25 @@ it('takes out private keys and tokens, whole or cut, and not a line behind them'
     rmSync(folder, { recursive: true });
   }
   expect(redact(`Bearer ${newToken().token}.`)).toBe('Bearer [secret].');
+});
+
+it('tells the log, and not the history, where something unexpected came from', async () => {
+  const told: unknown[] = [];
+  const redact = (text: string) => text.replaceAll('hunter2', '[secret]');
+  const info = { activityType: 'packBackup', workflowExecution: { workflowId: 'back-up/pve1/1' } };
+  const make = failureInterceptor(redact, { error: (...line: unknown[]) => void told.push(line) });
+  const { inbound } = make({ info } as unknown as Parameters<typeof make>[0]);
+  const broken = () => Promise.reject(new TypeError('no hunter2 in undefined'));
+  const failure = await inbound?.execute?.({} as never, broken).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ type: 'internal', message: expect.stringContaining('no [secret] in undefined') });
+  expect(told).toEqual([
+    [
+      {
+        activity: 'packBackup',
+        run: 'back-up/pve1/1',
+        stack: expect.stringMatching(/TypeError: no \[secret\] in undefined\n +at .*redact\.test/),
+      },
+      expect.stringContaining('Something unexpected'),
+    ],
+  ]);
 });

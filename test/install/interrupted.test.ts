@@ -1,8 +1,6 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
-import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
+import { type LabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import type { HostConfig } from '../../src/config.ts';
 import { sudoPassword } from '../../src/install/become-root.ts';
 import { checkInstallation } from '../../src/install/check.ts';
@@ -10,17 +8,8 @@ import { install } from '../../src/install/install.ts';
 import { uninstall } from '../../src/install/uninstall.ts';
 import { Secret } from '../../src/secret.ts';
 import { useBuild } from '../cli/built.ts';
-import { keeper, makeKeeper } from './keeper.ts';
-import {
-  configFolder,
-  configOf,
-  differenceWithin,
-  leaveAccountCopies,
-  listing,
-  log,
-  makeBare,
-  runUntil,
-} from './sample.ts';
+import { keeper, startKeepersHost } from './keeper.ts';
+import { differenceWithin, leaveAccountCopies, log, runUntil } from './sample.ts';
 
 const yes = async () => true;
 
@@ -33,14 +22,7 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
   let before: string[];
 
   beforeAll(async () => {
-    host = await startLabHost();
-    await makeBare(host);
-    await makeKeeper(host);
-    config = configOf(host);
-    folder = configFolder(host, config);
-    file = join(folder, 'password');
-    writeFileSync(file, keeper.password, { mode: 0o600 });
-    before = await listing(host);
+    ({ host, config, folder, file, before } = await startKeepersHost());
   }, startTimeoutMs);
   afterAll(() => host?.stop());
 

@@ -3,11 +3,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
-import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
-import type { HostConfig } from '../../src/config.ts';
+import { type LabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import { runNode, useBuild } from '../cli/built.ts';
-import { keeper, makeKeeper } from './keeper.ts';
-import { configFolder, configOf, difference, listing, makeBare } from './sample.ts';
+import { keeper, startKeepersHost } from './keeper.ts';
+import { difference, listing } from './sample.ts';
 import { typeInto } from './terminal.ts';
 
 describe.skipIf(whyNoLab()).each([
@@ -17,20 +16,12 @@ describe.skipIf(whyNoLab()).each([
 ] as const)('an administrator whose sudo asks for a password, on $name', ({ name: _, ...kind }) => {
   const build = useBuild();
   let host: LabHost;
-  let config: HostConfig;
   let folder: string;
   let file: string;
   let before: string[];
 
   beforeAll(async () => {
-    host = await startLabHost(kind);
-    await makeBare(host);
-    await makeKeeper(host);
-    config = configOf(host);
-    folder = configFolder(host, config);
-    file = join(folder, 'password');
-    writeFileSync(file, `${keeper.password}\n`, { mode: 0o600 });
-    before = await listing(host);
+    ({ host, folder, file, before } = await startKeepersHost(kind));
   }, startTimeoutMs);
   afterAll(() => host?.stop());
 

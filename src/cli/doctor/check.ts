@@ -8,7 +8,7 @@ export interface CheckResult {
   /** What was found, in one sentence; no secrets. */
   readonly seen: string;
   /** What to do about it; absent when it is well. */
-  readonly todo?: string;
+  readonly remedy?: string;
 }
 
 /** One thing that the service depends on. */
@@ -27,8 +27,8 @@ export interface CheckOutcome extends CheckResult {
 }
 
 export const ok = (seen: string): CheckResult => ({ state: 'ok', seen });
-export const warning = (seen: string, todo: string): CheckResult => ({ state: 'warning', seen, todo });
-export const failed = (seen: string, todo: string): CheckResult => ({ state: 'failed', seen, todo });
+export const warning = (seen: string, remedy: string): CheckResult => ({ state: 'warning', seen, remedy });
+export const failed = (seen: string, remedy: string): CheckResult => ({ state: 'failed', seen, remedy });
 export const skipped = (seen: string): CheckResult => ({ state: 'skipped', seen });
 
 /** Runs all side by side; none may take longer than the deadline, and none that throws stops another. */
@@ -43,8 +43,8 @@ async function runCheck({ name, tried, run }: Check, deadlineMs: number): Promis
   const late = new Promise<CheckResult>((resolve) => {
     timer = setTimeout(() => {
       controller.abort();
-      const todo = 'See whether a firewall drops the packets, or give --timeout more seconds.';
-      resolve(failed(`no answer within ${deadlineMs / 1_000} s`, todo));
+      const remedy = 'See whether a firewall drops the packets, or give --timeout more seconds.';
+      resolve(failed(`no answer within ${deadlineMs / 1_000} s`, remedy));
     }, deadlineMs);
   });
   const answer = (async () => run(controller.signal))().catch(resultOf);
@@ -60,10 +60,10 @@ function resultOf(error: unknown): CheckResult {
 }
 
 /** A check's outcome as lines for a person. */
-export function describeOutcome({ name, tried, state, seen, todo }: CheckOutcome): string {
+export function describeOutcome({ name, tried, state, seen, remedy }: CheckOutcome): string {
   const mark = { ok: 'ok      ', warning: 'WARNING ', failed: 'FAILED  ', skipped: 'skipped ' }[state];
   const lines = [`${mark} ${name}: ${seen}`];
   if (state === 'failed' || state === 'warning') lines.push(`           tried: ${tried}`);
-  if (todo !== undefined) lines.push(`           to do: ${todo}`);
+  if (remedy !== undefined) lines.push(`           to do: ${remedy}`);
   return lines.join('\n');
 }
