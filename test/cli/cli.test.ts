@@ -157,7 +157,7 @@ describe('proxmox-mcp doctor', () => {
       await runNode(build.path('src/cli.js'), args),
     ];
     const { checks } = JSON.parse(json.stdout) as {
-      checks: { name: string; state: string; seen: string; todo?: string }[];
+      checks: { name: string; state: string; seen: string; remedy?: string }[];
     };
     return { folder, json, text, checks, find: (name: string) => checks.find((one) => one.name === name) };
   };
@@ -168,10 +168,10 @@ describe('proxmox-mcp doctor', () => {
     expect(text.code).toBe(1);
     expect(find('Configuration')).toMatchObject({ state: 'ok' });
     expect(find('Data folder')).toMatchObject({ state: 'ok' });
-    expect(find('Mail')).toMatchObject({ state: 'failed', todo: expect.any(String) });
-    expect(find('pve1: SSH key')).toMatchObject({ state: 'failed', todo: expect.stringContaining('ssh-keygen') });
+    expect(find('Mail')).toMatchObject({ state: 'failed', remedy: expect.any(String) });
+    expect(find('pve1: SSH key')).toMatchObject({ state: 'failed', remedy: expect.stringContaining('ssh-keygen') });
     for (const one of checks) {
-      if (one.state === 'failed' || one.state === 'warning') expect(one.todo, one.name).toMatch(/\S/);
+      if (one.state === 'failed' || one.state === 'warning') expect(one.remedy, one.name).toMatch(/\S/);
     }
     for (const output of [json.stdout, json.stderr, text.stdout, text.stderr]) {
       expect(output).not.toContain(token);
@@ -181,7 +181,7 @@ describe('proxmox-mcp doctor', () => {
 
   it('goes on with a configuration that has problems', async () => {
     const { find, checks } = await doctor({ '.env': `${valid}\nSSH_USR=x` });
-    expect(find('Configuration')).toMatchObject({ state: 'failed', todo: 'Did you mean SSH_USER?' });
+    expect(find('Configuration')).toMatchObject({ state: 'failed', remedy: 'Did you mean SSH_USER?' });
     expect(checks.length).toBeGreaterThan(8);
   });
 
@@ -194,8 +194,8 @@ describe('proxmox-mcp doctor', () => {
         chmodSync(join(folder, 'data'), 0o777);
       },
     );
-    expect(find('pve1: SSH key')).toMatchObject({ state: 'failed', todo: expect.stringContaining('chmod 600') });
-    expect(find('Data folder')).toMatchObject({ state: 'warning', todo: expect.stringContaining('chmod 700') });
+    expect(find('pve1: SSH key')).toMatchObject({ state: 'failed', remedy: expect.stringContaining('chmod 600') });
+    expect(find('Data folder')).toMatchObject({ state: 'warning', remedy: expect.stringContaining('chmod 700') });
   });
 
   it('gives up on what never answers, side by side', async () => {

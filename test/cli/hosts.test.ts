@@ -14,7 +14,7 @@ interface Checked {
   readonly name: string;
   readonly state: string;
   readonly seen: string;
-  readonly todo?: string;
+  readonly remedy?: string;
 }
 
 async function doctor(folder: string): Promise<(name: string) => Checked | undefined> {
@@ -114,7 +114,7 @@ PROXMOX_VERIFY_SSL=false
     chmodSync(sshd.ssh.keyPath, 0o644);
     expect((await doctor(folder))('SSH key')).toMatchObject({
       state: 'failed',
-      todo: expect.stringContaining('chmod 600'),
+      remedy: expect.stringContaining('chmod 600'),
     });
   });
 
