@@ -209,7 +209,9 @@ describe('a connection that dies', () => {
     const running = failure(ssh.exec(['/bin/sleep', mark], quick));
     await sleep(500);
     for (const pid of await sshd.sessions()) process.kill(pid, 'SIGKILL');
-    expect(await running).toMatchObject({ code: 'outcome-unknown', retryable: false });
+    const error = await running;
+    expect(error).toMatchObject({ code: 'outcome-unknown', retryable: false });
+    expect(error.message).toMatch(/lost while it ran \(.*(closed|ECONNRESET).*\)/);
     // sshd's own death doesn't end it either: "unknown" is no exaggeration.
     execFileSync('pkill', ['-f', `sleep ${mark}`]);
     expect((await ssh.exec(['/bin/true'], quick)).exitCode).toBe(0);
@@ -259,7 +261,9 @@ describe('a connection that dies', () => {
     await sleep(500);
     const begun = performance.now();
     proxy.freeze();
-    expect(await running).toMatchObject({ code: 'outcome-unknown' });
+    const error = await running;
+    expect(error).toMatchObject({ code: 'outcome-unknown' });
+    expect(error.message).toContain('Keepalive timeout');
     expect(performance.now() - begun).toBeLessThan(4_000);
     execFileSync('pkill', ['-f', `sleep ${mark}`]);
   });
@@ -281,6 +285,41 @@ describe('a connection that dies', () => {
     await sleep(500);
     proxy.cut();
     expect(await running).toMatchObject({ code: 'outcome-unknown' });
+  });
+});
+
+describe('a pause', { timeout: 120_000 }, () => {
+  it('of the host: what it was too slow for is never sent, and what else runs over the connection goes on', async () => {
+    const { sshd, proxy, ssh } = await proxied({ channelMs: 2_000 });
+    const end = join(sshd.folder, 'end');
+    const running = ssh.exec(sh('until [ -e "$1" ]; do sleep 0.1; done; echo whole', end), { timeoutMs: 60_000 });
+    await vi.waitFor(async () => expect(await sshd.sessions()).toHaveLength(1), { timeout: 10_000 });
+    await ssh.exec(['/bin/true'], quick);
+    proxy.freeze();
+    const error = await failure(ssh.exec(['/usr/bin/touch', join(sshd.folder, 'trace')], quick));
+    expect(error).toMatchObject({ code: 'connection-lost', retryable: true });
+    expect(error.message).toContain('no answer within 2 s');
+    proxy.thaw();
+    expect((await ssh.exec(['/bin/true'], quick)).exitCode).toBe(0);
+    await writeFile(end, '');
+    expect(await running).toMatchObject({ exitCode: 0, stdout: 'whole\n' });
+    expect(await readdir(sshd.folder)).not.toContain('trace');
+  });
+
+  it.each([
+    ['while it connects', { connectMs: 6_000 }, false],
+    ['while it opens channels', { channelMs: 6_000 }, true],
+  ])('of this process, %s, is not taken for silence of the host', async (_when, limits, connected) => {
+    const { proxy, ssh } = await proxied(limits);
+    if (connected) await ssh.exec(['/bin/true'], quick);
+    proxy.freeze();
+    const runs = Array.from({ length: 12 }, () => ssh.exec(['/bin/echo', 'x'], { timeoutMs: 60_000 }));
+    await vi.waitFor(() => expect(proxy.open()).toBeGreaterThan(0));
+    proxy.thaw();
+    // What comes from the host now is read only after the timers, whose time has passed, have run.
+    await new Promise((resolve) => setImmediate(resolve));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 8_000);
+    expect((await Promise.all(runs)).map(({ stdout }) => stdout)).toEqual(runs.map(() => 'x\n'));
   });
 });
 

@@ -1,5 +1,6 @@
 import type { ClientChannel, ExecOptions as Ssh2ExecOptions } from 'ssh2';
 import { ServiceError } from '../../errors.ts';
+import { awakeTimeout } from './awake-timeout.ts';
 import type { Lease } from './pool.ts';
 
 /**
@@ -14,33 +15,36 @@ export function openChannel(what: string, lease: Lease, line: string, channelMs:
   return new Promise((resolve, reject) => {
     let sent = false;
     let late = false;
-    const timer = setTimeout(() => {
+    const stopWaiting = awakeTimeout(channelMs, () => {
       late = true;
       lease.retire();
       const cause = new Error(`no answer within ${channelMs / 1000} s`);
       reject(sent ? outcomeUnknown(what, cause) : connectionLost(what, cause));
-    }, channelMs);
+    });
+    const command = Buffer.from(line);
     const options: Ssh2ExecOptions = {
       /**
        * ssh2 reads this once: after the server opened the channel and before it sends the command. It is the only
-       * place where the two can be told apart, and where a command can be held back that was given up in between:
-       * what is thrown here ends the connection.
+       * place where the two can be told apart, and where a command that was given up in between can be held back. An
+       * error thrown here would end the connection, with all that others run over it; so something that does nothing is
+       * sent instead, and the channel is closed below.
        */
       get env() {
-        if (late) throw new Error('the channel was opened too late');
+        if (late) command.fill(' ').write('exit');
         sent = true;
         return {};
       },
     };
     try {
-      lease.client.exec(line, options, (error, channel) => {
-        clearTimeout(timer);
+      // The library takes bytes as well as text; only its types don't say so.
+      lease.client.exec(command as unknown as string, options, (error, channel) => {
+        stopWaiting();
         if (late) channel?.close();
         else if (error === undefined) resolve(channel);
         else reject(openError(what, lease, sent, error));
       });
     } catch (error) {
-      clearTimeout(timer);
+      stopWaiting();
       lease.retire();
       reject(connectionLost(what, error));
     }
@@ -57,8 +61,8 @@ function openError(what: string, lease: Lease, sent: boolean, error: Error & { r
       cause: error,
     });
   }
-  if (!sent) return connectionLost(what, error);
-  if (!lease.alive()) return outcomeUnknown(what, error);
+  if (!sent) return connectionLost(what, lease.lost() ?? error);
+  if (!lease.alive()) return outcomeUnknown(what, lease.lost() ?? error);
   return new ServiceError({
     code: 'command-refused',
     message: `${what} was not started: the SSH server refused to run a command`,
@@ -72,7 +76,7 @@ function openError(what: string, lease: Lease, sent: boolean, error: Error & { r
 export function connectionLost(what: string, cause: unknown): ServiceError {
   return new ServiceError({
     code: 'connection-lost',
-    message: `${what} was not started: the SSH connection was lost before`,
+    message: `${what} was not started: the SSH connection was lost before${why(cause)}`,
     remedy: 'It is safe to try again; if it happens often, look at the network and at sshd on the host.',
     retryable: true,
     cause,
@@ -83,8 +87,12 @@ export function connectionLost(what: string, cause: unknown): ServiceError {
 export function outcomeUnknown(what: string, cause?: unknown): ServiceError {
   return new ServiceError({
     code: 'outcome-unknown',
-    message: `It is unknown how ${what} ended: the SSH connection was lost while it ran`,
+    message: `It is unknown how ${what} ended: the SSH connection was lost while it ran${why(cause)}`,
     remedy: 'Look at what it was to change before doing it again; it may have ended, failed, or still run.',
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+function why(cause: unknown): string {
+  return cause instanceof Error ? ` (${cause.message})` : '';
 }

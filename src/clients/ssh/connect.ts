@@ -5,6 +5,7 @@ import type { SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { HostKey, KnownKeys } from '../known-hosts.ts';
 import { hostKeyFromBlob } from '../known-hosts.ts';
+import { awakeTimeout } from './awake-timeout.ts';
 import { connectError, isNoCommonHostKey } from './connect-error.ts';
 import { hostKeyAlgorithms, hostKeyChanged, judgeHostKey, keyTypes, pinnedKeys } from './host-key-check.ts';
 import type { SshLimits } from './limits.ts';
@@ -30,12 +31,11 @@ export async function connect(name: string, ssh: SshConfig, limits: SshLimits): 
   ]);
   let refusal: ServiceError | undefined;
   try {
-    return await open(ssh.host, ssh.port, {
+    return await open(ssh.host, ssh.port, limits.connectMs, {
       username: ssh.user,
       ...(ssh.agent === undefined ? { privateKey: privateKey ?? '' } : { agent: ssh.agent }),
       // Without the `none` method, which ssh2 tries first by itself: it only costs a round trip.
       authHandler: [ssh.agent === undefined ? 'publickey' : 'agent'],
-      readyTimeout: limits.connectMs,
       keepaliveInterval: limits.keepaliveMs,
       keepaliveCountMax: limits.keepaliveCount,
       algorithms: {
@@ -67,10 +67,9 @@ export async function showHostKey(
 ): Promise<HostKey | undefined> {
   let shown: HostKey | undefined;
   try {
-    const connection = await open(host, port, {
+    const connection = await open(host, port, connectMs, {
       username: 'nobody',
       authHandler: [],
-      readyTimeout: connectMs,
       algorithms: { serverHostKey: hostKeyAlgorithms(types) },
       hostVerifier: (blob: Buffer) => {
         shown = hostKeyFromBlob(blob);
@@ -95,21 +94,26 @@ async function keyOfOtherType(
 }
 
 /** Resolves when the client is ready, rejects with its first error. Later errors of a failed client are of no use. */
-async function open(host: string, port: number, config: ConnectConfig): Promise<SshConnection> {
+async function open(host: string, port: number, connectMs: number, config: ConnectConfig): Promise<SshConnection> {
   const client = new ssh2.Client();
   // A socket of our own, because ssh2 can't close its one any more once it has said good-bye.
   const socket = dial({ host, port, noDelay: true });
+  let stopWaiting = () => {};
   try {
     await new Promise<void>((resolve, reject) => {
+      stopWaiting = awakeTimeout(connectMs, () => reject(tooSlow()));
       // Not once: of an agent that can't be reached the library tells, and then that no method was left.
       client.once('ready', resolve).on('error', reject);
       client.once('close', () => reject(new Error('the connection was closed during the handshake')));
-      client.connect({ ...config, sock: socket });
+      // Its own clock would take our sleep for the other side's silence.
+      client.connect({ ...config, readyTimeout: 0, sock: socket });
     });
   } catch (error) {
     client.removeAllListeners().on('error', () => undefined);
     socket.destroy();
     throw error;
+  } finally {
+    stopWaiting();
   }
   client.removeAllListeners().on('error', () => undefined);
   return {
@@ -120,6 +124,11 @@ async function open(host: string, port: number, config: ConnectConfig): Promise<
     },
     destroy: () => socket.destroy(),
   };
+}
+
+/** As the library says it. */
+function tooSlow(): Error {
+  return Object.assign(new Error('Timed out while waiting for handshake'), { level: 'client-timeout' });
 }
 
 async function readKey(path: string): Promise<Buffer> {

@@ -82,7 +82,7 @@ async function start(
 function judge(what: string, lease: Lease, ended: Ended, abandon: (error: Error) => void): number {
   // A connection that died after the exit status may have lost output: that isn't a result either.
   if (typeof ended.code === 'number' && lease.alive()) return ended.code;
-  const error = ended.code === null ? endedBySignal(what, ended.signal) : outcomeUnknown(what);
+  const error = ended.code === null ? endedBySignal(what, ended.signal) : outcomeUnknown(what, lease.lost());
   abandon(error);
   throw error;
 }

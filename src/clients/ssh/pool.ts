@@ -10,6 +10,8 @@ export interface Lease {
   readonly client: Client;
   /** False once the connection is gone. */
   readonly alive: () => boolean;
+  /** Why the connection is gone, as far as it is known. */
+  readonly lost: () => Error | undefined;
   /** Gives the channel back. Always called, once. */
   readonly release: () => void;
   /** No new work on this connection; it is closed when its last channel is given back, or at once if `now`. */
@@ -42,6 +44,8 @@ interface Connection {
   refusals: number;
   retired: boolean;
   closed: boolean;
+  /** Its first error, or that the other side closed it. */
+  lost: Error | undefined;
   idle: NodeJS.Timeout | undefined;
 }
 
@@ -95,13 +99,20 @@ export function createPool(name: string, limits: SshLimits, log: Log, connect: (
       refusals: 0,
       retired: false,
       closed: false,
+      lost: undefined,
       idle: undefined,
     };
     connections.add(connection);
-    // Reasons are the running commands' business; without a listener an error would end the process.
-    client.on('error', (error) => log.debug({ host: name, reason: error.message }, 'SSH connection error'));
+    // Without a listener an error would end the process.
+    client.on('error', (error) => {
+      connection.lost ??= error;
+    });
     client.on('close', () => {
       connection.closed = true;
+      connection.lost ??= new Error('the host closed it');
+      const { active, lost } = connection;
+      if (active > 0 && !closed)
+        log.warn({ host: name, commands: active, reason: lost.message }, 'SSH connection lost');
       forget(connection);
       pump();
     });
@@ -127,6 +138,7 @@ export function createPool(name: string, limits: SshLimits, log: Log, connect: (
     return {
       client: connection.ssh.client,
       alive: () => !connection.closed,
+      lost: () => connection.lost,
       release() {
         if (released) return;
         released = true;
