@@ -232,7 +232,9 @@ async function addUser(home: string): Promise<string> {
 }
 
 async function removeUser(name: string): Promise<void> {
-  await run('pkill', ['-KILL', '-u', name]).catch(() => undefined);
+  // Without those of lab hosts, where the same number is another user.
+  const ours = ['--ns', String(process.pid), '--nslist', 'pid'];
+  await run('pkill', ['-KILL', ...ours, '-u', name]).catch(() => undefined);
   await withUserLock(() => run('/usr/sbin/userdel', ['-f', name]));
 }
 
