@@ -227,7 +227,8 @@ stop_processes() {
   _number=$(id -u "$1" 2>/dev/null) || return 0
   [ "$_number" != 0 ] || return 0
   _try=0
-  while pkill -KILL -U "$_number" && [ "$_try" -lt 50 ]; do _try=$((_try + 1)); sleep 0.1; done
+  # Not those in containers: there, the same number is another user.
+  while pkill -KILL --ns "$$" --nslist pid -U "$_number" && [ "$_try" -lt 50 ]; do _try=$((_try + 1)); sleep 0.1; done
 }
 
 forget() {

@@ -85,12 +85,19 @@ describe.skipIf(whyNoLab()).each(await stillHad(kinds))('a host of Debian $debia
     expect(difference(now, await listing(host))).toEqual([]);
   });
 
-  it('leaves nothing when it is uninstalled', async () => {
+  it('leaves nothing when it is uninstalled, and ends nothing in containers whose user has the same number', async () => {
+    const box = 'mkdir -p /tmp/box/bin && cp /bin/busybox /tmp/box/bin/sleep';
+    const inBox = 'unshare --pid --fork --kill-child chroot --userspec="$(id -u claude-user)" /tmp/box /bin/sleep 900';
+    await host.must(['sh', '-c', `${box} && { setsid ${inBox} </dev/null >/dev/null 2>&1 & }`]);
+    const isThere = () => host.exec(['pgrep', '-U', 'claude-user', '-f', '^/bin/sleep 900']);
+    const number = (await host.must(['id', '-u', 'claude-user'])).trim();
+    await expect.poll(async () => (await isThere()).exitCode, { timeout: 20_000 }).toBe(0);
     expect(await uninstall(config, { ...options(), removeBackups: false, keepLogs: false })).toBe('uninstalled');
     // The system's own copies of the account files from before the last change to them.
     const accounts = / etc\/(passwd|group|shadow|gshadow|subuid|subgid)-( |$)/;
     const left = difference(before, await listing(host)).filter((line) => !accounts.test(line));
     expect(left).toEqual([]);
+    await host.must(['pkill', '-KILL', '-U', number, '-f', '^/bin/sleep 900']);
     expect(await uninstall(config, { ...options(), removeBackups: false, keepLogs: false })).toBe('nothing-to-do');
   });
 });
