@@ -8,7 +8,7 @@ import { defaultRevertAfterSeconds, type InstallOptions } from './options.ts';
 import { type Change, changes, obstacles } from './plan.ts';
 import { proveAccess } from './prove.ts';
 import { makeServiceKey, publicKeyOf } from './service-key.ts';
-import { fromOf, keysFileOf, pathsOf, type Wanted, wanted } from './wanted.ts';
+import { fromOf, keysFileOf, otherKeysFileOf, pathsOf, type Wanted, wanted } from './wanted.ts';
 
 export type InstallOutcome = 'installed' | 'nothing-to-do' | 'declined';
 
@@ -62,7 +62,7 @@ export async function seeHost(admin: Administrator, { layout }: HostConfig): Pro
 
 function everything(layout: HostConfig['layout'], home: string): string[] {
   const { ours, parents } = pathsOf(layout, home);
-  return [...ours, ...parents, layout.sudoLog, ioLogFolder(layout), '/var/log/sudo-io'];
+  return [...ours, ...parents, otherKeysFileOf(home), layout.sudoLog, ioLogFolder(layout), '/var/log/sudo-io'];
 }
 
 /** What differs from an installation with this key. */

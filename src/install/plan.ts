@@ -1,6 +1,6 @@
 import type { HostLayout } from '../config.ts';
 import type { Seen, SeenPath } from './look.ts';
-import { pathsOf, type Wanted } from './wanted.ts';
+import { otherKeysFileOf, pathsOf, type Wanted } from './wanted.ts';
 
 /** One difference between a host and what should be on it, and the step that removes it. */
 export interface Change {
@@ -88,12 +88,23 @@ export function obstacles(seen: Seen, layout: HostLayout): readonly { found: str
       found: `${path} has rules for ${layout.user} too`,
       remedy: `Remove them from ${path}: only the policy in ${layout.sudoersFile} may say what the service does as root.`,
     })),
+    ...otherKeys(seen.paths, otherKeysFileOf(home), layout.user),
     ...parents.flatMap((path) => writable(path, seen.paths.get(path))),
     ...ours.flatMap((path) =>
       seen.paths.get(path)?.kind === 'link'
         ? [{ found: `${path} is a symbolic link`, remedy: 'Put the real file or folder there, or set another path.' }]
         : [],
     ),
+  ];
+}
+
+function otherKeys(paths: Seen['paths'], path: string, user: string): { found: string; remedy: string }[] {
+  if ((paths.get(path)?.kind ?? 'absent') === 'absent') return [];
+  return [
+    {
+      found: `${path} may let other keys in as ${user}`,
+      remedy: `Remove ${path}: only the service's own key may log in as ${user}.`,
+    },
   ];
 }
 

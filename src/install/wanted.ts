@@ -32,6 +32,11 @@ export function keysFileOf(home: string): string {
   return `${home}/.ssh/authorized_keys`;
 }
 
+/** sshd's second file of keys; what is in it lets others than the service in. */
+export function otherKeysFileOf(home: string): string {
+  return `${keysFileOf(home)}2`;
+}
+
 /** Every path that an installation may touch or rests on, for the look. */
 export function pathsOf(layout: HostLayout, home: string): { readonly ours: string[]; readonly parents: string[] } {
   const ours = [
