@@ -20,6 +20,15 @@ lines() { _key=$1; while IFS= read -r _line; do fact "$_key" "$_line"; done; }
 digest() { sha256sum <"$1" | cut -d ' ' -f 1; }
 has_systemd() { [ -d /run/systemd/system ]; }
 lock() { mkdir -p "$run"; exec 9>"$run/lock"; flock -w 30 9 || die 'another command of an installation is still at work' 76; }
+# trusted PATH: whether only root can change it or put another in its place. Nothing else of a host is executed.
+trusted() {
+  _at=$1
+  while [ -n "$(find "$_at" -maxdepth 0 -uid 0 ! -perm /022 2>/dev/null)" ]; do
+    [ "$_at" != / ] || return 0
+    _at=$(dirname "$_at")
+  done
+  return 1
+}
 armed() { lock; [ -e "$work/pending" ] || die 'the time to confirm is over: the host was put back'; }
 
 # look SUDOERS USER KEYS STATE HELPER PATHS: facts, one a line; changes nothing.
@@ -66,7 +75,7 @@ look() {
   set -f
   [ ! -e "$work" ] || fact pending yes
   if [ -s "$_state/before/account" ]; then fact record kept; elif [ -e "$_state/before" ]; then fact record made; fi
-  if [ -x "$_helper" ]; then "$_helper" job-list 2>/dev/null </dev/null | lines job || true; fi
+  if [ -x "$_helper" ] && trusted "$_helper"; then "$_helper" job-list 2>/dev/null </dev/null | lines job || true; fi
   fact 'done' yes
 }
 
@@ -151,7 +160,9 @@ folder() {
 }
 draft() {
   if [ -L "$1" ] || [ -d "$1" ]; then die "$1 is a folder or a symbolic link"; fi
-  cat >"$1.proxmox-mcp-new"
+  # The folder may have been the user's, who may have prepared something of this name.
+  rm -rf "$1.proxmox-mcp-new"
+  ( set -C; cat >"$1.proxmox-mcp-new" )
   [ "$(digest "$1.proxmox-mcp-new")" = "$3" ] || die "$1 did not arrive whole"
   chown 0:0 "$1.proxmox-mcp-new"; chmod "$2" "$1.proxmox-mcp-new"; sync "$1.proxmox-mcp-new"
 }
@@ -178,6 +189,15 @@ confirm() {
   forget
 }
 
+# take: the folders of this list, parents first, are root's until everything in them is put back: in a folder of the
+# user's a link that appears meanwhile would lead root elsewhere.
+take() {
+  while IFS= read -r _path; do
+    if [ -L "$_path" ]; then rm -f "$_path"
+    elif [ -d "$_path" ]; then chown 0:0 "$_path"; chmod go-w "$_path"; fi
+  done
+}
+
 # revert: everything as it was. Can be interrupted and run again.
 revert() {
   lock
@@ -192,6 +212,7 @@ revert() {
     sort -r "$_from/absent" | while IFS= read -r _path; do
       if [ "$_path" = "$_backups" ]; then [ ! -d "$_path" ] || rmdir "$_path" || true; else rm -rf "$_path"; fi
     done
+    sort "$_from/present" | take
     tar --extract --file="$_from/files.tar" --numeric-owner --same-owner --preserve-permissions --acls --xattrs \
       --absolute-names
     [ -s "$_from/account" ] || stop_processes "$_user"
@@ -245,6 +266,12 @@ forget() {
   rm -rf "$run"
 }
 
+# put_back PATHS: these alone, as they were before the first installation.
+put_back() {
+  tar --extract --file="$_before/files.tar" --numeric-owner --same-owner --preserve-permissions --acls --xattrs \
+    --absolute-names --no-recursion "$@" 2>/dev/null
+}
+
 # uninstall USER STATE BACKUPS REMOVE-BACKUPS KEEP-LOGS LOG SUDOERS HELPER ROTATION KEYS KEY
 uninstall() {
   _user=$1 _state=$2 _backups=$3 _removeBackups=$4 _keepLogs=$5 _log=$6 _sudoers=$7 _helper=$8
@@ -252,7 +279,7 @@ uninstall() {
   _rotation=$1 _keys=$2 _key=$3
   lock
   [ ! -e "$work" ] || die 'an installation is under way, or is being taken back: try again in a minute' 76
-  if [ -x "$_helper" ] && "$_helper" job-list 2>/dev/null </dev/null | grep -Eq '^[^ ]+ (starting|running) '; then die 'jobs are running' 76; fi
+  if [ -x "$_helper" ] && trusted "$_helper" && "$_helper" job-list 2>/dev/null </dev/null | grep -Eq '^[^ ]+ (starting|running) '; then die 'jobs are running' 76; fi
   rm -f "$_sudoers" "$_rotation"
   _before=$_state/before
   _had_user=yes; [ ! -f "$_before/account" ] || [ -s "$_before/account" ] || _had_user=no
@@ -263,15 +290,20 @@ uninstall() {
     ! getent group "$_user" >/dev/null || groupdel "$_user" || true
     [ -z "$_home" ] || rmdir "$_home" 2>/dev/null || true
   else
-    rm -f "$_keys"
-    if [ -d "$_before" ]; then
-      _home=$(dirname "$(dirname "$_keys")")
-      tar --extract --file="$_before/files.tar" --numeric-owner --same-owner --preserve-permissions --acls --xattrs \
-        --absolute-names --no-recursion "$_home" "${_keys%/*}" "$_keys" 2>/dev/null || true
+    _home=$(dirname "$(dirname "$_keys")")
+    if [ ! -d "$_before" ]; then
+      # Nothing says whose the folders were, so as the user: a link of theirs leads nowhere that they couldn't go.
+      runuser -u "$_user" -- rm -f -- "$_keys" 2>/dev/null || ! trusted "${_keys%/*}" || rm -f "$_keys"
+    else
+      printf '%s\n' "$_home" "${_keys%/*}" | take
+      rm -f "$_keys"
+      put_back "$_keys" || true
       if [ -f "$_keys" ] && [ -n "$_key" ]; then
-        grep -vF -- "$_key" "$_keys" >"$_keys.proxmox-mcp-new" || true
-        cat "$_keys.proxmox-mcp-new" >"$_keys"; rm -f "$_keys.proxmox-mcp-new"
+        grep -vF -- "$_key" "$_keys" >"$_before/keys" || true
+        cat "$_before/keys" >"$_keys"
       fi
+      put_back "${_keys%/*}" || true
+      put_back "$_home" || true
       restore_account "$_before" "$_user"
     fi
   fi
@@ -285,8 +317,7 @@ uninstall() {
     rmdir "$_backups" 2>/dev/null || true
   fi
   if [ -f "$_before/present" ] && grep -qxF -- "$_backups" "$_before/present" && [ -d "$_backups" ]; then
-    tar --extract --file="$_before/files.tar" --numeric-owner --same-owner --preserve-permissions --absolute-names \
-      --no-recursion "$_backups" 2>/dev/null || true
+    put_back "$_backups" || true
   fi
   if [ -f "$_before/absent" ]; then
     sort -r "$_before/absent" | while IFS= read -r _path; do
