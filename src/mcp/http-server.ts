@@ -74,9 +74,9 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
       return answerJson(response, 404, {
         error: `There is nothing at ${path.slice(0, 200)}; the documentation is at /docs.`,
       });
+    if (page === undefined) return serveMcp(request, response);
     const wait = await limiter.address(request);
     if (wait !== undefined) return tooMany(response, wait);
-    if (page === undefined) return serveMcp(request, response);
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return answerJson(response, 405, { error: 'GET only' }, { allow: 'GET, HEAD' });
     await page(response);
@@ -104,11 +104,10 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
 
   /** Who it is, or undefined after the request was refused. */
   async function admit(request: IncomingMessage, response: ServerResponse): Promise<Caller | undefined> {
-    const locked = await limiter.locked(request);
-    if (locked !== undefined) return void tooMany(response, locked);
     const caller = await authenticate(request, tokens);
     if (caller === undefined) {
-      await limiter.failed(request);
+      const locked = (await limiter.address(request)) ?? (await limiter.failed(request));
+      if (locked !== undefined) return void tooMany(response, locked);
       metrics.refused('unauthenticated');
       const came = request.headers.authorization !== undefined;
       const message = came ? 'The token is unknown, revoked or expired.' : 'A bearer token is needed.';

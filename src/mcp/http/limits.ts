@@ -5,7 +5,7 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 export interface RateLimits {
   /** Of one token. Default 60,000: far above any agent's need, below what would starve the others. */
   readonly perToken: number;
-  /** Of one address, whatever it sends. Default 120,000. */
+  /** Of one address without a token that counts. Default 120,000. */
   readonly perAddress: number;
   /** Of one address, with no token or a wrong one. Default 60. */
   readonly failedPerAddress: number;
@@ -13,13 +13,16 @@ export interface RateLimits {
 
 export const defaultLimits: RateLimits = { perToken: 60_000, perAddress: 120_000, failedPerAddress: 60 };
 
-/** Counts requests. Each method answers the seconds to wait where there were too many, else undefined. */
+/**
+ * Counts requests. Each method answers the seconds to wait where there were too many, else undefined. Whoever has a
+ * token that counts is never kept waiting for what others send from the same address: many clients share one (loopback,
+ * a proxy's), any page in a browser there can send requests, and no token can be guessed at any rate.
+ */
 export interface Limiter {
   address(request: IncomingMessage): Promise<number | undefined>;
   token(name: string): Promise<number | undefined>;
-  /** Asked before a token is looked at: whether this address has failed too often. */
-  locked(request: IncomingMessage): Promise<number | undefined>;
-  failed(request: IncomingMessage): Promise<void>;
+  /** No token, or one that doesn't count. */
+  failed(request: IncomingMessage): Promise<number | undefined>;
 }
 
 /** Counts in this process's memory: one process serves MCP. */
@@ -28,19 +31,10 @@ export function createLimiter(limits: RateLimits): Limiter {
   const addresses = make(limits.perAddress);
   const tokens = make(limits.perToken);
   const failures = make(limits.failedPerAddress);
-  let anyFailure = false;
   return {
     address: (request) => consume(addresses, addressOf(request)),
     token: (name) => consume(tokens, name),
-    async locked(request) {
-      if (!anyFailure) return undefined;
-      const state = await failures.get(addressOf(request));
-      return state !== null && state.consumedPoints >= limits.failedPerAddress ? seconds(state) : undefined;
-    },
-    async failed(request) {
-      anyFailure = true;
-      await consume(failures, addressOf(request));
-    },
+    failed: (request) => consume(failures, addressOf(request)),
   };
 }
 
