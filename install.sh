@@ -22,7 +22,7 @@ fail() { printf 'install.sh: %s\n' "$1" >&2; exit "${2:-1}"; }
 say() { printf '· %s\n' "$*"; }
 # Says what it does, and does it unless --dry-run.
 run() { say "$*"; [ -n "$dry" ] || "$@"; }
-# put FILE MODE OWNER: standard input, written at once and only where it differs.
+# put FILE MODE OWNER: standard input, written at once and only where it differs; in a folder that is root's alone.
 put() {
   local new; new=$(cat; echo .); new=${new%.}
   if [ -f "$1" ] && [ "$(cat "$1"; echo .)" = "$new." ]; then return 0; fi
@@ -83,7 +83,8 @@ else
 fi
 
 # The configuration. One that is there stays; its host must be called "this" only if this script is to install on it.
-[ -n "$dry" ] || install -d -m 755 "$home" "$home/keys"
+# Root's until the end: in a folder of the user's, a link that waits there would lead what is written somewhere else.
+[ -n "$dry" ] || { install -d -m 755 -o root -g root "$home" "$home/keys"; rm -f "$home/keys/known_hosts.new"; }
 if [ ! -f "$home/.env" ]; then
   put "$home/.env" 600 root: <<END
 # Proxmox MCP on this machine. Every key: $home/app/docs/configuration.md
@@ -116,7 +117,11 @@ fi
 
 if [ -z "$dry" ]; then
   getent passwd "$user" >/dev/null || fail "there is no user $user to run the service: proxmox-mcp host install makes it"
-  chown -R "$user:" "$home/keys" "$home/.env"; chmod 700 "$home/keys"
+  # Root reads it too, when this is run again: whoever could write it could choose what root does.
+  chown "root:$user" "$home/.env"; chmod 640 "$home/.env"
+  # Not what has another name elsewhere.
+  find "$home/keys" -mindepth 1 -maxdepth 1 -type f -links 1 -exec chown -h "$user:" {} +
+  chown "$user:" "$home/keys"; chmod 700 "$home/keys"
 fi
 
 put "$command" 755 root: <<END

@@ -83,13 +83,9 @@ export function inspectConfig(options: LoadOptions = {}): LoadedConfig & { reado
   const environment = pickEnvironment(env);
   warnings.push(...environment.warnings);
   problems.push(...unknownKeys([...dotenv.settings, ...assignments.settings]), ...misplacedKeys(file?.entries ?? []));
-  for (const [name, { mode }] of [['.env', envText] as const, ['hosts.yaml', hostsText] as const]) {
+  for (const [name, { open }] of [['.env', envText] as const, ['hosts.yaml', hostsText] as const]) {
     const written = name === '.env' ? dotenv.settings : (file?.entries ?? []).flatMap(({ settings }) => settings);
-    if (
-      mode !== undefined &&
-      (mode & 0o077) !== 0 &&
-      written.some(({ key, text }) => keys[key]?.secret && text !== '')
-    ) {
+    if (open && written.some(({ key, text }) => keys[key]?.secret && text !== '')) {
       warnings.push(
         `${name} holds secrets and others on this machine may read it. Run: chmod 600 ${join(folder, name)}`,
       );
@@ -190,9 +186,11 @@ function hostCount(
   return [{ key: 'SSH_HOST', source: nothing ? 'the environment' : '.env', expected: 'at least one host', remedy }];
 }
 
-function readText(path: string): { text?: string; mode?: number; problems: Problem[] } {
+/** `open`: whether others may read it. Root's own file may be its group's too: so a service can read what it can't change. */
+function readText(path: string): { text?: string; open?: boolean; problems: Problem[] } {
   try {
-    return { text: readFileSync(path, 'utf8'), mode: statSync(path).mode, problems: [] };
+    const { mode, uid } = statSync(path);
+    return { text: readFileSync(path, 'utf8'), open: (mode & (uid === 0 ? 0o037 : 0o077)) !== 0, problems: [] };
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     if (code === 'ENOENT') return { problems: [] };

@@ -196,6 +196,10 @@ describe('loadConfig', () => {
     const cwd = configurationFolder({ '.env': guide });
     chmodSync(join(cwd, '.env'), 0o644);
     expect(loadConfig({ cwd, env: {} }).warnings.join()).toContain('chmod 600');
+    // What root lets a group read, so that the service can't change it, is as it should be.
+    chmodSync(join(cwd, '.env'), 0o640);
+    const warned = loadConfig({ cwd, env: {} }).warnings.join().includes('chmod 600');
+    expect(warned).toBe(process.getuid?.() !== 0);
   });
 
   it('reads this machine as a host, alone or beside another', () => {

@@ -75,6 +75,21 @@ describe.skipIf(whyNoLab())('install.sh on a machine', () => {
     expect(difference(installed, await all())).toEqual([]);
   });
 
+  it('gives the user of the service no way to root when it is run again', { timeout: 300_000 }, async () => {
+    const asUser = (line: string) => host.must(['sh', '-euc', line], { user: 'claude-user' });
+    expect(await host.must(['stat', '-c', '%a %U:%G', '/opt/proxmox-mcp/.env'])).toBe('640 root:claude-user\n');
+    await host.must(['sh', '-c', 'echo precious >/etc/precious; chmod 600 /etc/precious']);
+    await asUser('cd /opt/proxmox-mcp/keys; echo more >>known_hosts; ln -s /etc/precious known_hosts.new');
+    await script('--no-start');
+    expect(await host.must(['sh', '-c', 'cat /etc/precious; stat -c "%a %U" /etc/precious'])).toBe(
+      'precious\n600 root\n',
+    );
+    expect(await host.must(['stat', '-c', '%F %U', '/opt/proxmox-mcp/keys/known_hosts'])).toBe(
+      'regular file claude-user\n',
+    );
+    await host.must(['rm', '/etc/precious']);
+  });
+
   it('leaves nothing', { timeout: 120_000 }, async () => {
     await script('--uninstall');
     const accounts = / etc\/(passwd|group|shadow|gshadow|subuid|subgid)-( |$)/;
