@@ -177,6 +177,17 @@ describe.skipIf(whyNoLab())('a backup through SSH in the middle of each of its s
     await expectDone(held);
   }, 300_000);
 
+  it('is taken back although the connection is cut while that is done, and nobody is called', async () => {
+    const held = await startHeld(onLab().filter(({ step }) => step === 'Collect'));
+    await Promise.all(held.map(({ place }) => place.leaveFor('Undo')));
+    await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
+    await Promise.all(held.map(({ place }) => place.held()));
+    expect(await lab().cutConnections()).toBeGreaterThan(0);
+    for (const run of await ends(held)) expect(run.outcome).toBe('cancelled');
+    await Promise.all(held.map(({ place }) => place.open()));
+    await expectUndone(held, 'cancelled', 'cancelled');
+  }, 300_000);
+
   it('goes on after sshd was restarted and its connection was cut', async () => {
     const held = await startHeld(onLab());
     await lab().restartSshd();

@@ -11,9 +11,9 @@ import { generateSudoers } from '../../src/privileges/sudoers.ts';
 
 /**
  * A step of the backup at which its job can be held: after it wrote, or (Publish) between its two renames. `Clean`: the
- * step Collect before its job, in the command that forgets old jobs.
+ * step Collect before its job, in the command that forgets old jobs. `Undo`: while what was done is taken back.
  */
-export type HeldStep = 'Clean' | 'Collect' | 'Volumes' | 'Pack' | 'Verify' | 'Publish';
+export type HeldStep = 'Clean' | 'Undo' | 'Collect' | 'Volumes' | 'Pack' | 'Verify' | 'Publish';
 
 /** A machine that hosts are made on: a lab host, or this one. */
 export interface Machine {
@@ -41,6 +41,8 @@ export interface Place {
   open(): Promise<void>;
   /** Lets the held one go on and out of the gate, which then holds the next that gets to `step`. */
   openFor(step?: HeldStep): Promise<void>;
+  /** Leaves the held one where it is, to be ended there; the gate then holds the next that gets to `step`. */
+  leaveFor(step: HeldStep): Promise<void>;
   /** How often each step's program was executed since `reset`. */
   calls(): Promise<Readonly<Record<string, number>>>;
   /** What is in the backup folder, sorted. */
@@ -114,7 +116,7 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
   const gate = `${root}/gate`;
   const files = [
     write(`${gate}/program`, program(gate), '755'),
-    `for _name in cp tar mv date; do ln -sf ../program ${gate}/bin/$_name; done`,
+    `for _name in cp tar mv date rm; do ln -sf ../program ${gate}/bin/$_name; done`,
     write(layout.helper, helperOf(layout, gate, options.user), '755'),
     installation(layout, secret),
     ...(machine.kind === 'local' ? [write(layout.sudoersFile, '# the policy\n', '440')] : []),
@@ -161,6 +163,9 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
         `: >${gate}/open; for _ in $(seq 100); do [ ! -e ${gate}/gone ] || break; sleep 0.1; done; rm ${gate}/gone; rm -r ${gate}/held ${gate}/open; echo '${step ?? ''}' >${gate}/step`,
       );
     },
+    async leaveFor(step) {
+      await machine.sh(`echo '${step}' >${gate}/step; rm -r ${gate}/held`);
+    },
     async calls() {
       const counts: Record<string, number> = {};
       for (const step of await lines(`cat ${gate}/calls 2>/dev/null || :`)) counts[step] = (counts[step] ?? 0) + 1;
@@ -197,7 +202,7 @@ export async function allow(host: LabHost, places: readonly Place[]): Promise<vo
   if (granting.trim().split('\n').sort().join() !== ours.join()) throw new Error(`other policies: ${granting}`);
 }
 
-/** The helper as it is generated; only its programs `cp`, `tar` and `mv` are found in the gate first. */
+/** The helper as it is generated; only its programs `cp`, `tar`, `mv`, `date` and `rm` are found in the gate first. */
 function helperOf(layout: HostLayout, gate: string, user?: number): string {
   // The helper executes itself: what it does to become another user must work a second time.
   const setpriv = `/usr/bin/setpriv --reuid=${user} --regid=${user} --keep-groups /bin/sh\n`;
@@ -218,19 +223,21 @@ case "$name $*" in
   'tar '*--files-from=list*) step=Pack ;;
   'tar '*--to-command*) step=Verify ;;
   'mv -nT '*) step=Publish ;;
+  'rm '*.sha256.partial) step=Undo ;;
+  'rm '*) exec /usr/bin/rm "$@" ;;
   'date '*) case $(tr '\\0' ' ' </proc/$PPID/cmdline) in *' job-clean '*) step=Clean ;; *) exec /usr/bin/date "$@" ;; esac ;;
   *) exec /usr/bin/$name "$@" ;;
 esac
-[ "$step" = Clean ] || echo "$step" >>${gate}/calls
+case $step in Clean | Undo) ;; *) echo "$step" >>${gate}/calls ;; esac
 hold() {
   [ "$(cat ${gate}/step)" = "$step" ] && mkdir ${gate}/held 2>/dev/null || return 0
   while [ ! -e ${gate}/open ]; do sleep 0.1; done
   : >${gate}/gone
 }
-case $step in Publish | Clean) hold ;; esac
+case $step in Publish | Clean | Undo) hold ;; esac
 code=0
 /usr/bin/$name "$@" || code=$?
-case $step in Publish | Clean) ;; *) hold ;; esac
+case $step in Publish | Clean | Undo) ;; *) hold ;; esac
 exit "$code"
 `;
 }

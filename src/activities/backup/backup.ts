@@ -3,6 +3,7 @@ import type { Host, Hosts } from '../../clients/host.ts';
 import { ServiceError } from '../../errors.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { readLines, requireSuccess } from '../lib/output.ts';
+import { repeatable } from '../lib/repeat.ts';
 import { runJob } from '../lib/run-job.ts';
 import { stopJobs } from '../lib/stop-jobs.ts';
 import { type BackupLook, lookBeforeBackup } from './look.ts';
@@ -178,7 +179,9 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
       const host = hostFor(hosts, input);
       // Nobody may have watched the job when the run was cancelled, so that nobody has stopped it.
       await withHeartbeat(() => stopJobs(host, input.fence, (id) => isJobOf(input.id, id)));
-      const result = await withHeartbeat(() => host.run('abandonBackup', { backup: input.id }, { fence: input.fence }));
+      const result = await withHeartbeat(() =>
+        repeatable(() => host.run('abandonBackup', { backup: input.id }, { fence: input.fence })),
+      );
       requireSuccess(result, 'Removing the unfinished backup', places(host));
     },
 
