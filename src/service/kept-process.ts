@@ -116,10 +116,19 @@ function launch(definition: KeptProcessDefinition): ChildProcess {
     });
     child.on('error', () => {}); // Told by `exited`; without a listener it would end this process.
     const identity = child.pid === undefined ? undefined : identify(child.pid);
-    if (identity) replacePrivateFile(definition.recordFile, JSON.stringify(identity));
+    if (identity) record(definition, identity);
     return child;
   } finally {
     closeSync(log);
+  }
+}
+
+/** On a full disk it works without: only a start after a kill of this process wouldn't find it. */
+function record({ name, recordFile, say }: KeptProcessDefinition, identity: ProcessIdentity): void {
+  try {
+    replacePrivateFile(recordFile, JSON.stringify(identity));
+  } catch (error) {
+    say(`Could not note the process of the ${name} (${(error as Error).message}).`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, copyFileSync, mkdirSync, openSync, readSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdirSync, openSync, readSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 const maxBytes = 10 * 1024 * 1024;
@@ -13,12 +13,19 @@ export function openLogFile(path: string): number {
   return openSync(path, 'a', 0o600);
 }
 
-/** Past 10 MiB the log becomes `.1` and starts empty: two files, 20 MiB at most, give or take a check's interval. */
+/**
+ * Past 10 MiB the log becomes `.1` and starts empty: two files, 20 MiB at most, give or take a check's interval. Where
+ * that fails (the disk is full) the log stays as it is, the copy goes, and the next check tries again.
+ */
 export function boundLogFile(path: string): void {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (size <= maxBytes) return;
-  copyFileSync(path, `${path}.1`);
-  truncateSync(path);
+  try {
+    copyFileSync(path, `${path}.1`);
+    truncateSync(path);
+  } catch {
+    rmSync(`${path}.1`, { force: true });
+  }
 }
 
 /** The last lines that hold something, at most 4 KiB of them. */

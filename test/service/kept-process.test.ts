@@ -1,8 +1,10 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import type { ServiceError } from '../../src/errors.ts';
 import { endLeftover, type KeptProcessDefinition, keepRunning } from '../../src/service/kept-process.ts';
+import { boundLogFile } from '../../src/service/log-file.ts';
 import { identify, isAlive } from '../../src/service/process-identity.ts';
 import { afterwards, freePort, temporaryFolder } from './temporary.ts';
 
@@ -71,6 +73,28 @@ it('gives up on one that keeps dying, with the end of its log', async () => {
   expect(made.errors[0]?.message).toMatch(/the tester died 6 times in ten minutes.* ends with: .*no database/);
   expect(made.said.filter((line) => line.includes('starting it again'))).toHaveLength(5);
 }, 90_000);
+
+it.runIf(process.getuid?.() === 0)('keeps it running, and its log bounded, when the disk is full', async () => {
+  const folder = temporaryFolder();
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=13m', 'none', folder]);
+  afterwards(() => void execFileSync('umount', ['-l', folder]));
+  const logFile = join(folder, 'tester.log');
+  const made = await definition(server, { logFile, recordFile: join(folder, 'run', 'tester.json') });
+  const kept = await keep(made);
+  writeFileSync(logFile, Buffer.alloc(11 * 1024 * 1024));
+  execFileSync('sh', ['-c', `dd if=/dev/zero of=${folder}/x bs=4k status=none || :`], { stdio: 'ignore' });
+  const pid = kept.pid();
+  await fetch(`${made.url}/die`).catch(() => {});
+  await vi.waitFor(() => expect(made.said).toContain('The tester is back.'), { timeout: 20_000 });
+  expect(kept.pid()).not.toBe(pid);
+  expect(readdirSync(folder)).not.toContain('tester.log.1');
+  // When there is room again.
+  rmSync(join(folder, 'x'));
+  execFileSync('mount', ['-o', 'remount,size=30m', folder]);
+  boundLogFile(logFile);
+  expect(readdirSync(folder)).toContain('tester.log.1');
+  expect(statSync(logFile).size).toBe(0);
+});
 
 it('says with its own words why it did not start', async () => {
   const made = await definition('console.error("the key is unreadable"); process.exit(2)');
