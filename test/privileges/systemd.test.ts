@@ -94,22 +94,11 @@ describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)(
       expect((await host.run('hello')).exitCode).toBe(0);
     });
 
-    it('executes a job in a unit of its own, with its limits, and keeps nothing of the unit', async () => {
-      // Some of these come when the unit has ended already.
-      const shown: string[] = [];
-      const onProgress = async () => {
-        const properties = '--property=KillMode,RuntimeMaxUSec,TasksMax,UMask';
-        shown.push((await lab.exec(['systemctl', 'show', properties, unit('first')])).stdout);
-      };
-      const result = await host.job('count', { word: 'unit' }, { id: 'first', fence: 1, onProgress });
+    it('executes a job in a unit of its own, and keeps nothing of the unit', async () => {
+      const result = await host.job('count', { word: 'unit' }, { id: 'first', fence: 1 });
       expect(result).toMatchObject({ exitCode: 7, found: false, stderr: 'complaint\n' });
       expect(result.stdout.split('\n')).toHaveLength(6);
-      const seen = shown.find((properties) => properties.includes('RuntimeMaxUSec=31s'));
-      expect(seen).toContain('KillMode=control-group');
-      expect(seen).toContain('UMask=0077');
-      expect((await lab.exec(['systemctl', 'list-units', '--all', '--no-legend', 'proxmox-mcp-job-*'])).stdout).toBe(
-        '',
-      );
+      expect(await lab.must(['systemctl', 'list-units', '--all', '--no-legend', 'proxmox-mcp-job-*.service'])).toBe('');
     });
 
     it('is found again when the connection is cut and sshd restarted while it is watched', async () => {
@@ -136,14 +125,22 @@ describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)(
       expect((await lab.readFile(`${lab.config.layout.state}/counted`)).trim().split('\n')).toHaveLength(2);
     });
 
-    it('stops the whole control group when it is cancelled, and at its deadline', async () => {
+    it('limits a job, and stops its whole control group when it is cancelled, and at its deadline', async () => {
       const stop = new AbortController();
+      const properties = '--property=KillMode,RuntimeMaxUSec,UMask';
+      let shown: Promise<string> | undefined;
       const onProgress = ({ lastLine }: { lastLine: string }) => {
-        if (lastLine === 'begun') stop.abort();
+        if (lastLine !== 'begun') return;
+        shown ??= lab.must(['systemctl', 'show', properties, unit('lingers')]).finally(() => stop.abort());
       };
       expect(await codeOf(host.job('linger', {}, { id: 'lingers', signal: stop.signal, onProgress }))).toBe(
         'cancelled',
       );
+      expect((await shown)?.trim().split('\n').sort()).toEqual([
+        'KillMode=control-group',
+        'RuntimeMaxUSec=1min 1s',
+        'UMask=0077',
+      ]);
       expect(await isActive('lingers')).toBe('inactive');
       expect((await lab.exec(['pgrep', '-f', 'sleep 100'])).exitCode).toBe(1);
       expect(await codeOf(host.job('overrun', {}, { id: 'overruns' }))).toBe('timeout');
