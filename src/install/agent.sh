@@ -19,7 +19,6 @@ fact() { printf '%s' "$1"; shift; printf '\t%s' "$@"; echo; }
 lines() { _key=$1; while IFS= read -r _line; do fact "$_key" "$_line"; done; }
 digest() { sha256sum <"$1" | cut -d ' ' -f 1; }
 has_systemd() { [ -d /run/systemd/system ]; }
-lock() { mkdir -p "$run"; exec 9>"$run/lock"; flock -w 30 9 || die 'another command of an installation is still at work' 76; }
 # trusted PATH: whether only root can change it or put another in its place. Nothing else of a host is executed.
 trusted() {
   _at=$1
@@ -29,6 +28,21 @@ trusted() {
   done
   return 1
 }
+# Whoever ends an installation removes the folder with the lock in it: what was locked may be gone by then.
+# shellcheck disable=SC3013 # dash, bash and BusyBox have -ef.
+locked() { [ "$run/lock" -ef /proc/self/fd/9 ]; }
+lock() {
+  _try=0
+  until locked; do
+    _try=$((_try + 1)); [ "$_try" -lt 50 ] || die "$run can't be locked"
+    mkdir -p "$run"
+    { command exec 9>"$run/lock"; } 2>/dev/null || continue
+    flock -w 30 9 || die 'another command of an installation is still at work' 76
+  done
+  trap leave EXIT
+}
+# Where nothing is armed, a command that was refused or came too late leaves nothing.
+leave() { if locked && [ ! -e "$run/agent" ]; then rm -rf "$run"; fi; }
 armed() { lock; [ -e "$work/pending" ] || die 'the time to confirm is over: the host was put back'; }
 
 # look SUDOERS USER KEYS STATE HELPER PATHS: facts, one a line; changes nothing.
@@ -90,7 +104,7 @@ arm() {
     systemctl stop "$timer.timer" 2>/dev/null || true
     systemctl reset-failed "$timer.service" 2>/dev/null || true
     systemd-run --quiet --collect --unit="$timer" --on-active="$_seconds" --timer-property=AccuracySec=100ms \
-      /bin/sh "$run/agent" revert >/dev/null
+      /bin/sh "$run/agent" revert >/dev/null || { rm -f "$run/agent"; die 'systemd-run could not arm the way back'; }
     mkdir -p "${wanted%/*}"
     printf '%s\n' '[Unit]' 'Description=Take back an installation of Proxmox MCP that was not confirmed' \
       'After=local-fs.target' 'Before=ssh.service sshd.service' '[Service]' 'Type=oneshot' \

@@ -207,8 +207,9 @@ describe.skipIf(whyNoLab())('a backup through SSH in the middle of each of its s
     for (const [index, { place, step, id }] of held.entries()) {
       const where = `${place.name}, held at ${step}: ${JSON.stringify(await service.runs.log(id))}`;
       expect(tries[index], where).toBeGreaterThan(1);
+      const events = await service.runs.log(id);
       expect(
-        (await service.runs.log(id)).filter(({ event }) => event === 'retried'),
+        events.filter(({ event, text }) => event === 'retried' && text.startsWith(`${step}: `)),
         where,
       ).toHaveLength(1);
     }

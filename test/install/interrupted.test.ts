@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import type { HostConfig } from '../../src/config.ts';
+import { agent, bootstrap } from '../../src/install/agent.ts';
 import { sudoPassword } from '../../src/install/become-root.ts';
 import { checkInstallation } from '../../src/install/check.ts';
 import { install } from '../../src/install/install.ts';
@@ -130,6 +131,26 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
       expect(error).toBeInstanceOf(Error);
     },
   );
+
+  it('by a connection that is lost while the script is on its way', async () => {
+    const brought = await host.exec(['/bin/sh', '-c', bootstrap, 'sh', 'arm', '60'], { input: agent.slice(0, -50) });
+    expect(brought).toMatchObject({ exitCode: 65, stderr: expect.stringContaining('did not arrive whole') });
+    await isAsBefore();
+  });
+
+  it('by being so slow that a command comes when everything is back', async () => {
+    const late = await host.exec(['/bin/sh', '-s', '--', 'folder', '/etc/late', '755'], { input: agent });
+    expect(late).toMatchObject({ exitCode: 65, stderr: expect.stringContaining('the time to confirm is over') });
+    await isAsBefore();
+  });
+
+  it('by a systemd that arms nothing', async () => {
+    await host.must(['mv', '/usr/bin/systemd-run', '/usr/bin/systemd-run.away']);
+    const error = await install(config, options()).catch((reason: unknown) => reason);
+    await host.must(['mv', '/usr/bin/systemd-run.away', '/usr/bin/systemd-run']);
+    expect(String(error)).toContain('could not arm');
+    await isAsBefore();
+  });
 
   it('by a network that swallows everything', { timeout: 180_000 }, async () => {
     const message = await interrupt('make /etc/sudoers.d', () => host.dropNetwork(25_000));
