@@ -1,12 +1,23 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
+import { ownerFor } from '../owner.ts';
 
 /**
  * Replaces a file in one step: written beside it under another name with mode 0600, flushed to the disk, renamed. A
- * reader sees the old content or the new, never a part; after a power cut too.
+ * reader sees the old content or the new, never a part; after a power cut too. Its owner: see `ownerFor`.
  */
-export function replacePrivateFile(path: string, content: string): void {
+export function replacePrivateFile(path: string, content: string, like?: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   const file = openSync(temporary, 'wx', 0o600);
@@ -14,6 +25,8 @@ export function replacePrivateFile(path: string, content: string): void {
     try {
       // The umask can only take bits away, but a read-only file system's mount options may add some.
       fchmodSync(file, 0o600);
+      const owner = ownerFor(path, like);
+      if (owner !== undefined) fchownSync(file, owner.uid, owner.gid);
       writeSync(file, content);
       fsyncSync(file);
     } finally {

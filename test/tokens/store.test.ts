@@ -1,6 +1,6 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createTokenStore } from '../../src/tokens/store.ts';
 import { includesScope } from '../../src/tokens/token.ts';
@@ -14,6 +14,23 @@ function tokensFile(): string {
 
 describe('token store', () => {
   const build = useBuild();
+
+  it('keeps its file readable for the service when root makes a token', async () => {
+    const path = tokensFile();
+    // Only root can give files away; for others the owner is themselves in any case.
+    const [uid, gid] = process.getuid?.() === 0 ? [65_534, 65_534] : [process.getuid?.(), process.getgid?.()];
+    chownSync(dirname(path), uid ?? 0, gid ?? 0);
+    const store = createTokenStore(path);
+    // The first one makes the file, the second replaces it.
+    for (const name of ['first', 'second']) {
+      await store.create({ name, scope: 'read' });
+      expect(statSync(path), name).toMatchObject({ uid, gid });
+      expect(statSync(path).mode & 0o777).toBe(0o600);
+    }
+    chownSync(dirname(path), process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+    await store.revoke('first');
+    expect(statSync(path)).toMatchObject({ uid, gid });
+  });
 
   it('lets a token in until it is revoked, in every process that has the file open', async () => {
     const path = tokensFile();

@@ -1,6 +1,7 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ServiceError } from '../../errors.ts';
+import { ownerFor } from '../../owner.ts';
 import { fingerprint, hostKeyFromBlob, knownHostsLine, pinnedText } from '../known-hosts.ts';
 import { fileError, syncFolder } from '../partial.ts';
 import { showHostKey } from './connect.ts';
@@ -74,6 +75,8 @@ export async function pinHostKey(
     await rm(temporary, { force: true });
     const handle = await open(temporary, 'wx', 0o600);
     try {
+      const owner = ownerFor(file);
+      if (owner !== undefined) await handle.chown(owner.uid, owner.gid);
       await handle.writeFile(pinnedText(before, host, port, wanted));
       await handle.sync();
     } finally {
