@@ -8,7 +8,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { createTokenStore } from '../tokens/store.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
-import { note, print, printJson, table } from './terminal.ts';
+import { interruption, note, print, printJson, table } from './terminal.ts';
 
 interface Target {
   readonly url?: string;
@@ -28,7 +28,7 @@ export function mcpClientCommands(program: Command, context: CliContext): void {
       .option('--json', 'Print it as JSON')
       .addHelpText(
         'after',
-        "\nThe token isn't taken as an argument, because every user of a machine can read those. Without a URL and a token,\na token is made for this call and revoked after it.",
+        "\nThe token isn't taken as an argument, because every user of a machine can read\nthose. Without a URL and a token, a token is made for this call and revoked\nafter it.",
       );
 
   target(program.command('tools').description('List the tools of the MCP server')).action(async (options: Target) => {
@@ -84,16 +84,38 @@ async function withClient<Result>(
 async function withOwnToken<Result>(path: string, work: (token: string) => Promise<Result>): Promise<Result> {
   const store = createTokenStore(path);
   const expiresAt = new Date(Date.now() + 24 * 3_600_000);
-  const { name, token } = await store.create({
-    name: `cli-${randomBytes(6).toString('hex')}`,
-    scope: 'admin',
-    expiresAt,
-  });
+  // Ctrl-C may not leave the token behind.
+  const { signal, dispose } = interruption();
   try {
-    return await work(token);
+    const { name, token } = await store.create({
+      name: `cli-${randomBytes(6).toString('hex')}`,
+      scope: 'admin',
+      expiresAt,
+    });
+    try {
+      return await Promise.race([work(token), interrupted(signal)]);
+    } finally {
+      await store.revoke(name);
+    }
   } finally {
-    await store.revoke(name);
+    dispose();
   }
+}
+
+/** Rejects when it is aborted. */
+function interrupted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const stop = () =>
+      reject(
+        new ServiceError({
+          code: 'cancelled',
+          message: 'The call was given up; a run that it started goes on',
+          remedy: 'Look for it with: proxmox-mcp runs',
+        }),
+      );
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+  });
 }
 
 async function connected<Result>(

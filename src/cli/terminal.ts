@@ -28,12 +28,16 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), ...rows.map(line)].join('\n');
 }
 
-/** Asks a person; `undefined` when nobody is there to answer. */
+/** Asks a person; `undefined` when nobody is there to answer, nothing (`''`) when they press Ctrl-C or Ctrl-D instead. */
 export async function ask(question: string): Promise<string | undefined> {
   if (!process.stdin.isTTY) return undefined;
   const reader = createInterface({ input: process.stdin, output: process.stderr });
   try {
     return (await reader.question(question)).trim();
+  } catch (error) {
+    if (!(error instanceof Error && error.name === 'AbortError')) throw error;
+    process.stderr.write('\n');
+    return '';
   } finally {
     reader.close();
   }

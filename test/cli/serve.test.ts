@@ -1,4 +1,7 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -71,6 +74,32 @@ describe('proxmox-mcp serve', () => {
     expect(await new Promise((resolve) => server.once('exit', (code, signal) => resolve(code ?? signal)))).toBe(0);
     expect(log).not.toContain('Error');
   }, 60_000);
+
+  it('leaves no token behind when a call is interrupted', async () => {
+    // Takes every request and never answers.
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    onTestFinished(() => {
+      silent.closeAllConnections();
+      silent.close();
+    });
+    const { port } = silent.address() as AddressInfo;
+    const folder = configurationFolder({ '.env': `ENABLE_LOCAL_EXECUTION=true\nMCP_PORT=${port}\n` });
+    const args = [build.path('src/cli.js'), '--config-dir', folder];
+    const asked = once(silent, 'request');
+    const call = spawn(process.execPath, [...args, 'call', 'list_hosts'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const gone = once(call, 'exit');
+    let said = '';
+    call.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    await asked;
+    const tokens = () => runNode(args[0] ?? '', [...args.slice(1), 'token', 'list', '--json']);
+    expect(JSON.parse((await tokens()).stdout)).toMatchObject([{ scope: 'admin' }]);
+    call.kill('SIGINT');
+    expect(await gone, said).toEqual([130, null]);
+    expect(JSON.parse((await tokens()).stdout)).toEqual([]);
+  });
 
   it('serves MCP on standard input and output', async () => {
     const { folder } = await configuration();
