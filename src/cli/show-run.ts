@@ -1,5 +1,6 @@
 import type { Progress } from '../operations/run.ts';
 import { renderText } from '../reports/text.ts';
+import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -35,8 +36,11 @@ export async function followRun(context: CliContext, runs: Runs, run: RunSummary
   try {
     const onProgress = options.json ? () => undefined : progressLines(note);
     const details = await runs.wait(run.id, { timeoutMs: options.timeoutMs, signal, onProgress });
-    if (details.status === 'running') note(`It is still running. ${howToGoOn(run)}`);
     showRun(context, details, options.json);
+    if (details.status !== 'running') return;
+    // A script that goes on after 0 would take it for done.
+    note(`It is still running. ${howToGoOn(run)}`);
+    context.exitWith(exitCodes.failed);
   } catch (error) {
     if (!signal.aborted) throw error;
     note(`\nThe run goes on. ${howToGoOn(run)}`);
@@ -65,7 +69,7 @@ function describeRun(run: RunDetails): string {
     ...(run.result === undefined
       ? [`${run.operation} of ${run.target}: ${run.outcome ?? run.status}`]
       : [renderText(run.result.report)]),
-    ...(run.failure === undefined ? [] : [`${run.failure.message} ${run.failure.remedy}`]),
+    ...(run.failure === undefined ? [] : [failureText(run.failure)]),
     ...(run.status === 'running' && run.progress ? [run.progress.message, ...checklist(run.progress)] : []),
     `Run ${run.id}`,
     run.url,

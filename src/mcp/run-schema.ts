@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type Report, report } from '../operations/report.ts';
 import { outcome, progress } from '../operations/run.ts';
 import { cleanReport } from '../reports/clean.ts';
+import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import { plain, quoteHost, quoteNotice } from './host-text.ts';
 
@@ -77,7 +78,7 @@ function noteOn(run: RunDetails): { note?: string } {
     const { title, verdict, summary } = run.result.report;
     return { note: plain(`${title}: ${verdict}. ${summary} ${quoteNotice}`) };
   }
-  if (run.failure !== undefined) return { note: plain(`${run.failure.message} ${run.failure.remedy}`) };
+  if (run.failure !== undefined) return { note: plain(failureText(run.failure)) };
   return run.status === 'running' ? { note: 'It goes on by itself; wait_for_run waits for its report.' } : {};
 }
 

@@ -1,6 +1,7 @@
 import type { Report } from '../operations/report.ts';
 import type { Progress, RunStep } from '../operations/run.ts';
 import { renderText } from '../reports/text.ts';
+import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import { plain, quoteNotice } from './host-text.ts';
 
@@ -41,7 +42,7 @@ export function runLine(run: RunSummary): string {
 export function runText(run: RunDetails): string {
   const parts = [`${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}`];
   if (run.failure !== undefined) {
-    parts.push(plain(`It failed (${run.failure.code}): ${run.failure.message} ${run.failure.remedy}`));
+    parts.push(plain(`It failed (${run.failure.code}): ${failureText(run.failure)}`));
   }
   if (run.progress !== undefined && run.result === undefined) {
     parts.push(`${plain(run.progress.message)}\n${checklist(run.progress.steps)}`);

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeDemoHost } from '../config/demo-host.ts';
 import type { Config, ProxmoxApiConfig } from '../config.ts';
-import { explain, ServiceError } from '../errors.ts';
 import { renderText } from '../reports/text.ts';
 import { createRuns } from '../runs/create-runs.ts';
+import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, Runs } from '../runs/runs.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
 import { Secret } from '../secret.ts';
@@ -103,7 +103,7 @@ async function report(runs: Runs, operation: string, signal: AbortSignal): Promi
   do {
     run = await runs.wait(started.id, { timeoutMs: 60_000, signal });
   } while (run.status === 'running' && !signal.aborted && (await sleep(200, true)));
-  const failure = run.failure && explain(new ServiceError({ ...run.failure, code: 'internal' }));
+  const failure = run.failure && failureText(run.failure);
   const said = run.result ? renderText(run.result.report) : `${operation}: ${run.status}. ${failure ?? ''}`;
   return `\n${said.trimEnd()}\n  ${run.url}`;
 }
