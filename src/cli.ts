@@ -3,4 +3,7 @@ import { runCli } from './cli/program.ts';
 
 const code = await runCli(process.argv.slice(2));
 // Not left to the event loop: what a check gave up on may hold a connection for minutes.
-process.stdout.write('', () => process.exit(code));
+// After a failed write the program's own listener says so and ends it: the result was lost.
+process.stdout.write('', (error) => {
+  if (!error) process.exit(code);
+});

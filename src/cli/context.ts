@@ -7,7 +7,7 @@ import { note } from './terminal.ts';
 /** The options that stand before the command and hold for all of them. */
 export interface GlobalOptions {
   readonly configDir?: string;
-  readonly set: readonly string[];
+  readonly set?: readonly string[];
   readonly debug?: boolean;
 }
 
@@ -27,7 +27,7 @@ export type CommandGroup = (program: Command, context: CliContext) => void;
 
 export function createContext(options: () => GlobalOptions, exitWith: (code: number) => void): CliContext {
   const loadOptions = (): LoadOptions => {
-    const { configDir, set } = options();
+    const { configDir, set = [] } = options();
     return { argv: set, ...(configDir !== undefined && { cwd: configDir }) };
   };
   return {
@@ -46,7 +46,7 @@ export function createContext(options: () => GlobalOptions, exitWith: (code: num
  * The options for the processes that this one starts: they read the same configuration through their environment.
  * Secrets can't be among them, because `--set` refuses those.
  */
-export function inheritOptions({ configDir, set }: GlobalOptions): void {
+export function inheritOptions({ configDir, set = [] }: GlobalOptions): void {
   if (configDir !== undefined) process.env.PROXMOX_MCP_CONFIG_DIR = configDir;
   for (const assignment of set) {
     const equals = assignment.indexOf('=');

@@ -11,6 +11,7 @@ import { operationCommands } from './operations.ts';
 import { runCommands } from './runs.ts';
 import { scheduleCommands } from './schedules.ts';
 import { serviceCommands } from './service.ts';
+import { fromFileSystem } from './system-error.ts';
 import { note } from './terminal.ts';
 import { tokenCommands } from './token.ts';
 import { packageVersion } from './version.ts';
@@ -34,7 +35,11 @@ export async function runCli(args: readonly string[]): Promise<number> {
     exitCode = code;
   });
   // `proxmox-mcp runs list | head` closes the pipe early: that is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+    note(`The output can't be written (${error.code}).`);
+    process.exit(exitCodes.failed);
+  });
   try {
     await program.parseAsync([...args], { from: 'user' });
     return exitCode;
@@ -58,7 +63,7 @@ export function createProgram(exitWith: (code: number) => void): {
     .option('--config-dir <folder>', "Folder of .env and hosts.yaml (default: the project's own)", (path) =>
       resolve(path),
     )
-    .option('--set <KEY=value>', 'Set a key of .env for this command; repeatable', collect, [])
+    .option('--set <KEY=value>', 'Set a key of .env for this command; repeatable', collect)
     .option('--debug', 'Print where an error came from')
     .addHelpText('after', helpEnd)
     .showHelpAfterError('Add --help to see what it takes.')
@@ -74,24 +79,27 @@ export function createProgram(exitWith: (code: number) => void): {
 
 const helpEnd = `
 Examples:
-  proxmox-mcp start                          run the whole service (the same as npm start)
-  proxmox-mcp check-health --host pve1       check a host now and print the report
+  proxmox-mcp start                          the service, as npm start does
+  proxmox-mcp check-health --host pve1       check a host now, print the report
   proxmox-mcp back-up --host pve1 --dry-run  show what a backup would do
   proxmox-mcp doctor                         find out why something doesn't work
   proxmox-mcp token create claude --scope operate
 
-Exit codes: 0 done; 1 a run or check failed; 2 wrong input or configuration, nothing was done; 130 interrupted (a run
-that was being waited for goes on). The configuration is described in docs/configuration.md.`;
+Exit codes: 0 done; 1 it failed, or a run that was waited for isn't done yet;
+2 wrong input or configuration, nothing was done; 130 interrupted (a run that
+was being waited for goes on).
+The configuration is described in docs/configuration.md.`;
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 
 /** The one place where errors become text for the terminal. */
-function reportError(error: unknown, debug: boolean): number {
+function reportError(thrown: unknown, debug: boolean): number {
+  const error = fromFileSystem(thrown) ?? thrown;
   // Commander has printed what was wrong, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.invalid;
-  if (debug && error instanceof Error) note(error.stack ?? error.message);
+  if (debug && thrown instanceof Error) note(thrown.stack ?? thrown.message);
   if (error instanceof ServiceError) {
     note(explain(error));
     if (error.code === 'cancelled') return exitCodes.interrupted;

@@ -1,4 +1,5 @@
 import { ServiceError } from '../../errors.ts';
+import { fromFileSystem } from '../system-error.ts';
 
 /** What a check came to; `skipped` where there is nothing to check, with the reason in `seen`. */
 export type CheckState = 'ok' | 'warning' | 'failed' | 'skipped';
@@ -54,7 +55,8 @@ async function runCheck({ name, tried, run }: Check, deadlineMs: number): Promis
 }
 
 function resultOf(error: unknown): CheckResult {
-  if (error instanceof ServiceError) return failed(error.message, error.remedy);
+  const known = error instanceof ServiceError ? error : fromFileSystem(error);
+  if (known !== undefined) return failed(known.message, known.remedy);
   const text = error instanceof Error ? error.message : String(error);
   return failed(text, 'Run it again with --debug, and report it if it stays.');
 }
