@@ -73,7 +73,9 @@ export class ServiceError extends Error {
 
 /** "What happened. What to do." as one text for a person. */
 export function explain(error: ServiceError): string {
-  return `${sentence(error.message)} ${sentence(error.remedy)}`;
+  // A list is followed by a line of its own.
+  const gap = error.message.endsWith('\n') ? '\n' : ' ';
+  return `${sentence(error.message)}${gap}${sentence(error.remedy)}`;
 }
 
 function sentence(text: string): string {

@@ -68,6 +68,8 @@ export function projectFolder(): string {
 export function inspectConfig(options: LoadOptions = {}): LoadedConfig & { readonly problems: readonly Problem[] } {
   const env = options.env ?? process.env;
   const folder = resolve(options.cwd ?? configFolder(env));
+  // A mistyped folder holds nothing, and nothing configured would be the demo.
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw configurationError([noFolder(folder)]);
   const problems: Problem[] = [];
   const warnings: string[] = [];
   const collect = <Part extends { readonly problems: readonly Problem[] }>(part: Part): Part => {
@@ -184,6 +186,11 @@ function hostCount(
   const remedy =
     'Write SSH_HOST=… into .env, make a hosts.yaml (see hosts.example.yaml), or set DEMO=true to try it out.';
   return [{ key: 'SSH_HOST', source: nothing ? 'the environment' : '.env', expected: 'at least one host', remedy }];
+}
+
+function noFolder(folder: string): Problem {
+  const remedy = 'Give --config-dir or PROXMOX_MCP_CONFIG_DIR the folder of .env and hosts.yaml, or make it.';
+  return { key: folder, source: 'the folder of the configuration', expected: 'a folder that is there', remedy };
 }
 
 /** `open`: whether others may read it. Root's own file may be its group's too: so a service can read what it can't change. */
