@@ -4,8 +4,8 @@ import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { type Demo, demoToken, prepareDemo, runDemo } from './demo.ts';
 import { takeLock } from './lock-file.ts';
-import { cacheFolder } from './paths.ts';
 import { onStopRequests } from './stop-requests.ts';
+import { summary } from './summary.ts';
 import { startService } from './supervisor.ts';
 
 /**
@@ -76,30 +76,6 @@ function lockDataFolder(dataDir: string): () => void {
     remedy: `Stop it first (Ctrl-C in its terminal, or kill ${attempt.holder.pid}), or set DATA_DIR to another folder`,
     details: { pid: attempt.holder.pid },
   });
-}
-
-function summary(config: Config, token: string | undefined): readonly string[] {
-  const url = `${config.mcp.publicUrl}/api/mcp`;
-  const shown = token ?? 'TOKEN';
-  return [
-    '',
-    'Proxmox MCP is running.',
-    `  Temporal UI  ${config.temporal.uiUrl}`,
-    `  MCP          ${url}`,
-    token === undefined
-      ? '  Token        proxmox-mcp token create NAME --scope operate makes one'
-      : `  Token        ${token} (the demo's)`,
-    `  Claude Code  claude mcp add --transport http proxmox ${url} --header "Authorization: Bearer ${shown}"`,
-    `  Data         ${config.dataDir} (runs, schedules, tokens; logs in logs/)`,
-    '  Stop         Ctrl-C; starting again goes on where this ended',
-    `  Remove       all that it made: rm -rf ${quote(config.dataDir)} ${quote(cacheFolder())}`,
-    '',
-  ];
-}
-
-/** For a person's shell: only what needs quotes gets them. */
-function quote(path: string): string {
-  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
