@@ -19,7 +19,14 @@ function describe(issue: z.core.$ZodIssue, fields: readonly string[], input: unk
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownField(key, issue.path, fields));
   const field = issue.path.length === 0 ? 'arguments' : issue.path.map(String).join('.');
   const got = valueAt(input, issue.path);
+  // "expected string, received undefined" is nobody's English.
+  if (got === undefined) return [`${field}: it is missing${expectedOf(issue)}`];
   return [`${field}: ${issue.message}; got ${show(got)}`];
+}
+
+function expectedOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_type') return `; expected ${issue.expected}`;
+  return issue.code === 'invalid_value' ? `; expected one of ${issue.values.map(show).join(', ')}` : '';
 }
 
 function unknownField(key: string, path: readonly PropertyKey[], fields: readonly string[]): string {

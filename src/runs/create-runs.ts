@@ -167,6 +167,9 @@ function parseInput(operation: OperationDefinition, raw: unknown, config: Config
   // A person with one host need not name it.
   const given =
     hosts.length === 1 && isObject(raw) && raw.host === undefined ? { ...raw, host: onlyHost } : (raw ?? {});
+  if (isObject(given) && given.host === undefined) {
+    throw invalidInput(operation, `host: it is missing; there are ${hosts.join(', ') || 'none'}`);
+  }
   const parsed = operation.input.strict().safeParse(given);
   if (!parsed.success) throw invalidInput(operation, problemsOf(parsed.error));
   const input = parsed.data as { host: string };
