@@ -1,5 +1,6 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { fingerprint as fingerprintOf, lookUpHost } from '../clients/known-hosts.ts';
 import { probeCertificate } from '../clients/proxmox/certificate.ts';
 import { pinHostKey, type ScannedKey, scanHostKeys } from '../clients/ssh/scan.ts';
 import { setInDotenv, setInHostsFile } from '../config/edit.ts';
@@ -25,6 +26,10 @@ export async function pinSshHost(name: string, ssh: SshConfig, expected: string 
   for (const { fingerprint, type } of keys) note(`  ${fingerprint}  ${type}`);
   const wanted = expected === undefined ? keys : keys.filter(({ fingerprint }) => fingerprint === withPrefix(expected));
   if (wanted.length === 0) throw otherFingerprint(name, 'SSH key', expected ?? 'none');
+  const pinned = lookUpHost(readIfThere(knownHostsPath)?.text ?? '', host, port).pinned.map((key) =>
+    fingerprintOf(key),
+  );
+  if (wanted.every(({ fingerprint }) => pinned.includes(fingerprint))) return note('They are pinned already.');
   if (expected === undefined) {
     note('Compare them on the console of the host: for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $f; done');
     await confirm(`Are they the same? Type yes to pin them: `, '--fingerprint SHA256:…');
@@ -91,7 +96,8 @@ export function writeHostKeys(
         (edited, [key, value]) => setInDotenv(edited, key, String(value)),
         before?.text ?? '',
       );
-  replacePrivateFile(before?.path ?? path, text);
+  // A new hosts.yaml is read by whoever reads .env.
+  replacePrivateFile(before?.path ?? path, text, join(loaded.folder, '.env'));
   note(`Wrote ${Object.keys(values).join(', ')} to ${before?.path ?? path}.`);
 }
 

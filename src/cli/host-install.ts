@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -81,6 +81,9 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
 
   withLogin(host.command('check <name>'))
     .summary('Find what differs on a host from what host install put there')
+    .description(
+      'Find what differs on a host from what host install put there: user, key, helper, policy, folders and their modes. Changes nothing. Exit code 1 when something differs.',
+    )
     .option('--json', 'Print it as JSON')
     .action(async (name: string, options: LoginOptions & { json?: boolean }) => {
       const { checkInstallation } = await import('../install/check.ts');
@@ -130,17 +133,23 @@ async function reach(context: CliContext, name: string, options: LoginOptions) {
     ...config.ssh,
     ...(options.port !== undefined && { port: options.port }),
     user: options.as,
-    ...keyOf(options),
+    ...keyOf(options, name),
   };
   await pinFirst(name, login, options.fingerprint);
   return { ...common, config: { ...config, ssh: { ...config.ssh, port: login.port } }, login };
 }
 
-function keyOf({ key }: LoginOptions): Pick<SshConfig, 'keyPath' | 'agent'> {
+function keyOf({ key, as }: LoginOptions, host: string): Pick<SshConfig, 'keyPath' | 'agent'> {
   const agent = process.env.SSH_AUTH_SOCK;
-  if (key !== undefined) return { keyPath: resolve(key) };
-  const keyPath = join(homedir(), '.ssh/id_ed25519');
-  return agent ? { keyPath, agent } : { keyPath };
+  const keyPath = key === undefined ? join(homedir(), '.ssh/id_ed25519') : resolve(key);
+  if (key === undefined && agent) return { keyPath, agent };
+  if (existsSync(keyPath)) return { keyPath };
+  // The pool would name SSH_KEY_PATH, and that is the service's key.
+  throw new ServiceError({
+    code: 'invalid-input',
+    message: `There is no SSH key ${keyPath} to log in with as ${as} on ${host}`,
+    remedy: 'Name your own private key for that login: --key FILE; or start an SSH agent that holds it (ssh-add).',
+  });
 }
 
 async function pinFirst(name: string, login: SshConfig, fingerprint: string | undefined): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { JobSummary } from '../clients/host.ts';
+import { ServiceError } from '../errors.ts';
 import type { CliContext } from './context.ts';
 import { whole } from './parse.ts';
 import { note, print, printJson, table } from './terminal.ts';
@@ -34,6 +35,8 @@ export function hostJobsCommand(host: Command, context: CliContext): void {
       try {
         const machine = hosts.get(name);
         if (cancel !== undefined) {
+          // The helper also takes an id that never was: it then refuses to start that job. A person has mistyped it.
+          if (!(await machine.jobs()).some(({ id }) => id === cancel)) throw noJob(name, cancel);
           const { state, left } = await machine.cancelJob(cancel);
           note(`${cancel}: ${state}${left.length > 0 ? `; still there: ${left.join(', ')}` : ''}`);
         }
@@ -46,6 +49,14 @@ export function hostJobsCommand(host: Command, context: CliContext): void {
         await hosts.close();
       }
     });
+}
+
+function noJob(name: string, id: string): ServiceError {
+  return new ServiceError({
+    code: 'not-found',
+    message: `There is no job ${JSON.stringify(id)} on ${name}, so nothing was stopped`,
+    remedy: `Take its id from: proxmox-mcp host jobs ${name}`,
+  });
 }
 
 function row({ id, verb, state, exitCode, startedAt, endedAt, run }: JobSummary): string[] {

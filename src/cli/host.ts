@@ -8,7 +8,7 @@ import { ServiceError } from '../errors.ts';
 import type { CliContext } from './context.ts';
 import { hostInstallCommands } from './host-install.ts';
 import { hostJobsCommand } from './host-jobs.ts';
-import { whole } from './parse.ts';
+import { byDefault, whole } from './parse.ts';
 import { note, print, printJson, table } from './terminal.ts';
 
 interface AddOptions {
@@ -22,8 +22,7 @@ interface AddOptions {
 export function hostCommands(program: Command, context: CliContext): void {
   const host = program.command('host').description('See the managed hosts, pin what identifies them, install on them');
 
-  host
-    .command('list', { isDefault: true })
+  byDefault(host.command('list', { isDefault: true }))
     .description('List the configured hosts and how each is reached')
     .option('--json', 'Print them as JSON')
     .action(async ({ json }: { json?: boolean }) => {
@@ -62,7 +61,8 @@ export function hostCommands(program: Command, context: CliContext): void {
         ...(sha256 !== undefined && { PROXMOX_FINGERPRINT: sha256 }),
       };
       if (Object.keys(keys).length > 0) writeHostKeys(loaded, name, keys, isNew);
-      note(`Done. See whether all is well with: proxmox-mcp doctor --host ${name}`);
+      if (isNew) note(`Next, put the service's user and key on it: proxmox-mcp host install ${name}`);
+      note(`${isNew ? 'Then see' : 'Done. See'} whether all is well with: proxmox-mcp doctor --host ${name}`);
     });
 }
 

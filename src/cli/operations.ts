@@ -35,7 +35,9 @@ function addOperation(program: Command, context: CliContext, operation: Operatio
   const command = program
     .command(operation.name)
     .summary(operation.summary)
-    .description(`${operation.description}\n\nSteps: ${operation.steps.join(', ')}. Risk: ${operation.risk}.`);
+    .description(
+      `${asFlags(operation.description, properties)}\n\nSteps: ${operation.steps.join(', ')}. Risk: ${operation.risk}.`,
+    );
   for (const [name, property] of Object.entries(properties)) command.addOption(toOption(name, property));
   command
     .option('--no-wait', "Return as soon as the run is started; don't follow it")
@@ -77,7 +79,7 @@ function propertiesOf(operation: OperationDefinition): Readonly<Record<string, P
 /** `dryRun` → `--dry-run`. A flag that is on by default is written as `--no-…`. */
 function toOption(name: string, property: Property): Option {
   const flag = kebab(name);
-  const what = property.description ?? '';
+  const what = (property.description ?? '').replace('list_hosts names them', 'proxmox-mcp host list names them');
   if (property.type === 'boolean') {
     if (property.default === true) return new Option(`--no-${flag}`, what);
     return new Option(
@@ -124,6 +126,13 @@ function placeholder(name: string, { type }: Property): string {
       : type === 'object'
         ? 'json'
         : 'value';
+}
+
+/** The catalogue's words are those of MCP: `dryRun` is `--dry-run` here. */
+function asFlags(text: string, properties: Readonly<Record<string, Property>>): string {
+  return Object.keys(properties)
+    .filter((name) => kebab(name) !== name)
+    .reduce((said, name) => said.replaceAll(name, `--${kebab(name)}`), text);
 }
 
 function kebab(name: string): string {

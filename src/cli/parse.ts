@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 
 /** A parser of commander for a whole number within bounds. */
 export function whole(what: string, from: number, to: number): (text: string) => number {
@@ -7,4 +7,20 @@ export function whole(what: string, from: number, to: number): (text: string) =>
     if (number >= from && number <= to) return number;
     throw new InvalidArgumentError(`${what} takes a whole number from ${from} to ${to}.`);
   };
+}
+
+/**
+ * Makes `command` what its group does when no command is named, as `list` in `proxmox-mcp runs`. A mistyped command
+ * (`runs lst`) would else be refused as one argument too many of the default one, which says nothing to a person.
+ */
+export function byDefault(command: Command): Command {
+  return command.allowExcessArguments().hook('preAction', () => {
+    const group = command.parent;
+    const [word] = command.args;
+    if (group === null || word === undefined) return;
+    if (group.args[0] === command.name())
+      command.error(`error: ${command.name()} takes no arguments, but got '${word}'`);
+    const known = group.commands.map((one) => one.name()).join(', ');
+    group.error(`error: unknown command '${word}'; ${group.name()} has ${known}`);
+  });
 }

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { cleanLine } from '../reports/clean.ts';
 import type { CliContext } from './context.ts';
-import { whole } from './parse.ts';
+import { byDefault, whole } from './parse.ts';
 import { followRun, showRun } from './show-run.ts';
 import { requester, withTemporal } from './temporal.ts';
 import { note, print, printJson, table } from './terminal.ts';
@@ -21,8 +21,7 @@ interface ListOptions {
 export function runCommands(program: Command, context: CliContext): void {
   const runs = program.command('runs').description('Look at runs, wait for them, stop them');
 
-  runs
-    .command('list', { isDefault: true })
+  byDefault(runs.command('list', { isDefault: true }))
     .description('List runs, the newest first')
     .option('--operation <name>', 'Only of this operation')
     .option('--host <name>', 'Only of this host')

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { ServiceError } from '../errors.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import type { CliContext } from './context.ts';
+import { byDefault } from './parse.ts';
 import { requester, withTemporal } from './temporal.ts';
 import { note, print, printJson, table } from './terminal.ts';
 
@@ -13,8 +14,7 @@ interface Json {
 export function scheduleCommands(program: Command, context: CliContext): void {
   const schedules = program.command('schedules').description('See when operations run by themselves, and change it');
 
-  schedules
-    .command('list', { isDefault: true })
+  byDefault(schedules.command('list', { isDefault: true }))
     .description('List the schedules with their next runs')
     .option('--json', 'Print them as JSON')
     .action(async ({ json }: Json) => {
@@ -25,7 +25,7 @@ export function scheduleCommands(program: Command, context: CliContext): void {
         one.id,
         one.cron,
         one.timeZone,
-        one.paused ? 'paused' : (one.nextRuns[0] ?? 'none'),
+        one.paused ? 'paused' : (one.nextRuns[0] ?? 'never'),
       ]);
       print(table(['SCHEDULE', 'CRON', 'TIME ZONE', 'NEXT RUN'], rows));
     });
@@ -53,9 +53,20 @@ export function scheduleCommands(program: Command, context: CliContext): void {
     .action((id: string, options: Json & { reason: string }) =>
       run(options.json, (all, by) => all.resume(id, options.reason, by)),
     );
-  change('trigger', 'Fire it now, under its own overlap policy').action((id: string, options: Json) =>
-    run(options.json, (all, by) => all.trigger(id, by)),
-  );
+  change('trigger', 'Fire it now, under its own overlap policy').action(async (id: string, options: Json) => {
+    const lastRun = (one: ScheduleSummary | undefined) => one?.lastRuns.at(-1)?.runId;
+    await run(options.json, async (all, by) => {
+      const before = lastRun((await all.list()).find((one) => one.id === id));
+      const fired = await all.trigger(id, by);
+      const started = lastRun(fired);
+      note(
+        started === undefined || started === before
+          ? 'Fired. Its run will show in: proxmox-mcp runs'
+          : `Started run ${started}\nFollow it with: proxmox-mcp runs wait ${started}`,
+      );
+      return fired;
+    });
+  });
   change('change', 'Change its time')
     .option('--cron <expression>', 'Five fields: minute hour day month weekday, e.g. "30 3 * * *"')
     .option('--time-zone <zone>', 'IANA time zone, e.g. Europe/Berlin')
@@ -78,6 +89,7 @@ export function scheduleCommands(program: Command, context: CliContext): void {
 }
 
 function describe(one: ScheduleSummary): string {
-  const next = one.paused ? 'paused' : `next run ${one.nextRuns[0] ?? 'none'}`;
-  return `${one.id}: ${one.cron} (${one.timeZone}), ${next}${one.note ? `. ${one.note}` : ''}`;
+  const next =
+    one.nextRuns[0] === undefined ? 'never runs: the calendar has no such day' : `next run ${one.nextRuns[0]}`;
+  return `${one.id}: ${one.cron} (${one.timeZone}), ${one.paused ? 'paused' : next}${one.note ? `. Note: ${one.note}` : ''}`;
 }

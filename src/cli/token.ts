@@ -4,6 +4,7 @@ import { ServiceError } from '../errors.ts';
 import { createTokenStore, type TokenStore } from '../tokens/store.ts';
 import { type Scope, scopes } from '../tokens/token.ts';
 import type { CliContext } from './context.ts';
+import { byDefault } from './parse.ts';
 import { note, print, printJson, table } from './terminal.ts';
 
 /** `token create|list|revoke`. */
@@ -34,8 +35,7 @@ export function tokenCommands(program: Command, context: CliContext): void {
       );
     });
 
-  token
-    .command('list', { isDefault: true })
+  byDefault(token.command('list', { isDefault: true }))
     .description('List the tokens: name, scope, expiry')
     .option('--json', 'Print them as JSON')
     .action(async ({ json }: { json?: boolean }) => {
@@ -57,11 +57,18 @@ export function tokenCommands(program: Command, context: CliContext): void {
 
 /** A day counts to its end. */
 function expiry(text: string): Date {
-  const date = new Date(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T23:59:59.999Z` : text);
-  if (/^\d{4}-\d{2}-\d{2}/.test(text) && !Number.isNaN(date.getTime())) return date;
+  const day = /^\d{4}-\d{2}-\d{2}/.exec(text)?.[0];
+  const date = new Date(text === day ? `${text}T23:59:59.999Z` : text);
+  if (day !== undefined && !Number.isNaN(date.getTime()) && isDay(day)) return date;
   throw new ServiceError({
     code: 'invalid-input',
     message: `${JSON.stringify(text)} is not a date`,
     remedy: 'Write e.g. --expires 2027-12-31.',
   });
+}
+
+/** Whether the calendar has it: `Date` itself takes the 30th of February for the 2nd of March. */
+function isDay(day: string): boolean {
+  const date = new Date(`${day}T00:00:00Z`);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
 }

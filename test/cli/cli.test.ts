@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -50,7 +51,9 @@ describe('proxmox-mcp', () => {
     ]) {
       expect(help.stdout).toContain(word);
     }
+    for (const line of help.stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
     const backup = await cli('/', ['back-up', '--help']);
+    expect(backup.stdout).not.toMatch(/dryRun|list_hosts/);
     expect(backup.stdout).toMatch(/--host <name>[\s\S]*--kind <value>[\s\S]*--dry-run[\s\S]*--no-wait/);
     expect(await cli('/', ['--version'])).toMatchObject({
       code: 0,
@@ -68,6 +71,66 @@ describe('proxmox-mcp', () => {
     expect((await cli(folder, ['runs', 'list', '--limit', 'x'])).stderr).toContain('whole number from 1 to 200');
     expect((await cli(folder, ['call', 'x', '[1]'])).code).toBe(2);
     expect((await cli(folder, ['token', 'create', 'x', '--expires', 'soon'])).stderr).toContain('--expires 2027');
+    expect((await cli(folder, ['token', 'create', 'x', '--expires', '2027-02-30'])).stderr).toContain('is not a date');
+  });
+
+  it('names the commands of a group when it is asked for one that is none', async () => {
+    const folder = configurationFolder();
+    for (const [group, commands] of [
+      ['runs', 'list, get, wait, cancel, log'],
+      ['schedules', 'list, pause, resume, trigger, change'],
+      ['token', 'create, list, revoke'],
+      ['host', 'list, install, uninstall, check, jobs, add'],
+    ] as const) {
+      const { code, stderr } = await cli(folder, [group, 'lst']);
+      expect(code).toBe(2);
+      expect(stderr).toContain(`unknown command 'lst'; ${group} has ${commands}`);
+    }
+    expect(await cli(folder, ['runs', 'list', 'x'])).toMatchObject({ code: 2, stderr: expect.stringContaining("'x'") });
+  });
+
+  it('refuses a folder of the configuration that is not there, instead of starting the demo', async () => {
+    const folder = join(configurationFolder(), 'mistyped');
+    for (const args of [['start'], ['doctor'], ['config', 'check']]) {
+      const ended = await cli(folder, args);
+      expect(ended, args.join(' ')).toMatchObject({ code: 2, stdout: '' });
+      expect(ended.stderr).toContain(`${folder} (the folder of the configuration): expected a folder that is there`);
+    }
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  it('says what is wrong with a data folder that can not be used', async () => {
+    const folder = configurationFolder({ '.env': 'DATA_DIR=./taken/data\nDEMO=true', taken: '' });
+    for (const args of [['start'], ['token', 'create', 'x'], ['token', 'list']]) {
+      const { code, stderr } = await cli(folder, args);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/\/taken\/\S+ can't be used .*a file is where a folder has to be\. .*DATA_DIR/);
+    }
+    const { stdout } = await cli(folder, ['doctor', '--timeout', '5']);
+    expect(stdout).toMatch(/Tokens: \S+ can't be used/);
+  });
+
+  it('does not end with 0 when its output was lost', async () => {
+    const lost = openSync('/dev/full', 'w');
+    onTestFinished(() => closeSync(lost));
+    const args = [build.path('src/cli.js'), '--config-dir', configurationFolder(), 'token', 'list', '--json'];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', lost, 'pipe'] });
+    let said = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(1);
+    expect(said).toContain("can't be written (ENOSPC)");
+  });
+
+  it("asks for the administrator's key, not for the service's, where there is none", async () => {
+    const folder = configurationFolder({ '.env': valid });
+    for (const more of [[], ['--key', join(folder, 'none')]]) {
+      const ended = await cli(folder, ['host', 'install', 'pve1', ...more], { HOME: folder });
+      expect(ended).toMatchObject({ code: 2, stdout: '' });
+      expect(ended.stderr).toMatch(/no SSH key \S+ to log in with as root on pve1.*--key FILE/);
+      expect(ended.stderr).not.toContain('SSH_KEY_PATH');
+    }
   });
 
   it('checks the configuration: every problem at once, exit code 2, no stack', async () => {
@@ -169,7 +232,11 @@ describe('proxmox-mcp doctor', () => {
     expect(find('Configuration')).toMatchObject({ state: 'ok' });
     expect(find('Data folder')).toMatchObject({ state: 'ok' });
     expect(find('Mail')).toMatchObject({ state: 'failed', remedy: expect.any(String) });
-    expect(find('pve1: SSH key')).toMatchObject({ state: 'failed', remedy: expect.stringContaining('ssh-keygen') });
+    expect(find('pve1: SSH key')).toMatchObject({
+      state: 'failed',
+      remedy: expect.stringContaining('host install pve1'),
+    });
+    expect(find('pve1: SSH login')).toMatchObject({ state: 'skipped' });
     for (const one of checks) {
       if (one.state === 'failed' || one.state === 'warning') expect(one.remedy, one.name).toMatch(/\S/);
     }

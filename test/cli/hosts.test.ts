@@ -1,9 +1,10 @@
-import { chmodSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { startSshd } from '../../lab/sshd.ts';
 import { configurationFolder } from '../config/folder.ts';
+import { typeInto } from '../install/terminal.ts';
 import { runNode, useBuild } from './built.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
@@ -118,11 +119,34 @@ PROXMOX_VERIFY_SSL=false
     });
   });
 
+  it.each([
+    ['Ctrl-C', '\u0003'],
+    ['Ctrl-D', '\u0004'],
+  ])('is not pinned when a person answers with %s', async (_, key) => {
+    const sshd = await startSshd();
+    onTestFinished(() => sshd.stop());
+    const folder = configurationFolder();
+    const port = String(sshd.ssh.port);
+    const args = [build.path('src/cli.js'), '--config-dir', folder];
+    const add = [...args, 'host', 'add', 'pve1', '--address', '127.0.0.1', '--ssh-port', port];
+    const { code, screen } = await typeInto(process.execPath, add, { 'Type yes to pin them: ': key });
+    expect(screen).toContain('Nothing was pinned.');
+    expect(screen).not.toContain('unexpected');
+    expect(code).toBe(130);
+    expect(existsSync(join(folder, 'hosts.yaml'))).toBe(false);
+  });
+
   it('is written to hosts.yaml when it is new', async () => {
     const sshd = await startSshd();
     onTestFinished(() => sshd.stop());
     const folder = configurationFolder();
     const fingerprint = sshd.fingerprints.ed25519 ?? '';
+    // Only root can give files away; for others the owner is themselves in any case.
+    const [uid, gid] = process.getuid?.() === 0 ? [65_534, 65_534] : [process.getuid?.(), process.getgid?.()];
+    const owner = { uid, gid };
+    mkdirSync(join(folder, 'data'), { mode: 0o700 });
+    writeFileSync(join(folder, '.env'), 'LOG_LEVEL=INFO\n');
+    for (const one of ['data', '.env']) chownSync(join(folder, one), uid ?? 0, gid ?? 0);
     expect(await cli(folder, 'host', 'add', 'pve1')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('--address'),
@@ -138,12 +162,23 @@ PROXMOX_VERIFY_SSL=false
       '--fingerprint',
       fingerprint,
     ];
-    expect(await cli(folder, ...args)).toMatchObject({ code: 0 });
+    expect(await cli(folder, ...args)).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('proxmox-mcp host install pve1'),
+    });
     expect(readFileSync(join(folder, 'hosts.yaml'), 'utf8')).toBe(
       `hosts:\n  pve1:\n    SSH_HOST: 127.0.0.1\n    SSH_PORT: ${sshd.ssh.port}\n`,
     );
     expect(readFileSync(join(folder, 'data/known_hosts'), 'utf8')).toContain('ssh-ed25519');
+    // The service reads both as the user that .env belongs to.
+    for (const file of ['hosts.yaml', 'data/known_hosts'])
+      expect(statSync(join(folder, file)), file).toMatchObject(owner);
     expect(await cli(folder, 'host', 'list')).toMatchObject({ code: 0, stdout: expect.stringContaining('pve1') });
+    // Nobody is asked to compare again what is pinned.
+    expect(await cli(folder, 'host', 'add', 'pve1')).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('pinned already'),
+    });
     expect(await cli(folder, ...args)).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('configured already'),

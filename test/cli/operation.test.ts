@@ -58,6 +58,10 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   expect((await cli('host', 'jobs', 'demo')).stdout).toMatch(
     /daily-backup-\d{8}-\d{6}-publish-\S+ +publish-backup +ended \(0\)/,
   );
+  expect(await cli('host', 'jobs', 'demo', '--cancel', 'mistyped')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('There is no job "mistyped" on demo, so nothing was stopped'),
+  });
   expect((await cli('host', 'jobs', 'demo', '--clean', '0')).stderr).toContain('There is no job on demo.');
   expect(await cli('back-up', '--host', 'nowhere')).toMatchObject({
     code: 2,
@@ -80,12 +84,18 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   expect(JSON.parse((await cli('runs', 'wait', goesOn, '--json')).stdout)).toMatchObject({ status: 'completed' });
 
   const schedule = 'back-up/daily/demo';
-  expect((await cli('schedules', 'pause', schedule, '--reason', 'moving')).stdout).toContain('paused. moving');
+  expect((await cli('schedules', 'pause', schedule, '--reason', 'moving')).stdout).toContain('paused. Note: moving');
   expect((await cli('schedules', 'change', schedule, '--cron', '5 4 * * *')).stdout).toContain('5 4 * * *');
   expect((await cli('schedules', 'change', schedule, '--cron', 'x')).code).toBe(2);
   expect((await cli('schedules', 'change', schedule)).code).toBe(2);
   expect((await cli('schedules', 'change', schedule, '--reset')).stdout).toContain('0 2 * * *');
-  expect((await cli('schedules', 'resume', schedule)).stdout).toContain('next run');
+  const never = await cli('schedules', 'change', schedule, '--cron', '5 4 31 2 *');
+  expect(never.stdout).toContain('paused');
+  expect((await cli('schedules', 'resume', schedule)).stdout).toContain('never runs');
+  expect((await cli('schedules', 'change', schedule, '--reset')).stdout).toContain('next run');
+  const triggered = await cli('schedules', 'trigger', schedule);
+  const firedRun = /^Follow it with: proxmox-mcp runs wait (back-up\/demo\/daily-\S+)$/m.exec(triggered.stderr)?.[1];
+  expect((await cli('runs', 'wait', firedRun ?? '')).code, triggered.stderr).toBe(0);
 
   const doctor = await cli('doctor');
   expect(doctor).toMatchObject({ code: 0, stdout: expect.stringContaining(' 0 failed') });

@@ -1,10 +1,11 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Executor } from '../../clients/executor.ts';
 import { lookUpHost } from '../../clients/known-hosts.ts';
 import type { HostConfig, SshConfig } from '../../config.ts';
+import { ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { apiChecks } from './api.ts';
-import { type Check, failed, ok, warning } from './check.ts';
+import { type Check, failed, ok, skipped, warning } from './check.ts';
 import { codeOf } from './machine.ts';
 
 /** What can be tried of one host. */
@@ -39,7 +40,7 @@ function keyFile(name: string, { keyPath }: SshConfig): Check {
         return failed(
           missing ? `${keyPath} isn't there` : `${keyPath} can't be read (${codeOf(error)})`,
           missing
-            ? `Make one: ssh-keygen -t ed25519 -N '' -f ${keyPath}`
+            ? `Run: proxmox-mcp host install ${name}, which makes it; or name one that is there in SSH_KEY_PATH.`
             : 'Give it to the user that runs the service.',
         );
       }
@@ -79,11 +80,26 @@ function hostKey(name: string, { host, port, knownHostsPath }: SshConfig): Check
 }
 
 function login(host: HostConfig, ssh: SshConfig, log: Log): Check {
-  const { tried, ...check } = helper(host, `${host.name}: SSH login`, async () => {
+  const { tried, name, run } = helper(host, `${host.name}: SSH login`, async () => {
     const { createSshExecutor } = await import('../../clients/ssh/executor.ts');
     return createSshExecutor({ name: host.name, ssh, log });
   });
-  return { ...check, tried: `log in as ${ssh.user}@${ssh.host}:${ssh.port}, then ${tried}` };
+  return {
+    name,
+    tried: `log in as ${ssh.user}@${ssh.host}:${ssh.port}, then ${tried}`,
+    async run(signal) {
+      if (!existsSync(ssh.keyPath)) return skipped("the SSH key isn't there yet");
+      try {
+        return await run(signal);
+      } catch (error) {
+        if (!(error instanceof ServiceError && error.code === 'ssh-key-refused')) throw error;
+        return failed(
+          error.message,
+          `Run: proxmox-mcp host install ${host.name}, which puts it there. By hand: ${error.remedy}`,
+        );
+      }
+    },
+  };
 }
 
 /** Logs in, where that is needed, and looks for the program that executes the privilege table. */
