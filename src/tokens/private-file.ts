@@ -24,9 +24,9 @@ export function replacePrivateFile(path: string, content: string, like?: string)
   try {
     try {
       // The umask can only take bits away, but a read-only file system's mount options may add some.
-      fchmodSync(file, 0o600);
       const owner = ownerFor(path, like);
       if (owner !== undefined) fchownSync(file, owner.uid, owner.gid);
+      fchmodSync(file, owner?.mode ?? 0o600);
       writeSync(file, content);
       fsyncSync(file);
     } finally {

@@ -144,9 +144,6 @@ PROXMOX_VERIFY_SSL=false
     // Only root can give files away; for others the owner is themselves in any case.
     const [uid, gid] = process.getuid?.() === 0 ? [65_534, 65_534] : [process.getuid?.(), process.getgid?.()];
     const owner = { uid, gid };
-    mkdirSync(join(folder, 'data'), { mode: 0o700 });
-    writeFileSync(join(folder, '.env'), 'LOG_LEVEL=INFO\n');
-    for (const one of ['data', '.env']) chownSync(join(folder, one), uid ?? 0, gid ?? 0);
     expect(await cli(folder, 'host', 'add', 'pve1')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('--address'),
@@ -162,6 +159,9 @@ PROXMOX_VERIFY_SSL=false
       '--fingerprint',
       fingerprint,
     ];
+    mkdirSync(join(folder, 'data'), { mode: 0o700 });
+    writeFileSync(join(folder, '.env'), 'LOG_LEVEL=INFO\n');
+    for (const one of ['data', '.env']) chownSync(join(folder, one), uid ?? 0, gid ?? 0);
     expect(await cli(folder, ...args)).toMatchObject({
       code: 0,
       stderr: expect.stringContaining('proxmox-mcp host install pve1'),
