@@ -50,10 +50,10 @@ $_run" "$_dir" || fail 'the job cannot be written'
 # job_run ID RUN VERB ARGUMENTS: what systemd or setsid executes. Ends with the command's exit code on disk.
 job_run() {
   job_folder "$1"; shift 2
+  me; boot; _began=$(date +%s%3N) # Before the claim: what fails here is tried again.
   mkdir "$_dir/claim" 2>/dev/null || exit 0
   _stopped= ; trap '_stopped=yes' TERM INT HUP
-  me
-  keep meta "$_pid $_start $_group $(boot) $(date +%s%3N) $_risk" "$_dir" || exit 70
+  keep meta "$_pid $_start $_group $_this_boot $_began $_risk" "$_dir" || exit 70
   if [ "$_risk" != read ]; then
     fence "$_token" 2>/dev/null || { [ "$?" = 75 ] && record fenced-out || record busy; exit 0; }
   fi
@@ -90,21 +90,22 @@ record() {
   keep exit "$1 $(date +%s%3N)" "$_dir"
 }
 
-boot() { cat /proc/sys/kernel/random/boot_id; }
+# boot: _this_boot becomes the id of this start of the host. Without another process, which may fail.
+boot() { read -r _this_boot </proc/sys/kernel/random/boot_id || fail 'the boot id cannot be read'; }
 
-# stat_of PID: sets _start and _group from /proc; false when there is no such process.
+# stat_of PID: sets _start and _group from /proc; false when there is no such process, or (_stat empty) it can't be read.
 stat_of() {
-  read -r _stat 2>/dev/null <"/proc/$1/stat" || return 1
+  _stat=; read -r _stat 2>/dev/null <"/proc/$1/stat" || return 1
   _stat=\${_stat##*) }
   set -- $_stat
   [ "$1" != Z ] || return 1
   _group=$3 _session=$4; shift 19; _start=$1
 }
 
-# me: _pid, _start and _group of this process; _group 0 where systemd looks after the group.
+# me: _pid, _start and _group of this process; _group 0 where systemd looks after all of the job.
 me() {
   _pid=$$; stat_of "$$"
-  [ ! -d /run/systemd/system ] || [ "$(id -u)" != 0 ] || _group=0
+  ! grep -qs "/proxmox-mcp-job-$_id[.]service\$" /proc/self/cgroup || _group=0
 }
 
 # job_state: sets _state and _exit.
@@ -114,7 +115,12 @@ job_state() {
   if [ -e "$_dir/meta" ]; then read -r _pid _began_at _pgid _boot _began _r <"$_dir/meta"; fi
   ended && return 0
   [ -e "$_dir/meta" ] || { _state=starting; return 0; }
-  if [ "$_boot" = "$(boot)" ] && stat_of "$_pid" && [ "$_start" = "$_began_at" ]; then _state=running; return 0; fi
+  boot
+  if [ "$_boot" = "$_this_boot" ]; then
+    if stat_of "$_pid"; then [ "$_start" != "$_began_at" ] || { _state=running; return 0; }
+    # A job that goes on must not pass for a lost one, which would be done again beside it.
+    elif [ -z "$_stat" ] && [ -e "/proc/$_pid/stat" ]; then fail "process $_pid cannot be looked at"; fi
+  fi
   # It may have ended between the two looks.
   ended || _state=lost
 }

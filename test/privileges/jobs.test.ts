@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -153,6 +153,19 @@ it('has an unknown outcome when it is killed', async () => {
   await sleep(300);
   expect((await refusal(host.job('linger', {}, { id: 'killed' }))).code).toBe('outcome-unknown');
 });
+
+it('never passes for a lost one where little can be opened, which would have it done again beside itself', async () => {
+  await call('job-start', 'cramped', '-', 'linger');
+  await until(() => existsSync(join(folder('cramped'), 'stdout')), 'the job begins');
+  const said: string[] = [];
+  for (let files = 3; files <= 24; files++) {
+    const script = `ulimit -n ${files}; exec "$1" job-status cramped 0 0`;
+    said.push(spawnSync('sh', ['-c', script, 'sh', sample.layout.helper], { encoding: 'utf8' }).stdout);
+  }
+  expect(said.join('')).toMatch(/^state running /m);
+  expect(said.join('')).not.toMatch(/^state (?!running)/m);
+  expect(await host.cancelJob('cramped')).toEqual({ state: 'cancelled', left: [] });
+}, 60_000);
 
 it('has an unknown outcome when the host was rebooted under it, though its process id lives on', async () => {
   await call('job-start', 'rebooted', '-', 'linger');

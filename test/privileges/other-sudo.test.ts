@@ -101,6 +101,15 @@ describe.skipIf(whyNoLab()).each(await stillHad(kinds))(
       expect(await lab.must(['sh', '-c', marksScript])).toBe('');
     });
 
+    it('stops also a job that its user began in place of systemd', { timeout: 120_000 }, async () => {
+      await lab.must(['mkdir', '-pm', '700', `${lab.config.layout.state}/jobs/direct`]);
+      const began = sudo('job-run', 'direct', '-', 'linger');
+      await expect.poll(async () => (await sudo('job-list')).stdout, { timeout: 60_000 }).toMatch(/^direct running /m);
+      expect((await sudo('job-cancel', 'direct')).stdout).toMatch(/^state cancelled .*\nleft \n$/);
+      await began;
+      expect((await lab.exec(['pgrep', '-fx', '/bin/sleep 100|sleep 100'])).stdout).toBe('');
+    });
+
     it.runIf(name === 'sudo 1.9.5')('executes no other helper than the one it was made for', async () => {
       const path = lab.config.layout.helper;
       await lab.must(['sh', '-c', `cp -p ${path} /root/kept; echo '# one line more' >>${path}`]);
