@@ -3,6 +3,7 @@ import {
   condition,
   continueAsNew,
   getExternalWorkflowHandle,
+  isCancellation,
   proxyActivities,
   setCurrentDetails,
   setHandler,
@@ -94,7 +95,17 @@ export async function targetLock(target: string, carried?: LockState): Promise<v
 
   async function dropDeadHolder(): Promise<void> {
     const checked = holder?.owner;
-    if (checked && !(await isRunning(checked)) && holder?.owner === checked) holder = undefined;
+    if (checked && !(await mayRun(checked)) && holder?.owner === checked) holder = undefined;
+  }
+
+  /** Who can't be asked about isn't dead: with this workflow the lock itself would go, and all who wait would be forgotten. */
+  async function mayRun(owner: string): Promise<boolean> {
+    try {
+      return await isRunning(owner);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      return true;
+    }
   }
 }
 

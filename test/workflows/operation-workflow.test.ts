@@ -18,6 +18,8 @@ const temporal = useTemporal();
 /** What the activities did, in order. */
 let did: string[] = [];
 let undoBroken = false;
+/** Nobody can be asked whether a run still goes. */
+let lookBroken = false;
 let inside = 0;
 let mostInside = 0;
 let mails: string[] = [];
@@ -46,11 +48,16 @@ beforeAll(async () => {
       did.push(`undo ${step}`);
     },
   };
+  const lock = createLockActivities({ client: temporal.client });
   await temporal.work({
     workflowBundle: await bundle(join(import.meta.dirname, 'fixtures/workflows.ts')),
     activities: {
       ...activities,
-      ...createLockActivities({ client: temporal.client }),
+      ...lock,
+      async isRunning(id: string) {
+        if (lookBroken) throw new ServiceError({ code: 'unavailable', message: 'No answer.', remedy: 'Wait.' });
+        return lock.isRunning(id);
+      },
       mailReport: async ({ subject }: { subject: string }) => {
         mails.push(subject);
         return { mailed: true };
@@ -64,6 +71,7 @@ beforeEach(() => {
   did = [];
   mails = [];
   undoBroken = false;
+  lookBroken = false;
   mostInside = 0;
 });
 
@@ -120,6 +128,10 @@ describe('a run', () => {
     await vi.waitFor(async () => expect((await progressOf(handle)).phase).toBe('paused'), 10_000);
     await vi.waitFor(() => expect(mails).toEqual(['[pve1] Fixture pve1 is paused and needs you']), 5_000);
     undoBroken = false;
+    // A slip of a person's finger decides nothing.
+    await handle.signal(decideSignal, 'rety' as 'retry');
+    await sleep(1_000);
+    expect((await progressOf(handle)).phase).toBe('paused');
     await handle.signal(decideSignal, 'retry');
     await failureOf(handle);
     expect(did).toEqual(['First', 'Second', 'undo Second', 'undo First']);
@@ -166,6 +178,26 @@ describe('the lock of a target', () => {
     await holder.terminate('test');
     await waiting.result();
   }, 60_000);
+
+  it('stays with its holder, and those who wait wait, while nobody knows whether the holder still runs', async () => {
+    lookBroken = true;
+    // Longer than the lease.
+    const holder = await start({ holdMs: 25_000 });
+    await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
+    const waiting = await start({});
+    await Promise.all([holder.result(), waiting.result()]);
+    expect(mostInside).toBe(1);
+  }, 120_000);
+
+  it('is asked for again by those who wait, when a person ended the lock itself', async () => {
+    const holder = await start({ holdMs: 60_000 });
+    await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
+    const waiting = await start({});
+    await vi.waitFor(async () => expect((await progressOf(waiting)).message).toContain(holder.workflowId), 10_000);
+    await temporal.client.workflow.getHandle(lockId('pve1')).terminate('test');
+    await holder.terminate('test');
+    await waiting.result();
+  }, 120_000);
 
   it('forgets a waiting run that was cancelled, and ends when nobody wants it', async () => {
     const holder = await start({ holdMs: 2_000 });

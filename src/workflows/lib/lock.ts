@@ -14,6 +14,8 @@ import { serviceQueue } from './queues.ts';
 
 /** How long a run waits for others before it gives up: a night's backup may be behind a long upgrade. 2 h. */
 const defaultWaitMs = 2 * 3_600_000;
+/** How often it asks again meanwhile: a lock that somebody ended has forgotten who waits. 30 s. */
+const askAgainMs = 30_000;
 
 /**
  * Runs `body` while holding the target's lock, with the grant's fencing token. Waiting is told to `onWait`, bounded and
@@ -38,13 +40,16 @@ export async function withLock<T>(
     if (token === undefined) options.onWait(`Waiting for ${wait.holder.title} (${wait.holder.owner})`);
   });
 
+  const until = Date.now() + (options.waitMs ?? defaultWaitMs);
   try {
-    await requestLock.executeWithOptions({ ...policies.service, summary: `Lock ${options.target}` }, [
-      { target: options.target, owner, title: options.title },
-    ]);
-    await condition(() => token !== undefined, options.waitMs ?? defaultWaitMs, {
-      summary: `Waiting for the lock of ${options.target}`,
-    });
+    while (token === undefined && Date.now() < until) {
+      await requestLock.executeWithOptions({ ...policies.service, summary: `Lock ${options.target}` }, [
+        { target: options.target, owner, title: options.title },
+      ]);
+      await condition(() => token !== undefined, Math.min(askAgainMs, Math.max(1, until - Date.now())), {
+        summary: `Waiting for the lock of ${options.target}`,
+      });
+    }
     if (token === undefined) {
       throw ApplicationFailure.nonRetryable(
         `Another change of ${options.target} was still going on when the waiting time was over. Look at it in the Temporal UI, then start this one again.`,

@@ -26,7 +26,8 @@ export function createUndoStack(hooks: {
   const stack: { title: string; undo: () => Promise<void> }[] = [];
   let decision: 'retry' | 'leave' | undefined;
   setHandler(decideSignal, (answer) => {
-    decision = answer;
+    // Typed by a person: anything else is no answer, least of all one that leaves things as they are.
+    if (answer === 'retry' || answer === 'leave') decision = answer;
   });
 
   return {
