@@ -78,6 +78,8 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
     });
   }
   if (exitCode === 75 && said.startsWith('fenced-out: ')) {
+    const newest = Number(/older than (\d+)$/.exec(said)?.[1]);
+    if (newest > Date.now() + aheadMs) throw clockWentBack(config, verb, newest, details);
     throw new ServiceError({
       code: 'fenced-out',
       message: `${host} refused ${verb}, because another run holds its lock by now (${said.slice(12)})`,
@@ -126,6 +128,24 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
     code: 'command-refused',
     message: `sudo on ${host} refused ${verb}: its policy doesn't admit it, or ${config.layout.helper} isn't there or isn't the helper that the policy was made for`,
     remedy: `Run: proxmox-mcp host check ${host}, and then: proxmox-mcp host install ${host}`,
+    details,
+  });
+}
+
+/** Tokens are times. One that is so far ahead was given by a clock that was wrong then, or is wrong now. 5 min. */
+const aheadMs = 5 * 60_000;
+
+function clockWentBack(
+  { name, layout }: HostConfig,
+  verb: string,
+  newest: number,
+  details: Readonly<Record<string, string | number>>,
+): ServiceError {
+  const now = new Date().toISOString();
+  return new ServiceError({
+    code: 'fenced-out',
+    message: `${name} refused ${verb}, because it was changed before under a token of ${new Date(newest).toISOString()}, and here it is ${now}: the clock of this service was set back, or is wrong`,
+    remedy: `Nothing was changed. Check the clock here (timedatectl). If it is right now, see with "proxmox-mcp host jobs ${name}" that nothing is at work there, remove ${layout.state}/fence on ${name} as root, and start this one again.`,
     details,
   });
 }
