@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { expect, it } from 'vitest';
 import { failureInterceptor } from '../../src/activities/failures.ts';
 import { createRedact, Secret } from '../../src/secret.ts';
@@ -10,6 +11,14 @@ import { findCanaries, formsOf } from './canaries.ts';
 
 const secret = 'p+äÖ/"\\=?& 1234';
 const redact = createRedact([new Secret(secret), new Secret('short')]);
+
+it('shows nothing of a secret that is printed, put together or serialized', () => {
+  const value = new Secret(secret);
+  const shown = [String(value), `${value}`, ['a', value].join(' '), JSON.stringify({ value }), inspect({ value })];
+  expect(shown.filter((text) => text.includes('[secret]'))).toHaveLength(shown.length);
+  expect(findCanaries(shown.join('\n'), { secret })).toEqual([]);
+  expect(Object.values(value)).toEqual([]);
+});
 
 it('takes a known secret out of a text in the forms that programs print', () => {
   const printed = formsOf(secret).filter((form) => !/^[0-9a-f]+$/i.test(form));
