@@ -44,13 +44,17 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
     .action(async (name: string, options: LoginOptions & AgreeOptions & { from?: string; revertAfter: number }) => {
       const { install } = await import('../install/install.ts');
       const { config, ...access } = await reach(context, name, options);
+      const interruption = explainInterruption(name, options.revertAfter);
       const outcome = await install(config, {
         ...access,
         ...(options.from !== undefined && { from: options.from }),
         revertAfterSeconds: options.revertAfter,
         agree: agreement(`install on ${name}`, options),
-        progress: (step) => note(`· ${step}`),
-      });
+        progress: (step) => {
+          interruption.begun();
+          note(`· ${step}`);
+        },
+      }).finally(interruption.dispose);
       if (outcome === 'nothing-to-do') print(`${name} is as it should be: nothing to do.`);
       if (outcome === 'installed') print(`Installed on ${name}, and proved over new connections.`);
     });
@@ -157,6 +161,26 @@ async function pinFirst(name: string, login: SshConfig, fingerprint: string | un
   if (pinned.length > 0) return;
   const { pinSshHost } = await import('./host-add.ts');
   await pinSshHost(name, login, fingerprint);
+}
+
+/** Ctrl-C in the middle of an installation looks like damage; the host mends it by itself, and a person is to know. */
+function explainInterruption(name: string, revertAfter: number) {
+  let isChanging = false;
+  const say = () => {
+    note(
+      isChanging
+        ? `\nInterrupted. Soon after ${revertAfter} s ${name} puts back by itself what was changed.\nSee that nothing is left: proxmox-mcp host check ${name}`
+        : '\nInterrupted. Nothing was changed on the host.',
+    );
+    process.exit(exitCodes.interrupted);
+  };
+  process.once('SIGINT', say);
+  return {
+    begun: () => {
+      isChanging = true;
+    },
+    dispose: () => void process.off('SIGINT', say),
+  };
 }
 
 /** Shows the plan, asks a person, and takes no answer for a no. */

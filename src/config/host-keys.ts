@@ -155,9 +155,13 @@ export const hostKeys = {
   HEALTH_URL: layout(
     kinds.urlOrNone,
     'http://localhost:8080/health',
-    'Health endpoint, as the host itself reaches it.',
+    'Health endpoint, as the host itself reaches it; none where there is none.',
   ),
-  PROXY_URL: layout(kinds.urlOrNone, 'http://localhost:80', 'Reverse proxy, as the host itself reaches it.'),
+  PROXY_URL: layout(
+    kinds.urlOrNone,
+    'http://localhost:80',
+    'Reverse proxy, as the host itself reaches it; none where there is none.',
+  ),
 } as const;
 
 function layout<Value>(kind: kinds.Kind<Value>, value: string, what: string) {

@@ -32,7 +32,7 @@ export const checkHealth = defineOperation({
       overlap: 'skip',
       catchUpWindowMs: 2 * 60_000,
       pauseOnFailure: false,
-      why: 'The morning report. A missed one is worthless two minutes later, because watching continues anyway; a failed check must not stop the next.',
+      why: 'The morning report. A missed one is not made up for later in the day; a failed check must not stop the next.',
     },
   ],
 });

@@ -99,6 +99,16 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
     },
   );
 
+  it('by Ctrl-C, and says that the host mends it', { timeout: 300_000 }, async () => {
+    const login = ['--key', host.admin.keyPath, '--yes', '--revert-after', '8'];
+    const args = ['--config-dir', folder, 'host', 'install', 'lab', ...login];
+    const said = await runUntil(build.path('src/cli.js'), args, (text) => text.includes('· arm'), 'SIGINT');
+    expect(said).toMatch(
+      /Interrupted\. Soon after 8 s lab puts back by itself what was changed\.\n.*host check lab\n$/,
+    );
+    await isAsBefore();
+  });
+
   it.each([
     ['arm', 'without'],
     ['make the user', 'with'],

@@ -72,7 +72,12 @@ export function configFolder(host: LabHost, config: HostConfig): string {
 }
 
 /** Runs `proxmox-mcp` and kills it, as `kill -9` does, when it says what `when` looks for. Answers what it had said. */
-export function runUntil(script: string, args: readonly string[], when: (said: string) => boolean): Promise<string> {
+export function runUntil(
+  script: string,
+  args: readonly string[],
+  when: (said: string) => boolean,
+  signal: NodeJS.Signals = 'SIGKILL',
+): Promise<string> {
   const { PATH = '', HOME = '' } = process.env;
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [script, ...args], {
@@ -82,7 +87,7 @@ export function runUntil(script: string, args: readonly string[], when: (said: s
     let said = '';
     const take = (chunk: Buffer) => {
       said += chunk.toString('utf8');
-      if (when(said)) child.kill('SIGKILL');
+      if (!child.killed && when(said)) child.kill(signal);
     };
     child.stdout.on('data', take);
     child.stderr.on('data', take);

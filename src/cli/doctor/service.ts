@@ -100,7 +100,7 @@ function mailServer({ mail }: Config): Check {
         ? 'look at SMTP_HOST'
         : `connect to ${mail.host}:${mail.port}, secure it (${mail.security}) and log in`,
     async run() {
-      if (mail === undefined) return skipped('SMTP_HOST is not set: nothing is mailed');
+      if (mail === undefined) return skipped('no mail server is set up (SMTP_HOST): nothing is mailed');
       const { createMailer } = await import('../../clients/mail/mailer.ts');
       await createMailer(mail).verify();
       return ok(`${mail.host}:${mail.port} takes mail for ${mail.to.join(', ')}`);
