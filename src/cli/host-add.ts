@@ -30,6 +30,8 @@ export async function pinSshHost(name: string, ssh: SshConfig, expected: string 
     fingerprintOf(key),
   );
   if (wanted.every(({ fingerprint }) => pinned.includes(fingerprint))) return note('They are pinned already.');
+  const replaced = pinned.filter((one) => !wanted.some(({ fingerprint }) => fingerprint === one));
+  if (replaced.length > 0) note(`Others are pinned now, and would be replaced:\n  ${replaced.join('\n  ')}`);
   if (expected === undefined) {
     note('Compare them on the console of the host: for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $f; done');
     await confirm(`Are they the same? Type yes to pin them: `, '--fingerprint SHA256:…');

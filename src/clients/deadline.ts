@@ -66,16 +66,25 @@ const endings: Readonly<Record<Ending, string>> = {
   'perhaps still running': 'it was told to end but did not confirm it, so it may still run',
 };
 
+const tryAgain = 'Try again; if it needs longer, raise its time limit or look at the load of the host.';
+const remedies: Readonly<Record<Ending, string>> = {
+  'not started': tryAgain,
+  ended: tryAgain,
+  'perhaps still running': 'Look on the host whether it still runs (ps) before doing it again.',
+};
+
 /** The error for work that a deadline or its caller ended. */
 export function stopped(code: 'timeout' | 'cancelled', what: string, timeoutMs: number, ending: Ending): ServiceError {
-  const why = code === 'timeout' ? `did not end within ${timeoutMs / 1000} s` : 'was cancelled';
+  const seconds = `within ${timeoutMs / 1000} s`;
+  // A host that is off answers nothing at all, and so costs what connecting may take.
+  const never = code === 'timeout' && ending === 'not started';
+  const why = code === 'timeout' ? `did not end ${seconds}` : 'was cancelled';
   return new ServiceError({
     code,
-    message: `${what} ${why}; ${endings[ending]}`,
-    remedy:
-      ending === 'perhaps still running'
-        ? 'Look on the host whether it still runs (ps) before doing it again.'
-        : 'Try again; if it needs longer, raise its time limit or look at the load of the host.',
+    message: never
+      ? `${what} could not be started ${seconds}: the host did not answer in time`
+      : `${what} ${why}; ${endings[ending]}`,
+    remedy: never ? 'Check that the host is up, reachable and not overloaded, then try again.' : remedies[ending],
     retryable: ending !== 'perhaps still running',
     details: { ending },
   });

@@ -12,6 +12,9 @@ it('passes once, with the first reason, for those who asked before and after', a
   expect(await deadline.passed).toBe('passed');
   caller.abort();
   expect(deadline.reason()).toMatchObject({ code: 'timeout', details: { ending: 'not started' } });
+  // A host that is off: more time for the command would not help.
+  expect(deadline.reason()?.message).toContain('could not be started within');
+  expect(deadline.reason()?.remedy).toContain('Check that the host is up');
   expect(stopCode(deadline)).toBe('timeout');
   expect(before.reason).toBe(deadline.reason());
   expect(deadline.signal()).toBe(before);

@@ -102,6 +102,9 @@ function login(host: HostConfig, ssh: SshConfig, log: Log): Check {
   };
 }
 
+/** Of looking for the helper, ms: longer than connecting may take, so that a host that doesn't answer is said to be that. */
+const timeoutMs = 13_000;
+
 /** Logs in, where that is needed, and looks for the program that executes the privilege table. */
 function helper({ layout, name }: HostConfig, title: string, executorFor: () => Promise<Executor>): Check {
   return {
@@ -111,7 +114,7 @@ function helper({ layout, name }: HostConfig, title: string, executorFor: () => 
       const executor = await executorFor();
       const reached = executor.kind === 'ssh' ? 'logged in;' : 'this machine;';
       try {
-        const { exitCode } = await executor.exec(['/usr/bin/test', '-x', layout.helper], { timeoutMs: 10_000, signal });
+        const { exitCode } = await executor.exec(['/usr/bin/test', '-x', layout.helper], { timeoutMs, signal });
         if (exitCode === 0) return ok(`${reached} the helper ${layout.helper} is there`);
         return warning(`${reached} the helper ${layout.helper} isn't there`, `Run: proxmox-mcp host install ${name}`);
       } finally {
