@@ -14,8 +14,8 @@ import { serviceQueue } from './queues.ts';
 
 /** How long a run waits for others before it gives up: a night's backup may be behind a long upgrade. 2 h. */
 const defaultWaitMs = 2 * 3_600_000;
-/** How often it asks again meanwhile: a lock that somebody ended has forgotten who waits. 30 s. */
-const askAgainMs = 30_000;
+/** It asks again meanwhile, ever more seldom: a lock that somebody ended has forgotten who waits. */
+const askAgainMs = { first: 30_000, most: 10 * 60_000 };
 
 /**
  * Runs `body` while holding the target's lock, with the grant's fencing token. Waiting is told to `onWait`, bounded and
@@ -41,14 +41,16 @@ export async function withLock<T>(
   });
 
   const until = Date.now() + (options.waitMs ?? defaultWaitMs);
+  let pause = askAgainMs.first;
   try {
     while (token === undefined && Date.now() < until) {
       await requestLock.executeWithOptions({ ...policies.service, summary: `Lock ${options.target}` }, [
         { target: options.target, owner, title: options.title },
       ]);
-      await condition(() => token !== undefined, Math.min(askAgainMs, Math.max(1, until - Date.now())), {
+      await condition(() => token !== undefined, Math.max(1, Math.min(pause, until - Date.now())), {
         summary: `Waiting for the lock of ${options.target}`,
       });
+      pause = Math.min(pause * 2, askAgainMs.most);
     }
     if (token === undefined) {
       throw ApplicationFailure.nonRetryable(
