@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -87,7 +87,7 @@ export async function runDemo(config: Config, print: (line: string) => void, sig
 
 /** A token for the demo, the same from start to start, so that a client that was added once stays welcome. */
 export async function demoToken(config: Config): Promise<string> {
-  const file = join(config.dataDir, 'demo', 'mcp-token');
+  const file = tokenFile(config);
   const store = createTokenStore(join(config.dataDir, 'tokens.json'));
   const kept = readText(file);
   if (kept !== undefined && store.verify(kept)) return kept;
@@ -95,6 +95,22 @@ export async function demoToken(config: Config): Promise<string> {
   const { token } = await store.create({ name: demoHostName, scope: 'operate' });
   replacePrivateFile(file, token);
   return token;
+}
+
+/** Real hosts are not to be reached with the demo's token, which lies in a file as it is. Answers whether there was one. */
+export async function revokeDemoToken(config: Config): Promise<boolean> {
+  const file = tokenFile(config);
+  const kept = readText(file);
+  if (kept === undefined) return false;
+  const store = createTokenStore(join(config.dataDir, 'tokens.json'));
+  const known = store.verify(kept);
+  if (known !== undefined) await store.revoke(known.name);
+  rmSync(file, { force: true });
+  return known !== undefined;
+}
+
+function tokenFile({ dataDir }: Config): string {
+  return join(dataDir, 'demo', 'mcp-token');
 }
 
 async function report(runs: Runs, operation: string, signal: AbortSignal): Promise<string> {

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
-import { type Demo, demoToken, prepareDemo, runDemo } from './demo.ts';
+import { type Demo, demoToken, prepareDemo, revokeDemoToken, runDemo } from './demo.ts';
 import { takeLock } from './lock-file.ts';
 import { onStopRequests } from './stop-requests.ts';
 import { summary } from './summary.ts';
@@ -34,6 +34,11 @@ export async function start(configured: Config, print: (line: string) => void): 
   try {
     demo = configured.demo ? await prepareDemo(configured) : undefined;
     const config = demo?.config ?? configured;
+    if (demo === undefined && (await revokeDemoToken(config))) {
+      print(
+        "· The demo's MCP token is revoked; for your hosts make one: proxmox-mcp token create NAME --scope operate",
+      );
+    }
     const service = await startService({
       config,
       say: (line) => print(`· ${line}`),

@@ -1,9 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
-import { demoToken, prepareDemo } from '../../src/service/demo.ts';
+import { demoToken, prepareDemo, revokeDemoToken } from '../../src/service/demo.ts';
 import { createTokenStore } from '../../src/tokens/store.ts';
 import { afterwards, temporaryFolder } from './temporary.ts';
 
@@ -60,4 +60,21 @@ it('is known to every process that loads the configuration, and keeps its key, t
     name: 'demo',
     scope: 'operate',
   });
+});
+
+it('lets nobody reach real hosts with its token', async () => {
+  const { load } = nothingConfigured();
+  const config = load();
+  const store = createTokenStore(join(config.dataDir, 'tokens.json'));
+  const own = await store.create({ name: 'mine', scope: 'read' });
+  const token = await demoToken(config);
+  expect(store.verify(token)).toMatchObject({ name: 'demo' });
+  expect(await revokeDemoToken(config)).toBe(true);
+  expect(store.verify(token)).toBe(undefined);
+  expect(store.verify(own.token)).toMatchObject({ name: 'mine' });
+  expect(existsSync(join(config.dataDir, 'demo/mcp-token'))).toBe(false);
+  // Once, and never a token of the same name that somebody made.
+  await store.create({ name: 'demo', scope: 'read' });
+  expect(await revokeDemoToken(config)).toBe(false);
+  expect(store.list().map(({ name }) => name)).toEqual(['mine', 'demo']);
 });
