@@ -78,7 +78,7 @@ function noteOn(run: RunDetails): { note?: string } {
     const { title, verdict, summary } = run.result.report;
     return { note: plain(`${title}: ${verdict}. ${summary} ${quoteNotice}`) };
   }
-  if (run.failure !== undefined) return { note: plain(failureText(run.failure)) };
+  if (run.failure !== undefined) return { note: plain(`${failureText(run.failure)} ${quoteNotice}`) };
   return run.status === 'running' ? { note: 'It goes on by itself; wait_for_run waits for its report.' } : {};
 }
 

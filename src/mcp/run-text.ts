@@ -1,4 +1,3 @@
-import type { Report } from '../operations/report.ts';
 import type { Progress, RunStep } from '../operations/run.ts';
 import { renderText } from '../reports/text.ts';
 import { failureText } from '../runs/failure-text.ts';
@@ -41,18 +40,13 @@ export function runLine(run: RunSummary): string {
 /** A run as a text that says all that its data says: state, checklist, failure, report. */
 export function runText(run: RunDetails): string {
   const parts = [`${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}`];
+  if (run.failure ?? run.progress ?? run.result) parts.push(quoteNotice);
   if (run.failure !== undefined) {
     parts.push(plain(`It failed (${run.failure.code}): ${failureText(run.failure)}`));
   }
   if (run.progress !== undefined && run.result === undefined) {
     parts.push(`${plain(run.progress.message)}\n${checklist(run.progress.steps)}`);
   }
-  if (run.result !== undefined) parts.push(reportText(run.result.report));
+  if (run.result !== undefined) parts.push(renderText(run.result.report).trimEnd());
   return parts.join('\n\n');
-}
-
-/** A report for a model to read; what the host said is quoted line by line. */
-function reportText(report: Report): string {
-  const quotes = report.sections.some(({ findings }) => findings.some(({ evidence }) => (evidence ?? '') !== ''));
-  return `${quotes ? `${quoteNotice}\n\n` : ''}${renderText(report).trimEnd()}`;
 }
