@@ -22,6 +22,7 @@ export async function followJob(
   const stop = AbortSignal.any([options.signal, options.leave].filter((signal) => signal !== undefined));
   let isThere = false;
   try {
+    options.signal?.throwIfAborted();
     // Without a signal: a start that is cut off would leave it open whether there is a job to cancel.
     let found = await startJob(context, vector, options);
     isThere = true;

@@ -159,6 +159,24 @@ describe('a backup in the middle of each of its steps', () => {
     await expectUndone(held, 'cancelled', 'cancelled');
   }, 300_000);
 
+  it('never begins when it is cancelled just before its first job is started', async () => {
+    const held = await startHeld(
+      places.filter(({ step }) => step === 'Collect').map((one) => ({ ...one, step: 'Clean' })),
+    );
+    await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
+    for (const run of await ends(held)) expect(run.outcome).toBe('cancelled');
+    // The activity goes on in its worker, which hasn't heard of it yet.
+    await Promise.all(held.map(({ place }) => place.openFor()));
+    // Nothing tells when it has tried; on a slow machine this proves less, but doesn't fail.
+    await sleep(5_000);
+    for (const { place } of held) expect(await place.calls(), place.name).toEqual({});
+    await expectUndone(
+      held.map((one) => ({ ...one, step: 'Collect' })),
+      'cancelled',
+      'cancelled',
+    );
+  }, 300_000);
+
   it('is taken back when it is cancelled while there is no worker', async () => {
     const held = await startHeld(places);
     await service.killWorker('SIGKILL');

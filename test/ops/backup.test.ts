@@ -111,6 +111,9 @@ describe('a daily backup', () => {
     const activities = createBackupActivities(host);
     const abandon = () => host.run(() => activities.abandonBackup(input));
     await abandon();
+    // What was abandoned never begins.
+    await expect(host.run(() => activities.collectBackup(input))).rejects.toMatchObject({ code: 'cancelled' });
+    host.newRun();
     for (const last of steps.slice(0, 3)) {
       for (const name of steps.slice(0, steps.indexOf(last) + 1)) {
         await host.run(async () => void (await activities[`${name}Backup` as 'packBackup'](input)));

@@ -4,7 +4,7 @@ import { ServiceError } from '../../errors.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { readLines, requireSuccess } from '../lib/output.ts';
 import { repeatable } from '../lib/repeat.ts';
-import { runJob } from '../lib/run-job.ts';
+import { jobOf, runJob } from '../lib/run-job.ts';
 import { stopJobs } from '../lib/stop-jobs.ts';
 import { type BackupLook, lookBeforeBackup } from './look.ts';
 import { type BackupKind, freeBackupId, isBackupId } from './name.ts';
@@ -177,8 +177,10 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
 
     async abandonBackup(input) {
       const host = hostFor(hosts, input);
-      // Nobody may have watched the job when the run was cancelled, so that nobody has stopped it.
-      await withHeartbeat(() => stopJobs(host, input.fence, (id) => isJobOf(input.id, id)));
+      // Nobody may have watched the job when the run was cancelled, so that nobody has stopped it. And the activity that
+      // was cancelled may be about to start the first one; the others do nothing without what that one makes.
+      const first = jobOf(step(input, 'collect').step);
+      await withHeartbeat(() => stopJobs(host, input.fence, (id) => isJobOf(input.id, id), [first]));
       const result = await withHeartbeat(() =>
         repeatable(() => host.run('abandonBackup', { backup: input.id }, { fence: input.fence })),
       );

@@ -22,7 +22,7 @@ export async function runJob<Name extends JobCommandName>(
   { step, fence }: { readonly step: string; readonly fence: number },
 ): Promise<JobResult> {
   const context = Context.current();
-  const run = context.info.workflowExecution?.workflowId ?? context.info.activityId;
+  const run = runOf(context);
   const { signal, leave } = signals(context);
   for (let take = 1; ; take += 1) {
     const id = jobId(run, take === 1 ? step : `${step} take ${take}`);
@@ -34,6 +34,15 @@ export async function runJob<Name extends JobCommandName>(
       context.log.warn('The host lost a job; its step is done again', { job: id });
     }
   }
+}
+
+/** The id that a step's job has, or will have: for a step of the current activity's run. */
+export function jobOf(step: string): string {
+  return jobId(runOf(Context.current()), step);
+}
+
+function runOf({ info }: Context): string {
+  return info.workflowExecution?.workflowId ?? info.activityId;
 }
 
 function signals(context: Context): { readonly signal: AbortSignal; readonly leave: AbortSignal } {

@@ -4,18 +4,39 @@ import { ServiceError } from '../../errors.ts';
 /**
  * Stops the host's jobs that are at work and that `which` accepts by their id, each with all its processes. Only while
  * `fence` is the newest token there: who has lost the lease doesn't stop the jobs of its next holder.
+ *
+ * @param never ids of jobs that an activity may be about to start, which nobody waits for any more: they never begin
  */
-export async function stopJobs(host: Host, fence: number, which: (id: string) => boolean): Promise<void> {
-  for (const { id, state } of await host.jobs()) {
-    if ((state !== 'running' && state !== 'starting') || !which(id)) continue;
-    const { left } = await host.cancelJob(id, { fence });
-    if (left.length === 0) continue;
-    throw new ServiceError({
-      code: 'command-failed',
-      message: `Job ${id} on ${host.name} was to be stopped, but these processes of it go on: ${left.join(', ')}`,
-      remedy: 'It is tried again by itself; end them by hand on the host if it stays like this.',
-      retryable: true,
-      details: { host: host.name, job: id, left: left.join(' ') },
-    });
+export async function stopJobs(
+  host: Host,
+  fence: number,
+  which: (id: string) => boolean,
+  never: readonly string[] = [],
+): Promise<void> {
+  const jobs = await host.jobs();
+  for (const id of never) if (!jobs.some((job) => job.id === id)) await prevent(host, id, fence);
+  for (const { id, state } of jobs)
+    if ((state === 'running' || state === 'starting') && which(id)) await stop(host, id, fence);
+}
+
+async function stop(host: Host, id: string, fence: number): Promise<void> {
+  const { left } = await host.cancelJob(id, { fence });
+  if (left.length === 0) return;
+  throw new ServiceError({
+    code: 'command-failed',
+    message: `Job ${id} on ${host.name} was to be stopped, but these processes of it go on: ${left.join(', ')}`,
+    remedy: 'It is tried again by itself; end them by hand on the host if it stays like this.',
+    retryable: true,
+    details: { host: host.name, job: id, left: left.join(' ') },
+  });
+}
+
+/** Where the helper can't note it (its disk is full), it can't begin a job either. */
+async function prevent(host: Host, id: string, fence: number): Promise<void> {
+  try {
+    await stop(host, id, fence);
+  } catch (error) {
+    const isHelpers = error instanceof ServiceError && error.details.exitCode !== undefined;
+    if (!isHelpers || error.code === 'fenced-out') throw error;
   }
 }
