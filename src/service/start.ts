@@ -6,7 +6,7 @@ import { type Demo, demoToken, prepareDemo, revokeDemoToken, runDemo } from './d
 import { takeLock } from './lock-file.ts';
 import { onStopRequests } from './stop-requests.ts';
 import { summary } from './summary.ts';
-import { startService } from './supervisor.ts';
+import { type Service, startService } from './supervisor.ts';
 
 /**
  * `proxmox-mcp start`: runs the whole service until Ctrl-C (or SIGTERM, SIGHUP), then stops it in order; a second
@@ -31,6 +31,7 @@ export async function start(configured: Config, print: (line: string) => void): 
     },
   });
   let demo: Demo | undefined;
+  let service: Service | undefined;
   try {
     demo = configured.demo ? await prepareDemo(configured) : undefined;
     const config = demo?.config ?? configured;
@@ -39,7 +40,7 @@ export async function start(configured: Config, print: (line: string) => void): 
         "· The demo's MCP token is revoked; for your hosts make one: proxmox-mcp token create NAME --scope operate",
       );
     }
-    const service = await startService({
+    service = await startService({
       config,
       say: (line) => print(`· ${line}`),
       signal: stopping.signal,
@@ -59,16 +60,16 @@ export async function start(configured: Config, print: (line: string) => void): 
       print(summary(config, demo && (await demoToken(config))).join('\n'));
       await aborted(stopping.signal);
     }
-    await service.stop();
-    if (failure) throw failure;
   } catch (error) {
-    // Ctrl-C while it starts isn't an error.
+    // Ctrl-C while it starts, or while the demo shows its runs, isn't an error.
     if (!(error instanceof ServiceError && error.code === 'cancelled')) throw error;
   } finally {
+    await service?.stop();
     await demo?.close();
     requests.dispose();
     release();
   }
+  if (failure) throw failure;
   print('Stopped. Starting again goes on where this ended.');
 }
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { packageRoot } from '../../src/service/paths.ts';
@@ -101,12 +101,21 @@ it('runs the demo, restarts what dies, goes on after its own death, and leaves n
   expect(readdirSync(join(dataDir, 'run'))).toEqual([]);
 }, 400_000);
 
-it('can be stopped while it starts', async () => {
-  const { env, dataDir } = await environment();
-  const { child, said } = start(env);
-  await said('Temporal CLI');
-  child.kill('SIGINT');
-  await once(child, 'exit');
-  expect(child.exitCode).toBe(0);
-  expect(readdirSync(join(dataDir, 'run'))).toEqual([]);
-}, 120_000);
+it.each([
+  ['it starts', 'Temporal CLI'],
+  ['the demo shows its runs', 'Check health demo: '],
+])(
+  'can be stopped while %s',
+  async (_, line) => {
+    const { env, record, dataDir } = await environment();
+    const { child, said } = start(env);
+    await said(line);
+    const running = parts.filter((part) => existsSync(join(dataDir, 'run', `${part}.json`))).map(record);
+    child.kill('SIGINT');
+    await once(child, 'exit');
+    expect(child.exitCode).toBe(0);
+    expect(running.filter(isAlive)).toEqual([]);
+    expect(readdirSync(join(dataDir, 'run'))).toEqual([]);
+  },
+  240_000,
+);
