@@ -73,7 +73,7 @@ describe('proxmox-mcp serve', () => {
     server.kill('SIGTERM');
     expect(await new Promise((resolve) => server.once('exit', (code, signal) => resolve(code ?? signal)))).toBe(0);
     expect(log).not.toContain('Error');
-  }, 60_000);
+  });
 
   it('leaves no token behind when a call is interrupted', async () => {
     // Takes every request and never answers.

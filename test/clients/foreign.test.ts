@@ -80,4 +80,4 @@ it('the current SDK over stdio, protocol 2026-07-28', async () => {
   const hosts = await client.callTool({ name: 'list_hosts', arguments: {} });
   expect(hosts.structuredContent).toMatchObject({ hosts: [{ name: 'here' }] });
   await client.close();
-}, 60_000);
+});

@@ -79,7 +79,7 @@ describe('what is wrong on this machine', () => {
     await service?.stop();
     await simulator?.close();
     await local?.stop();
-  }, 60_000);
+  });
 
   it('a folder that can not be read is named, and nothing is written', async () => {
     const { machine, layout } = place('unreadable');
@@ -147,7 +147,7 @@ describe('what is wrong on this machine', () => {
     expect(certificate.failed).toBe(true);
     expect(certificate.text).toMatch(/certificate/);
     expect(certificate.text).toMatch(/fingerprint/i);
-  }, 60_000);
+  });
 });
 
 describe.skipIf(whyNoLab())('what is wrong with a host behind SSH', () => {
@@ -210,7 +210,7 @@ describe.skipIf(whyNoLab())('what is wrong with a host behind SSH', () => {
   afterAll(async () => {
     await service?.stop();
     await host?.stop();
-  }, 60_000);
+  });
 
   it('a host that is down, with another key, an unknown key, a key that it refuses: nothing was done', async () => {
     const [down, wrong, unknown, refused] = await Promise.all(

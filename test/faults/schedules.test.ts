@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await service?.stop();
   await machine?.stop();
-}, 60_000);
+});
 
 const all = async () => {
   const schedules = await service.schedules.list();
@@ -53,7 +53,7 @@ describe('schedules', () => {
       timeZone,
       paused: false,
     });
-  }, 60_000);
+  });
 
   it('keep a pause and a time of a person, follow the configuration, and leave those of others alone', async () => {
     await service.schedules.pause('back-up/daily/first', 'holiday', 'test');

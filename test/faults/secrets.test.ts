@@ -132,7 +132,7 @@ afterAll(async () => {
   leaky?.close();
   await sshd?.stop();
   await machine?.stop();
-}, 60_000);
+});
 
 /** What the service can know to be secret, as a host or a server may quote it: those it was given, keys, its own tokens. */
 function known(): string {

@@ -47,7 +47,7 @@ describe.skipIf(whyNoLab())('a host on which the installation would lock somebod
     return { error, steps, left: difference(before, await listing(host)) };
   }
 
-  it('by an sshd that admits only others', { timeout: 90_000 }, async () => {
+  it('by an sshd that admits only others', async () => {
     const path = '/etc/ssh/sshd_config.d/only.conf';
     const { error, left, steps } = await tryWith(path, 'AllowUsers root admin\n', {}, ['systemctl', 'restart', 'ssh']);
     expect(steps.at(-1)).toBe('take everything back');
@@ -62,7 +62,7 @@ describe.skipIf(whyNoLab())('a host on which the installation would lock somebod
     ['that admits everything', '%claude-user ALL=(ALL:ALL) NOPASSWD: ALL\n', /may run .*id -u as root/],
     ['that asks for a password', '%claude-user ALL=(ALL:ALL) PASSWD: ALL\n', /does not let claude-user run the helper/],
     ['that wants a terminal', 'Defaults requiretty\n', /does not let claude-user run the helper/],
-  ])('by a rule read after ours %s', { timeout: 90_000 }, async (_, rule, message) => {
+  ])('by a rule read after ours %s', async (_, rule, message) => {
     const { error, left, steps } = await tryWith('/etc/sudoers.d/zz-late', rule);
     expect(steps.at(-1)).toBe('take everything back');
     expect(error).toMatchObject({ code: 'verification-failed', message: expect.stringMatching(message) });
@@ -78,14 +78,14 @@ describe.skipIf(whyNoLab())('a host on which the installation would lock somebod
       'claude-user ALL=(ALL) NOPASSWD: ALL\n',
       /older has rules/,
     ],
-  ])('and says so before it begins: %s', { timeout: 60_000 }, async (_, path, rule, message) => {
+  ])('and says so before it begins: %s', async (_, path, rule, message) => {
     const { error, left, steps } = await tryWith(path, rule);
     expect(steps).toEqual([]);
     expect(error).toMatchObject({ code: 'configuration', message: expect.stringMatching(message) });
     expect(left).toEqual([]);
   });
 
-  it('and says so before it begins: a folder above the helper that others may write', { timeout: 60_000 }, async () => {
+  it('and says so before it begins: a folder above the helper that others may write', async () => {
     await host.must(['chmod', '2775', '/usr/local']);
     mend = () => host.must(['chmod', '755', '/usr/local']);
     const { error, left, steps } = await refusal();

@@ -54,7 +54,7 @@ describe.skipIf(whyNoLab())('a host whose user has prepared for what root will d
     expect(difference(before, await listing(host))).toEqual([]);
   });
 
-  it('is not installed on while another file lets keys in', { timeout: 60_000 }, async () => {
+  it('is not installed on while another file lets keys in', async () => {
     await asUser(`cp ${ssh}/authorized_keys ${ssh}/authorized_keys2`);
     await expect(install(config, options())).rejects.toThrow(`${ssh}/authorized_keys2 may let other keys in`);
     await asUser(`rm ${ssh}/authorized_keys2`);
@@ -68,7 +68,7 @@ describe.skipIf(whyNoLab())('a host whose user has prepared for what root will d
     expect(await checkInstallation(config, options())).toEqual([]);
   });
 
-  it('has nothing executed as root that others can change', { timeout: 60_000 }, async () => {
+  it('has nothing executed as root that others can change', async () => {
     await asRoot(`cp -a ${helper} /root/helper; chown claude-user ${helper}`);
     await asUser(`printf '#!/bin/sh\\ntouch /root/pwned\\n' >${helper}`);
     const drift = await checkInstallation(config, options());

@@ -48,7 +48,7 @@ describe.skipIf(whyNoLab())('an administrator whose key is in an SSH agent', () 
       env: { HOME: folder, ...env },
     });
 
-  it('is told what the agent holds when it is the wrong keys, or none', { timeout: 60_000 }, async () => {
+  it('is told what the agent holds when it is the wrong keys, or none', async () => {
     const none = await cli(['install', 'lab', '--yes']);
     expect(none.code).not.toBe(0);
     expect(none.stderr).toMatch(/SSH agent.*\n?.*ssh-add/s);
@@ -71,7 +71,7 @@ describe.skipIf(whyNoLab())('an administrator whose key is in an SSH agent', () 
     expect(await cli(['uninstall', 'lab', '--yes'])).toMatchObject({ code: 0 });
   });
 
-  it('names the file of the right key where sshd hears of no more than six', { timeout: 60_000 }, async () => {
+  it('names the file of the right key where sshd hears of no more than six', async () => {
     await run(['ssh-add', '-D'], { env: { SSH_AUTH_SOCK: socket } });
     await add(...others(7), host.admin.keyPath);
     const tooMany = await cli(['check', 'lab']);

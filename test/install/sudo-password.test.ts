@@ -70,7 +70,7 @@ describe.skipIf(whyNoLab()).each([
     before = await listing(host);
   });
 
-  it('says so when it is the wrong one, and counts no failed login', { timeout: 60_000 }, async () => {
+  it('says so when it is the wrong one, and counts no failed login', async () => {
     const wrong = join(folder, 'wrong');
     writeFileSync(wrong, 'wrong-horse\n', { mode: 0o600 });
     const ran = await cli('install', '--yes', '--sudo-password-file', wrong);
@@ -88,7 +88,7 @@ describe.skipIf(whyNoLab()).each([
     await unchanged();
   });
 
-  it.runIf(asked === 0)('asks on the terminal, without echo', { timeout: 60_000 }, async () => {
+  it.runIf(asked === 0)('asks on the terminal, without echo', async () => {
     const typed = await typeInto(process.execPath, [build.path('src/cli.js'), ...args('install', '--dry-run')], {
       [`Password of sudo for ${keeper.user} on lab: `]: `${keeper.password}\n`,
     });
@@ -98,24 +98,20 @@ describe.skipIf(whyNoLab()).each([
     await unchanged();
   });
 
-  it.runIf(asked === 0)(
-    'refuses what it can not use, and asks nobody where there is no terminal',
-    { timeout: 60_000 },
-    async () => {
-      const nobody = await cli('check');
-      expect(nobody.stderr).toContain('without a password');
-      expect(nobody.stderr).toContain('--sudo-password-file');
-      const open = join(folder, 'open');
-      writeFileSync(open, `${keeper.password}\n`, { mode: 0o644 });
-      expect((await cli('check', '--sudo-password-file', open)).stderr).toContain('others may read');
-      expect((await cli('check', '--sudo-password-file', join(folder, 'none'))).stderr).toContain('ENOENT');
-      await host.must(['gpasswd', '--delete', keeper.user, 'sudo']);
-      const none = await cli('check', '--sudo-password-file', file);
-      await host.must(['usermod', '-aG', 'sudo', keeper.user]);
-      expect(none.stderr).toMatch(/does not let keeper become root/);
-      expect(none.stderr).not.toContain(keeper.mark);
-    },
-  );
+  it.runIf(asked === 0)('refuses what it can not use, and asks nobody where there is no terminal', async () => {
+    const nobody = await cli('check');
+    expect(nobody.stderr).toContain('without a password');
+    expect(nobody.stderr).toContain('--sudo-password-file');
+    const open = join(folder, 'open');
+    writeFileSync(open, `${keeper.password}\n`, { mode: 0o644 });
+    expect((await cli('check', '--sudo-password-file', open)).stderr).toContain('others may read');
+    expect((await cli('check', '--sudo-password-file', join(folder, 'none'))).stderr).toContain('ENOENT');
+    await host.must(['gpasswd', '--delete', keeper.user, 'sudo']);
+    const none = await cli('check', '--sudo-password-file', file);
+    await host.must(['usermod', '-aG', 'sudo', keeper.user]);
+    expect(none.stderr).toMatch(/does not let keeper become root/);
+    expect(none.stderr).not.toContain(keeper.mark);
+  });
 });
 
 /** Looks at arguments and environment of every process, this machine's and its containers', until it is stopped. */

@@ -34,7 +34,7 @@ describe.skipIf(whyNoLab())('a host without systemd', () => {
     expect(await host.must(['cat', '/proc/1/comm'])).not.toBe('systemd\n');
   });
 
-  it('takes an installation back by itself when the administrator is none any more', { timeout: 90_000 }, async () => {
+  it('takes an installation back by itself when the administrator is none any more', async () => {
     const progress = async (step: string) => {
       if (step.startsWith('prove')) await host.must(['mv', '/etc/sudoers.d/admin', '/root/admin']);
     };
@@ -45,7 +45,7 @@ describe.skipIf(whyNoLab())('a host without systemd', () => {
     expect((await host.exec(['pgrep', '-f', 'proxmox-mcp-install'])).exitCode).toBe(1);
   });
 
-  it('is installed, and the service works through the real helper', { timeout: 90_000 }, async () => {
+  it('is installed, and the service works through the real helper', async () => {
     expect(await install(config, options())).toBe('installed');
     const executorFor = ({ name, ssh }: HostConfig) => createSshExecutor({ name, ssh: ssh ?? host.ssh, log });
     const hosts = createHosts({ hosts: [config], executorFor });
@@ -98,7 +98,7 @@ describe.skipIf(whyNoLab())('a host without systemd', () => {
     expect(await install(config, options())).toBe('installed');
   });
 
-  it('leaves nothing when it is uninstalled', { timeout: 60_000 }, async () => {
+  it('leaves nothing when it is uninstalled', async () => {
     expect(await uninstall(config, { ...options(), removeBackups: false, keepLogs: false })).toBe('uninstalled');
     const accounts = / etc\/(passwd|group|shadow|gshadow|subuid|subgid)-( |$)/;
     expect(difference(before, await listing(host)).filter((line) => !accounts.test(line))).toEqual([]);

@@ -267,7 +267,7 @@ describe.skipIf(whyNoLab())('a lab host with Docker', () => {
     const names = async () => (await host.must(['docker', 'ps', '--format', '{{.Names}}'])).trim().split('\n').sort();
     await expect.poll(names, { timeout: 15_000 }).toEqual(['mcp-reverse-proxy', 'proxmox-mcp-server']);
     expect(await host.must(['docker', 'exec', 'proxmox-mcp-server', 'cat', '/logs/hello'])).toBe('hello\n');
-  }, 90_000);
+  });
 
   it('leaves no volume and no network of the engine when it is stopped', async () => {
     const volumes = (await docker(['volume', 'ls', '--quiet'])).split('\n').length;
@@ -294,5 +294,5 @@ describe.skipIf(whyNoLab())('a lab host of Debian 13', () => {
     expect(await ended).toMatch(/ECONNRESET|closed/);
     await host.reboot();
     expect((await ssh(host.ssh, 'true')).exitCode).toBe(0);
-  }, 90_000);
+  });
 });

@@ -31,7 +31,7 @@ let host: PolicyHost;
 beforeAll(async () => {
   if (whyNoSandbox()) return;
   host = await startPolicyHost(entries);
-}, 60_000);
+});
 afterAll(async () => {
   await host?.sandbox.close();
   rmSync(folder, { recursive: true, force: true });

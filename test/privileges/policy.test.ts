@@ -13,7 +13,7 @@ let host: PolicyHost;
 beforeAll(async () => {
   if (whyNoSandbox()) return;
   host = await startPolicyHost(entries);
-}, 60_000);
+});
 afterAll(() => host?.sandbox.close());
 
 its('lets the service user run an entry as root, and shows that it was root', async () => {

@@ -15,7 +15,7 @@ describe.skipIf(whyNoSandbox())('a user who calls the helper with little or stra
   let host: PolicyHost;
   beforeAll(async () => {
     host = await startPolicyHost(sampleEntries);
-  }, 60_000);
+  });
   afterAll(() => host?.sandbox.close());
 
   it('gets a whole command or none, and the next one works', { timeout: 300_000 }, async () => {

@@ -144,7 +144,7 @@ describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)(
       expect(await isActive('lingers')).toBe('inactive');
       expect((await lab.exec(['pgrep', '-f', 'sleep 100'])).exitCode).toBe(1);
       expect(await codeOf(host.job('overrun', {}, { id: 'overruns' }))).toBe('timeout');
-    }, 90_000);
+    });
 
     it('has an unknown outcome when the host loses its power under it', async () => {
       const outcome = codeOf(host.job('linger', {}, { id: 'powerless' }));

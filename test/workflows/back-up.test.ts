@@ -75,4 +75,4 @@ it('reports what of the installation is not in the archive, and which volume was
     },
     { check: 'Volume mcp_logs', verdict: 'ok', summary: expect.stringContaining('written to while it was read') },
   ]);
-}, 60_000);
+});

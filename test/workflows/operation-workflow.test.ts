@@ -177,7 +177,7 @@ describe('the lock of a target', () => {
     await vi.waitFor(async () => expect((await progressOf(waiting)).phase).toBe('waiting-for-lock'), 5_000);
     await holder.terminate('test');
     await waiting.result();
-  }, 60_000);
+  });
 
   it('stays with its holder, and those who wait wait, while nobody knows whether the holder still runs', async () => {
     lookBroken = true;
