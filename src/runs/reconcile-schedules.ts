@@ -1,4 +1,9 @@
-import { type Client, ScheduleAlreadyRunning, type ScheduleUpdateOptions } from '@temporalio/client';
+import {
+  type Client,
+  ScheduleAlreadyRunning,
+  ScheduleNotFoundError,
+  type ScheduleUpdateOptions,
+} from '@temporalio/client';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { type ScheduleMemo, scheduleOptions, type WantedSchedule, wantedSchedules } from './schedule-spec.ts';
@@ -30,8 +35,7 @@ export async function reconcileSchedules(dependencies: {
     if (memo?.managedBy !== 'proxmox-mcp') continue;
     there.add(scheduleId);
     if (wanted.has(scheduleId)) continue;
-    await client.schedule.getHandle(scheduleId).delete();
-    removed.push(scheduleId);
+    if (await remove(scheduleId)) removed.push(scheduleId);
   }
   for (const schedule of wanted.values()) {
     if (!there.has(schedule.id) && (await create(schedule))) created.push(schedule.id);
@@ -39,6 +43,17 @@ export async function reconcileSchedules(dependencies: {
   }
   log.info({ created, changed, removed, total: wanted.size }, 'schedules reconciled');
   return { created, changed, removed };
+
+  /** False when another worker was quicker. */
+  async function remove(id: string): Promise<boolean> {
+    try {
+      await client.schedule.getHandle(id).delete();
+      return true;
+    } catch (error) {
+      if (error instanceof ScheduleNotFoundError) return false;
+      throw error;
+    }
+  }
 
   /** False when it is there after all: another worker was quicker, or the list, eventually consistent, lacked it. */
   async function create(schedule: WantedSchedule): Promise<boolean> {
