@@ -46,6 +46,10 @@ export function parseCancel(host: string, text: string): { state: JobState; left
   return { state: parseState(host, state ?? '').state, left: pids };
 }
 
+/** What the helper makes. Another id is made up by the host, and would be shown to a person in a command to type. */
+const idPattern = /^[a-z0-9][a-z0-9-]{0,99}$/;
+const runPattern = /^(-|[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199})$/;
+
 /** Reads its `job-list`. */
 export function parseList(host: string, text: string): readonly JobSummary[] {
   return text
@@ -53,6 +57,7 @@ export function parseList(host: string, text: string): readonly JobSummary[] {
     .filter(Boolean)
     .map((line) => {
       const [id = '', state = '', exit = '', began = '', ended = '', verb = '', run = '-'] = line.split(' ');
+      if (!idPattern.test(id) || !/^[a-z0-9-]{1,100}$/.test(verb) || !runPattern.test(run)) throw unexpected(host);
       const parsed = parseState(host, `state ${state} ${exit} ${began} ${ended}`);
       return {
         id,
