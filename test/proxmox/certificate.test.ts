@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -163,6 +164,17 @@ describe('probeCertificate', () => {
     expect(simulator.requests.length).toBe(before);
   });
 
+  it('has no line that the server made up beside the fingerprint', async () => {
+    const server = createServer(lyingCertificate).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const { subject, issuer } = await probeCertificate('127.0.0.1', (server.address() as AddressInfo).port);
+      expect([subject, issuer]).toEqual(['CN=pve1 SHA-256 00:11', 'CN=pve1 SHA-256 00:11']);
+    } finally {
+      server.close();
+    }
+  });
+
   it('says why there is none', async () => {
     const own = await createProxmoxSimulator();
     await own.close();
@@ -193,3 +205,21 @@ describe('the simulator’s own certificate', () => {
     await remade.close();
   });
 });
+
+/** Its name is `pve1`, a line end, and `  SHA-256 00:11`; valid until 2126. */
+const lyingCertificate = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgNYR52u7i6JQlenu1
+RNmZvKMg47dEpv31kB3VzK/O4q+hRANCAARfycRY6eGH/gNCCvFpCdfUadGTPsJL
+dQS8s51VM4QfaPFnT/YJaPB7fBPk0bACsX/IWBpSpvsDU1PQyQdMxoLX
+-----END PRIVATE KEY-----`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBLDCB06ADAgECAgEBMAoGCCqGSM49BAMCMB8xHTAbBgNVBAMMFHB2ZTEKICBT
+SEEtMjU2IDAwOjExMCAXDTI2MDEwMTAwMDAwMFoYDzIxMjYwMTAxMDAwMDAwWjAf
+MR0wGwYDVQQDDBRwdmUxCiAgU0hBLTI1NiAwMDoxMTBZMBMGByqGSM49AgEGCCqG
+SM49AwEHA0IABF/JxFjp4Yf+A0IK8WkJ19Rp0ZM+wkt1BLyznVUzhB9o8WdP9glo
+8Ht8E+TRsAKxf8hYGlKm+wNTU9DJB0zGgtcwCgYIKoZIzj0EAwIDSAAwRQIhAIU+
+XFvDuk8ueYSEnjzkNdWSpA/0z+uU8lSamcO0ttvZAiBeZTMDzuSeLtfqSnIJ7xk9
+IN3FdKRijpNVOGInI2gsDg==
+-----END CERTIFICATE-----`,
+};

@@ -130,10 +130,13 @@ function readCa(path: string): string {
   }
 }
 
+/** On one line, whatever the server put into it: a person reads it beside the fingerprint they compare. */
 function nameOf(name: PeerCertificate['subject'] | undefined): string {
-  return Object.entries(name ?? {})
-    .map(([key, value]) => `${key}=${[value].flat().join('+')}`)
-    .join(', ');
+  const text = Object.entries(name ?? {}).map(([key, value]) => `${key}=${[value].flat().join('+')}`);
+  return text
+    .join(', ')
+    .replace(/[\s\p{C}]+/gu, ' ')
+    .slice(0, 200);
 }
 
 function altNamesOf(certificate: PeerCertificate): string[] {
