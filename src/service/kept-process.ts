@@ -51,6 +51,7 @@ const boundLogEveryMs = 60_000;
  */
 export async function keepRunning(definition: KeptProcessDefinition): Promise<KeptProcess> {
   await endLeftover(definition);
+  // Not by the clock of day, which is set while a machine starts.
   const restarts: number[] = [];
   let stopping = false;
   let child = launch(definition);
@@ -79,7 +80,7 @@ export async function keepRunning(definition: KeptProcessDefinition): Promise<Ke
   };
   const restart = async (how: string) => {
     if (stopping) return;
-    const since = Date.now() - windowMs;
+    const since = performance.now() - windowMs;
     while (restarts[0] !== undefined && restarts[0] < since) restarts.shift();
     if (restarts.length >= maxRestarts) {
       clearInterval(logTimer);
@@ -87,7 +88,7 @@ export async function keepRunning(definition: KeptProcessDefinition): Promise<Ke
       return;
     }
     const delay = restarts.length === 0 ? 200 : 500 * 2 ** restarts.length;
-    restarts.push(Date.now());
+    restarts.push(performance.now());
     definition.say(`The ${definition.name} died (${how}); starting it again.`);
     await sleep(delay);
     if (stopping) return;
@@ -134,7 +135,7 @@ function record({ name, recordFile, say }: KeptProcessDefinition, identity: Proc
 
 async function untilReady(child: ChildProcess, definition: KeptProcessDefinition): Promise<void> {
   const controller = new AbortController();
-  const deadline = Date.now() + definition.readyWithinMs;
+  const deadline = performance.now() + definition.readyWithinMs;
   const cancel = () => controller.abort();
   definition.signal?.addEventListener('abort', cancel, { once: true });
   const death = exited(child).then((how) => {
@@ -151,7 +152,7 @@ async function untilReady(child: ChildProcess, definition: KeptProcessDefinition
       } catch (error) {
         // What an administrator must know (a ServiceError that waiting won't mend) isn't waited for.
         if (error instanceof ServiceError && !error.retryable) throw error;
-        if (Date.now() > deadline) {
+        if (performance.now() > deadline) {
           const within = `was not ready within ${Math.round(definition.readyWithinMs / 1000)} s`;
           throw failure(definition, `${within} (${error instanceof Error ? error.message : 'no answer'})`);
         }

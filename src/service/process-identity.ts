@@ -28,8 +28,8 @@ export async function endProcess(identity: ProcessIdentity, graceMs: number): Pr
     } catch {
       return; // It ended in between.
     }
-    const deadline = Date.now() + (signal === 'SIGTERM' ? graceMs : 5_000);
-    while (isAlive(identity) && Date.now() < deadline) await sleep(25);
+    const deadline = performance.now() + (signal === 'SIGTERM' ? graceMs : 5_000);
+    while (isAlive(identity) && performance.now() < deadline) await sleep(25);
   }
 }
 

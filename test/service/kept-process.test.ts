@@ -96,6 +96,21 @@ it.runIf(process.getuid?.() === 0)('keeps it running, and its log bounded, when 
   expect(statSync(logFile).size).toBe(0);
 });
 
+it('gives it its whole time when the clock is set meanwhile, as it is when a machine starts', async () => {
+  let asked = 0;
+  const made = await definition(server, {
+    ready: async () => {
+      if (++asked > 2) return;
+      vi.setSystemTime(Date.now() + 3_600_000);
+      throw new Error('not yet');
+    },
+  });
+  vi.useFakeTimers({ toFake: ['Date'] });
+  afterwards(() => void vi.useRealTimers());
+  await keep(made);
+  expect(asked).toBe(3);
+});
+
 it('says with its own words why it did not start', async () => {
   const made = await definition('console.error("the key is unreadable"); process.exit(2)');
   await expect(keepRunning(made.defined)).rejects.toMatchObject({
