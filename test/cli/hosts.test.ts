@@ -7,7 +7,7 @@ import { configurationFolder } from '../config/folder.ts';
 import { typeInto } from '../install/terminal.ts';
 import { runNode, useBuild } from './built.ts';
 
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: 300_000 });
 const build = useBuild();
 const cli = (folder: string, ...args: string[]) => runNode(build.path('src/cli.js'), ['--config-dir', folder, ...args]);
 
@@ -25,7 +25,7 @@ async function doctor(folder: string): Promise<(name: string) => Checked | undef
 }
 
 describe('a host, from nothing to well', () => {
-  it('is pinned by the fingerprints that were expected, and by no others', { timeout: 120_000 }, async () => {
+  it('is pinned by the fingerprints that were expected, and by no others', async () => {
     const sshd = await startSshd();
     const api = await createProxmoxSimulator();
     onTestFinished(async () => {

@@ -8,7 +8,7 @@ import { freePorts } from './free-ports.ts';
 const dist = useDist();
 
 it('runs the whole service and, from another terminal, operations, runs and schedules', {
-  timeout: 240_000,
+  timeout: 600_000,
 }, async () => {
   const [mcp, temporal, ui, metrics] = await freePorts(4);
   const { PATH = '', HOME = '', TEMPORAL_BINARY } = process.env;

@@ -4,11 +4,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { configurationFolder } from '../config/folder.ts';
 import { runNode, useBuild } from './built.ts';
 import { freePorts } from './free-ports.ts';
 
+vi.setConfig({ testTimeout: 240_000 });
 const build = useBuild();
 
 /** A configuration whose Temporal isn't there. */
@@ -35,7 +36,7 @@ describe('proxmox-mcp serve', () => {
             ({ status }) => status,
             () => log,
           ),
-        { timeout: 20_000 },
+        { timeout: 90_000 },
       )
       .toBe(200);
     const ready = await fetch(`${url}/readyz`);

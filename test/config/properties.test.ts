@@ -1,10 +1,12 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { isKey, keyNames, keys } from '../../src/config/keys.ts';
 import { inspectConfig } from '../../src/config/load.ts';
 import { configurationError, describeProblem } from '../../src/config/problems.ts';
 import { explain } from '../../src/errors.ts';
 import { configurationFolder } from './folder.ts';
+
+vi.setConfig({ testTimeout: 240_000 });
 
 const anyKey = fc.constantFrom(...keyNames);
 const canary = 'c4n4ry-5ecret';
