@@ -1,5 +1,5 @@
-import { isGrpcServiceError } from '@temporalio/client';
 import { ServiceError } from '../errors.ts';
+import { grpcFailure } from '../runs/grpc-failure.ts';
 
 /** gRPC's codes for a server that can't be reached or doesn't answer in time. */
 const away = new Set([4, 14]);
@@ -17,12 +17,13 @@ export function sayWhenTemporalIsAway<Methods extends object>(methods: Methods, 
 }
 
 function throwAs(error: unknown, address: string): never {
-  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
-  if (!isGrpcServiceError(cause) || !away.has(cause.code)) throw error;
+  const failure = grpcFailure(error);
+  if (failure === undefined || !away.has(failure.code)) throw error;
   throw new ServiceError({
     code: 'unavailable',
-    message: `The Temporal server at ${address} doesn't answer, so nothing was started or changed`,
-    remedy: 'Look at /health and `proxmox-mcp doctor`; runs that were started before go on when it is back.',
+    message: `The Temporal server at ${address} doesn't answer`,
+    remedy:
+      'Look at /health and `proxmox-mcp doctor`. When it is back, runs go on by themselves; look at them (list_runs) before you ask again, or ask with the same idempotency key: the answer may be all that was lost.',
     retryable: true,
     cause: error,
   });

@@ -6,9 +6,13 @@ import {
 } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { grpcFailure } from './grpc-failure.ts';
 import { asUpdate } from './reconcile-schedules.ts';
 import { type ScheduleChange, type ScheduleMemo, scheduleOptions, wantedSchedules } from './schedule-spec.ts';
 import type { ScheduleSummary, Schedules } from './schedules.ts';
+
+/** gRPC's code for what the server calls wrong. */
+const invalidArgument = 3;
 
 /** {@link Schedules} over a Temporal client. */
 export function createSchedules({ client, config }: { readonly client: Client; readonly config: Config }): Schedules {
@@ -43,9 +47,11 @@ export function createSchedules({ client, config }: { readonly client: Client; r
           state: previous.state,
         }));
       } catch (error) {
+        const refused = grpcFailure(error);
+        if (refused !== undefined && refused.code !== invalidArgument) throw error;
         throw new ServiceError({
           code: 'invalid-input',
-          message: `The schedule ${id} can't have that time: ${lastLine(error)}`,
+          message: `The schedule ${id} can't have that time: ${refused?.details ?? (error as Error).message}`,
           remedy:
             'Give cron as five fields (minute hour day month weekday), e.g. "30 2 * * *", and timeZone as an IANA name, e.g. Europe/Vienna. Nothing was changed.',
           cause: error,
@@ -124,13 +130,4 @@ function notFound(id: string): ServiceError {
     message: `There is no schedule "${id}".`,
     remedy: 'list_schedules names those that there are; they are made when the worker starts.',
   });
-}
-
-function lastLine(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return (
-    String(cause instanceof Error ? cause.message : cause)
-      .split('\n')
-      .at(-1) ?? ''
-  );
 }

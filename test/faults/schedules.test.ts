@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createSchedules } from '../../src/runs/create-schedules.ts';
 import { quietTimeZone } from '../support/quiet-time-zone.ts';
 import { startService, type TestService } from '../support/service.ts';
 import { localMachine, type Machine, makePlace, type Place } from './places.ts';
@@ -80,6 +81,23 @@ describe('schedules', () => {
     await service.schedules.change('check-health/daily/first', { cron: null }, 'test');
     expect((await all()).get('check-health/daily/first')).toMatchObject({ cron: '0 8 * * *' });
   }, 120_000);
+
+  it('have no time that there is not, and a server that is away is not called that', async () => {
+    const before = await all();
+    for (const change of [{ cron: '61 2 * * *' }, { cron: 'tomorrow' }, { timeZone: 'Europe/Atlantis' }]) {
+      const error = await service.schedules.change('back-up/daily/first', change, 'test').catch((reason) => reason);
+      expect(error).toMatchObject({ code: 'invalid-input', remedy: expect.stringContaining('five fields') });
+      expect(error.message).toMatch(/that time: .*(minute|cron|zone)/i);
+    }
+    expect(await all()).toEqual(before);
+
+    const away = Object.assign(new Error('14 UNAVAILABLE'), { code: 14, details: 'away', metadata: {} });
+    const handle = service.client.schedule.getHandle('back-up/daily/first');
+    const cut = { describe: () => handle.describe(), update: () => Promise.reject(away) };
+    const client = Object.create(service.client, { schedule: { value: { getHandle: () => cut } } });
+    const schedules = createSchedules({ client, config: service.config });
+    await expect(schedules.change('back-up/daily/first', { cron: '0 3 * * *' }, 'test')).rejects.toBe(away);
+  });
 
   it('fire: pulled to the next minute, a backup is made, and it says who asked', async () => {
     await service.schedules.change('back-up/daily/first', { cron: '* * * * *', timeZone: 'UTC' }, 'test');
