@@ -99,6 +99,7 @@ arm() {
   _seconds=$1 _user=$2; shift 2
   lock
   [ ! -e "$work" ] || { rm -f "$0"; die 'another installation is under way, or is being taken back: try again in a minute' 76; }
+  [ -e "$0" ] || die 'another installation has just ended: try again' 76
   mv "$0" "$run/agent"
   if has_systemd; then
     systemctl stop "$timer.timer" 2>/dev/null || true

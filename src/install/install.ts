@@ -106,6 +106,7 @@ async function change(
     (path) => seen.paths.get(path)?.kind === 'absent',
   );
   await say(`arm the way back: ${name} puts everything back in ${seconds} s unless this is confirmed`);
+  const begun = performance.now();
   await admin.bring('arm', [
     ...[String(seconds), layout.user, layout.state, layout.backups],
     ...[...absent, ...ours, `${layout.state}/before`],
@@ -124,7 +125,8 @@ async function change(
     await say('confirm');
     await admin.run('confirm', []);
   } catch (error) {
-    throw await takenBack(host, options, seconds, error);
+    const isLate = performance.now() - begun > seconds * 1000;
+    throw await takenBack(host, options, { seconds, isLate }, error);
   }
 }
 
@@ -143,24 +145,39 @@ function asked({ sudoPassword }: InstallOptions): SudoPassword | undefined {
 async function takenBack(
   { name }: HostConfig,
   options: InstallOptions,
-  seconds: number,
+  { seconds, isLate }: { readonly seconds: number; readonly isLate: boolean },
   error: unknown,
 ): Promise<ServiceError> {
   await options.progress?.('take everything back');
   const admin = connectAdministrator(name, options.login, options.log, asked(options));
-  const isBack = await admin.run('revert', []).then(
-    () => true,
-    (failure: unknown) => failure instanceof ServiceError && failure.details.putBack === true,
+  const found = await admin.run('revert', []).then(
+    () => 'installed',
+    (failure: unknown) =>
+      failure instanceof ServiceError && failure.details.putBack === true ? 'put-back' : 'unknown',
   );
-  const back = isBack
-    ? `${name} is as it was before`
-    : `${name} puts everything back by itself, at most ${seconds} s after it began`;
   await admin.close();
+  // Then what failed may have failed only because everything was gone again.
+  if (isLate && found === 'put-back') return tooSlow(name, seconds, error);
+  const back =
+    found === 'unknown'
+      ? `${name} puts everything back by itself, at most ${seconds} s after it began`
+      : `${name} is as it was before`;
   const known = error instanceof ServiceError;
   return new ServiceError({
     code: known ? error.code : 'internal',
     message: `${known ? error.message : String(error)}. ${back}`,
     remedy: known ? error.remedy : 'Report this as a defect.',
+    cause: error,
+    details: { host: name },
+  });
+}
+
+function tooSlow(name: string, seconds: number, error: unknown): ServiceError {
+  return new ServiceError({
+    code: 'timeout',
+    message: `${name} put everything back after ${seconds} s, before the installation was proved, and is as it was before (what failed then: ${error instanceof Error ? error.message : String(error)})`,
+    remedy: 'Try again when the host and this machine have less to do, or give it longer: --revert-after SECONDS.',
+    retryable: true,
     cause: error,
     details: { host: name },
   });

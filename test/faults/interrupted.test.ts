@@ -136,14 +136,14 @@ describe('a backup in the middle of each of its steps', () => {
     await service.killWorker('SIGKILL');
     await service.startWorker();
     await expectDone(held);
-  }, 300_000);
+  }, 600_000);
 
   it('goes on after the worker was stopped in order', async () => {
     const held = await startHeld(places);
     await service.killWorker('SIGTERM');
     await service.startWorker();
     await expectDone(held);
-  }, 300_000);
+  }, 600_000);
 
   it('goes on after the Temporal server was killed', async () => {
     const held = await startHeld(places);
@@ -151,13 +151,13 @@ describe('a backup in the middle of each of its steps', () => {
     process.kill(pid, 'SIGKILL');
     await expect.poll(() => service.temporal.pid() ?? pid, { timeout: 60_000 }).not.toBe(pid);
     await expectDone(held);
-  }, 300_000);
+  }, 600_000);
 
   it('is taken back when it is cancelled, and its host is free', async () => {
     const held = await startHeld(places);
     await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
     await expectUndone(held, 'cancelled', 'cancelled');
-  }, 300_000);
+  }, 600_000);
 
   it('never begins when it is cancelled just before its first job is started', async () => {
     const held = await startHeld(
@@ -175,7 +175,7 @@ describe('a backup in the middle of each of its steps', () => {
       'cancelled',
       'cancelled',
     );
-  }, 300_000);
+  }, 600_000);
 
   it('is taken back when it is cancelled while there is no worker', async () => {
     const held = await startHeld(places);
@@ -183,7 +183,7 @@ describe('a backup in the middle of each of its steps', () => {
     await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
     await service.startWorker();
     await expectUndone(held, 'cancelled', 'cancelled');
-  }, 300_000);
+  }, 600_000);
 });
 
 describe.skipIf(whyNoLab())('a backup through SSH in the middle of each of its steps', () => {
@@ -193,7 +193,7 @@ describe.skipIf(whyNoLab())('a backup through SSH in the middle of each of its s
     const held = await startHeld(onLab());
     expect(await lab().cutConnections()).toBeGreaterThan(0);
     await expectDone(held);
-  }, 300_000);
+  }, 600_000);
 
   it('is taken back although the connection is cut while that is done, and nobody is called', async () => {
     const held = await startHeld(onLab().filter(({ step }) => step === 'Collect'));
@@ -204,14 +204,14 @@ describe.skipIf(whyNoLab())('a backup through SSH in the middle of each of its s
     for (const run of await ends(held)) expect(run.outcome).toBe('cancelled');
     await Promise.all(held.map(({ place }) => place.open()));
     await expectUndone(held, 'cancelled', 'cancelled');
-  }, 300_000);
+  }, 600_000);
 
   it('goes on after sshd was restarted and its connection was cut', async () => {
     const held = await startHeld(onLab());
     await lab().restartSshd();
     await lab().cutConnections();
     await expectDone(held);
-  }, 300_000);
+  }, 600_000);
 
   // Longer than the connections' keepalive (40 s) and than a heartbeat: each is found dead, and each step is tried again
   // in vain before it finds its job.
@@ -231,7 +231,7 @@ describe.skipIf(whyNoLab())('a backup through SSH in the middle of each of its s
         where,
       ).toHaveLength(1);
     }
-  }, 300_000);
+  }, 600_000);
 
   // The job's outcome is unknown then, and the step looks and does its work again.
   it.each(['power-loss', 'orderly'] as const)(

@@ -57,7 +57,7 @@ export function labMachine(host: LabHost): Machine {
   return {
     kind: 'ssh',
     root: '/srv/faults',
-    sh: (script) => host.must(['sh', '-euc', script], { timeoutMs: 120_000 }),
+    sh: (script) => host.must(['sh', '-euc', script], { timeoutMs: 300_000 }),
     reach: {
       SSH_HOST: host.ssh.host,
       SSH_USER: host.ssh.user,
@@ -74,7 +74,7 @@ export function localMachine(): Machine {
     kind: 'local',
     root,
     async sh(script) {
-      const output = await run(['/bin/sh', '-euc', script], { timeoutMs: 120_000 });
+      const output = await run(['/bin/sh', '-euc', script], { timeoutMs: 300_000 });
       if (output.exitCode !== 0) throw new Error(`${script}\n${output.stderr}`);
       return output.stdout;
     },
@@ -149,7 +149,7 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
         `rm -rf ${gate}/held ${gate}/open ${gate}/gone ${gate}/calls; find ${layout.backups} -mindepth 1 -delete; echo '${step ?? ''}' >${gate}/step`,
       );
     },
-    async held(timeoutMs = 60_000) {
+    async held(timeoutMs = 120_000) {
       const tries = Math.ceil(timeoutMs / 100);
       await machine.sh(
         `for _ in $(seq ${tries}); do [ ! -e ${gate}/held ] || exit 0; sleep 0.1; done; echo '${name} was not held' >&2; exit 1`,
@@ -160,7 +160,7 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
     },
     async openFor(step) {
       await machine.sh(
-        `: >${gate}/open; for _ in $(seq 100); do [ ! -e ${gate}/gone ] || break; sleep 0.1; done; rm ${gate}/gone; rm -r ${gate}/held ${gate}/open; echo '${step ?? ''}' >${gate}/step`,
+        `: >${gate}/open; for _ in $(seq 600); do [ ! -e ${gate}/gone ] || break; sleep 0.1; done; rm ${gate}/gone; rm -r ${gate}/held ${gate}/open; echo '${step ?? ''}' >${gate}/step`,
       );
     },
     async leaveFor(step) {

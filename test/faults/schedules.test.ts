@@ -27,7 +27,7 @@ beforeAll(async () => {
     action: { type: 'startWorkflow', workflowType: 'nobody', taskQueue: 'nobody', args: [] },
   });
   await service.startWorker();
-}, 300_000);
+}, 600_000);
 
 afterAll(async () => {
   await service?.stop();

@@ -123,7 +123,7 @@ beforeAll(async () => {
   watch = watchArguments(canaries);
   await service.startWorker();
   await service.startMcp();
-}, 300_000);
+}, 600_000);
 
 afterAll(async () => {
   await service?.stop();
@@ -206,7 +206,7 @@ describe('no secret', () => {
       const said = await service.cli(...args).catch((error: { stdout: string; stderr: string }) => error);
       answers.push(said.stdout, said.stderr);
     }
-  }, 300_000);
+  }, 600_000);
 
   it('is in an answer', () => {
     expect(answers.some((answer) => answer.includes(marker))).toBe(true);

@@ -34,7 +34,7 @@ describe.skipIf(whyNoLab()).each(await stillHad(kinds))('a host of Debian $debia
   }, startTimeoutMs);
   afterAll(() => host?.stop());
 
-  const options = () => ({ login: host.admin, log, agree: yes, revertAfterSeconds: 30 });
+  const options = () => ({ login: host.admin, log, agree: yes, revertAfterSeconds: 300 });
 
   it('shows what it would do and changes nothing before it is agreed to', async () => {
     let plan: readonly string[] = [];

@@ -37,7 +37,7 @@ describe.skipIf(whyNoLab())('a host on which the installation would lock somebod
       login: { ...host.admin, user: 'root' },
       log,
       agree: async () => true,
-      revertAfterSeconds: 30,
+      revertAfterSeconds: 300,
       progress: (step) => void steps.push(step),
       ...more,
     }).then(
@@ -92,6 +92,21 @@ describe.skipIf(whyNoLab())('a host on which the installation would lock somebod
     expect(steps).toEqual([]);
     expect(error).toMatchObject({ code: 'configuration', message: expect.stringContaining('/usr/local') });
     expect(left).toEqual([]);
+  });
+
+  it('by its own slowness, and that is what is said', { timeout: 240_000 }, async () => {
+    const before = await listing(host);
+    const isBack = async () => (await differenceWithin(host, before, 60_000)).length === 0;
+    const progress = async (step: string) => {
+      // What the host refuses then, it refuses because everything is gone.
+      if (step.startsWith('prove')) await expect.poll(isBack, { timeout: 90_000 }).toBe(true);
+    };
+    const { error } = await refusal({ login: host.admin, progress, revertAfterSeconds: 12 });
+    expect(error).toMatchObject({
+      code: 'timeout',
+      message: expect.stringContaining('put everything back after 12 s'),
+      remedy: expect.stringContaining('--revert-after'),
+    });
   });
 
   it('by an administrator who is none any more: the host alone takes everything back', {

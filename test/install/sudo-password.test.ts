@@ -44,7 +44,12 @@ describe.skipIf(whyNoLab()).each([
     const watch = watchProcesses(keeper.mark);
     const said: string[] = [];
     try {
-      for (const [verb, ...more] of [['install', '--yes'], ['check'], ['install', '--yes'], ['uninstall', '--yes']]) {
+      for (const [verb, ...more] of [
+        ['install', '--yes', '--revert-after', '300'],
+        ['check'],
+        ['install', '--yes'],
+        ['uninstall', '--yes'],
+      ]) {
         const ran = await cli(verb ?? '', '--sudo-password-file', file, ...(more as string[]));
         expect(ran, ran.stderr + ran.stdout).toMatchObject({ code: 0 });
         said.push(ran.stdout + ran.stderr);

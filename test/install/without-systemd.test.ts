@@ -27,7 +27,7 @@ describe.skipIf(whyNoLab())('a host without systemd', () => {
   }, startTimeoutMs);
   afterAll(() => host?.stop());
 
-  const options = () => ({ login: host.admin, log, agree: async () => true, revertAfterSeconds: 30 });
+  const options = () => ({ login: host.admin, log, agree: async () => true, revertAfterSeconds: 300 });
 
   it('has none', async () => {
     expect((await host.exec(['test', '-d', '/run/systemd/system'])).exitCode).toBe(1);
