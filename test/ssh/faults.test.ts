@@ -162,7 +162,7 @@ describe('connecting', () => {
     const error = await failure(client({ ...sshd.ssh, port }, { connectMs: 400 }).exec(['/bin/true'], quick));
     expect(error.code).toBe('host-unreachable');
     expect(error.message).toContain(expected);
-    expect(performance.now() - begun).toBeLessThan(3_000);
+    expect(performance.now() - begun).toBeLessThan(8_000);
   });
 
   it('names a private key that can not be used, and never shows it', async () => {
@@ -233,7 +233,7 @@ describe('a connection that dies', () => {
     const begun = performance.now();
     const error = await failure(ssh.exec(['/usr/bin/touch', trace], quick));
     expect(error).toMatchObject({ code: 'connection-lost', retryable: true });
-    expect(performance.now() - begun).toBeLessThan(3_000);
+    expect(performance.now() - begun).toBeLessThan(8_000);
     proxy.thaw();
     await sleep(500);
     expect(await readdir(sshd.folder)).not.toContain('trace');
@@ -264,7 +264,7 @@ describe('a connection that dies', () => {
     const error = await running;
     expect(error).toMatchObject({ code: 'outcome-unknown' });
     expect(error.message).toContain('Keepalive timeout');
-    expect(performance.now() - begun).toBeLessThan(4_000);
+    expect(performance.now() - begun).toBeLessThan(20_000);
     execFileSync('pkill', ['-f', `sleep ${mark}`]);
   });
 
@@ -286,6 +286,17 @@ describe('a connection that dies', () => {
     proxy.cut();
     expect(await running).toMatchObject({ code: 'outcome-unknown' });
   });
+});
+
+it('hears of an end that comes in one piece with the beginning', async () => {
+  const { proxy, ssh } = await proxied();
+  await ssh.exec(['/bin/true'], quick);
+  proxy.gather(500);
+  const mark = marked();
+  // The exit status is all that tells of it: what it leaves running keeps the channel open.
+  const result = await ssh.exec(sh('sleep "$1" & echo started', mark), { timeoutMs: 60_000 });
+  expect(result).toMatchObject({ exitCode: 0, stdout: 'started\n' });
+  execFileSync('pkill', ['-f', `sleep ${mark}`]);
 });
 
 describe('a pause', { timeout: 120_000 }, () => {

@@ -7,6 +7,8 @@ export interface TcpProxy {
   /** Lets this many more chunks through to the server, then freezes that way. */
   readonly freezeAfter: (chunks: number) => void;
   readonly thaw: () => void;
+  /** From now on what the server sends comes in pieces: all of so many milliseconds at once. */
+  readonly gather: (ms: number) => void;
   /** Resets every connection. */
   readonly cut: () => void;
   /** Connections that are open. */
@@ -22,6 +24,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const frozen = { toServer: false, toClient: false };
   let bytesToClient = 0;
   let left = Number.POSITIVE_INFINITY;
+  let gatherMs = 0;
   const server = createServer({ noDelay: true }, (client) => {
     const upstream = connect({ port: target, host: '127.0.0.1', noDelay: true });
     const pair = [client, upstream] as const;
@@ -34,7 +37,12 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       frozen.toServer = true;
       client.pause();
     });
-    forward(upstream, client, () => frozen.toClient);
+    forward(
+      upstream,
+      client,
+      () => frozen.toClient,
+      () => gatherMs,
+    );
     upstream.on('data', (chunk) => {
       bytesToClient += chunk.length;
     });
@@ -71,6 +79,9 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       frozen.toClient = false;
       flush();
     },
+    gather(ms) {
+      gatherMs = ms;
+    },
     cut() {
       for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
     },
@@ -84,9 +95,18 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   };
 }
 
-function forward(from: Socket, to: Socket, isFrozen: () => boolean): void {
-  from.on('data', (chunk) => {
+function forward(from: Socket, to: Socket, isFrozen: () => boolean, gatherMs = () => 0): void {
+  let held: Buffer[] = [];
+  const pass = (chunk: Buffer) => {
     if (!to.write(chunk)) from.pause();
+  };
+  const passHeld = () => {
+    pass(Buffer.concat(held));
+    held = [];
+  };
+  from.on('data', (chunk: Buffer) => {
+    if (gatherMs() === 0) pass(chunk);
+    else if (held.push(chunk) === 1) setTimeout(passHeld, gatherMs());
   });
   to.on('drain', () => {
     if (!isFrozen()) from.resume();

@@ -4,14 +4,21 @@ import { awakeTimeout } from './awake-timeout.ts';
 import type { Lease } from './pool.ts';
 
 /**
- * Opens a channel and has the server start the command in it. The promise of this function is the line between "safe
- * to do again" and "perhaps done":
+ * Opens a channel and has the server start the command in it. `started` is called before anything else of the channel
+ * is read: what came with the server's yes, such as the exit status, is told to who listens by then, and to nobody later.
+ * Answers what `started` answers. The promise of this function is the line between "safe to do again" and "perhaps done":
  *
  * - `connection-lost`, `ssh-channel-refused`: the server never got the command.
  * - `command-refused`: the server got it and said that it did not start it.
  * - `outcome-unknown`: the server may have got it, and its answer was lost.
  */
-export function openChannel(what: string, lease: Lease, line: string, channelMs: number): Promise<ClientChannel> {
+export function openChannel<T>(
+  what: string,
+  lease: Lease,
+  line: string,
+  channelMs: number,
+  started: (channel: ClientChannel) => T,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     let sent = false;
     let late = false;
@@ -40,7 +47,7 @@ export function openChannel(what: string, lease: Lease, line: string, channelMs:
       lease.client.exec(command as unknown as string, options, (error, channel) => {
         stopWaiting();
         if (late) channel?.close();
-        else if (error === undefined) resolve(channel);
+        else if (error === undefined) resolve(started(channel));
         else reject(openError(what, lease, sent, error));
       });
     } catch (error) {

@@ -27,15 +27,13 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
   const deadline = startDeadline(what, options.timeoutMs, options.signal);
   let lease: Lease | undefined;
   try {
-    const started = await start(context, what, line, deadline);
+    const started = await start(context, what, line, deadline, (channel) => {
+      const letGo = () => channel.close();
+      const streams = { stdin: channel, stdout: channel, stderr: channel.stderr, events: channel, letGo };
+      return { channel, command: attach(what, streams, options) };
+    });
     lease = started.lease;
-    const { channel } = started;
-    const letGo = () => channel.close();
-    const command = attach(
-      what,
-      { stdin: channel, stdout: channel, stderr: channel.stderr, events: channel, letGo },
-      options,
-    );
+    const { channel, command } = started;
     const first = await Promise.race([command.ended, command.failed, deadline.passed]);
     if (first === 'passed' || first instanceof ServiceError) {
       const ended = await endCommand(lease, channel, mark, command.ended, context.limits);
@@ -58,18 +56,19 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
 const freeingMs = 25;
 
 /** Leases channels until the server opens one: a connection that is refused one learns how many it may have. */
-async function start(
+async function start<T>(
   { pool, limits }: ExecContext,
   what: string,
   line: string,
   deadline: Deadline,
-): Promise<{ lease: Lease; channel: ClientChannel }> {
+  started: (channel: ClientChannel) => T,
+): Promise<T & { lease: Lease }> {
   for (;;) {
     const lease = await pool.lease(deadline);
     try {
-      const channel = await openChannel(what, lease, line, limits.channelMs);
+      const command = await openChannel(what, lease, line, limits.channelMs, started);
       lease.opened();
-      return { lease, channel };
+      return { ...command, lease };
     } catch (error) {
       const refusal = isServiceError(error, 'ssh-channel-refused') ? lease.refused() : 'never';
       lease.release();
