@@ -211,7 +211,7 @@ describe('endpoints', () => {
     const begun = Date.now();
     const section = await endpoint((_request, response) => void response.writeHead(200).write('healthy'));
     expect(verdicts(section)).toEqual({ 'Health endpoint': 'failed', 'Reverse proxy': 'failed' });
-    expect(Date.now() - begun).toBeLessThan(14_000);
+    expect(Date.now() - begun).toBeLessThan(60_000);
   });
 });
 

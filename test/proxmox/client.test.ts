@@ -273,7 +273,7 @@ describe('network', () => {
     const started = performance.now();
     const error = await failureOf(withClient(configFor(simulator), (client) => client.version({ timeoutMs: 200 })));
     expect(error.code).toBe('timeout');
-    expect(performance.now() - started).toBeLessThan(2000);
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
 
   it('gives up at once when told to', async () => {

@@ -11,7 +11,7 @@ import { markName, nextMark } from '../mark.ts';
 import { attach, endedBySignal, result } from '../running.ts';
 
 /** Between SIGTERM and SIGKILL, and between SIGKILL and giving up. */
-const graceMs = 2_000;
+const graceMs = 5_000;
 
 /** Runs one command on this machine; see `Executor.exec`. `stop` ends it like the caller's signal. */
 export async function execHere(

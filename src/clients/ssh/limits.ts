@@ -14,7 +14,7 @@ export interface SshLimits {
   readonly keepaliveMs: number;
   /** Default 3. */
   readonly keepaliveCount: number;
-  /** Between SIGTERM and SIGKILL, and between SIGKILL and giving up. Default 2 s. */
+  /** Between SIGTERM and SIGKILL, and between SIGKILL and giving up. Default 5 s. */
   readonly graceMs: number;
 }
 
@@ -26,5 +26,5 @@ export const defaultLimits: SshLimits = {
   idleMs: 60_000,
   keepaliveMs: 10_000,
   keepaliveCount: 3,
-  graceMs: 2_000,
+  graceMs: 5_000,
 };
