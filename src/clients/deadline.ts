@@ -76,13 +76,13 @@ const remedies: Readonly<Record<Ending, string>> = {
 /** The error for work that a deadline or its caller ended. */
 export function stopped(code: 'timeout' | 'cancelled', what: string, timeoutMs: number, ending: Ending): ServiceError {
   const seconds = `within ${timeoutMs / 1000} s`;
-  // A host that is off answers nothing at all, and so costs what connecting may take.
+  // A host that is off answers nothing at all, and so costs what connecting may take; so does a wait for others' commands.
   const never = code === 'timeout' && ending === 'not started';
   const why = code === 'timeout' ? `did not end ${seconds}` : 'was cancelled';
   return new ServiceError({
     code,
     message: never
-      ? `${what} could not be started ${seconds}: the host did not answer in time`
+      ? `${what} could not be started ${seconds}: the host did not answer, or was busy with other commands of the service`
       : `${what} ${why}; ${endings[ending]}`,
     remedy: never ? 'Check that the host is up, reachable and not overloaded, then try again.' : remedies[ending],
     retryable: ending !== 'perhaps still running',

@@ -31,11 +31,11 @@ export async function install(host: HostConfig, options: InstallOptions): Promis
     const keyPath = host.ssh?.keyPath;
     const before = keyPath === undefined ? undefined : publicKeyOf(keyPath);
     const makesKey = keyPath !== undefined && before === undefined;
-    const todo = planFor(host, seen, makesKey ? placeholderKey : before, options.from);
-    if (todo.length === 0 && !makesKey) return 'nothing-to-do';
+    const changes = planFor(host, seen, makesKey ? placeholderKey : before, options.from);
+    if (changes.length === 0 && !makesKey) return 'nothing-to-do';
     const agreed = await options.agree([
       ...(makesKey ? [`make the service's SSH key ${keyPath} here: Ed25519, mode 600`] : []),
-      ...todo.map((change) => (makesKey ? withoutDigestOfKey(change) : change.step)),
+      ...changes.map((change) => (makesKey ? withoutDigestOfKey(change) : change.step)),
     ]);
     if (!agreed) return 'declined';
     const publicKey = makesKey ? makeServiceKey(keyPath) : before;
@@ -94,7 +94,7 @@ async function change(
   host: HostConfig,
   admin: Administrator,
   seen: Seen,
-  todo: readonly Change[],
+  changes: readonly Change[],
   options: InstallOptions,
 ): Promise<void> {
   const { layout, name } = host;
@@ -112,7 +112,7 @@ async function change(
     ...[...absent, ...ours, `${layout.state}/before`],
   ]);
   try {
-    for (const { step, target } of todo) {
+    for (const { step, target } of changes) {
       await say(step);
       await carryOut(admin, layout.user, home, target);
     }

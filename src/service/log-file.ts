@@ -15,7 +15,7 @@ export function openLogFile(path: string): number {
 
 /**
  * Past 10 MiB the log becomes `.1` and starts empty: two files, 20 MiB at most, give or take a check's interval. Where
- * that fails (the disk is full) the log stays as it is, the copy goes, and the next check tries again.
+ * that fails (the disk is full, or read-only) the log stays as it is, the copy goes, and the next check tries again.
  */
 export function boundLogFile(path: string): void {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
@@ -24,7 +24,11 @@ export function boundLogFile(path: string): void {
     copyFileSync(path, `${path}.1`);
     truncateSync(path);
   } catch {
-    rmSync(`${path}.1`, { force: true });
+    try {
+      rmSync(`${path}.1`, { force: true });
+    } catch {
+      // Nothing can be changed there, and whoever keeps the log must go on.
+    }
   }
 }
 

@@ -111,6 +111,18 @@ it('gives it its whole time when the clock is set meanwhile, as it is when a mac
   expect(asked).toBe(3);
 });
 
+it.runIf(process.getuid?.() === 0)('goes on when nothing of its log can be changed any more', () => {
+  const folder = temporaryFolder();
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=30m', 'none', folder]);
+  afterwards(() => void execFileSync('umount', ['-l', folder]));
+  const logFile = join(folder, 'tester.log');
+  writeFileSync(logFile, Buffer.alloc(11 * 1024 * 1024));
+  writeFileSync(`${logFile}.1`, 'older');
+  execFileSync('mount', ['-o', 'remount,ro', folder]);
+  boundLogFile(logFile);
+  expect(readFileSync(`${logFile}.1`, 'utf8')).toBe('older');
+});
+
 it('says with its own words why it did not start', async () => {
   const made = await definition('console.error("the key is unreadable"); process.exit(2)');
   await expect(keepRunning(made.defined)).rejects.toMatchObject({
