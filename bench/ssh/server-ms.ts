@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { ClientChannel } from 'ssh2';
 import type { Sshd } from '../../lab/sshd.ts';
-import { connect } from '../../src/clients/ssh/connect.ts';
-import { defaultLimits } from '../../src/clients/ssh/limits.ts';
+import { connect } from '../../src/hosts/ssh/connect.ts';
+import { defaultLimits } from '../../src/hosts/ssh/limits.ts';
 
 /**
  * Milliseconds from "run this" to the exit status, of each of `count` commands over one bare connection: what the

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { newKeyPair } from '../../src/clients/ssh/new-key.ts';
+import { newKeyPair } from '../../src/hosts/ssh/new-key.ts';
 import { labError, run } from '../engine.ts';
 
 /** The folder of one host on the test's machine. */

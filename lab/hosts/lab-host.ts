@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { HostConfig, SshConfig } from '../../src/config.ts';
-import { defaultLayout } from '../../src/privileges/default-layout.ts';
+import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { docker, tryDocker } from '../engine.ts';
 import { type Access, access, waitUntilAnswers, waitUntilUp } from './access.ts';
 import { type Faults, faults } from './faults.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { defaultLayout } from '../../src/privileges/default-layout.ts';
+import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import type { LabHost } from './lab-host.ts';
 
 /** What a policy is made for. */
@@ -12,7 +12,7 @@ export interface PolicyFacts {
 
 /**
  * Puts the host helper and the sudoers policy on a host, at the guide's places, as an administrator would by hand: for tests
- * of what they admit. Both come from `src/privileges`. A policy that `visudo` refuses is not installed: that throws.
+ * of what they admit. Both come from `src/hosts/commands`. A policy that `visudo` refuses is not installed: that throws.
  */
 export async function installPrivileges(
   host: LabHost,

@@ -1,9 +1,9 @@
 import type { Client } from '@temporalio/client';
-import { connectHosts } from '../clients/connect-hosts.ts';
-import type { Hosts } from '../clients/host.ts';
-import { createMailer, type Mailer } from '../clients/mail/mailer.ts';
 import type { Config } from '../config.ts';
+import { connectHosts } from '../hosts/connect-hosts.ts';
+import type { Hosts } from '../hosts/host.ts';
 import type { Log } from '../log.ts';
+import { createMailer, type Mailer } from '../mail/mailer.ts';
 import type { Redact } from '../secret.ts';
 
 /** Everything that activities may hold; each area takes what it names. */

@@ -1,6 +1,6 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
-import { createBackupActivities } from './backup/backup.ts';
-import { createHealthActivities } from './health/health.ts';
+import { createBackupActivities } from './back-up/back-up.ts';
+import { createHealthActivities } from './check-health/check-health.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
 import type { ActivityDependencies } from './dependencies.ts';

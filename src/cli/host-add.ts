@@ -1,13 +1,13 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { fingerprint as fingerprintOf, lookUpHost } from '../clients/known-hosts.ts';
-import { probeCertificate } from '../clients/proxmox/certificate.ts';
-import { pinHostKey, type ScannedKey, scanHostKeys } from '../clients/ssh/scan.ts';
 import { setInDotenv, setInHostsFile } from '../config/edit.ts';
 import { fingerprint as fingerprintKind } from '../config/kinds.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { ProxmoxApiConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { fingerprint as fingerprintOf, lookUpHost } from '../hosts/ssh/known-hosts.ts';
+import { pinHostKey, type ScannedKey, scanHostKeys } from '../hosts/ssh/scan.ts';
+import { probeCertificate } from '../proxmox/certificate.ts';
 import { replacePrivateFile } from '../tokens/private-file.ts';
 import { ask, note } from './terminal.ts';
 

@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { lookUpHost } from '../clients/known-hosts.ts';
 import type { HostConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
-import { defaultRevertAfterSeconds } from '../install/options.ts';
+import { defaultRevertAfterSeconds } from '../hosts/install/options.ts';
+import { lookUpHost } from '../hosts/ssh/known-hosts.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { whole } from './parse.ts';
@@ -42,7 +42,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
       defaultRevertAfterSeconds,
     )
     .action(async (name: string, options: LoginOptions & AgreeOptions & { from?: string; revertAfter: number }) => {
-      const { install } = await import('../install/install.ts');
+      const { install } = await import('../hosts/install/install.ts');
       const { config, ...access } = await reach(context, name, options);
       const interruption = explainInterruption(name, options.revertAfter);
       const outcome = await install(config, {
@@ -70,7 +70,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
     .option('--dry-run', 'Show the plan and change nothing')
     .action(
       async (name: string, options: LoginOptions & AgreeOptions & { removeBackups?: boolean; keepLogs?: boolean }) => {
-        const { uninstall } = await import('../install/uninstall.ts');
+        const { uninstall } = await import('../hosts/install/uninstall.ts');
         const { config, ...access } = await reach(context, name, options);
         const outcome = await uninstall(config, {
           ...access,
@@ -90,7 +90,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
     )
     .option('--json', 'Print it as JSON')
     .action(async (name: string, options: LoginOptions & { json?: boolean }) => {
-      const { checkInstallation } = await import('../install/check.ts');
+      const { checkInstallation } = await import('../hosts/install/check.ts');
       const { config, ...access } = await reach(context, name, options);
       const drift = await checkInstallation(config, access);
       if (options.json) printJson({ host: name, ok: drift.length === 0, drift });

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { JobSummary } from '../clients/host.ts';
 import { ServiceError } from '../errors.ts';
+import type { JobSummary } from '../hosts/host.ts';
 import type { CliContext } from './context.ts';
 import { whole } from './parse.ts';
 import { note, print, printJson, table } from './terminal.ts';
@@ -25,7 +25,7 @@ export function hostJobsCommand(host: Command, context: CliContext): void {
     .action(async (name: string, { cancel, clean, json }: JobsOptions) => {
       const config = await context.config();
       const [{ connectHosts }, { createLogger }, { createRedact }, { secretsOf }] = await Promise.all([
-        import('../clients/connect-hosts.ts'),
+        import('../hosts/connect-hosts.ts'),
         import('../logger.ts'),
         import('../secret.ts'),
         import('../config/secrets.ts'),

@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { ServiceError } from '../errors.ts';
-import { type SudoPassword, sudoPassword } from '../install/become-root.ts';
+import { type SudoPassword, sudoPassword } from '../hosts/install/become-root.ts';
 import { Secret } from '../secret.ts';
 
 /** Where the password of an administrator's sudo comes from: a file, or the terminal, without echo. */

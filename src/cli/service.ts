@@ -26,7 +26,7 @@ export function serviceCommands(program: Command, context: CliContext): void {
     )
     .action(async () => {
       const config = await context.config();
-      const { serveUntilStopped } = await import('./serve-mcp.ts');
+      const { serveUntilStopped } = await import('../mcp/process.ts');
       await serveUntilStopped(config);
     });
 
@@ -43,7 +43,7 @@ export function serviceCommands(program: Command, context: CliContext): void {
     )
     .action(async ({ scope }: { scope: Scope }) => {
       const config = await context.config();
-      const { serveStdioUntilClosed } = await import('./serve-mcp.ts');
+      const { serveStdioUntilClosed } = await import('../mcp/process.ts');
       await serveStdioUntilClosed(config, { name: requester().name, scope });
     });
 }

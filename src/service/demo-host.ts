@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { newKeyPair } from '../clients/ssh/new-key.ts';
 import type { Config, HostConfig, HostLayout, ProxmoxApiConfig } from '../config.ts';
-import { generateHelper } from '../privileges/helper.ts';
+import { generateHelper } from '../hosts/helper/generate-helper.ts';
+import { newKeyPair } from '../hosts/ssh/new-key.ts';
 
 /** The name of the demo's host. */
 export const demoHostName = 'demo';

@@ -1,7 +1,7 @@
 import { isCancellation } from '@temporalio/workflow';
-import type { ArchivedVolume, BackupActivities, CollectedFiles } from '../activities/backup/backup.ts';
-import type { BackupLook } from '../activities/backup/look.ts';
-import type { RetentionPlan } from '../activities/backup/retention.ts';
+import type { ArchivedVolume, BackupActivities, CollectedFiles } from '../activities/back-up/back-up.ts';
+import type { BackupLook } from '../activities/back-up/look.ts';
+import type { RetentionPlan } from '../activities/back-up/retention.ts';
 import { backUp as definition } from '../operations/back-up.ts';
 import type { Finding, Section } from '../operations/report.ts';
 import { readableBytes } from '../reports/units.ts';

@@ -1,5 +1,5 @@
 import { isCancellation } from '@temporalio/workflow';
-import type { HealthActivities } from '../activities/health/health.ts';
+import type { HealthActivities } from '../activities/check-health/check-health.ts';
 import type { NotifyActivities } from '../activities/notify/notify.ts';
 import { checkHealth as definition } from '../operations/check-health.ts';
 import { countVerdicts, verdictsOf, worst } from '../operations/make-report.ts';

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { startSshd } from '../../lab/sshd.ts';
 import { configurationFolder } from '../config/folder.ts';
-import { typeInto } from '../install/terminal.ts';
+import { typeInto } from '../hosts/install/terminal.ts';
 import { runNode, useBuild } from './built.ts';
 
 vi.setConfig({ testTimeout: 300_000 });

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { run } from '../../lab/engine.ts';
 import type { LabHost } from '../../lab/hosts/lab-host.ts';
 import type { HostLayout } from '../../src/config.ts';
-import { defaultLayout } from '../../src/privileges/default-layout.ts';
-import { generateHelper } from '../../src/privileges/helper.ts';
-import { generateSudoers } from '../../src/privileges/sudoers.ts';
+import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
+import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
+import { generateSudoers } from '../../src/hosts/helper/generate-sudoers.ts';
 
 /**
  * A step of the backup at which its job can be held: after it wrote, or (Publish) between its two renames. `Clean`: the

@@ -8,8 +8,8 @@ import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox
 import { type Sshd, startSshd } from '../../lab/sshd.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
 import { createTokenStore } from '../../src/tokens/store.ts';
+import { startSmtp, type TestSmtp } from '../mail/smtp.ts';
 import { ask } from '../mcp/lib/clients.ts';
-import { startSmtp, type TestSmtp } from '../ops/smtp.ts';
 import { startService, type TestService } from '../support/service.ts';
 import { filesBelow, findCanaries, formsOf, watchArguments } from './canaries.ts';
 import { localMachine, type Machine, makePlace, type Place } from './places.ts';

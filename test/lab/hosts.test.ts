@@ -12,7 +12,7 @@ import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-
 import { owner } from '../../lab/hosts/owner.ts';
 import { installPrivileges, type PolicyFacts } from '../../lab/hosts/privileges.ts';
 import type { SshConfig } from '../../src/config.ts';
-import { defaultLayout } from '../../src/privileges/default-layout.ts';
+import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 
 /** OpenSSH's client, which knows nothing of this project's own. */
 function ssh(to: SshConfig, command: string, options: readonly string[] = []) {

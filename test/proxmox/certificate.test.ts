@@ -7,9 +7,9 @@ import { createServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeCertificate } from '../../lab/proxmox/certificate.ts';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
-import { canonicalFingerprint, probeCertificate } from '../../src/clients/proxmox/certificate.ts';
-import { createProxmoxClient } from '../../src/clients/proxmox/client.ts';
 import { explain } from '../../src/errors.ts';
+import { canonicalFingerprint, probeCertificate } from '../../src/proxmox/certificate.ts';
+import { createProxmoxClient } from '../../src/proxmox/client.ts';
 import { configFor, failureOf, recordingLog, withClient } from './support.ts';
 
 let simulator: ProxmoxSimulator;

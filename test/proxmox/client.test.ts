@@ -3,8 +3,8 @@ import { createServer } from 'node:net';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
-import { createProxmoxClient } from '../../src/clients/proxmox/client.ts';
 import { explain } from '../../src/errors.ts';
+import { createProxmoxClient } from '../../src/proxmox/client.ts';
 import { Secret } from '../../src/secret.ts';
 import { configFor, failureOf, recordingLog, withClient } from './support.ts';
 

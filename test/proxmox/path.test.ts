@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { proxmoxApi } from 'proxmox-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
-import { createProxmoxClient, type ProxmoxClient } from '../../src/clients/proxmox/client.ts';
-import { encodeParameters } from '../../src/clients/proxmox/parameters.ts';
-import { safePath } from '../../src/clients/proxmox/path.ts';
 import { ServiceError } from '../../src/errors.ts';
+import { createProxmoxClient, type ProxmoxClient } from '../../src/proxmox/client.ts';
+import { encodeParameters } from '../../src/proxmox/parameters.ts';
+import { safePath } from '../../src/proxmox/path.ts';
 import { configFor, failureOf, recordingLog } from './support.ts';
 
 let simulator: ProxmoxSimulator;

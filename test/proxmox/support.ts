@@ -1,11 +1,11 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import type { ProxmoxSimulator, SimulatorToken } from '../../lab/proxmox/simulator.ts';
-import { createProxmoxClient, type ProxmoxClient } from '../../src/clients/proxmox/client.ts';
-import type { TransportOptions } from '../../src/clients/proxmox/transport.ts';
 import type { ProxmoxApiConfig } from '../../src/config.ts';
 import { ServiceError } from '../../src/errors.ts';
 import type { Log } from '../../src/log.ts';
+import { createProxmoxClient, type ProxmoxClient } from '../../src/proxmox/client.ts';
+import type { TransportOptions } from '../../src/proxmox/transport.ts';
 import { Secret } from '../../src/secret.ts';
 
 /** A logger that keeps what it wrote. */

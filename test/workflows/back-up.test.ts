@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import type { BackupActivities, CollectedFiles } from '../../src/activities/backup/backup.ts';
+import type { BackupActivities, CollectedFiles } from '../../src/activities/back-up/back-up.ts';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import type { Finding } from '../../src/operations/report.ts';
 import type { RunResult } from '../../src/operations/run.ts';

@@ -1,5 +1,5 @@
-import type { CommandResult } from '../../clients/executor.ts';
 import { ServiceError } from '../../errors.ts';
+import type { CommandResult } from '../../hosts/execution/executor.ts';
 import { cleanLine } from '../../reports/clean.ts';
 
 /** The commands of the privilege table answer in lines `key value`: all values of a key, in order. */

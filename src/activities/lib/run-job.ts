@@ -1,8 +1,8 @@
 import { Context } from '@temporalio/activity';
-import type { Host, JobOptionsOf, JobResult } from '../../clients/host.ts';
-import { jobId } from '../../clients/hosts.ts';
 import { ServiceError } from '../../errors.ts';
-import type { CommandArguments, JobCommandName } from '../../privileges/table.ts';
+import type { CommandArguments, JobCommandName } from '../../hosts/commands/table.ts';
+import { jobId } from '../../hosts/create-hosts.ts';
+import type { Host, JobOptionsOf, JobResult } from '../../hosts/host.ts';
 
 /** How often a step whose job was lost is done again before its outcome stays unknown. */
 const takes = 3;

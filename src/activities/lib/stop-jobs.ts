@@ -1,5 +1,5 @@
-import type { Host } from '../../clients/host.ts';
 import { ServiceError } from '../../errors.ts';
+import type { Host } from '../../hosts/host.ts';
 
 /**
  * Stops the host's jobs that are at work and that `which` accepts by their id, each with all its processes. Only while

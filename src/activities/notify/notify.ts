@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Context } from '@temporalio/activity';
-import type { Mailer } from '../../clients/mail/mailer.ts';
 import { explain, ServiceError } from '../../errors.ts';
+import type { Mailer } from '../../mail/mailer.ts';
 import type { Finding, Report } from '../../operations/report.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { renderHtml } from '../../reports/html.ts';

@@ -15,7 +15,7 @@ function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Che
     name: `${name}: API certificate`,
     tried: `fetch the certificate of ${host}:${port} and compare it with what is trusted (${trust.kind})`,
     async run(): Promise<CheckResult> {
-      const { probeCertificate } = await import('../../clients/proxmox/certificate.ts');
+      const { probeCertificate } = await import('../../proxmox/certificate.ts');
       const { fingerprint, validTo, trusted } = await probeCertificate(host, port);
       const pin = `Compare it on the host with: pvenode cert info. If it is the same, write PROXMOX_FINGERPRINT=${fingerprint}, or run: proxmox-mcp host add ${name}`;
       if (trust.kind === 'fingerprint' && trust.sha256 !== fingerprint) {
@@ -44,7 +44,7 @@ function version(name: string, api: ProxmoxApiConfig, log: Log): Check {
     name: `${name}: API token`,
     tried: `GET https://${api.host}:${api.port}/api2/json/version as ${api.user}!${api.tokenName}`,
     async run(signal) {
-      const { createProxmoxClient } = await import('../../clients/proxmox/client.ts');
+      const { createProxmoxClient } = await import('../../proxmox/client.ts');
       const client = createProxmoxClient(api, { log, retries: 0 });
       try {
         const [{ version: number }, permissions] = [

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import type { Executor } from '../../clients/executor.ts';
-import { lookUpHost } from '../../clients/known-hosts.ts';
 import type { HostConfig, SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
+import type { Executor } from '../../hosts/execution/executor.ts';
+import { lookUpHost } from '../../hosts/ssh/known-hosts.ts';
 import type { Log } from '../../log.ts';
 import { apiChecks } from './api.ts';
 import { type Check, failed, ok, skipped, warning } from './check.ts';
@@ -54,10 +54,10 @@ function hostKey(name: string, { host, port, knownHostsPath }: SshConfig): Check
     name: `${name}: SSH host key`,
     tried: `connect to ${host}:${port} and compare the key it shows with ${knownHostsPath}`,
     async run() {
-      const { scanHostKeys } = await import('../../clients/ssh/scan.ts');
+      const { scanHostKeys } = await import('../../hosts/ssh/scan.ts');
       const shown = await scanHostKeys(host, port);
       const { pinned, malformed } = lookUpHost(readIfThere(knownHostsPath), host, port);
-      const { fingerprint } = await import('../../clients/known-hosts.ts');
+      const { fingerprint } = await import('../../hosts/ssh/known-hosts.ts');
       const known = pinned.map((key) => fingerprint(key));
       const match = shown.find((key) => known.includes(key.fingerprint));
       const seen = shown.map((key) => `${key.fingerprint} (${key.type})`).join(', ');
@@ -81,7 +81,7 @@ function hostKey(name: string, { host, port, knownHostsPath }: SshConfig): Check
 
 function login(host: HostConfig, ssh: SshConfig, log: Log): Check {
   const { tried, name, run } = helper(host, `${host.name}: SSH login`, async () => {
-    const { createSshExecutor } = await import('../../clients/ssh/executor.ts');
+    const { createSshExecutor } = await import('../../hosts/ssh/executor.ts');
     return createSshExecutor({ name: host.name, ssh, log });
   });
   return {
@@ -125,7 +125,7 @@ function helper({ layout, name }: HostConfig, title: string, executorFor: () => 
 }
 
 async function localExecutor(name: string, log: Log): Promise<Executor> {
-  const { createLocalExecutor } = await import('../../clients/local/executor.ts');
+  const { createLocalExecutor } = await import('../../hosts/local/executor.ts');
   return createLocalExecutor({ name, log });
 }
 

@@ -101,7 +101,7 @@ function mailServer({ mail }: Config): Check {
         : `connect to ${mail.host}:${mail.port}, secure it (${mail.security}) and log in`,
     async run() {
       if (mail === undefined) return skipped('no mail server is set up (SMTP_HOST): nothing is mailed');
-      const { createMailer } = await import('../../clients/mail/mailer.ts');
+      const { createMailer } = await import('../../mail/mailer.ts');
       await createMailer(mail).verify();
       return ok(`${mail.host}:${mail.port} takes mail for ${mail.to.join(', ')}`);
     },

@@ -1,0 +1,151 @@
+import type { HostConfig } from '../../config.ts';
+import { ServiceError } from '../../errors.ts';
+import type { Redact } from '../../secret.ts';
+import type { Argv, CommandResult, Executor } from '../execution/executor.ts';
+import type { RunOptions } from '../host.ts';
+
+/** How a host is reached, and with what right. */
+export interface HostContext {
+  readonly config: HostConfig;
+  readonly executor: Executor;
+  /** Takes known secrets out of what the host says, before anybody shortens it. Default: nothing is taken out. */
+  readonly redact?: Redact;
+}
+
+/** What a host said, without the secrets that the service knows. */
+export function redacted<Result extends CommandResult>({ redact }: HostContext, result: Result): Result {
+  return redact ? { ...result, stdout: redact(result.stdout), stderr: redact(result.stderr) } : result;
+}
+
+/** The helper needs this much longer than its command: it may wait for the fence, and then ends the command itself. */
+const graceMs = 15_000;
+
+/**
+ * Runs the host helper, through sudo unless we are who it is for, and turns its own answers and sudo's into errors.
+ * `isLook`: nothing is changed, so a connection that was lost in the middle is only a reason to ask again.
+ */
+export async function callHelper(
+  { config, executor }: HostContext,
+  args: readonly string[],
+  options: RunOptions & { readonly timeoutMs: number; readonly isLook: boolean },
+): Promise<CommandResult> {
+  const helper = config.layout.helper;
+  const argv: Argv = usesSudo(config) ? ['/usr/bin/sudo', '-n', '--', helper, ...args] : [helper, ...args];
+  const result = await executor
+    .exec(argv, { timeoutMs: options.timeoutMs + graceMs, ...passed(options) })
+    .catch((error: unknown) => {
+      throw options.isLook ? retryLook(config, error) : error;
+    });
+  refuseIfRefused(config, verbOf(args), result);
+  return result;
+}
+
+export function passed({ signal, maxOutputBytes }: RunOptions): RunOptions {
+  return { ...(signal ? { signal } : {}), ...(maxOutputBytes === undefined ? {} : { maxOutputBytes }) };
+}
+
+/** What was asked for: of a job's start, what the job is to do. */
+function verbOf(args: readonly string[]): string {
+  return (args[0] === 'job-start' ? args[3] : args[0]) ?? '';
+}
+
+/** The outcome of a look that was cut off doesn't matter: looking again is safe. */
+export function retryLook(config: HostConfig, error: unknown): unknown {
+  if (!(error instanceof ServiceError) || error.code !== 'outcome-unknown') return error;
+  return new ServiceError({
+    code: 'connection-lost',
+    message: `The connection to ${config.name} was lost while it was looked at`,
+    remedy: 'Nothing was changed; it is safe to try again.',
+    retryable: true,
+    cause: error,
+  });
+}
+
+function usesSudo(config: HostConfig): boolean {
+  return config.ssh ? config.ssh.user !== 'root' : (config.local?.sudo ?? true);
+}
+
+function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, stdout }: CommandResult): void {
+  const said = /^proxmox-mcp-helper: (.*)$/m.exec(stderr)?.[1] ?? '';
+  const details = { host: config.name, verb, exitCode };
+  const host = config.name;
+  if (exitCode === 64 && said.startsWith('refused: ')) {
+    throw new ServiceError({
+      code: 'command-refused',
+      message: `The helper on ${host} refused ${verb}: ${said.slice(9)}`,
+      remedy: `If the helper is of another version, run: proxmox-mcp host install ${host}`,
+      details,
+    });
+  }
+  if (exitCode === 75 && said.startsWith('fenced-out: ')) {
+    const newest = Number(/older than (\d+)$/.exec(said)?.[1]);
+    if (newest > Date.now() + aheadMs) throw clockWentBack(config, verb, newest, details);
+    throw new ServiceError({
+      code: 'fenced-out',
+      message: `${host} refused ${verb}, because another run holds its lock by now (${said.slice(12)})`,
+      remedy: 'Nothing was changed. Look at the run that holds the lock, then start this one again.',
+      details,
+    });
+  }
+  if (exitCode === 76 && said.startsWith('busy: ')) {
+    throw new ServiceError({
+      code: 'conflict',
+      message: `${host} did not begin ${verb} yet: ${said.slice(6)}`,
+      remedy: 'It is tried again by itself. `proxmox-mcp host jobs NAME` shows what is at work.',
+      retryable: true,
+      details,
+    });
+  }
+  // The shell's own printf says "I/O error" of a full disk.
+  if (exitCode === 70 && /No space left on device|Disk quota exceeded|I\/O error/.test(stderr)) {
+    throw new ServiceError({
+      code: 'disk-full',
+      message: `The helper on ${host} could not do its own work for ${verb}, because the disk of ${config.layout.state} is full: ${said.slice(8)}`,
+      remedy: `Free space there (df ${config.layout.state}), then start it again; if there is space, look at the kernel's log for errors of the disk.`,
+      details: { ...details, folder: config.layout.state },
+    });
+  }
+  if (exitCode === 70 && said.startsWith('failed: ')) {
+    throw new ServiceError({
+      code: 'command-failed',
+      message: `The helper on ${host} could not do its own work for ${verb}: ${said.slice(8)}`,
+      remedy: `Look at ${config.layout.state} on ${host}: it must be a folder of root's with free space.`,
+      retryable: true,
+      details,
+    });
+  }
+  const helperIsMissing = exitCode === 126 || exitCode === 127;
+  if (!helperIsMissing && !(exitCode === 1 && stdout === '' && /^sudo(-rs)?: /m.test(stderr))) return;
+  if (helperIsMissing || /command not found|unable to (execute|find)/.test(stderr)) {
+    throw new ServiceError({
+      code: 'command-refused',
+      message: `${host} has no helper at ${config.layout.helper}, so that ${verb} can't be run`,
+      remedy: `Run: proxmox-mcp host install ${host}`,
+      details,
+    });
+  }
+  throw new ServiceError({
+    code: 'command-refused',
+    message: `sudo on ${host} refused ${verb}: its policy doesn't admit it, or ${config.layout.helper} isn't there or isn't the helper that the policy was made for`,
+    remedy: `Run: proxmox-mcp host check ${host}, and then: proxmox-mcp host install ${host}`,
+    details,
+  });
+}
+
+/** Tokens are times. One that is so far ahead was given by a clock that was wrong then, or is wrong now. 5 min. */
+const aheadMs = 5 * 60_000;
+
+function clockWentBack(
+  { name, layout }: HostConfig,
+  verb: string,
+  newest: number,
+  details: Readonly<Record<string, string | number>>,
+): ServiceError {
+  const now = new Date().toISOString();
+  return new ServiceError({
+    code: 'fenced-out',
+    message: `${name} refused ${verb}, because it was changed before under a token of ${new Date(newest).toISOString()}, and here it is ${now}: the clock of this service was set back, or is wrong`,
+    remedy: `Nothing was changed. Check the clock here (timedatectl). If it is right now, see with "proxmox-mcp host jobs ${name}" that nothing is at work there, remove ${layout.state}/fence on ${name} as root, and start this one again.`,
+    details,
+  });
+}

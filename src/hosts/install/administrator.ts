@@ -1,0 +1,93 @@
+import { userInfo } from 'node:os';
+import type { SshConfig } from '../../config.ts';
+import { ServiceError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { Argv, CommandResult, Executor } from '../execution/executor.ts';
+import { createLocalExecutor } from '../local/executor.ts';
+import { createSshExecutor } from '../ssh/executor.ts';
+import { agent, bootstrap, workFolder } from './agent.ts';
+import { becomeRoot, type RunAsRoot, type SudoPassword } from './become-root.ts';
+
+/** An administrator's login on a host, who is root there or becomes it by sudo. */
+export interface Administrator {
+  /** The host's name, for messages. */
+  readonly name: string;
+  /** Runs a verb of the agent without leaving the agent on the host. Returns its standard output. */
+  script(verb: 'look' | 'uninstall', args: readonly string[]): Promise<string>;
+  /** Brings the agent to the host and starts its verb. */
+  bring(verb: 'arm', args: readonly string[]): Promise<void>;
+  /** Runs a verb of the agent that was brought. */
+  run(verb: string, args: readonly string[], content?: string): Promise<void>;
+  /** Whether this login is, or becomes, root. */
+  provesRoot(): Promise<boolean>;
+  /** Runs a program as another user, without root's rights. */
+  runAs(user: string, argv: Argv): Promise<CommandResult>;
+  close(): Promise<void>;
+}
+
+/** `ssh`: undefined for this machine itself. `password`: undefined where nobody can be asked for one. */
+export function connectAdministrator(
+  name: string,
+  ssh: SshConfig | undefined,
+  log: Log,
+  password?: SudoPassword,
+): Administrator {
+  const executor = ssh ? createSshExecutor({ name, ssh, log }) : createLocalExecutor({ name, log });
+  const user = ssh?.user ?? userInfo().username;
+  const isRoot = ssh ? user === 'root' : process.getuid?.() === 0;
+  return administrator(name, executor, becomeRoot({ name, executor, user, isRoot, password }));
+}
+
+function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Administrator {
+  const exec = async (argv: Argv, stdin?: string) => {
+    const result = await asRoot(argv, stdin);
+    if (result.exitCode !== 0) throw agentError(name, result);
+    return result.stdout;
+  };
+  return {
+    name,
+    script: (verb, args) => exec(['/bin/sh', '-s', '--', verb, ...args], agent),
+    async bring(verb, args) {
+      await exec(['/bin/sh', '-c', bootstrap, 'sh', verb, ...args], agent);
+    },
+    async run(verb, args, content) {
+      await exec(['/bin/sh', `${workFolder}/agent`, verb, ...args], content);
+    },
+    provesRoot: async () => (await exec(['/usr/bin/id', '-u'])).trim() === '0',
+    runAs: (user, argv) => asRoot(['/usr/sbin/runuser', '-u', user, '--', ...argv]),
+    close: () => executor.close(),
+  };
+}
+
+function agentError(name: string, { exitCode, stderr }: CommandResult): ServiceError {
+  const said = /^proxmox-mcp-install: (.*)$/m.exec(stderr)?.[1];
+  const details = { host: name, exitCode };
+  // The agent leaves last, when everything is back.
+  if (said === undefined && stderr.includes(`${workFolder}/agent`)) {
+    return new ServiceError({
+      code: 'verification-failed',
+      message: `${name} was put back meanwhile: the time to confirm was over, or it started again`,
+      remedy: 'See that the host stays up and answers quickly, then try again.',
+      details: { ...details, putBack: true },
+    });
+  }
+  if (said === undefined && /^sudo(-rs)?: /m.test(stderr)) {
+    return new ServiceError({
+      code: 'forbidden',
+      message: `sudo on ${name} does not let this login become root any more (${lastLine(stderr)})`,
+      remedy: 'Look at its rules on the host (sudo -l), or log in as root (--as root).',
+      details,
+    });
+  }
+  return new ServiceError({
+    code: exitCode === 76 ? 'conflict' : 'command-failed',
+    message: `On ${name}: ${said ?? (lastLine(stderr) || `the installation's script ended with ${exitCode}`)}`,
+    remedy: exitCode === 76 ? 'Wait for it to end, then try again.' : 'Mend that on the host, then try again.',
+    retryable: exitCode === 76,
+    details,
+  });
+}
+
+function lastLine(text: string): string {
+  return (text.trim().split('\n').at(-1) ?? '').slice(0, 300);
+}

@@ -1,0 +1,238 @@
+import type { HostConfig } from '../../config.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
+import { type Administrator, connectAdministrator } from './administrator.ts';
+import type { SudoPassword } from './become-root.ts';
+import { ioLogFolder } from './log-rotation.ts';
+import { look, type Seen } from './look.ts';
+import { defaultRevertAfterSeconds, type InstallOptions } from './options.ts';
+import { type Change, changes, obstacles } from './plan.ts';
+import { proveAccess } from './prove.ts';
+import { makeServiceKey, publicKeyOf } from './service-key.ts';
+import { fromOf, keysFileOf, otherKeysFileOf, pathsOf, type Wanted, wanted } from './wanted.ts';
+
+export type InstallOutcome = 'installed' | 'nothing-to-do' | 'declined';
+
+/**
+ * Puts the service's user, key, helper, policy and folders on a host. Shows its plan first; changes nothing when the host
+ * is as it should be. The host takes everything back by itself unless the installation proves itself over new
+ * connections in time, whatever ends this process, the connection or the host in between.
+ *
+ * Throws what connecting throws, `configuration` (this host can't be installed on as it is; nothing was changed),
+ * `conflict` (another installation is under way) and, when the host was put back, `verification-failed` or what failed.
+ */
+export async function install(host: HostConfig, options: InstallOptions): Promise<InstallOutcome> {
+  checkUsers(host);
+  const admin = connectAdministrator(host.name, options.login, options.log, options.sudoPassword);
+  try {
+    const seen = await seeHost(admin, host);
+    const blocked = obstacles(seen, host.layout)[0];
+    if (blocked) throw cannot(host, blocked);
+    if (seen.pending) throw underWay(host);
+    const keyPath = host.ssh?.keyPath;
+    const before = keyPath === undefined ? undefined : publicKeyOf(keyPath);
+    const makesKey = keyPath !== undefined && before === undefined;
+    const changes = planFor(host, seen, makesKey ? placeholderKey : before, options.from);
+    if (changes.length === 0 && !makesKey) return 'nothing-to-do';
+    const agreed = await options.agree([
+      ...(makesKey ? [`make the service's SSH key ${keyPath} here: Ed25519, mode 600`] : []),
+      ...changes.map((change) => (makesKey ? withoutDigestOfKey(change) : change.step)),
+    ]);
+    if (!agreed) return 'declined';
+    const publicKey = makesKey ? makeServiceKey(keyPath) : before;
+    await change(host, admin, seen, planFor(host, seen, publicKey, options.from), options);
+    return 'installed';
+  } finally {
+    await admin.close();
+  }
+}
+
+/** Looks at everything an installation is about. */
+export async function seeHost(admin: Administrator, { layout }: HostConfig): Promise<Seen> {
+  const first = await look(
+    admin,
+    layout,
+    keysFileOf(`/home/${layout.user}`),
+    everything(layout, `/home/${layout.user}`),
+  );
+  const home = first.account?.home;
+  // An account that was there may live elsewhere.
+  if (home === undefined || home === `/home/${layout.user}`) return first;
+  return look(admin, layout, keysFileOf(home), everything(layout, home));
+}
+
+function everything(layout: HostConfig['layout'], home: string): string[] {
+  const { ours, parents } = pathsOf(layout, home);
+  return [...ours, ...parents, otherKeysFileOf(home), layout.sudoLog, ioLogFolder(layout), '/var/log/sudo-io'];
+}
+
+/** What differs from an installation with this key. */
+export function planFor(
+  host: HostConfig,
+  seen: Seen,
+  publicKey: string | undefined,
+  from: string | undefined,
+): readonly Change[] {
+  const { layout } = host;
+  const anywhere = from === '' || from === '*';
+  return changes(
+    seen,
+    layout,
+    wanted(seen, {
+      layout,
+      home: homeOf(host, seen),
+      publicKey,
+      from: anywhere ? undefined : (from ?? fromOf(seen.keys)),
+    }),
+  );
+}
+
+export function homeOf({ layout }: HostConfig, seen: Seen): string {
+  return seen.account?.home ?? `/home/${layout.user}`;
+}
+
+async function change(
+  host: HostConfig,
+  admin: Administrator,
+  seen: Seen,
+  changes: readonly Change[],
+  options: InstallOptions,
+): Promise<void> {
+  const { layout, name } = host;
+  const seconds = options.revertAfterSeconds ?? defaultRevertAfterSeconds;
+  const say = options.progress ?? (() => undefined);
+  const home = homeOf(host, seen);
+  const { ours, parents } = pathsOf(layout, home);
+  const absent = [...parents, layout.sudoLog, '/var/log/sudo-io', ioLogFolder(layout)].filter(
+    (path) => seen.paths.get(path)?.kind === 'absent',
+  );
+  await say(`arm the way back: ${name} puts everything back in ${seconds} s unless this is confirmed`);
+  const begun = performance.now();
+  await admin.bring('arm', [
+    ...[String(seconds), layout.user, layout.state, layout.backups],
+    ...[...absent, ...ours, `${layout.state}/before`],
+  ]);
+  try {
+    for (const { step, target } of changes) {
+      await say(step);
+      await carryOut(admin, layout.user, home, target);
+    }
+    await say(
+      'prove it over new connections: the service logs in and may run its helper alone; the administrator is root',
+    );
+    await proveAccess(host, options, asked(options)).catch((error: unknown) => {
+      throw explained(host, seen, error);
+    });
+    await say('confirm');
+    await admin.run('confirm', []);
+  } catch (error) {
+    const isLate = performance.now() - begun > seconds * 1000;
+    throw await takenBack(host, options, { seconds, isLate }, error);
+  }
+}
+
+async function carryOut(admin: Administrator, user: string, home: string, target: Wanted | 'user'): Promise<void> {
+  if (target === 'user') await admin.run('user', [user, home]);
+  else if (target.kind === 'folder') await admin.run('folder', [target.path, target.mode]);
+  else await admin.run(target.kind, [target.path, target.mode, target.sha256], target.content);
+}
+
+/** While the host waits for the proof, nobody is asked for a password who wasn't before. */
+function asked({ sudoPassword }: InstallOptions): SudoPassword | undefined {
+  return sudoPassword?.known() === undefined ? undefined : sudoPassword;
+}
+
+/** Puts the host back at once, over a new connection; where that fails too, the host does it alone. */
+async function takenBack(
+  { name }: HostConfig,
+  options: InstallOptions,
+  { seconds, isLate }: { readonly seconds: number; readonly isLate: boolean },
+  error: unknown,
+): Promise<ServiceError> {
+  await options.progress?.('take everything back');
+  const admin = connectAdministrator(name, options.login, options.log, asked(options));
+  const found = await admin.run('revert', []).then(
+    () => 'installed',
+    (failure: unknown) =>
+      failure instanceof ServiceError && failure.details.putBack === true ? 'put-back' : 'unknown',
+  );
+  await admin.close();
+  // Then what failed may have failed only because everything was gone again.
+  if (isLate && found === 'put-back') return tooSlow(name, seconds, error);
+  const back =
+    found === 'unknown'
+      ? `${name} puts everything back by itself, at most ${seconds} s after it began`
+      : `${name} is as it was before`;
+  const known = error instanceof ServiceError;
+  return new ServiceError({
+    code: known ? error.code : 'internal',
+    message: `${known ? error.message : String(error)}. ${back}`,
+    remedy: known ? error.remedy : 'Report this as a defect.',
+    cause: error,
+    details: { host: name },
+  });
+}
+
+function tooSlow(name: string, seconds: number, error: unknown): ServiceError {
+  return new ServiceError({
+    code: 'timeout',
+    message: `${name} put everything back after ${seconds} s, before the installation was proved, and is as it was before (what failed then: ${error instanceof Error ? error.message : String(error)})`,
+    remedy: 'Try again when the host and this machine have less to do, or give it longer: --revert-after SECONDS.',
+    retryable: true,
+    cause: error,
+    details: { host: name },
+  });
+}
+
+/** sshd's own settings say more than its refusal. */
+function explained({ name, layout }: HostConfig, { sshd }: Seen, error: unknown): unknown {
+  if (!isServiceError(error, 'ssh-key-refused')) return error;
+  const rules = sshd.filter(
+    (line) => !/^(pubkeyauthentication yes|authorizedkeysfile .*\.ssh\/authorized_keys)/.test(line),
+  );
+  return new ServiceError({
+    code: 'ssh-key-refused',
+    message: `sshd on ${name} does not let ${layout.user} log in with its new key${rules.length > 0 ? ` (${rules.join('; ')})` : ''}`,
+    remedy: `Admit ${layout.user} in sshd_config (AllowUsers, AllowGroups, DenyUsers, AuthorizedKeysFile), then try again.`,
+    cause: error,
+    details: { host: name },
+  });
+}
+
+const placeholderKey = 'ssh-ed25519 AAAA';
+
+function withoutDigestOfKey({ step, target }: Change): string {
+  const isKey = target !== 'user' && target.path.endsWith('/authorized_keys');
+  return isKey ? step.replace(/, sha256 \w+$/, '') : step;
+}
+
+function checkUsers({ name, ssh, layout }: HostConfig): void {
+  const wrong = (message: string, remedy: string) => new ServiceError({ code: 'configuration', message, remedy });
+  if (layout.user === 'root') {
+    throw wrong(`The service's user on ${name} is root`, 'Set SSH_USER to a user of its own, e.g. claude-user.');
+  }
+  if (ssh !== undefined && ssh.user !== layout.user) {
+    throw wrong(
+      `${name} has SSH_USER ${ssh.user} and SERVICE_USER ${layout.user}`,
+      'Set them to the same user: the one that the policy of sudo is made for.',
+    );
+  }
+}
+
+function cannot({ name }: HostConfig, { found, remedy }: { found: string; remedy: string }): ServiceError {
+  return new ServiceError({
+    code: 'configuration',
+    message: `${name} can't be installed on as it is, so nothing was changed: ${found}`,
+    remedy,
+    details: { host: name },
+  });
+}
+
+export function underWay({ name }: HostConfig): ServiceError {
+  return new ServiceError({
+    code: 'conflict',
+    message: `Another installation on ${name} is under way, or is being taken back`,
+    remedy: 'Wait a minute and try again.',
+    retryable: true,
+    details: { host: name },
+  });
+}

@@ -1,0 +1,68 @@
+import type { HostConfig } from '../../config.ts';
+import { ServiceError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { Argv, CommandResult } from '../execution/executor.ts';
+import { createSshExecutor } from '../ssh/executor.ts';
+import { type Administrator, connectAdministrator } from './administrator.ts';
+import type { SudoPassword } from './become-root.ts';
+import type { InstallOptions } from './options.ts';
+
+/**
+ * Proves over new connections that the installation works and that nobody is locked out: the service's user logs in, may
+ * run the helper and nothing else, and the administrator still gets in and becomes root. Throws where it isn't so.
+ */
+export async function proveAccess(
+  host: HostConfig,
+  { login, log }: InstallOptions,
+  password: SudoPassword | undefined,
+): Promise<void> {
+  const admin = connectAdministrator(host.name, login, log, password);
+  try {
+    if (!(await admin.provesRoot())) throw unproved(host, 'the administrator is not root any more');
+    await proveService(host, admin, log);
+  } finally {
+    await admin.close();
+  }
+}
+
+/** The part of {@link proveAccess} that needs no administrator, except on this machine itself. */
+export async function proveService(host: HostConfig, admin: Administrator, log: Log): Promise<void> {
+  const { layout, ssh } = host;
+  // A short connection: its user must be free to be removed again.
+  const executor = ssh && createSshExecutor({ name: host.name, ssh, log });
+  const run = (argv: Argv): Promise<CommandResult> =>
+    executor ? executor.exec(argv, { timeoutMs: 20_000 }) : admin.runAs(layout.user, argv);
+  const sudo = (...argv: readonly string[]) => run(['/usr/bin/sudo', '-n', '--', ...argv]);
+  try {
+    const who = await run(['/usr/bin/id', '-un']);
+    if (who.stdout.trim() !== layout.user) throw unproved(host, `the service's login is not ${layout.user}`);
+    const looked = await sudo(layout.helper, 'job-list');
+    if (looked.exitCode !== 0) {
+      throw unproved(host, `sudo does not let ${layout.user} run the helper (${firstLine(looked.stderr)})`);
+    }
+    // Everything here only looks, should it be admitted.
+    for (const argv of [
+      ['/usr/bin/id', '-u'],
+      ['/bin/cat', '/etc/shadow'],
+      [layout.helper, 'no-such-verb'],
+    ]) {
+      const refused = await sudo(...argv);
+      if (refused.exitCode === 0) throw unproved(host, `${layout.user} may run ${argv.join(' ')} as root`);
+    }
+  } finally {
+    await executor?.close();
+  }
+}
+
+function unproved({ name, layout }: HostConfig, why: string): ServiceError {
+  return new ServiceError({
+    code: 'verification-failed',
+    message: `The installation on ${name} did not prove itself: ${why}`,
+    remedy: `Look for other rules for ${layout.user} and its groups (sudo -l -U ${layout.user}), also those read after ${layout.sudoersFile}.`,
+    details: { host: name },
+  });
+}
+
+function firstLine(text: string): string {
+  return (text.trim().split('\n')[0] ?? '').slice(0, 300);
+}

@@ -1,0 +1,103 @@
+import { ServiceError } from '../../errors.ts';
+import type { JobState, JobSummary } from '../host.ts';
+
+/** What `job-status` answers. */
+export interface JobStatus {
+  readonly state: JobState;
+  readonly exitCode?: number;
+  readonly beganMs?: number;
+  readonly endedMs?: number;
+  readonly stdout: JobOutput;
+  readonly stderr: JobOutput;
+}
+
+export interface JobOutput {
+  /** Bytes on the host's disk. */
+  readonly kept: number;
+  /** Bytes that the job wrote. */
+  readonly total: number;
+  /** From the offset that was asked for. */
+  readonly chunk: Buffer;
+}
+
+const states: readonly string[] = [
+  'absent',
+  'starting',
+  'running',
+  'ended',
+  'cancelled',
+  'timeout',
+  'terminated',
+  'lost',
+  'fenced-out',
+  'busy',
+] satisfies readonly JobState[];
+
+/** Reads the answer of the helper's `job-status`. Throws `unexpected-answer`. */
+export function parseStatus(host: string, text: string): JobStatus {
+  const [state, stdout, stderr] = text.split('\n');
+  return { ...parseState(host, state ?? ''), stdout: parseOutput(host, stdout), stderr: parseOutput(host, stderr) };
+}
+
+/** Reads its `job-cancel`. */
+export function parseCancel(host: string, text: string): { state: JobState; left: readonly number[] } {
+  const [state, left] = text.split('\n');
+  const pids = (left ?? '').split(' ').slice(1).filter(Boolean).map(Number);
+  return { state: parseState(host, state ?? '').state, left: pids };
+}
+
+/** What the helper makes. Another id is made up by the host, and would be shown to a person in a command to type. */
+const idPattern = /^[a-z0-9][a-z0-9-]{0,99}$/;
+const runPattern = /^(-|[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199})$/;
+
+/** Reads its `job-list`. */
+export function parseList(host: string, text: string): readonly JobSummary[] {
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => {
+      const [id = '', state = '', exit = '', began = '', ended = '', verb = '', run = '-'] = line.split(' ');
+      if (!idPattern.test(id) || !/^[a-z0-9-]{1,100}$/.test(verb) || !runPattern.test(run)) throw unexpected(host);
+      const parsed = parseState(host, `state ${state} ${exit} ${began} ${ended}`);
+      return {
+        id,
+        state: parsed.state,
+        verb,
+        ...(run === '-' ? {} : { run }),
+        ...(parsed.exitCode === undefined ? {} : { exitCode: parsed.exitCode }),
+        ...(parsed.beganMs === undefined ? {} : { startedAt: new Date(parsed.beganMs).toISOString() }),
+        ...(parsed.endedMs === undefined ? {} : { endedAt: new Date(parsed.endedMs).toISOString() }),
+      };
+    });
+}
+
+function parseState(host: string, line: string): Pick<JobStatus, 'state' | 'exitCode' | 'beganMs' | 'endedMs'> {
+  const match = /^state ([a-z-]+) (-|\d{1,3}) (-|\d{1,15}) (-|\d{1,15})$/.exec(line);
+  if (!match || !isState(match[1])) throw unexpected(host);
+  const [, state, exit, began, ended] = match;
+  return {
+    state,
+    ...(exit === '-' ? {} : { exitCode: Number(exit) }),
+    ...(began === '-' ? {} : { beganMs: Number(began) }),
+    ...(ended === '-' ? {} : { endedMs: Number(ended) }),
+  };
+}
+
+function parseOutput(host: string, line: string | undefined): JobOutput {
+  const match = /^std(?:out|err) (\d{1,15}) (\d{1,15}) ([A-Za-z0-9+/=]*)$/.exec(line ?? '');
+  if (!match) throw unexpected(host);
+  return { kept: Number(match[1]), total: Number(match[2]), chunk: Buffer.from(match[3] ?? '', 'base64') };
+}
+
+function isState(text: string | undefined): text is JobState {
+  return text !== undefined && states.includes(text);
+}
+
+function unexpected(host: string): ServiceError {
+  return new ServiceError({
+    code: 'unexpected-answer',
+    message: `The helper on ${host} answered something about a job that this version doesn't understand`,
+    remedy: `Run: proxmox-mcp host install ${host}`,
+    details: { host },
+  });
+}

@@ -1,0 +1,151 @@
+import { readFile } from 'node:fs/promises';
+import { connect as dial } from 'node:net';
+import ssh2, { type ConnectConfig } from 'ssh2';
+import type { SshConfig } from '../../config.ts';
+import { ServiceError } from '../../errors.ts';
+import { awakeTimeout } from './awake-timeout.ts';
+import { connectError, isNoCommonHostKey } from './connect-error.ts';
+import { hostKeyAlgorithms, hostKeyChanged, judgeHostKey, keyTypes, pinnedKeys } from './host-key-check.ts';
+import type { HostKey, KnownKeys } from './known-hosts.ts';
+import { hostKeyFromBlob } from './known-hosts.ts';
+import type { SshLimits } from './limits.ts';
+
+export interface SshConnection {
+  readonly client: ssh2.Client;
+  /** Says good-bye, and closes even when nobody answers. */
+  readonly end: () => void;
+  /** Closes at once. */
+  readonly destroy: () => void;
+}
+
+/**
+ * One authenticated connection to the host whose key is pinned. The key files are read each time, so that a rotated
+ * key or a newly pinned host key counts from the next connection on.
+ *
+ * Throws `host-key-unknown`, `host-key-changed`, `ssh-key-refused`, `host-unreachable`, `configuration`.
+ */
+export async function connect(name: string, ssh: SshConfig, limits: SshLimits): Promise<SshConnection> {
+  const [known, privateKey] = await Promise.all([
+    pinnedKeys(name, ssh),
+    ssh.agent === undefined ? readKey(ssh.keyPath) : undefined,
+  ]);
+  let refusal: ServiceError | undefined;
+  try {
+    return await open(ssh.host, ssh.port, limits.connectMs, {
+      username: ssh.user,
+      ...(ssh.agent === undefined ? { privateKey: privateKey ?? '' } : { agent: ssh.agent }),
+      // Without the `none` method, which ssh2 tries first by itself: it only costs a round trip.
+      authHandler: [ssh.agent === undefined ? 'publickey' : 'agent'],
+      keepaliveInterval: limits.keepaliveMs,
+      keepaliveCountMax: limits.keepaliveCount,
+      algorithms: {
+        serverHostKey: hostKeyAlgorithms(known.pinned.map((key) => key.type)),
+        // ssh2 prefers aes128-gcm where the processor has AES, which is also the fastest in its native addon.
+        compress: ['none'],
+      },
+      hostVerifier: (blob: Buffer) => {
+        refusal = judgeHostKey(name, ssh, known, blob);
+        return refusal === undefined;
+      },
+    });
+  } catch (error) {
+    if (refusal !== undefined) throw refusal;
+    if (isNoCommonHostKey(error)) throw await keyOfOtherType(name, ssh, known, limits);
+    throw connectError(name, ssh, limits, error);
+  }
+}
+
+/**
+ * The key that a server shows when it is asked for one of these types, or undefined when it has none. Nothing is sent
+ * to the server: the connection ends before authentication.
+ */
+export async function showHostKey(
+  host: string,
+  port: number,
+  types: readonly string[],
+  connectMs: number,
+): Promise<HostKey | undefined> {
+  let shown: HostKey | undefined;
+  try {
+    const connection = await open(host, port, connectMs, {
+      username: 'nobody',
+      authHandler: [],
+      algorithms: { serverHostKey: hostKeyAlgorithms(types) },
+      hostVerifier: (blob: Buffer) => {
+        shown = hostKeyFromBlob(blob);
+        return false;
+      },
+    });
+    connection.destroy();
+  } catch (error) {
+    if (shown === undefined && !isNoCommonHostKey(error)) throw error;
+  }
+  return shown;
+}
+
+async function keyOfOtherType(
+  name: string,
+  ssh: SshConfig,
+  known: KnownKeys,
+  limits: SshLimits,
+): Promise<ServiceError> {
+  const shown = await showHostKey(ssh.host, ssh.port, keyTypes, limits.connectMs).catch(() => undefined);
+  return hostKeyChanged(name, ssh, known, shown);
+}
+
+/** Resolves when the client is ready, rejects with its first error. Later errors of a failed client are of no use. */
+async function open(host: string, port: number, connectMs: number, config: ConnectConfig): Promise<SshConnection> {
+  const client = new ssh2.Client();
+  // A socket of our own, because ssh2 can't close its one any more once it has said good-bye.
+  const socket = dial({ host, port, noDelay: true });
+  let stopWaiting = () => {};
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stopWaiting = awakeTimeout(connectMs, () => reject(tooSlow()));
+      // Not once: of an agent that can't be reached the library tells, and then that no method was left.
+      client.once('ready', resolve).on('error', reject);
+      client.once('close', () => reject(new Error('the connection was closed during the handshake')));
+      // Its own clock would take our sleep for the other side's silence.
+      client.connect({ ...config, readyTimeout: 0, sock: socket });
+    });
+  } catch (error) {
+    client.removeAllListeners().on('error', () => undefined);
+    socket.destroy();
+    throw error;
+  } finally {
+    stopWaiting();
+  }
+  client.removeAllListeners().on('error', () => undefined);
+  return {
+    client,
+    end() {
+      client.end();
+      setTimeout(() => socket.destroy(), 1_000).unref();
+    },
+    destroy: () => socket.destroy(),
+  };
+}
+
+/** As the library says it. */
+function tooSlow(): Error {
+  return Object.assign(new Error('Timed out while waiting for handshake'), { level: 'client-timeout' });
+}
+
+async function readKey(path: string): Promise<Buffer> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new ServiceError({
+      code: 'configuration',
+      message: `The SSH key ${path} can't be read (${error.code})`,
+      remedy: 'Set the path of the private key (SSH_KEY_PATH), and let only the user of this service read it.',
+    });
+  });
+  // Not the library's message: it may quote the file.
+  if (ssh2.utils.parseKey(bytes) instanceof Error) {
+    throw new ServiceError({
+      code: 'configuration',
+      message: `The file ${path} holds no private key that can be used: it is damaged, of an unknown kind, or protected by a passphrase`,
+      remedy: 'Use an OpenSSH private key without a passphrase, for example made by: ssh-keygen -t ed25519 -N "".',
+    });
+  }
+  return bytes;
+}

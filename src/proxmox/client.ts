@@ -1,0 +1,146 @@
+import { createRequire } from 'node:module';
+import type { Proxmox } from 'proxmox-api';
+import type { z } from 'zod';
+import type { ProxmoxApiConfig } from '../config.ts';
+import { ServiceError } from '../errors.ts';
+import { unexpectedAnswer } from './failures.ts';
+import {
+  clusterStatusSchema,
+  nodeStatusSchema,
+  nodesSchema,
+  type ProxmoxClusterStatus,
+  type ProxmoxNode,
+  type ProxmoxNodeStatus,
+  type ProxmoxPermissions,
+  type ProxmoxResource,
+  type ProxmoxTask,
+  type ProxmoxTaskStatus,
+  type ProxmoxVersion,
+  permissionsSchema,
+  resourcesSchema,
+  taskLogSchema,
+  taskStatusSchema,
+  tasksSchema,
+  versionSchema,
+} from './schemas.ts';
+import { type CallOptions, createTransport, type TransportOptions } from './transport.ts';
+
+/** Which tasks of a node; all filters hold together. */
+export interface TaskFilter {
+  /** Default 50. */
+  readonly limit?: number;
+  readonly start?: number;
+  /** Ended, running or both. Default `archive`. */
+  readonly source?: 'archive' | 'active' | 'all';
+  /** `vzdump`, `qmstart` … */
+  readonly typefilter?: string;
+  readonly vmid?: number;
+  /** Unix seconds. */
+  readonly since?: number;
+  readonly until?: number;
+  /** Only those that didn't end with OK (this includes warnings). */
+  readonly errors?: boolean;
+}
+
+/**
+ * One Proxmox VE API. What it answers is checked before it is given on. Throws `ServiceError` with
+ * `proxmox-authentication`, `-permission`, `-not-found`, `-locked`, `-invalid`, `-unavailable`, `-certificate`,
+ * `already-exists`, `conflict`, `unexpected-answer`, `invalid-input`, `timeout`, `cancelled`, and for changes
+ * `outcome-unknown`.
+ */
+export interface ProxmoxClient {
+  /** `user@realm!name` */
+  readonly token: string;
+  /**
+   * Every call of the API with `proxmox-api`'s types and syntax, over the same transport:
+   * `client.api({ signal }).nodes.$(node).qemu.$(100).config.$get()`. What it answers is not checked.
+   */
+  api(options?: CallOptions): Proxmox.Api;
+  version(options?: CallOptions): Promise<ProxmoxVersion>;
+  nodes(options?: CallOptions): Promise<ProxmoxNode[]>;
+  nodeStatus(node: string, options?: CallOptions): Promise<ProxmoxNodeStatus>;
+  /** Guests (`vm`), nodes, storages; without a type all. Lists only what the token may see. */
+  resources(type?: 'vm' | 'storage' | 'node' | 'sdn', options?: CallOptions): Promise<ProxmoxResource[]>;
+  clusterStatus(options?: CallOptions): Promise<ProxmoxClusterStatus[]>;
+  /** The token's own effective rights, on one path or all. */
+  permissions(path?: string, options?: CallOptions): Promise<ProxmoxPermissions>;
+  /** Newest first. */
+  tasks(node: string, filter?: TaskFilter, options?: CallOptions): Promise<ProxmoxTask[]>;
+  /** Asked of the node that the UPID names: no other one knows the task. */
+  taskStatus(upid: string, options?: CallOptions): Promise<ProxmoxTaskStatus>;
+  /** `total` counts all lines there are so far; `start` counts from 0; a `limit` of 0 gives all. */
+  taskLog(
+    upid: string,
+    range?: { readonly start?: number; readonly limit?: number },
+    options?: CallOptions,
+  ): Promise<{ readonly lines: readonly string[]; readonly total: number }>;
+  close(): Promise<void>;
+}
+
+/** Makes a client; it connects with the first call and keeps connections for the next ones. */
+export function createProxmoxClient(config: ProxmoxApiConfig, options: TransportOptions): ProxmoxClient {
+  const transport = createTransport(config, options);
+
+  /** A GET of a path template, each `*` filled with the next value, its data held to the schema. */
+  async function get<Schema extends z.ZodType>(
+    schema: Schema,
+    template: string,
+    values: readonly string[],
+    parameters: object | undefined,
+    callOptions: CallOptions | undefined,
+  ): Promise<{ data: z.infer<Schema>; total: number }> {
+    const rest = [...values];
+    const path = template.replace(/\*/g, () => (rest.shift() ?? '').replaceAll('/', '%2F'));
+    const at = (text: string) => `/api2/json${text}`;
+    const answer = await transport.send('GET', at(path), at(template), { ...parameters }, callOptions);
+    const parsed = schema.safeParse(answer.data);
+    if (parsed.success) return { data: parsed.data, total: answer.total ?? 0 };
+    const [issue] = parsed.error.issues;
+    const where = ['data', ...(issue?.path ?? [])].join('.');
+    throw unexpectedAnswer(
+      { host: config.host, port: config.port, method: 'GET', path },
+      `${where}: ${issue?.message}`,
+    );
+  }
+
+  return {
+    token: `${config.user}!${config.tokenName}`,
+    api: (callOptions) => buildApi()(transport.engine(callOptions)),
+    version: async (callOptions) => (await get(versionSchema, '/version', [], undefined, callOptions)).data,
+    nodes: async (callOptions) => (await get(nodesSchema, '/nodes', [], undefined, callOptions)).data,
+    nodeStatus: async (node, callOptions) =>
+      (await get(nodeStatusSchema, '/nodes/*/status', [node], undefined, callOptions)).data,
+    resources: async (type, callOptions) =>
+      (await get(resourcesSchema, '/cluster/resources', [], { type }, callOptions)).data,
+    clusterStatus: async (callOptions) =>
+      (await get(clusterStatusSchema, '/cluster/status', [], undefined, callOptions)).data,
+    permissions: async (path, callOptions) =>
+      (await get(permissionsSchema, '/access/permissions', [], { path }, callOptions)).data,
+    tasks: async (node, filter, callOptions) =>
+      (await get(tasksSchema, '/nodes/*/tasks', [node], filter, callOptions)).data,
+    taskStatus: async (upid, callOptions) =>
+      (await get(taskStatusSchema, '/nodes/*/tasks/*/status', [nodeOf(upid), upid], undefined, callOptions)).data,
+    taskLog: async (upid, range, callOptions) => {
+      const log = await get(taskLogSchema, '/nodes/*/tasks/*/log', [nodeOf(upid), upid], range, callOptions);
+      return { lines: log.data.map((line) => line.t), total: log.total };
+    },
+    close: transport.close,
+  };
+}
+
+/** `proxmox-api` loads an undici of its own, some 100 ms that a start needn't pay: only its syntax needs it. */
+function buildApi(): typeof import('proxmox-api').proxmoxApi {
+  const { proxmoxApi } = createRequire(import.meta.url)('proxmox-api') as typeof import('proxmox-api');
+  return proxmoxApi;
+}
+
+/** `UPID:node:…` */
+function nodeOf(upid: string): string {
+  const node = /^UPID:([^:]+):/.exec(upid)?.[1];
+  if (node !== undefined) return node;
+  throw new ServiceError({
+    code: 'invalid-input',
+    message: `${JSON.stringify(upid.slice(0, 100))} is not the id of a Proxmox task.`,
+    remedy: 'Give the whole UPID, as the call that started the task answered it: UPID:node:…:user@realm:',
+  });
+}

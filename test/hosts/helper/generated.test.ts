@@ -1,0 +1,192 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { CommandEntry, Placeholder } from '../../../src/hosts/commands/entry.ts';
+import { table } from '../../../src/hosts/commands/table.ts';
+import { defaultLayout } from '../../../src/hosts/helper/default-layout.ts';
+import { generatePrivilegeDocs } from '../../../src/hosts/helper/generate-docs.ts';
+import { generateHelper, helperEntries } from '../../../src/hosts/helper/generate-helper.ts';
+import { generateSudoers } from '../../../src/hosts/helper/generate-sudoers.ts';
+import { resolveEntry } from '../../../src/hosts/helper/resolve.ts';
+import { sampleEntries } from './sample.ts';
+
+const entries: Readonly<Record<string, CommandEntry>> = { ...sampleEntries, ...table };
+const all = Object.entries(entries).map(([name, entry]) => resolveEntry(name, entry, defaultLayout));
+const helper = generateHelper(defaultLayout);
+const helperDigest = createHash('sha256').update(helper).digest('hex');
+const policy = generateSudoers(defaultLayout, { sudoVersion: '1.9.10', helperDigest });
+
+describe('what is committed', () => {
+  it.each([
+    ['sudoers/proxmox-mcp-helper', helper],
+    ['sudoers/proxmox-mcp', policy],
+    ['docs/privileges.md', generatePrivilegeDocs()],
+  ])('%s is what the table says (else: npm run generate)', (path, content) => {
+    expect(readFileSync(path, 'utf8')).toBe(content);
+  });
+});
+
+describe('every placeholder', () => {
+  const parameters = all.flatMap((entry) => entry.parameters.map((parameter) => ({ verb: entry.verb, ...parameter })));
+
+  it.each(parameters)('$name of $verb is bounded and admits nothing that means something to anyone', (parameter) => {
+    const { pattern, maxLength, examples } = parameter;
+    // No `.`, negated class, escape, unbounded repetition, anchor; nothing special to shells, sudoers or systemd.
+    const outside = pattern.replaceAll(/\[[A-Za-z0-9._@:=+-]+\]/g, 'C');
+    expect(outside).toMatch(/^(?:[A-Za-z0-9_@:=-]|\{\d+(?:,\d+)?\}|[()|?])+$/);
+    const whole = new RegExp(`^(?:${pattern})$`);
+    for (const example of examples) {
+      expect(example).toMatch(whole);
+      expect(example.length).toBeLessThanOrEqual(maxLength);
+      for (const bad of [
+        '',
+        `-${example}`,
+        ` ${example}`,
+        `${example} `,
+        `${example}\n`,
+        `/${example}`,
+        `../${example}`,
+      ]) {
+        expect(bad).not.toMatch(whole);
+      }
+    }
+    for (let code = 0; code < 0x180; code++) {
+      const character = String.fromCharCode(code);
+      if (whole.test(character)) expect(character).toMatch(/^[A-Za-z0-9]$/);
+    }
+  });
+});
+
+describe('every entry', () => {
+  it.each(all)(
+    '$verb names its programs by absolute path, and is one vector or one script',
+    ({ entry, vector, verb }) => {
+      expect(verb).toMatch(/^[a-z][a-z0-9-]{1,40}$/);
+      expect(verb).not.toMatch(/^(job-|now$)/);
+      const hasScript = entry.as === 'root' && entry.script !== undefined;
+      expect(hasScript).toBe(vector === undefined);
+      if (vector) {
+        const [program] = vector;
+        expect(program).toHaveLength(1);
+        expect(program?.[0]).toMatchObject({ text: expect.stringMatching(/^(\/[A-Za-z0-9._+-]+)+$/) });
+      }
+      expect(entry.timeoutMs).toBeGreaterThanOrEqual(1_000);
+      expect(entry.timeoutMs).toBeLessThanOrEqual(24 * 3_600_000);
+    },
+  );
+
+  it('is asked for by a verb of its own', () => {
+    expect(new Set(all.map(({ verb }) => verb)).size).toBe(all.length);
+  });
+
+  it('gives a placeholder of one name one meaning', () => {
+    const seen = new Map<string, string>();
+    for (const { parameters } of helperEntries(defaultLayout)) {
+      for (const { name, pattern } of parameters) {
+        expect(seen.get(name) ?? pattern).toBe(pattern);
+        seen.set(name, pattern);
+      }
+    }
+  });
+});
+
+describe('the helper', () => {
+  it('is understood by dash and by bash as sh', () => {
+    execFileSync('dash', ['-n', 'sudoers/proxmox-mcp-helper']);
+    execFileSync('bash', ['--posix', '-n', 'sudoers/proxmox-mcp-helper']);
+  });
+
+  it('refuses a layout that would break out of its quotes or names', () => {
+    const quoted = generateHelper({ ...defaultLayout, installation: "/opt/it's $(touch /x)`id`" });
+    expect(quoted).toContain(`readonly installation='/opt/it'\\''s $(touch /x)\`id\`'`);
+    expect(() => generateHelper({ ...defaultLayout, installation: '/opt/a\nrm -rf /' })).toThrow(/printable ASCII/);
+    const entry: CommandEntry = {
+      as: 'root',
+      risk: 'read',
+      job: false,
+      summary: '',
+      timeoutMs: 1_000,
+      argv: [
+        '/bin/echo',
+        { placeholder: 'x', choices: [{ layout: 'containers' }], description: '' } satisfies Placeholder,
+      ],
+    };
+    for (const name of ['a b', '-a', 'a|b', 'a$', '', 'a/b', 'a\nb']) {
+      expect(() => generateHelper({ ...defaultLayout, containers: [name] }, { entries: { entry } })).toThrow(
+        /can't be/,
+      );
+    }
+  });
+});
+
+describe('the policy', () => {
+  interface Json {
+    readonly Command_Aliases?: Record<string, readonly Record<string, unknown>[]>;
+    readonly User_Specs: readonly {
+      readonly User_List: readonly unknown[];
+      readonly Cmnd_Specs: readonly {
+        readonly runasusers: readonly Record<string, string>[];
+        readonly runasgroups?: unknown;
+        readonly Options: readonly Record<string, boolean>[];
+        readonly Commands: readonly Record<string, unknown>[];
+      }[];
+    }[];
+  }
+  const json = JSON.parse(execFileSync('cvtsudoers', ['-f', 'json'], { input: policy, encoding: 'utf8' })) as Json;
+  const commands = Object.values(json.Command_Aliases ?? {}).flat();
+
+  it('is valid to visudo', () => {
+    execFileSync('visudo', ['-c', '-f', '-'], { input: policy, stdio: 'pipe' });
+  });
+
+  it('is for one user as root alone, without a password, without another environment', () => {
+    expect(json.User_Specs).toHaveLength(1);
+    const [spec] = json.User_Specs;
+    expect(spec?.User_List).toEqual([{ username: 'claude-user' }]);
+    for (const cmnd of spec?.Cmnd_Specs ?? []) {
+      expect(cmnd.runasusers).toEqual([{ username: 'root' }]);
+      expect(cmnd.runasgroups).toBeUndefined();
+      expect(cmnd.Options).toEqual([{ authenticate: false }, { setenv: false }]);
+      for (const command of cmnd.Commands) expect(Object.keys(command)).toEqual(['cmndalias']);
+    }
+  });
+
+  it('has no command but the helper, by its digest, with anchored and bounded arguments', () => {
+    expect(commands.length).toBeGreaterThan(5);
+    for (const command of commands) {
+      expect(Object.keys(command).sort()).toEqual(['command', 'sha256']);
+      expect(command.sha256).toBe(helperDigest);
+      const [path, ...rest] = String(command.command).split(' ');
+      const args = rest.join(' ');
+      expect(path).toBe(defaultLayout.helper);
+      expect(args.length).toBeLessThanOrEqual(1024);
+      expect(args).toMatch(/^\^[a-z][^^$]*\$$/);
+      expect(args).not.toMatch(/\*|\+|\\|\[\^|\bALL\b|!/);
+      expect(args.replaceAll(/\[[^\]]*\]/g, 'C')).not.toContain('.');
+    }
+    expect(policy).not.toMatch(/\bALL\b(?! = \(root\))/);
+  });
+
+  it('says to sudo-rs only what it knows', () => {
+    const rs = generateSudoers(defaultLayout, { sudoVersion: 'sudo-rs 0.2.5', helperDigest });
+    expect(rs).toContain(`Cmnd_Alias PMX_HELPER = ${defaultLayout.helper}\n`);
+    expect(rs).not.toMatch(/^[^#]*(sha256|log|umask|\^)/m);
+  });
+
+  it('admits the helper alone where sudo knows no regular expressions', () => {
+    const old = generateSudoers(defaultLayout, { sudoVersion: '1.9.5p2', helperDigest });
+    execFileSync('visudo', ['-c', '-f', '-'], { input: old, stdio: 'pipe' });
+    expect(old).toContain(`Cmnd_Alias PMX_HELPER = sha256:${helperDigest} ${defaultLayout.helper}\n`);
+    expect(old).not.toContain('^');
+    for (const sudoVersion of ['sudo-rs', 'sudo-rs 0.2.4', '1.8.31p2', 'doas', '']) {
+      expect(() => generateSudoers(defaultLayout, { sudoVersion, helperDigest })).toThrow(/not a version of sudo/);
+    }
+    expect(() =>
+      generateSudoers({ ...defaultLayout, user: 'a, ALL' }, { sudoVersion: '1.9.13', helperDigest }),
+    ).toThrow();
+    expect(() =>
+      generateSudoers({ ...defaultLayout, helper: '/a b' }, { sudoVersion: '1.9.13', helperDigest }),
+    ).toThrow();
+  });
+});

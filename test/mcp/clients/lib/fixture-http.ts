@@ -1,0 +1,43 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import pino from 'pino';
+import { defaultLimits } from '../../../../src/mcp/http/limits.ts';
+import { createMcpHttpServer } from '../../../../src/mcp/http-server.ts';
+import { createMcpHttp } from '../../../../src/mcp/sdk/http.ts';
+import { createToolbox } from '../../../../src/mcp/toolbox.ts';
+import { memoryService } from '../../lib/memory-service.ts';
+import { fixtureServer } from './fixture-server.ts';
+
+/**
+ * The fixture behind the product's own HTTP server. The suite can't send a token, so that each request is given one on
+ * its way in; everything from there on is what production does.
+ */
+export async function serveFixture(): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const log = pino({ level: 'silent' });
+  const dependencies = memoryService();
+  const mcp = createMcpHttp({ log, makeServer: fixtureServer, makePlainServer: fixtureServer });
+  const inner = createMcpHttpServer({
+    dependencies,
+    mcp,
+    tools: createToolbox([], dependencies),
+    docsPage: () => '',
+    limits: defaultLimits,
+    version: '1.0.0',
+  });
+  const outer = createServer((request, response) => {
+    request.headers.authorization = 'Bearer admin-token';
+    inner.emit('request', request, response);
+  });
+  outer.listen({ host: '127.0.0.1', port: 0 });
+  await once(outer, 'listening');
+  return {
+    url: `http://127.0.0.1:${(outer.address() as AddressInfo).port}/api/mcp`,
+    async close() {
+      outer.closeAllConnections();
+      outer.close();
+      await once(outer, 'close');
+      await mcp.close();
+    },
+  };
+}
