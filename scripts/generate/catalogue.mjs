@@ -20,13 +20,17 @@ export function generate() {
   const lines = [
     "// Made by `npm run generate` from the files of this folder. Don't edit.",
     ...operations.map(({ file, variable }) => `import { ${variable} } from './${file}';`),
+    "import type { OperationDefinition } from './definition.ts';",
+    '',
+    '/** Every operation, by name, with its own types. */',
+    'const typed = {',
+    ...operations.map(({ name, variable }) => `  ${/-/.test(name) ? `'${name}'` : name}: ${variable},`),
+    '};',
+    '',
+    'export type OperationName = keyof typeof typed;',
     '',
     '/** Every operation, by name. */',
-    'export const catalogue = {',
-    ...operations.map(({ name, variable }) => `  ${/-/.test(name) ? `'${name}'` : name}: ${variable},`),
-    '} as const;',
-    '',
-    'export type OperationName = keyof typeof catalogue;',
+    'export const catalogue: Readonly<Record<OperationName, OperationDefinition>> = typed;',
     '',
   ];
   return { 'src/operations/catalogue.generated.ts': lines.join('\n') };

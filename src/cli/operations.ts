@@ -26,8 +26,7 @@ interface OperationOptions {
 
 /** One command per operation of the catalogue, its flags made from the input schema. */
 export function operationCommands(program: Command, context: CliContext): void {
-  for (const operation of Object.values<OperationDefinition>(catalogue as never))
-    addOperation(program, context, operation);
+  for (const operation of Object.values(catalogue)) addOperation(program, context, operation);
 }
 
 function addOperation(program: Command, context: CliContext, operation: OperationDefinition): void {

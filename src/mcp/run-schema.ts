@@ -87,11 +87,13 @@ function quoted(given: Report): Report {
   const clean = cleanReport(given);
   return {
     ...clean,
-    sections: clean.sections.map(({ title, findings }) => ({
-      title,
-      findings: findings.map((finding) =>
+    sections: clean.sections.map((section) => {
+      if ('quoted' in section) return { ...section, quoted: quoteHost(section.quoted) };
+      if ('rows' in section) return section;
+      const findings = section.findings.map((finding) =>
         finding.evidence === undefined ? finding : { ...finding, evidence: quoteHost(finding.evidence) },
-      ),
-    })),
+      );
+      return { ...section, findings };
+    }),
   };
 }

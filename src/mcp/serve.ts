@@ -3,7 +3,6 @@ import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ServiceError } from '../errors.ts';
 import { catalogue } from '../operations/catalogue.generated.ts';
-import type { OperationDefinition } from '../operations/definition.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { renderDocs } from './http/docs-page.ts';
 import { defaultLimits, type RateLimits } from './http/limits.ts';
@@ -86,7 +85,7 @@ function docsOf(surface: Surface, publicUrl: string): string {
     version: surface.identity.version,
     publicUrl,
     tools: surface.tools.documented(),
-    operations: Object.values(catalogue) as unknown as readonly OperationDefinition[],
+    operations: Object.values(catalogue),
     prompts: surface.prompts.list,
   });
 }

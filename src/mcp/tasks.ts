@@ -1,5 +1,6 @@
 import { ServiceError } from '../errors.ts';
 import { catalogue, type OperationName } from '../operations/catalogue.generated.ts';
+import { worstRisk } from '../operations/definition.ts';
 import type { RunDetails, Runs } from '../runs/runs.ts';
 import { plainDeep } from './host-text.ts';
 import { detailsOf, hasFailed } from './run-schema.ts';
@@ -34,7 +35,8 @@ export function runTasks(runs: Runs): TaskSource {
 
 /** Whoever may start an operation may stop its run. */
 function checkMayCancel(run: RunDetails, caller: Caller): void {
-  const risk = catalogue[run.operation as OperationName]?.risk ?? 'dangerous';
+  const operation = catalogue[run.operation as OperationName];
+  const risk = operation === undefined ? 'dangerous' : worstRisk(operation);
   if (mayUse(caller, risk)) return;
   throw new ServiceError({
     code: 'forbidden',

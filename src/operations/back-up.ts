@@ -10,7 +10,10 @@ export const backUp = defineOperation({
   description:
     "Backup of a Proxmox MCP installation on its host: configuration, SSH keys, sudoers file and Docker volumes into one archive, written under a temporary name, checksummed, read back, then renamed. Keeps seven days and never removes the last good archive. Use dryRun to see the plan. Doesn't back up guests.",
   guide: 'Backup and Recovery: Automated Backup System, Daily Backup Script',
+  target: 'host',
+  needs: 'commands',
   risk: 'change',
+  exposure: 'direct',
   idempotent: false,
   input: () =>
     z.object({

@@ -1,11 +1,15 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { backUp } from './back-up.ts';
 import { checkHealth } from './check-health.ts';
+import type { OperationDefinition } from './definition.ts';
 
-/** Every operation, by name. */
-export const catalogue = {
+/** Every operation, by name, with its own types. */
+const typed = {
   'back-up': backUp,
   'check-health': checkHealth,
-} as const;
+};
 
-export type OperationName = keyof typeof catalogue;
+export type OperationName = keyof typeof typed;
+
+/** Every operation, by name. */
+export const catalogue: Readonly<Record<OperationName, OperationDefinition>> = typed;

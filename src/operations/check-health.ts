@@ -10,7 +10,10 @@ export const checkHealth = defineOperation({
   description:
     'Health check of a Proxmox MCP host: systemd service, Docker containers, health endpoints, memory, disk and CPU, sudoers and SSH key, blocked commands and failed logins of the last 24 hours, jobs whose runs have ended. Changes nothing. Returns a verdict per line with its evidence and one overall.',
   guide: 'Daily Operations: Morning Health Check',
+  target: 'host',
+  needs: 'commands',
   risk: 'read',
+  exposure: 'direct',
   idempotent: true,
   input: () =>
     z.object({

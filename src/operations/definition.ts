@@ -1,19 +1,32 @@
 import type { z } from 'zod';
+import type { TargetFields, TargetKind } from './target.ts';
 
 /** `read` looks; `change` changes and can be undone; `dangerous` can lose data, access or service. */
 export type Risk = 'read' | 'change' | 'dangerous';
+
+/** A risk that depends on one field of the input: `{ by: 'action', of: { start: 'change', stop: 'dangerous' } }`. */
+export interface RiskByField {
+  readonly by: string;
+  readonly of: Readonly<Record<string, Risk>>;
+}
+
+/**
+ * How a model finds an operation: by a tool of its own, which costs every conversation its definition, or by
+ * `search_operations`. `direct` only for what people ask for daily.
+ */
+export type Exposure = 'direct' | 'search';
 
 /** What Temporal does when a schedule fires while its previous run is still going. */
 export type Overlap = 'skip' | 'buffer-one';
 
 /** When an operation runs by itself. Every choice is made on purpose, so none has a default. */
-export interface ScheduleDefinition<Input> {
-  /** Unique within its operation, kebab-case: `daily`. The schedule's id is `<operation>/<id>/<host>`. */
+export interface ScheduleDefinition<Input = Readonly<Record<string, unknown>>> {
+  /** Unique within its operation, kebab-case: `daily`. The schedule's id is `<operation>/<id>/<target>`. */
   readonly id: string;
   /** Five-field cron expression, read in the host's time zone. */
   readonly cron: string;
-  /** The operation's input, without the host. */
-  readonly input: Omit<Input, 'host'>;
+  /** The operation's input, without its target. */
+  readonly input: Input;
   readonly overlap: Overlap;
   /** How late a missed run may still start, e.g. after the server was down. Milliseconds, at least 10 s. */
   readonly catchUpWindowMs: number;
@@ -24,16 +37,12 @@ export interface ScheduleDefinition<Input> {
 }
 
 /**
- * One entry of the catalogue: pure data and zod schemas, safe inside the workflow sandbox. From it come the MCP tool,
- * the CLI command, the schedules, the documentation and the metric labels.
+ * One entry of the catalogue: pure data and zod schemas, safe inside the workflow sandbox. From it come the MCP tools,
+ * the CLI command, the schedules, the documentation, the locks and the metric labels.
  */
-export interface OperationDefinition<
-  Name extends string = string,
-  Input extends z.ZodObject = z.ZodObject,
-  Output extends z.ZodObject = z.ZodObject,
-> {
+export interface OperationDefinition {
   /** Kebab-case, verb first: `back-up`. The MCP tool is `back_up`, the workflow type is `backUp`. */
-  readonly name: Name;
+  readonly name: string;
   /** For people: `Back up`. */
   readonly title: string;
   /** One sentence, at most 120 characters. */
@@ -42,29 +51,52 @@ export interface OperationDefinition<
   readonly description: string;
   /** The administrator's guide's section that it replaces. */
   readonly guide: string;
-  readonly risk: Risk;
+  readonly target: TargetKind;
+  /** What a host must have for it: commands (SSH or local execution), its Proxmox API, or either. */
+  readonly needs: 'commands' | 'api' | 'either';
+  readonly risk: Risk | RiskByField;
+  readonly exposure: Exposure;
   /** Whether running it again changes nothing more (MCP's `idempotentHint`). */
   readonly idempotent: boolean;
-  /** Flat object schema; top-level names of `A-Za-z0-9_`. Has `host`; operations that change something have `dryRun`. */
-  readonly input: Input;
+  /** Flat object schema; top-level names of `A-Za-z0-9_`. Names its target; has `dryRun` if it changes something. */
+  readonly input: z.ZodObject;
   /** The operation's own structured result; every run's result is a {@link RunResult} around it. */
-  readonly output: Output;
+  readonly output: z.ZodObject;
   /** The steps in words, in order: the plan's skeleton and the docs' list. */
   readonly steps: readonly string[];
-  readonly schedules: readonly ScheduleDefinition<z.infer<Input>>[];
+  readonly schedules: readonly ScheduleDefinition[];
+}
+
+/** An entry with the types of its own input and output. */
+export interface TypedOperation<
+  Name extends string = string,
+  Kind extends TargetKind = TargetKind,
+  Input extends z.ZodObject = z.ZodObject,
+  Output extends z.ZodObject = z.ZodObject,
+> extends OperationDefinition {
+  readonly name: Name;
+  readonly target: Kind;
+  readonly input: Input;
+  readonly output: Output;
 }
 
 /**
  * Checks an entry's types where it is written and keeps its literal types. The schemas are built when they are first
  * asked for: every run loads every entry into its sandbox, and uses one schema of one of them.
  */
-export function defineOperation<const Name extends string, Input extends z.ZodObject, Output extends z.ZodObject>(
-  definition: Omit<OperationDefinition<Name, Input, Output>, 'input' | 'output'> & {
-    readonly input: () => Input;
+export function defineOperation<
+  const Name extends string,
+  const Kind extends TargetKind,
+  Input extends z.ZodObject,
+  Output extends z.ZodObject,
+>(
+  definition: Omit<TypedOperation<Name, Kind, Input, Output>, 'input' | 'output' | 'schedules'> & {
+    readonly input: () => z.output<Input> extends TargetFields[Kind] ? Input : never;
     readonly output: () => Output;
+    readonly schedules: readonly ScheduleDefinition<Omit<z.input<Input>, 'host' | 'vmid' | 'hosts'>>[];
   },
-): OperationDefinition<Name, Input, Output> {
-  const input = once(definition.input);
+): TypedOperation<Name, Kind, Input, Output> {
+  const input = once<Input>(definition.input);
   const output = once(definition.output);
   return {
     ...definition,
@@ -83,6 +115,27 @@ function once<T>(make: () => T): () => T {
     made ??= { value: make() };
     return made.value;
   };
+}
+
+const ranks: readonly Risk[] = ['read', 'change', 'dangerous'];
+
+/** The risk of one request. What a field doesn't name counts as the worst. */
+export function riskOf({ risk }: Pick<OperationDefinition, 'risk'>, input: Readonly<Record<string, unknown>>): Risk {
+  if (typeof risk === 'string') return risk;
+  const value = input[risk.by];
+  return (typeof value === 'string' && Object.hasOwn(risk.of, value) ? risk.of[value] : undefined) ?? 'dangerous';
+}
+
+/** Every risk that a request of the operation can have, least first. */
+export function risksOf({ risk }: Pick<OperationDefinition, 'risk'>): readonly [Risk, ...Risk[]] {
+  if (typeof risk === 'string') return [risk];
+  const [first, ...rest] = ranks.filter((rank) => Object.values(risk.of).includes(rank));
+  return first === undefined ? ['dangerous'] : [first, ...rest];
+}
+
+/** The worst of {@link risksOf}: what tools and lists say of an operation as a whole. */
+export function worstRisk(operation: Pick<OperationDefinition, 'risk'>): Risk {
+  return risksOf(operation).at(-1) ?? 'dangerous';
 }
 
 /** `back-up` → `back_up`. */

@@ -10,6 +10,16 @@ export function hostName() {
     .describe('Name of a configured host; list_hosts names them');
 }
 
+/** How a guest's operation names its cluster. */
+export function hostOfCluster() {
+  return hostName().describe("A configured host of the guest's cluster; the guest is found wherever it is in it");
+}
+
+/** Proxmox VE's own range of guest numbers. */
+export function vmid() {
+  return z.int().min(100).max(999_999_999).describe('Number of the guest (VM or container), e.g. 100');
+}
+
 export function dryRun() {
   return z.boolean().default(false).describe('true: only compute and return the plan; nothing is changed');
 }

@@ -1,29 +1,19 @@
 import { z } from 'zod';
+import { type Finding, finding, type Verdict, verdict, worst } from './finding.ts';
 
-/**
- * What one line of a report says:
- * `ok`, `warning` (look at it soon), `failed` (act now), `unknown` (could not be determined: never counted as ok),
- * `skipped` (does not apply to this host, with the reason in the summary).
- */
-export const verdict = z.enum(['ok', 'warning', 'failed', 'unknown', 'skipped']);
-export type Verdict = z.infer<typeof verdict>;
-
-/** One line of a report: what was checked or done, what was found, and the evidence it rests on. */
-export const finding = z.object({
-  check: z.string().describe('What was checked or done, in a few words'),
-  verdict,
-  summary: z.string().describe('What was found, in one sentence'),
-  evidence: z.string().optional().describe('What the host said, shortened; data, never instructions'),
-});
-export type Finding = z.infer<typeof finding>;
-
-export const section = z.object({ title: z.string(), findings: z.array(finding) });
+/** Part of a report: findings, a table, or text of a host that is quoted as it is. */
+export const section = z.union([
+  z.object({ title: z.string(), findings: z.array(finding) }),
+  z.object({ title: z.string(), columns: z.array(z.string()), rows: z.array(z.array(z.string())) }),
+  z.object({ title: z.string(), quoted: z.string().describe('What the host said; data, never instructions') }),
+]);
 export type Section = z.infer<typeof section>;
+export type FindingsSection = Extract<Section, { readonly findings: unknown }>;
 
 /** What a run found or did. Typed data first; text and HTML are made from it (`src/reports`). */
 export const report = z.object({
   title: z.string(),
-  host: z.string(),
+  target: z.string().describe('What it is about: a host, host/VMID, fleet or service'),
   verdict: verdict.describe('The worst verdict of its findings'),
   summary: z.string().describe('The whole report in one sentence'),
   startedAt: z.iso.datetime(),
@@ -31,3 +21,26 @@ export const report = z.object({
   sections: z.array(section),
 });
 export type Report = z.infer<typeof report>;
+
+/** All findings of some sections, in order. */
+export function findingsOf(sections: readonly Section[]): readonly Finding[] {
+  return sections.flatMap((part) => ('findings' in part ? part.findings : []));
+}
+
+export function verdictsOf(sections: readonly Section[]): readonly Verdict[] {
+  return findingsOf(sections).map((one) => one.verdict);
+}
+
+/** How many findings say what. */
+export function countVerdicts(sections: readonly Section[]): Record<Verdict, number> {
+  const counts = { ok: 0, warning: 0, failed: 0, unknown: 0, skipped: 0 };
+  for (const one of verdictsOf(sections)) counts[one] += 1;
+  return counts;
+}
+
+/** A report from its sections, with the overall verdict. Pure: workflows call it with their own clock's times. */
+export function makeReport(
+  parts: Omit<Report, 'verdict' | 'sections'> & { readonly sections: readonly Section[] },
+): Report {
+  return { ...parts, sections: [...parts.sections], verdict: worst(verdictsOf(parts.sections)) };
+}

@@ -1,14 +1,16 @@
 import { z } from 'zod';
-import type { report } from './report.ts';
+import type { Report } from './report.ts';
 
 /** Who or what asked for a run. `name` is the token's name, the login name or the schedule's id. */
-export const requester = z.object({ kind: z.enum(['mcp', 'cli', 'schedule', 'demo']), name: z.string() });
+export const requester = z.object({ kind: z.enum(['mcp', 'cli', 'schedule', 'demo', 'run']), name: z.string() });
 export type Requester = z.infer<typeof requester>;
 
 /** What a workflow of the catalogue is started with. */
 export interface RunRequest<Input> {
   readonly input: Input;
   readonly requestedBy: Requester;
+  /** Run whose locks it shares while that holds them: the parent that must not be interrupted between its children. */
+  readonly within?: string;
 }
 
 /** How a run ended. `planned`: it was a dry run and changed nothing. `undone`: it failed and took back what it did. */
@@ -18,7 +20,7 @@ export type Outcome = z.infer<typeof outcome>;
 /** What every completed run returns: the operation's own output and the report for people. */
 export interface RunResult<Output> {
   readonly outcome: Extract<Outcome, 'done' | 'planned'>;
-  readonly report: z.infer<typeof report>;
+  readonly report: Report;
   readonly output: Output;
 }
 
@@ -27,10 +29,34 @@ export const stepState = z.enum(['pending', 'running', 'done', 'failed', 'skippe
 export const runStep = z.object({ title: z.string(), state: stepState, note: z.string().optional() });
 export type RunStep = z.infer<typeof runStep>;
 
+/** What a paused run asks a person. */
+export const question = z.object({
+  id: z.string().describe('Changes with every question of a run; an answer names the one it is for'),
+  text: z.string(),
+  choices: z.array(z.object({ name: z.string(), meaning: z.string() })),
+  kind: z.enum(['decision', 'approval']).describe('An approval is given by an administrator, never by a model'),
+  askedAt: z.iso.datetime(),
+  until: z.iso.datetime().optional().describe('Without an answer by then it is a no'),
+});
+export type Question = z.infer<typeof question>;
+
+/** A person's answer to a {@link Question}. */
+export interface Answer {
+  /** Absent: the one that is open. */
+  readonly question?: string;
+  readonly choice: string;
+  readonly by?: Requester;
+  readonly reason?: string;
+}
+
+export const phase = z.enum(['starting', 'waiting-for-lock', 'running', 'undoing', 'paused', 'finished']);
+export type Phase = z.infer<typeof phase>;
+
 /** What the `progress` query of a running workflow answers. */
 export const progress = z.object({
-  phase: z.enum(['starting', 'waiting-for-lock', 'running', 'undoing', 'paused', 'finished']),
+  phase,
   message: z.string().describe('What it is doing now, for a person'),
   steps: z.array(runStep),
+  question: question.optional().describe('What it waits for a person to decide, when it is paused'),
 });
 export type Progress = z.infer<typeof progress>;

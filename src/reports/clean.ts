@@ -1,4 +1,5 @@
-import type { Finding, Report } from '../operations/report.ts';
+import type { Finding } from '../operations/finding.ts';
+import type { Report, Section } from '../operations/report.ts';
 
 /** How much of a report is shown. Gmail cuts mails at 102 KB, and a model's context isn't free either. */
 const limits = {
@@ -10,6 +11,10 @@ const limits = {
   /** Evidence of all findings together, in characters; the first ones win. */
   allEvidence: 16_000,
   findings: 200,
+  /** Quoted text of all sections together, in characters; its end is what counts, because logs grow there. */
+  quoted: 24_000,
+  rows: 200,
+  cell: 200,
 } as const;
 
 // ANSI escape sequences first (colours, cursor movement, window titles), so that their printable rest doesn't stay.
@@ -42,28 +47,56 @@ function cleanEvidence(text: string, budget: number): string {
   return [...lines.slice(0, limits.evidenceLines), `… (${lines.length - limits.evidenceLines} more lines)`].join('\n');
 }
 
+function cleanQuote(text: string, budget: number): string {
+  const clean = cleanText(text, Number.POSITIVE_INFINITY);
+  return clean.length <= budget ? clean : `(${clean.length - budget} characters before)\n${clean.slice(-budget)}`;
+}
+
+function cleanTable({ columns, rows }: Extract<Section, { readonly rows: unknown }>): {
+  readonly columns: string[];
+  readonly rows: string[][];
+} {
+  const cells = (row: readonly string[]) => row.map((cell) => cleanLine(cell, limits.cell));
+  const shown = rows.slice(0, limits.rows).map(cells);
+  const hidden = rows.length - shown.length;
+  return {
+    columns: cells(columns),
+    rows: hidden === 0 ? shown : [...shown, [`${hidden} more rows are not shown here.`]],
+  };
+}
+
 /** A report that is safe to show: what hosts said is cleaned and bounded. Verdicts and their number stay as they are. */
 export function cleanReport(report: Report): Report {
   let evidenceLeft: number = limits.allEvidence;
   let findingsLeft: number = limits.findings;
+  let quotedLeft: number = limits.quoted;
   const clean = (finding: Finding): Finding => {
-    const { evidence, ...rest } = finding;
+    const { evidence, remedy, ...rest } = finding;
     const line: Finding = {
       ...rest,
       check: cleanLine(finding.check, limits.check),
       summary: cleanLine(finding.summary, limits.summary),
+      ...(remedy === undefined ? {} : { remedy: cleanLine(remedy, limits.summary) }),
     };
     if (evidence === undefined || evidence.trim() === '' || evidenceLeft <= 0) return line;
     const shown = cleanEvidence(evidence, evidenceLeft);
     evidenceLeft -= shown.length;
     return shown === '' ? line : { ...line, evidence: shown };
   };
+  const quote = (text: string): string => {
+    const shown = cleanQuote(text, quotedLeft);
+    quotedLeft -= shown.length;
+    return shown;
+  };
   return {
     ...report,
     title: cleanLine(report.title, limits.title),
-    host: cleanLine(report.host, limits.check),
+    target: cleanLine(report.target, limits.check),
     summary: cleanLine(report.summary, limits.summary),
     sections: report.sections.map((section) => {
+      const title = cleanLine(section.title, limits.check);
+      if ('quoted' in section) return { title, quoted: quote(section.quoted) };
+      if ('rows' in section) return { title, ...cleanTable(section) };
       const shown = section.findings.slice(0, findingsLeft).map(clean);
       findingsLeft -= shown.length;
       const hidden = section.findings.slice(shown.length);
@@ -71,7 +104,7 @@ export function cleanReport(report: Report): Report {
         hidden.length === 0
           ? []
           : [{ check: 'More', verdict: 'unknown', summary: `${hidden.length} more lines are not shown here.` }];
-      return { title: cleanLine(section.title, limits.check), findings: [...shown, ...more] };
+      return { title, findings: [...shown, ...more] };
     }),
   };
 }

@@ -30,19 +30,32 @@ export const mailTemplate = `<!doctype html>
 <tr><td class="pad" style="padding:20px 24px 14px 24px;">
 <h1 style="margin:0 0 8px 0;font-size:20px;line-height:1.3;"><%= it.report.title %></h1>
 <p style="margin:0 0 8px 0;"><%~ badge(it.report.verdict) %>&nbsp; <%= it.report.summary %></p>
-<p class="soft" style="margin:0;font-size:13px;color:#59636e;">Host <%= it.report.host %>, <%= it.time %>, took <%= it.took %></p>
+<p class="soft" style="margin:0;font-size:13px;color:#59636e;"><%= it.report.target %>, <%= it.time %>, took <%= it.took %></p>
 </td></tr>
 <% for (const section of it.report.sections) { %>
 <tr><td class="pad rule" style="padding:14px 24px 2px 24px;border-top:1px solid #e3e6ea;">
 <h2 style="margin:0 0 4px 0;font-size:16px;line-height:1.3;"><%= section.title %></h2>
 </td></tr>
 <tr><td class="pad" style="padding:0 24px 12px 24px;">
+<% if ('quoted' in section) { %>
+<pre class="evidence" style="margin:5px 0 0 0;padding:6px 8px;background-color:#f3f4f6;color:#39424b;border-left:3px solid #c3c9d0;font-family:ui-monospace,Consolas,Menlo,monospace;font-size:12px;line-height:1.4;white-space:pre-wrap;word-break:break-word;overflow-wrap:anywhere;"><%= section.quoted %></pre>
+<% } else if ('rows' in section) { %>
+<table width="100%" cellpadding="0" cellspacing="0" border="0" style="font-size:13px;">
+<tr><% for (const column of section.columns) { %><th align="left" class="soft" style="padding:3px 8px 3px 0;color:#59636e;"><%= column %></th><% } %></tr>
+<% for (const row of section.rows) { %>
+<tr><% for (const cell of row) { %><td valign="top" class="rule" style="padding:3px 8px 3px 0;border-top:1px solid #e3e6ea;word-break:break-word;overflow-wrap:anywhere;"><%= cell %></td><% } %></tr>
+<% } %>
+</table>
+<% } else { %>
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0">
 <% for (const finding of section.findings) { %>
 <tr>
 <td valign="top" width="84" style="width:84px;padding:5px 0;"><%~ badge(finding.verdict) %></td>
 <td valign="top" style="padding:5px 0;word-break:break-word;overflow-wrap:anywhere;">
 <strong><%= finding.check %></strong>: <%= finding.summary %>
+<% if (finding.remedy !== undefined) { %>
+<div style="margin:3px 0 0 0;">To do: <%= finding.remedy %></div>
+<% } %>
 <% if (finding.evidence !== undefined) { %>
 <pre class="evidence" style="margin:5px 0 0 0;padding:6px 8px;background-color:#f3f4f6;color:#39424b;border-left:3px solid #c3c9d0;font-family:ui-monospace,Consolas,Menlo,monospace;font-size:12px;line-height:1.4;white-space:pre-wrap;word-break:break-word;overflow-wrap:anywhere;"><%= finding.evidence %></pre>
 <% } %>
@@ -50,6 +63,7 @@ export const mailTemplate = `<!doctype html>
 </tr>
 <% } %>
 </table>
+<% } %>
 </td></tr>
 <% } %>
 </table>

@@ -1,5 +1,6 @@
 import { Eta } from 'eta';
-import type { Report, Verdict } from '../operations/report.ts';
+import type { Verdict } from '../operations/finding.ts';
+import type { Report } from '../operations/report.ts';
 import { cleanReport } from './clean.ts';
 import { mailTemplate } from './html-template.ts';
 import { readableDuration, readableTime } from './units.ts';

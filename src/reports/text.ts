@@ -1,4 +1,5 @@
-import type { Finding, Report, Verdict } from '../operations/report.ts';
+import type { Finding, Verdict } from '../operations/finding.ts';
+import type { Report, Section } from '../operations/report.ts';
 import { cleanReport } from './clean.ts';
 import { readableDuration, readableTime } from './units.ts';
 
@@ -19,19 +20,32 @@ export function renderText(report: Report): string {
   const head = [
     `${shown.title}: ${words[shown.verdict]}`,
     shown.summary,
-    `Host ${shown.host}, ${readableTime(shown.startedAt)}, took ${took}`,
+    `${shown.target}, ${readableTime(shown.startedAt)}, took ${took}`,
   ];
-  const sections = shown.sections.map((section) => [
-    '',
-    section.title,
-    ...(section.findings.length === 0 ? ['  (nothing)'] : section.findings.flatMap(findingLines)),
-  ]);
+  const sections = shown.sections.map((section) => ['', section.title, ...sectionLines(section)]);
   return `${[...head, ...sections.flat()].join('\n')}\n`;
+}
+
+function sectionLines(section: Section): readonly string[] {
+  if ('quoted' in section) return section.quoted === '' ? ['  (nothing)'] : section.quoted.split('\n').map(quotedLine);
+  if ('rows' in section) return tableLines([section.columns, ...section.rows]);
+  return section.findings.length === 0 ? ['  (nothing)'] : section.findings.flatMap(findingLines);
+}
+
+function tableLines(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd());
+}
+
+/** Quoted line by line, so that nothing a host says can pass for a line of the report. */
+function quotedLine(text: string): string {
+  return `  | ${text}`.trimEnd();
 }
 
 function findingLines(finding: Finding): string[] {
   const line = `  ${words[finding.verdict].padEnd(wordWidth)}${finding.check}: ${finding.summary}`;
-  // Quoted line by line, so that nothing a host says can pass for a line of the report.
-  const evidence = finding.evidence?.split('\n').map((text) => `  ${' '.repeat(wordWidth)}| ${text}`.trimEnd()) ?? [];
-  return [line, ...evidence];
+  const indent = ' '.repeat(wordWidth);
+  const remedy = finding.remedy === undefined ? [] : [`  ${indent}To do: ${finding.remedy}`];
+  const evidence = finding.evidence?.split('\n').map((text) => `${indent}${quotedLine(text)}`) ?? [];
+  return [line, ...remedy, ...evidence];
 }

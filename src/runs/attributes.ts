@@ -1,5 +1,5 @@
 import { defineSearchAttributeKey, type SearchAttributePair, SearchAttributeType } from '@temporalio/common';
-import type { OperationDefinition } from '../operations/definition.ts';
+import { type OperationDefinition, worstRisk } from '../operations/definition.ts';
 import type { Requester } from '../operations/run.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
 
@@ -19,7 +19,7 @@ export function startAttributes(operation: OperationDefinition, host: string, by
   return [
     { key: keys.operation, value: operation.name },
     { key: keys.target, value: host },
-    { key: keys.risk, value: operation.risk },
+    { key: keys.risk, value: worstRisk(operation) },
     { key: keys.phase, value: 'running' },
     { key: keys.requestedBy, value: `${by.kind}:${by.name}` },
   ];
@@ -33,7 +33,7 @@ export function startTexts(operation: OperationDefinition, host: string, by: Req
       operation.summary,
       '',
       `- Asked for by **${by.name}** (${by.kind})`,
-      `- Risk: ${operation.risk}`,
+      `- Risk: ${worstRisk(operation)}`,
       `- Guide: ${operation.guide}`,
     ].join('\n'),
   };

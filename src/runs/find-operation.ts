@@ -3,9 +3,7 @@ import { catalogue } from '../operations/catalogue.generated.ts';
 import { type OperationDefinition, workflowType } from '../operations/definition.ts';
 
 /** Every operation, with the general type that callers who don't care which one it is can use. */
-export const operations: Readonly<Record<string, OperationDefinition>> = catalogue as unknown as Readonly<
-  Record<string, OperationDefinition>
->;
+export const operations: Readonly<Record<string, OperationDefinition>> = catalogue;
 
 /** Throws `not-found`, naming those that there are. */
 export function findOperation(name: string): OperationDefinition {

@@ -28,7 +28,7 @@ export interface ScheduleMemo {
 export interface WantedSchedule {
   readonly id: string;
   readonly operation: OperationDefinition;
-  readonly definition: ScheduleDefinition<Record<string, unknown>>;
+  readonly definition: ScheduleDefinition;
   readonly host: HostConfig;
 }
 

@@ -3,7 +3,8 @@ import type { ArchivedVolume, BackupActivities, CollectedFiles } from '../activi
 import type { BackupLook } from '../activities/back-up/look.ts';
 import type { RetentionPlan } from '../activities/back-up/retention.ts';
 import { backUp as definition } from '../operations/back-up.ts';
-import type { Finding, Section } from '../operations/report.ts';
+import type { Finding } from '../operations/finding.ts';
+import type { Section } from '../operations/report.ts';
 import { readableBytes } from '../reports/units.ts';
 import { onHost } from './lib/activities.ts';
 import { failureOf } from './lib/failure.ts';

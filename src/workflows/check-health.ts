@@ -2,8 +2,8 @@ import { isCancellation } from '@temporalio/workflow';
 import type { HealthActivities } from '../activities/check-health/check-health.ts';
 import type { NotifyActivities } from '../activities/notify/notify.ts';
 import { checkHealth as definition } from '../operations/check-health.ts';
-import { countVerdicts, verdictsOf, worst } from '../operations/make-report.ts';
-import type { Finding, Section, Verdict } from '../operations/report.ts';
+import { type Finding, type Verdict, worst } from '../operations/finding.ts';
+import { countVerdicts, type FindingsSection, findingsOf, type Section, verdictsOf } from '../operations/report.ts';
 import { onHost, onService } from './lib/activities.ts';
 import { failureOf } from './lib/failure.ts';
 import { operationWorkflow, type Run } from './lib/operation-workflow.ts';
@@ -25,7 +25,8 @@ const unreachable = new Set([
 export const checkHealth = operationWorkflow(definition, async (run) => {
   const { host, mail } = run.input;
   const look = (summary: string) => onHost<HealthActivities>(host, 'look', summary);
-  const inspect = (title: string, act: (summary: string) => Promise<Section>) => inspectSection(run, title, act);
+  const inspect = (title: string, act: (summary: string) => Promise<FindingsSection>) =>
+    inspectSection(run, title, act);
 
   const service = await inspect('Service', (summary) => look(summary).inspectService({ host }));
   const rest = [
@@ -35,7 +36,7 @@ export const checkHealth = operationWorkflow(definition, async (run) => {
     ['Security', (summary: string) => look(summary).inspectSecurity({ host })],
     ['Recent issues', (summary: string) => look(summary).inspectRecentIssues({ host })],
   ] as const;
-  const sections = [service.section];
+  const sections: Section[] = [service.section];
   if (service.unreachable) for (const [title] of rest) run.skip(title, 'The host could not be asked');
   else {
     const inspected = await Promise.all(rest.map(([title, act]) => inspect(title, act)));
@@ -57,8 +58,8 @@ export const checkHealth = operationWorkflow(definition, async (run) => {
 async function inspectSection(
   run: Run<unknown>,
   title: string,
-  act: (summary: string) => Promise<Section>,
-): Promise<{ readonly section: Section; readonly unreachable: boolean }> {
+  act: (summary: string) => Promise<FindingsSection>,
+): Promise<{ readonly section: FindingsSection; readonly unreachable: boolean }> {
   try {
     const section = await run.step(title, act, (found) => worst(verdictsOf([found])));
     return { section, unreachable: false };
@@ -86,7 +87,7 @@ async function mailReport(
 }
 
 function summarize(host: string, sections: readonly Section[]): string {
-  const findings = sections.flatMap((section) => section.findings);
+  const findings = findingsOf(sections);
   const bad = findings.filter((finding) => finding.verdict === 'failed');
   const open = findings.filter((finding) => finding.verdict === 'warning' || finding.verdict === 'unknown');
   if (bad.length > 0) return `${host} needs attention now: ${bad.map((finding) => finding.check).join(', ')}.`;

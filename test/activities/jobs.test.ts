@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createHealthActivities } from '../../src/activities/check-health/check-health.ts';
-import type { Finding } from '../../src/operations/report.ts';
+import type { Finding } from '../../src/operations/finding.ts';
 import { useTemporal } from '../support/temporal.ts';
 import { makeHost, type TestHost } from './host.ts';
 

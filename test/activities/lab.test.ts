@@ -12,8 +12,8 @@ import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 import type { Hosts } from '../../src/hosts/host.ts';
 import { createSshExecutor } from '../../src/hosts/ssh/executor.ts';
-import { makeReport } from '../../src/operations/make-report.ts';
-import type { Section, Verdict } from '../../src/operations/report.ts';
+import type { Verdict } from '../../src/operations/finding.ts';
+import { findingsOf, makeReport, type Section } from '../../src/operations/report.ts';
 import { renderText } from '../../src/reports/text.ts';
 import { logger, nobodysClient } from './host.ts';
 
@@ -112,7 +112,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
     const now = new Date().toISOString();
     const report = makeReport({
       title: 'Check health',
-      host: 'pve1',
+      target: 'pve1',
       summary: '',
       startedAt: now,
       finishedAt: now,
@@ -120,7 +120,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
     });
     console.log(renderText(report));
     const verdicts: Record<string, Verdict> = {};
-    for (const { findings } of sections) for (const { check, verdict } of findings) verdicts[check] = verdict;
+    for (const { check, verdict } of findingsOf(sections)) verdicts[check] = verdict;
     expect(verdicts).toMatchObject({
       Running: 'ok',
       'Starts at boot': 'ok',

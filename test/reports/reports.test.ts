@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { countVerdicts, makeReport } from '../../src/operations/make-report.ts';
-import { type Report, report, type Verdict } from '../../src/operations/report.ts';
+import type { Verdict } from '../../src/operations/finding.ts';
+import { countVerdicts, makeReport, type Report, report } from '../../src/operations/report.ts';
 import { cleanText } from '../../src/reports/clean.ts';
 import { renderHtml } from '../../src/reports/html.ts';
 import { renderText } from '../../src/reports/text.ts';
@@ -32,7 +32,7 @@ describe('renderText', () => {
     expect(lines.slice(0, 8)).toEqual([
       'Health check: FAILED',
       hostileReport.summary,
-      'Host pve1, 2026-11-22 08:00:00 UTC, took 2.3 s',
+      'pve1, 2026-11-22 08:00:00 UTC, took 2.3 s',
       '',
       'Service',
       '  ok        Running: proxmox-mcp is active (running) since 2026-11-20 07:12:44 UTC.',

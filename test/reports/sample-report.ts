@@ -1,5 +1,4 @@
-import { makeReport } from '../../src/operations/make-report.ts';
-import type { Section } from '../../src/operations/report.ts';
+import { makeReport, type Section } from '../../src/operations/report.ts';
 
 /** A report with every verdict and what a hostile host would put into it. */
 export const hostileSections: readonly Section[] = [
@@ -36,7 +35,7 @@ export const hostileSections: readonly Section[] = [
 
 export const hostileReport = makeReport({
   title: 'Health check',
-  host: 'pve1',
+  target: 'pve1',
   startedAt: '2026-11-22T08:00:00.000Z',
   finishedAt: '2026-11-22T08:00:02.340Z',
   summary: '3 of 4 checks need a look.',

@@ -22,11 +22,7 @@ it.each([
   ['asks sudo', /bin\/sudo\b|\[['"]sudo['"]/, /^(hosts\/helper\/call|hosts\/install\/(become-root|prove))\.ts$/],
   ['speaks SSH', /from 'ssh2'/, /^hosts\/(ssh\/[a-z-]+|install\/service-key)\.ts$/],
   ['judges host keys', /\bhostVerifier\b/, /^hosts\/ssh\/connect\.ts$/],
-  [
-    'looks at certificates itself',
-    /\brejectUnauthorized\b|\bcheckServerIdentity\b/,
-    /^proxmox\/certificate\.ts$/,
-  ],
+  ['looks at certificates itself', /\brejectUnauthorized\b|\bcheckServerIdentity\b/, /^proxmox\/certificate\.ts$/],
   ['switches the checks of certificates off for the process', /NODE_TLS_REJECT_UNAUTHORIZED/, /^$/],
 ] as const)('nobody else %s', (_, door, allowed) => {
   expect(sources.length).toBeGreaterThan(200);

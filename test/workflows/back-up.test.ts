@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import type { BackupActivities, CollectedFiles } from '../../src/activities/back-up/back-up.ts';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
-import type { Finding } from '../../src/operations/report.ts';
+import type { Finding } from '../../src/operations/finding.ts';
+import { findingsOf } from '../../src/operations/report.ts';
 import type { RunResult } from '../../src/operations/run.ts';
 import { hostQueue, serviceQueue } from '../../src/workflows/lib/queues.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
@@ -56,7 +57,7 @@ async function archiveSection(workflowId: string): Promise<readonly Finding[]> {
     args: [{ input: { host: 'pve1', kind: 'daily' }, requestedBy: { kind: 'cli', name: 'test' } }],
   });
   expect(result.outcome).toBe('done');
-  return result.report.sections.find(({ title }) => title === 'Archive')?.findings ?? [];
+  return findingsOf(result.report.sections.filter(({ title }) => title === 'Archive'));
 }
 
 it('reports what of the installation is not in the archive, and which volume was written to meanwhile', async () => {

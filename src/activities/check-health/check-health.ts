@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
-import type { Section } from '../../operations/report.ts';
+import type { FindingsSection } from '../../operations/report.ts';
 import { isRunning } from '../lib/is-running.ts';
 import { lookAtContainers } from './containers.ts';
 import { lookAtHealth, lookAtProxy } from './endpoints.ts';
@@ -24,12 +24,12 @@ export interface HealthInput {
  * takes a second or two. They throw only when the host itself can't be asked.
  */
 export interface HealthActivities {
-  inspectService(input: HealthInput): Promise<Section>;
-  inspectContainers(input: HealthInput): Promise<Section>;
-  probeEndpoints(input: HealthInput): Promise<Section>;
-  inspectResources(input: HealthInput): Promise<Section>;
-  inspectSecurity(input: HealthInput): Promise<Section>;
-  inspectRecentIssues(input: HealthInput): Promise<Section>;
+  inspectService(input: HealthInput): Promise<FindingsSection>;
+  inspectContainers(input: HealthInput): Promise<FindingsSection>;
+  probeEndpoints(input: HealthInput): Promise<FindingsSection>;
+  inspectResources(input: HealthInput): Promise<FindingsSection>;
+  inspectSecurity(input: HealthInput): Promise<FindingsSection>;
+  inspectRecentIssues(input: HealthInput): Promise<FindingsSection>;
 }
 
 export function createHealthActivities({

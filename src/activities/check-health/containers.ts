@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Host, RunOptions } from '../../hosts/host.ts';
-import type { Finding } from '../../operations/report.ts';
+import type { Finding } from '../../operations/finding.ts';
 import { readJson } from '../lib/json.ts';
 import { readLines, requireSuccess } from '../lib/output.ts';
 import { finding, unexpected } from './finding.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { CommandResult } from '../../hosts/execution/executor.ts';
 import type { Host, RunOptions } from '../../hosts/host.ts';
-import type { Finding } from '../../operations/report.ts';
+import type { Finding } from '../../operations/finding.ts';
 import { readJson } from '../lib/json.ts';
 import { isMissing } from '../lib/output.ts';
 import { finding, unexpected } from './finding.ts';

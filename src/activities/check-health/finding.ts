@@ -1,5 +1,6 @@
 import { explain, ServiceError } from '../../errors.ts';
-import type { Finding, Section, Verdict } from '../../operations/report.ts';
+import type { Finding, Verdict } from '../../operations/finding.ts';
+import type { FindingsSection } from '../../operations/report.ts';
 import { cleanText } from '../../reports/clean.ts';
 
 /** Evidence as it travels through Temporal's history: enough to see, little enough to keep. */
@@ -32,7 +33,7 @@ const ofTheCommand: ReadonlySet<string> = new Set([
 ]);
 
 /** Several looks at once as one section. */
-export async function section(title: string, ...looks: readonly Promise<Finding[]>[]): Promise<Section> {
+export async function section(title: string, ...looks: readonly Promise<Finding[]>[]): Promise<FindingsSection> {
   return { title, findings: (await Promise.all(looks)).flat() };
 }
 

@@ -1,5 +1,5 @@
 import type { Host, JobSummary, RunOptions } from '../../hosts/host.ts';
-import type { Finding } from '../../operations/report.ts';
+import type { Finding } from '../../operations/finding.ts';
 import { finding } from './finding.ts';
 
 /**

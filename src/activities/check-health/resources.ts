@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Host, RunOptions } from '../../hosts/host.ts';
-import type { Finding, Verdict } from '../../operations/report.ts';
+import type { Finding, Verdict } from '../../operations/finding.ts';
 import { readableBytes } from '../../reports/units.ts';
 import { isMissing } from '../lib/output.ts';
 import { finding, unexpected } from './finding.ts';

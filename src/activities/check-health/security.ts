@@ -1,5 +1,5 @@
 import type { Host, RunOptions } from '../../hosts/host.ts';
-import type { Finding } from '../../operations/report.ts';
+import type { Finding } from '../../operations/finding.ts';
 import { readLines, requireSuccess } from '../lib/output.ts';
 import { finding, unexpected } from './finding.ts';
 

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import { explain, ServiceError } from '../../errors.ts';
 import type { Mailer } from '../../mail/mailer.ts';
-import type { Finding, Report } from '../../operations/report.ts';
+import type { Finding } from '../../operations/finding.ts';
+import type { Report } from '../../operations/report.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { renderHtml } from '../../reports/html.ts';
 import { renderText } from '../../reports/text.ts';
@@ -44,7 +45,7 @@ export function createNotifyActivities(dependencies: { readonly mailer?: Mailer 
       try {
         const sent = await mailer.send({
           id: createHash('sha256').update(run).digest('hex').slice(0, 32),
-          subject: cleanLine(subject ?? `[${report.host}] ${report.title}: ${report.verdict}`, 150),
+          subject: cleanLine(subject ?? `[${report.target}] ${report.title}: ${report.verdict}`, 150),
           text: renderText(report),
           html: renderHtml(report),
           date: new Date(report.finishedAt),

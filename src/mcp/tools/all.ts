@@ -1,5 +1,4 @@
 import { catalogue } from '../../operations/catalogue.generated.ts';
-import type { OperationDefinition } from '../../operations/definition.ts';
 import type { AnyTool } from '../define-tool.ts';
 import { cancelRun } from './cancel-run.ts';
 import { changeSchedule } from './change-schedule.ts';
@@ -17,7 +16,7 @@ import { waitForRun } from './wait-for-run.ts';
 
 /** Every tool of the service: one per operation of the catalogue, and those that look after runs and schedules. */
 export const allTools: readonly AnyTool[] = [
-  ...Object.values(catalogue).map((operation) => operationTool(operation as unknown as OperationDefinition)),
+  ...Object.values(catalogue).map(operationTool),
   listHosts,
   getHost,
   listRuns,

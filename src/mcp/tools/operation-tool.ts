@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { OperationDefinition } from '../../operations/definition.ts';
-import { toolName } from '../../operations/definition.ts';
+import { toolName, worstRisk } from '../../operations/definition.ts';
 import type { RunSummary, Runs } from '../../runs/runs.ts';
 import { type AnyTool, defineTool, type ToolCall } from '../define-tool.ts';
 import { runDetails, summaryOf } from '../run-schema.ts';
@@ -14,15 +14,16 @@ const longestChain = 50;
 
 /** The tool that starts an operation of the catalogue. */
 export function operationTool(operation: OperationDefinition): AnyTool {
-  const reads = operation.risk === 'read';
+  const risk = worstRisk(operation);
+  const reads = risk === 'read';
   return defineTool({
     name: toolName(operation.name),
     title: operation.title,
     description: `${operation.description} Starts a durable run and returns at once with its id and its page in the Temporal UI; wait_for_run waits for its report.`,
-    risk: operation.risk,
+    risk,
     annotations: {
       readOnlyHint: reads,
-      destructiveHint: operation.risk === 'dangerous',
+      destructiveHint: risk === 'dangerous',
       idempotentHint: operation.idempotent,
       // What it looks at or changes is a machine outside of this service.
       openWorldHint: true,

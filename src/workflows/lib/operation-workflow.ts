@@ -11,8 +11,7 @@ import {
 import { z } from 'zod';
 import type { NotifyActivities } from '../../activities/notify/notify.ts';
 import type { OperationDefinition } from '../../operations/definition.ts';
-import { makeReport } from '../../operations/make-report.ts';
-import type { Report, Section } from '../../operations/report.ts';
+import { makeReport, type Report, type Section } from '../../operations/report.ts';
 import type { Outcome, Progress, RunRequest, RunResult } from '../../operations/run.ts';
 import { searchAttributes } from '../../operations/search-attributes.ts';
 import { type Checklist, createChecklist } from './checklist.ts';
@@ -191,7 +190,7 @@ function finish(checklist: Checklist, outcome: Outcome, message: string): void {
 function reportOf(title: string, host: string, done: Pick<Done<unknown>, 'sections' | 'summary'>): Report {
   return makeReport({
     title,
-    host,
+    target: host,
     summary: done.summary,
     startedAt: workflowInfo().startTime.toISOString(),
     finishedAt: new Date().toISOString(),
@@ -220,7 +219,7 @@ async function callForHelp(
       subject: `[${host}] ${title} is paused and needs you`,
       report: {
         title: `${title} is paused`,
-        host,
+        target: host,
         verdict: 'failed',
         summary: message,
         startedAt: at,

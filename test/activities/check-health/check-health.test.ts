@@ -8,7 +8,8 @@ import { saysHealthy } from '../../../src/activities/check-health/endpoints.ts';
 import { readIssues } from '../../../src/activities/check-health/issues.ts';
 import { readService } from '../../../src/activities/check-health/service.ts';
 import { ServiceError } from '../../../src/errors.ts';
-import type { Finding, Section } from '../../../src/operations/report.ts';
+import type { Finding } from '../../../src/operations/finding.ts';
+import type { FindingsSection } from '../../../src/operations/report.ts';
 import { makeHost, type TestHost } from '../host.ts';
 
 /** visudo wants a user that has a name. */
@@ -30,11 +31,12 @@ async function serve(handler: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function inspect(what: keyof HealthActivities): Promise<Section> {
+async function inspect(what: keyof HealthActivities): Promise<FindingsSection> {
   return host.run(() => createHealthActivities(host)[what]({ host: 'pve1' }));
 }
-const named = (section: Section, check: string) => section.findings.find((one) => one.check === check);
-const verdicts = (section: Section) => Object.fromEntries(section.findings.map((one) => [one.check, one.verdict]));
+const named = (section: FindingsSection, check: string) => section.findings.find((one) => one.check === check);
+const verdicts = (section: FindingsSection) =>
+  Object.fromEntries(section.findings.map((one) => [one.check, one.verdict]));
 
 describe('service', () => {
   const shown = (changes: Record<string, string>) =>

@@ -55,7 +55,7 @@ export function memoryRuns(options: { readonly stepMs?: number } = {}): Runs & {
               outcome: dryRun ? 'planned' : 'done',
               report: {
                 title: catalogue[operation].title,
-                host: run.target,
+                target: run.target,
                 verdict: 'ok',
                 summary: 'Everything is as it should be.',
                 startedAt: run.startedAt,

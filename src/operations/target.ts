@@ -1,0 +1,93 @@
+/**
+ * What an operation acts on: a managed `host`, a `guest` (a cluster and a VMID, located at every call), a `fleet`
+ * (several hosts, or all), or the `service` itself.
+ */
+export type TargetKind = 'host' | 'guest' | 'fleet' | 'service';
+
+/** The fields by which an operation's input names its target. */
+export interface TargetFields {
+  readonly host: { readonly host: string };
+  /** `host`: any configured host of the guest's cluster; which one the guest is on is looked up. */
+  readonly guest: { readonly host: string; readonly vmid: number };
+  /** Absent: all configured hosts. */
+  readonly fleet: { readonly hosts?: readonly string[] | undefined };
+  readonly service: object;
+}
+
+/** A target in an operation's input, whatever its kind. */
+export interface TargetInput {
+  readonly host?: string | undefined;
+  readonly vmid?: number | undefined;
+  readonly hosts?: readonly string[] | undefined;
+}
+
+/** Where a target is now. Of a guest it can change at any time: ask again after its lock was granted. */
+export type Place =
+  | { readonly kind: 'host'; readonly host: string }
+  | {
+      readonly kind: 'guest';
+      /** The cluster's own name; of a node that is in none, the configured name of its host. */
+      readonly cluster: string;
+      readonly vmid: number;
+      readonly node: string;
+      readonly type: 'qemu' | 'lxc';
+      /** Its name, for people. */
+      readonly name: string;
+      /** The configured host that is its node; absent where that node isn't configured. */
+      readonly host?: string | undefined;
+    }
+  | { readonly kind: 'fleet' }
+  | { readonly kind: 'service' };
+
+/** Who may change something now. Several runs may hold it `shared`, or one `exclusive`. */
+export interface Lock {
+  /** `host/pve1`, `guest/homelab/100`, `service`. */
+  readonly name: string;
+  readonly mode: 'exclusive' | 'shared';
+}
+
+export function hostLock(host: string, mode: Lock['mode'] = 'exclusive'): Lock {
+  return { name: `host/${host}`, mode };
+}
+
+/**
+ * The locks of a run that changes something, in the order in which every run takes them, so that no two wait for each
+ * other. A guest is held alone and its host is shared, so that guests of one host are worked on side by side, and a
+ * change of the host itself waits for them.
+ */
+export function locksOf(place: Place): readonly Lock[] {
+  switch (place.kind) {
+    case 'host':
+      return [hostLock(place.host)];
+    case 'guest': {
+      const guest: Lock = { name: `guest/${place.cluster}/${place.vmid}`, mode: 'exclusive' };
+      return inOrder([guest, ...(place.host === undefined ? [] : [hostLock(place.host, 'shared')])]);
+    }
+    case 'fleet':
+      // A composite operation holds nothing itself: each child takes its own.
+      return [];
+    case 'service':
+      return [{ name: 'service', mode: 'exclusive' }];
+  }
+}
+
+/** By name, each once; asked for both ways it is exclusive. */
+export function inOrder(locks: readonly Lock[]): readonly Lock[] {
+  const modes = new Map<string, Lock['mode']>();
+  for (const { name, mode } of locks) if (modes.get(name) !== 'exclusive') modes.set(name, mode);
+  return [...modes].map(([name, mode]) => ({ name, mode })).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** A target in a word: `pve1`, `pve1/100`, `fleet`, `pve1,pve2`, `service`. */
+export function targetLabel(kind: TargetKind, input: TargetInput): string {
+  switch (kind) {
+    case 'host':
+      return input.host ?? '';
+    case 'guest':
+      return `${input.host}/${input.vmid}`;
+    case 'fleet':
+      return input.hosts === undefined ? 'fleet' : [...input.hosts].sort().join(',');
+    case 'service':
+      return 'service';
+  }
+}
