@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { defaultSeed } from './test/support/seed.ts';
 
 /** What a test needs is in its file's name; `test/structure/needs.test.ts` holds the names to what the files do. */
 const projects = [
@@ -17,6 +18,12 @@ class LongestFirst extends BaseSequencer {
     const rank = ({ project }: TestSpecification) => projects.findIndex(({ name }) => name === project.name);
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }
+}
+
+// Once: vitest reads this file for every project. Workers inherit the variable.
+if (!process.env.TEST_SEED) {
+  process.env.TEST_SEED = defaultSeed();
+  console.log(`Samples are chosen by TEST_SEED=${process.env.TEST_SEED}`);
 }
 
 export default defineConfig({
