@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { crashTests, forgetOutcomes, writeCrashMatrix } from './test/crash-matrix.mjs';
 import { leftAfterAWhile, watchForLeftBehind } from './test/left-behind.mjs';
 import { runVitest } from './test/vitest.mjs';
 
@@ -9,7 +10,7 @@ const node = process.execPath;
  * and passed when they were run once more are named before the last line, which is `N passed, N failed`. Returns the exit
  * code. `exhaustive`: every case of what else is a sample, and writes what the crash tests found.
  */
-export function runTests({ build, run, args, exhaustive = false }) {
+export async function runTests({ build, run, args, exhaustive = false }) {
   let passed = 0;
   let failed = 0;
   const check = (what, argv) => {
@@ -24,26 +25,47 @@ export function runTests({ build, run, args, exhaustive = false }) {
   build();
   check('documents made from the sources', [node, 'scripts/generate.mjs', 'after-build', '--check']);
 
-  // Once, before all tests: where it must be built, no test could wait for it.
-  const temporal = spawnSync(node, ['scripts/get-temporal.mjs'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  if (temporal.status !== 0) failed += 1;
-  const env = {
-    ...(temporal.status === 0 && { TEMPORAL_BINARY: temporal.stdout.toString().trim() }),
-    ...(exhaustive && { TEST_EXHAUSTIVE: '1' }),
-  };
-  const tests = runVitest({ run, args, env });
+  const temporal = temporalServer();
+  if (temporal === undefined) failed += 1;
+  if (exhaustive) forgetOutcomes();
+  const tests = runVitest({ run, args, env: { ...temporal, ...(exhaustive && { TEST_EXHAUSTIVE: '1' }) } });
   passed += tests.passed;
   failed += tests.failed;
+  if (exhaustive && args.length === 0 && tests.failed === 0) await writeCrashMatrix();
 
   const left = leftAfterAWhile(leftBehind);
   if (left.length > 0) failed += 1;
   else passed += 1;
 
-  tell('FLAKY: failed, and passed when run once more by themselves. Each is a fault to be found', tests.flaky);
+  tell(flakyTests, tests.flaky);
   tell('LEFT BEHIND: still there after the tests', left);
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
 }
+
+/** Runs the crash tests, every case, and writes docs/crash-matrix.md from what they saw. Returns the exit code. */
+export async function recordCrashMatrix({ build, run }) {
+  build();
+  forgetOutcomes();
+  const { passed, failed, flaky } = runVitest({
+    run,
+    args: crashTests(),
+    env: { ...temporalServer(), TEST_EXHAUSTIVE: '1' },
+  });
+  tell(flakyTests, flaky);
+  if (failed === 0) await writeCrashMatrix();
+  else console.log('docs/crash-matrix.md is as it was, because tests failed.');
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+/** Once, before all tests: where it must be built, no test could wait for it. Undefined: there is none. */
+function temporalServer() {
+  const { status, stdout } = spawnSync(node, ['scripts/get-temporal.mjs'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  return status === 0 ? { TEMPORAL_BINARY: stdout.toString().trim() } : undefined;
+}
+
+const flakyTests = 'FLAKY: failed, and passed when run once more by themselves. Each is a fault to be found';
 
 function tell(what, lines) {
   if (lines.length === 0) return;

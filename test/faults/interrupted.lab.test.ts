@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
+import { recordOutcome } from '../support/crash-matrix.ts';
+import { sample } from '../support/exhaustive.ts';
 import { startService, type TestService } from '../support/service.ts';
 import {
   allow,
@@ -53,6 +55,7 @@ afterAll(async () => {
 }, 120_000);
 
 const onLab = () => places.filter(({ place }) => place.machine.kind === 'ssh');
+const lab = () => host as LabHost;
 
 /** Starts a backup of each host and waits until each is held in the middle of its own step. */
 async function startHeld(which: typeof places): Promise<{ place: Place; step: HeldStep; id: string }[]> {
@@ -106,18 +109,25 @@ function archiveOf(run: RunDetails): string {
   return archive?.path.split('/').at(-1) ?? 'none';
 }
 
+/** {@link expectDone}, after this fault. */
+async function expectDoneAfter(fault: string, held: Held, again = 0): Promise<void> {
+  await expectDone(held, again);
+  const effects = `one verified archive; ${again === 0 ? 'nothing was done twice' : 'the step was done again'}`;
+  for (const { step } of held) recordOutcome({ operation: 'back-up', step, fault, outcome: 'done', effects });
+}
+
 async function expectNothingAtWork(place: Place): Promise<void> {
   await expect.poll(() => place.processes(), { timeout: 10_000, message: place.name }).toEqual([]);
   const open = (await place.jobs()).filter((line) => /^\S+ (starting|running) /.test(line));
   expect(open, place.name).toEqual([]);
 }
 
-/** Each run took back what it did; its host is free for another one. */
-async function expectUndone(held: Held, status: RunDetails['status'], outcome: string): Promise<void> {
+/** Each run was cancelled and took back what it did, after this fault; its host is free for another one. */
+async function expectUndone(fault: string, held: Held): Promise<void> {
   for (const [index, run] of (await ends(held)).entries()) {
     const { place, step } = held[index] as Held[number];
     const where = `${place.name}, held at ${step}: ${run.failure?.message}`;
-    expect(run, where).toMatchObject({ status, outcome });
+    expect(run, where).toMatchObject({ status: 'cancelled', outcome: 'cancelled' });
     expect(await place.backups(), where).toEqual([]);
     await expectNothingAtWork(place);
   }
@@ -128,119 +138,154 @@ async function expectUndone(held: Held, status: RunDetails['status'], outcome: s
     }),
   );
   await expectDone(again);
+  const effects = 'nothing is left; the next run is done';
+  for (const { step } of held) recordOutcome({ operation: 'back-up', step, fault, outcome: 'undone', effects });
 }
 
-describe('a backup in the middle of each of its steps', () => {
-  it('goes on after the worker was killed', async () => {
-    const held = await startHeld(places);
-    await service.killWorker('SIGKILL');
-    await service.startWorker();
-    await expectDone(held);
-  }, 600_000);
+interface Fault {
+  readonly name: string;
+  /** Only a host behind SSH can have it. */
+  readonly ssh?: boolean;
+  hit(fault: string): Promise<void>;
+}
 
-  it('goes on after the worker was stopped in order', async () => {
-    const held = await startHeld(places);
-    await service.killWorker('SIGTERM');
-    await service.startWorker();
-    await expectDone(held);
-  }, 600_000);
-
-  it('goes on after the Temporal server was killed', async () => {
-    const held = await startHeld(places);
-    const pid = service.temporal.pid() as number;
-    process.kill(pid, 'SIGKILL');
-    await expect.poll(() => service.temporal.pid() ?? pid, { timeout: 60_000 }).not.toBe(pid);
-    await expectDone(held);
-  }, 600_000);
-
-  it('is taken back when it is cancelled, and its host is free', async () => {
-    const held = await startHeld(places);
-    await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
-    await expectUndone(held, 'cancelled', 'cancelled');
-  }, 600_000);
-
-  it('never begins when it is cancelled just before its first job is started', async () => {
-    const held = await startHeld(
-      places.filter(({ step }) => step === 'Collect').map((one) => ({ ...one, step: 'Clean' })),
-    );
-    await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
-    for (const run of await ends(held)) expect(run.outcome).toBe('cancelled');
-    // The activity goes on in its worker, which hasn't heard of it yet.
-    await Promise.all(held.map(({ place }) => place.openFor()));
-    // Nothing tells when it has tried; on a slow machine this proves less, but doesn't fail.
-    await sleep(5_000);
-    for (const { place } of held) expect(await place.calls(), place.name).toEqual({});
-    await expectUndone(
-      held.map((one) => ({ ...one, step: 'Collect' })),
-      'cancelled',
-      'cancelled',
-    );
-  }, 600_000);
-
-  it('is taken back when it is cancelled while there is no worker', async () => {
-    const held = await startHeld(places);
-    await service.killWorker('SIGKILL');
-    await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
-    await service.startWorker();
-    await expectUndone(held, 'cancelled', 'cancelled');
-  }, 600_000);
-});
-
-describe.skipIf(whyNoLab())('a backup through SSH in the middle of each of its steps', () => {
-  const lab = () => host as LabHost;
-
-  it('goes on after its connection was cut', async () => {
-    const held = await startHeld(onLab());
-    expect(await lab().cutConnections()).toBeGreaterThan(0);
-    await expectDone(held);
-  }, 600_000);
-
-  it('is taken back although the connection is cut while that is done, and nobody is called', async () => {
-    const held = await startHeld(onLab().filter(({ step }) => step === 'Collect'));
-    await Promise.all(held.map(({ place }) => place.leaveFor('Undo')));
-    await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
-    await Promise.all(held.map(({ place }) => place.held()));
-    expect(await lab().cutConnections()).toBeGreaterThan(0);
-    for (const run of await ends(held)) expect(run.outcome).toBe('cancelled');
-    await Promise.all(held.map(({ place }) => place.open()));
-    await expectUndone(held, 'cancelled', 'cancelled');
-  }, 600_000);
-
-  it('goes on after sshd was restarted and its connection was cut', async () => {
-    const held = await startHeld(onLab());
-    await lab().restartSshd();
-    await lab().cutConnections();
-    await expectDone(held);
-  }, 600_000);
-
-  // Longer than the connections' keepalive (40 s) and than a heartbeat: each is found dead, and each step is tried again
-  // in vain before it finds its job.
-  it('goes on after the network swallowed every packet for more than a minute', async () => {
-    const held = await startHeld(onLab());
-    await lab().dropNetwork();
-    await sleep(65_000);
-    const tries = await Promise.all(held.map(({ id }) => retries(id)));
-    await lab().restoreNetwork();
-    await expectDone(held);
-    for (const [index, { place, step, id }] of held.entries()) {
-      const where = `${place.name}, held at ${step}: ${JSON.stringify(await service.runs.log(id))}`;
-      expect(tries[index], where).toBeGreaterThan(1);
-      const events = await service.runs.log(id);
-      expect(
-        events.filter(({ event, text }) => event === 'retried' && text.startsWith(`${step}: `)),
-        where,
-      ).toHaveLength(1);
-    }
-  }, 600_000);
-
+/** What hits a run that is held in the middle of a step, and what becomes of it. Those of SSH alone say so. */
+const faults: readonly Fault[] = [
+  {
+    name: 'the worker was killed',
+    async hit(fault) {
+      const held = await startHeld(places);
+      await service.killWorker('SIGKILL');
+      await service.startWorker();
+      await expectDoneAfter(fault, held);
+    },
+  },
+  {
+    name: 'the worker was stopped in order',
+    async hit(fault) {
+      const held = await startHeld(places);
+      await service.killWorker('SIGTERM');
+      await service.startWorker();
+      await expectDoneAfter(fault, held);
+    },
+  },
+  {
+    name: 'the Temporal server was killed',
+    async hit(fault) {
+      const held = await startHeld(places);
+      const pid = service.temporal.pid() as number;
+      process.kill(pid, 'SIGKILL');
+      await expect.poll(() => service.temporal.pid() ?? pid, { timeout: 60_000 }).not.toBe(pid);
+      await expectDoneAfter(fault, held);
+    },
+  },
+  {
+    name: 'the run was cancelled',
+    async hit(fault) {
+      const held = await startHeld(places);
+      await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
+      await expectUndone(fault, held);
+    },
+  },
+  {
+    name: 'the run was cancelled just before its first job was started',
+    async hit(fault) {
+      const held = await startHeld(
+        places.filter(({ step }) => step === 'Collect').map((one) => ({ ...one, step: 'Clean' })),
+      );
+      await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
+      for (const run of await ends(held)) expect(run.outcome).toBe('cancelled');
+      // The activity goes on in its worker, which hasn't heard of it yet.
+      await Promise.all(held.map(({ place }) => place.openFor()));
+      // Nothing tells when it has tried; on a slow machine this proves less, but doesn't fail.
+      await sleep(5_000);
+      for (const { place } of held) expect(await place.calls(), place.name).toEqual({});
+      await expectUndone(
+        fault,
+        held.map((one) => ({ ...one, step: 'Collect' })),
+      );
+    },
+  },
+  {
+    name: 'the run was cancelled while there was no worker',
+    async hit(fault) {
+      const held = await startHeld(places);
+      await service.killWorker('SIGKILL');
+      await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
+      await service.startWorker();
+      await expectUndone(fault, held);
+    },
+  },
+  {
+    name: 'the SSH connection was cut',
+    ssh: true,
+    async hit(fault) {
+      const held = await startHeld(onLab());
+      expect(await lab().cutConnections()).toBeGreaterThan(0);
+      await expectDoneAfter(fault, held);
+    },
+  },
+  {
+    // Nobody is called: the undo is tried again by itself.
+    name: 'the run was cancelled, and the SSH connection was cut while it was undone',
+    ssh: true,
+    async hit(fault) {
+      const held = await startHeld(onLab().filter(({ step }) => step === 'Collect'));
+      await Promise.all(held.map(({ place }) => place.leaveFor('Undo')));
+      await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
+      await Promise.all(held.map(({ place }) => place.held()));
+      expect(await lab().cutConnections()).toBeGreaterThan(0);
+      for (const run of await ends(held)) expect(run.outcome).toBe('cancelled');
+      await Promise.all(held.map(({ place }) => place.open()));
+      await expectUndone(fault, held);
+    },
+  },
+  {
+    name: 'sshd was restarted and the SSH connection was cut',
+    ssh: true,
+    async hit(fault) {
+      const held = await startHeld(onLab());
+      await lab().restartSshd();
+      await lab().cutConnections();
+      await expectDoneAfter(fault, held);
+    },
+  },
+  {
+    // Longer than the connections' keepalive (40 s) and than a heartbeat: each is found dead, and each step is tried again
+    // in vain before it finds its job.
+    name: 'the network swallowed every packet for more than a minute',
+    ssh: true,
+    async hit(fault) {
+      const held = await startHeld(onLab());
+      await lab().dropNetwork();
+      await sleep(65_000);
+      const tries = await Promise.all(held.map(({ id }) => retries(id)));
+      await lab().restoreNetwork();
+      await expectDoneAfter(fault, held);
+      for (const [index, { place, step, id }] of held.entries()) {
+        const where = `${place.name}, held at ${step}: ${JSON.stringify(await service.runs.log(id))}`;
+        expect(tries[index], where).toBeGreaterThan(1);
+        const events = await service.runs.log(id);
+        expect(
+          events.filter(({ event, text }) => event === 'retried' && text.startsWith(`${step}: `)),
+          where,
+        ).toHaveLength(1);
+      }
+    },
+  },
   // The job's outcome is unknown then, and the step looks and does its work again.
-  it.each(['power-loss', 'orderly'] as const)(
-    'goes on after its host was restarted (%s)',
-    async (kind) => {
+  ...(['power-loss', 'orderly'] as const).map((kind) => ({
+    name: kind === 'orderly' ? 'the host was restarted' : 'the host lost its power',
+    ssh: true,
+    async hit(fault: string) {
       const held = await startHeld(onLab());
       await lab().reboot(kind);
-      await expectDone(held, 1);
+      await expectDoneAfter(fault, held, 1);
     },
-    400_000,
-  );
+  })),
+];
+
+describe('a backup in the middle of each of its steps ends as docs/crash-matrix.md says when', () => {
+  const possible = faults.filter(({ ssh }) => !ssh || whyNoLab() === undefined);
+  it.each(sample(possible, 5))('$name', ({ name, hit }) => hit(name), 600_000);
 });

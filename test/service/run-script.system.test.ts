@@ -77,9 +77,6 @@ it('asks for a newer Node.js in one sentence', () => {
   expect(stderr).toMatch(/^Node\.js 20\.19 or newer is needed; /);
 });
 
-it('names the commands that there are', () => {
-  expect(run(packageRoot(), ['fly'])).toMatchObject({
-    status: 1,
-    stderr: expect.stringContaining('start, test, test:unit'),
-  });
+it('says where the commands are that there are', () => {
+  expect(run(packageRoot(), ['fly'])).toMatchObject({ status: 1, stderr: expect.stringContaining('package.json') });
 });

@@ -9,10 +9,11 @@ import type { Executor } from '../../../src/hosts/execution/executor.ts';
 import { generateHelper } from '../../../src/hosts/helper/generate-helper.ts';
 import { generateSudoers } from '../../../src/hosts/helper/generate-sudoers.ts';
 import { createSshExecutor } from '../../../src/hosts/ssh/executor.ts';
+import { sample } from '../../support/exhaustive.ts';
 import { corpus, isRefusal, marksScript, trapFiles, trapScript, wordsOf } from './corpus.ts';
 import { type SampleHost, sampleClient, sampleEntries } from './sample.ts';
 
-describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)(
+describe.skipIf(whyNoLab()).each(sample(['bookworm', 'trixie'] as const, 1))(
   'Debian %s with systemd, over SSH and sudo',
   (debian) => {
     let lab: LabHost;
@@ -49,15 +50,16 @@ describe.skipIf(whyNoLab()).each(['bookworm', 'trixie'] as const)(
 
     // On the sudo of this machine's own release bypass.test.ts tries them, with their environment.
     it.runIf(debian === 'trixie')(
-      'refuses every attempt of the corpus that an SSH command can carry, and none leaves a mark',
+      'refuses attempts of the corpus that an SSH command can carry, and none leaves a mark',
       async () => {
         for (const [path, content] of trapFiles) await lab.writeFile(path, content, { mode: 0o755 });
         await lab.must(['sh', '-euc', trapScript(lab.ssh.user)]);
-        const attempts = corpus
+        const all = corpus
           .flatMap((file) => file.attempts)
           .filter(({ env }) => Object.keys(env).length === 0)
           .map((attempt) => wordsOf(attempt, lab.config.layout.helper).argv);
-        expect(attempts.length).toBeGreaterThan(1_500);
+        expect(all.length).toBeGreaterThan(1_500);
+        const attempts = sample(all, 500);
         const broken: string[] = [];
         let lost = 0;
         const attack = async (): Promise<void> => {

@@ -9,6 +9,7 @@ import { install } from '../../../src/hosts/install/install.ts';
 import { uninstall } from '../../../src/hosts/install/uninstall.ts';
 import { Secret } from '../../../src/secret.ts';
 import { useBuild } from '../../support/built.ts';
+import { sample } from '../../support/exhaustive.ts';
 import { keeper, startKeepersHost } from './keeper.ts';
 import { differenceWithin, leaveAccountCopies, log, runUntil } from './sample.ts';
 
@@ -82,7 +83,8 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
 
   // The steps of an installation on a bare host, each killed as it begins.
   const steps = 14;
-  it.each(Array.from({ length: steps }, (_, index) => index + 1))(
+  const everyStep = Array.from({ length: steps }, (_, index) => index + 1);
+  it.each(sample(everyStep, 4))(
     'by kill -9 at step %i, with a password of sudo',
     { timeout: 300_000 },
     async (count) => {
@@ -111,12 +113,13 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
     await isAsBefore();
   });
 
-  it.each([
+  const cuts = [
     ['arm', 'without'],
     ['make the user', 'with'],
     ['make /usr/local/libexec/proxmox-mcp/helper', 'without'],
     ['prove', 'with'],
-  ])(
+  ] as const;
+  it.each(sample(cuts, 1))(
     'by connections that are cut again and again from: %s, %s a password of sudo',
     { timeout: 300_000 },
     async (at, password) => {
@@ -170,12 +173,13 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
     await isAsBefore();
   });
 
-  it.each([
+  const reboots = [
     ['power-loss', 'make the user'],
     ['power-loss', 'make /etc/sudoers.d'],
     ['power-loss', 'prove'],
     ['orderly', 'prove'],
-  ] as const)('by a reboot (%s) at: %s', { timeout: 240_000 }, async (kind, at) => {
+  ] as const;
+  it.each(sample(reboots, 2))('by a reboot (%s) at: %s', { timeout: 240_000 }, async (kind, at) => {
     await interrupt(at, () => host.reboot(kind));
     await isAsBefore();
   });
