@@ -14,7 +14,7 @@ import { createSchedules } from '../src/runs/create-schedules.ts';
 import { cacheFolder } from '../src/service/paths.ts';
 import { findTemporal } from '../src/service/temporal-binary.ts';
 import { startTemporalServer } from '../src/service/temporal-server.ts';
-import { serviceQueue } from '../src/workflows/lib/queues.ts';
+import { serviceQueue } from '../src/workflows/lib/messages.ts';
 import { freePort } from './lib/free-port.ts';
 import { callTool } from './lib/mcp-call.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';

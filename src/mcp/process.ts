@@ -10,7 +10,7 @@ import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
 import { temporalAddress } from '../runs/temporal-client.ts';
 import { createTokenStore } from '../tokens/store.ts';
-import { serviceQueue } from '../workflows/lib/queues.ts';
+import { serviceQueue } from '../workflows/lib/messages.ts';
 import type { HealthProblem, McpDependencies } from './dependencies.ts';
 import { createMetrics } from './metrics.ts';
 import type { Caller } from './scopes.ts';

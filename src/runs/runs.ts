@@ -1,4 +1,4 @@
-import type { Outcome, Progress, Requester, RunResult } from '../operations/run.ts';
+import type { Answer, Outcome, Progress, Requester, RunResult } from '../operations/run.ts';
 
 /** A run as lists show it. */
 export interface RunSummary {
@@ -59,6 +59,11 @@ export interface Runs {
       readonly onProgress?: (progress: Progress) => void;
     },
   ): Promise<RunDetails>;
+  /**
+   * Answers the question of a paused run. Throws `conflict` when it waits for no answer or that is none of its choices,
+   * `forbidden` when a model answers what is an administrator's to approve.
+   */
+  decide(id: string, answer: Answer, by: Requester): Promise<RunDetails>;
   /** Asks the run to stop and undo; returns at once. */
   cancel(id: string, reason: string, by: Requester): Promise<RunDetails>;
   /** What happened, step by step, oldest first, from the run's history. */

@@ -1,9 +1,10 @@
 /** One schedule as lists show it. Times are ISO 8601, UTC. */
 export interface ScheduleSummary {
-  /** `<operation>/<schedule>/<host>`: `back-up/daily/pve1`. */
+  /** `<operation>/<schedule>/<target>`: `back-up/daily/pve1`. */
   readonly id: string;
   readonly operation: string;
-  readonly host: string;
+  /** `pve1`, `fleet`, `service`. */
+  readonly target: string;
   readonly cron: string;
   readonly timeZone: string;
   readonly overlap: string;

@@ -5,7 +5,7 @@ import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import type { Finding } from '../../src/operations/finding.ts';
 import { findingsOf } from '../../src/operations/report.ts';
 import type { RunResult } from '../../src/operations/run.ts';
-import { hostQueue, serviceQueue } from '../../src/workflows/lib/queues.ts';
+import { hostQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
 // The workflow as it is, with what a host would say; test/ops and test/faults ask real ones.

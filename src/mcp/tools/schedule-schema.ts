@@ -18,7 +18,7 @@ export const reason = z
 export const scheduleSummary = z.object({
   id: z.string(),
   operation: z.string(),
-  host: z.string(),
+  target: z.string().describe('The host, or fleet, or service'),
   cron: z.string(),
   timeZone: z.string(),
   overlap: z.string().describe('What happens when it fires while its previous run is still going'),
@@ -30,11 +30,11 @@ export const scheduleSummary = z.object({
 
 /** A schedule as {@link scheduleSummary} has it. */
 export function scheduleOf(schedule: ScheduleSummary): z.infer<typeof scheduleSummary> {
-  const { id, operation, host, cron, timeZone, overlap, paused, note } = schedule;
+  const { id, operation, target, cron, timeZone, overlap, paused, note } = schedule;
   return {
     id,
     operation,
-    host,
+    target,
     cron,
     timeZone,
     overlap,

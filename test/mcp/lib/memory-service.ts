@@ -155,6 +155,7 @@ export function memoryRuns(options: { readonly stepMs?: number } = {}): Runs & {
       });
       return found(id);
     },
+    decide: async (id) => found(id),
     async log(id) {
       const { startedAt } = found(id);
       return [{ at: startedAt, event: 'started', text: 'with a host name\nand a second line' }];
@@ -168,7 +169,7 @@ export function memorySchedules(): Schedules & { readonly changes: string[] } {
   let schedule: ScheduleSummary = {
     id: 'back-up/daily/pve1',
     operation: 'back-up',
-    host: 'pve1',
+    target: 'pve1',
     cron: '0 2 * * *',
     timeZone: 'UTC',
     overlap: 'skip',
