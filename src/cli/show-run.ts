@@ -1,4 +1,4 @@
-import type { Progress } from '../operations/run.ts';
+import type { Progress, Question } from '../operations/run.ts';
 import { renderText } from '../reports/text.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
@@ -14,8 +14,9 @@ export function progressLines(say: (line: string) => void): (progress: Progress)
     said.add(line);
     say(line);
   };
-  return ({ phase, message, steps }) => {
+  return ({ phase, message, steps, question }) => {
     if (phase === 'waiting-for-lock' || phase === 'undoing') once(`· ${message}`);
+    if (question !== undefined) once(`· Paused: ${question.text}`);
     for (const step of steps) {
       if (step.state === 'pending') continue;
       const what = step.state === 'running' ? '…' : `: ${step.state}${step.note ? ` (${step.note})` : ''}`;
@@ -71,10 +72,18 @@ function describeRun(run: RunDetails): string {
       : [renderText(run.result.report)]),
     ...(run.failure === undefined ? [] : [failureText(run.failure)]),
     ...(run.status === 'running' && run.progress ? [run.progress.message, ...checklist(run.progress)] : []),
+    ...(run.progress?.question === undefined ? [] : howToDecide(run.id, run.progress.question)),
     `Run ${run.id}`,
     run.url,
   ];
   return lines.join('\n');
+}
+
+function howToDecide(run: string, { choices }: Question): string[] {
+  return [
+    'Decide with:',
+    ...choices.map(({ name, meaning }) => `  proxmox-mcp runs decide ${run} ${name}   ${meaning}`),
+  ];
 }
 
 function checklist({ steps }: Progress): string[] {
