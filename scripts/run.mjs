@@ -1,4 +1,4 @@
-// npm start | test | build | generate | bench, from a bare clone: does the set-up that is missing, then runs.
+// npm start | test | run test:unit | … (the cases below), from a bare clone: does the set-up that is missing, then runs.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -27,6 +27,13 @@ switch (command) {
   case 'test':
     process.exitCode = runTests({ build, run, args });
     break;
+  case 'test:unit':
+    must('generated files', [process.execPath, 'scripts/generate.mjs', 'before-build']);
+    process.exitCode = run([process.execPath, 'node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', ...args]);
+    break;
+  case 'test:exhaustive':
+    process.exitCode = runTests({ build, run, args, exhaustive: true });
+    break;
   case 'build':
     build();
     break;
@@ -39,7 +46,9 @@ switch (command) {
     process.exitCode = run([process.execPath, 'dist/bench/main.js', ...args]);
     break;
   default:
-    stop(`"${command}" is not a command; there are start, test, build, generate and bench.`);
+    stop(
+      `"${command}" is not a command; there are start, test, test:unit, test:exhaustive, build, generate and bench.`,
+    );
 }
 
 /** npm writes node_modules/.package-lock.json last, so it tells when an installation was completed. */

@@ -6,8 +6,8 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { configurationFolder } from '../config/folder.ts';
-import { runNode, useBuild } from './built.ts';
-import { freePorts } from './free-ports.ts';
+import { runNode, useBuild } from '../support/built.ts';
+import { freePorts } from '../support/free-ports.ts';
 
 vi.setConfig({ testTimeout: 240_000 });
 const build = useBuild();

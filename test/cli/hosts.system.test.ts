@@ -5,7 +5,7 @@ import { createProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { startSshd } from '../../lab/sshd.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { typeInto } from '../hosts/install/terminal.ts';
-import { runNode, useBuild } from './built.ts';
+import { runNode, useBuild } from '../support/built.ts';
 
 vi.setConfig({ testTimeout: 300_000 });
 const build = useBuild();

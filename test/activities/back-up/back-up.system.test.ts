@@ -9,7 +9,7 @@ import {
 } from '../../../src/activities/back-up/back-up.ts';
 import { freeBackupId, takenAt } from '../../../src/activities/back-up/name.ts';
 import { ServiceError } from '../../../src/errors.ts';
-import { makeHost, type TestHost } from '../host.ts';
+import { makeHost, type TestHost } from '../../support/local-host.ts';
 
 let host: TestHost;
 afterEach(async () => {

@@ -7,8 +7,8 @@ import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox
 import type { RunDetails } from '../../src/runs/runs.ts';
 import { createTokenStore } from '../../src/tokens/store.ts';
 import { ask } from '../mcp/lib/clients.ts';
+import { freePort } from '../support/free-ports.ts';
 import { startService, type TestService } from '../support/service.ts';
-import { freePort } from '../support/temporal.ts';
 import { allow, labMachine, localMachine, type Machine, makePlace, type Place } from './places.ts';
 
 const by = { kind: 'cli', name: 'test' } as const;

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { useBuild } from '../../cli/built.ts';
+import { useBuild } from '../../support/built.ts';
 import { npmClients, pythonClient } from './lib/installed.ts';
 import { type RunningServer, runServer } from './lib/service.ts';
 

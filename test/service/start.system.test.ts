@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { packageRoot } from '../../src/service/paths.ts';
 import { isAlive, type ProcessIdentity } from '../../src/service/process-identity.ts';
+import { freePort } from '../support/free-ports.ts';
 import { quietTimeZone } from '../support/quiet-time-zone.ts';
-import { afterwards, freePort, temporaryFolder } from './temporary.ts';
+import { afterwards, temporaryFolder } from './temporary.ts';
 
 const root = packageRoot();
 const parts = ['temporal', 'worker', 'mcp-server'] as const;

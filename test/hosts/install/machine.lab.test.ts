@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { docker } from '../../../lab/engine.ts';
 import { whyNoLab } from '../../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
-import { useDist } from '../../cli/built.ts';
+import { useDist } from '../../support/built.ts';
 import { difference, listing, makeBare } from './sample.ts';
 
 const root = join(import.meta.dirname, '../../..');

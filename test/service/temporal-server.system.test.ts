@@ -10,7 +10,8 @@ import { cacheFolder } from '../../src/service/paths.ts';
 import { identify, isAlive } from '../../src/service/process-identity.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
-import { afterwards, freePort, temporaryFolder } from './temporary.ts';
+import { freePort } from '../support/free-ports.ts';
+import { afterwards, temporaryFolder } from './temporary.ts';
 
 const log = pino({ level: 'silent' });
 const target = defineSearchAttributeKey(searchAttributes.target, SearchAttributeType.KEYWORD);

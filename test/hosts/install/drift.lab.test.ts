@@ -6,7 +6,7 @@ import type { HostConfig } from '../../../src/config.ts';
 import { checkInstallation } from '../../../src/hosts/install/check.ts';
 import { install } from '../../../src/hosts/install/install.ts';
 import { uninstall } from '../../../src/hosts/install/uninstall.ts';
-import { runNode, useBuild } from '../../cli/built.ts';
+import { runNode, useBuild } from '../../support/built.ts';
 import { configFolder, configOf, difference, listing, log } from './sample.ts';
 
 describe.skipIf(whyNoLab())('a host whose user was there before', () => {

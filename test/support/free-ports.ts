@@ -1,6 +1,12 @@
 import { createServer } from 'node:net';
 
-/** Ports of loopback that nobody listens on now. */
+/** A port of loopback that nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const [port = 0] = await freePorts(1);
+  return port;
+}
+
+/** Different ports of loopback that nobody listens on now. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', resolve))));

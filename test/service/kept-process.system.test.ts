@@ -6,7 +6,8 @@ import type { ServiceError } from '../../src/errors.ts';
 import { endLeftover, type KeptProcessDefinition, keepRunning } from '../../src/service/kept-process.ts';
 import { boundLogFile } from '../../src/service/log-file.ts';
 import { identify, isAlive } from '../../src/service/process-identity.ts';
-import { afterwards, freePort, temporaryFolder } from './temporary.ts';
+import { freePort } from '../support/free-ports.ts';
+import { afterwards, temporaryFolder } from './temporary.ts';
 
 /** A small server; `/die` ends it with an exit code. */
 const server = `

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../../lab/hosts/available.ts';
 import { type LabHost, startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
-import { runNode, useBuild } from '../../cli/built.ts';
+import { runNode, useBuild } from '../../support/built.ts';
 import { keeper, startKeepersHost } from './keeper.ts';
 import { difference, listing } from './sample.ts';
 import { typeInto } from './terminal.ts';

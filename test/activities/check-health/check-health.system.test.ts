@@ -10,7 +10,7 @@ import { readService } from '../../../src/activities/check-health/service.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import type { Finding } from '../../../src/operations/finding.ts';
 import type { FindingsSection } from '../../../src/operations/report.ts';
-import { makeHost, type TestHost } from '../host.ts';
+import { makeHost, type TestHost } from '../../support/local-host.ts';
 
 /** visudo wants a user that has a name. */
 const nobody = 65_534;

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createHealthActivities } from '../../src/activities/check-health/check-health.ts';
 import type { Finding } from '../../src/operations/finding.ts';
+import { makeHost, type TestHost } from '../support/local-host.ts';
 import { useTemporal } from '../support/temporal.ts';
-import { makeHost, type TestHost } from './host.ts';
 
 // What the morning report says of jobs, with a real Temporal server and the real helper.
 const temporal = useTemporal();

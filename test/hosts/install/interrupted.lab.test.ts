@@ -8,7 +8,7 @@ import { checkInstallation } from '../../../src/hosts/install/check.ts';
 import { install } from '../../../src/hosts/install/install.ts';
 import { uninstall } from '../../../src/hosts/install/uninstall.ts';
 import { Secret } from '../../../src/secret.ts';
-import { useBuild } from '../../cli/built.ts';
+import { useBuild } from '../../support/built.ts';
 import { keeper, startKeepersHost } from './keeper.ts';
 import { differenceWithin, leaveAccountCopies, log, runUntil } from './sample.ts';
 

@@ -7,7 +7,7 @@ import { run } from '../../../lab/engine.ts';
 import { whyNoLab } from '../../../lab/hosts/available.ts';
 import { keyPair } from '../../../lab/hosts/keys.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
-import { runNode, useBuild } from '../../cli/built.ts';
+import { runNode, useBuild } from '../../support/built.ts';
 import { configFolder, configOf, difference, listing, makeBare } from './sample.ts';
 
 describe.skipIf(whyNoLab())('an administrator whose key is in an SSH agent', () => {

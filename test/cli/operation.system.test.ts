@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { expect, it, onTestFinished } from 'vitest';
 import { configurationFolder } from '../config/folder.ts';
+import { runNode, useDist } from '../support/built.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { quietTimeZone } from '../support/quiet-time-zone.ts';
-import { runNode, useDist } from './built.ts';
-import { freePorts } from './free-ports.ts';
 
 const dist = useDist();
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { runChecks } from '../../src/cli/doctor/check.ts';
 import { configurationFolder } from '../config/folder.ts';
-import { runNode, useBuild } from './built.ts';
+import { runNode, useBuild } from '../support/built.ts';
 
 const token = '3f2a9c1e-0000-4000-8000-5e1ec7edcafe';
 const password = 'c4n4ry-p4ssw0rd';

@@ -80,6 +80,6 @@ it('asks for a newer Node.js in one sentence', () => {
 it('names the commands that there are', () => {
   expect(run(packageRoot(), ['fly'])).toMatchObject({
     status: 1,
-    stderr: expect.stringContaining('start, test, build'),
+    stderr: expect.stringContaining('start, test, test:unit'),
   });
 });
