@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { packageVersion } from '../cli/version.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { createLogger } from '../logger.ts';
@@ -10,6 +9,7 @@ import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
 import { temporalAddress } from '../runs/temporal-client.ts';
 import { createTokenStore } from '../tokens/store.ts';
+import { packageVersion } from '../version.ts';
 import { serviceQueue } from '../workflows/lib/queues.ts';
 import type { HealthProblem, McpDependencies } from './dependencies.ts';
 import { createMetrics } from './metrics.ts';
