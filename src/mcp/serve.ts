@@ -33,11 +33,7 @@ export interface ServeOptions {
 export async function serveHttp(dependencies: McpDependencies, options: ServeOptions): Promise<HttpServing> {
   const { config, log } = dependencies;
   const surface = createServiceSurface(dependencies, options.version);
-  const mcp = createMcpHttp({
-    log,
-    makeServer: (caller) => createSdkServer({ surface, log }, caller),
-    makePlainServer: () => createSdkServer({ surface, log, plainRequestsOnly: true }),
-  });
+  const mcp = createMcpHttp({ log, makeServer: (caller) => createSdkServer({ surface, log }, caller) });
   const docs = docsOf(surface, config.mcp.publicUrl);
   const server = createMcpHttpServer({
     dependencies,
