@@ -5,9 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { loadConfig } from '../src/config/load.ts';
 import type { Config } from '../src/config.ts';
-import type { McpDependencies, NodeFacts } from '../src/mcp/dependencies.ts';
+import type { McpDependencies } from '../src/mcp/dependencies.ts';
 import { createMetrics } from '../src/mcp/metrics.ts';
 import { serveHttp } from '../src/mcp/serve.ts';
+import type { NodeFacts } from '../src/proxmox/reads.ts';
 import type { Runs } from '../src/runs/runs.ts';
 import type { Schedules } from '../src/runs/schedules.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
@@ -139,6 +140,7 @@ function dependencies(delayMs: number): McpDependencies {
   const { config } = loadConfig({ argv: [], env: {}, cwd: '/' });
   return {
     config: { ...config, mcp: { ...config.mcp, host: '127.0.0.1', port: 0 }, hosts: hostsOf() },
+    operations: [],
     // Reads don't touch runs and schedules.
     runs: {} as Runs,
     schedules: {} as Schedules,
@@ -146,7 +148,7 @@ function dependencies(delayMs: number): McpDependencies {
     reads: { node: () => readNode(delayMs) },
     log: pino({ level: 'silent' }),
     metrics: createMetrics({ process: false }),
-    problems: async () => [],
+    findProblems: async () => [],
   };
 }
 

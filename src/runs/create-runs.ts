@@ -4,12 +4,13 @@ import {
   WorkflowExecutionAlreadyStartedError,
   type WorkflowExecutionDescription,
   WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import type { z } from 'zod';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { type OperationDefinition, workflowType } from '../operations/definition.ts';
-import type { Progress, Requester } from '../operations/run.ts';
+import type { Answer, Progress, Requester } from '../operations/run.ts';
 import { serviceQueue } from '../workflows/lib/queues.ts';
 import { startAttributes, startTexts } from './attributes.ts';
 import { findOperation, isRunId, operationOfWorkflow } from './find-operation.ts';
@@ -25,7 +26,7 @@ const queryTimeoutMs = 3_000;
 
 /** {@link Runs} over a Temporal client. */
 export function createRuns({ client, config }: { readonly client: Client; readonly config: Config }): Runs {
-  return { start, list: (filter) => listRuns(client, config, filter), get, wait, cancel, log };
+  return { start, list: (filter) => listRuns(client, config, filter), get, wait, cancel, decide, log };
 
   async function start(
     name: string,
@@ -125,6 +126,25 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     return get(id);
   }
 
+  async function decide(id: string, answer: Answer, by: Requester): Promise<RunDetails> {
+    const question = (await get(id)).progress?.question;
+    if (question?.kind === 'approval') {
+      throw new ServiceError({
+        code: 'forbidden',
+        message: `The run ${id} waits for an approval, which is not a decision.`,
+        remedy: `An administrator answers it: proxmox-mcp runs decide ${id}`,
+      });
+    }
+    if (question === undefined) throw noAnswer(id, 'The run waits for no answer now.');
+    try {
+      await client.workflow.getHandle(id).executeUpdate('decide', { args: [{ ...answer, by }] });
+    } catch (error) {
+      if (!(error instanceof WorkflowUpdateFailedError)) throw error;
+      throw noAnswer(id, error.cause?.message ?? error.message, error);
+    }
+    return get(id);
+  }
+
   async function log(id: string) {
     await describe(id);
     return readLog(await client.workflow.getHandle(id).fetchHistory());
@@ -158,6 +178,15 @@ function noRun(id: string): ServiceError {
     code: 'not-found',
     message: `There is no run "${id}"; runs are kept for 30 days.`,
     remedy: 'Look for it: list_runs, or `proxmox-mcp runs list`.',
+  });
+}
+
+function noAnswer(id: string, message: string, cause?: unknown): ServiceError {
+  return new ServiceError({
+    code: 'conflict',
+    message,
+    remedy: `Read what it asks: get_run, or \`proxmox-mcp runs get ${id}\`.`,
+    ...(cause === undefined ? {} : { cause }),
   });
 }
 

@@ -5,7 +5,7 @@ import type { Surface } from '../surface.ts';
 import { idempotencyKey, progress } from './call-context.ts';
 import { guarded, resourceNotFound, unknownTool } from './errors.ts';
 import { callerOf } from './identity.ts';
-import { serveTasks, takesTasks, taskCreated, tasksExtension } from './tasks.ts';
+import { mcpTaskCreated, mcpTasksExtension, serveMcpTasks, takesMcpTasks } from './mcp-tasks.ts';
 
 /** The revisions that are served, newest first. */
 export const protocolVersions = ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'];
@@ -34,7 +34,7 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
         resources: {},
         prompts: {},
         completions: {},
-        extensions: { [tasksExtension]: {} },
+        extensions: { [mcpTasksExtension]: {} },
       },
       supportedProtocolVersions: protocolVersions,
       cacheHints: {
@@ -59,14 +59,14 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
     const call = {
       caller: whoCalls(context),
       signal: context.mcpReq.signal,
-      takesTasks: takesTasks(context),
+      takesMcpTasks: takesMcpTasks(context),
       ...idempotencyKey(context),
       ...progress(context),
     };
-    const { task, ...result } = await tools.call(name, args, call);
-    return task === undefined ? result : taskCreated(await surface.tasks.get(task, call.caller));
+    const { mcpTask, ...result } = await tools.call(name, args, call);
+    return mcpTask === undefined ? result : mcpTaskCreated(await surface.mcpTasks.get(mcpTask, call.caller));
   });
-  serveTasks(server, surface.tasks, whoCalls, log);
+  serveMcpTasks(server, surface.mcpTasks, whoCalls, log);
 
   server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [...resources.templates] }));
   server.setRequestHandler('resources/list', () =>
