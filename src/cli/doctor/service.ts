@@ -54,9 +54,7 @@ function mcpServer({ mcp: { host, port } }: Config): Check {
         return failed(`another program listens on port ${port}`, 'Stop it, or set another MCP_PORT.');
       }
       if (answer.ok) return ok(`ready at ${url}`);
-      const problems = (body.problems ?? [])
-        .map((one) => (typeof one === 'string' ? one : (one.message ?? '')))
-        .join(' ');
+      const problems = (body.findings ?? []).map(({ summary = '', remedy = '' }) => `${summary} ${remedy}`).join(' ');
       return failed(
         `it runs but isn't ready: ${problems}`,
         'Look at the other lines, and at logs/ in the data folder.',
@@ -67,7 +65,7 @@ function mcpServer({ mcp: { host, port } }: Config): Check {
 
 interface Readiness {
   readonly ready: boolean;
-  readonly problems?: readonly (string | { readonly message?: string })[];
+  readonly findings?: readonly { readonly summary?: string; readonly remedy?: string }[];
 }
 
 function isReadiness(body: unknown): body is Readiness {

@@ -1,29 +1,29 @@
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '../../../../src/errors.ts';
-import type { CallToolResultLike, TaskSource, TaskState } from '../../../../src/mcp/task-source.ts';
+import type { CallToolResultLike, McpTask, McpTaskSource } from '../../../../src/mcp/mcp-task.ts';
 
 /** What the conformance suite's tasks do: an end after a while, or questions that must be answered first. */
-export interface FixtureTask {
+export interface FixtureMcpTask {
   readonly afterMs: number;
   readonly questions?: Readonly<Record<string, unknown>>;
   readonly end: (
     answers: Readonly<Record<string, unknown>>,
-  ) => Pick<TaskState, 'result' | 'error'> & { readonly status: 'completed' | 'failed' };
+  ) => Pick<McpTask, 'result' | 'error'> & { readonly status: 'completed' | 'failed' };
 }
 
 /** Tasks in memory, served by the same code as runs. */
-export function fixtureTasks(): TaskSource & { start(task: FixtureTask): Promise<TaskState> } {
-  const states = new Map<string, TaskState>();
-  const pending = new Map<string, { task: FixtureTask; answers: Record<string, unknown> }>();
+export function fixtureMcpTasks(): McpTaskSource & { start(task: FixtureMcpTask): Promise<McpTask> } {
+  const states = new Map<string, McpTask>();
+  const pending = new Map<string, { task: FixtureMcpTask; answers: Record<string, unknown> }>();
 
-  function change(id: string, next: Partial<TaskState>): void {
+  function change(id: string, next: Partial<McpTask>): void {
     const state = find(id);
     if (state.status === 'working' || state.status === 'input_required') {
       states.set(id, { ...state, ...next, lastUpdatedAt: new Date().toISOString() });
     }
   }
 
-  function find(id: string): TaskState {
+  function find(id: string): McpTask {
     const state = states.get(id);
     if (state !== undefined) return state;
     throw new ServiceError({ code: 'not-found', message: `There is no task ${id}`, remedy: 'Start one.' });
@@ -33,7 +33,7 @@ export function fixtureTasks(): TaskSource & { start(task: FixtureTask): Promise
     async start(task) {
       const taskId = randomUUID();
       const now = new Date().toISOString();
-      const state: TaskState = {
+      const state: McpTask = {
         taskId,
         status: 'working',
         createdAt: now,

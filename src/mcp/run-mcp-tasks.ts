@@ -1,12 +1,11 @@
-import { ServiceError } from '../errors.ts';
-import { catalogue, type OperationName } from '../operations/catalogue.generated.ts';
-import { worstRisk } from '../operations/definition.ts';
-import type { RunDetails, Runs } from '../runs/runs.ts';
-import { plainDeep } from './host-text.ts';
-import { detailsOf, hasFailed } from './run-schema.ts';
+import { type OperationDefinition, worstRisk } from '../operations/definition.ts';
+import type { RunDetails, RunSummary } from '../runs/runs.ts';
+import type { McpDependencies } from './dependencies.ts';
+import { plain, plainDeep } from './host-text.ts';
+import type { CallToolResultLike, McpTask, McpTaskSource } from './mcp-task.ts';
+import { dataOf, hasFailed } from './run-data.ts';
 import { describeProgress, runText } from './run-text.ts';
-import { type Caller, mayUse, scopeFor } from './scopes.ts';
-import type { CallToolResultLike, TaskSource, TaskState } from './task-source.ts';
+import { type Caller, mayUse, outOfScope } from './scopes.ts';
 
 /** How long a run can be asked for after it was started: the retention of the Temporal namespace. Milliseconds. */
 const ttlMs = 30 * 24 * 3_600_000;
@@ -14,16 +13,16 @@ const ttlMs = 30 * 24 * 3_600_000;
 /** How often a client asks. Milliseconds. */
 const pollIntervalMs = 1_000;
 
-/** Runs as MCP Tasks: the task's id is the run's. */
-export function runTasks(runs: Runs): TaskSource {
+/** Runs as MCP tasks: the MCP task's id is the run's. */
+export function runMcpTasks({ runs, operations }: Pick<McpDependencies, 'runs' | 'operations'>): McpTaskSource {
   return {
     async get(id) {
-      return stateOf(await runs.get(id));
+      return mcpTaskOf(await runs.get(id));
     },
     async cancel(id, caller) {
       const run = await runs.get(id);
       if (run.status !== 'running') return;
-      checkMayCancel(run, caller);
+      checkMaySteer(run, operations, caller, 'Cancelling');
       await runs.cancel(id, `cancelled as an MCP task by ${caller.name}`, { kind: 'mcp', name: caller.name });
     },
     async update(id) {
@@ -33,26 +32,26 @@ export function runTasks(runs: Runs): TaskSource {
   };
 }
 
-/** Whoever may start an operation may stop its run. */
-function checkMayCancel(run: RunDetails, caller: Caller): void {
-  const operation = catalogue[run.operation as OperationName];
+/** Whoever may start an operation, in its worst way, may decide how its runs end. Throws `forbidden`. */
+export function checkMaySteer(
+  run: RunSummary,
+  operations: readonly OperationDefinition[],
+  caller: Caller,
+  doing: string,
+): void {
+  const operation = operations.find(({ name }) => name === run.operation);
   const risk = operation === undefined ? 'dangerous' : worstRisk(operation);
-  if (mayUse(caller, risk)) return;
-  throw new ServiceError({
-    code: 'forbidden',
-    message: `Cancelling ${run.operation} needs the scope "${scopeFor(risk)}", and the token "${caller.name}" has "${caller.scope}"`,
-    remedy: 'Ask an administrator for a token of that scope.',
-  });
+  if (!mayUse(caller, risk)) throw outOfScope(`${doing} a run of ${run.operation}`, risk, caller);
 }
 
-function stateOf(run: RunDetails): TaskState {
+function mcpTaskOf(run: RunDetails): McpTask {
   const common = {
     taskId: run.id,
     createdAt: run.startedAt,
     lastUpdatedAt: run.closedAt ?? new Date().toISOString(),
     ttlMs,
     pollIntervalMs,
-    statusMessage: statusMessage(run),
+    statusMessage: plain(statusMessage(run)),
   };
   if (run.status === 'running') return { ...common, status: 'working' };
   if (run.status === 'cancelled') return { ...common, status: 'cancelled' };
@@ -70,7 +69,7 @@ function statusMessage(run: RunDetails): string {
 function resultOf(run: RunDetails): CallToolResultLike {
   return {
     content: [{ type: 'text', text: runText(run) }],
-    structuredContent: plainDeep(detailsOf(run)),
+    structuredContent: plainDeep(dataOf(run)),
     ...(hasFailed(run) ? { isError: true } : {}),
   };
 }

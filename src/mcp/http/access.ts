@@ -3,23 +3,23 @@ import type { IncomingMessage } from 'node:http';
 const loopback = ['localhost', '127.0.0.1', '[::1]'];
 
 /** Which `Host` and `Origin` headers are let in. A page of another site can't call this server by a name of its own. */
-export interface Doors {
-  host(request: IncomingMessage): boolean;
+export interface Access {
+  admitsHost(request: IncomingMessage): boolean;
   /** Requests without an `Origin` pass: only browsers send one. */
-  origin(request: IncomingMessage): boolean;
+  admitsOrigin(request: IncomingMessage): boolean;
 }
 
 /** `allowedHosts`: names without port, besides loopback's. */
-export function createDoors(allowedHosts: readonly string[], publicUrl: string): Doors {
+export function createAccess(allowedHosts: readonly string[], publicUrl: string): Access {
   const names = new Set(
     [...loopback, ...allowedHosts.map(bracketed), new URL(publicUrl).hostname].map((name) => name.toLowerCase()),
   );
   return {
-    host(request) {
+    admitsHost(request) {
       const name = hostName(request.headers.host);
       return name !== undefined && names.has(name);
     },
-    origin({ headers: { origin } }) {
+    admitsOrigin({ headers: { origin } }) {
       if (origin === undefined) return true;
       const url = URL.canParse(origin) ? new URL(origin) : undefined;
       return url !== undefined && /^https?:$/.test(url.protocol) && names.has(url.hostname.toLowerCase());

@@ -7,8 +7,8 @@ export interface CallToolResultLike {
   readonly isError?: boolean;
 }
 
-/** A task as `tasks/get` answers it (MCP's tasks extension, SEP-2663). */
-export interface TaskState {
+/** An MCP task as `tasks/get` answers it (MCP's tasks extension, SEP-2663). Not Proxmox's, which has a UPID. */
+export interface McpTask {
   readonly taskId: string;
   readonly status: 'working' | 'input_required' | 'completed' | 'failed' | 'cancelled';
   /** What it is doing, for a person. */
@@ -19,17 +19,17 @@ export interface TaskState {
   /** How long after its creation it can be asked for; null: no limit. Milliseconds. */
   readonly ttlMs: number | null;
   readonly pollIntervalMs?: number;
-  /** Of a completed task. */
+  /** Of a completed one. */
   readonly result?: CallToolResultLike;
-  /** Of a failed task. */
+  /** Of a failed one. */
   readonly error?: { readonly code: number; readonly message: string };
-  /** Of a task that waits for its client. */
+  /** Of one that waits for its client. */
   readonly inputRequests?: Readonly<Record<string, unknown>>;
 }
 
-/** Where tasks come from: runs in production, memory in the conformance fixture. Throws `not-found`, `forbidden`. */
-export interface TaskSource {
-  get(id: string, caller: Caller): Promise<TaskState>;
+/** Where MCP tasks come from: runs in production, memory in the conformance fixture. Throws `not-found`, `forbidden`. */
+export interface McpTaskSource {
+  get(id: string, caller: Caller): Promise<McpTask>;
   /** Asks it to stop; returns at once. */
   cancel(id: string, caller: Caller): Promise<void>;
   /** The client's answers to `inputRequests`; those nobody waits for are ignored. */

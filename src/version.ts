@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { projectFolder } from '../config/load.ts';
+import { projectFolder } from './config/load.ts';
 
 /** This package's version. */
 export function packageVersion(): string {

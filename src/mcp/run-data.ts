@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import type { Report } from '../operations/report.ts';
+import { progress } from '../operations/run.ts';
+import { cleanReport } from '../reports/clean.ts';
+import { failureText } from '../runs/failure-text.ts';
+import type { RunDetails } from '../runs/runs.ts';
+import { runFailure, runResult, runSummary } from '../runs/schema.ts';
+import { plain, quoteHost, quoteNotice } from './host-text.ts';
+import { nextStep } from './run-text.ts';
+
+/** A run's id as callers give it. */
+export const runId = z
+  .string()
+  .max(300)
+  .regex(/^[a-z0-9-]+(\/[A-Za-z0-9_.:,-]+)+$/, "expected a run's id, e.g. back-up/pve1/0f3c…")
+  .describe("Run's id, from the tool that started it or list_runs");
+
+/** A run as tools answer it. */
+export const runData = z.object({
+  note: z.string().describe('The essence, and what to do next'),
+  run: runSummary,
+  existing: z.boolean().optional().describe('true: the same request had started this run before'),
+  progress: progress.optional(),
+  result: runResult.optional(),
+  failure: runFailure.optional(),
+});
+export type RunData = z.infer<typeof runData>;
+
+/** A run as {@link runData} has it. */
+export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunData {
+  const { progress: now, result, failure, existing, ...summary } = run;
+  return {
+    // First, because Claude Code shows its model only the data of an answer that has data, not the text.
+    note: noteOn(run),
+    run: summary,
+    ...(existing === undefined ? {} : { existing }),
+    ...(now === undefined ? {} : { progress: now }),
+    ...(result === undefined ? {} : { result: { ...result, report: quoted(result.report) } }),
+    ...(failure === undefined ? {} : { failure }),
+  };
+}
+
+/** Whether the run ended without doing what it was to do. */
+export function hasFailed(run: RunDetails): boolean {
+  return run.status !== 'running' && run.result === undefined;
+}
+
+function noteOn(run: RunDetails): string {
+  if (run.result !== undefined) {
+    const { title, verdict, summary } = run.result.report;
+    return plain(`${title}: ${verdict}. ${summary} ${quoteNotice}`);
+  }
+  if (run.failure !== undefined) return plain(`${failureText(run.failure)} ${quoteNotice}`);
+  return run.progress === undefined ? nextStep(run) : `${nextStep(run)} ${quoteNotice}`;
+}
+
+/** The report with what the host said as quoted lines, in the data too: a model reads both alike. */
+function quoted(given: Report): Report {
+  const clean = cleanReport(given);
+  return {
+    ...clean,
+    sections: clean.sections.map((section) => {
+      if ('quoted' in section) return { ...section, quoted: quoteHost(section.quoted) };
+      if ('rows' in section) return section;
+      const findings = section.findings.map((finding) =>
+        finding.evidence === undefined ? finding : { ...finding, evidence: quoteHost(finding.evidence) },
+      );
+      return { ...section, findings };
+    }),
+  };
+}
