@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { type Report, report } from '../operations/report.ts';
+import { report } from '../operations/report.ts';
 import { outcome, progress } from '../operations/run.ts';
-import { cleanReport } from '../reports/clean.ts';
+import { cleanText } from '../reports/clean.ts';
+import { quoteNotice, quoteReport } from '../reports/quote.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
-import { plain, quoteHost, quoteNotice } from './host-text.ts';
 
 /** A run's id as callers give it. */
 export const runId = z
@@ -63,7 +63,7 @@ export function detailsOf(run: RunDetails) {
     ...noteOn(run),
     run: summaryOf(run),
     ...(run.progress === undefined ? {} : { progress: run.progress }),
-    ...(run.result === undefined ? {} : { result: { ...run.result, report: quoted(run.result.report) } }),
+    ...(run.result === undefined ? {} : { result: { ...run.result, report: quoteReport(run.result.report) } }),
     ...(run.failure === undefined ? {} : { failure: run.failure }),
   };
 }
@@ -76,24 +76,8 @@ export function hasFailed(run: RunDetails): boolean {
 function noteOn(run: RunDetails): { note?: string } {
   if (run.result !== undefined) {
     const { title, verdict, summary } = run.result.report;
-    return { note: plain(`${title}: ${verdict}. ${summary} ${quoteNotice}`) };
+    return { note: cleanText(`${title}: ${verdict}. ${summary} ${quoteNotice}`) };
   }
-  if (run.failure !== undefined) return { note: plain(`${failureText(run.failure)} ${quoteNotice}`) };
+  if (run.failure !== undefined) return { note: cleanText(`${failureText(run.failure)} ${quoteNotice}`) };
   return run.status === 'running' ? { note: 'It goes on by itself; wait_for_run waits for its report.' } : {};
-}
-
-/** The report with what the host said as quoted lines, in the data too: a model reads both alike. */
-function quoted(given: Report): Report {
-  const clean = cleanReport(given);
-  return {
-    ...clean,
-    sections: clean.sections.map((section) => {
-      if ('quoted' in section) return { ...section, quoted: quoteHost(section.quoted) };
-      if ('rows' in section) return section;
-      const findings = section.findings.map((finding) =>
-        finding.evidence === undefined ? finding : { ...finding, evidence: quoteHost(finding.evidence) },
-      );
-      return { ...section, findings };
-    }),
-  };
 }

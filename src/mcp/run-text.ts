@@ -1,17 +1,10 @@
 import type { Progress, RunStep } from '../operations/run.ts';
+import { cleanLine, cleanText } from '../reports/clean.ts';
+import { quoteNotice } from '../reports/quote.ts';
+import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
-import { plain, quoteNotice } from './host-text.ts';
-
-const marks: Readonly<Record<RunStep['state'], string>> = {
-  pending: '·',
-  running: '▶',
-  done: '✔',
-  failed: '✘',
-  skipped: '–',
-  undone: '↩',
-};
 
 const finished: ReadonlySet<RunStep['state']> = new Set(['done', 'failed', 'skipped', 'undone']);
 
@@ -21,14 +14,12 @@ export function describeProgress(progress: Progress): { done: number; total: num
   const done = progress.steps.filter((step) => finished.has(step.state)).length;
   const current = progress.steps.find((step) => step.state === 'running');
   const where = total === 0 ? '' : `${Math.min(done + (current === undefined ? 0 : 1), total)}/${total} `;
-  return { done, total, line: plain(`${where}${progress.message}`) };
+  return { done, total, line: cleanText(`${where}${progress.message}`) };
 }
 
 /** A run's live checklist, one line per step. */
 export function checklist(steps: readonly RunStep[]): string {
-  return steps
-    .map((step) => plain(`${marks[step.state]} ${step.title}${step.note === undefined ? '' : `: ${step.note}`}`))
-    .join('\n');
+  return steps.map((step) => stepLine(step, (note) => cleanLine(note, 500))).join('\n');
 }
 
 /** One line about a run. */
@@ -42,10 +33,10 @@ export function runText(run: RunDetails): string {
   const parts = [`${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}`];
   if (run.failure ?? run.progress ?? run.result) parts.push(quoteNotice);
   if (run.failure !== undefined) {
-    parts.push(plain(`It failed (${run.failure.code}): ${failureText(run.failure)}`));
+    parts.push(cleanText(`It failed (${run.failure.code}): ${failureText(run.failure)}`));
   }
   if (run.progress !== undefined && run.result === undefined) {
-    parts.push(`${plain(run.progress.message)}\n${checklist(run.progress.steps)}`);
+    parts.push(`${cleanText(run.progress.message)}\n${checklist(run.progress.steps)}`);
   }
   if (run.result !== undefined) parts.push(renderText(run.result.report).trimEnd());
   return parts.join('\n\n');
