@@ -1,10 +1,11 @@
 import { type Command, Option } from 'commander';
 import { cleanLine } from '../reports/clean.ts';
+import { textTable } from '../reports/table.ts';
 import type { CliContext } from './context.ts';
 import { byDefault, whole } from './parse.ts';
 import { followRun, showRun } from './show-run.ts';
 import { requester, withTemporal } from './temporal.ts';
-import { note, print, printJson, table } from './terminal.ts';
+import { note, print, printJson } from './terminal.ts';
 
 const statuses = ['running', 'completed', 'failed', 'cancelled', 'terminated', 'timed-out'] as const;
 
@@ -34,7 +35,7 @@ export function runCommands(program: Command, context: CliContext): void {
       if (json) return printJson(found);
       if (found.runs.length === 0) return note('There are no such runs.');
       const rows = found.runs.map((run) => [run.startedAt, run.outcome ?? run.status, run.requestedBy ?? '', run.id]);
-      print(table(['STARTED', 'STATE', 'ASKED BY', 'RUN'], rows));
+      print(textTable(['STARTED', 'STATE', 'ASKED BY', 'RUN'], rows));
       if (found.cursor !== undefined) note(`There are more: add --cursor ${found.cursor}`);
     });
 

@@ -1,4 +1,6 @@
 import type { Progress, Question } from '../operations/run.ts';
+import { cleanLine } from '../reports/clean.ts';
+import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
@@ -7,7 +9,7 @@ import { exitCodes } from './exit-codes.ts';
 import { interruption, note, print, printJson } from './terminal.ts';
 
 /** Says each change of a run's live checklist once, as a line. */
-export function progressLines(say: (line: string) => void): (progress: Progress) => void {
+function progressLines(say: (line: string) => void): (progress: Progress) => void {
   const said = new Set<string>();
   const once = (line: string) => {
     if (said.has(line)) return;
@@ -25,7 +27,7 @@ export function progressLines(say: (line: string) => void): (progress: Progress)
   };
 }
 
-export interface WaitOptions {
+interface WaitOptions {
   /** Give up waiting after this many milliseconds. */
   readonly timeoutMs: number;
   readonly json: boolean;
@@ -87,5 +89,5 @@ function howToDecide(run: string, { choices }: Question): string[] {
 }
 
 function checklist({ steps }: Progress): string[] {
-  return steps.map(({ title, state, note: said }) => `  ${state.padEnd(8)} ${title}${said ? ` (${said})` : ''}`);
+  return steps.map((step) => `  ${stepLine(step, (note) => cleanLine(note, 500))}`);
 }

@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import type { Report } from '../operations/report.ts';
 import { progress } from '../operations/run.ts';
-import { cleanReport } from '../reports/clean.ts';
+import { cleanText } from '../reports/clean.ts';
+import { quoteNotice, quoteReport } from '../reports/quote.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails } from '../runs/runs.ts';
 import { runFailure, runResult, runSummary } from '../runs/schema.ts';
-import { plain, quoteHost, quoteNotice } from './host-text.ts';
 import { nextStep } from './run-text.ts';
 
 /** A run's id as callers give it. */
@@ -35,7 +34,7 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
     run: summary,
     ...(existing === undefined ? {} : { existing }),
     ...(now === undefined ? {} : { progress: now }),
-    ...(result === undefined ? {} : { result: { ...result, report: quoted(result.report) } }),
+    ...(result === undefined ? {} : { result: { ...result, report: quoteReport(result.report) } }),
     ...(failure === undefined ? {} : { failure }),
   };
 }
@@ -48,24 +47,8 @@ export function hasFailed(run: RunDetails): boolean {
 function noteOn(run: RunDetails): string {
   if (run.result !== undefined) {
     const { title, verdict, summary } = run.result.report;
-    return plain(`${title}: ${verdict}. ${summary} ${quoteNotice}`);
+    return cleanText(`${title}: ${verdict}. ${summary} ${quoteNotice}`);
   }
-  if (run.failure !== undefined) return plain(`${failureText(run.failure)} ${quoteNotice}`);
+  if (run.failure !== undefined) return cleanText(`${failureText(run.failure)} ${quoteNotice}`);
   return run.progress === undefined ? nextStep(run) : `${nextStep(run)} ${quoteNotice}`;
-}
-
-/** The report with what the host said as quoted lines, in the data too: a model reads both alike. */
-function quoted(given: Report): Report {
-  const clean = cleanReport(given);
-  return {
-    ...clean,
-    sections: clean.sections.map((section) => {
-      if ('quoted' in section) return { ...section, quoted: quoteHost(section.quoted) };
-      if ('rows' in section) return section;
-      const findings = section.findings.map((finding) =>
-        finding.evidence === undefined ? finding : { ...finding, evidence: quoteHost(finding.evidence) },
-      );
-      return { ...section, findings };
-    }),
-  };
 }

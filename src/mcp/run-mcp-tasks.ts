@@ -1,7 +1,8 @@
 import { type OperationDefinition, worstRisk } from '../operations/definition.ts';
+import { cleanText } from '../reports/clean.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import type { McpDependencies } from './dependencies.ts';
-import { plain, plainDeep } from './host-text.ts';
+import { plainDeep } from './host-text.ts';
 import type { CallToolResultLike, McpTask, McpTaskSource } from './mcp-task.ts';
 import { dataOf, hasFailed } from './run-data.ts';
 import { describeProgress, runText } from './run-text.ts';
@@ -51,7 +52,7 @@ function mcpTaskOf(run: RunDetails): McpTask {
     lastUpdatedAt: run.closedAt ?? new Date().toISOString(),
     ttlMs,
     pollIntervalMs,
-    statusMessage: plain(statusMessage(run)),
+    statusMessage: cleanText(statusMessage(run)),
   };
   if (run.status === 'running') return { ...common, status: 'working' };
   if (run.status === 'cancelled') return { ...common, status: 'cancelled' };

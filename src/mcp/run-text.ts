@@ -1,17 +1,10 @@
 import type { Progress, Question, RunStep } from '../operations/run.ts';
+import { cleanLine, cleanText } from '../reports/clean.ts';
+import { quoteNotice } from '../reports/quote.ts';
+import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
-import { plain, quoteNotice } from './host-text.ts';
-
-const marks: Readonly<Record<RunStep['state'], string>> = {
-  pending: '·',
-  running: '▶',
-  done: '✔',
-  failed: '✘',
-  skipped: '–',
-  undone: '↩',
-};
 
 const finished: ReadonlySet<RunStep['state']> = new Set(['done', 'failed', 'skipped', 'undone']);
 
@@ -19,10 +12,10 @@ const finished: ReadonlySet<RunStep['state']> = new Set(['done', 'failed', 'skip
 export function describeProgress(progress: Progress): { done: number; total: number; line: string } {
   const total = progress.steps.length;
   const done = progress.steps.filter((step) => finished.has(step.state)).length;
-  if (isPaused(progress)) return { done, total, line: plain(`paused: ${whatItWaitsFor(progress)}`) };
+  if (isPaused(progress)) return { done, total, line: cleanText(`paused: ${whatItWaitsFor(progress)}`) };
   const current = progress.steps.find((step) => step.state === 'running');
   const where = total === 0 ? '' : `${Math.min(done + (current === undefined ? 0 : 1), total)}/${total} `;
-  return { done, total, line: plain(`${where}${progress.message}`) };
+  return { done, total, line: cleanText(`${where}${progress.message}`) };
 }
 
 /** Whether it goes on only after a person has done something. */
@@ -43,12 +36,12 @@ export function nextStep(run: RunDetails): string {
   }
   const { question } = run.progress;
   const paused = `It is paused and does not go on by itself: ${whatItWaitsFor(run.progress)}`;
-  if (question === undefined) return plain(paused);
+  if (question === undefined) return cleanText(paused);
   const how =
     question.kind === 'approval'
       ? `No tool answers it. An administrator does: proxmox-mcp runs decide ${run.id}`
       : 'Ask the user, then answer with decide_run.';
-  return plain(`${paused} ${how}`);
+  return cleanText(`${paused} ${how}`);
 }
 
 function whatItWaitsFor({ message, question }: Progress): string {
@@ -68,9 +61,7 @@ function sentence(text: string): string {
 
 /** A run's live checklist, one line per step. */
 export function checklist(steps: readonly RunStep[]): string {
-  return steps
-    .map((step) => plain(`${marks[step.state]} ${step.title}${step.note === undefined ? '' : `: ${step.note}`}`))
-    .join('\n');
+  return steps.map((step) => stepLine(step, (note) => cleanLine(note, 500))).join('\n');
 }
 
 /** One line about a run. */
@@ -84,9 +75,9 @@ export function runText(run: RunDetails): string {
   const { failure, progress, result } = run;
   const parts = [`${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}`];
   if (failure ?? progress ?? result) parts.push(quoteNotice);
-  if (failure !== undefined) parts.push(plain(`It failed (${failure.code}): ${failureText(failure)}`));
+  if (failure !== undefined) parts.push(cleanText(`It failed (${failure.code}): ${failureText(failure)}`));
   if (progress !== undefined && result === undefined) {
-    parts.push(`${plain(progress.message)}\n${checklist(progress.steps)}`);
+    parts.push(`${cleanText(progress.message)}\n${checklist(progress.steps)}`);
     if (run.status === 'running' && isPaused(progress)) parts.push(nextStep(run));
   }
   if (result !== undefined) parts.push(renderText(result.report).trimEnd());

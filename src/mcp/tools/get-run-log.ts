@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { quote, quoteNotice } from '../../reports/quote.ts';
 import { defineTool } from '../define-tool.ts';
-import { quoteHost, quoteNotice } from '../host-text.ts';
 import { runId } from '../run-data.ts';
 
 /** What happened in a run, from its history. */
@@ -19,7 +19,7 @@ export const getRunLog = defineTool({
     const all = await runs.log(id);
     const lines = all.slice(-last);
     const omitted = all.length - lines.length;
-    const quoted = lines.map(({ at, event, text }) => quoteHost(`${at} ${event} ${text}`)).join('\n');
+    const quoted = lines.map(({ at, event, text }) => quote(`${at} ${event} ${text}`)).join('\n');
     const head = omitted === 0 ? quoteNotice : `${quoteNotice} ${omitted} earlier lines are left out.`;
     return { data: { lines, omitted }, text: lines.length === 0 ? 'The log is empty.' : `${head}\n${quoted}` };
   },

@@ -1,14 +1,6 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { Progress, Question, RunStep } from '../../operations/run.ts';
-
-const marks: Readonly<Record<RunStep['state'], string>> = {
-  pending: '⬜',
-  running: '⏳',
-  done: '✅',
-  failed: '❌',
-  skipped: '➖',
-  undone: '↩️',
-};
+import { stepLine } from '../../reports/steps.ts';
 
 /** A run's steps as the Temporal UI's current details and the `progress` query show them, always in step. */
 export interface Checklist {
@@ -45,9 +37,7 @@ export function createChecklist(title: string, steps: readonly string[]): Checkl
   };
 
   function show(): void {
-    const lines = [...items.values()].map(
-      (step) => `- ${marks[step.state]} ${step.title}${step.note ? `: ${escapeMarkdown(step.note)}` : ''}`,
-    );
+    const lines = [...items.values()].map((step) => `- ${stepLine(step, escapeMarkdown)}`);
     const choices = (asked?.choices ?? []).map(({ name, meaning }) => `- \`${name}\`: ${escapeMarkdown(meaning)}`);
     const waits = asked === undefined ? [] : ['', 'Send it the signal `decide` with one of:', '', ...choices];
     setCurrentDetails([`**${title}** – ${escapeMarkdown(message)}`, '', ...lines, ...waits].join('\n'));

@@ -274,8 +274,6 @@ export function memoryConfig(): Config {
     mcp: { host: '127.0.0.1', port: 0, allowedHosts: ['mcp.example'], publicUrl: 'http://127.0.0.1:8080' },
     worker: { metricsPort: 9464, maxConcurrentActivitiesPerHost: 4 },
     hosts: [host('pve1'), host('pve2'), host('broken')],
-    features: { proxmoxApi: false, dangerousCommands: false, localExecution: false, ssh: true, monitoring: true },
-    deployment: { imageTag: 'latest' },
     webhooks: {},
     demo: false,
   };

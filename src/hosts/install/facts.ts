@@ -23,7 +23,7 @@ export interface SeenAccount {
   readonly password: 'none' | 'locked' | 'empty' | 'set';
 }
 
-/** What an administrator's look found; nothing was changed by it. */
+/** What is on a host, as its administrator sees it; nothing was changed to find out. */
 export interface Seen {
   readonly os: string;
   /** `1.9.13p3`, `sudo-rs 0.2.5`; undefined where no policy can be made for it or it is missing: then {@link sudoText} says what is there. */
@@ -42,7 +42,7 @@ export interface Seen {
   readonly paths: ReadonlyMap<string, SeenPath>;
   /** Other files of sudo's that have rules for the service's user. */
   readonly otherRules: readonly string[];
-  /** An installation is under way, or is being taken back. */
+  /** An installation is at work, or is being reverted. */
   readonly pending: boolean;
   /** What the record of the first installation says of the user: made by it, or kept; undefined where there is none. */
   readonly record: 'made' | 'kept' | undefined;
@@ -50,8 +50,8 @@ export interface Seen {
   readonly jobs: readonly string[];
 }
 
-/** Looks at the host: `paths` and everything else an installation depends on. */
-export async function look(
+/** Reads from the host what is at `paths`, and everything else an installation depends on. */
+export async function readFacts(
   admin: Administrator,
   layout: HostLayout,
   keysFile: string,
@@ -62,7 +62,7 @@ export async function look(
 }
 
 /** What the agent's `look` printed. */
-export function parseFacts(host: string, text: string): Seen {
+function parseFacts(host: string, text: string): Seen {
   const facts = text
     .split('\n')
     .filter(Boolean)
@@ -72,8 +72,8 @@ export function parseFacts(host: string, text: string): Seen {
   if (one('done') !== 'yes') {
     throw new ServiceError({
       code: 'unexpected-answer',
-      message: `${host} did not say all there is to know about it`,
-      remedy: 'Try again; if it stays so, report it with the output of --debug.',
+      message: `The answer of ${host} is not complete: its last line is missing`,
+      remedy: 'Try again; if it happens again, report it with the output of --debug.',
     });
   }
   const sudoText = one('sudo') ?? 'none';
