@@ -1,8 +1,8 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setInDotenv, setInHostsFile } from '../config/edit.ts';
-import { fingerprint as fingerprintKind } from '../config/kinds.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { fingerprint as fingerprintType } from '../config/value-types.ts';
 import type { ProxmoxApiConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { fingerprint as fingerprintOf, lookUpHost } from '../hosts/ssh/known-hosts.ts';
@@ -61,7 +61,7 @@ export async function pinnedCertificate(
     `  SHA-256 ${fingerprint}\n  ${subject}, signed by ${issuer}, valid until ${validTo.toISOString().slice(0, 10)}`,
   );
   if (expected !== undefined) {
-    const parsed = fingerprintKind.schema.safeParse(expected);
+    const parsed = fingerprintType.schema.safeParse(expected);
     if (parsed.data !== fingerprint) throw otherFingerprint(name, 'API certificate', expected);
     return fingerprint;
   }

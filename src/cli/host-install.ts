@@ -6,6 +6,7 @@ import type { HostConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { defaultRevertAfterSeconds } from '../hosts/install/options.ts';
 import { lookUpHost } from '../hosts/ssh/known-hosts.ts';
+import { findingLines } from '../reports/text.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { whole } from './parse.ts';
@@ -49,7 +50,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
         ...access,
         ...(options.from !== undefined && { from: options.from }),
         revertAfterSeconds: options.revertAfter,
-        agree: agreement(`install on ${name}`, options),
+        agree: askToAgree(`install on ${name}`, options),
         progress: (step) => {
           interruption.begun();
           note(`· ${step}`);
@@ -76,7 +77,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
           ...access,
           removeBackups: options.removeBackups ?? false,
           keepLogs: options.keepLogs ?? false,
-          agree: agreement(`uninstall on ${name}`, options),
+          agree: askToAgree(`uninstall on ${name}`, options),
         });
         if (outcome === 'nothing-to-do') print(`There is nothing of the service on ${name}.`);
         if (outcome === 'uninstalled') print(`Uninstalled from ${name}.`);
@@ -92,11 +93,15 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
     .action(async (name: string, options: LoginOptions & { json?: boolean }) => {
       const { checkInstallation } = await import('../hosts/install/check.ts');
       const { config, ...access } = await reach(context, name, options);
-      const drift = await checkInstallation(config, access);
-      if (options.json) printJson({ host: name, ok: drift.length === 0, drift });
-      else if (drift.length === 0) print(`${name} is as it should be.`);
-      else print(drift.map(({ found, remedy }) => `${name}: ${found}\n  ${remedy}`).join('\n'));
-      if (drift.length > 0) context.exitWith(exitCodes.failed);
+      const findings = await checkInstallation(config, access);
+      const healthy = findings.length === 0;
+      if (options.json) printJson({ host: name, healthy, findings });
+      else if (healthy) print(`${name} is as it should be.`);
+      else {
+        const lines = findings.flatMap((finding) => findingLines(finding));
+        print([`${name} differs from what host install put there:`, ...lines].join('\n'));
+      }
+      if (!healthy) context.exitWith(exitCodes.failed);
     });
 }
 
@@ -163,7 +168,7 @@ async function pinFirst(name: string, login: SshConfig, fingerprint: string | un
   await pinSshHost(name, login, fingerprint);
 }
 
-/** Ctrl-C in the middle of an installation looks like damage; the host mends it by itself, and a person is to know. */
+/** Ctrl-C in the middle of an installation looks like damage; the host reverts it by itself, and a person must know that. */
 function explainInterruption(name: string, revertAfter: number) {
   let isChanging = false;
   const say = () => {
@@ -183,8 +188,8 @@ function explainInterruption(name: string, revertAfter: number) {
   };
 }
 
-/** Shows the plan, asks a person, and takes no answer for a no. */
-function agreement(what: string, { yes, dryRun }: AgreeOptions): (plan: readonly string[]) => Promise<boolean> {
+/** Shows the plan and asks a person; no answer means no. */
+function askToAgree(what: string, { yes, dryRun }: AgreeOptions): (plan: readonly string[]) => Promise<boolean> {
   return async (plan) => {
     (dryRun ? print : note)(`To ${what}:\n${plan.map((step) => `  ${step}`).join('\n')}`);
     if (dryRun) return false;

@@ -5,10 +5,11 @@ import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import type { Command } from 'commander';
 import { ServiceError } from '../errors.ts';
 import { cleanLine } from '../reports/clean.ts';
+import { textTable } from '../reports/table.ts';
 import { createTokenStore } from '../tokens/store.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
-import { interruption, note, print, printJson, table } from './terminal.ts';
+import { interruption, note, print, printJson } from './terminal.ts';
 
 interface Target {
   readonly url?: string;
@@ -39,7 +40,7 @@ export function mcpClientCommands(program: Command, context: CliContext): void {
       annotations?.readOnlyHint ? 'reads' : annotations?.destructiveHint === false ? 'changes' : 'destroys',
       firstSentence(description),
     ]);
-    print(table(['TOOL', 'DOES', 'WHAT'], rows));
+    print(textTable(['TOOL', 'DOES', 'WHAT'], rows));
   });
 
   target(

@@ -1,7 +1,27 @@
+import { z } from 'zod';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
-import type { Reads } from '../mcp/dependencies.ts';
 import { createProxmoxClient, type ProxmoxClient } from './client.ts';
+
+const amount = z.object({ used: z.number(), total: z.number() }).describe('Bytes');
+
+/** What a host's own Proxmox VE API says now. */
+export const nodeFacts = z.object({
+  node: z.string(),
+  version: z.string().describe('Of Proxmox VE, e.g. 9.1.4'),
+  uptimeSeconds: z.number(),
+  cpu: z.number().describe('0 to 1'),
+  loadAverage: z.array(z.number()).describe('Of the last 1, 5 and 15 minutes'),
+  memory: amount,
+  rootDisk: amount,
+});
+export type NodeFacts = z.infer<typeof nodeFacts>;
+
+/** Plain reads of Proxmox, answered without a workflow because a reader waits for them. */
+export interface Reads {
+  /** Undefined where the host has no Proxmox API configured. Throws a `ServiceError` where it can't be read. */
+  node(host: string, signal: AbortSignal): Promise<NodeFacts | undefined>;
+}
 
 /** Plain reads of the hosts' Proxmox APIs, over connections that are kept. */
 export function createReads(config: Config, log: Log): Reads & { readonly close: () => Promise<void> } {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import type { ServiceError } from '../errors.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
-import { serviceQueue } from '../workflows/lib/queues.ts';
+import { serviceQueue } from '../workflows/lib/messages.ts';
 import { endLeftover, type KeptProcess, keepRunning } from './kept-process.ts';
 import { cacheFolder, packageRoot } from './paths.ts';
 import { claimPort } from './port-claim.ts';

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { runChecks } from '../../src/cli/doctor/check.ts';
+import type { Finding } from '../../src/operations/finding.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { runNode, useBuild } from '../support/built.ts';
 
@@ -220,27 +221,28 @@ describe('proxmox-mcp doctor', () => {
       await runNode(build.path('src/cli.js'), [...args, '--json']),
       await runNode(build.path('src/cli.js'), args),
     ];
-    const { checks } = JSON.parse(json.stdout) as {
-      checks: { name: string; state: string; seen: string; remedy?: string }[];
-    };
-    return { folder, json, text, checks, find: (name: string) => checks.find((one) => one.name === name) };
+    const { findings } = JSON.parse(json.stdout) as { findings: Finding[] };
+    return { folder, json, text, findings, find: (check: string) => findings.find((one) => one.check === check) };
   };
 
   it('tries everything, says what to do, and shows no secret', async () => {
-    const { checks, find, json, text } = await doctor({ '.env': valid });
+    const { findings, find, json, text } = await doctor({ '.env': valid });
     expect(json.code).toBe(1);
     expect(text.code).toBe(1);
-    expect(find('Configuration')).toMatchObject({ state: 'ok' });
-    expect(find('Data folder')).toMatchObject({ state: 'ok' });
-    expect(find('Mail')).toMatchObject({ state: 'failed', remedy: expect.any(String) });
+    expect(find('Configuration')).toMatchObject({ verdict: 'ok' });
+    expect(find('Data folder')).toMatchObject({ verdict: 'ok' });
+    expect(find('Mail')).toMatchObject({ verdict: 'failed', remedy: expect.any(String) });
     expect(find('pve1: SSH key')).toMatchObject({
-      state: 'failed',
+      verdict: 'failed',
       remedy: expect.stringContaining('host install pve1'),
     });
-    expect(find('pve1: SSH login')).toMatchObject({ state: 'skipped' });
-    for (const one of checks) {
-      if (one.state === 'failed' || one.state === 'warning') expect(one.remedy, one.name).toMatch(/\S/);
+    expect(find('pve1: SSH login')).toMatchObject({ verdict: 'skipped' });
+    for (const { check, verdict, remedy } of findings) {
+      if (verdict === 'failed' || verdict === 'warning') expect(remedy, check).toMatch(/\S/);
     }
+    expect(text.stdout).toMatch(/^ {2}FAILED {4}Mail: .+\n {12}Tried: .+\n {12}To do: .+$/m);
+    expect(text.stdout).toMatch(/^ {2}ok {8}Configuration: valid, in /m);
+    expect(text.stdout).toMatch(/\n\n\d+ ok, \d+ to look at, \d+ failed, \d+ skipped\.\n$/);
     for (const output of [json.stdout, json.stderr, text.stdout, text.stderr]) {
       expect(output).not.toContain(token);
       expect(output).not.toContain(password);
@@ -248,9 +250,10 @@ describe('proxmox-mcp doctor', () => {
   });
 
   it('goes on with a configuration that has problems', async () => {
-    const { find, checks } = await doctor({ '.env': `${valid}\nSSH_USR=x` });
-    expect(find('Configuration')).toMatchObject({ state: 'failed', remedy: 'Did you mean SSH_USER?' });
-    expect(checks.length).toBeGreaterThan(8);
+    const { find, findings } = await doctor({ '.env': `${valid}\nSSH_USR=x` });
+    expect(find('SSH_USR (.env:19)')).toMatchObject({ verdict: 'failed', remedy: 'Did you mean SSH_USER?' });
+    expect(find('Configuration')).toBeUndefined();
+    expect(findings.length).toBeGreaterThan(8);
   });
 
   it('sees open keys and folders', async () => {
@@ -262,8 +265,8 @@ describe('proxmox-mcp doctor', () => {
         chmodSync(join(folder, 'data'), 0o777);
       },
     );
-    expect(find('pve1: SSH key')).toMatchObject({ state: 'failed', remedy: expect.stringContaining('chmod 600') });
-    expect(find('Data folder')).toMatchObject({ state: 'warning', remedy: expect.stringContaining('chmod 700') });
+    expect(find('pve1: SSH key')).toMatchObject({ verdict: 'failed', remedy: expect.stringContaining('chmod 600') });
+    expect(find('Data folder')).toMatchObject({ verdict: 'warning', remedy: expect.stringContaining('chmod 700') });
   });
 
   it('gives up on what never answers, side by side', async () => {
@@ -274,12 +277,12 @@ describe('proxmox-mcp doctor', () => {
     const { find } = await doctor({
       '.env': valid.replace('SMTP_PORT=1', `SMTP_PORT=${port}`).replace('MCP_PORT=2', `MCP_PORT=${port}`),
     });
-    expect(find('Mail')).toMatchObject({ state: 'failed', seen: expect.stringContaining('no answer within 5 s') });
-    expect(find('MCP server')).toMatchObject({ state: 'failed' });
+    expect(find('Mail')).toMatchObject({ verdict: 'failed', summary: expect.stringContaining('no answer within 5 s') });
+    expect(find('MCP server')).toMatchObject({ verdict: 'failed' });
 
     const begun: string[] = [];
     const never = (name: string) => ({
-      name,
+      check: name,
       tried: 'wait',
       run: () => {
         begun.push(name);
@@ -288,6 +291,6 @@ describe('proxmox-mcp doctor', () => {
     });
     const outcomes = runChecks([never('a'), never('b')], 50);
     expect(begun).toEqual(['a', 'b']);
-    expect((await outcomes).map(({ state }) => state)).toEqual(['failed', 'failed']);
+    expect((await outcomes).map(({ verdict }) => verdict)).toEqual(['failed', 'failed']);
   });
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { startSshd } from '../../lab/sshd.ts';
+import type { Finding } from '../../src/operations/finding.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { typeInto } from '../hosts/install/terminal.ts';
 import { runNode, useBuild } from '../support/built.ts';
@@ -11,17 +12,10 @@ vi.setConfig({ testTimeout: 300_000 });
 const build = useBuild();
 const cli = (folder: string, ...args: string[]) => runNode(build.path('src/cli.js'), ['--config-dir', folder, ...args]);
 
-interface Checked {
-  readonly name: string;
-  readonly state: string;
-  readonly seen: string;
-  readonly remedy?: string;
-}
-
-async function doctor(folder: string): Promise<(name: string) => Checked | undefined> {
+async function doctor(folder: string): Promise<(check: string) => Finding | undefined> {
   const { stdout } = await cli(folder, 'doctor', '--host', 'pve1', '--json', '--timeout', '20');
-  const { checks } = JSON.parse(stdout) as { checks: Checked[] };
-  return (name) => checks.find((one) => one.name === `pve1: ${name}`);
+  const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+  return (check) => findings.find((one) => one.check === `pve1: ${check}`);
 }
 
 describe('a host, from nothing to well', () => {
@@ -51,13 +45,13 @@ PROXMOX_VERIFY_SSL=false
 
     // Nothing is pinned: the doctor shows what there is to pin, though the configuration isn't valid yet.
     const unpinned = await doctor(folder);
-    expect(unpinned('SSH host key')).toMatchObject({ state: 'failed', seen: expect.stringContaining(ssh) });
-    expect(unpinned('SSH login')).toMatchObject({ state: 'failed' });
+    expect(unpinned('SSH host key')).toMatchObject({ verdict: 'failed', summary: expect.stringContaining(ssh) });
+    expect(unpinned('SSH login')).toMatchObject({ verdict: 'failed' });
     expect(unpinned('API certificate')).toMatchObject({
-      state: 'failed',
-      seen: expect.stringContaining(api.certificateFingerprint),
+      verdict: 'failed',
+      summary: expect.stringContaining(api.certificateFingerprint),
     });
-    expect(unpinned('API token')).toMatchObject({ state: 'failed' });
+    expect(unpinned('API token')).toMatchObject({ verdict: 'failed' });
 
     // Nobody to ask, then the wrong ones.
     const unasked = await cli(folder, 'host', 'add', 'pve1');
@@ -84,10 +78,10 @@ PROXMOX_VERIFY_SSL=false
     expect(await cli(folder, 'config', 'check')).toMatchObject({ code: 0 });
 
     const pinned = await doctor(folder);
-    expect(pinned('SSH host key')).toMatchObject({ state: 'ok' });
-    expect(pinned('SSH login')).toMatchObject({ state: 'warning', seen: expect.stringContaining('helper') });
-    expect(pinned('API certificate')).toMatchObject({ state: 'ok' });
-    expect(pinned('API token')).toMatchObject({ state: 'ok', seen: expect.stringContaining('Proxmox VE 9') });
+    expect(pinned('SSH host key')).toMatchObject({ verdict: 'ok' });
+    expect(pinned('SSH login')).toMatchObject({ verdict: 'warning', summary: expect.stringContaining('helper') });
+    expect(pinned('API certificate')).toMatchObject({ verdict: 'ok' });
+    expect(pinned('API token')).toMatchObject({ verdict: 'ok', summary: expect.stringContaining('Proxmox VE 9') });
     for (const output of [added, half, await cli(folder, 'doctor'), await cli(folder, 'host', 'list', '--json')]) {
       expect(output.stdout + output.stderr).not.toContain(full.secret);
     }
@@ -97,8 +91,8 @@ PROXMOX_VERIFY_SSL=false
     await sshd.down();
     await sshd.up();
     expect((await doctor(folder))('SSH host key')).toMatchObject({
-      state: 'failed',
-      seen: expect.stringContaining('pinned is'),
+      verdict: 'failed',
+      summary: expect.stringContaining('pinned is'),
     });
     // A person who is to compare it is told that it replaces another one.
     expect(await cli(folder, 'host', 'add', 'pve1')).toMatchObject({
@@ -107,7 +101,7 @@ PROXMOX_VERIFY_SSL=false
     });
     chmodSync(sshd.ssh.keyPath, 0o644);
     expect((await doctor(folder))('SSH key')).toMatchObject({
-      state: 'failed',
+      verdict: 'failed',
       remedy: expect.stringContaining('chmod 600'),
     });
   });

@@ -15,7 +15,7 @@ import { afterAll, beforeAll } from 'vitest';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
-import { serviceQueue } from '../../src/workflows/lib/queues.ts';
+import { serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { freePort } from './free-ports.ts';
 
 export interface TestTemporal {

@@ -8,9 +8,7 @@ import { failureInterceptor } from '../../src/activities/failures.ts';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import { ServiceError } from '../../src/errors.ts';
 import type { Progress, RunResult } from '../../src/operations/run.ts';
-import { type LockState, lockId } from '../../src/workflows/lib/lock-messages.ts';
-import { serviceQueue } from '../../src/workflows/lib/queues.ts';
-import { decideSignal } from '../../src/workflows/lib/undo.ts';
+import { decideSignal, decideUpdate, type LockState, lockId, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 import type { FixtureActivities } from './fixtures/workflows.ts';
 
@@ -23,6 +21,8 @@ let lookBroken = false;
 let inside = 0;
 let mostInside = 0;
 let mails: string[] = [];
+/** What a look at what is left finds. */
+let left = 'as it was';
 
 beforeAll(async () => {
   const activities: FixtureActivities = {
@@ -46,6 +46,9 @@ beforeAll(async () => {
       if (undoBroken)
         throw new ServiceError({ code: 'command-failed', message: 'Could not remove it.', remedy: 'Remove it.' });
       did.push(`undo ${step}`);
+    },
+    async look() {
+      return left;
     },
   };
   const lock = createLockActivities({ client: temporal.client });
@@ -72,6 +75,7 @@ beforeEach(() => {
   mails = [];
   undoBroken = false;
   lookBroken = false;
+  left = 'as it was';
   mostInside = 0;
 });
 
@@ -129,12 +133,56 @@ describe('a run', () => {
     await vi.waitFor(() => expect(mails).toEqual(['[pve1] Fixture pve1 is paused and needs you']), 5_000);
     undoBroken = false;
     // A slip of a person's finger decides nothing.
-    await handle.signal(decideSignal, 'rety' as 'retry');
+    await handle.signal(decideSignal, 'rety');
     await sleep(1_000);
     expect((await progressOf(handle)).phase).toBe('paused');
     await handle.signal(decideSignal, 'retry');
     await failureOf(handle);
     expect(did).toEqual(['First', 'Second', 'undo Second', 'undo First']);
+  });
+
+  it('holds no lock while it waits for a person, and takes it again with a new fence before it goes on', async () => {
+    undoBroken = true;
+    const stuck = await start({ failAt: 'Second' });
+    await vi.waitFor(async () => expect((await progressOf(stuck)).phase).toBe('paused'), 10_000);
+    const other = await start({ holdMs: 2_000 });
+    undoBroken = false;
+    await vi.waitFor(() => expect(did.filter((step) => step === 'Second')).toHaveLength(2), 10_000);
+    await stuck.executeUpdate(decideUpdate, { args: [{ choice: 'retry' }] });
+    await vi.waitFor(async () => expect((await progressOf(stuck)).phase).toBe('waiting-for-lock'), 5_000);
+    await other.result();
+    await failureOf(stuck);
+    expect(did).toEqual(['First', 'Second', 'First', 'Second', 'Third', 'undo Second', 'undo First']);
+  });
+
+  it('asks once more when what it had left was changed while it was asked about', async () => {
+    undoBroken = true;
+    const handle = await start({ failAt: 'First' });
+    await vi.waitFor(async () => expect((await progressOf(handle)).question?.id).toBe('q1'), 10_000);
+    undoBroken = false;
+    left = 'changed by hand';
+    await handle.executeUpdate(decideUpdate, { args: [{ question: 'q1', choice: 'retry' }] });
+    await vi.waitFor(async () => expect((await progressOf(handle)).question?.id).toBe('q2'), 10_000);
+    expect((await progressOf(handle)).question?.text).toContain('Somebody changed it since this was asked');
+    expect(did).toEqual(['First']);
+    await handle.executeUpdate(decideUpdate, { args: [{ question: 'q2', choice: 'leave' }] });
+    expect((await failureOf(handle)).message).toContain('Not undone: First');
+    expect(did).toEqual(['First']);
+  });
+
+  it('refuses an answer at once that is none', async () => {
+    const refused = (answer: { choice: string; question?: string }) =>
+      handle.executeUpdate(decideUpdate, { args: [answer] }).then(
+        () => expect.unreachable('it should have been refused'),
+        (error: Error) => String((error.cause as Error).message),
+      );
+    undoBroken = true;
+    const handle = await start({ failAt: 'First', holdMs: 0 });
+    await vi.waitFor(async () => expect((await progressOf(handle)).phase).toBe('paused'), 10_000);
+    expect(await refused({ choice: 'delete everything' })).toBe('It is none of the choices: retry, leave.');
+    expect(await refused({ choice: 'leave', question: 'q7' })).toContain('asked something else');
+    await handle.executeUpdate(decideUpdate, { args: [{ choice: 'leave' }] });
+    await failureOf(handle);
   });
 
   it('refuses bad input with the field and what was expected, and does nothing', async () => {
@@ -151,7 +199,7 @@ describe('the lock of a target', () => {
     await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
     const second = await start({});
     await vi.waitFor(
-      async () => expect((await progressOf(second)).message).toBe(`Waiting for fixture of pve1 (${first.workflowId})`),
+      async () => expect((await progressOf(second)).message).toBe(`Waiting for Fixture pve1 (${first.workflowId})`),
       5_000,
     );
     const results = (await Promise.all([first.result(), second.result()])) as RunResult<{ fence: number }>[];
@@ -181,7 +229,7 @@ describe('the lock of a target', () => {
 
   it('stays with its holder, and those who wait wait, while nobody knows whether the holder still runs', async () => {
     lookBroken = true;
-    // Longer than the lease.
+    // Longer than what the holders are checked after.
     const holder = await start({ holdMs: 25_000 });
     await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
     const waiting = await start({});
@@ -194,7 +242,7 @@ describe('the lock of a target', () => {
     await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
     const waiting = await start({});
     await vi.waitFor(async () => expect((await progressOf(waiting)).message).toContain(holder.workflowId), 10_000);
-    await temporal.client.workflow.getHandle(lockId('pve1')).terminate('test');
+    await temporal.client.workflow.getHandle(lockId('host/pve1')).terminate('test');
     await holder.terminate('test');
     await waiting.result();
   }, 120_000);
@@ -203,7 +251,7 @@ describe('the lock of a target', () => {
     const holder = await start({ holdMs: 2_000 });
     await vi.waitFor(() => expect(did).toContain('Second'), 10_000);
     const waiting = await start({});
-    const lock = temporal.client.workflow.getHandle(lockId('pve1'));
+    const lock = temporal.client.workflow.getHandle(lockId('host/pve1'));
     await vi.waitFor(async () => expect((await lock.query<LockState>('lockState')).queue).toHaveLength(1), 5_000);
     await waiting.cancel();
     await failureOf(waiting);

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
-import { startAttributes, startTexts } from '../../src/runs/attributes.ts';
-import { serviceQueue } from '../../src/workflows/lib/queues.ts';
+import { startOptions } from '../../src/workflows/lib/attributes.ts';
+import { serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { launchBrowser, whyNoBrowser } from '../support/browser.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 import { fixtureOperation } from './fixtures/fixture-operation.ts';
@@ -26,8 +26,7 @@ describe.skipIf(skipped)('a run in the Temporal UI', () => {
       workflowId: 'fixture/pve1/ui',
       taskQueue: serviceQueue,
       args: [{ input: { host: 'pve1' }, requestedBy: by }],
-      typedSearchAttributes: startAttributes(fixtureOperation, 'pve1', by),
-      ...startTexts(fixtureOperation, 'pve1', by),
+      ...startOptions(fixtureOperation, { host: 'pve1' }, by),
     });
     await handle.result();
     const run = `${encodeURIComponent(handle.workflowId)}/${handle.firstExecutionRunId}`;

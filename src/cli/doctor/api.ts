@@ -1,6 +1,6 @@
 import type { ProxmoxApiConfig } from '../../config.ts';
 import type { Log } from '../../log.ts';
-import { type Check, type CheckResult, failed, ok, warning } from './check.ts';
+import { type Check, failed, ok, type Result, warning } from './check.ts';
 
 const day = 24 * 3_600_000;
 const soonDays = 21;
@@ -12,9 +12,9 @@ export function apiChecks(name: string, api: ProxmoxApiConfig, log: Log): Check[
 
 function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Check {
   return {
-    name: `${name}: API certificate`,
+    check: `${name}: API certificate`,
     tried: `fetch the certificate of ${host}:${port} and compare it with what is trusted (${trust.kind})`,
-    async run(): Promise<CheckResult> {
+    async run(): Promise<Result> {
       const { probeCertificate } = await import('../../proxmox/certificate.ts');
       const { fingerprint, validTo, trusted } = await probeCertificate(host, port);
       const pin = `Compare it on the host with: pvenode cert info. If it is the same, write PROXMOX_FINGERPRINT=${fingerprint}, or run: proxmox-mcp host add ${name}`;
@@ -41,7 +41,7 @@ function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Che
 
 function version(name: string, api: ProxmoxApiConfig, log: Log): Check {
   return {
-    name: `${name}: API token`,
+    check: `${name}: API token`,
     tried: `GET https://${api.host}:${api.port}/api2/json/version as ${api.user}!${api.tokenName}`,
     async run(signal) {
       const { createProxmoxClient } = await import('../../proxmox/client.ts');

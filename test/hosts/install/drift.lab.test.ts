@@ -6,8 +6,11 @@ import type { HostConfig } from '../../../src/config.ts';
 import { checkInstallation } from '../../../src/hosts/install/check.ts';
 import { install } from '../../../src/hosts/install/install.ts';
 import { uninstall } from '../../../src/hosts/install/uninstall.ts';
+import type { Finding } from '../../../src/operations/finding.ts';
 import { runNode, useBuild } from '../../support/built.ts';
 import { configFolder, configOf, difference, listing, log } from './sample.ts';
+
+const sentence = ({ check, summary }: Finding) => `${check} ${summary}`;
 
 describe.skipIf(whyNoLab())('a host whose user was there before', () => {
   const build = useBuild();
@@ -76,8 +79,7 @@ describe.skipIf(whyNoLab())('a host whose user was there before', () => {
   ])('finds %s, and install mends it', async (_, plant, found) => {
     await sh(plant)();
     const drift = await checkInstallation(config, options());
-    expect(drift.map((one) => one.found).join('\n')).toMatch(found);
-    expect(drift).toHaveLength(1);
+    expect(drift.map(sentence)).toEqual([expect.stringMatching(found)]);
     expect(drift[0]?.remedy).toContain(`proxmox-mcp host install ${config.name}`);
     expect(await install(config, options())).toBe('installed');
     expect(await checkInstallation(config, options())).toEqual([]);
@@ -117,7 +119,7 @@ describe.skipIf(whyNoLab())('a host whose user was there before', () => {
   ] as const)('finds %s', async (_, plant, mend, found) => {
     await plant();
     const drift = await checkInstallation(config, options()).finally(() => mend());
-    expect(drift.map((one) => one.found).join('\n')).toMatch(found);
+    expect(drift.map(sentence).join('\n')).toMatch(found);
     expect(await checkInstallation(config, options())).toEqual([]);
   });
 
@@ -128,8 +130,15 @@ describe.skipIf(whyNoLab())('a host whose user was there before', () => {
     expect(drifted.code).toBe(1);
     expect(JSON.parse(drifted.stdout)).toMatchObject({
       host: 'lab',
-      ok: false,
-      drift: [{ found: expect.stringContaining('700') }],
+      healthy: false,
+      findings: [{ check: helper, verdict: 'failed', summary: 'has the mode 700 instead of 755' }],
+    });
+    expect(await cli('check', 'lab')).toMatchObject({
+      code: 1,
+      stdout: `lab differs from what host install put there:
+  FAILED    ${helper}: has the mode 700 instead of 755
+            To do: Run: proxmox-mcp host install lab
+`,
     });
     const dry = await cli('install', 'lab', '--dry-run');
     expect(dry).toMatchObject({ code: 0, stdout: expect.stringContaining(`replace ${helper}`) });

@@ -75,7 +75,7 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
         [...args, `${seconds}`],
         (text) => text.split('\n· ').length > step,
       );
-      if (!said.includes('· take everything back')) break;
+      if (!said.includes('· put everything back')) break;
       await isAsBefore();
     }
     return said;

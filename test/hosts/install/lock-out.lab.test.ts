@@ -50,7 +50,7 @@ describe.skipIf(whyNoLab())('a host on which the installation would lock somebod
   it('by an sshd that admits only others', async () => {
     const path = '/etc/ssh/sshd_config.d/only.conf';
     const { error, left, steps } = await tryWith(path, 'AllowUsers root admin\n', {}, ['systemctl', 'restart', 'ssh']);
-    expect(steps.at(-1)).toBe('take everything back');
+    expect(steps.at(-1)).toBe('put everything back');
     expect(error).toMatchObject({
       code: 'ssh-key-refused',
       message: expect.stringMatching(/allowusers.*is as it was before/s),
@@ -64,14 +64,19 @@ describe.skipIf(whyNoLab())('a host on which the installation would lock somebod
     ['that wants a terminal', 'Defaults requiretty\n', /does not let claude-user run the helper/],
   ])('by a rule read after ours %s', async (_, rule, message) => {
     const { error, left, steps } = await tryWith('/etc/sudoers.d/zz-late', rule);
-    expect(steps.at(-1)).toBe('take everything back');
+    expect(steps.at(-1)).toBe('put everything back');
     expect(error).toMatchObject({ code: 'verification-failed', message: expect.stringMatching(message) });
     expect(error.message).toContain('is as it was before');
     expect(left).toEqual([]);
   });
 
   it.each([
-    ['rules of sudo that are broken already', '/etc/sudoers.d/broken', 'this is no rule\n', /broken already/],
+    [
+      'rules of sudo that are broken already',
+      '/etc/sudoers.d/broken',
+      'this is no rule\n',
+      /the policy of sudo is broken already \(.+\)/,
+    ],
     [
       'rules for the same user in another file',
       '/etc/sudoers.d/older',

@@ -72,7 +72,9 @@ describe.skipIf(whyNoLab())('a host whose user has prepared for what root will d
     await asRoot(`cp -a ${helper} /root/helper; chown claude-user ${helper}`);
     await asUser(`printf '#!/bin/sh\\ntouch /root/pwned\\n' >${helper}`);
     const drift = await checkInstallation(config, options());
-    expect(drift.map(({ found }) => found).join()).toMatch(/helper has other content and belongs|belongs to/);
+    expect(drift.map(({ check, summary }) => `${check} ${summary}`).join()).toMatch(
+      /helper has other content and belongs|belongs to/,
+    );
     expect((await host.exec(['test', '-e', '/root/pwned'])).exitCode).toBe(1);
     await asRoot(`cp -a /root/helper ${helper}; rm /root/helper`);
   });
