@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { explain, ServiceError } from '../errors.ts';
-import { packageVersion } from '../version.ts';
+import { packageVersion } from '../package.ts';
 import { configCommands } from './config.ts';
 import { type CommandGroup, createContext, type GlobalOptions, inheritOptions } from './context.ts';
 import { doctorCommand } from './doctor.ts';

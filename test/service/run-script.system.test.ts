@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, cpSync, existsSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect, it } from 'vitest';
-import { packageRoot } from '../../src/service/paths.ts';
+import { packageRoot } from '../../src/package.ts';
 import { temporaryFolder } from './temporary.ts';
 
 /** The tree as it is now, without what it made. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import { packageRoot } from '../../src/service/paths.ts';
+import { packageRoot } from '../../src/package.ts';
 import { isAlive, type ProcessIdentity } from '../../src/service/process-identity.ts';
 import { freePort } from '../support/free-ports.ts';
 import { quietTimeZone } from '../support/quiet-time-zone.ts';

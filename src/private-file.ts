@@ -11,7 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { ownerFor } from '../owner.ts';
+import { ownerFor } from './owner.ts';
 
 /**
  * Replaces a file in one step: written beside it under another name with mode 0600, flushed to the disk, renamed. A
