@@ -15,7 +15,8 @@ import { createSshExecutor } from '../../src/hosts/ssh/executor.ts';
 import type { Verdict } from '../../src/operations/finding.ts';
 import { findingsOf, makeReport, type Section } from '../../src/operations/report.ts';
 import { renderText } from '../../src/reports/text.ts';
-import { logger, nobodysClient } from '../support/local-host.ts';
+import { logger } from '../support/activity-logger.ts';
+import { nobodysClient } from '../support/local-host.ts';
 
 const layout = defaultLayout;
 const log = pino({ level: 'silent' });

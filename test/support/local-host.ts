@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
 import type { HostConfig, HostLayout } from '../../src/config.ts';
 import { createHosts } from '../../src/hosts/create-hosts.ts';
@@ -14,9 +13,7 @@ import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 import type { Hosts } from '../../src/hosts/host.ts';
 import { createLocalExecutor } from '../../src/hosts/local/executor.ts';
-
-/** Failures are what many tests are about: they need not be printed. */
-export const logger = new DefaultLogger('ERROR');
+import { logger } from './activity-logger.ts';
 
 /** Of a Temporal server that isn't there: most looks have nothing to ask it. */
 export const nobodysClient = new Client({ connection: Connection.lazy({ address: '127.0.0.1:1' }) });
