@@ -52,6 +52,7 @@ export const hostile = [
 ].join('\n');
 
 export const withSections = (...sections: Section[]): Report => makeReport({ ...hostileReport, sections });
+
 /** One of each kind, with much in it. */
 export const everySection: readonly Section[] = [
   { title: hostile, findings: [{ check: hostile, verdict: 'failed', summary: hostile, evidence: hostile }] },
