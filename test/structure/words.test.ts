@@ -35,7 +35,7 @@ interface Rule {
   readonly say: string;
 }
 
-it.each<Rule>(rules)('nothing says $not: it is $say', ({ not, only = /^/, except = /^$/ }) => {
+it.each<Rule>(rules)('the word is: $say', ({ not, only = /^/, except = /^$/ }) => {
   const said = texts
     .filter(({ path }) => path !== glossary && only.test(path) && !except.test(path))
     .flatMap(({ path, text }) =>
