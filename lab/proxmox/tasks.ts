@@ -32,8 +32,8 @@ export interface TaskEngine {
       readonly log?: readonly string[];
     },
   ): string;
-  /** Ends a running task and waits for it; one that has ended is left alone. */
-  abort(upid: string): Promise<void>;
+  /** Ends a running task and waits for it; one that has ended is left alone. `reason` is its exit status then. */
+  abort(upid: string, reason?: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -116,9 +116,9 @@ export function createTaskEngine(state: SimulatorState): TaskEngine {
     running.delete(task.upid);
   }
 
-  async function abort(upid: string): Promise<void> {
+  async function abort(upid: string, reason = 'interrupted by signal'): Promise<void> {
     const work = running.get(upid);
-    work?.controller.abort();
+    work?.controller.abort(new Error(reason));
     await work?.done;
   }
 
@@ -143,14 +143,14 @@ export function createTaskEngine(state: SimulatorState): TaskEngine {
     },
     abort,
     async close() {
-      await Promise.all([...running.keys()].map(abort));
+      await Promise.all([...running.keys()].map((upid) => abort(upid)));
     },
   };
 }
 
 function killed(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const kill = () => reject(new Error('interrupted by signal'));
+    const kill = () => reject(signal.reason);
     if (signal.aborted) kill();
     else signal.addEventListener('abort', kill, { once: true });
   });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
-import { createProxmoxClient, type ProxmoxClient } from './client.ts';
+import { createProxmoxApis } from './connect.ts';
 
 const amount = z.object({ used: z.number(), total: z.number() }).describe('Bytes');
 
@@ -25,35 +25,13 @@ export interface Reads {
 
 /** Plain reads of the hosts' Proxmox APIs, over connections that are kept. */
 export function createReads(config: Config, log: Log): Reads & { readonly close: () => Promise<void> } {
-  const clients = new Map<string, ProxmoxClient>();
-  const names = new Map<string, string>();
-
-  function clientOf(name: string): ProxmoxClient | undefined {
-    const api = config.hosts.find((host) => host.name === name)?.api;
-    if (api === undefined) return undefined;
-    const client = clients.get(name) ?? createProxmoxClient(api, { log });
-    clients.set(name, client);
-    return client;
-  }
-
-  /** The node that answers, which in a cluster isn't the first of the list; it never changes its name. */
-  async function nodeOf(host: string, client: ProxmoxClient, signal: AbortSignal): Promise<string> {
-    const known = names.get(host);
-    if (known !== undefined) return known;
-    const members = await client.clusterStatus({ signal });
-    const node =
-      members.find(({ type, local }) => type === 'node' && local)?.name ?? (await client.nodes({ signal }))[0]?.node;
-    const name = node ?? host;
-    names.set(host, name);
-    return name;
-  }
-
+  const apis = createProxmoxApis(config, log);
   return {
     async node(host, signal) {
-      const client = clientOf(host);
-      if (client === undefined) return undefined;
-      const node = await nodeOf(host, client, signal);
-      const status = await client.nodeStatus(node, { signal });
+      if (!apis.has(host)) return undefined;
+      // The node that answers, which in a cluster isn't the first of the list.
+      const { node } = await apis.member(host, { signal });
+      const status = await apis.get(host).nodeStatus(node, { signal });
       return {
         node,
         // `pve-manager/9.1.4/5ac30304265fbd8e`
@@ -65,8 +43,6 @@ export function createReads(config: Config, log: Log): Reads & { readonly close:
         rootDisk: { used: status.rootfs.used, total: status.rootfs.total },
       };
     },
-    async close() {
-      await Promise.all([...clients.values()].map((client) => client.close()));
-    },
+    close: apis.close,
   };
 }
