@@ -21,7 +21,7 @@ export interface ServerParts {
   readonly onRequest: (request: SeenRequest) => void;
 }
 
-/** What came in, for tests: never the token itself. */
+/** What came in, for tests: never the API token itself. */
 export interface SeenRequest {
   readonly method: string;
   /** As sent: path and query. */

@@ -185,7 +185,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
 
 function tokenOf(state: SimulatorState, id: string): SimulatorToken {
   const token = state.tokens.get(id);
-  if (!token) throw new Error(`the simulated cluster has no token ${id}`);
+  if (!token) throw new Error(`the simulated cluster has no API token ${id}`);
   return { user: token.user, name: token.name, secret: token.secret };
 }
 

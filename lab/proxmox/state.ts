@@ -146,7 +146,7 @@ export function unixTime(): number {
   return Math.floor(Date.now() / 1000);
 }
 
-/** A small cluster of two nodes with four guests, three users and a token of each kind. */
+/** A small cluster of two nodes with four guests, three users and an API token of each kind. */
 export function createState(): SimulatorState {
   const node = (name: string, id: number, load: number): [string, SimulatedNode] => [
     name,

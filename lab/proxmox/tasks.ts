@@ -51,7 +51,7 @@ export interface ParsedUpid {
 const upidPattern =
   /^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):([0-9A-F]{8}):([0-9A-F]{8,9}):([0-9A-F]{8}):([^:\s]+):([^:\s]*):([^:\s!]+)(?:!([^:\s]+))?:$/i;
 
-/** The parts of a UPID, or undefined. A token's tasks carry `user!token`. */
+/** The parts of a UPID, or undefined. An API token's tasks carry `user!token`. */
 export function parseUpid(upid: string): ParsedUpid | undefined {
   const [, node, pid, pstart, starttime, type, id, user, token] = upidPattern.exec(upid) ?? [];
   if (!node || !pid || !pstart || !starttime || !type || id === undefined || !user) return undefined;

@@ -82,7 +82,7 @@ export interface ProxmoxClient {
   version(options?: CallOptions): Promise<ProxmoxVersion>;
   nodes(options?: CallOptions): Promise<ProxmoxNode[]>;
   nodeStatus(node: string, options?: CallOptions): Promise<ProxmoxNodeStatus>;
-  /** Guests (`vm`), nodes, storages; without a type all. Lists only what the token may see. */
+  /** Guests (`vm`), nodes, storages; without a type all. Lists only what the API token may see. */
   resources(type?: 'vm' | 'storage' | 'node' | 'sdn', options?: CallOptions): Promise<ProxmoxResource[]>;
   clusterStatus(options?: CallOptions): Promise<ProxmoxClusterStatus[]>;
   /** Guests of the whole cluster, as far as the API token may see them (`VM.Audit`). */
@@ -99,7 +99,7 @@ export interface ProxmoxClient {
     parameters?: GuestActionParameters,
     options?: CallOptions,
   ): Promise<string>;
-  /** The token's own effective rights, on one path or all. */
+  /** The API token's own effective rights, on one path or all. */
   permissions(path?: string, options?: CallOptions): Promise<ProxmoxPermissions>;
   /** Newest first. */
   tasks(node: string, filter?: TaskFilter, options?: CallOptions): Promise<ProxmoxTask[]>;

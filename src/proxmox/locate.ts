@@ -108,7 +108,7 @@ function notFound(vmid: number, where: string, guests: readonly ProxmoxGuest[], 
     remedy:
       near.length === 0
         ? `It sees no guest at all: give it VM.Audit on /vms (role PVEAuditor), then try again.`
-        : `It sees: ${sees}. Correct the number, or give the token VM.Audit on /vms/${vmid}.`,
+        : `It sees: ${sees}. Correct the number, or give the API token VM.Audit on /vms/${vmid}.`,
     details: { field: 'vmid' },
   });
 }

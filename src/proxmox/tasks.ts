@@ -25,7 +25,7 @@ const searched = 50;
 
 /**
  * The tasks of these types that this client's API token started on a guest, newest first, running and ended.
- * A token always sees its own.
+ * An API token always sees its own.
  */
 export async function ownTasks(
   client: ProxmoxClient,
@@ -52,7 +52,7 @@ const lookEveryMs = 500;
  * What the run started is what its API token started on the guest and what isn't in `known`: the tasks that there were
  * when the run began to look at the guest ({@link ownTasks}, kept in the run's history). Comparing names needs no clock,
  * neither ours nor the node's. It holds as long as nobody else acts on the guest with the same API token, which is what
- * the run's lock of the guest is for; who shares the token with other programs gives up that guarantee. When the token
+ * the run's lock of the guest is for; who shares the API token with other programs gives up that guarantee. When the API token
  * was replaced in between, the task isn't found; Proxmox then refuses the second one or it changes nothing.
  *
  * When the answer to the call is lost, the task is looked for until `settleMs` are over. When there is still none, the

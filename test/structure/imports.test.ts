@@ -34,13 +34,13 @@ const houses: Readonly<Record<string, House>> = {
   },
   hosts: {
     holds: 'the host’s side: SSH and this machine, the helper and its jobs, commands with their answers, installing',
-    may: ['operations'],
+    may: ['operations', 'reports'],
     why: 'knows nothing of Temporal, of MCP or of other protocols; risks and findings are the catalogue’s',
   },
   proxmox: {
     holds: 'the Proxmox API: transport, certificates, reads, tasks',
-    may: ['operations'],
-    why: 'is one protocol, and nothing of Temporal',
+    may: ['operations', 'reports'],
+    why: 'is one protocol, and nothing of Temporal; what the other side says is quoted as anywhere',
   },
   mail: { holds: 'SMTP', may: [], why: 'is one protocol, and nothing of Temporal' },
   config: {
