@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { ServiceError } from '../errors.ts';
+import type { Scope } from '../tokens/token.ts';
 import type { AnyTool, ToolAnnotations, ToolCall } from './define-tool.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { formatError } from './error-text.ts';
 import { plainDeep } from './host-text.ts';
 import { invalidArguments } from './input-errors.ts';
-import { type Caller, mayUse, type Scope, scopeFor } from './scopes.ts';
+import { type Caller, mayUse, scopeFor } from './scopes.ts';
 
 type JsonObject = Record<string, unknown>;
 

@@ -1,7 +1,7 @@
 import { Eta } from 'eta';
 import type { OperationDefinition } from '../../operations/definition.ts';
 import { toolName } from '../../operations/definition.ts';
-import type { Scope } from '../scopes.ts';
+import type { Scope } from '../../tokens/token.ts';
 import type { ServedPrompt } from '../surface.ts';
 import type { ToolDescriptor } from '../toolbox.ts';
 import { docsTemplate } from './docs-template.ts';
