@@ -11,6 +11,6 @@ export function packageRoot(): string {
 }
 
 /** What can be made again: `$XDG_CACHE_HOME/proxmox-mcp`, by default `~/.cache/proxmox-mcp`. */
-export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'proxmox-mcp');
+export function cacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'proxmox-mcp');
 }

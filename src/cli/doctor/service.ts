@@ -96,7 +96,7 @@ function mailServer({ mail }: Config): Check {
       if (mail === undefined) return skipped('no mail server is set up (SMTP_HOST): nothing is mailed');
       const { createMailer } = await import('../../mail/mailer.ts');
       await createMailer(mail).verify();
-      return ok(`${mail.host}:${mail.port} takes mail for ${mail.to.join(', ')}`);
+      return ok(`${mail.host}:${mail.port} accepts mail for ${mail.to.join(', ')}`);
     },
   };
 }
