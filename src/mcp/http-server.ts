@@ -43,7 +43,10 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
     '/livez': (response) => answerJson(response, 200, { status: 'alive' }),
     '/readyz': async (response) => {
       const { status, problems } = await health();
-      answerJson(response, status === 'healthy' ? 200 : 503, { ready: status === 'healthy', problems });
+      answerJson(response, status === 'healthy' ? 200 : 503, {
+        ready: status === 'healthy',
+        findings: problems.map(({ part, message }) => ({ check: part, verdict: 'failed', summary: message })),
+      });
     },
     '/health': async (response) => {
       const found = await health();

@@ -59,13 +59,13 @@ function mcpServer({ mcp: { host, port } }: Config): Check {
       return failed(
         "it runs, but isn't ready",
         'Look at the other lines, and at logs/ in the data folder.',
-        body.problems.map(({ check, summary }) => `${check}: ${summary}`).join('\n'),
+        body.findings.map(({ check, summary, remedy = '' }) => `${check}: ${summary} ${remedy}`).join('\n'),
       );
     },
   };
 }
 
-const readiness = z.object({ ready: z.boolean(), problems: z.array(finding).catch([]) });
+const readiness = z.object({ ready: z.boolean(), findings: z.array(finding).catch([]) });
 
 function workerMetrics({ worker: { metricsPort } }: Config): Check {
   const url = `http://127.0.0.1:${metricsPort}/metrics`;
