@@ -92,7 +92,7 @@ function sshOf({ values, folder, dataDir }: HostContext): SshConfig | undefined 
   };
 }
 
-const tokenKeys = ['PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'] as const;
+const apiTokenKeys = ['PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'] as const;
 
 function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
   const { values, written, label, source } = context;
@@ -111,7 +111,7 @@ function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
     }
     return { problems };
   }
-  for (const key of tokenKeys) {
+  for (const key of apiTokenKeys) {
     missing(
       key,
       'PROXMOX_HOST',

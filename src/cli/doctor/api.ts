@@ -20,7 +20,7 @@ function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Che
       const pin = `Compare it on the host with: pvenode cert info. If it is the same, write PROXMOX_FINGERPRINT=${fingerprint}, or run: proxmox-mcp host add ${name}`;
       if (trust.kind === 'fingerprint' && trust.sha256 !== fingerprint) {
         return failed(
-          `it shows SHA-256 ${fingerprint}, pinned is ${trust.sha256}`,
+          `it shows SHA-256 ${fingerprint}, but ${trust.sha256} is pinned`,
           `If the certificate was renewed: ${pin}`,
         );
       }

@@ -65,7 +65,7 @@ function hostKey(name: string, { host, port, knownHostsPath }: SshConfig): Check
         return failed(`no key is pinned; the host shows ${seen}`, `Pin it: proxmox-mcp host add ${name}`);
       if (match === undefined) {
         return failed(
-          `the host shows ${seen}, pinned is ${known.join(', ')}`,
+          `the host shows ${seen}, but ${known.join(', ')} is pinned`,
           `If the host was reinstalled, compare the fingerprint on its console and run: proxmox-mcp host add ${name}. If it was not, don't connect: somebody may be between this machine and the host.`,
         );
       }
