@@ -37,6 +37,7 @@ export function createOperationSearch(operations: readonly OperationDefinition[]
   for (const { words } of index) for (const word of words.keys()) counts.set(word, (counts.get(word) ?? 0) + 1);
 
   function score({ words }: Indexed, terms: readonly string[]): number {
+    if (terms.length === 0) return 0;
     const found = terms.map((term) =>
       best(words, term, (word) => Math.log(1 + index.length / (counts.get(word) ?? 1))),
     );
@@ -47,9 +48,10 @@ export function createOperationSearch(operations: readonly OperationDefinition[]
   return {
     find(query) {
       const terms = [...new Set(wordsOf(query))];
-      if (terms.length === 0) return [];
+      const asName = query.trim().toLowerCase().replaceAll(/[ _]/g, '-');
+      const value = (entry: Indexed) => (entry.operation.name === asName ? Number.MAX_VALUE : score(entry, terms));
       return index
-        .map((entry) => ({ operation: entry.operation, value: score(entry, terms) }))
+        .map((entry) => ({ operation: entry.operation, value: value(entry) }))
         .filter(({ value }) => value > 0)
         .sort((a, b) => b.value - a.value || (a.operation.name < b.operation.name ? -1 : 1))
         .map(({ operation }) => operation);
