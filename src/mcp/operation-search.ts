@@ -14,6 +14,9 @@ const weights = { name: 10, title: 8, summary: 5, description: 3, fields: 2.5, s
 /** Shorter words are matched only whole: `ct` is no beginning of `ctime`. */
 const shortestBeginning = 4;
 
+/** What is worth less than this share of the best has a word in common with the query and hardly more. */
+const leastShare = 0.25;
+
 interface Indexed {
   readonly operation: OperationDefinition;
   /** Each word with the weight of the best place where it stands. */
@@ -50,11 +53,11 @@ export function createOperationSearch(operations: readonly OperationDefinition[]
       const terms = [...new Set(wordsOf(query))];
       const asName = query.trim().toLowerCase().replaceAll(/[ _]/g, '-');
       const value = (entry: Indexed) => (entry.operation.name === asName ? Number.MAX_VALUE : score(entry, terms));
-      return index
+      const scored = index
         .map((entry) => ({ operation: entry.operation, value: value(entry) }))
-        .filter(({ value }) => value > 0)
-        .sort((a, b) => b.value - a.value || (a.operation.name < b.operation.name ? -1 : 1))
-        .map(({ operation }) => operation);
+        .sort((a, b) => b.value - a.value || (a.operation.name < b.operation.name ? -1 : 1));
+      const least = (scored[0]?.value ?? 0) * leastShare;
+      return scored.filter(({ value }) => value > 0 && value >= least).map(({ operation }) => operation);
     },
   };
 }

@@ -119,6 +119,11 @@ describe('search', () => {
       expect(find(one)).toEqual(find(other));
   });
 
+  it('leaves out what has hardly more than one common word with the query', () => {
+    expect(find('when do our certificates expire').length).toBeLessThan(5);
+    expect(find('check-certificates')).toEqual(['check-certificates']);
+  });
+
   it('finds by the beginning of a word, and nothing for words that are nowhere', () => {
     expect(find('cert')).toContain('check-certificates');
     expect(find('firew')[0]).toMatch(/firewall$/);
