@@ -46,7 +46,7 @@ it('claude mcp list: finds the server and its tools', async () => {
   ]);
 });
 
-it('claude -p: a run is answered at once, without a task; a wrong call says what is wrong', async () => {
+it('claude -p: a run is answered at once, without an MCP task; a wrong call says what is wrong', async () => {
   const calls = (await replay('print')).filter(({ request }) => request.body.method === 'tools/call');
   expect(new Set(calls.map(({ result }) => result.resultType))).toEqual(new Set(['complete']));
   const [hosts, started, , wrong] = calls;
