@@ -5,7 +5,7 @@ export async function generate() {
   // Here, because a bare clone that only generates before the build has no packages yet.
   const { z } = await import('zod');
   const { catalogue } = await import('../../dist/src/operations/catalogue.generated.js');
-  const { risksOf, toolName } = await import('../../dist/src/operations/definition.js');
+  const { risksOf, riskText, toolName } = await import('../../dist/src/operations/definition.js');
   const { startTools } = await import('../../dist/src/mcp/tools/operation-tools.js');
   const operations = Object.values(catalogue);
   const lines = [
@@ -25,21 +25,21 @@ export async function generate() {
     }),
     ...operations.flatMap((operation) => [
       '',
-      ...describe(operation, z.toJSONSchema(operation.input, { io: 'input' })),
+      ...describe(operation, riskText(operation), z.toJSONSchema(operation.input, { io: 'input' })),
     ]),
     '',
   ];
   return { 'docs/operations.md': lines.join('\n') };
 }
 
-function describe(operation, schema) {
+function describe(operation, risk, schema) {
   const required = new Set(schema.required ?? []);
   return [
     `## ${operation.name}`,
     '',
     operation.description,
     '',
-    `Risk: ${riskText(operation.risk)}. Replaces the guide's “${operation.guide}”.`,
+    `Acts on a **${operation.target}** (${needs[operation.needs]}). Risk: **${risk}**. Replaces the guide's “${operation.guide}”.`,
     '',
     `Steps: ${operation.steps.join(' → ')}.`,
     '',
@@ -58,12 +58,11 @@ function describe(operation, schema) {
   ];
 }
 
-function riskText(risk) {
-  if (typeof risk === 'string') return `**${risk}**`;
-  return `by \`${risk.by}\`: ${Object.entries(risk.of)
-    .map(([value, one]) => `\`${value}\` **${one}**`)
-    .join(', ')}`;
-}
+const needs = {
+  commands: 'over SSH or on this machine',
+  api: 'through the Proxmox API',
+  either: 'over SSH, on this machine or through the Proxmox API',
+};
 
 function duration(ms) {
   return ms >= 3_600_000 ? `${ms / 3_600_000} h` : `${ms / 60_000} min`;
