@@ -78,7 +78,8 @@ export function createControlServiceActivities({ hosts }: { readonly hosts: Host
 }
 
 /** A service that was starting is one that was to run. */
-function activeAs({ active }: ServiceState): 'active' | 'inactive' {
+function activeAs({ active }: ServiceState): 'active' | 'inactive' | 'failed' {
+  if (active === 'failed') return active;
   return ['active', 'activating', 'reloading', 'refreshing'].includes(active) ? 'active' : 'inactive';
 }
 

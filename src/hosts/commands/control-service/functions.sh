@@ -40,9 +40,13 @@ require_active() {
       "yes ActiveState=inactive Result=success Type=oneshot ") _right=yes ;;
       *) _right=no ;;
     esac
-    if [ "$_right$_is" = "yes$_seen" ]; then _steady=$((_steady + 1)); else _steady=0; fi
-    [ "$_steady" -lt 3 ] || return 0
-    _seen=$_is
+    if [ "$_right $_is" = "$_seen" ]; then _steady=$((_steady + 1)); else _steady=0; fi
+    _seen="$_right $_is"
+    case $_steady$_right$_how in
+      3yes*) return 0 ;;
+      # Nothing is under way any more that could still make it so.
+      3no*ActiveState=inactive* | 3no*ActiveState=failed* | 3no*ActiveState=active*) break ;;
+    esac
     sleep 1
   done
   stop 9 "$_service is not as it was to be: $_how"

@@ -6,5 +6,6 @@ case $3 in
 esac
 case $2 in
   active) systemctl start -- "$_service"; require_active yes ;;
-  inactive) systemctl stop -- "$_service"; require_active no ;;
+  inactive) systemctl stop -- "$_service"; require_active no; systemctl reset-failed -- "$_service" 2>/dev/null || : ;;
+  failed) systemctl stop -- "$_service"; require_active no ;;
 esac

@@ -106,7 +106,7 @@ export const restoreUnit = defineCommand({
   job: false,
   parameters: [
     unit,
-    { name: 'active', choices: ['active', 'inactive'], description: 'Whether it ran' },
+    { name: 'active', choices: ['active', 'inactive', 'failed'], description: 'Whether it ran' },
     { name: 'enabled', choices: ['enabled', 'disabled', 'kept'], description: 'Whether it started with the host' },
   ],
   script: new URL('./restore-unit.sh', import.meta.url),
