@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { isServiceError, ServiceError } from '../../errors.ts';
+import { guestLabel } from '../../operations/target.ts';
 import type { GuestAction, ProxmoxClient } from '../../proxmox/client.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { type GuestPlace, locateGuest } from '../../proxmox/locate.ts';
@@ -7,7 +8,7 @@ import type { ProxmoxGuestStatus } from '../../proxmox/schemas.ts';
 import { endTask, ownTasks, startTask } from '../../proxmox/tasks.ts';
 import { parseUpid } from '../../proxmox/upid.ts';
 import { followToSuccess } from '../guests/follow-task.ts';
-import { apiOf, type GuestInput, guestLabel, statusOf } from '../guests/guests.ts';
+import { apiOf, type GuestInput, statusOf } from '../guests/guests.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { type GuestState, type Verified, verifyState, type Wanted } from './verify.ts';
 

@@ -1,10 +1,11 @@
 import { Context } from '@temporalio/activity';
 import { isServiceError, ServiceError } from '../../errors.ts';
+import { guestLabel } from '../../operations/target.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { locateGuest } from '../../proxmox/locate.ts';
 import type { ProxmoxGuestStatus } from '../../proxmox/schemas.ts';
 import { leftToNext } from '../guests/follow-task.ts';
-import { type GuestInput, guestLabel, statusOf } from '../guests/guests.ts';
+import { type GuestInput, statusOf } from '../guests/guests.ts';
 
 export type GuestState = 'running' | 'stopped';
 

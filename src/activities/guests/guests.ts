@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { isServiceError, ServiceError } from '../../errors.ts';
+import { guestLabel } from '../../operations/target.ts';
 import type { ProxmoxClient } from '../../proxmox/client.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { type GuestPlace, locateGuest } from '../../proxmox/locate.ts';
@@ -31,11 +32,6 @@ export function createGuestActivities({ proxmox }: { readonly proxmox: ProxmoxAp
  */
 export function apiOf(proxmox: ProxmoxApis, { host, place }: GuestInput): ProxmoxClient {
   return proxmox.get(place.host !== undefined && proxmox.has(place.host) ? place.host : host);
-}
-
-/** `VM 100 (files)`, `container 101 (dns)` */
-export function guestLabel({ type, vmid, name }: GuestPlace): string {
-  return `${type === 'qemu' ? 'VM' : 'container'} ${vmid}${name === String(vmid) ? '' : ` (${name})`}`;
 }
 
 /**
