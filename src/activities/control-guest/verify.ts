@@ -69,7 +69,7 @@ function createWatch(proxmox: ProxmoxApis, input: GuestInput) {
   const options = { signal: context.cancellationSignal };
   let place = input.place;
 
-  async function look(): Promise<Look | undefined> {
+  async function statusNow(): Promise<Look | undefined> {
     try {
       return { status: await statusOf(proxmox, { ...input, place }, options), node: place.node };
     } catch (error) {
@@ -87,7 +87,7 @@ function createWatch(proxmox: ProxmoxApis, input: GuestInput) {
   return async (expected: (status: ProxmoxGuestStatus) => boolean, seconds: number): Promise<Look | undefined> => {
     const until = performance.now() + seconds * 1000;
     for (;;) {
-      const seen = await look().catch((error: unknown) => {
+      const seen = await statusNow().catch((error: unknown) => {
         if (isServiceError(error, 'cancelled')) throw interrupted(context);
         throw error;
       });
