@@ -68,6 +68,6 @@ const workers = await Promise.all([
 await reconcileSchedules({ client, config, log });
 log.info({ hosts: dependencies.hosts.names }, 'worker is ready');
 await Promise.all(workers.map((worker) => worker.run()));
-await dependencies.hosts.close();
+await Promise.all([dependencies.hosts.close(), dependencies.proxmox.close()]);
 await connection.close();
 await client.connection.close();

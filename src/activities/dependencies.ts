@@ -4,12 +4,14 @@ import { connectHosts } from '../hosts/connect-hosts.ts';
 import type { Hosts } from '../hosts/host.ts';
 import type { Log } from '../log.ts';
 import { createMailer, type Mailer } from '../mail/mailer.ts';
+import { createProxmoxApis, type ProxmoxApis } from '../proxmox/connect.ts';
 import type { Redact } from '../secret.ts';
 
 /** Everything that activities may hold; each area takes what it names. */
 export interface ActivityDependencies {
   readonly client: Client;
   readonly hosts: Hosts;
+  readonly proxmox: ProxmoxApis;
   readonly mailer: Mailer | undefined;
 }
 
@@ -20,5 +22,10 @@ export function createDependencies(options: {
   readonly redact: Redact;
 }): ActivityDependencies {
   const { config, client, log, redact } = options;
-  return { client, hosts: connectHosts(config, { log, redact }), mailer: config.mail && createMailer(config.mail) };
+  return {
+    client,
+    hosts: connectHosts(config, { log, redact }),
+    proxmox: createProxmoxApis(config, log),
+    mailer: config.mail && createMailer(config.mail),
+  };
 }

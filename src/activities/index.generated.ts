@@ -1,7 +1,9 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
 import { createBackupActivities } from './back-up/back-up.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
+import { createControlGuestActivities } from './control-guest/control-guest.ts';
 import { createControlServiceActivities } from './control-service/control-service.ts';
+import { createGuestActivities } from './guests/guests.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -11,7 +13,9 @@ export function createHostActivities(dependencies: ActivityDependencies) {
   return {
     ...createBackupActivities(dependencies),
     ...createHealthActivities(dependencies),
+    ...createControlGuestActivities(dependencies),
     ...createControlServiceActivities(dependencies),
+    ...createGuestActivities(dependencies),
   };
 }
 

@@ -1,6 +1,7 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { backUp } from './back-up.ts';
 import { checkHealth } from './check-health.ts';
+import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
 import type { OperationDefinition } from './definition.ts';
 
@@ -8,6 +9,7 @@ import type { OperationDefinition } from './definition.ts';
 const typed = {
   'back-up': backUp,
   'check-health': checkHealth,
+  'control-guest': controlGuest,
   'control-service': controlService,
 };
 

@@ -88,6 +88,11 @@ export function targetIn(input: Readonly<Record<string, unknown>>): TargetInput 
   };
 }
 
+/** A guest as people are told of it: `VM 100 (files)`, `container 101 (dns)`. */
+export function guestLabel({ type, vmid, name }: Extract<Place, { readonly kind: 'guest' }>): string {
+  return `${type === 'qemu' ? 'VM' : 'container'} ${vmid}${name === String(vmid) ? '' : ` (${name})`}`;
+}
+
 /** A target in a word: `pve1`, `pve1/100`, `fleet`, `pve1,pve2`, `service`. */
 export function targetLabel(kind: TargetKind, input: TargetInput): string {
   switch (kind) {

@@ -58,8 +58,9 @@ async function askCluster(apis: ProxmoxApis, host: string, options: CallOptions)
     .filter((name) => cluster !== undefined && name !== host && apis.known(name)?.cluster === cluster);
   let first: unknown;
   for (const via of [host, ...peers]) {
+    const client = apis.get(via);
     try {
-      const [members, guests] = await Promise.all([apis.cluster(via, options), apis.get(via).guests(options)]);
+      const [members, guests] = await Promise.all([apis.cluster(via, options), client.guests(options)]);
       return { via, members, guests };
     } catch (error) {
       // What it is asked for is the answer of the host that was named; another one only stands in while it is away.

@@ -58,7 +58,8 @@ const lookEveryMs = 500;
  * When the answer to the call is lost, the task is looked for until `settleMs` are over. When there is still none, the
  * call never arrived, and the error (`outcome-unknown`) is retryable: the next attempt looks again before it starts one.
  *
- * @param start the call; it isn't cancelled in the middle, because then nobody would know
+ * @param start the call, after a look at whether it is needed: `undefined` when nothing is to be started. It isn't
+ *   cancelled in the middle, because then nobody would know
  */
 export async function startTask(
   client: ProxmoxClient,
@@ -70,11 +71,11 @@ export async function startTask(
   }: {
     readonly search: TaskSearch;
     readonly known: readonly string[];
-    readonly start: () => Promise<string>;
+    readonly start: () => Promise<string | undefined>;
     /** Default 10 s. */
     readonly settleMs?: number;
   },
-): Promise<string> {
+): Promise<string | undefined> {
   const find = async () => (await ownTasks(client, search)).find(({ upid }) => !known.includes(upid))?.upid;
   const before = await find();
   if (before !== undefined) return before;
@@ -247,7 +248,7 @@ function endOf(upid: string, status: ProxmoxTaskStatus, log: readonly string[]):
 export async function endTask(
   client: ProxmoxClient,
   upid: string,
-  { onProgress, withinMs = 60_000 }: { readonly onProgress?: () => void; readonly withinMs?: number } = {},
+  { withinMs = 60_000 }: { readonly withinMs?: number } = {},
 ): Promise<string> {
   const until = performance.now() + withinMs;
   do {
@@ -259,7 +260,6 @@ export async function endTask(
     });
     if (isGone(seen)) throw unknown(upid, 'the node knows no such task any more');
     if (!(seen instanceof ServiceError) && seen.status === 'stopped') return cleanLine(seen.exitstatus ?? '', 500);
-    onProgress?.();
     await sleep(firstWaitMs);
   } while (performance.now() < until);
   throw new ServiceError({

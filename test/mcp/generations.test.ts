@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
+import { catalogue } from '../../src/operations/catalogue.generated.ts';
+import { toolName } from '../../src/operations/definition.ts';
 import { connectCurrent, connectOlder } from './lib/clients.ts';
 import { memoryService } from './lib/memory-service.ts';
 
@@ -33,10 +35,9 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
   it("lists the tools with all four annotations, and a run's shape once", async () => {
     const client = await connect();
     const { tools } = await client.listTools();
-    expect(tools.map(({ name }) => name)).toEqual([
-      'back_up',
+    const operations = Object.values(catalogue).filter(({ exposure }) => exposure === 'direct');
+    const own = [
       'cancel_run',
-      'check_health',
       'decide_run',
       'get_host',
       'get_run',
@@ -51,7 +52,8 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
       'start_change',
       'trigger_schedule',
       'wait_for_run',
-    ]);
+    ];
+    expect(tools.map(({ name }) => name)).toEqual([...own, ...operations.map(({ name }) => toolName(name))].sort());
     for (const tool of tools) {
       expect(Object.values(tool.annotations ?? {}).filter((hint) => typeof hint === 'boolean')).toHaveLength(4);
       expect(tool.inputSchema).toMatchObject({ type: 'object', additionalProperties: false });

@@ -1,8 +1,9 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import type { ProxmoxSimulator, SimulatorToken } from '../../lab/proxmox/simulator.ts';
-import type { ProxmoxApiConfig } from '../../src/config.ts';
+import type { HostConfig, ProxmoxApiConfig } from '../../src/config.ts';
 import { ServiceError } from '../../src/errors.ts';
+import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import type { Log } from '../../src/log.ts';
 import { createProxmoxClient, type ProxmoxClient } from '../../src/proxmox/client.ts';
 import type { TransportOptions } from '../../src/proxmox/transport.ts';
@@ -34,6 +35,16 @@ export function configFor(
     trust: { kind: 'fingerprint', sha256: simulator.certificateFingerprint },
     ...rest,
   };
+}
+
+/** A configured host that has only an API. */
+export function hostOf(name: string, simulator: Parameters<typeof configFor>[0], as?: SimulatorToken) {
+  return {
+    name,
+    api: configFor(simulator, as ? { as } : {}),
+    layout: defaultLayout,
+    timeZone: 'UTC',
+  } satisfies HostConfig;
 }
 
 /** Runs `use` with a client and closes it. */

@@ -1,0 +1,62 @@
+import { Context } from '@temporalio/activity';
+import { isServiceError, ServiceError } from '../../errors.ts';
+import { guestLabel } from '../../operations/target.ts';
+import type { ProxmoxClient } from '../../proxmox/client.ts';
+import type { ProxmoxApis } from '../../proxmox/connect.ts';
+import { type GuestPlace, locateGuest } from '../../proxmox/locate.ts';
+import type { ProxmoxGuestStatus } from '../../proxmox/schemas.ts';
+import type { CallOptions } from '../../proxmox/transport.ts';
+
+export const queue = 'host';
+
+/** How an activity names a guest: as the run's input does, and where the run found it. */
+export interface GuestInput {
+  /** A configured host of the guest's cluster. */
+  readonly host: string;
+  readonly place: GuestPlace;
+}
+
+/** What every operation on guests needs. */
+export function createGuestActivities({ proxmox }: { readonly proxmox: ProxmoxApis }) {
+  return {
+    /** Where a guest is now: see {@link locateGuest} of `src/proxmox/locate.ts`. */
+    locateGuest(input: { readonly host: string; readonly vmid: number }): Promise<GuestPlace> {
+      return locateGuest(proxmox, input, { signal: Context.current().cancellationSignal });
+    },
+  };
+}
+
+/**
+ * The API that is asked about a guest: its own node's where that is configured, else that of the host that was named.
+ * It is the same one for all activities of a run, so that each finds the tasks that another one started.
+ */
+export function apiOf(proxmox: ProxmoxApis, { host, place }: GuestInput): ProxmoxClient {
+  return proxmox.get(place.host !== undefined && proxmox.has(place.host) ? place.host : host);
+}
+
+/**
+ * The guest's state at its place.
+ *
+ * @throws ServiceError `guest-moved` when it is on another node now, `not-found` when it is nowhere any more
+ */
+export async function statusOf(
+  proxmox: ProxmoxApis,
+  input: GuestInput,
+  options: CallOptions = {},
+): Promise<ProxmoxGuestStatus> {
+  const { host, place } = input;
+  try {
+    return await apiOf(proxmox, input).guestStatus(place, options);
+  } catch (error) {
+    if (!isServiceError(error, 'proxmox-not-found')) throw error;
+    const now = await locateGuest(proxmox, { host, vmid: place.vmid }, options);
+    if (now.node === place.node && now.type === place.type) throw error;
+    throw new ServiceError({
+      code: 'guest-moved',
+      message: `The ${guestLabel(place)} is no longer on ${place.node}: it is on ${now.node} now, and nothing was done to it there`,
+      remedy: 'Start it again: it looks for the guest anew.',
+      details: { vmid: place.vmid, node: now.node },
+      cause: error,
+    });
+  }
+}

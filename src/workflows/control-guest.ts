@@ -1,0 +1,170 @@
+import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
+import type { ControlGuestActivities, GuestLook } from '../activities/control-guest/control-guest.ts';
+import { controlGuest as definition } from '../operations/control-guest.ts';
+import type { Finding } from '../operations/finding.ts';
+import { guestLabel, type Place } from '../operations/target.ts';
+import { onHost } from './lib/activities.ts';
+import { failureOf } from './lib/failure.ts';
+import { operationWorkflow } from './lib/operation-workflow.ts';
+import type { Policy } from './lib/policies.ts';
+
+type Action = 'start' | 'shutdown' | 'reboot' | 'stop';
+type State = GuestLook['state'];
+
+/** With these, nothing was started. */
+const refused = new Set(['proxmox-locked', 'proxmox-permission', 'conflict', 'guest-moved', 'not-found']);
+/** How long a guest that runs again, or goes off, is looked at before it counts. */
+const settleSeconds = { running: 5, stopped: 2 } as const;
+/** How long the state may come after the task: what restarts a VM, and the HA stack, act by themselves. */
+const withinSeconds = { alone: 120, task: 30 } as const;
+/** How long a guest may still go off after its shutdown was given up. */
+const watchSeconds = 60;
+
+/**
+ * One action on a guest. Who cancels it gets the former state back; a shutdown that the guest didn't hear changed
+ * nothing, and the guest may still go off later, as was wanted.
+ */
+export const controlGuest = operationWorkflow(definition, async (run) => {
+  const { host, action, timeoutSeconds } = run.input;
+  const place = guestOf(run.place);
+  const guest = { host, place };
+  const on = (policy: Policy) => (summary: string) =>
+    onHost<ControlGuestActivities>(place.host ?? host, policy, summary);
+  const [look, act, follow, undo] = [on('look'), on('act'), on('job'), on('undo')];
+  const label = guestLabel(place);
+  const to: State = action === 'start' || action === 'reboot' ? 'running' : 'stopped';
+
+  const before = await run.step('Look', (summary) => look(summary).lookAtGuest(guest), describeLook);
+  const same = { vmid: place.vmid, name: place.name, type: place.type, from: before.state, to };
+  if (run.input.dryRun) {
+    return {
+      output: { ...same, node: place.node, seconds: 0 },
+      summary: `Would ${action} the ${label} on ${place.node}, which is ${before.state}; nothing was changed.`,
+      sections: [{ title: 'Plan', findings: plan(action, before, place.type, timeoutSeconds) }],
+    };
+  }
+
+  const begun = Date.now();
+  let cancelled = false;
+  run.onUndo(
+    'Act',
+    () =>
+      undo(`Put back: ${before.state}`).restoreGuestState({
+        ...guest,
+        want: before.state,
+        known: before.tasks,
+        watchSeconds: cancelled && action !== 'start' ? watchSeconds : 0,
+        settleSeconds: settleSeconds[before.state],
+      }),
+    async () => (await look('Look at what is left').lookAtGuest(guest)).state,
+  );
+  try {
+    const done = await run.step('Act', actAndFollow, ({ task }) => task ?? `It is ${to} already`);
+    const after = await run.step(
+      'Verify',
+      (summary) =>
+        follow(summary).verifyGuestState({
+          ...guest,
+          want: to,
+          withinSeconds: action === 'reboot' || before.ha !== undefined ? withinSeconds.alone : withinSeconds.task,
+          settleSeconds: done.task === undefined ? 0 : settleSeconds[to],
+          ...(action === 'reboot' ? { not: before } : {}),
+        }),
+      ({ node }) => `${to} on ${node}`,
+    );
+    run.commit();
+    const seconds = (Date.now() - begun) / 1000;
+    return {
+      output: { ...same, node: after.node, seconds, ...(done.task === undefined ? {} : { task: done.task }) },
+      summary:
+        done.task === undefined
+          ? `The ${label} on ${after.node} is ${to} already; nothing was done.`
+          : `The ${label} on ${after.node} is ${action === 'reboot' ? 'running again' : to}.`,
+      sections: [{ title: 'Guest', findings: findings(before, done, after.node) }],
+    };
+  } catch (error) {
+    cancelled = isCancellation(error);
+    throw error;
+  }
+
+  async function actAndFollow(summary: string): Promise<Done> {
+    const task = await start(summary);
+    if (task === undefined) return { warnings: 0, log: [] };
+    return { task, ...(await follow(`Follow ${task}`).followGuestTask({ ...guest, upid: task })) };
+  }
+
+  async function start(summary: string): Promise<string | undefined> {
+    try {
+      const { upid } = await act(summary).startGuestAction({ ...guest, action, timeoutSeconds, known: before.tasks });
+      if (upid === undefined) run.commit();
+      return upid;
+    } catch (error) {
+      if (refused.has(failureOf(error).code)) run.commit();
+      throw error;
+    }
+  }
+});
+
+/** What the action's task came to. */
+interface Done {
+  readonly task?: string;
+  readonly warnings: number;
+  readonly log: readonly string[];
+}
+
+function guestOf(place: Place): Extract<Place, { readonly kind: 'guest' }> {
+  if (place.kind === 'guest') return place;
+  throw ApplicationFailure.nonRetryable('An operation on a guest was given something else.', 'internal');
+}
+
+function describeLook({ state, lock, ha }: GuestLook): string {
+  return [state, ...(lock ? [`locked (${lock})`] : []), ...(ha ? [`HA: ${ha}`] : [])].join(', ');
+}
+
+function stateOf(look: GuestLook): Finding {
+  const more = look.paused ? 'paused, which counts as running' : describeLook(look);
+  return { check: 'State before', verdict: 'ok', summary: more };
+}
+
+function plan(action: Action, look: GuestLook, type: 'qemu' | 'lxc', timeoutSeconds: number): Finding[] {
+  const found: Finding[] = [stateOf(look)];
+  if (look.lock !== undefined) {
+    found.push({
+      check: 'Lock',
+      verdict: 'warning',
+      summary: `It is locked (${look.lock}), so that it would be refused.`,
+      remedy: 'Wait until its backup, migration or snapshot has ended.',
+    });
+  }
+  if (look.template)
+    found.push({ check: 'Template', verdict: 'warning', summary: 'It is a template, which never runs.' });
+  if (look.ha !== undefined) {
+    found.push({ check: 'HA', verdict: 'ok', summary: 'The HA stack is asked for it, and acts some seconds later.' });
+  }
+  if (action === 'stop') {
+    found.push({
+      check: 'Stop',
+      verdict: 'warning',
+      summary: 'Like pulling the plug: what the guest has not written is lost.',
+    });
+  }
+  if (action === 'reboot' && type === 'lxc') {
+    const summary = `Proxmox kills a container that is not off after ${timeoutSeconds} s, and starts it again.`;
+    found.push({ check: 'Reboot', verdict: 'warning', summary });
+  }
+  return found;
+}
+
+function findings(before: GuestLook, { task, warnings, log }: Done, node: string): Finding[] {
+  const ended: Finding = {
+    check: 'Task',
+    verdict: warnings > 0 ? 'warning' : 'ok',
+    summary: warnings > 0 ? `${task} ended well, with warnings` : `${task} ended well`,
+    ...(warnings > 0 ? { remedy: 'Read them: they may matter at the next start.', evidence: log.join('\n') } : {}),
+  };
+  return [
+    stateOf(before),
+    ...(task === undefined ? [] : [ended]),
+    { check: 'State now', verdict: 'ok', summary: `Looked at on ${node}${task ? ', twice some seconds apart' : ''}` },
+  ];
+}

@@ -1,0 +1,174 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
+import type { SimulatedGuest } from '../../lab/proxmox/state.ts';
+import type { RunDetails } from '../../src/runs/runs.ts';
+import { recordOutcome } from '../support/crash-matrix.ts';
+import { sample } from '../support/exhaustive.ts';
+import { startService, type TestService } from '../support/service.ts';
+
+// The service in processes of its own, and a node of a simulated API that has guests to start.
+const by = { kind: 'cli', name: 'test' } as const;
+const steps = ['Look', 'Act', 'Verify'] as const;
+type Step = (typeof steps)[number];
+/** How long a run stays in the step that it is to be hit in, at least. */
+const heldMs = 15_000;
+/** Started by the run that is hit in this step. */
+const guests: Readonly<Record<Step, number>> = { Look: 201, Act: 202, Verify: 203 };
+
+let simulator: ProxmoxSimulator;
+let service: TestService;
+let lift: () => unknown = () => undefined;
+
+beforeAll(async () => {
+  simulator = await createProxmoxSimulator();
+  const { user, name, secret } = simulator.tokens.full;
+  service = await startService({
+    hosts: {
+      pve1: {
+        PROXMOX_HOST: simulator.host,
+        PROXMOX_PORT: String(simulator.port),
+        PROXMOX_USER: user,
+        PROXMOX_TOKEN_NAME: name,
+        PROXMOX_TOKEN_VALUE: secret,
+        PROXMOX_FINGERPRINT: simulator.certificateFingerprint,
+      },
+    },
+  });
+  await service.startWorker();
+}, 600_000);
+afterAll(async () => {
+  await service?.stop();
+  await simulator?.close();
+}, 120_000);
+
+/** New guests that are off, and no task of theirs. */
+beforeEach(() => {
+  lift();
+  simulator.state.tasks.clear();
+  for (const [step, vmid] of Object.entries(guests)) {
+    simulator.state.guests.set(vmid, {
+      vmid,
+      type: step === 'Act' ? 'lxc' : 'qemu',
+      name: step.toLowerCase(),
+      node: 'pve1',
+      status: 'stopped',
+      cpus: 1,
+      memory: 1,
+      disk: 1,
+      template: false,
+      ...(step === 'Act' ? { behaviour: { startMs: heldMs } } : {}),
+    });
+  }
+  const path = new RegExp(`/${guests.Look}/status/current`);
+  lift = simulator.inject({ kind: 'slow', delayMs: heldMs }, { path, times: 1 });
+});
+
+const guestOf = (step: Step) => simulator.state.guests.get(guests[step]) as SimulatedGuest;
+const tasksOf = (step: Step) =>
+  [...simulator.state.tasks.values()].filter(({ id }) => id === String(guests[step])).map(({ type }) => type);
+
+type Held = readonly { readonly step: Step; readonly id: string }[];
+
+/** Starts a run for each step, and waits until each is in its own. */
+async function startHeld(): Promise<Held> {
+  const held = await Promise.all(
+    steps.map(async (step) => {
+      const input = { host: 'pve1', vmid: guests[step], action: 'start' };
+      return { step, id: (await service.runs.start('control-guest', input, by)).id };
+    }),
+  );
+  const isIn = ({ step, id }: Held[number]) =>
+    expect
+      .poll(async () => (await service.runs.get(id)).progress?.steps.find(({ title }) => title === step)?.state, {
+        timeout: 60_000,
+        interval: 50,
+        message: `${step} of ${id}`,
+      })
+      .toBe('running');
+  await Promise.all(held.map(isIn));
+  return held;
+}
+
+const ends = (held: Held): Promise<RunDetails[]> =>
+  Promise.all(held.map(({ id }) => service.runs.wait(id, { timeoutMs: 240_000 })));
+
+/** Each run is done, by one task, and its guest runs. */
+async function expectDone(fault: string, held: Held): Promise<void> {
+  for (const [index, run] of (await ends(held)).entries()) {
+    const { step } = held[index] as Held[number];
+    expect(run, step).toMatchObject({ status: 'completed', outcome: 'done' });
+    expect(tasksOf(step), step).toEqual([step === 'Act' ? 'vzstart' : 'qmstart']);
+    expect(guestOf(step).status, step).toBe('running');
+    const effects = 'one task; the guest runs';
+    recordOutcome({ operation: 'control-guest', step, fault, outcome: 'done', effects });
+  }
+}
+
+/** Each run was cancelled, nothing of it goes on, and its guest is off as before. */
+async function expectUndone(fault: string, held: Held): Promise<void> {
+  for (const [index, run] of (await ends(held)).entries()) {
+    const { step } = held[index] as Held[number];
+    expect(run, `${step}: ${run.failure?.message}`).toMatchObject({ status: 'cancelled', outcome: 'cancelled' });
+    expect(guestOf(step).status, step).toBe('stopped');
+    expect([...simulator.state.tasks.values()].filter(({ endtime }) => endtime === undefined)).toEqual([]);
+    expect(tasksOf(step).filter((type) => /start$/.test(type)).length, step).toBe(step === 'Look' ? 0 : 1);
+    const effects = step === 'Look' ? 'nothing was started' : 'its task has ended; the guest is off as before';
+    recordOutcome({ operation: 'control-guest', step, fault, outcome: 'undone', effects });
+  }
+}
+
+const faults: readonly { readonly name: string; hit(fault: string): Promise<void> }[] = [
+  ...(['SIGKILL', 'SIGTERM'] as const).map((signal) => ({
+    name: signal === 'SIGKILL' ? 'the worker was killed' : 'the worker was stopped in order',
+    async hit(fault: string) {
+      const held = await startHeld();
+      await service.killWorker(signal);
+      await service.startWorker();
+      await expectDone(fault, held);
+    },
+  })),
+  {
+    name: 'the Temporal server was killed',
+    async hit(fault) {
+      const held = await startHeld();
+      const pid = service.temporal.pid() as number;
+      process.kill(pid, 'SIGKILL');
+      await expect.poll(() => service.temporal.pid() ?? pid, { timeout: 60_000 }).not.toBe(pid);
+      await expectDone(fault, held);
+    },
+  },
+  {
+    // Longer, and a look gives up: whoever asked waits for it, and nothing was done.
+    name: 'the Proxmox API was away for some seconds',
+    async hit(fault) {
+      const held = await startHeld();
+      await simulator.stopListening();
+      await sleep(4_000);
+      await simulator.startListening();
+      await expectDone(fault, held);
+    },
+  },
+  {
+    name: 'the run was cancelled',
+    async hit(fault) {
+      const held = await startHeld();
+      await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
+      await expectUndone(fault, held);
+    },
+  },
+  {
+    name: 'the run was cancelled while there was no worker',
+    async hit(fault) {
+      const held = await startHeld();
+      await service.killWorker('SIGKILL');
+      await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
+      await service.startWorker();
+      await expectUndone(fault, held);
+    },
+  },
+];
+
+describe('a start of a guest in the middle of each of its steps ends as docs/crash-matrix.md says when', () => {
+  it.each(sample(faults, 3))('$name', ({ name, hit }) => hit(name), 600_000);
+});
