@@ -31,7 +31,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
   withLogin(host.command('install <name>'))
     .summary("Put the service's user, key, helper and policy of sudo on a host")
     .description(
-      "Put the service's user, key, helper and policy of sudo on a host, over an administrator's own SSH login. Shows its plan and asks. The host takes everything back by itself unless new connections prove in time that the service and the administrator can log in. Run it again after an update of Proxmox MCP.",
+      "Put the service's user, key, helper and policy of sudo on a host, over an administrator's own SSH login. Shows its plan and asks. The host reverts everything by itself unless new connections prove in time that the service and the administrator can log in. Run it again after an update of Proxmox MCP.",
     )
     .option('--from <addresses>', "Addresses the service's key may be used from, with commas between; '*': anywhere")
     .option('--yes', "Don't ask")
@@ -57,7 +57,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
         },
       }).finally(interruption.dispose);
       if (outcome === 'nothing-to-do') print(`${name} is as it should be: nothing to do.`);
-      if (outcome === 'installed') print(`Installed on ${name}, and proved over new connections.`);
+      if (outcome === 'installed') print(`Installed on ${name}, and verified over new connections.`);
     });
 
   withLogin(host.command('uninstall <name>'))
@@ -135,7 +135,7 @@ async function reach(context: CliContext, name: string, options: LoginOptions) {
   const common = { log, ...(password && { sudoPassword: password }) };
   if (config.ssh === undefined) return { ...common, config, login: undefined };
   if (options.local) {
-    await pinFirst(name, config.ssh, options.fingerprint);
+    await pinUnlessPinned(name, config.ssh, options.fingerprint);
     return { ...common, config, login: undefined };
   }
   const login: SshConfig = {
@@ -144,7 +144,7 @@ async function reach(context: CliContext, name: string, options: LoginOptions) {
     user: options.as,
     ...keyOf(options, name),
   };
-  await pinFirst(name, login, options.fingerprint);
+  await pinUnlessPinned(name, login, options.fingerprint);
   return { ...common, config: { ...config, ssh: { ...config.ssh, port: login.port } }, login };
 }
 
@@ -161,7 +161,7 @@ function keyOf({ key, as }: LoginOptions, host: string): Pick<SshConfig, 'keyPat
   });
 }
 
-async function pinFirst(name: string, login: SshConfig, fingerprint: string | undefined): Promise<void> {
+async function pinUnlessPinned(name: string, login: SshConfig, fingerprint: string | undefined): Promise<void> {
   const { pinned } = lookUpHost(readIfThere(login.knownHostsPath), login.host, login.port);
   if (pinned.length > 0) return;
   const { pinSshHost } = await import('./host-add.ts');
@@ -198,7 +198,10 @@ function askToAgree(what: string, { yes, dryRun }: AgreeOptions): (plan: readonl
     if (answer?.toLowerCase() === 'yes') return true;
     throw new ServiceError({
       code: answer === undefined ? 'invalid-input' : 'cancelled',
-      message: answer === undefined ? 'Nobody is there to agree, so nothing was changed' : 'Nothing was changed',
+      message:
+        answer === undefined
+          ? 'Nobody can be asked to agree (no terminal), so nothing was changed'
+          : 'Nothing was changed',
       remedy: answer === undefined ? 'Look at the plan, then give --yes.' : 'Run it again when you are ready.',
     });
   };

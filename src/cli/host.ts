@@ -52,11 +52,11 @@ export function hostCommands(program: Command, context: CliContext): void {
       const known = loaded.config.hosts.find((one) => one.name === name);
       if (known !== undefined && options.address !== undefined) throw alreadyThere(name);
       if (known === undefined && options.address === undefined) throw notThere(name, loaded);
-      const { pinSshHost, pinnedCertificate, writeHostKeys } = await import('./host-add.ts');
+      const { pinSshHost, confirmCertificate, writeHostKeys } = await import('./host-add.ts');
       const ssh = known === undefined ? newSsh(loaded, options) : known.ssh;
       if (ssh !== undefined) await pinSshHost(name, ssh, options.fingerprint);
       const isNew = known === undefined;
-      const sha256 = known?.api && (await pinnedCertificate(name, known.api, options.apiFingerprint));
+      const sha256 = known?.api && (await confirmCertificate(name, known.api, options.apiFingerprint));
       const keys = {
         ...(isNew && ssh && { SSH_HOST: ssh.host, SSH_PORT: ssh.port }),
         ...(sha256 !== undefined && { PROXMOX_FINGERPRINT: sha256 }),

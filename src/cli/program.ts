@@ -48,8 +48,8 @@ export async function runCli(args: readonly string[]): Promise<number> {
   }
 }
 
-/** The commander program with every command; separate for the docs and tests. */
-export function createProgram(exitWith: (code: number) => void): {
+/** The commander program with every command. */
+function createProgram(exitWith: (code: number) => void): {
   readonly program: Command;
   readonly options: () => GlobalOptions;
 } {

@@ -6,7 +6,7 @@ import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
-import { interruption, note, print, printJson } from './terminal.ts';
+import { listenForInterruption, note, print, printJson } from './terminal.ts';
 
 /** Says each change of a run's live checklist once, as a line. */
 function progressLines(say: (line: string) => void): (progress: Progress) => void {
@@ -35,7 +35,7 @@ interface WaitOptions {
 
 /** Follows a run to its end, showing its steps, and prints what came of it. Ctrl-C leaves the run running. */
 export async function followRun(context: CliContext, runs: Runs, run: RunSummary, options: WaitOptions): Promise<void> {
-  const { signal, dispose } = interruption();
+  const { signal, dispose } = listenForInterruption();
   try {
     const onProgress = options.json ? () => undefined : progressLines(note);
     const details = await runs.wait(run.id, { timeoutMs: options.timeoutMs, signal, onProgress });

@@ -33,7 +33,7 @@ export async function ask(question: string): Promise<string | undefined> {
 }
 
 /** Aborted by the first Ctrl-C or SIGTERM; the second ends the process as usual. */
-export function interruption(): { readonly signal: AbortSignal; readonly dispose: () => void } {
+export function listenForInterruption(): { readonly signal: AbortSignal; readonly dispose: () => void } {
   const controller = new AbortController();
   const abort = () => {
     dispose();

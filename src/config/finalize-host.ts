@@ -92,14 +92,14 @@ function sshOf({ values, folder, dataDir }: HostContext): SshConfig | undefined 
   };
 }
 
-const tokenKeys = ['PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'] as const;
+const apiTokenKeys = ['PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'] as const;
 
 function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
   const { values, written, label, source } = context;
   const problems: ConfigFinding[] = [];
   const missing = (key: string, why: string, remedy: string) => {
     if (written.has(key)) return;
-    problems.push(configProblem({ key: `${label}${key}`, source, expected: `it beside ${why}`, remedy }));
+    problems.push(configProblem({ key: `${label}${key}`, source, expected: `a value, because ${why} is set`, remedy }));
   };
   if (values.PROXMOX_HOST === undefined) {
     if (values.PROXMOX_TOKEN_VALUE !== undefined) {
@@ -111,7 +111,7 @@ function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
     }
     return { problems };
   }
-  for (const key of tokenKeys) {
+  for (const key of apiTokenKeys) {
     missing(
       key,
       'PROXMOX_HOST',
@@ -137,7 +137,7 @@ function trustOf(
         key: `${label}PROXMOX_VERIFY_SSL`,
         source: sourceOf('PROXMOX_VERIFY_SSL'),
         expected:
-          'PROXMOX_FINGERPRINT or PROXMOX_CA_FILE beside PROXMOX_VERIFY_SSL=false, because TLS checks are never switched off',
+          'PROXMOX_FINGERPRINT or PROXMOX_CA_FILE with PROXMOX_VERIFY_SSL=false, because TLS checks are never switched off',
         remedy:
           `Get the fingerprint with \`proxmox-mcp doctor\` (it shows the one of ${name}), compare it with the one that ` +
           '`pvenode cert info` shows on the host, and write PROXMOX_FINGERPRINT=…',

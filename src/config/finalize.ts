@@ -32,7 +32,12 @@ export function finalize(context: ServiceContext): Finalized {
     const remedy = 'Write GRAFANA_PASSWORD=… (or GRAFANA_PASSWORD_FILE=PATH), or set ENABLE_MONITORING=false.';
     const source = context.sourceOf('ENABLE_MONITORING');
     problems.push(
-      configProblem({ key: 'GRAFANA_PASSWORD', source, expected: 'it beside ENABLE_MONITORING=true', remedy }),
+      configProblem({
+        key: 'GRAFANA_PASSWORD',
+        source,
+        expected: 'a value, because ENABLE_MONITORING is true',
+        remedy,
+      }),
     );
   }
   if (values.ENABLE_MONITORING && values.GRAFANA_PASSWORD?.reveal() === 'admin') {
@@ -125,7 +130,9 @@ function mailOf({ values, written, sourceOf }: ServiceContext, problems: ConfigF
   const { SMTP_HOST: host, SMTP_SECURITY: security, SMTP_USER: user, SMTP_PASSWORD: password, MAIL_TO: to } = values;
   const together = (key: string, other: string, remedy: string) => {
     if (written.has(key) || !written.has(other)) return;
-    problems.push(configProblem({ key, source: sourceOf(other), expected: `it beside ${other}`, remedy }));
+    problems.push(
+      configProblem({ key, source: sourceOf(other), expected: `a value, because ${other} is set`, remedy }),
+    );
   };
   together('MAIL_TO', 'SMTP_HOST', 'Write e.g. MAIL_TO=admin@example.org.');
   together('SMTP_HOST', 'MAIL_TO', 'Write e.g. SMTP_HOST=smtp.example.org.');

@@ -86,13 +86,13 @@ export const hostKeys = {
     host: 'shared',
     what: "The API token's user.",
   }),
-  PROXMOX_TOKEN_NAME: optional(types.tokenName, {
+  PROXMOX_TOKEN_NAME: optional(types.apiTokenName, {
     group: 'Proxmox API',
     example: 'claude-mcp',
     host: 'shared',
     what: 'Name of the API token: what follows the ! in its id.',
   }),
-  PROXMOX_TOKEN_VALUE: optional(types.tokenValue, {
+  PROXMOX_TOKEN_VALUE: optional(types.apiTokenValue, {
     group: 'Proxmox API',
     example: '',
     host: 'own',

@@ -28,7 +28,7 @@ export const serviceKeys = {
   ENABLE_DANGEROUS_COMMANDS: withDefault(types.flag, 'false', {
     group: 'Features',
     example: 'false',
-    what: 'Admit operations that can lose data, access or service (they still need an approval).',
+    what: 'Allow operations that can lose data, access or service (they still need an approval).',
     noEffectYet: 'there is no operation that could lose data, access or service',
   }),
   ENABLE_SSH: withDefault(types.flag, 'true', {
@@ -57,7 +57,7 @@ export const serviceKeys = {
     group: 'MCP server',
     defaultText: "loopback's names and the host of MCP_PUBLIC_URL",
     example: 'mcp.example.org,192.168.1.137',
-    what: 'Names accepted in the Host and Origin headers, besides the default ones (protection from DNS rebinding).',
+    what: 'Names accepted in the Host and Origin headers, besides the default ones (protects from DNS rebinding).',
   }),
   MCP_PUBLIC_URL: optional(types.url, {
     group: 'MCP server',
@@ -130,7 +130,7 @@ export const serviceKeys = {
   SMTP_USER: optional(types.text, {
     group: 'Mail and chat',
     example: 'proxmox-mcp@example.org',
-    what: 'Login at the mail server.',
+    what: 'User name at the mail server.',
   }),
   SMTP_PASSWORD: optional(types.password, {
     group: 'Mail and chat',

@@ -121,7 +121,7 @@ export const proxmoxUser = valueType(
   z.string().regex(/^[^\s:/!@]+@[A-Za-z][A-Za-z0-9._-]*$/),
 );
 
-export const tokenName = valueType(
+export const apiTokenName = valueType(
   'the name of an API token: a letter, then letters, digits and . _ - (only what follows the ! in its full id)',
   z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,126}$/),
 );
@@ -197,7 +197,7 @@ function secretOf(expected: string, accepts: (value: string) => boolean): ValueT
 }
 
 export const password = secretOf('a password of one line, not the placeholder of an example', () => true);
-export const tokenValue = secretOf(
+export const apiTokenValue = secretOf(
   "the API token's secret (a UUID, as Proxmox showed it once), not the placeholder of an example",
   (value) => /^[A-Za-z0-9-]{8,200}$/.test(value),
 );

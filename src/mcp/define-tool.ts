@@ -47,8 +47,8 @@ export interface ToolDefinition<Input extends z.ZodObject = z.ZodObject, Data ex
   readonly annotations: ToolAnnotations;
   readonly input: Input;
   /**
-   * The answer's shape, published to clients. Each shape is published by one tool: what every tool says of itself costs
-   * every conversation its length.
+   * The answer's shape, where it is published to clients: a run's, once. What tools say of themselves costs every
+   * conversation its length, and an answer without a published shape is structured data all the same.
    */
   readonly output?: z.ZodType<Data>;
   handler(input: z.output<Input>, dependencies: McpDependencies, call: ToolCall): Promise<ToolAnswer<Data>>;

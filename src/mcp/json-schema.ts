@@ -15,7 +15,16 @@ export function jsonSchema(schema: z.ZodType): JsonSchema {
       if (part.minimum === Number.MIN_SAFE_INTEGER) delete part.minimum;
       if (part.maximum === Number.MAX_SAFE_INTEGER) delete part.maximum;
       if (part.format === 'date-time') delete part.pattern;
+      // Of a record: names are text, and values may be anything, unless it says otherwise.
+      if (part.propertyNames !== undefined) {
+        delete part.propertyNames;
+        if (isEmpty(part.additionalProperties)) delete part.additionalProperties;
+      }
     },
   });
   return { ...made, type: 'object' };
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }

@@ -14,6 +14,9 @@ const weights = { name: 10, title: 8, summary: 5, description: 3, fields: 2.5, s
 /** Shorter words are matched only whole: `ct` is no beginning of `ctime`. */
 const shortestBeginning = 4;
 
+/** What is worth less than this share of the best has a word in common with the query and hardly more. */
+const leastShare = 0.25;
+
 interface Indexed {
   readonly operation: OperationDefinition;
   /** Each word with the weight of the best place where it stands. */
@@ -37,6 +40,7 @@ export function createOperationSearch(operations: readonly OperationDefinition[]
   for (const { words } of index) for (const word of words.keys()) counts.set(word, (counts.get(word) ?? 0) + 1);
 
   function score({ words }: Indexed, terms: readonly string[]): number {
+    if (terms.length === 0) return 0;
     const found = terms.map((term) =>
       best(words, term, (word) => Math.log(1 + index.length / (counts.get(word) ?? 1))),
     );
@@ -47,12 +51,13 @@ export function createOperationSearch(operations: readonly OperationDefinition[]
   return {
     find(query) {
       const terms = [...new Set(wordsOf(query))];
-      if (terms.length === 0) return [];
-      return index
-        .map((entry) => ({ operation: entry.operation, value: score(entry, terms) }))
-        .filter(({ value }) => value > 0)
-        .sort((a, b) => b.value - a.value || (a.operation.name < b.operation.name ? -1 : 1))
-        .map(({ operation }) => operation);
+      const asName = query.trim().toLowerCase().replaceAll(/[ _]/g, '-');
+      const value = (entry: Indexed) => (entry.operation.name === asName ? Number.MAX_VALUE : score(entry, terms));
+      const scored = index
+        .map((entry) => ({ operation: entry.operation, value: value(entry) }))
+        .sort((a, b) => b.value - a.value || (a.operation.name < b.operation.name ? -1 : 1));
+      const least = (scored[0]?.value ?? 0) * leastShare;
+      return scored.filter(({ value }) => value > 0 && value >= least).map(({ operation }) => operation);
     },
   };
 }

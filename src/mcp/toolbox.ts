@@ -1,13 +1,14 @@
 import type { z } from 'zod';
 import type { ServiceError } from '../errors.ts';
 import { riskOf, risksOf } from '../operations/definition.ts';
+import type { Scope } from '../tokens/token.ts';
 import type { AnyTool, ToolAnnotations, ToolCall } from './define-tool.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { formatError } from './error-text.ts';
 import { plainDeep } from './host-text.ts';
 import { invalidArguments } from './input-errors.ts';
 import { type JsonSchema, jsonSchema } from './json-schema.ts';
-import { type Caller, mayUse, outOfScope, type Scope, scopeFor } from './scopes.ts';
+import { type Caller, mayUse, outOfScope, scopeFor } from './scopes.ts';
 
 /** A tool as `tools/list` shows it. */
 export interface ToolDescriptor {

@@ -138,7 +138,7 @@ function read(path: string): Map<string, StoredToken> {
   if (!parsed.success) {
     throw new ServiceError({
       code: 'unreadable',
-      message: `${path} is damaged: it isn't a file of tokens. It was left as it is and nobody is let in`,
+      message: `${path} is damaged: it isn't a file of tokens. It was left as it is, and no token is accepted`,
       remedy: 'Restore it from a backup, or move it away and make new tokens with `proxmox-mcp token create`.',
     });
   }

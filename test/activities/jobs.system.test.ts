@@ -18,7 +18,7 @@ beforeAll(() => {
   host = makeHost();
 });
 afterAll(async () => {
-  for (const job of await host.hosts.get('pve1').jobs()) await host.hosts.get('pve1').cancelJob(job.id);
+  for (const job of (await host.hosts.get('pve1').jobs()).jobs) await host.hosts.get('pve1').cancelJob(job.id);
   await host.close();
   rmSync(slow, { recursive: true });
 });
@@ -61,7 +61,7 @@ it('are nobody’s business while their runs go on, and are reported with what t
   const ids = [going, terminated, 'back-up/pve1/unheard-of'].map(startJob);
   const kept = startJob('-');
   const listed = await host.hosts.get('pve1').jobs();
-  expect(listed.map(({ state }) => state)).toEqual(['running', 'running', 'running', 'running']);
+  expect(listed.jobs.map(({ state }) => state)).toEqual(['running', 'running', 'running', 'running']);
 
   await temporal.client.workflow.getHandle(terminated).terminate('test');
   const found = await ofJobs();
@@ -71,7 +71,7 @@ it('are nobody’s business while their runs go on, and are reported with what t
     expect(found[index]?.summary).toMatch(
       new RegExp(`^collect-backup is at work since \\d{4}-\\S+Z for the run ${run},`),
     );
-    expect(found[index]?.summary).toContain(`proxmox-mcp host jobs pve1 --cancel ${ids[index + 1]}`);
+    expect(found[index]?.remedy).toBe(`Stop it with: proxmox-mcp host jobs pve1 --cancel ${ids[index + 1]}`);
   }
 
   for (const id of ids.slice(1)) expect(await host.hosts.get('pve1').cancelJob(id)).toMatchObject({ left: [] });

@@ -168,7 +168,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
   it('is backed up with its volumes, restorable as the guide says', async () => {
     await onHost('docker run --rm -v mcp_logs:/data busybox sh -c "echo kept >/data/kept && chown 33:33 /data/kept"');
     const look = await attempt(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() }));
-    expect(look.volumes.map(({ name }) => name)).toEqual(['mcp_logs', 'caddy_data']);
+    expect(look).toMatchObject({ volumes: [{ name: 'mcp_logs' }, { name: 'caddy_data' }] });
     const { archived, path } = await backUp();
     expect(archived.map(({ name }) => name)).toEqual(['mcp_logs', 'caddy_data']);
     // The guide's recovery, with the volumes into new ones.
@@ -214,7 +214,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
     await expect(cut).rejects.toMatchObject({ code: 'unavailable', retryable: true });
     expect((await persist(() => activities.packBackup(input()))).bytes).toBeGreaterThan(holes / 2_000);
     expect(
-      (await hosts.get('pve1').jobs()).filter(({ verb, id: job }) => verb === 'pack-backup' && job.includes(id)),
+      (await hosts.get('pve1').jobs()).jobs.filter(({ verb, id: job }) => verb === 'pack-backup' && job.includes(id)),
     ).toHaveLength(1);
 
     const second = mock();

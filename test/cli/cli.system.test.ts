@@ -251,7 +251,7 @@ describe('proxmox-mcp doctor', () => {
 
   it('goes on with a configuration that has problems', async () => {
     const { find, findings } = await doctor({ '.env': `${valid}\nSSH_USR=x` });
-    expect(find('SSH_USR (.env:19)')).toMatchObject({ verdict: 'failed', remedy: 'Did you mean SSH_USER?' });
+    expect(find('SSH_USR (.env:20)')).toMatchObject({ verdict: 'failed', remedy: 'Did you mean SSH_USER?' });
     expect(find('Configuration')).toBeUndefined();
     expect(findings.length).toBeGreaterThan(8);
   });

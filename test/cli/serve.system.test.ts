@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { Finding } from '../../src/operations/finding.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { runNode, useBuild } from '../support/built.ts';
 import { freePorts } from '../support/free-ports.ts';
@@ -65,10 +66,11 @@ describe('proxmox-mcp serve', () => {
     expect(revoked.stderr).not.toContain(made);
 
     const doctor = await cli('doctor', '--json', '--timeout', '10');
-    const { checks } = JSON.parse(doctor.stdout) as { checks: { name: string }[] };
-    expect(checks.find(({ name }) => name === 'MCP server')).toMatchObject({
-      state: 'failed',
-      seen: expect.stringContaining('Temporal server'),
+    const { findings } = JSON.parse(doctor.stdout) as { findings: Finding[] };
+    expect(findings.find(({ check }) => check === 'MCP server')).toMatchObject({
+      verdict: 'failed',
+      summary: "it runs, but isn't ready",
+      evidence: expect.stringContaining('Temporal server'),
     });
 
     server.kill('SIGTERM');

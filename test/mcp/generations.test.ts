@@ -30,7 +30,7 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
     await client.close();
   });
 
-  it('lists the tools with all four annotations, and each shape of an answer once', async () => {
+  it("lists the tools with all four annotations, and a run's shape once", async () => {
     const client = await connect();
     const { tools } = await client.listTools();
     expect(tools.map(({ name }) => name)).toEqual([
@@ -58,7 +58,7 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
       expect(tool.description?.length).toBeLessThanOrEqual(2_048);
     }
     const published = tools.filter(({ outputSchema }) => outputSchema !== undefined).map(({ name }) => name);
-    expect(published).toEqual(['get_host', 'get_run', 'list_schedules']);
+    expect(published).toEqual(['get_run']);
     await client.close();
   });
 

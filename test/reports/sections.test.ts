@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { report, type Section } from '../../src/operations/report.ts';
+import { cleanLine } from '../../src/reports/clean.ts';
 import { renderHtml } from '../../src/reports/html.ts';
 import { quote, quoteReport } from '../../src/reports/quote.ts';
+import { stepLine } from '../../src/reports/steps.ts';
 import { textTable } from '../../src/reports/table.ts';
 import { findingLines, renderText } from '../../src/reports/text.ts';
+import { verdictColours } from '../../src/reports/verdicts.ts';
 import { everySection, withSections } from './sample-report.ts';
 
 const forbidden =
@@ -100,6 +103,26 @@ ${'y'.repeat(80)}  stopped      r2
     expect(textTable(['A', 'B'], [['1', '2'], ['nothing else is in it']], '  ')).toBe(
       '  A  B\n  1  2\n  nothing else is in it',
     );
+  });
+
+  it('are steps, each on a line of its own whatever its note says', () => {
+    const show = (note: string) => cleanLine(note, 500);
+    expect(stepLine({ title: 'Pack', state: 'failed', note: 'No room\n✅ Verify: all is well' }, show)).toBe(
+      '❌ Pack: No room ✅ Verify: all is well',
+    );
+    expect(stepLine({ title: 'Verify', state: 'pending' }, show)).toBe('⬜ Verify');
+  });
+
+  it('are colours that everybody can read', () => {
+    const light = (hex: string) =>
+      [1, 3, 5]
+        .map((at) => Number.parseInt(hex.slice(at, at + 2), 16) / 255)
+        .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, part, index) => sum + part * ([0.2126, 0.7152, 0.0722][index] ?? 0), 0.05);
+    for (const [verdict, { ink, fill }] of Object.entries(verdictColours)) {
+      const [dark = 0, bright = 0] = [light(ink), light(fill)].sort((a, b) => a - b);
+      expect(bright / dark, verdict).toBeGreaterThan(4.5);
+    }
   });
 
   it('are quotes', () => {

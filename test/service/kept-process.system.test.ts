@@ -71,7 +71,7 @@ it('gives up on one that keeps dying, with the end of its log', async () => {
   await keep(made);
   await fetch(`${made.url}/die`).catch(() => {});
   await vi.waitFor(() => expect(made.errors).toHaveLength(1), { timeout: 60_000, interval: 200 });
-  expect(made.errors[0]?.message).toMatch(/the tester died 6 times in ten minutes.* ends with: .*no database/);
+  expect(made.errors[0]?.message).toMatch(/The tester died 6 times in ten minutes.* ends with: .*no database/);
   expect(made.said.filter((line) => line.includes('starting it again'))).toHaveLength(5);
 });
 

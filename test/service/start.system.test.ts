@@ -74,7 +74,7 @@ it('runs the demo, restarts what dies, goes on after its own death, and leaves n
 
   const second = spawnSync(process.execPath, ['dist/src/cli.js', 'start'], { cwd: root, env, encoding: 'utf8' });
   expect(second.status).not.toBe(0);
-  expect(second.stderr).toContain(`process ${first.child.pid} already runs the service on ${dataDir}`);
+  expect(second.stderr).toContain(`Process ${first.child.pid} already runs the service on ${dataDir}`);
 
   const worker = record('worker');
   process.kill(worker.pid, 'SIGKILL');

@@ -136,7 +136,7 @@ it("names the stranger that has the port and the key to change, and doesn't touc
   await expect(start(temporaryFolder(), ports)).rejects.toMatchObject({
     code: 'conflict',
     message: expect.stringContaining(
-      `port ${ports.uiPort} on 127.0.0.1, for the Temporal server, is used by process ${process.pid} (`,
+      `Port ${ports.uiPort} on 127.0.0.1, for the Temporal server, is used by process ${process.pid} (`,
     ),
     remedy: expect.stringContaining('TEMPORAL_UI_PORT'),
   });

@@ -92,8 +92,8 @@ export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backu
   };
 }
 
-function paths({ installation, backups, state }: HostLayout): Record<string, string> {
-  return { installation, backups, state, LC_ALL: 'C' };
+function paths({ installation, backups, state, helper }: HostLayout): Record<string, string> {
+  return { installation, backups, state, helper, LC_ALL: 'C' };
 }
 
 function executorAs(user: number | undefined): Executor {

@@ -65,15 +65,15 @@ function hostKey(name: string, { host, port, knownHostsPath }: SshConfig): Check
         return failed(`no key is pinned; the host shows ${seen}`, `Pin it: proxmox-mcp host add ${name}`);
       if (match === undefined) {
         return failed(
-          `the host shows ${seen}, pinned is ${known.join(', ')}`,
-          `If the host was reinstalled, compare the fingerprint on its console and run: proxmox-mcp host add ${name}. If not, somebody may be between: don't.`,
+          `the host shows ${seen}, but ${known.join(', ')} is pinned`,
+          `If the host was reinstalled, compare the fingerprint on its console and run: proxmox-mcp host add ${name}. If it was not, don't connect: somebody may be between this machine and the host.`,
         );
       }
       const line = malformed[0];
       if (line === undefined) return ok(`${match.fingerprint} (${match.type}) is pinned`);
       return warning(
         `the key is pinned, but line ${line} of ${knownHostsPath} can't be read`,
-        'Mend or remove that line.',
+        'Correct or remove that line.',
       );
     },
   };
@@ -102,7 +102,7 @@ function login(host: HostConfig, ssh: SshConfig, log: Log): Check {
   };
 }
 
-/** Of looking for the helper, ms: longer than connecting may take, so that a host that doesn't answer is said to be that. */
+/** Of looking for the helper, ms. Longer than connecting may take, so that the error of a silent host is that of connecting. */
 const timeoutMs = 13_000;
 
 /** Logs in, where that is needed, and looks for the program that executes the privilege table. */

@@ -70,7 +70,7 @@ function freeSpace({ dataDir }: Config): Check {
       const { bavail, bsize } = statfsSync(dataDir);
       const free = bavail * bsize;
       const seen = `${readableBytes(free)} free`;
-      if (free < gib / 4) return failed(seen, 'Free some space: Temporal stops when its database can grow no more.');
+      if (free < gib / 4) return failed(seen, 'Free some space: Temporal stops when its database cannot grow.');
       return free < gib ? warning(seen, 'Free some space soon.') : ok(seen);
     },
   };

@@ -59,7 +59,7 @@ function mcpServer({ mcp: { host, port } }: Config): Check {
       return failed(
         "it runs, but isn't ready",
         'Look at the other lines, and at logs/ in the data folder.',
-        body.findings.map(({ check, summary }) => `${check}: ${summary}`).join('\n'),
+        body.findings.map(({ check, summary, remedy = '' }) => `${check}: ${summary} ${remedy}`).join('\n'),
       );
     },
   };
@@ -96,7 +96,7 @@ function mailServer({ mail }: Config): Check {
       if (mail === undefined) return skipped('no mail server is set up (SMTP_HOST): nothing is mailed');
       const { createMailer } = await import('../../mail/mailer.ts');
       await createMailer(mail).verify();
-      return ok(`${mail.host}:${mail.port} takes mail for ${mail.to.join(', ')}`);
+      return ok(`${mail.host}:${mail.port} accepts mail for ${mail.to.join(', ')}`);
     },
   };
 }

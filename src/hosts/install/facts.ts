@@ -58,7 +58,7 @@ export async function readFacts(
   paths: readonly string[],
 ): Promise<Seen> {
   const { sudoersFile, user, state, helper } = layout;
-  return parseFacts(admin.name, await admin.script('look', [sudoersFile, user, keysFile, state, helper, ...paths]));
+  return parseFacts(admin.name, await admin.runOnce('look', [sudoersFile, user, keysFile, state, helper, ...paths]));
 }
 
 /** What the agent's `look` printed. */

@@ -175,7 +175,7 @@ async function revert(
 function tooSlow(name: string, seconds: number, error: unknown): ServiceError {
   return new ServiceError({
     code: 'timeout',
-    message: `${name} put everything back after ${seconds} s, before the installation was proved, and is as it was before (what failed then: ${error instanceof Error ? error.message : String(error)})`,
+    message: `${name} put everything back after ${seconds} s, before the installation was verified, and is as it was before (what failed then: ${error instanceof Error ? error.message : String(error)})`,
     remedy: 'Try again when the host and this machine have less to do, or give it longer: --revert-after SECONDS.',
     retryable: true,
     cause: error,

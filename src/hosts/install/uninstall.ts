@@ -31,7 +31,7 @@ export async function uninstall(host: HostConfig, options: UninstallOptions): Pr
     const plan = uninstallPlan(host, seen, options);
     if (plan.length === 0) return 'nothing-to-do';
     if (!(await options.agree(plan))) return 'declined';
-    await admin.script('uninstall', [
+    await admin.runOnce('uninstall', [
       ...[layout.user, layout.state, layout.backups, options.removeBackups ? 'yes' : 'no'],
       ...[options.keepLogs ? 'yes' : 'no', layout.sudoLog, layout.sudoersFile, layout.helper],
       ...[rotationFile, keysFileOf(homeOf(host, seen)), (ssh && publicKeyOf(ssh.keyPath)) ?? ''],

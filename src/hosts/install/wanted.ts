@@ -92,7 +92,7 @@ function keyLine(publicKey: string, from: string | undefined): string {
   if (from !== undefined && !/^[A-Za-z0-9.:,*?!/_-]+$/.test(from)) {
     throw new ServiceError({
       code: 'invalid-input',
-      message: `${JSON.stringify(from)} can't be where the key may be used from`,
+      message: `--from ${JSON.stringify(from)} is not a list of addresses, networks or patterns`,
       remedy: 'Give addresses, networks or patterns with commas between, e.g. --from 192.168.1.10,10.0.0.0/24',
     });
   }

@@ -1,7 +1,8 @@
 import { Eta } from 'eta';
 import { type OperationDefinition, risksOf, toolName } from '../../operations/definition.ts';
+import type { Scope } from '../../tokens/token.ts';
 import { type JsonSchema, jsonSchema } from '../json-schema.ts';
-import { type Scope, scopeFor } from '../scopes.ts';
+import { scopeFor } from '../scopes.ts';
 import type { ServedPrompt } from '../surface.ts';
 import type { ToolDescriptor } from '../toolbox.ts';
 import { startTools } from '../tools/operation-tools.ts';

@@ -22,7 +22,7 @@ export interface SdkServerOptions {
 
 /**
  * A server of the official SDK's current generation over a surface. It is the low-level `Server`: the tools' schemas
- * are converted once, not per server, and `-32021` and tasks are answered below the tool layer.
+ * are converted once, not per server, and `-32021` and MCP tasks are answered below the tool layer.
  */
 export function createSdkServer(options: SdkServerOptions, caller?: Caller): Server {
   const { surface, log, localCaller } = options;

@@ -2,19 +2,10 @@ import { z } from 'zod';
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { hostName } from '../../operations/inputs.ts';
-import { nodeFacts } from '../../proxmox/reads.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
 
-const host = z.object({
-  name: z.string(),
-  reachedBy: z.array(z.enum(['ssh', 'local', 'proxmox-api'])),
-  address: z.string().optional().describe('SSH or Proxmox API address; absent for this machine'),
-  installation: z.string().describe('Its folder on the host'),
-  timeZone: z.string().describe('In which its schedules are read'),
-});
-
 /** A configured host as clients may see it: no users, key paths or tokens. */
-function publicHost(config: HostConfig): z.infer<typeof host> {
+function publicHost(config: HostConfig) {
   const address = config.ssh?.host ?? config.api?.host;
   return {
     name: config.name,
@@ -46,13 +37,10 @@ const getHost = defineTool({
   name: 'get_host',
   title: 'Get host',
   description:
-    'Host status now, read directly from its Proxmox VE API: version, node, uptime, CPU, load, memory, root disk; and how it is configured here. For a thorough check with verdicts use check_health.',
+    'Host status now, read directly from its Proxmox VE API: version, node, uptime, CPU, load, memory, root disk (sizes in bytes, cpu 0 to 1); and how it is configured here. Without node where no Proxmox API is configured. For a thorough check with verdicts use check_health.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   input: z.object({ host: hostName() }),
-  output: host.extend({
-    node: nodeFacts.optional().describe('Absent where no Proxmox API is configured for the host'),
-  }),
   async handler({ host: name }, { config, reads }, { signal }) {
     const found = config.hosts.find((candidate) => candidate.name === name);
     if (found === undefined) {

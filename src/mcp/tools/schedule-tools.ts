@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
-import { scheduleSummary } from '../../runs/schema.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
 
 const id = z
@@ -19,9 +18,8 @@ const listSchedules = defineTool({
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({}),
-  output: z.object({ schedules: z.array(scheduleSummary) }),
   async handler(_input, { schedules }) {
-    return { data: { schedules: [...(await schedules.list())] } };
+    return { data: { schedules: await schedules.list() } };
   },
 });
 

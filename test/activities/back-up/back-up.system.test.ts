@@ -5,10 +5,10 @@ import {
   type BackupActivities,
   type BackupInput,
   createBackupActivities,
-  listArchives,
 } from '../../../src/activities/back-up/back-up.ts';
 import { freeBackupId, takenAt } from '../../../src/activities/back-up/name.ts';
 import { ServiceError } from '../../../src/errors.ts';
+import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 
 let host: TestHost;
@@ -31,6 +31,13 @@ async function backUp(one: TestHost, given: BackupInput = input) {
   return { collected, volumes, packed, verified, published };
 }
 
+/** What is found on a host with an installation. */
+async function lookFor(one: TestHost, at = Date.now()) {
+  const look = await one.run(() => createBackupActivities(one).lookForBackup({ host: 'pve1', kind: 'daily', at }));
+  if (!look.isInstalled) throw new Error('no installation was found');
+  return look;
+}
+
 async function failure(promise: Promise<unknown>): Promise<ServiceError> {
   const error = await promise.then(
     () => undefined,
@@ -43,8 +50,7 @@ async function failure(promise: Promise<unknown>): Promise<ServiceError> {
 describe('a daily backup', () => {
   it('holds all of the installation with modes and owners, and the sudoers file, restorable as the guide says', async () => {
     host = makeHost();
-    const activities = createBackupActivities(host);
-    const lookAt = (at: number) => host.run(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', at }));
+    const lookAt = (at: number) => lookFor(host, at);
     const look = await lookAt(takenAt(id));
     expect(look).toMatchObject({
       id,
@@ -192,9 +198,7 @@ describe('a daily backup', () => {
 
   it('works without any privilege, as local execution does', async () => {
     host = makeHost({}, 12_345);
-    const look = await host.run(() =>
-      createBackupActivities(host).lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() }),
-    );
+    const look = await lookFor(host);
     const { verified } = await backUp(host);
     // The top folder, the manifest and the sudoers file.
     expect(verified.entries).toBe(look.entries + 3);
@@ -203,12 +207,12 @@ describe('a daily backup', () => {
 });
 
 describe('looking before a backup', () => {
-  const look = () =>
-    host.run(() => createBackupActivities(host).lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() }));
+  const look = () => lookFor(host);
 
   it('says what is missing, unreadable or misplaced, and writes nothing', async () => {
     host = makeHost();
     renameSync(host.layout.installation, `${host.layout.installation}.away`);
+    host.sh(`mkdir "$backups"; : >"$backups/${id}.tar.gz"`);
     expect(await failure(look())).toMatchObject({
       code: 'not-found',
       message: `There is no installation at ${host.layout.installation} on pve1`,
@@ -238,6 +242,20 @@ describe('looking before a backup', () => {
       details: { key: 'BACKUP_DIR' },
     });
     await deep.close();
+  });
+
+  it('finds nothing to back up where there is no installation and never was one', async () => {
+    host = makeHost();
+    renameSync(host.layout.installation, `${host.layout.installation}.away`);
+    const look = () =>
+      host.run(() => createBackupActivities(host).lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() }));
+    const absent = { isInstalled: false, installation: host.layout.installation, notUnderstood: 0 };
+    expect(await look()).toEqual(absent);
+    // What isn't an archive of ours doesn't say that there was one.
+    host.sh('mkdir "$backups"; : >"$backups/notes.tar.gz"');
+    expect(await look()).toEqual(absent);
+    host.sh(`: >"$backups/${id}.tar.gz"`);
+    expect(await failure(look())).toMatchObject({ code: 'not-found' });
   });
 
   it('knows before it starts that the disk is too small', async () => {
@@ -298,6 +316,7 @@ describe('old archives', () => {
     expect(await host.run(() => activities.planBackupRetention({ host: 'pve1' }))).toEqual({
       remove: [old],
       keep: [{ id, why: 'it is the last verified archive' }],
+      notUnderstood: 0,
     });
     const remove = (one: string, keeping: string) =>
       host.run(() => activities.removeBackup({ ...input, id: one, keeping }));
@@ -306,7 +325,7 @@ describe('old archives', () => {
     expect(await failure(remove(id, id))).toMatchObject({ code: 'verification-failed' });
     host.sh(`cp "$backups/${id}.tar.gz" "$backups/good"; echo damage >>"$backups/${id}.tar.gz"`);
     expect(await failure(remove(old, id))).toMatchObject({ code: 'verification-failed' });
-    expect(await listArchives(host.hosts.get('pve1'))).toHaveLength(2);
+    expect((await host.hosts.get('pve1').run(listBackups, {})).archives).toHaveLength(2);
 
     host.sh(`mv "$backups/good" "$backups/${id}.tar.gz"`);
     host.newRun();
@@ -325,6 +344,76 @@ describe('old archives', () => {
     const bad = { ...input, id: '../../etc' };
     expect(await failure(host.run(() => createBackupActivities(host).abandonBackup(bad)))).toMatchObject({
       code: 'invalid-input',
+    });
+  });
+});
+
+describe('a host that lies', () => {
+  const lie = (verb: string, ...lines: string[]) =>
+    host.sh(
+      `mv "$helper" "$helper.true"; printf '%s\\n' '#!/bin/sh' 'case $1 in ${verb}) cat "$0.lies" ;; *) exec "$0.true" "$@" ;; esac' >"$helper"
+      chmod 755 "$helper"; sed -i "s|^readonly _self=.*|readonly _self='$helper.true'|" "$helper.true"
+      printf '%s\\n' ${lines.map((line) => `'${line}'`).join(' ')} >"$helper.lies"`,
+    );
+  const sum = 'a'.repeat(64);
+
+  it('in its list of archives is counted, and only what is well-formed is looked at', async () => {
+    host = makeHost();
+    lie(
+      'list-backups',
+      ...['archive daily-backup-20200101-020000.tar.gz 10 1577844000 -', 'garbage', 'archive', `archive x ${sum}`],
+      ...['archive daily-backup-20200102-020000.tar.gz 10 99999999999999 -', 'archive ../../etc.tar.gz 1 1 -'],
+      ...['archive daily-backup-20200103-020000.tar.gz -1 1577844000 -'],
+      `archive daily-backup-20200104-020000.tar.gz 10 1577844000 ${sum}`,
+      `archive daily-backup-20200105-020000.tar.gz 10 1577844000 ${sum} more`,
+    );
+    const activities = createBackupActivities(host);
+    expect(await host.run(() => activities.planBackupRetention({ host: 'pve1' }))).toEqual({
+      remove: ['daily-backup-20200101-020000'],
+      keep: [{ id: 'daily-backup-20200104-020000', why: 'it is the last verified archive' }],
+      notUnderstood: 7,
+    });
+    expect((await lookFor(host)).notUnderstood).toBe(7);
+  });
+
+  it('in what it lists before a backup is counted; without what must be there the look fails', async () => {
+    host = makeHost();
+    const good = [
+      ...['installation 4096', 'entries 3', 'sudoers there', 'backups writable', 'free 99999999999 -'],
+      ...['state-free 99999999999', 'docker unneeded'],
+    ];
+    const strange = ['leftover x .daily-backup-20260101-020000.partial', 'leftover 1 ../x', 'volume a', 'what is this'];
+    lie('look-for-backup', ...good, ...strange, 'leftover 7 .daily-backup-20260101-020000.tar.gz.partial');
+    expect(await lookFor(host)).toMatchObject({
+      leftovers: ['daily-backup-20260101-020000'],
+      notUnderstood: strange.length,
+    });
+    await host.close();
+
+    host = makeHost();
+    lie('look-for-backup', ...good.filter((line) => !line.startsWith('free')));
+    expect(await failure(lookFor(host))).toMatchObject({
+      code: 'unexpected-answer',
+      message: expect.stringContaining('(free:'),
+    });
+  });
+
+  it('about its jobs is counted, and the backup is made all the same', async () => {
+    host = makeHost();
+    lie('job-list', 'x;id running - 1 - collect-backup -', 'nonsense');
+    const { collected, published } = await backUp(host);
+    expect(collected.notUnderstood).toBe(2);
+    expect(existsSync(published.path)).toBe(true);
+  });
+
+  it('about the size of an archive is an unexpected answer', async () => {
+    host = makeHost();
+    const activities = createBackupActivities(host);
+    await host.run(() => activities.collectBackup(input));
+    host.sh(`sed -i 's/^  echo "bytes .*_partial.*/  echo "bytes -- much"/' "$helper"`);
+    expect(await failure(host.run(() => activities.packBackup(input)))).toMatchObject({
+      code: 'unexpected-answer',
+      message: expect.stringMatching(/^pack-backup on pve1 answered what isn't understood \(bytes: .*bytes -- much$/),
     });
   });
 });

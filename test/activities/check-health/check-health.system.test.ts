@@ -5,9 +5,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createHealthActivities, type HealthActivities } from '../../../src/activities/check-health/check-health.ts';
 import { judgeContainer } from '../../../src/activities/check-health/containers.ts';
 import { saysHealthy } from '../../../src/activities/check-health/endpoints.ts';
-import { readIssues } from '../../../src/activities/check-health/issues.ts';
-import { readService } from '../../../src/activities/check-health/service.ts';
+import { judgeIssues } from '../../../src/activities/check-health/issues.ts';
+import { judgeUnit } from '../../../src/activities/check-health/service.ts';
 import { ServiceError } from '../../../src/errors.ts';
+import { recentIssues } from '../../../src/hosts/commands/check-health/recent-issues.ts';
+import { serviceState } from '../../../src/hosts/commands/check-health/service-state.ts';
 import type { Finding } from '../../../src/operations/finding.ts';
 import type { FindingsSection } from '../../../src/operations/report.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
@@ -53,8 +55,11 @@ describe('service', () => {
     })
       .map(([key, value]) => `${key}=${value}\n`)
       .join('');
-  const judged = (changes: Record<string, string>) =>
-    verdicts({ title: '', findings: readService('proxmox-mcp', shown(changes)) });
+  const judged = (changes: Record<string, string>) => {
+    const state = serviceState.answer.parse({ exitCode: 0, stdout: shown(changes), stderr: '' });
+    if (state.kind !== 'unit') throw new Error('it has systemd');
+    return verdicts({ title: '', findings: judgeUnit('proxmox-mcp', state) });
+  };
 
   it.each<[Record<string, string>, Record<string, string>]>([
     [{}, { Running: 'ok', 'Starts at boot': 'ok' }],
@@ -420,9 +425,12 @@ describe('recent issues', () => {
     expect((await issues()).blocked?.verdict).toBe('unknown');
     const places = { user: 'claude-user', sudoLog: '/s', authLog: '/a' };
     const read = (...lines: string[]) =>
-      readIssues(['now 1795390200 +0000', 'then +0000', ...lines].join('\n'), places).map(
-        (one: Finding) => one.verdict,
-      );
+      judgeIssues(
+        recentIssues.answer.parse({
+          stdout: ['now 1795390200 +0000', 'yesterday +0000', ...lines].join('\n'),
+        }),
+        places,
+      ).map((one: Finding) => one.verdict);
     expect(read('journal ')).toEqual(['unknown', 'unknown']);
     expect(read('auth-log 10 1795300000')).toEqual(['unknown', 'unknown']);
     expect(read('auth-log 10 1795390000')).toEqual(['ok', 'ok']);

@@ -1,19 +1,19 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { table } from '../../../src/hosts/commands/table.ts';
+import { table } from '../../../src/hosts/commands/table.generated.ts';
 import { type Attempt, corpus, isRefusal, marksScript, trapFiles, trapScript, wordsOf } from './corpus.ts';
-import { sampleEntries } from './sample.ts';
+import { commands as sample } from './sample.ts';
 import { type PolicyHost, startPolicyHost } from './sandbox/policy-host.ts';
 import { whyNoSandbox } from './sandbox/sandbox.ts';
 
-// The shipped table, and one command that shows what environment arrives.
-const entries = { ...table, environment: sampleEntries.environment };
+// The shipped table, one command that shows what environment arrives, and one for a guest, whose form it lacks.
+const commands = [...table, sample.environment, sample.markGuest];
 
 const its = it.skipIf(whyNoSandbox());
 
 let host: PolicyHost;
 beforeAll(async () => {
   if (whyNoSandbox()) return;
-  host = await startPolicyHost(entries);
+  host = await startPolicyHost(commands);
   await prepare();
 }, 120_000);
 afterAll(() => host?.sandbox.close());

@@ -7,7 +7,7 @@ import { generateSudoers } from '../../../src/hosts/helper/generate-sudoers.ts';
 import { install } from '../../../src/hosts/install/install.ts';
 import { rotationFile } from '../../../src/hosts/install/log-rotation.ts';
 import { configOf, log, makeBare } from '../install/sample.ts';
-import { sampleEntries } from './sample.ts';
+import { sampleCommands } from './sample.ts';
 
 const kinds = [{ debian: 'bullseye' }, { debian: 'bookworm' }, { debian: 'trixie' }] as const;
 
@@ -22,8 +22,8 @@ describe.skipIf(whyNoLab()).each(await stillHad(kinds))('the logs of sudo on $de
     const config = configOf(host);
     await install(config, { login: host.admin, log, agree: async () => true });
     // The rotation is the installation's; the commands are ones that leave a mark when they are executed.
-    await installPrivileges(host, generateHelper(config.layout, { entries: sampleEntries }), (facts) =>
-      generateSudoers(config.layout, { ...facts, entries: sampleEntries }),
+    await installPrivileges(host, generateHelper(config.layout, { commands: sampleCommands }), (facts) =>
+      generateSudoers(config.layout, { ...facts, commands: sampleCommands }),
     );
     await mark('first');
     expect(await marks()).toContain('first');

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { table } from '../../../src/hosts/commands/table.ts';
+import { table } from '../../../src/hosts/commands/table.generated.ts';
 import { defaultLayout } from '../../../src/hosts/helper/default-layout.ts';
 import { generateChecker } from '../../../src/hosts/helper/generate-helper.ts';
 import { generateSudoers } from '../../../src/hosts/helper/generate-sudoers.ts';
 import { exhaustive, seedNumber } from '../../support/exhaustive.ts';
-import { sampleEntries } from './sample.ts';
+import { sampleCommands } from './sample.ts';
 import { type PolicyHost, startPolicyHost } from './sandbox/policy-host.ts';
 import { whyNoSandbox } from './sandbox/sandbox.ts';
 import { legitimacy, legitimateVectors, mutate, random } from './vectors.ts';
@@ -19,9 +19,9 @@ const run = promisify(execFile);
 const count = exhaustive ? 1_000_000 : 25_000;
 
 // The sample has parameters of every kind, which the shipped table may lack.
-const entries = { ...sampleEntries, ...table };
-const vectors = legitimateVectors(defaultLayout, entries);
-const isLegitimate = legitimacy(defaultLayout, entries);
+const commands = [...sampleCommands, ...table];
+const vectors = legitimateVectors(defaultLayout, commands);
+const isLegitimate = legitimacy(defaultLayout, commands);
 const folder = mkdtempSync(join(tmpdir(), 'pmx-mutants-'));
 
 const its = it.skipIf(whyNoSandbox());
@@ -29,7 +29,7 @@ const its = it.skipIf(whyNoSandbox());
 let host: PolicyHost;
 beforeAll(async () => {
   if (whyNoSandbox()) return;
-  host = await startPolicyHost(entries);
+  host = await startPolicyHost(commands);
 });
 afterAll(async () => {
   await host?.sandbox.close();
@@ -95,7 +95,7 @@ async function helperAccepts(mutants: readonly string[][]): Promise<string[][]> 
   const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
   const script = [
     'set -fu; LC_ALL=C; export LC_ALL',
-    generateChecker(defaultLayout, { entries }),
+    generateChecker(defaultLayout, { commands }),
     't() { _number=$1; shift; ( decide "$@" ) 2>/dev/null && echo "$_number"; }',
     ...mutants.map((vector, index) => `t ${index} ${vector.map(quoted).join(' ')}`),
     'exit 0',
@@ -112,7 +112,7 @@ async function helperAccepts(mutants: readonly string[][]): Promise<string[][]> 
 
 /** The policy's own regular expressions on the joined arguments, by the C library that sudo uses, too. */
 async function sudoAccepts(mutants: readonly string[][]): Promise<string[][]> {
-  const policy = generateSudoers(defaultLayout, { sudoVersion: '1.9.13', helperDigest: '0'.repeat(64), entries });
+  const policy = generateSudoers(defaultLayout, { sudoVersion: '1.9.13', helperDigest: '0'.repeat(64), commands });
   const patterns = [...policy.matchAll(/ (\^.*\$)(?:, \\)?$/gm)].map(([, pattern]) => pattern ?? '');
   const lines = join(folder, 'joined');
   writeFileSync(join(folder, 'patterns'), `${patterns.join('\n')}\n`);

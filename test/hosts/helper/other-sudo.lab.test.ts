@@ -4,16 +4,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stillHad, whyNoLab } from '../../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
 import { installPrivileges } from '../../../lab/hosts/privileges.ts';
-import { table } from '../../../src/hosts/commands/table.ts';
+import { table } from '../../../src/hosts/commands/table.generated.ts';
 import type { CommandResult, Executor } from '../../../src/hosts/execution/executor.ts';
 import { generateHelper } from '../../../src/hosts/helper/generate-helper.ts';
 import { generateSudoers } from '../../../src/hosts/helper/generate-sudoers.ts';
 import { createSshExecutor } from '../../../src/hosts/ssh/executor.ts';
 import { corpus, isRefusal, marksScript, trapFiles, trapScript, wordsOf } from './corpus.ts';
-import { sampleEntries } from './sample.ts';
-import { legitimateVectors, withToken } from './vectors.ts';
+import { sampleCommands } from './sample.ts';
+import { legitimateVectors, withFence } from './vectors.ts';
 
-const entries = { ...sampleEntries, ...table };
+const commands = [...sampleCommands, ...table];
 
 // There the policy admits the helper with any arguments, and the helper alone refuses.
 const kinds = [
@@ -31,8 +31,8 @@ describe.skipIf(whyNoLab()).each(await stillHad(kinds))(
     beforeAll(async () => {
       lab = await startLabHost(kind);
       const { layout } = lab.config;
-      helper = generateHelper(layout, { entries });
-      await installPrivileges(lab, helper, (facts) => generateSudoers(layout, { ...facts, entries }));
+      helper = generateHelper(layout, { commands });
+      await installPrivileges(lab, helper, (facts) => generateSudoers(layout, { ...facts, commands }));
       executor = createSshExecutor({ name: lab.name, ssh: lab.ssh, log: pino({ level: 'silent' }) });
     }, startTimeoutMs);
     afterAll(async () => {
@@ -53,10 +53,10 @@ describe.skipIf(whyNoLab()).each(await stillHad(kinds))(
       expect(await sudo('hello')).toMatchObject({ exitCode: 0, stdout: 'hello\n', stderr: '' });
     });
 
-    it('allows every example of every entry', { timeout: 300_000 }, async () => {
+    it('allows every example of every command', { timeout: 300_000 }, async () => {
       const { helper: path } = lab.config.layout;
-      for (const [index, vector] of legitimateVectors(lab.config.layout, entries).entries()) {
-        const raised = withToken(vector, 100 + index, entries);
+      for (const [index, vector] of legitimateVectors(lab.config.layout, commands).entries()) {
+        const raised = withFence(vector, 100 + index, commands);
         // A job takes seconds; that sudo allows them is seen without, and one is executed below.
         const isJob = raised[0] === 'job-start';
         const ran = isJob

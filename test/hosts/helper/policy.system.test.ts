@@ -1,34 +1,34 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { table } from '../../../src/hosts/commands/table.ts';
-import { sampleEntries } from './sample.ts';
+import { table } from '../../../src/hosts/commands/table.generated.ts';
+import { sampleCommands } from './sample.ts';
 import { type PolicyHost, startPolicyHost } from './sandbox/policy-host.ts';
 import { whyNoSandbox } from './sandbox/sandbox.ts';
-import { legitimateVectors, withToken } from './vectors.ts';
+import { legitimateVectors, withFence } from './vectors.ts';
 
-const entries = { ...sampleEntries, ...table };
+const commands = [...sampleCommands, ...table];
 
 const its = it.skipIf(whyNoSandbox());
 
 let host: PolicyHost;
 beforeAll(async () => {
   if (whyNoSandbox()) return;
-  host = await startPolicyHost(entries);
+  host = await startPolicyHost(commands);
 });
 afterAll(() => host?.sandbox.close());
 
-its('lets the service user run an entry as root, and shows that it was root', async () => {
+its('lets the service user run a command as root, and shows that it was root', async () => {
   expect(await host.sudo('hello')).toMatchObject({ code: 0, stdout: 'hello\n', stderr: '' });
   expect(await host.sudo('mark', '1', 'word')).toMatchObject({ code: 0 });
   expect((await host.sandbox.root(`stat -c '%U %a' ${host.layout.state}/marks`)).trim()).toBe('root 600');
 });
 
 its(
-  'allows every example of every entry',
+  'allows every example of every command',
   async () => {
-    const vectors = legitimateVectors(host.layout, entries);
-    // Greater tokens after smaller ones, one at a time.
+    const vectors = legitimateVectors(host.layout, commands);
+    // Greater fences after smaller ones, one at a time.
     for (const [index, vector] of vectors.entries()) {
-      const raised = withToken(vector, 100 + index, entries);
+      const raised = withFence(vector, 100 + index, commands);
       const ran = await host.sudo(...raised);
       // What the command itself says on a machine without Docker or backups doesn't matter here.
       expect({ raised, ran }).toMatchObject({

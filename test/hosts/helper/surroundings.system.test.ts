@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sampleEntries } from './sample.ts';
+import { sampleCommands } from './sample.ts';
 import { type PolicyHost, startPolicyHost } from './sandbox/policy-host.ts';
 import { whyNoSandbox } from './sandbox/sandbox.ts';
 
@@ -14,7 +14,7 @@ const surroundings = [
 describe.skipIf(whyNoSandbox())('a user who calls the helper with little or strange things around it', () => {
   let host: PolicyHost;
   beforeAll(async () => {
-    host = await startPolicyHost(sampleEntries);
+    host = await startPolicyHost(sampleCommands);
   });
   afterAll(() => host?.sandbox.close());
 

@@ -8,23 +8,24 @@ import { isServiceError, ServiceError } from '../../../src/errors.ts';
 import type { Executor } from '../../../src/hosts/execution/executor.ts';
 import { generateHelper } from '../../../src/hosts/helper/generate-helper.ts';
 import { generateSudoers } from '../../../src/hosts/helper/generate-sudoers.ts';
+import type { Host } from '../../../src/hosts/host.ts';
 import { createSshExecutor } from '../../../src/hosts/ssh/executor.ts';
 import { sample } from '../../support/exhaustive.ts';
 import { corpus, isRefusal, marksScript, trapFiles, trapScript, wordsOf } from './corpus.ts';
-import { type SampleHost, sampleClient, sampleEntries } from './sample.ts';
+import { commands, sampleClient, sampleCommands } from './sample.ts';
 
 describe.skipIf(whyNoLab()).each(sample(['bookworm', 'trixie'] as const, 1))(
   'Debian %s with systemd, over SSH and sudo',
   (debian) => {
     let lab: LabHost;
     let executor: Executor;
-    let host: SampleHost;
+    let host: Host;
 
     beforeAll(async () => {
       lab = await startLabHost({ debian });
       const { layout } = lab.config;
-      await installPrivileges(lab, generateHelper(layout, { entries: sampleEntries }), (facts) =>
-        generateSudoers(layout, { ...facts, entries: sampleEntries }),
+      await installPrivileges(lab, generateHelper(layout, { commands: sampleCommands }), (facts) =>
+        generateSudoers(layout, { ...facts, commands: sampleCommands }),
       );
       executor = createSshExecutor({ name: lab.name, ssh: lab.ssh, log: pino({ level: 'silent' }) });
       host = sampleClient(lab.config, executor);
@@ -43,9 +44,9 @@ describe.skipIf(whyNoLab()).each(sample(['bookworm', 'trixie'] as const, 1))(
       );
 
     it('runs entries as root, and as the user those that need no privilege', async () => {
-      expect(await host.run('hello')).toMatchObject({ exitCode: 0, stdout: 'hello\n' });
-      expect((await host.run('whoAmI')).stdout.trim()).not.toBe('0');
-      expect(await codeOf(host.run('nap'))).toBe('timeout');
+      expect(await host.run(commands.hello, {})).toMatchObject({ exitCode: 0, stdout: 'hello\n' });
+      expect((await host.run(commands.whoAmI, {})).stdout.trim()).not.toBe('0');
+      expect(await codeOf(host.run(commands.nap, {}))).toBe('timeout');
     });
 
     // On the sudo of this machine's own release bypass.test.ts tries them, with their environment.
@@ -78,7 +79,7 @@ describe.skipIf(whyNoLab()).each(sample(['bookworm', 'trixie'] as const, 1))(
         await Promise.all(Array.from({ length: 8 }, attack));
         expect(broken).toEqual([]);
         expect(await lab.must(['sh', '-c', marksScript])).toBe('');
-        expect(await host.run('environment')).toMatchObject({ exitCode: 0 });
+        expect(await host.run(commands.environment, {})).toMatchObject({ exitCode: 0 });
       },
       600_000,
     );
@@ -86,18 +87,18 @@ describe.skipIf(whyNoLab()).each(sample(['bookworm', 'trixie'] as const, 1))(
     it('says what to do when the policy or the helper is missing', async () => {
       const { helper, sudoersFile } = lab.config.layout;
       await lab.must(['mv', helper, '/root/helper']);
-      const missing = await host.run('hello').catch((error: unknown) => error);
+      const missing = await host.run(commands.hello, {}).catch((error: unknown) => error);
       await lab.must(['mv', '/root/helper', helper]);
       expect(missing).toMatchObject({ code: 'command-refused', remedy: expect.stringContaining('host install') });
       await lab.must(['mv', sudoersFile, '/root/policy']);
-      const denied = await host.run('hello').catch((error: unknown) => error);
+      const denied = await host.run(commands.hello, {}).catch((error: unknown) => error);
       await lab.must(['mv', '/root/policy', sudoersFile]);
       expect(denied).toMatchObject({ code: 'command-refused', remedy: expect.stringContaining('host check') });
-      expect((await host.run('hello')).exitCode).toBe(0);
+      expect((await host.run(commands.hello, {})).exitCode).toBe(0);
     });
 
     it('executes a job in a unit of its own, and keeps nothing of the unit', async () => {
-      const result = await host.job('count', { word: 'unit' }, { id: 'first', fence: 1 });
+      const result = await host.job(commands.count, { word: 'unit' }, { id: 'first', fence: { host: 1 } });
       expect(result).toMatchObject({ exitCode: 7, found: false, stderr: 'complaint\n' });
       expect(result.stdout.split('\n')).toHaveLength(6);
       expect(await lab.must(['systemctl', 'list-units', '--all', '--no-legend', 'proxmox-mcp-job-*.service'])).toBe('');
@@ -107,11 +108,11 @@ describe.skipIf(whyNoLab()).each(sample(['bookworm', 'trixie'] as const, 1))(
       let cuts = 0;
       const job = () =>
         host.job(
-          'count',
+          commands.count,
           { word: 'cut' },
           {
             id: 'cut',
-            fence: 2,
+            fence: { host: 2 },
             onProgress: () => {
               if (cuts++ === 0) void lab.restartSshd().then(() => lab.cutConnections());
             },
@@ -135,7 +136,7 @@ describe.skipIf(whyNoLab()).each(sample(['bookworm', 'trixie'] as const, 1))(
         if (lastLine !== 'begun') return;
         shown ??= lab.must(['systemctl', 'show', properties, unit('lingers')]).finally(() => stop.abort());
       };
-      expect(await codeOf(host.job('linger', {}, { id: 'lingers', signal: stop.signal, onProgress }))).toBe(
+      expect(await codeOf(host.job(commands.linger, {}, { id: 'lingers', signal: stop.signal, onProgress }))).toBe(
         'cancelled',
       );
       expect((await shown)?.trim().split('\n').sort()).toEqual([
@@ -145,16 +146,16 @@ describe.skipIf(whyNoLab()).each(sample(['bookworm', 'trixie'] as const, 1))(
       ]);
       expect(await isActive('lingers')).toBe('inactive');
       expect((await lab.exec(['pgrep', '-f', 'sleep 100'])).exitCode).toBe(1);
-      expect(await codeOf(host.job('overrun', {}, { id: 'overruns' }))).toBe('timeout');
+      expect(await codeOf(host.job(commands.overrun, {}, { id: 'overruns' }))).toBe('timeout');
     });
 
     it('has an unknown outcome when the host loses its power under it', async () => {
-      const outcome = codeOf(host.job('linger', {}, { id: 'powerless' }));
+      const outcome = codeOf(host.job(commands.linger, {}, { id: 'powerless' }));
       while ((await isActive('powerless')) !== 'active') await sleep(200);
       await lab.reboot('power-loss');
       expect(['connection-lost', 'host-unreachable', 'timeout', 'outcome-unknown']).toContain(await outcome);
-      expect(await codeOf(host.job('linger', {}, { id: 'powerless' }))).toBe('outcome-unknown');
-      expect((await host.jobs()).find(({ id }) => id === 'powerless')).toMatchObject({ state: 'lost' });
+      expect(await codeOf(host.job(commands.linger, {}, { id: 'powerless' }))).toBe('outcome-unknown');
+      expect((await host.jobs()).jobs.find(({ id }) => id === 'powerless')).toMatchObject({ state: 'lost' });
     }, 180_000);
   },
 );

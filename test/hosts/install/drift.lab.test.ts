@@ -143,7 +143,7 @@ describe.skipIf(whyNoLab())('a host whose user was there before', () => {
     const dry = await cli('install', 'lab', '--dry-run');
     expect(dry).toMatchObject({ code: 0, stdout: expect.stringContaining(`replace ${helper}`) });
     const unasked = await cli('install', 'lab');
-    expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('Nobody is there to agree') });
+    expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('Nobody can be asked to agree') });
     expect((await cli('check', 'lab')).code).toBe(1);
     expect(await cli('install', 'lab', '--yes')).toMatchObject({
       code: 0,

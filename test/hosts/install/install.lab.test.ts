@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stillHad, whyNoLab } from '../../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
 import type { HostConfig } from '../../../src/config.ts';
+import { securityState } from '../../../src/hosts/commands/check-health/security-state.ts';
 import { createHosts } from '../../../src/hosts/create-hosts.ts';
 import { checkInstallation } from '../../../src/hosts/install/check.ts';
 import { install } from '../../../src/hosts/install/install.ts';
@@ -65,8 +66,7 @@ describe.skipIf(whyNoLab()).each(await stillHad(sample(kinds, 2)))(
         hosts: [config],
         executorFor: ({ name, ssh }) => createSshExecutor({ name, ssh: ssh ?? host.ssh, log }),
       });
-      const result = await hosts.get(config.name).run('securityState', {});
-      expect(result.stdout).toContain('uid 0');
+      expect(await hosts.get(config.name).run(securityState, {})).toMatchObject({ uid: 0 });
       await hosts.close();
       expect(await host.must(['id', '-Gn', 'claude-user'])).toBe('claude-user\n');
       // Its user can't change what lets it in.

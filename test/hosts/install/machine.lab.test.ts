@@ -63,7 +63,7 @@ describe.skipIf(whyNoLab())('install.sh on a machine', () => {
   });
 
   it('installs the service, hardened, with this machine as its host', { timeout: 300_000 }, async () => {
-    expect(await script('--no-start')).toContain('Installed on this, and proved over new connections.');
+    expect(await script('--no-start')).toContain('Installed on this, and verified over new connections.');
     const check = await host.must(['proxmox-mcp', 'host', 'check', 'this', '--local']);
     expect(check).toBe('this is as it should be.\n');
     expect(await host.must(['stat', '-c', '%a %U', '/opt/proxmox-mcp/keys/claude_proxmox_key'])).toBe(

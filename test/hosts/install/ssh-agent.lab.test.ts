@@ -66,7 +66,7 @@ describe.skipIf(whyNoLab())('an administrator whose key is in an SSH agent', () 
     await add(host.admin.keyPath);
     const installed = await cli(['install', 'lab', '--yes']);
     expect(installed, installed.stderr).toMatchObject({ code: 0 });
-    expect(installed.stdout).toContain('Installed on lab, and proved over new connections.');
+    expect(installed.stdout).toContain('Installed on lab, and verified over new connections.');
     expect(await cli(['check', 'lab'])).toMatchObject({ code: 0 });
     expect(await cli(['uninstall', 'lab', '--yes'])).toMatchObject({ code: 0 });
   });

@@ -65,7 +65,7 @@ describe.skipIf(whyNoLab()).each(sample(systems, 2))(
       const { scans, seen } = await watch.stop();
       expect(seen).toEqual([]);
       expect(scans).toBeGreaterThan(50);
-      expect(said[0]).toContain('Installed on lab, and proved over new connections.');
+      expect(said[0]).toContain('Installed on lab, and verified over new connections.');
       expect(said[1]).toContain('lab is as it should be.');
       expect(said[2]).toContain('lab is as it should be: nothing to do.');
       expect(said[3]).toContain('Uninstalled from lab.');
@@ -92,7 +92,7 @@ describe.skipIf(whyNoLab()).each(sample(systems, 2))(
       await host.must(['chmod', 'o-x', '/usr/sbin/unix_chkpwd']);
       const told = await cli('install', '--yes', '--sudo-password-file', wrong);
       await host.must(['chmod', 'o+x', '/usr/sbin/unix_chkpwd']);
-      expect(told.stderr).toContain(`did not take this password from ${keeper.user}`);
+      expect(told.stderr).toContain(`did not accept this password from ${keeper.user}`);
       expect(told.stdout + told.stderr).not.toContain('wrong-horse');
       expect(await failures()).toBeLessThan(3);
       await unchanged();

@@ -4,6 +4,7 @@ import { type LabHost, startLabHost, startTimeoutMs } from '../../../lab/hosts/l
 import { installPrivileges } from '../../../lab/hosts/privileges.ts';
 import type { HostConfig } from '../../../src/config.ts';
 import { ServiceError } from '../../../src/errors.ts';
+import { securityState } from '../../../src/hosts/commands/check-health/security-state.ts';
 import { createHosts } from '../../../src/hosts/create-hosts.ts';
 import { generateHelper } from '../../../src/hosts/helper/generate-helper.ts';
 import { generateSudoers } from '../../../src/hosts/helper/generate-sudoers.ts';
@@ -11,7 +12,7 @@ import { checkInstallation } from '../../../src/hosts/install/check.ts';
 import { install } from '../../../src/hosts/install/install.ts';
 import { uninstall } from '../../../src/hosts/install/uninstall.ts';
 import { createSshExecutor } from '../../../src/hosts/ssh/executor.ts';
-import { sampleClient, sampleEntries } from '../helper/sample.ts';
+import { commands, sampleClient, sampleCommands } from '../helper/sample.ts';
 import { configOf, difference, differenceWithin, listing, log, makeBare } from './sample.ts';
 
 describe.skipIf(whyNoLab())('a host without systemd', () => {
@@ -49,7 +50,7 @@ describe.skipIf(whyNoLab())('a host without systemd', () => {
     expect(await install(config, options())).toBe('installed');
     const executorFor = ({ name, ssh }: HostConfig) => createSshExecutor({ name, ssh: ssh ?? host.ssh, log });
     const hosts = createHosts({ hosts: [config], executorFor });
-    expect((await hosts.get(config.name).run('securityState', {})).stdout).toContain('uid 0');
+    expect(await hosts.get(config.name).run(securityState, {})).toMatchObject({ uid: 0 });
     await hosts.close();
     expect(await checkInstallation(config, options())).toEqual([]);
     expect((await host.exec(['pgrep', '-f', 'proxmox-mcp-install'])).exitCode).toBe(1);
@@ -59,8 +60,8 @@ describe.skipIf(whyNoLab())('a host without systemd', () => {
     timeout: 120_000,
   }, async () => {
     const { layout } = config;
-    await installPrivileges(host, generateHelper(layout, { entries: sampleEntries }), (facts) =>
-      generateSudoers(layout, { ...facts, entries: sampleEntries }),
+    await installPrivileges(host, generateHelper(layout, { commands: sampleCommands }), (facts) =>
+      generateSudoers(layout, { ...facts, commands: sampleCommands }),
     );
     const executor = createSshExecutor({ name: config.name, ssh: config.ssh ?? host.ssh, log });
     const client = sampleClient(config, executor);
@@ -68,7 +69,7 @@ describe.skipIf(whyNoLab())('a host without systemd', () => {
     const onProgress = () => {
       if (cuts++ === 0) void host.cutConnections();
     };
-    const job = () => client.job('count', { word: 'cut' }, { id: 'cut', fence: 1, onProgress });
+    const job = () => client.job(commands.count, { word: 'cut' }, { id: 'cut', fence: { host: 1 }, onProgress });
     let ended = await job().catch((error: unknown) => error);
     for (let attempt = 0; attempt < 10 && ended instanceof ServiceError; attempt++) {
       expect(ended.retryable).toBe(true);
@@ -80,7 +81,7 @@ describe.skipIf(whyNoLab())('a host without systemd', () => {
     const stop = new AbortController();
     const error = await client
       .job(
-        'linger',
+        commands.linger,
         {},
         {
           id: 'lingers',

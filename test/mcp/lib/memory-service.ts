@@ -11,6 +11,7 @@ import type { OperationDefinition } from '../../../src/operations/definition.ts'
 import type { Answer, Progress, Question } from '../../../src/operations/run.ts';
 import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../../../src/runs/schedules.ts';
+import { runSummary } from '../../../src/runs/schema.ts';
 
 export interface MemoryRuns extends Runs {
   readonly started: string[];
@@ -156,7 +157,7 @@ export function memoryRuns(options: {
         .filter((run) => operation === undefined || run.operation === operation)
         .filter((run) => host === undefined || run.target === host)
         .filter((run) => status === undefined || run.status === status);
-      return { runs: matching.slice(0, limit) };
+      return { runs: matching.slice(0, limit).map((run) => runSummary.parse(run)) };
     },
     get: async (id) => found(id),
     async wait(id, { timeoutMs, signal, onProgress }) {

@@ -51,7 +51,7 @@ interface FixtureTool {
 const state = createRequestStateCodec<{ round: number }>({ key: 'only for the conformance suite, 32 bytes or more' });
 const tasks = fixtureMcpTasks();
 
-/** A tool that becomes a task where the client can take one; else it is awaited, or refused where `required`. */
+/** A tool that becomes an MCP task where the client can take one; else it is awaited, or refused where `required`. */
 function taskTool(make: (args: Args) => FixtureMcpTask, required = false): FixtureTool['call'] {
   return async (args, context) => {
     if (takesMcpTasks(context)) return mcpTaskCreated(await tasks.start(make(args)));
@@ -297,8 +297,8 @@ function readFixture(uri: string) {
 }
 
 /**
- * A server with what the conformance suite expects, for the same transport, door and task code as production's. It is
- * never part of the product.
+ * A server with what the conformance suite expects, for the same transport, access rules and code of MCP tasks as
+ * production's. It is never part of the product.
  */
 export function fixtureServer(): Server {
   const server = new Server(

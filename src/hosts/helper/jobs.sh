@@ -1,27 +1,30 @@
-/** The helper's part that starts, follows, stops and forgets jobs; see `helper-runtime.ts`. */
-export const jobs = String.raw`
+# shellcheck shell=sh disable=SC2154 # One part of the helper: others set its variables.
 # 4. Jobs.
 
-# A job is a folder $state/jobs/ID: command (a line with the vector, and one with the run it is for), claim (a folder:
-# whoever makes it executes the command, so it is executed once), meta (who does), stdout, stderr, and exit (written
-# last, durably).
+# A job is a folder $state/jobs/ID: command (a line with the vector, one with the run it is for, and one with the lock and
+# the fences it was started under), claim (a folder: whoever makes it executes the command, so it is executed once), meta
+# (who does), stdout, stderr, and exit (written last, durably).
 job_folder() { _id=$1 _dir=$state/jobs/$1; }
 
 # job_start ID RUN VERB ARGUMENTS: starts the job unless it is there, and says which.
 job_start() {
   job_folder "$1"; _run=$2; shift 2
-  # The token isn't part of what the job is: a retry may hold a newer lease.
-  _command=$*
-  [ "$_risk" = read ] || _command="$1\${_command#"$1 $2"}"
+  # The fences aren't part of what the job is: a retry may show newer ones.
+  _command=$* _under=-
+  case $_lock in
+    host) _command=$1${_command#"$1 $2"} _under="host $2" ;;
+    guest) _command=$1${_command#"$1 $2 $3"} _under="guest-$_vmid $2 $3" ;;
+  esac
   _found=found
   if [ ! -e "$_dir/claim" ]; then
-    # Following a job that is there is a look; only starting one needs the lease.
-    [ "$_risk" = read ] || fence "$_token" || exit "$?"
+    # Following a job that is there is a look; only starting one needs the lock.
+    admit || exit
     mkdir -p "$state/jobs" || fail 'the state folder cannot be written'
     ! mkdir "$_dir" 2>/dev/null || _found=started
     # Two starters write the same; a starter that died in between has written nothing or all.
     [ -e "$_dir/command" ] || keep command "$_command
-$_run" "$_dir" || fail 'the job cannot be written'
+$_run
+$_under" "$_dir" || fail 'the job cannot be written'
   fi
   # A job that was cancelled before it began has no command.
   _known=$_command; [ ! -e "$_dir/command" ] || read -r _known <"$_dir/command"
@@ -33,14 +36,14 @@ $_run" "$_dir" || fail 'the job cannot be written'
         --property=KillMode=control-group --property=TimeoutStopSec=20 --property="RuntimeMaxSec=$((_seconds + 1))" \
         --property=TasksMax=1024 --property=OOMPolicy=kill --property=UMask=0077 --property=WorkingDirectory=/ \
         -- "$_self" job-run "$_id" "$_run" "$@" </dev/null >"$_dir/spawn.$$" 2>&1 || _failed=yes
-      if [ "\${_failed-}" = yes ] && sleep 1 && [ ! -e "$_dir/claim" ]; then
+      if [ "${_failed-}" = yes ] && sleep 1 && [ ! -e "$_dir/claim" ]; then
         cat "$_dir/spawn.$$" >&2; fail 'systemd did not start the job'
       fi
       rm -f "$_dir/spawn.$$"
     else
-      setsid timeout -k 20 "$((_seconds + 1))" "$_self" job-run "$_id" "$_run" "$@" </dev/null >/dev/null 2>&1 9>&- &
+      setsid timeout -k 20 "$((_seconds + 1))" "$_self" job-run "$_id" "$_run" "$@" </dev/null >/dev/null 2>&1 7>&- 8>&- 9>&- &
     fi
-    # Our share of the fence is kept until the job has its own, so that no newer lease comes between.
+    # Our share of the locks is kept until the job has its own, so that no newer holder comes between.
     _try=0
     until [ -e "$_dir/stdout" ] || [ -e "$_dir/exit" ] || [ "$_try" -ge 100 ]; do _try=$((_try + 1)); sleep 0.02; done
   fi
@@ -53,19 +56,18 @@ job_run() {
   me; boot; _began=$(date +%s%3N) # Before the claim: what fails here is tried again.
   mkdir "$_dir/claim" 2>/dev/null || exit 0
   _stopped= ; trap '_stopped=yes' TERM INT HUP
-  keep meta "$_pid $_start $_group $_this_boot $_began $_risk" "$_dir" || exit 70
-  if [ "$_risk" != read ]; then
-    fence "$_token" 2>/dev/null || { [ "$?" = 75 ] && record fenced-out || record busy; exit 0; }
-  fi
+  keep meta "$_pid $_start $_group $_this_boot $_began" "$_dir" || exit 70
+  _code=0; admit 2>/dev/null || _code=$?
+  case $_code in 0) ;; 75) record fenced-out; exit 0 ;; *) record busy; exit 0 ;; esac
   mkfifo "$_dir/1" "$_dir/2"
-  bound "$_dir/stdout" 8388608 <"$_dir/1" 9>&- & _b1=$!
-  bound "$_dir/stderr" 1048576 <"$_dir/2" 9>&- & _b2=$!
+  bound "$_dir/stdout" 8388608 <"$_dir/1" 7>&- 8>&- 9>&- & _b1=$!
+  bound "$_dir/stderr" 1048576 <"$_dir/2" 7>&- 8>&- 9>&- & _b2=$!
   ( trap - TERM INT HUP; execute "$@" ) </dev/null >"$_dir/1" 2>"$_dir/2" & _child=$!
   _code=0; wait "$_child" || _code=$?
   # A trapped signal ends wait before the child has ended.
   while kill -0 "$_child" 2>/dev/null; do _code=0; wait "$_child" || _code=$?; done
   # Something that the command left behind may hold its output open: don't wait for ever.
-  ( sleep 3; kill -s KILL "$_b1" "$_b2" 2>/dev/null ) 9>&- & _alarm=$!
+  ( sleep 3; kill -s KILL "$_b1" "$_b2" 2>/dev/null ) 7>&- 8>&- 9>&- & _alarm=$!
   wait "$_b1" 2>/dev/null || :; wait "$_b2" 2>/dev/null || :
   kill "$_alarm" 2>/dev/null || :
   rm -f "$_dir/1" "$_dir/2"
@@ -96,7 +98,8 @@ boot() { read -r _this_boot </proc/sys/kernel/random/boot_id || fail 'the boot i
 # stat_of PID: sets _start and _group from /proc; false when there is no such process, or (_stat empty) it can't be read.
 stat_of() {
   _stat=; read -r _stat 2>/dev/null <"/proc/$1/stat" || return 1
-  _stat=\${_stat##*) }
+  _stat=${_stat##*) }
+  # shellcheck disable=SC2086 # Its words.
   set -- $_stat
   [ "$1" != Z ] || return 1
   _group=$3 _session=$4; shift 19; _start=$1
@@ -105,7 +108,7 @@ stat_of() {
 # me: _pid, _start and _group of this process; _group 0 where systemd looks after all of the job.
 me() {
   _pid=$$; stat_of "$$"
-  ! grep -qs "/proxmox-mcp-job-$_id[.]service\$" /proc/self/cgroup || _group=0
+  ! grep -qs "/proxmox-mcp-job-${_id}[.]service\$" /proc/self/cgroup || _group=0
 }
 
 # job_state: sets _state and _exit.
@@ -149,11 +152,21 @@ output() {
   echo
 }
 
-# job_cancel ID [TOKEN]: stops the whole group and says what it could not stop. With a token, which is how a run stops
-# the jobs of others, only for whoever still holds the lease.
+# job_cancel ID [FENCE [GUESTFENCE VMID]]: stops the whole group and says what it could not stop. With fences, which is
+# how a run stops the jobs of others, only for who still holds the lock: who holds the host alone any job, who holds a
+# guest only that guest's.
 job_cancel() {
   job_folder "$1"
-  [ "$#" = 1 ] || newest "$2" || exit "$?"
+  case $# in
+    2) not_older "$2" host host-shared || exit ;;
+    4)
+      not_older "$2" host && not_older "$3" "guest-$4" || exit
+      if [ -e "$_dir/command" ]; then
+        { read -r _command && read -r _run && read -r _under _fences; } <"$_dir/command" || _under=
+        [ "$_under" = "guest-$4" ] || refuse "this job is not one of guest $4"
+      fi
+      ;;
+  esac
   mkdir -p "$_dir"; : >"$_dir/cancel"
   # A job that nobody has begun to execute never will be.
   if mkdir "$_dir/claim" 2>/dev/null; then record cancelled || say 'the end of the job cannot be written'; fi
@@ -163,12 +176,14 @@ job_cancel() {
   if [ "$_state" = running ]; then
     if [ "$_pgid" = 0 ]; then
       systemctl stop "proxmox-mcp-job-$_id.service" || :
-      _left=$(cat "/sys/fs/cgroup/system.slice/proxmox-mcp-job-$_id.service/cgroup.procs" 2>/dev/null | tr '\n' ' ')
+      _group=/sys/fs/cgroup/system.slice/proxmox-mcp-job-$_id.service
+      { _left=$(tr '\n' ' ' <"$_group/cgroup.procs"); } 2>/dev/null || _left=
     else
       kill -s TERM -- "-$_pgid" 2>/dev/null || :
       uptime; _since=$_up
       while members; [ -n "$_left" ] && [ $((_up - _since)) -lt 20 ]; do
         # After ten seconds there is nothing left to be polite about.
+        # shellcheck disable=SC2086 # One for each process.
         [ $((_up - _since)) -lt 10 ] || kill -s KILL $_left 2>/dev/null || :
         sleep 0.2; uptime
       done
@@ -181,15 +196,15 @@ job_cancel() {
 }
 
 # uptime: _up becomes the seconds since the host started, whatever is done to its clock.
-uptime() { read -r _up _idle </proc/uptime; _up=\${_up%.*}; }
+uptime() { read -r _up _idle </proc/uptime; _up=${_up%.*}; }
 
 # members: _left becomes the processes of the job's session.
 members() {
   _left=
   set +f
   for _p in /proc/[0-9]*; do
-    stat_of "\${_p#/proc/}" 2>/dev/null || continue
-    [ "$_session" != "$_pgid" ] || _left="$_left\${_p#/proc/} "
+    stat_of "${_p#/proc/}" 2>/dev/null || continue
+    [ "$_session" != "$_pgid" ] || _left="$_left${_p#/proc/} "
   done
   set -f
 }
@@ -200,7 +215,7 @@ each_job() {
   for _dir in "$state"/jobs/*/; do
     set -f
     [ -d "$_dir" ] || continue
-    _dir=\${_dir%/}
+    _dir=${_dir%/}
     job_state
     "$1"
   done
@@ -211,7 +226,7 @@ each_job() {
 list_job() {
   _command=- _run=-
   [ ! -e "$_dir/command" ] || { read -r _command && read -r _run || _run=-; } <"$_dir/command"
-  echo "\${_dir##*/} $_state $_exit $_began $_ended \${_command%% *} $_run"
+  echo "${_dir##*/} $_state $_exit $_began $_ended ${_command%% *} $_run"
 }
 
 # job_clean DAYS: forgets jobs that ended so long ago; never one that may be running.
@@ -229,6 +244,5 @@ clean_job() {
     lost) _ended=$_began ;;
   esac
   [ "$_ended" -le "$_limit" ] || return 0
-  rm -rf "$_dir" && echo "\${_dir##*/}" || :
+  if rm -rf "$_dir"; then echo "${_dir##*/}"; fi
 }
-`.replaceAll('\\$', '$');

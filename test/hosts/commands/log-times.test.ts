@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type HostClock, readLogTime, readOffset } from '../../../src/activities/check-health/log-times.ts';
+import { type HostClock, readLogTime, readOffset } from '../../../src/hosts/commands/check-health/log-times.ts';
 
 const utc = (iso: string) => Date.parse(iso) / 1000;
 const clock = (now: string, offset = 0, earlierOffset = offset): HostClock => ({
