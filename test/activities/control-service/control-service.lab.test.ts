@@ -4,6 +4,9 @@ import { defaultLayout } from '../../../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../../../src/hosts/helper/generate-helper.ts';
 import { findingsOf } from '../../../src/operations/report.ts';
 import type { RunDetails } from '../../../src/runs/runs.ts';
+import { crashFaults } from '../../support/crash-faults.ts';
+import { recordOutcome } from '../../support/crash-matrix.ts';
+import { sample } from '../../support/exhaustive.ts';
 import { sshEntry } from '../../support/hosts.ts';
 import { startService, type TestService } from '../../support/service.ts';
 
@@ -151,22 +154,22 @@ describe('a start in the middle', () => {
   const begun = () => sh('i=0; until [ -s /run/pmx-slow ]; do i=$((i + 1)); [ $i -lt 300 ]; sleep 0.1; done');
   const count = async () => (await sh('grep -c begun /run/pmx-slow')).trim();
 
-  it('goes on after the worker was killed, and is made once', async () => {
-    const id = await start({ unit: 'pmx-slow', action: 'start' });
-    await begun();
-    await service.killWorker('SIGKILL');
-    await service.startWorker();
-    expect(await service.runs.wait(id, { timeoutMs: 120_000 })).toMatchObject({ outcome: 'done' });
-    expect(await count()).toBe('1');
-  });
-
-  it('is put back when it is cancelled', async () => {
-    const id = await start({ unit: 'pmx-slow', action: 'start' });
-    await begun();
-    await service.runs.cancel(id, 'test', by);
-    expect(await service.runs.wait(id, { timeoutMs: 120_000 })).toMatchObject({ outcome: 'cancelled' });
-    expect(await isActive('pmx-slow')).toBe('inactive');
-  });
+  it.each(sample(crashFaults, 4))(
+    'ends as docs/crash-matrix.md says when $name',
+    async (fault) => {
+      const id = await start({ unit: 'pmx-slow', action: 'start' });
+      await begun();
+      await fault.hit({ service, ids: [id], lab });
+      const run = await service.runs.wait(id, { timeoutMs: 240_000 });
+      const outcome = fault.cancels ? 'undone' : 'done';
+      expect(run, JSON.stringify(run)).toMatchObject({ outcome: fault.cancels ? 'cancelled' : 'done' });
+      const is = await isActive('pmx-slow');
+      const effects = fault.cancels ? `it is ${is}, as before` : `it is ${is}; it was started ${await count()} time`;
+      expect(is).toBe(fault.cancels ? 'inactive' : 'active');
+      recordOutcome({ operation: 'control-service', step: 'Act', fault: fault.name, outcome, effects });
+    },
+    400_000,
+  );
 
   it('keeps another change of the host waiting, but not a look', async () => {
     const id = await start({ unit: 'pmx-slow', action: 'start' });
@@ -177,13 +180,5 @@ describe('a start in the middle', () => {
     await expect.poll(async () => (await service.runs.get(other)).progress?.phase).toBe('waiting-for-lock');
     expect(await service.runs.wait(id, { timeoutMs: 120_000 })).toMatchObject({ outcome: 'done' });
     expect(await service.runs.wait(other, { timeoutMs: 120_000 })).toMatchObject({ outcome: 'done' });
-  });
-
-  it('that the host forgot, because it was restarted, is looked at again', async () => {
-    const id = await start({ unit: 'pmx-slow', action: 'start' });
-    await begun();
-    await lab.reboot('power-loss');
-    expect(await service.runs.wait(id, { timeoutMs: 240_000 })).toMatchObject({ outcome: 'done' });
-    expect(await isActive('pmx-slow')).toBe('active');
   });
 });
