@@ -52,8 +52,10 @@ function tableOf(file, steps) {
     if (other && other.row !== row) throw new Error(`Two tests disagree:\n${other.row}\n${row}`);
     rows.set(place, { step, fault, row });
   }
-  // By step as the operation has them, then in the tests' order.
-  const sorted = [...rows.values()].sort((a, b) => steps.indexOf(a.step) - steps.indexOf(b.step));
+  // By step as the operation has them; tests that were run again would stand last otherwise.
+  const sorted = [...rows.values()].sort(
+    (a, b) => steps.indexOf(a.step) - steps.indexOf(b.step) || (a.fault < b.fault ? -1 : 1),
+  );
   return ['| step | fault | outcome | effects |', '|---|---|---|---|', ...sorted.map(({ row }) => row)];
 }
 

@@ -37,7 +37,7 @@ afterAll(async () => {
 });
 
 its(
-  `accepts none of ${count} mutants that isn't a legitimate vector `,
+  `accepts none of ${count} mutants that isn't a legitimate vector`,
   async () => {
     const next = random(seedNumber());
     const mutants = Array.from({ length: count }, () => {
