@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 home=/opt/proxmox-mcp data=/var/lib/proxmox-mcp-data cache=/var/cache/proxmox-mcp user=claude-user
 unit=/etc/systemd/system/proxmox-mcp.service command=/usr/local/bin/proxmox-mcp
 mark='# Made by install.sh of Proxmox MCP.'
-dry= uninstall= start=yes backups=
+dry='' uninstall='' start=yes backups=''
 
 usage() {
   cat <<END

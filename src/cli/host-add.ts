@@ -7,8 +7,8 @@ import type { ProxmoxApiConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { fingerprint as fingerprintOf, lookUpHost } from '../hosts/ssh/known-hosts.ts';
 import { pinHostKey, type ScannedKey, scanHostKeys } from '../hosts/ssh/scan.ts';
+import { replacePrivateFile } from '../private-file.ts';
 import { probeCertificate } from '../proxmox/certificate.ts';
-import { replacePrivateFile } from '../tokens/private-file.ts';
 import { ask, note } from './terminal.ts';
 
 /** Shows the SSH keys of a host, asks, and pins them; with an expected fingerprint only that key, without asking. */

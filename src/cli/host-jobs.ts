@@ -37,15 +37,16 @@ export function hostJobsCommand(host: Command, context: CliContext): void {
         const machine = hosts.get(name);
         if (cancel !== undefined) {
           // The helper also takes an id that never was: it then refuses to start that job. A person has mistyped it.
-          if (!(await machine.jobs()).some(({ id }) => id === cancel)) throw noJob(name, cancel);
+          if (!(await machine.jobs()).jobs.some(({ id }) => id === cancel)) throw noJob(name, cancel);
           const { state, left } = await machine.cancelJob(cancel);
           note(`${cancel}: ${state}${left.length > 0 ? `; still there: ${left.join(', ')}` : ''}`);
         }
         if (clean !== undefined) note(`Forgotten: ${(await machine.cleanJobs(clean)).join(', ') || 'none'}`);
-        const jobs = await machine.jobs();
+        const { jobs, notUnderstood } = await machine.jobs();
         if (json) printJson(jobs);
         else if (jobs.length === 0) note(`There is no job on ${name}.`);
         else print(textTable(['JOB', 'COMMAND', 'STATE', 'STARTED', 'ENDED', 'RUN'], jobs.map(row)));
+        if (notUnderstood > 0) note(`${notUnderstood} lines of the list on ${name} are not understood and not shown.`);
       } finally {
         await hosts.close();
       }

@@ -72,6 +72,18 @@ export function runCommands(program: Command, context: CliContext): void {
     });
 
   runs
+    .command('decide <run> <choice>')
+    .description('Answer what a paused run asks; `runs get` shows its question and the choices')
+    .option('--reason <text>', 'Why, for the record')
+    .option('--json', 'Print the run as JSON')
+    .action(async (id: string, choice: string, { reason, json }: { reason?: string; json?: boolean }) => {
+      const answer = { choice, ...(reason === undefined ? {} : { reason }) };
+      const run = await withTemporal(context, (service) => service.runs.decide(id, answer, requester()));
+      if (json) printJson(run);
+      else note(`Answered "${choice}". See how it goes on with: proxmox-mcp runs wait ${id}`);
+    });
+
+  runs
     .command('log <run>')
     .description('Print what happened in a run, step by step')
     .option('--json', 'Print it as JSON')

@@ -1,4 +1,4 @@
-import type { Progress } from '../operations/run.ts';
+import type { Progress, Question } from '../operations/run.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
@@ -16,8 +16,9 @@ function progressLines(say: (line: string) => void): (progress: Progress) => voi
     said.add(line);
     say(line);
   };
-  return ({ phase, message, steps }) => {
+  return ({ phase, message, steps, question }) => {
     if (phase === 'waiting-for-lock' || phase === 'undoing') once(`· ${message}`);
+    if (question !== undefined) once(`· Paused: ${question.text}`);
     for (const step of steps) {
       if (step.state === 'pending') continue;
       const what = step.state === 'running' ? '…' : `: ${step.state}${step.note ? ` (${step.note})` : ''}`;
@@ -73,10 +74,18 @@ function describeRun(run: RunDetails): string {
       : [renderText(run.result.report)]),
     ...(run.failure === undefined ? [] : [failureText(run.failure)]),
     ...(run.status === 'running' && run.progress ? [run.progress.message, ...checklist(run.progress)] : []),
+    ...(run.progress?.question === undefined ? [] : howToDecide(run.id, run.progress.question)),
     `Run ${run.id}`,
     run.url,
   ];
   return lines.join('\n');
+}
+
+function howToDecide(run: string, { choices }: Question): string[] {
+  return [
+    'Decide with:',
+    ...choices.map(({ name, meaning }) => `  proxmox-mcp runs decide ${run} ${name}   ${meaning}`),
+  ];
 }
 
 function checklist({ steps }: Progress): string[] {

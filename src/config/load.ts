@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
 import type { Config, HostConfig } from '../config.ts';
+import { packageRoot } from '../package.ts';
 import { readDemoHosts } from './demo-host.ts';
 import { parseDotenv } from './dotenv.ts';
 import { finalize } from './finalize.ts';
@@ -51,17 +51,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
 /** The folder whose `.env` and `hosts.yaml` count: `PROXMOX_MCP_CONFIG_DIR`, else the project's own. */
 export function configFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const given = env.PROXMOX_MCP_CONFIG_DIR;
-  return given === undefined || given === '' ? projectFolder() : resolve(given);
-}
-
-/** The folder that holds this package's package.json, from `src/` and from `dist/src/` alike. */
-export function projectFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (statSync(join(folder, 'package.json'), { throwIfNoEntry: false }) === undefined) {
-    if (folder === dirname(folder)) return process.cwd();
-    folder = dirname(folder);
-  }
-  return folder;
+  return given === undefined || given === '' ? packageRoot() : resolve(given);
 }
 
 /** As {@link loadConfig}, but hands out the problems together with the best configuration there is, for `doctor`. */

@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
+import { posix } from 'node:path';
+import type { z } from 'zod';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Redact } from '../secret.ts';
-import type { CommandEntry } from './commands/entry.ts';
-import { table } from './commands/table.ts';
+import { type Arguments, type Command, type GuestFence, type HostFence, isOf } from './commands/command.ts';
+import { commandFailed, unexpectedAnswer } from './commands/failure.ts';
 import type { Argv, CommandResult, Executor } from './execution/executor.ts';
-import { callHelper, type HostContext, passed, redacted, retryLook } from './helper/call.ts';
-import { fillVector, parameterNames, resolveEntry, verbOf } from './helper/resolve.ts';
-import type { Host, Hosts, JobOptions, RunOptions } from './host.ts';
+import { callHelper, type HostContext, redacted, retryLook } from './helper/call.ts';
+import { fillVector, type ResolvedCommand, resolveCommand } from './helper/resolve.ts';
+import type { Host, Hosts, RunOptions } from './host.ts';
 import { cancelJob, followJob } from './jobs/follow.ts';
 import { parseList } from './jobs/protocol.ts';
 
@@ -15,14 +17,12 @@ export interface HostsOptions {
   readonly hosts: readonly HostConfig[];
   /** Makes the executor of a host when it is first needed. */
   readonly executorFor: (config: HostConfig) => Executor;
-  /** Default: the privilege table. Tests give their own. */
-  readonly entries?: Readonly<Record<string, CommandEntry>>;
   /** Takes known secrets out of what the hosts say. Default: nothing is taken out. */
   readonly redact?: Redact;
 }
 
 /** The managed hosts, each with its executor, which is made when it is first needed. */
-export function createHosts({ hosts, executorFor, entries = table, redact }: HostsOptions): Hosts {
+export function createHosts({ hosts, executorFor, redact }: HostsOptions): Hosts {
   const names = hosts.map((host) => host.name);
   const known = new Map<string, { host: Host; executor: Executor }>();
   return {
@@ -39,7 +39,7 @@ export function createHosts({ hosts, executorFor, entries = table, redact }: Hos
       const existing = known.get(name);
       if (existing) return existing.host;
       const executor = executorFor(config);
-      const host = createHost({ config, executor, ...(redact && { redact }) }, entries);
+      const host = createHost({ config, executor, ...(redact && { redact }) });
       known.set(name, { host, executor });
       return host;
     },
@@ -60,21 +60,22 @@ export function jobId(runId: string, step: string): string {
   return `${word || 'job'}-${createHash('sha256').update(`${runId}\0${step}`).digest('hex').slice(0, 32)}`;
 }
 
-function createHost(context: HostContext, entries: Readonly<Record<string, CommandEntry>>): Host {
+function createHost(context: HostContext): Host {
   const { config, executor } = context;
   return {
     name: config.name,
     config,
-    run: async (name, args, ...[options]) =>
-      redacted(context, await run(context, name, entryOf(entries, name), args, options ?? {})),
-    async job(name, args, options: JobOptions) {
-      const entry = entryOf(entries, name);
-      const vector = [verbOf(name), ...fence(name, entry, options), ...values(name, entry, args)];
-      return redacted(context, await followJob(context, vector, options));
+    run: async (command, args, ...[options]) =>
+      readAnswer(context, command, args, await execute(context, command, args, options ?? {})),
+    async job(command, args, options) {
+      const { values } = check(command, args, config);
+      const vector = [command.name, ...fencesOf(command, options.fence), ...values];
+      const result = await followJob(context, vector, { ...options, maxOutputBytes: command.maxOutputBytes });
+      return readAnswer(context, command, args, result);
     },
     async jobs(options) {
-      const listing = { timeoutMs: 30_000, isLook: true, maxOutputBytes: 1024 * 1024, ...passed(options ?? {}) };
-      return parseList(config.name, (await callHelper(context, ['job-list'], listing)).stdout);
+      const listing = { timeoutMs: 30_000, isLook: true, maxOutputBytes: 1024 * 1024, ...options };
+      return parseList(await callHelper(context, ['job-list'], listing));
     },
     cancelJob: (id, options) => cancelJob(context, id, options),
     async cleanJobs(days) {
@@ -82,36 +83,40 @@ function createHost(context: HostContext, entries: Readonly<Record<string, Comma
       const { stdout } = await callHelper(context, ['job-clean', String(days)], cleaning);
       return stdout.split('\n').filter(Boolean);
     },
-    download: (from, to, options) => executor.download(from, to, options),
-    upload: (from, to, options) => executor.upload(from, to, options),
+    async download(from, to, options) {
+      refuseOtherFolders(config, from);
+      return await executor.download(from, to, options);
+    },
+    async upload(from, to, options) {
+      refuseOtherFolders(config, to);
+      return await executor.upload(from, to, options);
+    },
   };
 }
 
-async function run(
+async function execute(
   context: HostContext,
-  name: string,
-  entry: CommandEntry,
-  args: Readonly<Record<string, string>>,
-  options: RunOptions,
+  command: Command,
+  args: Arguments,
+  options: RunOptions & { readonly fence?: HostFence | GuestFence },
 ): Promise<CommandResult> {
   const { config, executor } = context;
-  const given = values(name, entry, args);
-  const isLook = entry.risk === 'read';
-  if (entry.as === 'user') {
-    const resolved = resolveEntry(name, entry, config.layout);
-    checkValues(config.name, resolved.parameters, given);
-    const argv: Argv = ['/usr/bin/env', '-i', path, 'LC_ALL=C', ...fillVector(resolved, given)];
-    return await executor.exec(argv, { timeoutMs: entry.timeoutMs, ...passed(options) }).catch((error: unknown) => {
+  const { resolved, values } = check(command, args, config);
+  const { timeoutMs, maxOutputBytes } = command;
+  const isLook = command.risk === 'read';
+  if (command.as === 'user') {
+    const argv: Argv = ['/usr/bin/env', '-i', path, 'LC_ALL=C', ...fillVector(resolved, values)];
+    return await executor.exec(argv, { ...options, timeoutMs, maxOutputBytes }).catch((error: unknown) => {
       throw retryLook(config, error);
     });
   }
-  const vector = [verbOf(name), ...fence(name, entry, options), ...given];
-  const result = await callHelper(context, vector, { ...options, timeoutMs: entry.timeoutMs, isLook });
+  const vector = [command.name, ...fencesOf(command, options.fence), ...values];
+  const result = await callHelper(context, vector, { ...options, timeoutMs, maxOutputBytes, isLook });
   // The helper's own deadline; it has ended the command.
   if (result.exitCode === 124) {
     throw new ServiceError({
       code: 'timeout',
-      message: `${verbOf(name)} on ${config.name} took longer than ${entry.timeoutMs / 1000} s and was stopped`,
+      message: `${command.name} on ${config.name} took longer than ${timeoutMs / 1000} s and was stopped`,
       remedy: 'Look at the load of the host and try again.',
       retryable: isLook,
       details: { host: config.name },
@@ -123,53 +128,65 @@ async function run(
 /** What programs are found by, whatever the login shell of the service's user says. */
 const path = 'PATH=/usr/sbin:/usr/bin:/sbin:/bin';
 
-function entryOf(entries: Readonly<Record<string, CommandEntry>>, name: string): CommandEntry {
-  const entry = Object.hasOwn(entries, name) ? entries[name] : undefined;
-  if (entry) return entry;
-  throw new ServiceError({
-    code: 'internal',
-    message: `There is no command "${name}" in the privilege table`,
-    remedy: 'Report this as a defect.',
-  });
-}
-
-function values(name: string, entry: CommandEntry, args: Readonly<Record<string, string>>): readonly string[] {
-  return parameterNames(entry).map((parameter) => {
-    const value = args[parameter];
-    if (typeof value === 'string' && !value.includes('\0')) return value;
-    throw new ServiceError({
-      code: 'invalid-input',
-      message: `${name} needs a value for ${parameter}`,
-      remedy: 'Give a text without NUL characters.',
-      details: { field: parameter },
-    });
-  });
-}
-
-function fence(name: string, entry: CommandEntry, { fence: token }: RunOptions): readonly string[] {
-  if (entry.risk === 'read') return [];
-  if (token !== undefined && Number.isSafeInteger(token) && token > 0) return [String(token)];
-  throw new ServiceError({
-    code: 'internal',
-    message: `${name} changes a host, so it needs the fencing token of the host's lease`,
-    remedy: 'Report this as a defect.',
-  });
-}
-
-/** The helper checks what runs as root; here is the same for what runs without it. */
-function checkValues(
-  host: string,
-  parameters: readonly { name: string; pattern: string; maxLength: number }[],
-  given: readonly string[],
-): void {
-  for (const [index, { name, pattern, maxLength }] of parameters.entries()) {
-    const value = given[index] ?? '';
-    if (value.length <= maxLength && /^[!-~]+$/.test(value) && new RegExp(`^(?:${pattern})$`).test(value)) continue;
-    throw new ServiceError({
-      code: 'invalid-input',
-      message: `${name} for ${host}: expected ${pattern} of at most ${maxLength} characters`,
-      remedy: 'Give a value of that form.',
-      details: { field: name, host },
-    });
+function readAnswer<A>(
+  context: HostContext,
+  command: Command & { readonly answer: z.ZodType<A> },
+  args: Arguments,
+  said: CommandResult,
+): A {
+  const { config } = context;
+  const result = redacted(context, said);
+  if (result.exitCode !== 0 && command.answersAnyExit !== true) {
+    throw commandFailed(command, { host: config, args }, result);
   }
+  const answer = command.answer.safeParse(result);
+  if (answer.success) return answer.data;
+  throw unexpectedAnswer(command, config.name, result, answer.error);
+}
+
+/** The helper checks what runs as root once more; what runs without it is checked here alone. */
+function check(
+  command: Command,
+  args: Arguments,
+  config: HostConfig,
+): { readonly resolved: ResolvedCommand; readonly values: readonly string[] } {
+  const resolved = resolveCommand(command, config.layout);
+  const values = resolved.parameters.map((parameter) => {
+    const value = String(args[parameter.name] ?? '');
+    if (isOf(parameter, value)) return value;
+    throw new ServiceError({
+      code: 'invalid-input',
+      message: `${JSON.stringify(value.slice(0, 100))} can't be the ${parameter.name} of ${command.name} on ${config.name}`,
+      remedy: `Give what it is: ${parameter.description}.`,
+      details: { field: parameter.name, host: config.name },
+    });
+  });
+  return { resolved, values };
+}
+
+/** The compiler asks for the fences; what came through an activity's input may still be none. */
+function fencesOf(command: Command, fence: HostFence | GuestFence | undefined): readonly string[] {
+  const wanted =
+    command.lock === undefined ? [] : command.lock === 'host' ? [fence?.host] : [fence?.host, fence?.guest];
+  return wanted.map((number) => {
+    if (number !== undefined && Number.isSafeInteger(number) && number > 0) return String(number);
+    throw new ServiceError({
+      code: 'internal',
+      message: `${command.name} changes something on a host, so it needs the fence of the ${command.lock}'s lock`,
+      remedy: 'Report this as a defect.',
+    });
+  });
+}
+
+/** A copy is no way past the table of commands: it reads and writes only where nothing but backups and copies is. */
+function refuseOtherFolders({ name, layout }: HostConfig, path: string): void {
+  const folders = [layout.backups, `${layout.state}/transfers`];
+  const isInside = folders.some((folder) => path.startsWith(`${folder}/`) && path.length > folder.length + 1);
+  if (isInside && posix.normalize(path) === path && !path.includes('\0')) return;
+  throw new ServiceError({
+    code: 'invalid-input',
+    message: `${JSON.stringify(path)} on ${name} is not a file below ${folders.join(' or ')}, so it isn't copied`,
+    remedy: 'Name a file in one of these folders.',
+    details: { host: name },
+  });
 }

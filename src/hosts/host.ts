@@ -1,13 +1,21 @@
+import type { z } from 'zod';
 import type { HostConfig } from '../config.ts';
-import type { CommandArguments, CommandName, JobCommandName, NeedsFence, PlainCommandName } from './commands/table.ts';
-import type { CommandResult, TransferOptions, TransferResult } from './execution/executor.ts';
+import type {
+  ArgumentsOf,
+  Command,
+  CommandLock,
+  FenceOf,
+  GuestFence,
+  HostFence,
+  JobCommand,
+  PlainCommand,
+} from './commands/command.ts';
+import type { TransferOptions, TransferResult } from './execution/executor.ts';
+
+export type { GuestFence, HostFence } from './commands/command.ts';
 
 export interface RunOptions {
   readonly signal?: AbortSignal;
-  /** Default 64 KiB of each stream. */
-  readonly maxOutputBytes?: number;
-  /** The lease's fencing token; required by the host helper for everything that changes something. */
-  readonly fence?: number;
 }
 
 export interface JobOptions extends RunOptions {
@@ -31,51 +39,56 @@ export interface JobProgress {
   readonly lastLine: string;
 }
 
-export interface JobResult extends CommandResult {
-  readonly id: string;
-  /** True when an earlier attempt had started it and this call only found it. */
-  readonly found: boolean;
-}
+/** What `run` takes after the arguments: whatever changes something needs the fences of its lock. */
+export type RunRest<C extends Command> = C extends { readonly lock: CommandLock }
+  ? [options: RunOptions & FenceOf<C>]
+  : [options?: RunOptions];
 
-/** What `run` takes after the arguments: whatever changes something needs the lease's fencing token. */
-export type RunRest<Name extends CommandName> =
-  NeedsFence<Name> extends true ? [options: RunOptions & { readonly fence: number }] : [options?: RunOptions];
-
-export type JobOptionsOf<Name extends JobCommandName> =
-  NeedsFence<Name> extends true ? JobOptions & { readonly fence: number } : JobOptions;
+/** What stops a job of another run: the fence of who holds the host alone, or the fences of who holds the job's guest. */
+export type CancelOptions =
+  | { readonly fence?: HostFence; readonly vmid?: never }
+  | { readonly fence: GuestFence; readonly vmid: number };
 
 /**
- * A managed host as activities see it: only entries of the privilege table can be run, with typed arguments. A command
- * that ended with an exit code other than 0 is a normal result; see {@link CommandResult} for what throws.
+ * A managed host as activities see it: only commands of the table can be run, with typed arguments, and each returns its
+ * own answer. What a command's exit codes mean is thrown as a `ServiceError`; beside its own meanings: `command-failed`,
+ * `disk-full`, `unreadable`; `unexpected-answer` for what isn't an answer of the command; `invalid-input` for arguments
+ * that aren't of their form; `command-refused`, `fenced-out` and `conflict` (somebody else is at work: again later) by
+ * the host's helper; `timeout`, `cancelled`; and what a connection can throw.
  */
 export interface Host {
   readonly name: string;
   readonly config: HostConfig;
-  run<Name extends PlainCommandName>(
-    name: Name,
-    args: CommandArguments<Name>,
-    ...rest: RunRest<Name>
-  ): Promise<CommandResult>;
+  run<C extends PlainCommand, A>(
+    command: C & { readonly answer: z.ZodType<A> },
+    args: ArgumentsOf<C>,
+    ...rest: RunRest<C>
+  ): Promise<A>;
   /**
    * Starts the job unless it is there, follows it to its end; can be cut and called again anywhere, at any moment.
    * Throws `cancelled` and `timeout` when it was stopped, `outcome-unknown` when the host lost it (a reboot), and
    * retryable errors when only the watching failed: the next call finds the same job.
    */
-  job<Name extends JobCommandName>(
-    name: Name,
-    args: CommandArguments<Name>,
-    options: JobOptionsOf<Name>,
-  ): Promise<JobResult>;
+  job<C extends JobCommand, A>(
+    command: C & { readonly answer: z.ZodType<A> },
+    args: ArgumentsOf<C>,
+    options: JobOptions & FenceOf<C>,
+  ): Promise<A>;
   /** The jobs that the host knows, running or ended. */
-  jobs(options?: RunOptions): Promise<readonly JobSummary[]>;
+  jobs(options?: RunOptions): Promise<JobListing>;
   /**
-   * Stops a job with all its processes, or sees to it that it never starts. With `fence`, which is how a run stops the
-   * jobs of others, only while nobody holds a newer lease; else throws `fenced-out`.
+   * Stops a job with all its processes, or sees to it that it never starts. With a fence, which is how a run stops the
+   * jobs of others, only while nobody has shown a newer one; else throws `fenced-out`.
    */
-  cancelJob(id: string, options?: { readonly fence?: number }): Promise<CancelledJob>;
+  cancelJob(id: string, options?: CancelOptions): Promise<CancelledJob>;
   /** Forgets jobs that ended more than so many days ago; answers their ids. */
   cleanJobs(days: number): Promise<readonly string[]>;
+  /**
+   * Copies a file of the host here; see `Executor.download`. Both ways only below the folder of the backups and that of
+   * transfers (`<state>/transfers`); throws `invalid-input` for other paths of the host.
+   */
   download(from: string, to: string, options: TransferOptions): Promise<TransferResult>;
+  /** Copies a file to the host; see `Executor.upload`. */
   upload(from: string, to: string, options: TransferOptions): Promise<TransferResult>;
 }
 
@@ -106,6 +119,13 @@ export interface JobSummary {
   readonly verb: string;
   /** Workflow id of the run that it is for; absent where the host doesn't know it. */
   readonly run?: string;
+}
+
+/** What the host says of its jobs. */
+export interface JobListing {
+  readonly jobs: readonly JobSummary[];
+  /** Lines that no helper of ours prints: something else is there, or somebody made them up. */
+  readonly notUnderstood: number;
 }
 
 export interface CancelledJob {

@@ -1,3 +1,4 @@
+import { ServiceError } from '../errors.ts';
 import type { Risk } from '../operations/definition.ts';
 import { includesScope, type Scope } from '../tokens/token.ts';
 
@@ -7,7 +8,7 @@ export interface Caller {
   readonly scope: Scope;
 }
 
-/** The one map from what a tool can do to the scope that it needs. */
+/** The one map from what a request can do to the scope that it needs. */
 const scopeByRisk: Readonly<Record<Risk, Scope>> = { read: 'read', change: 'operate', dangerous: 'admin' };
 
 /** The scope that a tool or operation of this risk needs. */
@@ -15,7 +16,18 @@ export function scopeFor(risk: Risk): Scope {
   return scopeByRisk[risk];
 }
 
-/** Whether the caller may use something of this risk. */
+/** Whether the caller may ask for something of this risk. */
 export function mayUse(caller: Caller, risk: Risk): boolean {
   return includesScope(caller.scope, scopeFor(risk));
+}
+
+/** `forbidden`: `what` is of a risk that the caller's scope doesn't cover. */
+export function outOfScope(what: string, risk: Risk, caller: Caller): ServiceError {
+  const scope = scopeFor(risk);
+  return new ServiceError({
+    code: 'forbidden',
+    message: `${what} needs the scope "${scope}", and the token "${caller.name}" has "${caller.scope}"`,
+    remedy: `An administrator can make a token that may: proxmox-mcp token create NAME --scope ${scope}.`,
+    details: { scope },
+  });
 }

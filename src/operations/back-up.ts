@@ -35,7 +35,7 @@ export const backUp = defineOperation({
           volumes: z.array(z.string()),
         })
         .optional()
-        .describe('Absent in a plan'),
+        .describe('Absent in a plan, and where there is no installation to back up'),
       removed: z.array(z.string()).describe('Archives that retention removed, or would remove'),
       kept: z.int().describe('Archives of this kind that are there afterwards'),
     }),

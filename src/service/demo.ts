@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeDemoHost } from '../config/demo-host.ts';
 import type { Config, ProxmoxApiConfig } from '../config.ts';
+import { replacePrivateFile } from '../private-file.ts';
 import { renderText } from '../reports/text.ts';
 import { createRuns } from '../runs/create-runs.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, Runs } from '../runs/runs.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
 import { Secret } from '../secret.ts';
-import { replacePrivateFile } from '../tokens/private-file.ts';
 import { createTokenStore } from '../tokens/store.ts';
 import { demoHostName, makeDemoHost } from './demo-host.ts';
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '../errors.ts';
-import { replacePrivateFile } from '../tokens/private-file.ts';
+import { replacePrivateFile } from '../private-file.ts';
 import { boundLogFile, lastLines, openLogFile } from './log-file.ts';
 import { endProcess, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 

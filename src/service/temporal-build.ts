@@ -6,8 +6,8 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { ServiceError } from '../errors.ts';
+import { packageRoot } from '../package.ts';
 import { readableDuration } from '../reports/units.ts';
-import { packageRoot } from './paths.ts';
 import { temporalVersion } from './temporal-version.ts';
 
 const command = 'github.com/temporalio/cli/cmd/temporal';

@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { ServiceError } from '../errors.ts';
+import { replacePrivateFile } from '../private-file.ts';
 import { withFileLock } from './file-lock.ts';
-import { replacePrivateFile } from './private-file.ts';
 import { hashToken, newToken, type Scope, sameHash, scopes, tokenId } from './token.ts';
 
 /** A token as lists show it; the token itself is shown once, when it is made. */

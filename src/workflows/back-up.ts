@@ -1,6 +1,6 @@
 import { isCancellation } from '@temporalio/workflow';
-import type { ArchivedVolume, BackupActivities, CollectedFiles } from '../activities/back-up/back-up.ts';
-import type { BackupLook } from '../activities/back-up/look.ts';
+import type { ArchivedVolume, BackupActivities, BackupLook, CollectedFiles } from '../activities/back-up/back-up.ts';
+import type { BackupContents } from '../activities/back-up/look.ts';
 import type { RetentionPlan } from '../activities/back-up/retention.ts';
 import { backUp as definition } from '../operations/back-up.ts';
 import type { Finding } from '../operations/finding.ts';
@@ -25,21 +25,37 @@ export const backUp = operationWorkflow(definition, async (run) => {
     (summary) => on('survey')(summary).lookForBackup({ host, kind, at: run.begunAt }),
     describeLook,
   );
+  if (!found.isInstalled) {
+    for (const title of definition.steps.slice(1)) run.skip(title, 'There is nothing to back up');
+    return {
+      output: { removed: [], kept: 0 },
+      summary: `There is no installation on ${host}, so there was nothing to back up.`,
+      sections: [{ title: 'Contents', findings: [nothingThere(found.installation)] }],
+    };
+  }
   const { id } = found;
-  const backup = { host, id, fence: run.fence };
+  // Read anew for every call: the fence is another one after a person was asked.
+  const backup = () => ({ host, id, fence: run.fence });
   if (run.input.dryRun) {
     const plan = await look('Plan retention').planBackupRetention({ host, adding: id });
     return {
       output: { removed: [...plan.remove], kept: plan.keep.length },
       summary: `Would back up ${host} to ${found.folder}/${id}.tar.gz; nothing was changed.`,
-      sections: [contents(found), retention(plan, 'Would remove')],
+      sections: [contents(found), retention(plan, 'Would remove'), ...listings({ found, plan })],
     };
   }
 
-  run.onUndo('Collect', () => undo('Remove what was begun').abandonBackup(backup));
+  run.onUndo(
+    'Collect',
+    () => undo('Remove what was begun').abandonBackup(backup()),
+    async () => {
+      const left = await on('survey')('Look at what is left').lookForBackup({ host, kind, at: run.begunAt });
+      return left.isInstalled ? left.leftovers.join(' ') : '';
+    },
+  );
   const collected = await run.step(
     'Collect',
-    (summary) => job(summary).collectBackup(backup),
+    (summary) => job(summary).collectBackup(backup()),
     ({ entries }) => `${entries} files and folders`,
   );
   const volumes = found.volumes.map(({ name }) => name);
@@ -48,22 +64,22 @@ export const backUp = operationWorkflow(definition, async (run) => {
   else
     archived = await run.step(
       'Volumes',
-      (summary) => job(summary).archiveVolumes({ ...backup, volumes }),
+      (summary) => job(summary).archiveVolumes({ ...backup(), volumes }),
       () => volumes.join(', '),
     );
   await run.step(
     'Pack',
-    (summary) => job(summary).packBackup(backup),
+    (summary) => job(summary).packBackup(backup()),
     ({ bytes }) => readableBytes(bytes),
   );
   const verified = await run.step(
     'Verify',
-    (summary) => job(summary).verifyBackup(backup),
+    (summary) => job(summary).verifyBackup(backup()),
     ({ files }) => `${files} checksums agree`,
   );
   const published = await run.step(
     'Publish',
-    (summary) => job(summary).publishBackup({ ...backup, sha256: verified.sha256 }),
+    (summary) => job(summary).publishBackup({ ...backup(), sha256: verified.sha256 }),
     ({ path }) => path,
   );
   run.commit();
@@ -88,10 +104,15 @@ export const backUp = operationWorkflow(definition, async (run) => {
       kept: kept.kept,
     },
     summary: `Backed up ${host} to ${published.path} (${readableBytes(published.bytes)}).`,
-    sections: [{ title: 'Archive', findings: archive }, contents(found), kept.section],
+    sections: [
+      { title: 'Archive', findings: archive },
+      contents(found),
+      kept.section,
+      ...listings({ found, collected, plan: kept.plan }),
+    ],
   };
 
-  async function removeOld(): Promise<{ removed: string[]; kept: number; section: Section }> {
+  async function removeOld(): Promise<{ removed: string[]; kept: number; section: Section; plan?: Listed }> {
     const removed: string[] = [];
     try {
       return await run.step('Retention', async (summary) => {
@@ -100,21 +121,25 @@ export const backUp = operationWorkflow(definition, async (run) => {
           await job(`Remove ${old}`).removeBackup({ host, id: old, fence: run.fence, keeping: id });
           removed.push(old);
         }
-        return { removed, kept: plan.keep.length, section: retention(plan, 'Removed') };
+        return { removed, kept: plan.keep.length, section: retention(plan, 'Removed'), plan };
       });
     } catch (error) {
-      if (isCancellation(error)) throw error;
-      const problem: Finding = { check: 'Retention', verdict: 'warning', summary: failureOf(error).message };
+      // The archive is published and stays, so the backup is done, whoever asked the run to stop meanwhile.
+      const summary = isCancellation(error)
+        ? 'The run was asked to stop while old archives were removed; the others are kept until the next backup.'
+        : failureOf(error).message;
+      const problem: Finding = { check: 'Retention', verdict: 'warning', summary };
       return { removed, kept: 0, section: { title: 'Retention', findings: [problem] } };
     }
   }
 });
 
 function describeLook(look: BackupLook): string {
+  if (!look.isInstalled) return 'There is no installation';
   return `${look.entries} files and folders, ${readableBytes(look.bytes)}; ${readableBytes(look.freeBytes)} free`;
 }
 
-function contents(look: BackupLook): Section {
+function contents(look: BackupContents): Section {
   return {
     title: 'Contents',
     findings: [
@@ -135,13 +160,14 @@ function contents(look: BackupLook): Section {
 }
 
 /** What of the installation isn't in the archive. */
-function replaced({ installation }: BackupLook, { replaced: names }: CollectedFiles): readonly Finding[] {
+function replaced({ installation }: BackupContents, { replaced: names }: CollectedFiles): readonly Finding[] {
   if (names.length === 0) return [];
   return [
     {
       check: 'Left out',
       verdict: 'warning',
-      summary: `Of ${installation} this is not in the archive, because the archive has its own of that name: ${names.join(', ')}. A recovery left it there; remove it if it isn't needed.`,
+      summary: `Of ${installation} this is not in the archive, because the archive has its own of that name: ${names.join(', ')}. A recovery left it there.`,
+      remedy: "Remove it there if it isn't needed.",
     },
   ];
 }
@@ -155,12 +181,47 @@ function changedVolume({ name }: ArchivedVolume): Finding {
   };
 }
 
-function noSudoers(look: BackupLook): Finding {
+function noSudoers(look: BackupContents): Finding {
   return {
     check: 'Sudoers',
     verdict: 'warning',
     summary: `${look.sudoers.path} isn't there, so it isn't in the archive`,
   };
+}
+
+function nothingThere(installation: string): Finding {
+  return {
+    check: 'Installation',
+    verdict: 'skipped',
+    summary: `There is no installation at ${installation} on this host, and no archive of one.`,
+  };
+}
+
+/** A list of the host that may hold lines that nobody understands. */
+interface Listed {
+  readonly notUnderstood: number;
+}
+
+/** What else somebody put where the host's lists are read from; such lines are left alone. */
+function listings({
+  found,
+  collected,
+  plan,
+}: {
+  readonly found: Listed;
+  readonly collected?: Listed;
+  readonly plan?: Listed | undefined;
+}): readonly Section[] {
+  const counts = {
+    'List of backups': Math.max(found.notUnderstood, plan?.notUnderstood ?? 0),
+    'List of jobs': collected?.notUnderstood ?? 0,
+  };
+  const findings = Object.entries(counts).flatMap(([check, lines]): Finding[] => {
+    if (lines === 0) return [];
+    const summary = `${lines} lines of the listing aren't understood; what they may name was left alone`;
+    return [{ check, verdict: 'unknown', summary, remedy: 'Look at the folder on the host.' }];
+  });
+  return findings.length === 0 ? [] : [{ title: 'Listings', findings }];
 }
 
 function retention(plan: RetentionPlan, verb: 'Removed' | 'Would remove'): Section {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makeReport, type Report, report, type Section } from '../../src/operations/report.ts';
+import { report, type Section } from '../../src/operations/report.ts';
 import { cleanLine } from '../../src/reports/clean.ts';
 import { renderHtml } from '../../src/reports/html.ts';
 import { quote, quoteReport } from '../../src/reports/quote.ts';
@@ -7,28 +7,7 @@ import { stepLine } from '../../src/reports/steps.ts';
 import { textTable } from '../../src/reports/table.ts';
 import { findingLines, renderText } from '../../src/reports/text.ts';
 import { verdictColours } from '../../src/reports/verdicts.ts';
-import { launchBrowser, whyNoBrowser } from '../support/browser.ts';
-import { hostileReport } from './sample-report.ts';
-
-/** Markup, colours, reversed and hidden text, a forged line of ours, marks piled up, a line without end. */
-const hostile = [
-  '</td></table><script>alert(1)</script>',
-  '\u001b[31mred\u001b[0m \u202eesrever\u202c \u{e0041}\ufe0fhid\u200bden\u2800',
-  '  FAILED    Faked: all is lost',
-  `z${'\u0301'.repeat(500)}`,
-  'x'.repeat(100_000),
-].join('\n');
-
-const of = (...sections: Section[]): Report => makeReport({ ...hostileReport, sections });
-const everySection: readonly Section[] = [
-  { title: hostile, findings: [{ check: hostile, verdict: 'failed', summary: hostile, evidence: hostile }] },
-  {
-    title: 'Table',
-    columns: ['A', hostile, 'C', 'D', 'E'],
-    rows: Array.from({ length: 10_000 }, (_, row) => [`row ${row}`, hostile, 'c', 'd', 'e', 'one too many']),
-  },
-  { title: 'Quoted', quoted: hostile },
-];
+import { everySection, withSections } from './sample-report.ts';
 
 const forbidden =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
@@ -36,9 +15,9 @@ const forbidden =
 
 describe('any kind of section, whatever a host puts into it,', () => {
   it.each([
-    ['text', renderText(of(...everySection))],
-    ['HTML', renderHtml(of(...everySection))],
-    ['data', JSON.stringify(quoteReport(of(...everySection)))],
+    ['text', renderText(withSections(...everySection))],
+    ['HTML', renderHtml(withSections(...everySection))],
+    ['data', JSON.stringify(quoteReport(withSections(...everySection)))],
   ])('is clean and bounded as %s', (_, shown) => {
     expect(shown).not.toMatch(forbidden);
     expect(shown.length).toBeLessThan(102_400);
@@ -47,20 +26,20 @@ describe('any kind of section, whatever a host puts into it,', () => {
   });
 
   it('has no line in text that could pass for one of ours', () => {
-    const lines = renderText(of(...everySection)).split('\n');
+    const lines = renderText(withSections(...everySection)).split('\n');
     expect(lines.filter((line) => line.trimStart().startsWith('FAILED'))).toHaveLength(1);
     expect(lines.filter((line) => /^ +\| {3}FAILED {4}Faked/.test(line))).toHaveLength(1);
   });
 
   it('has no markup of its own in HTML', () => {
-    const html = renderHtml(of(...everySection));
+    const html = renderHtml(withSections(...everySection));
     expect(html).not.toContain('<script');
     expect(html).toContain('&lt;script&gt;');
     expect(html.split('<table').length).toBe(html.split('</table>').length);
   });
 
   it('stays a report, whose quotes have their bar, as data', () => {
-    const data = report.parse(quoteReport(of(...everySection)));
+    const data = report.parse(quoteReport(withSections(...everySection)));
     expect(data.sections).toMatchObject([
       { findings: [{ evidence: expect.stringMatching(/^\| .*\n\| red esrever hidden\n\| {3}FAILED/) }] },
       { rows: expect.arrayContaining([[expect.stringMatching(/^\d+ more rows are not shown here\.$/)]]) },
@@ -69,7 +48,7 @@ describe('any kind of section, whatever a host puts into it,', () => {
   });
 
   it('says that there is nothing where there is nothing', () => {
-    const empty = of(
+    const empty = withSections(
       { title: 'a', findings: [] },
       { title: 'b', columns: ['A'], rows: [] },
       { title: 'c', quoted: '' },
@@ -81,7 +60,7 @@ describe('any kind of section, whatever a host puts into it,', () => {
 
 describe('the bounds of a whole report', () => {
   it('hold for many sections of each kind', () => {
-    const many = (section: Section) => of(...Array.from({ length: 500 }, () => section));
+    const many = (section: Section) => withSections(...Array.from({ length: 500 }, () => section));
     for (const section of [
       { title: 'Quoted', quoted: `${'line\n'.repeat(10_000)}the end` },
       { title: 'Table', columns: ['A', 'B'], rows: [['a', 'x'.repeat(300)]] },
@@ -149,30 +128,4 @@ ${'y'.repeat(80)}  stopped      r2
   it('are quotes', () => {
     expect(quote('one\n\n\u001b[2Jtwo', '  ')).toBe('  | one\n  |\n  | two');
   });
-});
-
-describe.skipIf(whyNoBrowser())('the mail in a browser', () => {
-  it.each([
-    [360, 'light'],
-    [360, 'dark'],
-    [800, 'light'],
-  ] as const)(
-    'fits into %d pixels, %s',
-    async (width, colorScheme) => {
-      const browser = await launchBrowser();
-      try {
-        const page = await browser.newPage({ colorScheme, viewport: { width, height: 900 } });
-        await page.setContent(renderHtml(of(...everySection)));
-        expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
-        const label = page.locator('.label').first();
-        // A wide table is a list of its cells on a phone, each with its column's name.
-        expect(await label.isVisible()).toBe(width === 360);
-        const background = await page.evaluate('getComputedStyle(document.body).backgroundColor');
-        expect(background).toBe(colorScheme === 'dark' ? 'rgb(21, 24, 28)' : 'rgb(243, 244, 246)');
-      } finally {
-        await browser.close();
-      }
-    },
-    60_000,
-  );
 });

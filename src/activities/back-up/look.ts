@@ -1,12 +1,12 @@
+import type { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
+import { lookForBackup } from '../../hosts/commands/back-up/look-for-backup.ts';
 import type { Host, RunOptions } from '../../hosts/host.ts';
 import { readableBytes } from '../../reports/units.ts';
-import { readLines, requireSuccess } from '../lib/output.ts';
 
 /** What a backup would hold, and what it needs. */
-export interface BackupLook {
-  /** The id that the backup gets. */
-  readonly id: string;
+export interface BackupContents {
+  readonly isInstalled: true;
   readonly installation: string;
   /** Files and folders of the installation. */
   readonly entries: number;
@@ -26,26 +26,37 @@ export interface BackupLook {
   readonly neededBytes: number;
   /** Ids of unfinished backups whose runs are gone; the next `collectBackup` removes them. */
   readonly leftovers: readonly string[];
+  /** Lines of what the host listed that are not understood. */
+  readonly notUnderstood: number;
 }
+
+/** There is no installation at that path. */
+export interface NoInstallation {
+  readonly isInstalled: false;
+  readonly installation: string;
+  readonly notUnderstood: number;
+}
+
+type Seen = z.output<typeof lookForBackup.answer>;
 
 /** Beside the data itself: folder entries, the manifest, and room for what grows while it is copied. */
 const marginBytes = 16 * 1024 * 1024;
 const marginShare = 0.1;
 
 /**
- * Looks at what is to be backed up. Throws `not-found` (no installation, or an empty one), `unreadable`,
- * `configuration` and `disk-full`, all before anything is written.
+ * Looks at what is to be backed up. Throws `not-found` (an empty installation), `unreadable`, `configuration` and
+ * `disk-full`, all before anything is written.
  */
-export async function lookBeforeBackup(host: Host, options: RunOptions): Promise<Omit<BackupLook, 'id'>> {
+export async function lookBeforeBackup(host: Host, options: RunOptions): Promise<BackupContents | NoInstallation> {
   const { installation, backups, sudoersFile, volumes } = host.config.layout;
   refuseNesting(host);
-  const result = await host.run('lookForBackup', {}, options);
-  requireSuccess(result, 'Looking at what to back up', { host: host.name, folder: backups });
-  const read = readLines(result.stdout);
-  const first = (key: string) => read(key)[0] ?? '';
-
-  requireInstallation(host, first('installation'), read('unreadable'));
-  const entries = Number(first('entries'));
+  const seen = await host.run(lookForBackup, {}, options);
+  const { notUnderstood } = seen;
+  if (seen.installation === 'missing') return { isInstalled: false, installation, notUnderstood };
+  if (seen.installation === 'unreadable') throw unreadable(host, installation);
+  const [first] = seen.unreadable;
+  if (first !== undefined) throw unreadable(host, first, seen.unreadable.length - 1);
+  const { bytes, entries } = seen.installation;
   if (entries === 0) {
     throw new ServiceError({
       code: 'not-found',
@@ -53,8 +64,8 @@ export async function lookBeforeBackup(host: Host, options: RunOptions): Promise
       remedy: 'Check INSTALLATION_DIR, or whether its disk is mounted.',
     });
   }
-  if (first('sudoers') === 'unreadable') throw unreadable(host, sudoersFile);
-  if (first('backups') !== 'writable') {
+  if (seen.sudoers === 'unreadable') throw unreadable(host, sudoersFile);
+  if (!seen.backupsAreWritable) {
     throw new ServiceError({
       code: 'unreadable',
       message: `The backup folder ${backups} on ${host.name} can't be written`,
@@ -62,37 +73,40 @@ export async function lookBeforeBackup(host: Host, options: RunOptions): Promise
     });
   }
 
-  requireStateSpace(host, first('state-free').trim());
-  const bytes = Number(first('installation'));
-  const found = read('volume').map((line) => line.split(' ') as [string, string]);
-  const there = found.filter(([, size]) => size !== 'missing').map(([name, size]) => ({ name, bytes: Number(size) }));
-  const data = bytes + there.reduce((sum, one) => sum + one.bytes, 0);
+  requireStateSpace(host, seen.free.stateBytes);
+  const data = bytes + seen.volumes.reduce((sum, one) => sum + one.bytes, 0);
   // Twice: the copy and the archive are there at the same time, and what doesn't compress stays as large as it is.
   const neededBytes = Math.ceil(2 * data * (1 + marginShare)) + marginBytes;
-  const [freeBytes, freeInodes] = first('free').trim().split(/\s+/).map(Number);
-  const leftovers = read('leftover')
-    .map((line) => line.split(/\s+/, 1)[0])
-    .reduce((sum, size) => sum + Number(size), 0);
-  requireSpace(host, neededBytes, (freeBytes ?? 0) + leftovers, entries, freeInodes);
+  const leftBytes = seen.leftovers.reduce((sum, one) => sum + one.bytes, 0);
+  requireSpace(host, neededBytes, seen.free.bytes + leftBytes, entries, seen.free.inodes);
   return {
+    isInstalled: true,
     installation,
     entries,
     bytes,
-    sudoers: { path: sudoersFile, there: first('sudoers') === 'there' },
-    volumes: there,
+    sudoers: { path: sudoersFile, there: seen.sudoers === 'there' },
+    volumes: seen.volumes,
     skippedVolumes: volumes
-      .filter((name) => !there.some((one) => one.name === name))
-      .map((name) => ({ name, ...whySkipped(first('docker')) })),
+      .filter((name) => !seen.volumes.some((one) => one.name === name))
+      .map((name) => ({ name, ...whySkipped(seen.docker) })),
     folder: backups,
-    freeBytes: freeBytes ?? 0,
+    freeBytes: seen.free.bytes,
     neededBytes,
-    leftovers: [...new Set(read('leftover').map((name) => /daily-backup-\d{8}-\d{6}/.exec(name)?.[0] ?? ''))]
-      .filter((id) => id !== '')
-      .sort(),
+    leftovers: [...new Set(seen.leftovers.map(({ id }) => id))].sort(),
+    notUnderstood,
   };
 }
 
-function whySkipped(docker: string): { readonly why: string; readonly verdict: 'skipped' | 'warning' } {
+/** It was there, since it was backed up. */
+export function installationIsGone(host: Host): ServiceError {
+  return new ServiceError({
+    code: 'not-found',
+    message: `There is no installation at ${host.config.layout.installation} on ${host.name}`,
+    remedy: 'Set INSTALLATION_DIR to where it is, or install it first.',
+  });
+}
+
+function whySkipped(docker: Seen['docker']): { readonly why: string; readonly verdict: 'skipped' | 'warning' } {
   if (docker === 'absent') return { why: 'Docker is not installed on this host', verdict: 'skipped' };
   if (docker === 'silent') return { why: 'Docker is installed but does not answer', verdict: 'warning' };
   return { why: 'there is no such volume', verdict: 'warning' };
@@ -111,27 +125,6 @@ function refuseNesting(host: Host): void {
   });
 }
 
-function requireInstallation(host: Host, state: string, unreadablePaths: readonly string[]): void {
-  const { installation } = host.config.layout;
-  if (state === 'missing') {
-    throw new ServiceError({
-      code: 'not-found',
-      message: `There is no installation at ${installation} on ${host.name}`,
-      remedy: 'Set INSTALLATION_DIR to where it is, or install it first.',
-    });
-  }
-  if (state === 'unreadable') throw unreadable(host, installation);
-  const [first] = unreadablePaths;
-  if (first !== undefined) throw unreadable(host, first, unreadablePaths.length - 1);
-  if (!/^\d+$/.test(state)) {
-    throw new ServiceError({
-      code: 'unexpected-answer',
-      message: `The size of ${installation} on ${host.name} could not be determined`,
-      remedy: `Run "du -s ${installation}" there and look.`,
-    });
-  }
-}
-
 function unreadable(host: Host, path: string, more = 0): ServiceError {
   const others = more > 0 ? ` and ${more === 4 ? 'at least ' : ''}${more} more` : '';
   return new ServiceError({
@@ -145,15 +138,14 @@ function unreadable(host: Host, path: string, more = 0): ServiceError {
 /** The helper's records of one backup's jobs. */
 const stateBytes = 1024 * 1024;
 
-/** A helper of an earlier version doesn't say it. */
-function requireStateSpace(host: Host, free: string): void {
+function requireStateSpace(host: Host, free: number): void {
   const { state } = host.config.layout;
-  if (!/^\d+$/.test(free) || Number(free) >= stateBytes) return;
+  if (free >= stateBytes) return;
   throw new ServiceError({
     code: 'disk-full',
-    message: `The disk of ${state} on ${host.name}, where the helper keeps its jobs, has ${readableBytes(Number(free))} free; nothing was written`,
+    message: `The disk of ${state} on ${host.name}, where the helper keeps its jobs, has ${readableBytes(free)} free; nothing was written`,
     remedy: `Free at least ${readableBytes(stateBytes)} there, then start the backup again.`,
-    details: { host: host.name, folder: state, freeBytes: Number(free) },
+    details: { host: host.name, folder: state, freeBytes: free },
   });
 }
 
@@ -168,8 +160,7 @@ function requireSpace(host: Host, needed: number, free: number, entries: number,
       details: { host: host.name, folder: backups, freeBytes: free, neededBytes: needed },
     });
   }
-  // Some file systems (btrfs, ZFS) count none and print 0 or "-".
-  if (inodes !== undefined && inodes > 0 && inodes < entries + 100) {
+  if (inodes !== undefined && inodes < entries + 100) {
     throw new ServiceError({
       code: 'disk-full',
       message: `The disk of ${backups} on ${host.name} has ${inodes} inodes free, but the backup needs ${entries + 100}; nothing was written`,

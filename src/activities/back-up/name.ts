@@ -1,15 +1,16 @@
-export type BackupKind = 'daily';
+import { backup } from '../../hosts/commands/back-up/parameters.ts';
+import { isOf } from '../../hosts/commands/command.ts';
 
-const idPattern = /^daily-backup-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)$/;
+export type BackupKind = 'daily';
 
 /** What is ours by its name; everything else in the folder is somebody else's and never touched. */
 export function isBackupId(id: string): boolean {
-  return idPattern.test(id) && !Number.isNaN(takenAt(id));
+  return isOf(backup, id) && !Number.isNaN(takenAt(id));
 }
 
 /** When the backup was taken, by its name read as UTC, in ms since 1970. */
 export function takenAt(id: string): number {
-  const [, year, month, day, hour, minute, second] = idPattern.exec(id) ?? [];
+  const [, year, month, day, hour, minute, second] = /(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)$/.exec(id) ?? [];
   return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
 }
 

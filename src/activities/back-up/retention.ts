@@ -1,15 +1,5 @@
+import type { Archive } from '../../hosts/commands/back-up/archives.ts';
 import { isBackupId, takenAt } from './name.ts';
-
-/** An archive as `listBackups` sees it. */
-export interface Archive {
-  /** Its id: the file's name without `.tar.gz`. */
-  readonly id: string;
-  readonly bytes: number;
-  /** ISO 8601, UTC: when the file was last written. */
-  readonly writtenAt: string;
-  /** Checksum recorded when it was verified; absent for one that never was. */
-  readonly sha256?: string;
-}
 
 export interface RetentionPlan {
   /** Ids, oldest first. */

@@ -3,14 +3,14 @@ import type { Client } from '@temporalio/client';
 import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
 import type { FindingsSection } from '../../operations/report.ts';
 import { isRunning } from '../lib/is-running.ts';
-import { lookAtContainers } from './containers.ts';
-import { lookAtHealth, lookAtProxy } from './endpoints.ts';
-import { look, section } from './finding.ts';
-import { lookAtIssues } from './issues.ts';
-import { lookAtJobs } from './jobs.ts';
-import { lookAtDisk, lookAtMemoryAndCpu } from './resources.ts';
-import { lookAtSecurity } from './security.ts';
-import { lookAtService } from './service.ts';
+import { inspectContainers } from './containers.ts';
+import { probeHealth, probeProxy } from './endpoints.ts';
+import { findingsOf, section } from './finding.ts';
+import { inspectIssues } from './issues.ts';
+import { inspectJobs } from './jobs.ts';
+import { inspectDisks, inspectMemoryAndCpu } from './resources.ts';
+import { inspectSecurityFiles } from './security.ts';
+import { inspectUnit } from './service.ts';
 
 export const queue = 'host';
 
@@ -21,7 +21,8 @@ export interface HealthInput {
 
 /**
  * The sections of the guide's morning health check, in its order. Each only looks, may be run again at any time, and
- * takes a second or two. They throw only when the host itself can't be asked.
+ * takes a second or two. They throw only when the host itself can't be asked. What a host without an installation does
+ * not have is skipped with a word.
  */
 export interface HealthActivities {
   inspectService(input: HealthInput): Promise<FindingsSection>;
@@ -47,37 +48,37 @@ export function createHealthActivities({
     inspectService: (input) =>
       section(
         'Service',
-        look('Service', () => lookAtService(...at(input))),
+        findingsOf('Service', () => inspectUnit(...at(input))),
       ),
     inspectContainers: (input) =>
       section(
         'Containers',
-        look('Containers', () => lookAtContainers(...at(input))),
+        findingsOf('Containers', () => inspectContainers(...at(input))),
       ),
     probeEndpoints: (input) =>
       section(
         'Health endpoints',
-        look('Health endpoint', () => lookAtHealth(...at(input))),
-        look('Reverse proxy', () => lookAtProxy(...at(input))),
+        findingsOf('Health endpoint', () => probeHealth(...at(input))),
+        findingsOf('Reverse proxy', () => probeProxy(...at(input))),
       ),
     inspectResources: (input) =>
       section(
         'Resources',
-        look('Memory and CPU', () => lookAtMemoryAndCpu(...at(input))),
-        look('Disk', () => lookAtDisk(...at(input))),
+        findingsOf('Memory and CPU', () => inspectMemoryAndCpu(...at(input))),
+        findingsOf('Disk', () => inspectDisks(...at(input))),
       ),
     inspectSecurity: (input) =>
       section(
         'Security',
-        look('Security', () => lookAtSecurity(...at(input))),
+        findingsOf('Security', () => inspectSecurityFiles(...at(input))),
       ),
     inspectRecentIssues: (input) =>
       section(
         'Recent issues',
-        look('Recent issues', () => lookAtIssues(...at(input))),
-        look('Jobs', () => {
+        findingsOf('Recent issues', () => inspectIssues(...at(input))),
+        findingsOf('Jobs', () => {
           const [host, options] = at(input);
-          return lookAtJobs(host, (run) => isRunning(client, run), options);
+          return inspectJobs(host, (run) => isRunning(client, run), options);
         }),
       ),
   };

@@ -1,94 +1,64 @@
-import { z } from 'zod';
-import type { CommandResult } from '../../hosts/execution/executor.ts';
+import { type EndpointAnswer, healthEndpoint, proxyEndpoint } from '../../hosts/commands/check-health/endpoints.ts';
 import type { Host, RunOptions } from '../../hosts/host.ts';
 import type { Finding } from '../../operations/finding.ts';
-import { readJson } from '../lib/json.ts';
-import { isMissing } from '../lib/output.ts';
-import { finding, unexpected } from './finding.ts';
+import { finding } from './finding.ts';
+import { whereInstalled } from './installation.ts';
 import { slowEndpoint } from './limits.ts';
 
-/** The part of curl's `%{json}` that is used. */
-const transfer = z.object({
-  http_code: z.int(),
-  time_total: z.number(),
-  errormsg: z.string().nullable(),
-  exitcode: z.int(),
-});
-
-interface Answer {
-  readonly status: number;
-  readonly seconds: number;
-  readonly server: string;
-  readonly body: string;
-  /** curl's reason why there is no answer. */
-  readonly error: string | undefined;
-}
-
-const noCurl = 'curl is not installed on this host, so its endpoints can not be asked. Run: apt install curl';
-
 /** The service's health endpoint: it must answer 2xx and say that it is healthy. */
-export async function lookAtHealth(host: Host, options: RunOptions): Promise<Finding> {
+export async function probeHealth(host: Host, options: RunOptions): Promise<readonly Finding[]> {
   const check = 'Health endpoint';
   const url = host.config.layout.healthUrl;
-  if (url === '') return finding(check, 'skipped', 'No health endpoint is configured for this host.');
-  const result = await host.run('healthEndpoint', {}, options);
-  if (isMissing(result)) return finding(check, 'unknown', noCurl);
-  const answer = readAnswer(result);
+  if (url === '') return [finding(check, 'skipped', 'No health endpoint is configured for this host.')];
+  const found = judgeHealth(check, url, await host.run(healthEndpoint, {}, options));
+  return whereInstalled(host, options, check, [found]);
+}
+
+function judgeHealth(check: string, url: string, answer: EndpointAnswer): Finding {
+  if (answer.kind === 'no-curl') return noCurl(check);
   if (answer.error !== undefined) return finding(check, 'failed', `${url} can't be reached: ${answer.error}.`);
   const time = `${answer.seconds.toFixed(2)} s`;
   const evidence = `HTTP ${answer.status} in ${time}\n${answer.body}`;
-  if (answer.status < 200 || answer.status > 299)
-    return finding(check, 'failed', `${url} answers ${answer.status}.`, evidence);
+  if (answer.status < 200 || answer.status > 299) {
+    return finding(check, 'failed', `${url} answers ${answer.status}.`, { evidence });
+  }
   const said = saysHealthy(answer.body);
-  if (said === 'no') return finding(check, 'failed', `${url} answers, but says that it is not healthy.`, evidence);
-  if (said === 'unclear')
-    return finding(check, 'unknown', `${url} answers, but does not say whether it is healthy.`, evidence);
+  if (said === 'no') return finding(check, 'failed', `${url} answers, but says that it is not healthy.`, { evidence });
+  if (said === 'unclear') {
+    return finding(check, 'unknown', `${url} answers, but does not say whether it is healthy.`, { evidence });
+  }
   return answer.seconds > slowEndpoint
-    ? finding(check, 'warning', `${url} is healthy, but took ${time}.`, evidence)
-    : finding(check, 'ok', `${url} says healthy (${answer.status}, ${time}).`, evidence);
+    ? finding(check, 'warning', `${url} is healthy, but took ${time}.`, { evidence })
+    : finding(check, 'ok', `${url} says healthy (${answer.status}, ${time}).`, { evidence });
 }
 
 /** The reverse proxy: it must answer by itself, not with an error of its own or of what is behind it. */
-export async function lookAtProxy(host: Host, options: RunOptions): Promise<Finding> {
+export async function probeProxy(host: Host, options: RunOptions): Promise<readonly Finding[]> {
   const check = 'Reverse proxy';
   const url = host.config.layout.proxyUrl;
-  if (url === '') return finding(check, 'skipped', 'No reverse proxy is configured for this host.');
-  const result = await host.run('proxyEndpoint', {}, options);
-  if (isMissing(result)) return finding(check, 'unknown', noCurl);
-  const answer = readAnswer(result);
-  if (answer.error !== undefined) return finding(check, 'failed', `${url} can't be reached: ${answer.error}.`);
-  const evidence = `HTTP ${answer.status} in ${answer.seconds.toFixed(2)} s, Server: ${answer.server || 'not given'}`;
-  if (answer.status >= 500)
-    return finding(check, 'failed', `${url} answers ${answer.status}: what is behind it is down.`, evidence);
-  if (!/caddy/i.test(`${answer.server}\n${answer.body}`)) {
-    return finding(
-      check,
-      'warning',
-      `${url} answers ${answer.status}, but not as Caddy: another program may hold its port.`,
-      evidence,
-    );
-  }
-  return finding(check, 'ok', `${url} is answered by Caddy (${answer.status}).`, evidence);
+  if (url === '') return [finding(check, 'skipped', 'No reverse proxy is configured for this host.')];
+  const found = judgeProxy(check, url, await host.run(proxyEndpoint, {}, options));
+  return whereInstalled(host, options, check, [found]);
 }
 
-/** curl's own words are the last line of standard error; the line before holds the Server header. */
-export function readAnswer(result: CommandResult): Answer {
-  const lines = result.stderr.trimEnd().split('\n');
-  const parsed = transfer.safeParse(readJson(lines.at(-1) ?? ''));
-  if (!parsed.success) throw unexpected('curl', result.stderr || result.stdout);
-  const { http_code, time_total, errormsg, exitcode } = parsed.data;
-  const server = lines.at(-2)?.trim() ?? '';
-  // 63: more than we wanted to read; the answer itself is there.
-  const error =
-    exitcode === 0 || (exitcode === 63 && http_code > 0) ? undefined : (errormsg ?? `curl's error ${exitcode}`);
-  // Before curl 7.84 `%header{…}` is printed as it stands.
-  return {
-    status: http_code,
-    seconds: time_total,
-    server: server.startsWith('%') ? '' : server,
-    body: result.stdout,
-    error,
-  };
+function judgeProxy(check: string, url: string, answer: EndpointAnswer): Finding {
+  if (answer.kind === 'no-curl') return noCurl(check);
+  if (answer.error !== undefined) return finding(check, 'failed', `${url} can't be reached: ${answer.error}.`);
+  const evidence = `HTTP ${answer.status} in ${answer.seconds.toFixed(2)} s, Server: ${answer.server || 'not given'}`;
+  if (answer.status >= 500) {
+    return finding(check, 'failed', `${url} answers ${answer.status}: what is behind it is down.`, { evidence });
+  }
+  if (!/caddy/i.test(`${answer.server}\n${answer.body}`)) {
+    const summary = `${url} answers ${answer.status}, but not as Caddy: another program may hold its port.`;
+    return finding(check, 'warning', summary, { remedy: 'Run on the host: ss -tlnp', evidence });
+  }
+  return finding(check, 'ok', `${url} is answered by Caddy (${answer.status}).`, { evidence });
+}
+
+function noCurl(check: string): Finding {
+  return finding(check, 'unknown', 'curl is not installed on this host, so its endpoints can not be asked.', {
+    remedy: 'Run: apt install curl',
+  });
 }
 
 const good = new Set(['healthy', 'ok', 'pass', 'passing', 'up', 'alive', 'serving']);
@@ -116,4 +86,12 @@ export function saysHealthy(body: string): 'yes' | 'no' | 'unclear' {
   if (/\bunhealthy\b|\b(no|not|never|error|fail|failed|failing|down|degraded)\b/.test(text)) return 'no';
   // "Status: healthy", "proxmox-mcp is healthy": the word at the end of one short sentence.
   return /^[\w .-]{0,80}(\bis|:|=)\s*healthy[.!]?$/.test(text) ? 'yes' : 'unclear';
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

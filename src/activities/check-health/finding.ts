@@ -1,4 +1,4 @@
-import { explain, ServiceError } from '../../errors.ts';
+import { ServiceError } from '../../errors.ts';
 import type { Finding, Verdict } from '../../operations/finding.ts';
 import type { FindingsSection } from '../../operations/report.ts';
 import { cleanText } from '../../reports/clean.ts';
@@ -6,24 +6,42 @@ import { cleanText } from '../../reports/clean.ts';
 /** Evidence as it travels through Temporal's history: enough to see, little enough to keep. */
 const evidenceLimit = 1_500;
 
-export function finding(check: string, verdict: Verdict, summary: string, evidence?: string): Finding {
-  const shown = evidence === undefined ? '' : cleanText(evidence, evidenceLimit).trim();
-  return shown === '' ? { check, verdict, summary } : { check, verdict, summary, evidence: shown };
+interface More {
+  /** What to do about it, in our words. */
+  readonly remedy?: string;
+  /** What the host said. */
+  readonly evidence?: string | undefined;
+}
+
+export function finding(
+  check: string,
+  verdict: Verdict,
+  summary: string,
+  { remedy, evidence = '' }: More = {},
+): Finding {
+  const shown = cleanText(evidence, evidenceLimit).trim();
+  return { check, verdict, summary, ...(remedy && { remedy }), ...(shown !== '' && { evidence: shown }) };
 }
 
 /**
- * Findings of one look at the host; what goes wrong with the look itself is a finding too, so that one broken check
+ * The findings of one look at the host; what goes wrong with the look itself is a finding too, so that one broken check
  * doesn't hide the others. A host that can't be reached is thrown: then nothing could be checked, and it may be tried
  * again.
  */
-export async function look(check: string, doIt: () => Promise<Finding | Finding[]>): Promise<Finding[]> {
+export async function findingsOf(check: string, look: () => Promise<Finding | readonly Finding[]>): Promise<Finding[]> {
   try {
-    return [await doIt()].flat();
+    return [await look()].flat();
   } catch (error) {
-    if (!(error instanceof ServiceError) || !ofTheCommand.has(error.code)) throw error;
-    return [finding(check, 'unknown', `It could not be determined: ${explain(error)}`)];
+    if (!isOfTheCommand(error)) throw error;
+    return [finding(check, 'unknown', `It could not be determined: ${error.message}`, { remedy: error.remedy })];
   }
 }
+
+/** Whether one command failed, and not the way to the host. */
+export function isOfTheCommand(error: unknown): error is ServiceError {
+  return error instanceof ServiceError && ofTheCommand.has(error.code);
+}
+
 const ofTheCommand: ReadonlySet<string> = new Set([
   'timeout',
   'command-failed',
@@ -35,13 +53,4 @@ const ofTheCommand: ReadonlySet<string> = new Set([
 /** Several looks at once as one section. */
 export async function section(title: string, ...looks: readonly Promise<Finding[]>[]): Promise<FindingsSection> {
   return { title, findings: (await Promise.all(looks)).flat() };
-}
-
-/** What a command said that isn't what it says when it works. */
-export function unexpected(what: string, said: string): ServiceError {
-  return new ServiceError({
-    code: 'unexpected-answer',
-    message: `${what} answered what isn't understood: ${cleanText(said, 200).replace(/\s+/g, ' ').trim() || 'nothing'}`,
-    remedy: 'Run it on the host and look; report it if the host is in order.',
-  });
 }

@@ -1,77 +1,56 @@
-import { z } from 'zod';
+import { type ServiceState, serviceState } from '../../hosts/commands/check-health/service-state.ts';
 import type { Host, RunOptions } from '../../hosts/host.ts';
 import type { Finding } from '../../operations/finding.ts';
-import { isMissing, lastWords } from '../lib/output.ts';
-import { finding, unexpected } from './finding.ts';
+import { finding } from './finding.ts';
+import { whereInstalled } from './installation.ts';
 
-/** Properties of `systemctl show`, see org.freedesktop.systemd1(5). */
-const properties = z.object({
-  LoadState: z.string(),
-  ActiveState: z.string(),
-  SubState: z.string(),
-  UnitFileState: z.string(),
-  Result: z.string().optional(),
-  ActiveEnterTimestamp: z.string().optional(),
-  NRestarts: z.coerce.number().optional(),
-});
+type Unit = Extract<ServiceState, { readonly kind: 'unit' }>;
 
 /** Whether the systemd unit runs, and whether it will after the next start of the host. */
-export async function lookAtService(host: Host, options: RunOptions): Promise<Finding[]> {
+export async function inspectUnit(host: Host, options: RunOptions): Promise<readonly Finding[]> {
   const { unit } = host.config.layout;
-  const result = await host.run('serviceState', {}, options);
-  if (isMissing(result) || /not been booted with systemd|Failed to connect to bus/i.test(result.stderr)) {
-    return [
-      finding(
-        'Service',
-        'skipped',
-        `This host doesn't run systemd, so ${unit} can't be one of its services.`,
-        lastWords(result),
-      ),
-    ];
+  const state = await host.run(serviceState, {}, options);
+  if (state.kind === 'no-systemd') {
+    const summary = `This host doesn't run systemd, so ${unit} can't be one of its services.`;
+    return [finding('Service', 'skipped', summary, { evidence: state.words })];
   }
-  if (result.exitCode !== 0) throw unexpected('systemctl show', `${result.stdout}${result.stderr}`);
-  return readService(unit, result.stdout);
+  return whereInstalled(host, options, 'Service', judgeUnit(unit, state));
 }
 
-/** The findings from what `systemctl show` printed. */
-export function readService(unit: string, output: string): Finding[] {
-  const lines = output.split('\n').map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]);
-  const parsed = properties.safeParse(Object.fromEntries(lines));
-  if (!parsed.success) throw unexpected('systemctl show', output);
-  const state = parsed.data;
-  if (state.LoadState === 'not-found') {
-    return [finding('Service', 'failed', `There is no systemd unit ${unit} on this host.`, output)];
-  }
-  return [running(unit, state, output), enabled(unit, state.UnitFileState)];
+export function judgeUnit(unit: string, state: Unit): Finding[] {
+  if (!state.isThere)
+    return [finding('Service', 'failed', `There is no systemd unit ${unit} on this host.`, { evidence: state.shown })];
+  return [running(unit, state), enabled(unit, state.file)];
 }
 
-function running(unit: string, state: z.infer<typeof properties>, evidence: string): Finding {
-  const since = state.ActiveEnterTimestamp ? ` since ${state.ActiveEnterTimestamp}` : '';
-  switch (state.ActiveState) {
+function running(unit: string, { active, sub, result, since, restarts, shown: evidence }: Unit): Finding {
+  const remedy = `Run on the host: systemctl status ${unit}; journalctl -u ${unit} -n 50`;
+  switch (active) {
     case 'active':
-      return finding('Running', 'ok', `${unit} is active (${state.SubState})${since}.`);
+      return finding('Running', 'ok', `${unit} is active (${sub})${since ? ` since ${since}` : ''}.`);
     case 'activating':
     case 'deactivating':
     case 'reloading':
     case 'refreshing': {
-      const restarts = (state.NRestarts ?? 0) > 0 ? ` after ${state.NRestarts} restarts` : '';
-      return finding('Running', 'warning', `${unit} is ${state.ActiveState} (${state.SubState})${restarts}.`, evidence);
+      const again = restarts > 0 ? ` after ${restarts} restarts` : '';
+      return finding('Running', 'warning', `${unit} is ${active} (${sub})${again}.`, { remedy, evidence });
     }
     case 'failed':
-      return finding('Running', 'failed', `${unit} has failed (${state.Result ?? 'no reason given'}).`, evidence);
+      return finding('Running', 'failed', `${unit} has failed (${result ?? 'no reason given'}).`, { remedy, evidence });
     default:
-      return finding('Running', 'failed', `${unit} is ${state.ActiveState || 'in no known state'}.`, evidence);
+      return finding('Running', 'failed', `${unit} is ${active || 'in no known state'}.`, { remedy, evidence });
   }
 }
 
-function enabled(unit: string, state: string): Finding {
+function enabled(unit: string, file: string): Finding {
   const check = 'Starts at boot';
-  if (['enabled', 'enabled-runtime', 'alias', 'static', 'generated', 'indirect'].includes(state)) {
+  const remedy = `Run: systemctl enable ${unit}`;
+  if (['enabled', 'enabled-runtime', 'alias', 'static', 'generated', 'indirect'].includes(file)) {
     // Of these only the first starts it by itself for good.
-    return state === 'enabled'
+    return file === 'enabled'
       ? finding(check, 'ok', `${unit} is enabled.`)
-      : finding(check, 'warning', `${unit} is ${state}: it starts only when something else asks for it.`);
+      : finding(check, 'warning', `${unit} is ${file}: it starts only when something else asks for it.`);
   }
-  if (state === '') return finding(check, 'unknown', `systemd doesn't say whether ${unit} is enabled.`);
-  return finding(check, 'failed', `${unit} is ${state}: it won't start with the host. Run: systemctl enable ${unit}`);
+  if (file === '') return finding(check, 'unknown', `systemd doesn't say whether ${unit} is enabled.`);
+  return finding(check, 'failed', `${unit} is ${file}: it won't start with the host.`, { remedy });
 }

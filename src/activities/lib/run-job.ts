@@ -1,36 +1,37 @@
 import { Context } from '@temporalio/activity';
+import type { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
-import type { CommandArguments, JobCommandName } from '../../hosts/commands/table.ts';
+import type { ArgumentsOf, FenceOf, JobCommand } from '../../hosts/commands/command.ts';
 import { jobId } from '../../hosts/create-hosts.ts';
-import type { Host, JobOptionsOf, JobResult } from '../../hosts/host.ts';
+import type { Host, JobProgress } from '../../hosts/host.ts';
 
-/** How often a step whose job was lost is done again before its outcome stays unknown. */
-const takes = 3;
+/** How often a step whose job was lost is done before its outcome stays unknown. */
+const attempts = 3;
 
 /**
- * Follows a job of the current activity to its end and heartbeats its progress. When the run is cancelled, the job is
- * stopped; when only this attempt ends (the worker shuts down, a heartbeat came too late), it goes on and the next
- * attempt finds it. A job that the host lost (it restarted) is done again, so this is for steps that are safe to do
- * again from the beginning.
+ * Follows a job of the current activity to its end, heartbeats its progress, and returns its answer. When the run is
+ * cancelled, the job is stopped; when only this attempt ends (the worker shuts down, a heartbeat came too late), it goes
+ * on and the next attempt finds it. A job that the host lost (it restarted) is done again, so this is for steps that are
+ * safe to do again from the beginning.
  *
- * @param step unique within the run
+ * @param options `step` is unique within the run
  */
-export async function runJob<Name extends JobCommandName>(
+export async function runJob<C extends JobCommand, A>(
   host: Host,
-  name: Name,
-  args: CommandArguments<Name>,
-  { step, fence }: { readonly step: string; readonly fence: number },
-): Promise<JobResult> {
+  command: C & { readonly answer: z.ZodType<A> },
+  args: ArgumentsOf<C>,
+  options: { readonly step: string } & FenceOf<C>,
+): Promise<A> {
   const context = Context.current();
   const run = runOf(context);
   const { signal, leave } = signals(context);
-  for (let take = 1; ; take += 1) {
-    const id = jobId(run, take === 1 ? step : `${step} take ${take}`);
-    const onProgress: JobOptionsOf<Name>['onProgress'] = (progress) => context.heartbeat(progress);
+  const onProgress = (progress: JobProgress) => context.heartbeat(progress);
+  for (let attempt = 1; ; attempt += 1) {
+    const id = jobId(run, attempt === 1 ? options.step : `${options.step} attempt ${attempt}`);
     try {
-      return await host.job(name, args, { id, run, fence, signal, leave, onProgress } as JobOptionsOf<Name>);
+      return await host.job(command, args, { ...options, id, run, signal, leave, onProgress });
     } catch (error) {
-      if (!(error instanceof ServiceError) || error.code !== 'outcome-unknown' || take === takes) throw error;
+      if (!(error instanceof ServiceError) || error.code !== 'outcome-unknown' || attempt === attempts) throw error;
       context.log.warn('The host lost a job; its step is done again', { job: id });
     }
   }

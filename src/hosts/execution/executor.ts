@@ -7,7 +7,7 @@ export interface ExecOptions {
   /** Deadline for the whole command, in ms; past it the command is ended and `timeout` is thrown. */
   readonly timeoutMs: number;
   /** How much of each output stream is kept, in bytes (the rest is drained and counted). Default 64 KiB. */
-  readonly maxOutputBytes?: number;
+  readonly maxOutputBytes?: number | undefined;
   /** Ends the command and throws `cancelled`. */
   readonly signal?: AbortSignal;
   /** Written to the command's standard input, which is then closed. Default: empty. */
@@ -32,8 +32,8 @@ export interface CommandResult {
 }
 
 /**
- * Runs programs on one host, over SSH or on this machine. Knows nothing of privileges or operations: activities never
- * hold one, they hold a `Host` (`src/hosts/host.ts`), which only runs entries of the privilege table.
+ * Runs programs on one host, over SSH or on this machine. Knows nothing of commands or operations: activities never
+ * hold one, they hold a `Host` (`src/hosts/host.ts`), which only runs commands of the table.
  *
  * Throws `ServiceError` with: `host-unreachable`, `host-key-unknown`, `host-key-changed`, `ssh-key-refused`,
  * `ssh-channel-refused`, `connection-lost` (before the command started: safe to retry), `outcome-unknown` (the

@@ -17,7 +17,7 @@ export function redacted<Result extends CommandResult>({ redact }: HostContext, 
   return redact ? { ...result, stdout: redact(result.stdout), stderr: redact(result.stderr) } : result;
 }
 
-/** The helper needs this much longer than its command: it may wait for the fence, and then ends the command itself. */
+/** The helper needs this much longer than its command: it may wait for other commands, and then ends the command itself. */
 const graceMs = 15_000;
 
 /**
@@ -27,21 +27,26 @@ const graceMs = 15_000;
 export async function callHelper(
   { config, executor }: HostContext,
   args: readonly string[],
-  options: RunOptions & { readonly timeoutMs: number; readonly isLook: boolean },
+  {
+    timeoutMs,
+    isLook,
+    signal,
+    maxOutputBytes,
+  }: RunOptions & {
+    readonly timeoutMs: number;
+    readonly isLook: boolean;
+    readonly maxOutputBytes?: number | undefined;
+  },
 ): Promise<CommandResult> {
   const helper = config.layout.helper;
   const argv: Argv = usesSudo(config) ? ['/usr/bin/sudo', '-n', '--', helper, ...args] : [helper, ...args];
   const result = await executor
-    .exec(argv, { timeoutMs: options.timeoutMs + graceMs, ...passed(options) })
+    .exec(argv, { timeoutMs: timeoutMs + graceMs, ...(signal && { signal }), maxOutputBytes })
     .catch((error: unknown) => {
-      throw options.isLook ? retryLook(config, error) : error;
+      throw isLook ? retryLook(config, error) : error;
     });
   refuseIfRefused(config, verbOf(args), result);
   return result;
-}
-
-export function passed({ signal, maxOutputBytes }: RunOptions): RunOptions {
-  return { ...(signal ? { signal } : {}), ...(maxOutputBytes === undefined ? {} : { maxOutputBytes }) };
 }
 
 /** What was asked for: of a job's start, what the job is to do. */
@@ -132,7 +137,7 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
   });
 }
 
-/** Tokens are times. One that is so far ahead was given by a clock that was wrong then, or is wrong now. 5 min. */
+/** Fences are times. One that is so far ahead was given by a clock that was wrong then, or is wrong now. 5 min. */
 const aheadMs = 5 * 60_000;
 
 function clockWentBack(
@@ -144,8 +149,8 @@ function clockWentBack(
   const now = new Date().toISOString();
   return new ServiceError({
     code: 'fenced-out',
-    message: `${name} refused ${verb}, because it was changed before under a token of ${new Date(newest).toISOString()}, and here it is ${now}: the clock of this service was set back, or is wrong`,
-    remedy: `Nothing was changed. Check the clock here (timedatectl). If it is right now, see with "proxmox-mcp host jobs ${name}" that nothing is at work there, remove ${layout.state}/fence on ${name} as root, and start this one again.`,
+    message: `${name} refused ${verb}, because it was changed before with a fence of ${new Date(newest).toISOString()}, and here it is ${now}: the clock of this service was set back, or is wrong`,
+    remedy: `Nothing was changed. Check the clock here (timedatectl). If it is right now, see with "proxmox-mcp host jobs ${name}" that nothing is at work there, remove ${layout.state}/*.fence on ${name} as root, and start this one again.`,
     details,
   });
 }

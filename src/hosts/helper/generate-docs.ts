@@ -1,28 +1,28 @@
 import type { HostLayout } from '../../config.ts';
-import { table } from '../commands/table.ts';
+import { table } from '../commands/table.generated.ts';
 import { defaultLayout } from './default-layout.ts';
-import { sharedOf, shellFunction } from './generate-helper.ts';
-import { type Parameter, type ResolvedEntry, resolveEntry } from './resolve.ts';
+import { readShell, sharedFunctions } from './generate-helper.ts';
+import { type ResolvedCommand, type ResolvedParameter, resolveCommand } from './resolve.ts';
 
 /** `docs/privileges.md`: every command of the table with its vector, its risk and who runs it. */
 export function generatePrivilegeDocs(layout: HostLayout = defaultLayout): string {
-  const entries = Object.entries(table).map(([name, entry]) => resolveEntry(name, entry, layout));
-  const ofRoot = entries.filter(({ entry }) => entry.as === 'root');
+  const commands = table.map((command) => resolveCommand(command, layout));
+  const ofRoot = commands.filter(({ command }) => command.as === 'root');
   return [
     introduction(layout),
     '## Commands as root\n',
-    ...ofRoot.map((entry) => describe(entry, layout)),
+    ...ofRoot.map((command) => describe(command, layout)),
     '### What several scripts share\n',
     '```sh',
-    sharedOf(ofRoot).flatMap(shellFunction).join('\n').trimEnd(),
+    sharedFunctions(ofRoot).join('\n').trimEnd(),
     '```\n',
     `## Commands as ${layout.user}\n`,
     'They need no privilege and go without sudo and helper.\n',
-    ...entries.filter(({ entry }) => entry.as === 'user').map((entry) => describe(entry, layout)),
-    '## Placeholders\n',
+    ...commands.filter(({ command }) => command.as === 'user').map((command) => describe(command, layout)),
+    '## Parameters\n',
     '| name | form | at most | for example | what |',
     '| --- | --- | --- | --- | --- |',
-    ...placeholders(entries).map(
+    ...parametersOf(commands).map(
       ({ name, pattern, choices, maxLength, examples, description }) =>
         `| \`${name}\` | ${choices ? 'one of the examples' : `\`${pattern.replaceAll('|', '\\|')}\``} | ${maxLength} | ${examples.map((e) => `\`${e}\``).join(', ')} | ${description} |`,
     ),
@@ -34,9 +34,9 @@ function introduction(layout: HostLayout): string {
   return `<!-- Made by \`npm run generate\` from src/hosts/commands. Don't edit. -->
 # What the service may do on a host
 
-This is all. Every command is an entry of one table in the code (\`src/hosts/commands\`); the host helper, the
-sudoers policy, this page and the tests are made from it, and no other command can be asked for, by construction of the
-types. The service logs in as \`${layout.user}\`, without a password and without any other right. Commands as root go
+This is all. Every command is a value in the code (\`src/hosts/commands\`), with its script in a file beside it; the host
+helper, the sudoers policy, this page and the tests are made from them, and no other command can be asked for, by
+construction of the types. The service logs in as \`${layout.user}\`, without a password and without any other right. Commands as root go
 
 1. through sudo, whose policy (\`${layout.sudoersFile}\`) admits one program, by its SHA-256 digest, with arguments that
    match one of the anchored regular expressions, logs input and output, and executes nothing that it can't log;
@@ -53,32 +53,35 @@ root on the host can't change, send them to a log server by a file of your own, 
 with \`Defaults:${layout.user} log_servers=logs.example.com\` (see sudoers(5) for its TLS settings): what that server
 does not take is then not executed either.
 
-Commands that change something carry the **fencing token** of the host's lease: the helper keeps the greatest one it
-has seen, refuses smaller ones, and lets a greater one begin only when nothing of an older one is still at work. A **job** outlives the
-connection that started it: it is executed once for its id, in its own systemd unit (or process group), with a
+Commands that change something carry a **fence**: the number that goes with the lock of who asks, and that grows with each
+holder. The helper keeps the greatest one it has seen for each lock (the host's and each guest's), refuses smaller ones,
+and lets a greater one begin only when nothing of an older one is still at work. A command for a guest carries two: its
+caller holds the guest alone and shares the host, so it is refused after a newer holder of the whole host, but not after
+another guest's; a command for the host is compared with all. A **job** outlives the connection that started it: it is executed once for its id, in its own systemd unit (or process group), with a
 deadline, bounded output and an exit code that is on disk before anyone is told. Its record names its run: a job that is
 at work though its run has ended is a warning of the health check; \`proxmox-mcp host jobs NAME\` lists them all and stops
-one with \`--cancel\`. A run stops another run's job only while it holds the newest token.
+one with \`--cancel\`. A run stops another run's job only with the newest fence.
 `;
 }
 
-function describe({ verb, entry, parameters, vector }: ResolvedEntry, layout: HostLayout): string {
+const fences = { none: [], host: ['<fence>'], guest: ['<fence>', '<guest fence>'] };
+
+function describe({ command, parameters, vector = [] }: ResolvedCommand, layout: HostLayout): string {
   const given = parameters.map(({ name }) => `<${name}>`);
-  const call = [...(entry.risk === 'read' ? [] : ['<token>']), ...given];
-  const kind = [`risk: ${entry.risk}`, ...(entry.job ? ['job'] : []), `deadline: ${duration(entry.timeoutMs)}`].join(
-    ', ',
-  );
-  const words = (vector ?? []).map((pieces) =>
-    pieces.map((piece) => ('text' in piece ? piece.text : `<${parameters[piece.parameter]?.name}>`)).join(''),
-  );
-  const script = entry.as === 'root' && entry.script ? entry.script.body.trim() : undefined;
+  const facts = [
+    `risk: ${command.risk}`,
+    ...(command.lock === undefined ? [] : [`lock: ${command.lock}`]),
+    ...(command.job ? ['job'] : []),
+    `deadline: ${duration(command.timeoutMs)}`,
+  ];
+  const words = vector.map((part) => ('text' in part ? part.text : `<${parameters[part.parameter]?.name}>`));
+  const script = command.script === undefined ? undefined : readShell(command.script).trim();
+  const call = [layout.helper, ...(command.job ? ['job-start <id> <run>'] : []), command.name];
   return [
-    `### ${verb}\n`,
-    `${entry.summary}. (${kind})\n`,
-    ...(entry.as === 'root'
-      ? [
-          `Asked for as \`${[layout.helper, ...(entry.job ? ['job-start <id> <run>'] : []), verb, ...call].join(' ')}\`.\n`,
-        ]
+    `### ${command.name}\n`,
+    `${command.summary}. (${facts.join(', ')})\n`,
+    ...(command.as === 'root'
+      ? [`Asked for as \`${[...call, ...fences[command.lock ?? 'none'], ...given].join(' ')}\`.\n`]
       : []),
     script === undefined ? 'The vector:\n' : 'The script, part of the helper:\n',
     '```sh',
@@ -88,9 +91,9 @@ function describe({ verb, entry, parameters, vector }: ResolvedEntry, layout: Ho
   ].join('\n');
 }
 
-function placeholders(entries: readonly ResolvedEntry[]): readonly Parameter[] {
-  const known = new Map<string, Parameter>();
-  for (const { parameters } of entries) for (const parameter of parameters) known.set(parameter.name, parameter);
+function parametersOf(commands: readonly ResolvedCommand[]): readonly ResolvedParameter[] {
+  const known = new Map<string, ResolvedParameter>();
+  for (const { parameters } of commands) for (const parameter of parameters) known.set(parameter.name, parameter);
   return [...known.values()].sort((a, b) => a.name.localeCompare(b.name));
 }
 

@@ -1,8 +1,8 @@
 import type { HostLayout } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
-import type { CommandEntry } from '../commands/entry.ts';
-import { helperEntries } from './generate-helper.ts';
-import type { Parameter, ResolvedEntry } from './resolve.ts';
+import { type Command, vmid } from '../commands/command.ts';
+import { helperCommands } from './generate-helper.ts';
+import type { ResolvedCommand, ResolvedParameter } from './resolve.ts';
 
 export interface SudoersOptions {
   /**
@@ -12,13 +12,13 @@ export interface SudoersOptions {
   readonly sudoVersion: string;
   /** SHA-256 of the installed helper in hexadecimal: sudo executes no other file. */
   readonly helperDigest: string;
-  /** Default: the privilege table. */
-  readonly entries?: Readonly<Record<string, CommandEntry>>;
+  /** Default: the table of commands. */
+  readonly commands?: readonly Command[];
 }
 
 const jobId = '[a-z0-9][a-z0-9-]{0,99}';
 const offset = '(0|[1-9][0-9]{0,11})';
-const token = '[1-9][0-9]{0,14}';
+const fence = '[1-9][0-9]{0,14}';
 const run = '(-|[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199})';
 
 /** How many recordings of one user sudo keeps before it writes over the oldest: 32 KiB each at the least, so 640 MB. */
@@ -36,17 +36,17 @@ export function generateSudoers(layout: HostLayout, options: SudoersOptions): st
     if (!/^(\/[A-Za-z0-9_.@+-]+)+$/.test(path)) throw unfit('path', path);
   if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(layout.user)) throw unfit('user', layout.user);
 
-  const entries = helperEntries(layout, options.entries);
+  const commands = helperCommands(layout, options.commands);
   const helper = isRs ? layout.helper : `sha256:${options.helperDigest} ${layout.helper}`;
-  const rules = !isRs && isAtLeast(1, 9, 10) ? verbRules(entries) : [];
+  const rules = !isRs && isAtLeast(1, 9, 10) ? verbRules(commands) : [];
   const looks = rules.filter((rule) => !rule.isChange);
   const changes = rules.filter((rule) => rule.isChange);
   return [
     `# What Proxmox MCP may run as root on this host: the host helper, which executes the commands listed in`,
-    "# docs/privileges.md and nothing else. Made by `npm run generate` from src/hosts/commands: don't edit.",
+    "# docs/privileges.md and nothing else. Made by `npm run generate` from src/hosts: don't edit.",
     `# For sudo ${options.sudoVersion} and newer ones of its kind.`,
     '',
-    ...(isRs ? rsDefaults(layout) : defaults(layout, entries, isAtLeast)),
+    ...(isRs ? rsDefaults(layout) : defaults(layout, commands, isAtLeast)),
     '',
     ...(rules.length === 0
       ? [
@@ -84,19 +84,26 @@ const watch: readonly Rule[] = [
   { about: 'The jobs of this host', pattern: 'job-list', isChange: false },
 ];
 
-function verbRules(entries: readonly ResolvedEntry[]): readonly Rule[] {
+/** How many fences a command takes before its arguments. */
+const fences = { none: [], host: [fence], guest: [fence, fence] };
+
+function verbRules(commands: readonly ResolvedCommand[]): readonly Rule[] {
   return [
-    ...entries.map(({ verb, entry, parameters }) => ({
-      about: entry.summary,
+    ...commands.map(({ command, parameters }) => ({
+      about: command.summary,
       pattern: [
-        ...(entry.job ? ['job-start', jobId, run] : []),
-        verb,
-        ...(entry.risk === 'read' ? [] : [token]),
+        ...(command.job ? ['job-start', jobId, run] : []),
+        command.name,
+        ...fences[command.lock ?? 'none'],
         ...parameters.map(grouped),
       ].join(' '),
-      isChange: entry.risk !== 'read',
+      isChange: command.risk !== 'read',
     })),
-    { about: 'Stop a job with all its processes', pattern: `job-cancel ${jobId}( ${token})?`, isChange: true },
+    {
+      about: 'Stop a job with all its processes',
+      pattern: `job-cancel ${jobId}( ${fence}( ${fence} ${vmid.pattern})?)?`,
+      isChange: true,
+    },
     { about: 'Forget jobs that ended days ago', pattern: 'job-clean (0|[1-9][0-9]{0,2})', isChange: true },
   ];
 }
@@ -113,10 +120,13 @@ function alias(name: string, helper: string, rules: readonly Rule[]): string[] {
 
 function defaults(
   { user, sudoLog }: HostLayout,
-  entries: readonly ResolvedEntry[],
+  commands: readonly ResolvedCommand[],
   isAtLeast: (a: number, b: number, c: number) => boolean,
 ): string[] {
-  const longestMs = Math.max(60_000, ...entries.filter(({ entry }) => !entry.job).map(({ entry }) => entry.timeoutMs));
+  const longestMs = Math.max(
+    60_000,
+    ...commands.filter(({ command }) => !command.job).map(({ command }) => command.timeoutMs),
+  );
   return [
     '# Nothing of the caller reaches the helper but its arguments.',
     'env_reset, !setenv, !env_keep, !env_check',
@@ -148,7 +158,7 @@ function rsDefaults({ user }: HostLayout): string[] {
   ].map((line) => (line.startsWith('#') ? line : `Defaults:${user} ${line}`));
 }
 
-function grouped({ pattern }: Parameter): string {
+function grouped({ pattern }: ResolvedParameter): string {
   return pattern.includes('|') && !/^\([^()]*\)$/.test(pattern) ? `(${pattern})` : pattern;
 }
 

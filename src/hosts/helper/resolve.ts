@@ -1,9 +1,9 @@
 import type { HostLayout } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
-import type { CommandEntry, Joined, LayoutReference, Part, Placeholder } from '../commands/entry.ts';
+import { type Command, type LayoutReference, type Parameter, vmid } from '../commands/command.ts';
 
-/** A placeholder with its host's layout put in. */
-export interface Parameter {
+/** A parameter with its host's layout put in. */
+export interface ResolvedParameter {
   readonly name: string;
   /** POSIX extended regular expression without anchors; of choices, their alternation. */
   readonly pattern: string;
@@ -14,76 +14,54 @@ export interface Parameter {
   readonly description: string;
 }
 
-/** A piece of an argument: a constant, or the value of the parameter with that index. */
-export type ResolvedPiece = { readonly text: string } | { readonly parameter: number };
+/** An argument: a constant, or the value of the parameter with that index. */
+export type ResolvedArgument = { readonly text: string } | { readonly parameter: number };
 
-/** An entry of the table as one host's helper knows it. */
-export interface ResolvedEntry {
-  readonly name: string;
-  /** The helper's name for it: `restartUnit` → `restart-unit`. */
-  readonly verb: string;
-  readonly entry: CommandEntry;
-  readonly parameters: readonly Parameter[];
-  /** One list of pieces for each argument, the program first; absent for a script. */
-  readonly vector?: readonly (readonly ResolvedPiece[])[];
+/** A command of the table as one host's helper knows it. */
+export interface ResolvedCommand {
+  readonly command: Command;
+  /** In the order in which the helper takes them; of a command that locks a guest, its number first. */
+  readonly parameters: readonly ResolvedParameter[];
+  /** The program first; absent for a script. */
+  readonly vector?: readonly ResolvedArgument[];
 }
 
-export function verbOf(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+/** The parameters of a command in the order in which the helper takes them, whatever the layout. */
+export function parametersOf(command: Command): readonly Parameter[] {
+  return command.lock === 'guest' ? [vmid, ...command.parameters] : command.parameters;
 }
 
-/** Puts a layout into an entry. Throws `configuration` for a layout whose names don't fit into a policy. */
-export function resolveEntry(name: string, entry: CommandEntry, layout: HostLayout): ResolvedEntry {
-  const verb = verbOf(name);
-  if (entry.as === 'root' && entry.script) {
-    return { name, verb, entry, parameters: entry.script.parameters.map((p) => parameter(p, layout)) };
-  }
-  const placeholders: Placeholder[] = [];
-  const vector = (entry.argv ?? []).flatMap((part) => argumentsOf(part, layout, placeholders));
-  return { name, verb, entry, parameters: placeholders.map((p) => parameter(p, layout)), vector };
-}
-
-/** The names of an entry's parameters in the order in which the helper takes them, whatever the layout. */
-export function parameterNames(entry: CommandEntry): readonly string[] {
-  if (entry.as === 'root' && entry.script) return entry.script.parameters.map((p) => p.placeholder);
-  const parts = (entry.argv ?? []).flatMap((part) => (isJoined(part) ? part.join : [part]));
-  return [...new Set(parts.filter(isPlaceholder).map((p) => p.placeholder))];
-}
-
-/** The values of a layout's entry: one, or those of a list. */
-export function layoutValues(layout: HostLayout, reference: LayoutReference): readonly string[] {
-  const value = layout[reference.layout];
-  return typeof value === 'string' ? [`${value}${reference.suffix ?? ''}`] : value;
+/** Puts a layout into a command. Throws `configuration` for a layout whose names don't fit into a policy. */
+export function resolveCommand(command: Command, layout: HostLayout): ResolvedCommand {
+  const parameters = parametersOf(command);
+  const resolved = { command, parameters: parameters.map((parameter) => resolveParameter(parameter, layout)) };
+  if (command.argv === undefined) return resolved;
+  const vector = command.argv.flatMap((part): ResolvedArgument[] => {
+    if (typeof part === 'string') return [{ text: part }];
+    if ('layout' in part) return layoutValues(layout, part).map((text) => ({ text }));
+    const index = parameters.findIndex(({ name }) => name === part.name);
+    if (index >= 0) return [{ parameter: index }];
+    throw new Error(`${command.name} uses ${part.name}, which isn't among its parameters`);
+  });
+  return { ...resolved, vector };
 }
 
 /** The argument vector with the values put in. */
-export function fillVector(entry: ResolvedEntry, values: readonly string[]): string[] {
-  return (entry.vector ?? []).map((pieces) =>
-    pieces.map((piece) => ('text' in piece ? piece.text : (values[piece.parameter] ?? ''))).join(''),
-  );
+export function fillVector({ vector = [] }: ResolvedCommand, values: readonly string[]): string[] {
+  return vector.map((part) => ('text' in part ? part.text : (values[part.parameter] ?? '')));
 }
 
-function argumentsOf(part: Part, layout: HostLayout, placeholders: Placeholder[]): ResolvedPiece[][] {
-  if (isLayout(part)) return layoutValues(layout, part).map((text) => [{ text }]);
-  const pieces = isJoined(part) ? part.join : [part];
-  return [
-    pieces.flatMap((piece): ResolvedPiece[] => {
-      if (typeof piece === 'string') return [{ text: piece }];
-      if (isLayout(piece)) return layoutValues(layout, piece).map((text) => ({ text }));
-      const known = placeholders.findIndex((p) => p.placeholder === piece.placeholder);
-      return [{ parameter: known >= 0 ? known : placeholders.push(piece) - 1 }];
-    }),
-  ];
+/** The values of a layout's entry: one, or those of a list. */
+function layoutValues(layout: HostLayout, reference: LayoutReference): readonly string[] {
+  const value = layout[reference.layout];
+  return typeof value === 'string' ? [value] : value;
 }
 
-function parameter(placeholder: Placeholder, layout: HostLayout): Parameter {
-  const { placeholder: name, description } = placeholder;
-  if ('pattern' in placeholder) {
-    const { pattern, maxLength, examples } = placeholder;
-    return { name, pattern, maxLength, examples, description };
-  }
+function resolveParameter(parameter: Parameter, layout: HostLayout): ResolvedParameter {
+  if ('pattern' in parameter) return parameter;
+  const { name, description } = parameter;
   const choices = [
-    ...new Set(placeholder.choices.flatMap((c) => (typeof c === 'string' ? [c] : layoutValues(layout, c)))),
+    ...new Set(parameter.choices.flatMap((c) => (typeof c === 'string' ? [c] : layoutValues(layout, c)))),
   ];
   for (const choice of choices) {
     if (!/^[A-Za-z0-9][A-Za-z0-9._@:-]*$/.test(choice)) {
@@ -104,16 +82,4 @@ function parameter(placeholder: Placeholder, layout: HostLayout): Parameter {
     choices,
     description,
   };
-}
-
-function isPlaceholder(part: Part): part is Placeholder {
-  return typeof part !== 'string' && 'placeholder' in part;
-}
-
-function isLayout(part: Part): part is LayoutReference {
-  return typeof part !== 'string' && 'layout' in part;
-}
-
-function isJoined(part: Part): part is Joined {
-  return typeof part !== 'string' && 'join' in part;
 }

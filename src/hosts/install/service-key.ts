@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import ssh2 from 'ssh2';
 import { ServiceError } from '../../errors.ts';
-import { replacePrivateFile } from '../../tokens/private-file.ts';
+import { replacePrivateFile } from '../../private-file.ts';
 import { newKeyPair } from '../ssh/new-key.ts';
 
 /** The public half of the private key in this file, `ssh-ed25519 AAAA…`; undefined when there is no file. */

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '../../errors.ts';
+import type { CommandResult } from '../execution/executor.ts';
 import { callHelper, type HostContext } from '../helper/call.ts';
-import type { CancelledJob, JobOptions, JobResult } from '../host.ts';
+import type { CancelledJob, CancelOptions, JobOptions } from '../host.ts';
 import { type JobOutput, type JobStatus, parseCancel, parseStatus } from './protocol.ts';
 
 const helperMs = 30_000;
@@ -10,14 +11,25 @@ const longestWaitMs = 2_000;
 /** A start that died before its job began is noticed after so many looks, and repeated. */
 const looksBeforeRestart = 20;
 
+export interface FollowOptions extends JobOptions {
+  /** How much is kept of the end of each output, in bytes. Default 64 KiB. */
+  readonly maxOutputBytes?: number | undefined;
+}
+
+export interface JobResult extends CommandResult {
+  readonly id: string;
+  /** True when an earlier attempt had started it and this call only found it. */
+  readonly found: boolean;
+}
+
 /**
- * Starts a job of the host helper unless it is there, and follows it to its end. `vector`: verb, fencing token where it
- * needs one, arguments.
+ * Starts a job of the host helper unless it is there, and follows it to its end. `vector`: verb, the fences that it
+ * needs, arguments.
  */
 export async function followJob(
   context: HostContext,
   vector: readonly string[],
-  options: JobOptions,
+  options: FollowOptions,
 ): Promise<JobResult> {
   const stop = AbortSignal.any([options.signal, options.leave].filter((signal) => signal !== undefined));
   let isThere = false;
@@ -31,7 +43,7 @@ export async function followJob(
     let seen = { stdout: 0, stderr: 0 };
     for (;;) {
       stop.throwIfAborted();
-      const status = await look(context, options.id, seen.stdout, seen.stderr, stop);
+      const status = await readStatus(context, options.id, seen.stdout, seen.stderr, stop);
       if (status.state !== 'running' && status.state !== 'starting' && status.state !== 'absent') {
         return await finish(context, vector[0] ?? '', status, options, found);
       }
@@ -50,19 +62,20 @@ export async function followJob(
   } catch (error) {
     // There is nothing to cancel and nothing that goes on.
     if (error instanceof ServiceError && error.code === 'fenced-out') throw error;
-    if (options.signal?.aborted) throw await cancelled(context, options.id);
-    if (options.leave?.aborted && isThere) throw left(context, options.id);
+    if (options.signal?.aborted) throw await cancelAndExplain(context, options.id);
+    if (options.leave?.aborted && isThere) throw noLongerWatched(context, options.id);
     throw error;
   }
 }
 
-/** Stops a job with all its processes, or sees to it that it never starts. `fence`: only while it is the newest. */
+/** Stops a job with all its processes, or sees to it that it never starts. See `Host.cancelJob`. */
 export async function cancelJob(
   context: HostContext,
   id: string,
-  { fence }: { readonly fence?: number } = {},
+  { fence, vmid }: CancelOptions = {},
 ): Promise<CancelledJob> {
-  const args = ['job-cancel', id, ...(fence === undefined ? [] : [String(fence)])];
+  const numbers = [fence?.host, fence?.guest, vmid].filter((number) => number !== undefined);
+  const args = ['job-cancel', id, ...numbers.map(String)];
   const result = await callHelper(context, args, { timeoutMs: 60_000, isLook: true });
   if (result.exitCode !== 0) {
     throw helperFailed(context, 'stop', id, result.exitCode);
@@ -95,7 +108,7 @@ function helperFailed({ config }: HostContext, verb: 'start' | 'stop', job: stri
   });
 }
 
-async function look(
+async function readStatus(
   context: HostContext,
   id: string,
   stdoutFrom: number,
@@ -111,7 +124,7 @@ async function finish(
   context: HostContext,
   verb: string,
   status: JobStatus,
-  options: JobOptions,
+  options: FollowOptions,
   found: boolean,
 ): Promise<JobResult> {
   if (status.state !== 'ended' || status.exitCode === undefined) throw unfinished(context, verb, status, options);
@@ -143,7 +156,12 @@ async function tail(
   let offset = Math.max(0, kept - max);
   const cutsCharacter = offset > 0;
   while (offset < kept) {
-    const status = await look(context, id, stream === 'stdout' ? offset : kept, stream === 'stderr' ? offset : kept);
+    const status = await readStatus(
+      context,
+      id,
+      stream === 'stdout' ? offset : kept,
+      stream === 'stderr' ? offset : kept,
+    );
     const { chunk } = status[stream];
     if (chunk.length === 0) break;
     chunks.push(chunk);
@@ -161,7 +179,7 @@ function lastLine({ redact = (text) => text }: HostContext, { chunk }: JobOutput
   return (lines.at(-1) ?? '').slice(-200);
 }
 
-async function cancelled(context: HostContext, id: string): Promise<ServiceError> {
+async function cancelAndExplain(context: HostContext, id: string): Promise<ServiceError> {
   const { left: pids, state } = await cancelJob(context, id);
   const what = pids.length === 0 ? 'nothing of it is left' : `these processes could not be stopped: ${pids.join(', ')}`;
   return new ServiceError({
@@ -175,7 +193,7 @@ async function cancelled(context: HostContext, id: string): Promise<ServiceError
   });
 }
 
-function left(context: HostContext, id: string): ServiceError {
+function noLongerWatched(context: HostContext, id: string): ServiceError {
   return new ServiceError({
     code: 'unavailable',
     message: `Job ${id} on ${context.config.name} goes on, but this worker stopped watching it`,
@@ -207,7 +225,7 @@ function unfinished({ config }: HostContext, verb: string, { state }: JobStatus,
     case 'busy':
       return new ServiceError({
         code: 'fenced-out',
-        message: `${job} was not executed, because another run holds the host's lock by now`,
+        message: `${job} was not executed, because another run holds the lock by now`,
         remedy: 'Nothing was changed. Start the run again.',
         details,
       });

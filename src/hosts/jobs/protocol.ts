@@ -1,5 +1,6 @@
 import { ServiceError } from '../../errors.ts';
-import type { JobState, JobSummary } from '../host.ts';
+import type { CommandResult } from '../execution/executor.ts';
+import type { JobListing, JobState, JobSummary } from '../host.ts';
 
 /** What `job-status` answers. */
 export interface JobStatus {
@@ -50,30 +51,40 @@ export function parseCancel(host: string, text: string): { state: JobState; left
 const idPattern = /^[a-z0-9][a-z0-9-]{0,99}$/;
 const runPattern = /^(-|[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199})$/;
 
-/** Reads its `job-list`. */
-export function parseList(host: string, text: string): readonly JobSummary[] {
-  return text
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => {
-      const [id = '', state = '', exit = '', began = '', ended = '', verb = '', run = '-'] = line.split(' ');
-      if (!idPattern.test(id) || !/^[a-z0-9-]{1,100}$/.test(verb) || !runPattern.test(run)) throw unexpected(host);
-      const parsed = parseState(host, `state ${state} ${exit} ${began} ${ended}`);
-      return {
-        id,
-        state: parsed.state,
-        verb,
-        ...(run === '-' ? {} : { run }),
-        ...(parsed.exitCode === undefined ? {} : { exitCode: parsed.exitCode }),
-        ...(parsed.beganMs === undefined ? {} : { startedAt: new Date(parsed.beganMs).toISOString() }),
-        ...(parsed.endedMs === undefined ? {} : { endedAt: new Date(parsed.endedMs).toISOString() }),
-      };
-    });
+/** Reads its `job-list`; lines that no helper of ours prints are only counted. */
+export function parseList({ stdout, truncated }: CommandResult): JobListing {
+  const lines = stdout.split('\n').filter(Boolean);
+  const jobs = lines.flatMap((line) => parseJob(line) ?? []);
+  return { jobs, notUnderstood: lines.length - jobs.length + (truncated ? 1 : 0) };
 }
 
-function parseState(host: string, line: string): Pick<JobStatus, 'state' | 'exitCode' | 'beganMs' | 'endedMs'> {
+function parseJob(line: string): JobSummary | undefined {
+  const [id = '', state = '', exit = '', began = '', ended = '', verb = '', run = '-', ...more] = line.split(' ');
+  const parsed = readState(`state ${state} ${exit} ${began} ${ended}`);
+  const isWellFormed = idPattern.test(id) && /^[a-z0-9-]{1,100}$/.test(verb) && runPattern.test(run);
+  if (parsed === undefined || !isWellFormed || more.length > 0) return undefined;
+  return {
+    id,
+    state: parsed.state,
+    verb,
+    ...(run === '-' ? {} : { run }),
+    ...(parsed.exitCode === undefined ? {} : { exitCode: parsed.exitCode }),
+    ...(parsed.beganMs === undefined ? {} : { startedAt: new Date(parsed.beganMs).toISOString() }),
+    ...(parsed.endedMs === undefined ? {} : { endedAt: new Date(parsed.endedMs).toISOString() }),
+  };
+}
+
+type State = Pick<JobStatus, 'state' | 'exitCode' | 'beganMs' | 'endedMs'>;
+
+function parseState(host: string, line: string): State {
+  const state = readState(line);
+  if (state === undefined) throw unexpected(host);
+  return state;
+}
+
+function readState(line: string): State | undefined {
   const match = /^state ([a-z-]+) (-|\d{1,3}) (-|\d{1,15}) (-|\d{1,15})$/.exec(line);
-  if (!match || !isState(match[1])) throw unexpected(host);
+  if (!match || !isState(match[1])) return undefined;
   const [, state, exit, began, ended] = match;
   return {
     state,

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { freeBackupId, isBackupId } from '../../../src/activities/back-up/name.ts';
-import { type Archive, keepDays, planRetention } from '../../../src/activities/back-up/retention.ts';
+import { keepDays, planRetention } from '../../../src/activities/back-up/retention.ts';
+import type { Archive } from '../../../src/hosts/commands/back-up/archives.ts';
 
 const day = 86_400_000;
 const now = Date.parse('2026-11-22T02:00:00Z');

@@ -2,17 +2,17 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { CommandEntry, Placeholder } from '../../../src/hosts/commands/entry.ts';
-import { table } from '../../../src/hosts/commands/table.ts';
+import { type ChoiceParameter, type Command, defineCommand } from '../../../src/hosts/commands/command.ts';
+import { table } from '../../../src/hosts/commands/table.generated.ts';
 import { defaultLayout } from '../../../src/hosts/helper/default-layout.ts';
 import { generatePrivilegeDocs } from '../../../src/hosts/helper/generate-docs.ts';
-import { generateHelper, helperEntries } from '../../../src/hosts/helper/generate-helper.ts';
+import { generateHelper, helperCommands } from '../../../src/hosts/helper/generate-helper.ts';
 import { generateSudoers } from '../../../src/hosts/helper/generate-sudoers.ts';
-import { resolveEntry } from '../../../src/hosts/helper/resolve.ts';
-import { sampleEntries } from './sample.ts';
+import { resolveCommand } from '../../../src/hosts/helper/resolve.ts';
+import { commands as sample, sampleCommands } from './sample.ts';
 
-const entries: Readonly<Record<string, CommandEntry>> = { ...sampleEntries, ...table };
-const all = Object.entries(entries).map(([name, entry]) => resolveEntry(name, entry, defaultLayout));
+const commands: readonly Command[] = [...sampleCommands, ...table];
+const all = commands.map((command) => ({ name: command.name, ...resolveCommand(command, defaultLayout) }));
 const helper = generateHelper(defaultLayout);
 const helperDigest = createHash('sha256').update(helper).digest('hex');
 const policy = generateSudoers(defaultLayout, { sudoVersion: '1.9.10', helperDigest });
@@ -27,8 +27,10 @@ describe('what is committed', () => {
   });
 });
 
-describe('every placeholder', () => {
-  const parameters = all.flatMap((entry) => entry.parameters.map((parameter) => ({ verb: entry.verb, ...parameter })));
+describe('every parameter', () => {
+  const parameters = all.flatMap(({ name: verb, parameters }) =>
+    parameters.map((parameter) => ({ verb, ...parameter })),
+  );
 
   it.each(parameters)('$name of $verb is bounded and admits nothing that means something to anyone', (parameter) => {
     const { pattern, maxLength, examples } = parameter;
@@ -58,31 +60,42 @@ describe('every placeholder', () => {
   });
 });
 
-describe('every entry', () => {
+describe('every command', () => {
   it.each(all)(
-    '$verb names its programs by absolute path, and is one vector or one script',
-    ({ entry, vector, verb }) => {
-      expect(verb).toMatch(/^[a-z][a-z0-9-]{1,40}$/);
-      expect(verb).not.toMatch(/^(job-|now$)/);
-      const hasScript = entry.as === 'root' && entry.script !== undefined;
-      expect(hasScript).toBe(vector === undefined);
+    '$name names its programs by absolute path, and is one vector or one script',
+    ({ command, vector, name }) => {
+      expect(name).toMatch(/^[a-z][a-z0-9-]{1,40}$/);
+      expect(name).not.toMatch(/^(job-|now$)/);
+      expect(command.script !== undefined).toBe(vector === undefined);
       if (vector) {
         const [program] = vector;
-        expect(program).toHaveLength(1);
-        expect(program?.[0]).toMatchObject({ text: expect.stringMatching(/^(\/[A-Za-z0-9._+-]+)+$/) });
+        expect(program).toMatchObject({ text: expect.stringMatching(/^(\/[A-Za-z0-9._+-]+)+$/) });
       }
-      expect(entry.timeoutMs).toBeGreaterThanOrEqual(1_000);
-      expect(entry.timeoutMs).toBeLessThanOrEqual(24 * 3_600_000);
+      expect(command.timeoutMs).toBeGreaterThanOrEqual(1_000);
+      expect(command.timeoutMs).toBeLessThanOrEqual(24 * 3_600_000);
     },
   );
 
   it('is asked for by a verb of its own', () => {
-    expect(new Set(all.map(({ verb }) => verb)).size).toBe(all.length);
+    expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
   });
 
-  it('gives a placeholder of one name one meaning', () => {
+  it('has no field that nobody reads', () => {
+    const known = [
+      ...['name', 'summary', 'doing', 'as', 'risk', 'lock', 'job', 'parameters', 'argv', 'script', 'uses', 'forms'],
+      ...['fills', 'timeoutMs', 'maxOutputBytes', 'answer', 'exits', 'answersAnyExit'],
+    ];
+    for (const { name, ...command } of table) {
+      expect(
+        Object.keys(command).filter((field) => !known.includes(field)),
+        name,
+      ).toEqual([]);
+    }
+  });
+
+  it('gives a parameter of one name one meaning', () => {
     const seen = new Map<string, string>();
-    for (const { parameters } of helperEntries(defaultLayout)) {
+    for (const { parameters } of helperCommands(defaultLayout)) {
       for (const { name, pattern } of parameters) {
         expect(seen.get(name) ?? pattern).toBe(pattern);
         seen.set(name, pattern);
@@ -101,19 +114,14 @@ describe('the helper', () => {
     const quoted = generateHelper({ ...defaultLayout, installation: "/opt/it's $(touch /x)`id`" });
     expect(quoted).toContain(`readonly installation='/opt/it'\\''s $(touch /x)\`id\`'`);
     expect(() => generateHelper({ ...defaultLayout, installation: '/opt/a\nrm -rf /' })).toThrow(/printable ASCII/);
-    const entry: CommandEntry = {
-      as: 'root',
-      risk: 'read',
-      job: false,
-      summary: '',
-      timeoutMs: 1_000,
-      argv: [
-        '/bin/echo',
-        { placeholder: 'x', choices: [{ layout: 'containers' }], description: '' } satisfies Placeholder,
-      ],
-    };
+    const container = {
+      name: 'x',
+      choices: [{ layout: 'containers' }],
+      description: '',
+    } as const satisfies ChoiceParameter;
+    const command = defineCommand({ ...sample.hello, parameters: [container], argv: ['/bin/echo', container] });
     for (const name of ['a b', '-a', 'a|b', 'a$', '', 'a/b', 'a\nb']) {
-      expect(() => generateHelper({ ...defaultLayout, containers: [name] }, { entries: { entry } })).toThrow(
+      expect(() => generateHelper({ ...defaultLayout, containers: [name] }, { commands: [command] })).toThrow(
         /can't be/,
       );
     }

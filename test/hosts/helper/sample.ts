@@ -2,113 +2,219 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { z } from 'zod';
 import type { HostConfig, HostLayout } from '../../../src/config.ts';
-import type { CommandEntry, PatternPlaceholder } from '../../../src/hosts/commands/entry.ts';
-import { container, named, vmid } from '../../../src/hosts/commands/placeholders.ts';
+import { said } from '../../../src/hosts/commands/answer.ts';
+import {
+  type ChoiceParameter,
+  type Command,
+  defineCommand,
+  named,
+  type PatternParameter,
+  vmid,
+} from '../../../src/hosts/commands/command.ts';
 import { createHosts } from '../../../src/hosts/create-hosts.ts';
 import type { CommandResult, Executor } from '../../../src/hosts/execution/executor.ts';
 import { defaultLayout } from '../../../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../../../src/hosts/helper/generate-helper.ts';
-import type { Host, JobOptions, JobResult, RunOptions } from '../../../src/hosts/host.ts';
+import type { Host } from '../../../src/hosts/host.ts';
+import type { JobResult } from '../../../src/hosts/jobs/follow.ts';
 import { createLocalExecutor } from '../../../src/hosts/local/executor.ts';
 
 const word = {
-  placeholder: 'word',
+  name: 'word',
   pattern: '[a-z][a-z0-9-]{0,7}',
   maxLength: 8,
   examples: ['a', 'abc-9'],
   description: 'A short word',
-} as const satisfies PatternPlaceholder;
+} as const satisfies PatternParameter;
 
-/** Entries that try every form of the mechanism with commands that any machine has. */
-export const sampleEntries = {
-  hello: {
-    as: 'root',
-    risk: 'read',
-    job: false,
+const container = {
+  name: 'container',
+  choices: [{ layout: 'containers' }],
+  description: "One of the installation's containers",
+} as const satisfies ChoiceParameter;
+
+/** What a job's client got, as it is. */
+const all = z.custom<JobResult>();
+const script = (name: string) => new URL(`./sample/${name}.sh`, import.meta.url);
+
+/** Commands that try every form of the mechanism with programs that any machine has. Their answer is all that was said. */
+export const commands = {
+  hello: defineCommand({
+    name: 'hello',
     summary: 'Says hello',
-    timeoutMs: 5_000,
-    argv: ['/bin/echo', 'hello'],
-  },
-  show: {
+    doing: 'Greeting',
     as: 'root',
     risk: 'read',
     job: false,
-    summary: 'Prints its arguments, one on each line',
+    parameters: [],
+    argv: ['/bin/echo', 'hello'],
     timeoutMs: 5_000,
+    answer: said,
+    answersAnyExit: true,
+  }),
+  show: defineCommand({
+    name: 'show',
+    summary: 'Prints its arguments, one on each line',
+    doing: 'Showing',
+    as: 'root',
+    risk: 'read',
+    job: false,
+    parameters: [vmid, word, named('other', word), container],
     argv: [
       '/usr/bin/printf',
       '%s\\n',
-      { join: ['--guest=', vmid] },
+      vmid,
       word,
       named('other', word),
       vmid,
-      { layout: 'installation', suffix: '/keys' },
+      { layout: 'installation' },
       { layout: 'volumes' },
       container,
     ],
-  },
-  nap: {
-    as: 'root',
-    risk: 'read',
-    job: false,
+    timeoutMs: 5_000,
+    answer: said,
+    answersAnyExit: true,
+  }),
+  nap: defineCommand({
+    name: 'nap',
     summary: 'Takes too long',
-    timeoutMs: 1_000,
+    doing: 'Sleeping',
+    as: 'root',
+    risk: 'read',
+    job: false,
+    parameters: [],
     argv: ['/bin/sleep', '30'],
-  },
-  environment: {
-    as: 'root',
-    risk: 'read',
-    job: false,
-    summary: 'Its environment',
-    timeoutMs: 5_000,
-    argv: ['/usr/bin/env'],
-  },
-  whoAmI: { as: 'user', risk: 'read', job: false, summary: 'Who', timeoutMs: 5_000, argv: ['/usr/bin/id', '-u'] },
-  mark: {
-    as: 'root',
-    risk: 'change',
-    job: false,
-    summary: 'Adds a line to a file',
-    timeoutMs: 5_000,
-    script: { parameters: [word], body: 'printf "%s\\n" "$1" >>"$state/marks"' },
-  },
-  count: {
-    as: 'root',
-    risk: 'change',
-    job: true,
-    summary: 'Counts to five, slowly, and notes that it was executed',
-    timeoutMs: 30_000,
-    script: {
-      parameters: [word],
-      body: 'echo run >>"$state/counted"\nfor i in 1 2 3 4 5; do echo "$1 $i"; sleep 0.2; done\necho complaint >&2\nexit 7',
-    },
-  },
-  linger: {
-    as: 'root',
-    risk: 'read',
-    job: true,
-    summary: 'A job with a child that resists',
-    timeoutMs: 60_000,
-    script: { parameters: [], body: 'sh -c \'trap "" TERM; while :; do sleep 1; done\' &\necho begun\nsleep 100' },
-  },
-  overrun: {
-    as: 'root',
-    risk: 'read',
-    job: true,
-    summary: 'A job longer than its deadline',
     timeoutMs: 1_000,
-    argv: ['/bin/sleep', '100'],
-  },
-  flood: {
+    answer: said,
+    answersAnyExit: true,
+  }),
+  environment: defineCommand({
+    name: 'environment',
+    summary: 'Its environment',
+    doing: 'Printing the environment',
+    as: 'root',
+    risk: 'read',
+    job: false,
+    parameters: [],
+    argv: ['/usr/bin/env'],
+    timeoutMs: 5_000,
+    answer: said,
+    answersAnyExit: true,
+  }),
+  whoAmI: defineCommand({
+    name: 'who-am-i',
+    summary: 'Who',
+    doing: 'Asking who it is',
+    as: 'user',
+    risk: 'read',
+    job: false,
+    parameters: [],
+    argv: ['/usr/bin/id', '-u'],
+    timeoutMs: 5_000,
+    answer: said,
+    answersAnyExit: true,
+  }),
+  mark: defineCommand({
+    name: 'mark',
+    summary: 'Adds a line to a file',
+    doing: 'Adding a line',
+    as: 'root',
+    risk: 'change',
+    lock: 'host',
+    job: false,
+    parameters: [word],
+    script: script('mark'),
+    timeoutMs: 5_000,
+    answer: said,
+    answersAnyExit: true,
+  }),
+  markGuest: defineCommand({
+    name: 'mark-guest',
+    summary: 'Adds a line about a guest to a file',
+    doing: 'Adding a line about a guest',
+    as: 'root',
+    risk: 'change',
+    lock: 'guest',
+    job: false,
+    parameters: [word],
+    script: script('mark-guest'),
+    timeoutMs: 5_000,
+    answer: said,
+    answersAnyExit: true,
+  }),
+  count: defineCommand({
+    name: 'count',
+    summary: 'Counts to five, slowly, and notes that it was executed',
+    doing: 'Counting',
+    as: 'root',
+    risk: 'change',
+    lock: 'host',
+    job: true,
+    parameters: [word],
+    script: script('count'),
+    timeoutMs: 30_000,
+    answer: all,
+    answersAnyExit: true,
+  }),
+  countGuest: defineCommand({
+    name: 'count-guest',
+    summary: 'Counts to five for a guest',
+    doing: 'Counting for a guest',
+    as: 'root',
+    risk: 'change',
+    lock: 'guest',
+    job: true,
+    parameters: [],
+    script: script('count'),
+    timeoutMs: 30_000,
+    answer: all,
+    answersAnyExit: true,
+  }),
+  linger: defineCommand({
+    name: 'linger',
+    summary: 'A job with a child that resists',
+    doing: 'Lingering',
     as: 'root',
     risk: 'read',
     job: true,
-    summary: 'More output than is kept',
+    parameters: [],
+    script: script('linger'),
     timeoutMs: 60_000,
+    answer: all,
+    answersAnyExit: true,
+  }),
+  overrun: defineCommand({
+    name: 'overrun',
+    summary: 'A job longer than its deadline',
+    doing: 'Overrunning',
+    as: 'root',
+    risk: 'read',
+    job: true,
+    parameters: [],
+    argv: ['/bin/sleep', '100'],
+    timeoutMs: 1_000,
+    answer: all,
+    answersAnyExit: true,
+  }),
+  flood: defineCommand({
+    name: 'flood',
+    summary: 'More output than is kept',
+    doing: 'Flooding',
+    as: 'root',
+    risk: 'read',
+    job: true,
+    parameters: [],
     argv: ['/usr/bin/seq', '1000000', '2600000'],
-  },
-} as const satisfies Readonly<Record<string, CommandEntry>>;
+    timeoutMs: 60_000,
+    maxOutputBytes: 200_000,
+    answer: all,
+    answersAnyExit: true,
+  }),
+};
+
+export const sampleCommands: readonly Command[] = Object.values(commands);
 
 /** A host on this machine with a helper of its own in a temporary folder, reached without sudo. */
 export function sampleHost(extra: Partial<HostLayout> = {}) {
@@ -121,21 +227,14 @@ export function sampleHost(extra: Partial<HostLayout> = {}) {
     ...extra,
   };
   mkdirSync(layout.installation);
-  writeFileSync(layout.helper, generateHelper(layout, { entries: sampleEntries }));
+  writeFileSync(layout.helper, generateHelper(layout, { commands: sampleCommands }));
   chmodSync(layout.helper, 0o755);
   const config: HostConfig = { name: 'here', local: { sudo: false }, layout, timeZone: 'UTC' };
   return { folder, layout, config, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** What tests ask of a `Host`, with the names of the sample table instead of the real one's. */
-export interface SampleHost extends Omit<Host, 'run' | 'job'> {
-  run(name: keyof typeof sampleEntries, args?: Record<string, string>, options?: RunOptions): Promise<CommandResult>;
-  job(name: keyof typeof sampleEntries, args: Record<string, string>, options: JobOptions): Promise<JobResult>;
-}
-
-export function sampleClient(config: HostConfig, executor: Executor = localExecutor()): SampleHost {
-  const hosts = createHosts({ hosts: [config], executorFor: () => executor, entries: sampleEntries });
-  return hosts.get(config.name) as unknown as SampleHost;
+export function sampleClient(config: HostConfig, executor: Executor = localExecutor()): Host {
+  return createHosts({ hosts: [config], executorFor: () => executor }).get(config.name);
 }
 
 /** Runs programs here, as the service does. */

@@ -1,30 +1,31 @@
 import type { HostLayout } from '../../../src/config.ts';
-import type { CommandEntry } from '../../../src/hosts/commands/entry.ts';
-import { helperEntries } from '../../../src/hosts/helper/generate-helper.ts';
-import { type ResolvedEntry, verbOf } from '../../../src/hosts/helper/resolve.ts';
+import type { Command } from '../../../src/hosts/commands/command.ts';
+import { helperCommands } from '../../../src/hosts/helper/generate-helper.ts';
+import type { ResolvedCommand } from '../../../src/hosts/helper/resolve.ts';
 
-type Entries = Readonly<Record<string, CommandEntry>>;
+/** How many fences a command takes. */
+const fences = { none: 0, host: 1, guest: 2 };
+const fencesOf = ({ lock = 'none' }: { readonly lock?: keyof typeof fences }) => fences[lock];
 
-/** Vectors of the helper that must be allowed: every example of every parameter of every entry, and the job verbs. */
-export function legitimateVectors(layout: HostLayout, entries?: Entries): string[][] {
-  const ofEntries = helperEntries(layout, entries).flatMap((entry) => {
-    const rows = Math.max(1, ...entry.parameters.map(({ examples }) => examples.length));
+/** Vectors of the helper that must be allowed: every example of every parameter of every command, and the job verbs. */
+export function legitimateVectors(layout: HostLayout, commands?: readonly Command[]): string[][] {
+  const ofCommands = helperCommands(layout, commands).flatMap(({ command, parameters }) => {
+    const rows = Math.max(1, ...parameters.map(({ examples }) => examples.length));
     return Array.from({ length: rows }, (_, row) => [
-      ...(entry.entry.job
-        ? ['job-start', `job-${row}-${entry.verb}`.slice(0, 100), runs[row % runs.length] ?? '']
-        : []),
-      entry.verb,
-      ...(entry.entry.risk === 'read' ? [] : [String(row + 1)]),
-      ...entry.parameters.map(({ examples }) => examples[row % examples.length] ?? ''),
+      ...(command.job ? ['job-start', `job-${row}-${command.name}`.slice(0, 100), runs[row % runs.length] ?? ''] : []),
+      command.name,
+      ...Array.from({ length: fencesOf(command) }, (_, index) => String(row + 1 + index)),
+      ...parameters.map(({ examples }) => examples[row % examples.length] ?? ''),
     ]);
   });
   return [
-    ...ofEntries,
+    ...ofCommands,
     ['job-status', 'a', '0', '0'],
     ['job-status', 'a-1', '49152', '999999999999'],
     ['job-list'],
     ['job-cancel', 'a-1'],
     ['job-cancel', 'a-1', '1763863200000'],
+    ['job-cancel', 'a-1', '1763863200000', '1', '100'],
     ['job-clean', '7'],
   ];
 }
@@ -32,39 +33,44 @@ export function legitimateVectors(layout: HostLayout, entries?: Entries): string
 const runs = ['back-up/pve1/daily-2026-11-23T02:00:00Z', '-'];
 const run = /^(-|[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199})$/;
 
-/** The same vector with this fencing token, if it takes one. */
-export function withToken(vector: readonly string[], token: number, entries: Entries): string[] {
+/** The same vector with this fence, in the place of all that it takes. */
+export function withFence(vector: readonly string[], fence: number, commands: readonly Command[]): string[] {
   const at = vector[0] === 'job-start' ? 3 : 0;
-  const entry = Object.entries(entries).find(([name]) => verbOf(name) === vector[at])?.[1];
-  const takesOne = entry !== undefined && entry.risk !== 'read';
-  return vector.map((word, index) => (takesOne && index === at + 1 ? String(token) : word));
+  const command = commands.find(({ name }) => name === vector[at]);
+  const last = at + (command ? fencesOf(command) : 0);
+  return vector.map((word, index) => (index > at && index <= last ? String(fence) : word));
 }
 
 const jobId = /^[a-z0-9][a-z0-9-]{0,99}$/;
-const token = /^[1-9][0-9]{0,14}$/;
+const fence = /^[1-9][0-9]{0,14}$/;
+const vmid = /^[1-9][0-9]{2,8}$/;
 const offset = /^(0|[1-9][0-9]{0,11})$/;
 
 /** Whether a vector is one of the helper's, worked out from the table alone, without shell or sudo. */
-export function legitimacy(layout: HostLayout, entries?: Entries): (vector: readonly string[]) => boolean {
-  const byVerb = new Map(helperEntries(layout, entries).map((entry) => [entry.verb, entry]));
+export function legitimacy(layout: HostLayout, commands?: readonly Command[]): (vector: readonly string[]) => boolean {
+  const byVerb = new Map(helperCommands(layout, commands).map((command) => [command.command.name, command]));
   return ([verb = '', ...args]) => {
     const [first = '', second = '', third = ''] = args;
     if (verb === 'job-list') return args.length === 0;
-    if (verb === 'job-cancel')
-      return jobId.test(first) && (args.length === 1 || (args.length === 2 && token.test(second)));
+    if (verb === 'job-cancel') {
+      if (!jobId.test(first) || (args.length > 1 && !fence.test(second))) return false;
+      const [, , , number = ''] = args;
+      return args.length === 1 || args.length === 2 || (args.length === 4 && fence.test(third) && vmid.test(number));
+    }
     if (verb === 'job-clean') return args.length === 1 && /^(0|[1-9][0-9]{0,2})$/.test(first);
     if (verb === 'job-status')
       return args.length === 3 && jobId.test(first) && offset.test(second) && offset.test(third);
     const isJob = verb === 'job-start';
     if (isJob && (args.length < 3 || !jobId.test(first) || !run.test(second))) return false;
-    const entry = byVerb.get(isJob ? third : verb);
-    return entry !== undefined && entry.entry.job === isJob && fits(entry, isJob ? args.slice(3) : args);
+    const known = byVerb.get(isJob ? third : verb);
+    return known !== undefined && known.command.job === isJob && fits(known, isJob ? args.slice(3) : args);
   };
 }
 
-function fits({ entry, parameters }: ResolvedEntry, args: readonly string[]): boolean {
-  const values = entry.risk === 'read' ? args : args.slice(1);
-  if (entry.risk !== 'read' && !token.test(args[0] ?? '')) return false;
+function fits({ command, parameters }: ResolvedCommand, args: readonly string[]): boolean {
+  const taken = fencesOf(command);
+  const values = args.slice(taken);
+  if (args.length < taken || !args.slice(0, taken).every((number) => fence.test(number))) return false;
   return (
     values.length === parameters.length &&
     parameters.every(({ pattern, maxLength, choices }, index) => {

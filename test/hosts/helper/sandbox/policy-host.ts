@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { HostLayout } from '../../../../src/config.ts';
-import type { CommandEntry } from '../../../../src/hosts/commands/entry.ts';
+import type { Command } from '../../../../src/hosts/commands/command.ts';
 import { defaultLayout } from '../../../../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../../../../src/hosts/helper/generate-helper.ts';
 import { generateSudoers } from '../../../../src/hosts/helper/generate-sudoers.ts';
@@ -20,10 +20,10 @@ export interface PolicyHost {
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** A sandbox with the service's user, the generated helper and the generated policy, as `host install` leaves them. */
-export async function startPolicyHost(entries?: Readonly<Record<string, CommandEntry>>): Promise<PolicyHost> {
+export async function startPolicyHost(commands?: readonly Command[]): Promise<PolicyHost> {
   const sandbox = await startSandbox();
   const layout = defaultLayout;
-  const own = entries ? { entries } : {};
+  const own = commands ? { commands } : {};
   const helper = generateHelper(layout, own);
   const version = /version (\S+)/.exec(await sandbox.root('sudo --version'))?.[1] ?? '';
   const helperDigest = createHash('sha256').update(helper).digest('hex');

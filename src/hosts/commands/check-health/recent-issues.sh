@@ -1,0 +1,29 @@
+# shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
+echo "now $(date '+%s %z')"
+echo "yesterday $(date -d '24 hours ago' '+%z')"
+# What sudo logs of a command that it refused; with `-n`, one that isn't allowed may end as a missing password.
+_refusals='not allowed|NOT in sudoers|NOT authorized|password is required|incorrect password|terminal is required'
+# sudo breaks long lines of its own log and indents the rest: they are put together again first.
+if [ -r "$sudoLog" ]; then
+  echo "sudo-log $(stat -L -c '%s %Y' -- "$sudoLog")"
+  for _log in "$sudoLog.1" "$sudoLog"; do [ ! -r "$_log" ] || tail -c 16777216 -- "$_log"; done |
+    awk '/^[ \t]/ { l = l $0; next } { print l; l = $0 } END { print l }' |
+    awk "/$_refusals/"' { print "sudo " substr($0, 1, 600) } NF { l = $0 } END { print "sudo-last " substr(l, 1, 200) }' |
+    tail -n 501
+else
+  [ ! -e "$sudoLog" ] || echo 'sudo-log unreadable'
+fi
+_about="authentication failure|Failed [a-z/-]+ for|authenticating user|maximum authentication attempts|$_refusals"
+if [ -r "$authLog" ]; then
+  echo "auth-log $(stat -L -c '%s %Y' -- "$authLog")"
+  for _log in "$authLog.1" "$authLog"; do [ ! -r "$_log" ] || tail -c 67108864 -- "$_log"; done |
+    grep -a -F -e "$user" | grep -a -E -e "$_about" | tail -n 1000 | cut -c1-600 | sed 's/^/auth /'
+else
+  [ ! -e "$authLog" ] || echo 'auth-log unreadable'
+fi
+command -v journalctl >/dev/null || exit 0
+_first=$(journalctl --quiet --no-pager --output=short-unix 2>/dev/null | head -n 1 | cut -d. -f1) || :
+echo "journal $_first"
+[ -n "$_first" ] || exit 0
+journalctl --quiet --no-pager --output=short-unix --since=-24h --facility=auth,authpriv 2>/dev/null |
+  grep -a -F -e "$user" | grep -a -E -e "$_about" | tail -n 1000 | cut -c1-600 | sed 's/^/journal-line /'

@@ -1,0 +1,104 @@
+import { z } from 'zod';
+import { count, keyValues, many, one, optional, words } from '../answer.ts';
+import { defineCommand } from '../command.ts';
+import { type HostClock, readLogTime, readOffset } from './log-times.ts';
+
+const offset = z.string().transform((text, context) => {
+  const seconds = readOffset(text);
+  if (seconds !== undefined) return seconds;
+  context.addIssue('expected an offset from UTC');
+  return z.NEVER;
+});
+
+/** Size and time of the last change of a log, or why its lines are not there. */
+const log = z.union([z.literal('unreadable'), words(count, count)]);
+
+/** The journal's first entry in seconds since 1970, or nothing where it is empty. */
+const journal = z.union([z.literal(''), count]);
+
+/** A line of a log about the service's user. */
+export interface LogLine {
+  readonly text: string;
+  /** In seconds since 1970; undefined: the line has no time that is understood. */
+  readonly at: number | undefined;
+  /** sudo refused a command. */
+  readonly isRefusal: boolean;
+  /** How many times it happened: rsyslog folds equal lines. */
+  readonly times: number;
+}
+
+/** A log that can be read. */
+export interface Log {
+  readonly lines: readonly LogLine[];
+  /** There may be more: the host sends no more lines than this. */
+  readonly isFull: boolean;
+}
+
+/** As many lines as the host sends at most. */
+const sentAtMost = { sudo: 500, auth: 1_000 };
+
+export const recentIssues = defineCommand({
+  name: 'recent-issues',
+  summary: "Refused sudo commands and failed logins of the service's user in the logs",
+  doing: 'Reading the logs',
+  as: 'root',
+  risk: 'read',
+  job: false,
+  parameters: [],
+  script: new URL('./recent-issues.sh', import.meta.url),
+  timeoutMs: 30_000,
+  maxOutputBytes: 2 * 1024 * 1024,
+  answer: keyValues({
+    now: one(words(count, offset)),
+    yesterday: one(offset),
+    'sudo-log': optional(log),
+    sudo: many(z.string()),
+    'sudo-last': optional(z.string()),
+    'auth-log': optional(log),
+    auth: many(z.string()),
+    journal: optional(journal),
+    'journal-line': many(z.string()),
+  }).transform((said) => {
+    const [now, zone] = said.now;
+    const clock: HostClock = { now, offset: zone, earlierOffset: said.yesterday };
+    const system = (texts: readonly string[]): Log => ({
+      lines: texts.map((text) => readLine(text, clock, isRefusal(text))),
+      isFull: texts.length >= sentAtMost.auth,
+    });
+    const last = said['sudo-last'];
+    return {
+      /** The host's clock, in seconds since 1970. */
+      now,
+      /** sudo's own log. `last`: its last line, whatever that is about. */
+      sudo:
+        typeof said['sudo-log'] !== 'object'
+          ? said['sudo-log']
+          : {
+              lines: said.sudo.map((text) => readLine(text, clock, true)),
+              isFull: said.sudo.length >= sentAtMost.sudo,
+              last: last ? readLine(last, clock, false) : undefined,
+            },
+      /** The system's log of logins, where there is a file for it. */
+      auth:
+        typeof said['auth-log'] !== 'object'
+          ? said['auth-log']
+          : { ...system(said.auth), writtenAt: said['auth-log'][1] },
+      /** The same in the journal, of the last 24 hours. `since`: its first entry. */
+      journal: typeof said.journal !== 'number' ? undefined : { ...system(said['journal-line']), since: said.journal },
+    };
+  }),
+});
+
+export type RecentIssues = z.output<typeof recentIssues.answer>;
+
+function readLine(text: string, clock: HostClock, isRefusal: boolean): LogLine {
+  const times = Number(/message repeated (\d{1,9}) times/.exec(text)?.[1] ?? 1);
+  return { text, at: readLogTime(text, clock), isRefusal, times };
+}
+
+/** A line of sudo in the system's log about a command that it refused; the same words as in the script. */
+function isRefusal(text: string): boolean {
+  const reasons =
+    /not allowed|NOT in sudoers|NOT authorized|password is required|incorrect password|terminal is required/;
+  return /\bsudo(\[\d+\])?: /.test(text) && !/pam_unix/.test(text) && reasons.test(text);
+}

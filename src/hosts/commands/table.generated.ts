@@ -1,0 +1,38 @@
+// Made by `npm run generate` from the folders of this folder. Don't edit.
+import { listBackups, removeBackup } from './back-up/archives.ts';
+import { lookForBackup } from './back-up/look-for-backup.ts';
+import { abandonBackup, archiveVolume, collectBackup, packBackup, publishBackup, verifyBackup, writeBackupManifest } from './back-up/make-backup.ts';
+import { containerStates } from './check-health/container-states.ts';
+import { healthEndpoint, proxyEndpoint } from './check-health/endpoints.ts';
+import { recentIssues } from './check-health/recent-issues.ts';
+import { diskSpace, resourceCounters } from './check-health/resources.ts';
+import { securityState } from './check-health/security-state.ts';
+import { serviceState } from './check-health/service-state.ts';
+import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
+import type { Command } from './command.ts';
+
+/** Every command that the service may run on a host: the policy, the helper, the docs and the tests are made of it. */
+export const table: readonly Command[] = [
+  listBackups,
+  removeBackup,
+  lookForBackup,
+  collectBackup,
+  archiveVolume,
+  writeBackupManifest,
+  packBackup,
+  verifyBackup,
+  publishBackup,
+  abandonBackup,
+  containerStates,
+  healthEndpoint,
+  proxyEndpoint,
+  recentIssues,
+  resourceCounters,
+  diskSpace,
+  securityState,
+  serviceState,
+  unitState,
+  changeUnit,
+  restoreUnit,
+  followUnitLog,
+];

@@ -1,0 +1,79 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # One part of the helper: others set and use its variables.
+# 1. What is refused.
+
+say() { printf 'proxmox-mcp-helper: %s\n' "$1" >&2; }
+refuse() { say "refused: $1"; exit 64; }
+fail() { say "failed: $1"; exit 70; }
+
+# decide VERB ARGUMENTS: refuses everything that isn't to be. Only after it is anything done.
+decide() {
+  [ "$#" -ge 1 ] || refuse 'expected a verb'
+  _verb=$1; shift
+  case $_verb in
+    job-start)
+      [ "$#" -ge 3 ] || refuse 'job-start takes an id, a run and a verb'
+      job_id "$1"; is run 200 '-|[A-Za-z0-9][A-Za-z0-9/_.:-]*' "$2"; shift 2; check job "$@"
+      ;;
+    job-status) takes 3 "$@"; job_id "$1"; number offset 12 "$2"; number offset 12 "$3" ;;
+    job-cancel)
+      case $# in
+        2) fence "$2" ;;
+        4) fence "$2"; guest_fence "$3"; is vmid 9 "$form_vmid" "$4" ;;
+        *) takes 1 "$@" ;;
+      esac
+      job_id "$1"
+      ;;
+    job-list) takes 0 "$@" ;;
+    job-clean) takes 1 "$@"; number days 3 "$1" ;;
+    *) check now "$_verb" "$@" ;;
+  esac
+}
+
+# kind none|host|guest now|job SECONDS FUNCTION: whose lock the verb needs, how long it may take, and what executes it.
+# Which guest's, the table says after it.
+kind() { _lock=$1 _when=$2 _seconds=$3 _do=$4 _vmid=; }
+
+# takes COUNT ARGUMENTS: sudo matches the arguments joined to one string, so only we can count them.
+takes() {
+  _want=$1; shift
+  [ "$#" -eq "$_want" ] || refuse "$_verb takes $_want argument(s), not $#"
+}
+
+# is NAME MAXLENGTH PATTERN VALUE: printable ASCII without spaces (so no newline either), bounded, and matching as a
+# whole. The value is never printed: it may be anything.
+is() {
+  # shellcheck disable=SC2015 # Refused for either.
+  [ "${#4}" -ge 1 ] && [ "${#4}" -le "$2" ] || refuse "$1: expected 1 to $2 characters"
+  case $4 in *[!!-~]*) refuse "$1: holds a character that is not allowed" ;; esac
+  printf '%s\n' "$4" | grep -Eqx -e "$3" || refuse "$1: expected $3"
+}
+
+# number NAME MAXLENGTH VALUE: decimal digits without a leading zero.
+number() {
+  case $3 in '' | 0?* | *[!0123456789]*) refuse "$1: expected a number" ;; esac
+  [ "${#3}" -le "$2" ] || refuse "$1: expected at most $2 digits"
+}
+
+# among NAME VALUE CHOICES: one of a list.
+among() {
+  _name=$1 _value=$2; shift 2
+  for _choice in "$@"; do [ "$_value" != "$_choice" ] || return 0; done
+  refuse "$_name: expected one of: $*"
+}
+
+# fence NUMBER, guest_fence NUMBER: the fence of the host's lock, and that of the guest's.
+fence() {
+  number fence 15 "${1-}"
+  [ "$1" != 0 ] || refuse 'fence: expected 1 or more'
+  _fence=$1
+}
+guest_fence() {
+  number 'fence of the guest' 15 "${1-}"
+  [ "$1" != 0 ] || refuse 'fence of the guest: expected 1 or more'
+  _guest_fence=$1
+}
+
+job_id() {
+  case $1 in '' | -* | *[!abcdefghijklmnopqrstuvwxyz0123456789-]*) refuse 'job id: expected a-z, 0-9 and -' ;; esac
+  [ "${#1}" -le 100 ] || refuse 'job id: expected at most 100 characters'
+}
