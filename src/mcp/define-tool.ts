@@ -27,7 +27,7 @@ export interface ToolCall {
 /** A tool's answer: typed data, and a text for the model that says at least as much. */
 export interface ToolAnswer<Data extends object = object> {
   readonly data: Data;
-  /** Default: the data as JSON. Whatever a host said in it is marked by `quoteHost`. */
+  /** Default: the data as JSON. Whatever a host said in it is quoted by `quote` of `src/reports`. */
   readonly text?: string;
   /** The run to follow as an MCP task. Set only when the call `takesMcpTasks`. */
   readonly mcpTask?: string;

@@ -106,7 +106,7 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
   it('by Ctrl-C, and says that the host mends it', { timeout: 300_000 }, async () => {
     const login = ['--key', host.admin.keyPath, '--yes', '--revert-after', '8'];
     const args = ['--config-dir', folder, 'host', 'install', 'lab', ...login];
-    const said = await runUntil(build.path('src/cli.js'), args, (text) => text.includes('· arm'), 'SIGINT');
+    const said = await runUntil(build.path('src/cli.js'), args, (text) => text.includes('· prepare'), 'SIGINT');
     expect(said).toMatch(
       /Interrupted\. Soon after 8 s lab puts back by itself what was changed\.\n.*host check lab\n$/,
     );
@@ -114,7 +114,7 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
   });
 
   const cuts = [
-    ['arm', 'without'],
+    ['prepare', 'without'],
     ['make the user', 'with'],
     ['make /usr/local/libexec/proxmox-mcp/helper', 'without'],
     ['prove', 'with'],
@@ -163,7 +163,7 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
     await host.must(['mv', '/usr/bin/systemd-run', '/usr/bin/systemd-run.away']);
     const error = await install(config, options()).catch((reason: unknown) => reason);
     await host.must(['mv', '/usr/bin/systemd-run.away', '/usr/bin/systemd-run']);
-    expect(String(error)).toContain('could not arm');
+    expect(String(error)).toContain('could not prepare the revert');
     await isAsBefore();
   });
 

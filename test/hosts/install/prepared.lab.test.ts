@@ -45,7 +45,7 @@ describe.skipIf(whyNoLab())('a host whose user has prepared for what root will d
     const interrupted = install(config, {
       ...options(),
       progress: (step) => {
-        if (!step.startsWith('arm') && !step.startsWith('take')) throw new Error('interrupted');
+        if (!step.startsWith('prepare') && !step.startsWith('put')) throw new Error('interrupted');
       },
     });
     await expect(interrupted).rejects.toThrow('is as it was before');

@@ -21,7 +21,7 @@ describe.skipIf(whyNoLab())('a host to which nobody has access any more', () => 
       log,
       agree: async () => true,
       async progress(step) {
-        if (step.startsWith('arm')) armed = Date.now();
+        if (step.startsWith('prepare')) armed = Date.now();
         if (!step.startsWith('prove')) return;
         expect(difference(before, await listing(host)).length).toBeGreaterThan(10);
         await host.dropNetwork();
