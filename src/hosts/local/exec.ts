@@ -7,7 +7,7 @@ import { ServiceError } from '../../errors.ts';
 import { checkArgv } from '../execution/argv.ts';
 import { startDeadline, stopCode, stopped } from '../execution/deadline.ts';
 import type { Argv, CommandResult, ExecOptions } from '../execution/executor.ts';
-import { markName, nextMark } from '../execution/mark.ts';
+import { labelVariable, newLabel } from '../execution/label.ts';
 import { attach, endedBySignal, result } from '../execution/running.ts';
 
 /** Between SIGTERM and SIGKILL, and between SIGKILL and giving up. */
@@ -23,7 +23,7 @@ export async function execHere(
   checkArgv(argv);
   const begun = performance.now();
   const what = `${name}: ${argv[0]}`;
-  const mark = nextMark();
+  const label = newLabel();
   const deadline = startDeadline(what, options.timeoutMs, options.signal, stop);
   try {
     const reason = deadline.reason();
@@ -31,7 +31,7 @@ export async function execHere(
     const [program, ...args] = argv;
     // Its own process group, so that it can be ended together with its children. Nothing of this process's
     // environment, because that holds secrets.
-    const child = spawn(program, args, { detached: true, cwd: '/', env: environment(mark), stdio: 'pipe' });
+    const child = spawn(program, args, { detached: true, cwd: '/', env: environment(label), stdio: 'pipe' });
     const refusal = await once(child, 'spawn').then(
       () => undefined,
       (error: NodeJS.ErrnoException) => error,
@@ -45,7 +45,7 @@ export async function execHere(
     const command = attach(what, { stdin, stdout, stderr, events: child, letGo }, options);
     const first = await Promise.race([command.ended, command.failed, deadline.passed]);
     if (first === 'passed' || first instanceof ServiceError) {
-      const ended = await endGroup(child, mark, command.ended);
+      const ended = await endGroup(child, label, command.ended);
       letGo();
       const error =
         first === 'passed'
@@ -66,7 +66,7 @@ export async function execHere(
 }
 
 /** What a login gives, and nothing else. */
-function environment(mark: string): Record<string, string> {
+function environment(label: string): Record<string, string> {
   const { username, homedir } = userInfo();
   return {
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -74,7 +74,7 @@ function environment(mark: string): Record<string, string> {
     USER: username,
     LOGNAME: username,
     LANG: 'C.UTF-8',
-    [markName]: mark,
+    [labelVariable]: label,
   };
 }
 
@@ -103,13 +103,13 @@ function notStarted(what: string, program: string, error: NodeJS.ErrnoException,
 }
 
 /**
- * SIGTERM to the whole group and to children that left it (they still carry the mark), then SIGKILL. Whether the
+ * SIGTERM to the whole group and to children that left it (they still carry the label), then SIGKILL. Whether the
  * command's end was seen.
  */
-async function endGroup(child: ChildProcess, mark: string, ended: Promise<unknown>): Promise<boolean> {
+async function endGroup(child: ChildProcess, label: string, ended: Promise<unknown>): Promise<boolean> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     if (child.pid !== undefined) kill(-child.pid, signal);
-    for (const pid of await processesWith(`${markName}=${mark}`)) kill(pid, signal);
+    for (const pid of await processesWith(`${labelVariable}=${label}`)) kill(pid, signal);
     const timer = new AbortController();
     const late = sleep(graceMs, false, { signal: timer.signal }).catch(() => false);
     const settled = await Promise.race([ended.then(() => true), late]);

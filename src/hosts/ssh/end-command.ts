@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientChannel } from 'ssh2';
-import { markName } from '../execution/mark.ts';
+import { labelVariable } from '../execution/label.ts';
+import { shellScript } from '../execution/script.ts';
 import { toCommandLine } from './command-line.ts';
 import type { SshLimits } from './limits.ts';
 import type { Lease } from './pool.ts';
@@ -9,22 +10,22 @@ import type { Lease } from './pool.ts';
  * sshd leaves a command running whose channel is closed, unless it has a terminal. So ending one takes:
  * SIGTERM to its process group through SSH's own `signal` request, which OpenSSH refuses before 7.9, for forced
  * commands and (up to 9.7) for root; beside it, SIGTERM to every process of the same user that carries the command's
- * mark in its environment, which also finds children that left the group; and SIGKILL both ways when that did not help.
+ * label in its environment, which also finds children that left the group; and SIGKILL both ways when that did not help.
  *
- * What sudo started belongs to root and carries no mark: only the host helper can end that, by its own deadline.
+ * What sudo started belongs to root and carries no label: only the host helper can end that, by its own deadline.
  *
  * @returns Whether the command's end was seen. Otherwise the channel is closed and the connection retired.
  */
 export async function endCommand(
   lease: Lease,
   channel: ClientChannel,
-  mark: string,
+  label: string,
   closed: Promise<unknown>,
   limits: SshLimits,
 ): Promise<boolean> {
   for (const signal of ['TERM', 'KILL'] as const) {
     channel.signal(signal);
-    killMarked(lease, mark, signal);
+    killLabelled(lease, label, signal);
     if (await settlesWithin(closed, limits.graceMs)) return true;
   }
   channel.close();
@@ -32,11 +33,11 @@ export async function endCommand(
   return false;
 }
 
-const killScript = 'for pid in $(grep -lasF "$1" /proc/[0-9]*/environ | cut -d/ -f3); do kill -s "$2" "$pid"; done';
+const killScript = shellScript(new URL('./kill-labelled.sh', import.meta.url));
 
-function killMarked(lease: Lease, mark: string, signal: 'TERM' | 'KILL'): void {
+function killLabelled(lease: Lease, label: string, signal: 'TERM' | 'KILL'): void {
   if (!lease.alive()) return;
-  const line = toCommandLine(['/bin/sh', '-c', killScript, 'sh', `${markName}=${mark}`, signal]);
+  const line = toCommandLine(killScript(`${labelVariable}=${label}`, signal));
   try {
     // Its result does not matter: whether the command ended is seen on the command's own channel.
     lease.client.exec(line, (_error, channel) => {

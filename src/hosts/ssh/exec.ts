@@ -3,7 +3,7 @@ import type { ClientChannel } from 'ssh2';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import { type Deadline, startDeadline, stopCode, stopped } from '../execution/deadline.ts';
 import type { Argv, CommandResult, ExecOptions } from '../execution/executor.ts';
-import { markName, nextMark } from '../execution/mark.ts';
+import { labelVariable, newLabel } from '../execution/label.ts';
 import { attach, type Ended, endedBySignal, result } from '../execution/running.ts';
 import { openChannel, outcomeUnknown } from './channel.ts';
 import { toCommandLine } from './command-line.ts';
@@ -22,8 +22,8 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
   const begun = performance.now();
   // Arguments may be long or private; the program says enough.
   const what = `${context.name}: ${argv[0]}`;
-  const mark = nextMark();
-  const line = toCommandLine(argv, { name: markName, value: mark });
+  const label = newLabel();
+  const line = toCommandLine(argv, { name: labelVariable, value: label });
   const deadline = startDeadline(what, options.timeoutMs, options.signal);
   let lease: Lease | undefined;
   try {
@@ -36,7 +36,7 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
     const { channel, command } = started;
     const first = await Promise.race([command.ended, command.failed, deadline.passed]);
     if (first === 'passed' || first instanceof ServiceError) {
-      const ended = await endCommand(lease, channel, mark, command.ended, context.limits);
+      const ended = await endCommand(lease, channel, label, command.ended, context.limits);
       const error =
         first === 'passed'
           ? stopped(stopCode(deadline), what, options.timeoutMs, ended ? 'ended' : 'perhaps still running')
