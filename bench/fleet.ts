@@ -147,10 +147,10 @@ async function run(executor: Executor, script: string, timeoutMs: number): Promi
 /** Like the others, 50 at once: what `ps` takes grows with the processes that there are. */
 async function onAll(fleet: readonly Executor[], action: (executor: Executor) => Promise<void>): Promise<void> {
   const waiting = fleet.values();
-  const lanes = Array.from({ length: atOnce }, async () => {
+  const workers = Array.from({ length: atOnce }, async () => {
     for (const executor of waiting) await action(executor);
   });
-  const outcomes = await Promise.allSettled(lanes);
+  const outcomes = await Promise.allSettled(workers);
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 }

@@ -7,6 +7,7 @@ const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
   start: async () => (await import('./start.ts')).benchStart(),
   read: async () => (await import('./mcp-read.ts')).benchMcpRead(),
   run: async () => (await import('./run.ts')).benchRun(),
+  follow: async () => (await import('./follow.ts')).benchFollow(),
   ssh: async () => (await import('./ssh.ts')).benchSsh(),
   fleet: async () => (await import('./fleet.ts')).benchFleet(),
 };

@@ -9,12 +9,13 @@ import { loadConfig } from '../src/config/load.ts';
 import type { Config } from '../src/config.ts';
 import { createMetrics } from '../src/mcp/metrics.ts';
 import { serveHttp } from '../src/mcp/serve.ts';
+import { catalogue } from '../src/operations/catalogue.generated.ts';
 import { createRuns } from '../src/runs/create-runs.ts';
 import { createSchedules } from '../src/runs/create-schedules.ts';
 import { cacheFolder } from '../src/service/paths.ts';
 import { findTemporal } from '../src/service/temporal-binary.ts';
 import { startTemporalServer } from '../src/service/temporal-server.ts';
-import { serviceQueue } from '../src/workflows/lib/queues.ts';
+import { serviceQueue } from '../src/workflows/lib/messages.ts';
 import { freePort } from './lib/free-port.ts';
 import { callTool } from './lib/mcp-call.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
@@ -46,6 +47,7 @@ export async function benchRun(): Promise<BenchResult[]> {
     const config = configFor(port);
     const serving = await serveHttp(
       {
+        operations: Object.values(catalogue),
         config,
         log,
         runs: createRuns({ client: ours.client, config }),
@@ -53,7 +55,7 @@ export async function benchRun(): Promise<BenchResult[]> {
         tokens: { verify: () => ({ name: 'bench', scope: 'admin' }) },
         reads: { node: async () => undefined },
         metrics: createMetrics({ process: false }),
-        problems: async () => [],
+        findProblems: async () => [],
       },
       { version: 'bench', limits: { perToken: 1e9, perAddress: 1e9 } },
     );

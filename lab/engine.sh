@@ -19,9 +19,13 @@ start() {
   exec 9>"$run/lock" && flock 9
   if answers "$ours"; then echo "$ours"; return; fi
   rm -f "$run/pid" "$run/docker.sock"
-  # Debian's own socket is left alone. 9>&-: the engine must not keep the lock.
-  setsid nohup dockerd --data-root "$cache/engine" --exec-root "$run/exec" --pidfile "$run/pid" --host "$ours" \
-    --bip 10.212.77.1/24 --storage-driver overlay2 --log-level warn </dev/null >"$cache/engine.log" 2>&1 9>&- &
+  # Debian's own socket is left alone. It keeps nothing of who starts it: no lock that is held, no folder it stands in.
+  (
+    cd /
+    for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -le 2 ] || eval "exec $fd>&-"; done
+    exec setsid nohup dockerd --data-root "$cache/engine" --exec-root "$run/exec" --pidfile "$run/pid" --host "$ours" \
+      --bip 10.212.77.1/24 --storage-driver overlay2 --log-level warn </dev/null >"$cache/engine.log" 2>&1
+  ) &
   for _ in $(seq 300); do
     if [ -S "$run/docker.sock" ] && answers "$ours"; then echo "$ours"; return; fi
     sleep 0.1

@@ -1,10 +1,10 @@
-// npm start | test | build | generate | bench, from a bare clone: does the set-up that is missing, then runs.
+// npm start | test | run test:unit | … (the cases below), from a bare clone: does the set-up that is missing, then runs.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { filesBelow, fingerprint } from './files.mjs';
-import { runTests } from './test.mjs';
+import { recordCrashMatrix, runTests } from './test.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const [command = 'start', ...args] = process.argv.slice(2);
@@ -25,7 +25,17 @@ switch (command) {
     await import(pathToFileURL(join(root, 'dist/src/cli.js')).href);
     break;
   case 'test':
-    process.exitCode = runTests({ build, run, args });
+    process.exitCode = await runTests({ build, run, args });
+    break;
+  case 'test:unit':
+    must('generated files', [process.execPath, 'scripts/generate.mjs', 'before-build']);
+    process.exitCode = run([process.execPath, 'node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', ...args]);
+    break;
+  case 'test:exhaustive':
+    process.exitCode = await runTests({ build, run, args, exhaustive: true });
+    break;
+  case 'crash-matrix':
+    process.exitCode = await recordCrashMatrix({ build, run });
     break;
   case 'build':
     build();
@@ -39,7 +49,7 @@ switch (command) {
     process.exitCode = run([process.execPath, 'dist/bench/main.js', ...args]);
     break;
   default:
-    stop(`"${command}" is not a command; there are start, test, build, generate and bench.`);
+    stop(`"${command}" is not a command; package.json's scripts name those that there are.`);
 }
 
 /** npm writes node_modules/.package-lock.json last, so it tells when an installation was completed. */

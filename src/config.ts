@@ -114,16 +114,9 @@ export interface Config {
     readonly maxConcurrentActivitiesPerHost: number;
   };
   readonly hosts: readonly HostConfig[];
-  readonly features: {
-    readonly proxmoxApi: boolean;
-    readonly dangerousCommands: boolean;
-    readonly localExecution: boolean;
-    readonly ssh: boolean;
-    readonly monitoring: boolean;
-  };
   readonly mail?: MailConfig;
-  /** What only Docker Compose and Grafana use. */
-  readonly deployment: { readonly imageTag: string; readonly grafanaPassword?: Secret };
+  /** Known here only to be taken out of texts: Grafana itself uses it. */
+  readonly grafanaPassword?: Secret;
   readonly webhooks: { readonly slack?: Secret; readonly discord?: Secret };
   /** Nothing was configured, or DEMO=true: `hosts` is empty and the service fills in its demo host. */
   readonly demo: boolean;

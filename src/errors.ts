@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'fenced-out'
   | 'lock-timeout'
   | 'verification-failed'
+  | 'guest-moved'
   | 'proxmox-authentication'
   | 'proxmox-permission'
   | 'proxmox-not-found'

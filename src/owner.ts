@@ -9,7 +9,7 @@ export interface Owner {
 }
 
 /**
- * Who is to own a private file that is written anew. Root runs `token create` and `host add` too, and what they write must
+ * Who is to own a private file that replaces another one. Root runs `token create` and `host add` too, and what they write must
  * stay readable for the service, which runs as a user of its own: the file stays whose it is; a new one is like `like`
  * where that is there, else of its folder's owner. `undefined` for everybody but root, who can't give files away.
  */

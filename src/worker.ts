@@ -10,9 +10,10 @@ import { reconcileSchedules } from './runs/reconcile-schedules.ts';
 import { connectTemporal, temporalAddress } from './runs/temporal-client.ts';
 import { createRedact } from './secret.ts';
 import { temporalLogger } from './temporal-logger.ts';
-import { hostQueue, serviceQueue } from './workflows/lib/queues.ts';
+import { followQueue, hostQueue, serviceQueue } from './workflows/lib/messages.ts';
 
-// The worker: one task queue for workflows and the service's own activities, one activity queue for each host.
+// The worker: one task queue for workflows and the service's own activities, one activity queue for each host, and one
+// for whatever only follows what goes on elsewhere.
 const { config } = loadConfig();
 const log = createLogger({ level: config.logLevel, name: 'worker', stderr: true });
 
@@ -37,6 +38,9 @@ const common = {
   defaultHeartbeatThrottleInterval: '2s',
 } satisfies Partial<WorkerOptions>;
 
+/** Following costs a timer and a short look now and then: there is room for every job of every host. */
+const followSlots = 2_000;
+
 const hostActivities = createHostActivities(dependencies);
 const workers = await Promise.all([
   Worker.create({
@@ -44,6 +48,12 @@ const workers = await Promise.all([
     taskQueue: serviceQueue,
     workflowBundle: { codePath: join(import.meta.dirname, '..', 'workflow-bundle.js') },
     activities: createServiceActivities(dependencies),
+  }),
+  Worker.create({
+    ...common,
+    taskQueue: followQueue,
+    activities: hostActivities,
+    maxConcurrentActivityTaskExecutions: followSlots,
   }),
   ...config.hosts.map(({ name }) =>
     Worker.create({

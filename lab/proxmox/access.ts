@@ -10,7 +10,7 @@ export function authenticate(
   state: SimulatorState,
   headers: { readonly authorization?: string | undefined; readonly cookie?: string | undefined },
 ): Caller {
-  // Tickets aren't served (yet), so that any of them is an invalid one; it comes before the token.
+  // Tickets aren't served (yet), so that any of them is an invalid one; it comes before the API token.
   if (/(^|;\s*)PVEAuthCookie=./.test(headers.cookie ?? '')) throw refused('Authentication failed!');
   const given = /^PVEAPIToken[= ](.+)$/.exec(headers.authorization ?? '')?.[1];
   if (given === undefined) throw refused('No ticket');

@@ -7,8 +7,10 @@ export type Fault =
   | { readonly kind: 'slow'; readonly delayMs: number }
   /** Takes the request and never answers. */
   | { readonly kind: 'hang' }
-  /** Closes the connection instead of answering. */
+  /** Closes the connection instead of answering, with nothing done. */
   | { readonly kind: 'disconnect' }
+  /** Does what is asked, and then closes the connection instead of answering. */
+  | { readonly kind: 'lose-answer' }
   /** Any answer: garbage with status 200, a bare 595 or 596, a 500 … `reason` is the phrase of the status line. */
   | {
       readonly kind: 'answer';
@@ -30,9 +32,11 @@ export interface FaultScope {
 export interface Faults {
   /** Puts a fault in place; the function given back lifts it. */
   inject(fault: Fault, scope?: FaultScope): () => void;
-  /** True when a fault has answered (or swallowed) the request. */
-  apply(request: { readonly method: string; readonly url: string }, response: ServerResponse): Promise<boolean>;
+  /** What is left to do with the request: nothing when a fault has answered (or swallowed) it. */
+  apply(request: { readonly method: string; readonly url: string }, response: ServerResponse): Promise<Rest>;
 }
+
+export type Rest = 'answer' | 'lose-answer' | 'nothing';
 
 export function createFaults(): Faults {
   const placed = new Set<{ readonly fault: Fault; readonly scope: FaultScope; left: number }>();
@@ -47,28 +51,31 @@ export function createFaults(): Faults {
         const { path, method } = entry.scope;
         if (entry.left <= 0 || (method && method !== request.method) || (path && !path.test(request.url))) continue;
         entry.left -= 1;
-        if (await act(entry.fault, response)) return true;
+        const rest = await act(entry.fault, response);
+        if (rest !== 'answer') return rest;
       }
-      return false;
+      return 'answer';
     },
   };
 }
 
-async function act(fault: Fault, response: ServerResponse): Promise<boolean> {
+async function act(fault: Fault, response: ServerResponse): Promise<Rest> {
   switch (fault.kind) {
     case 'slow':
       await sleep(fault.delayMs);
-      return false;
+      return 'answer';
     case 'hang':
-      return true;
+      return 'nothing';
     case 'disconnect':
       response.socket?.destroy();
-      return true;
+      return 'nothing';
+    case 'lose-answer':
+      return 'lose-answer';
     case 'answer':
       response.writeHead(fault.status, fault.reason ?? '', {
         ...(fault.contentType === undefined ? {} : { 'content-type': fault.contentType }),
       });
       response.end(fault.body ?? '');
-      return true;
+      return 'nothing';
   }
 }

@@ -19,7 +19,7 @@ export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** `/nodes/{node}/status` */
   readonly path: string;
-  /** Of the query or body; the names in the path are added as strings. */
+  /** Of the query or body; the names in the path are added as strings, unless they are here. */
   readonly parameters?: ParameterRules;
   /** Checked before anything is looked up, so that a caller without it can't tell what exists. */
   readonly permission?: { readonly path: string; readonly anyOf: readonly string[] };

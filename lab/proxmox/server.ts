@@ -21,7 +21,7 @@ export interface ServerParts {
   readonly onRequest: (request: SeenRequest) => void;
 }
 
-/** What came in, for tests: never the token itself. */
+/** What came in, for tests: never the API token itself. */
 export interface SeenRequest {
   readonly method: string;
   /** As sent: path and query. */
@@ -36,7 +36,8 @@ export function createListener(parts: ServerParts): RequestListener {
   return async (request, response) => {
     const { method = 'GET', url = '/' } = request;
     parts.onRequest({ method, url, authorized: request.headers.authorization !== undefined });
-    if (await parts.faults.apply({ method, url }, response)) return;
+    const rest = await parts.faults.apply({ method, url }, response);
+    if (rest === 'nothing') return;
     const format: Format = url.startsWith('/api2/extjs') ? 'extjs' : 'json';
     let outcome: Answer | ApiFailure;
     try {
@@ -44,7 +45,8 @@ export function createListener(parts: ServerParts): RequestListener {
     } catch (error) {
       outcome = error instanceof ApiFailure ? error : new ApiFailure(500, `simulator: ${String(error)}`);
     }
-    send(response, toWire(outcome, format));
+    if (rest === 'lose-answer') response.socket?.destroy();
+    else send(response, toWire(outcome, format));
   };
 }
 
@@ -87,7 +89,7 @@ async function call(
   }
   if (route.onNode) await reach(parts, pathParameters.node ?? '');
   const ofPath = Object.fromEntries(Object.keys(pathParameters).map((name) => [name, { type: 'string' }] as const));
-  const rules: ParameterRules = { ...route.parameters, ...ofPath };
+  const rules: ParameterRules = { ...ofPath, ...route.parameters };
   const parameters = checkParameters({ ...given, ...pathParameters }, rules);
   return route.handle({ state, tasks, caller, permissions, parameters });
 }

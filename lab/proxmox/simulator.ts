@@ -6,6 +6,7 @@ import { createFaults, type Fault, type FaultScope } from './faults.ts';
 import { createRouter } from './router.ts';
 import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
+import { guestRoutes } from './routes/guests.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { createListener, type SeenRequest } from './server.ts';
@@ -17,6 +18,8 @@ export interface SimulatorOptions {
   readonly port?: number;
   /** What the cluster holds. Default: {@link createState}. */
   readonly state?: SimulatorState;
+  /** Another node of a cluster that is simulated already: all is shared but the address and the certificate. */
+  readonly memberOf?: { readonly simulator: ProxmoxSimulator; readonly node: string };
   /** Keeps the certificate there, so that its pin survives a restart. Default: a new one each time. */
   readonly certificateFolder?: string;
   /** Secrets of the API tokens by `user!name`, to keep them over a restart. Default: new ones each time. */
@@ -73,7 +76,8 @@ export interface ProxmoxSimulator {
  * tasks, and the answers of a small cluster. What it serves behaves as recorded on PVE 9.1.7.
  */
 export async function createProxmoxSimulator(options: SimulatorOptions = {}): Promise<ProxmoxSimulator> {
-  const state = options.state ?? createState();
+  const { memberOf } = options;
+  const state = memberOf ? { ...memberOf.simulator.state, localNode: memberOf.node } : (options.state ?? createState());
   for (const [id, secret] of Object.entries(options.tokenSecrets ?? {})) {
     const token = state.tokens.get(id);
     if (token) token.secret = secret;
@@ -85,15 +89,15 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ? makeCertificate(state.localNode, names)
       : keptCertificate(certificateFolder, state.localNode, names);
   let certificate = await make();
-  const tasks = createTaskEngine(state);
-  if (!options.state) addHistory(tasks);
+  const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state);
+  if (!options.state && !memberOf) addHistory(tasks);
   const faults = createFaults();
   const requests: SeenRequest[] = [];
   const listener = createListener({
     state,
     tasks,
     faults,
-    router: createRouter([...accessRoutes, ...nodeRoutes, ...taskRoutes, ...clusterRoutes]),
+    router: createRouter([...accessRoutes, ...nodeRoutes, ...guestRoutes, ...taskRoutes, ...clusterRoutes]),
     authenticationDelayMs: options.authenticationDelayMs ?? 3000,
     unreachableDelayMs: options.unreachableDelayMs ?? 3000,
     onRequest: (request) => {
@@ -112,7 +116,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     certificate = next;
     for (const node of state.nodes.values()) {
       // Other nodes have certificates of their own; any well-formed print will do for what nobody connects to.
-      node.fingerprint = node.name === state.localNode ? next.fingerprint : [...next.fingerprint].reverse().join('');
+      if (node.name === state.localNode) node.fingerprint = next.fingerprint;
+      else if (node.fingerprint === '') node.fingerprint = [...next.fingerprint].reverse().join('');
     }
   }
   adopt(certificate);
@@ -172,7 +177,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       await listen(port);
     },
     async close() {
-      await tasks.close();
+      if (!memberOf) await tasks.close();
       await stopListening();
     },
   };
@@ -180,7 +185,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
 
 function tokenOf(state: SimulatorState, id: string): SimulatorToken {
   const token = state.tokens.get(id);
-  if (!token) throw new Error(`the simulated cluster has no token ${id}`);
+  if (!token) throw new Error(`the simulated cluster has no API token ${id}`);
   return { user: token.user, name: token.name, secret: token.secret };
 }
 

@@ -29,6 +29,24 @@ export interface SimulatedNode {
   bootedAt: number;
 }
 
+/** What a test makes a guest do. Times in ms. */
+export interface GuestBehaviour {
+  /** Doesn't hear that it should shut down, as one without ACPI. */
+  ignoresShutdown?: boolean;
+  /** Default 20. */
+  startMs?: number;
+  /** From being told to shut down, or stopped, to being off. Default 20. */
+  stopMs?: number;
+  /** Goes off by itself so long after each start. */
+  diesAfterMs?: number;
+  /** How its start ends instead. */
+  startError?: string;
+  /** Its start ends with `WARNINGS: n`. */
+  startWarnings?: readonly string[];
+  /** From a request to the HA stack until that acts. Default 40. */
+  haMs?: number;
+}
+
 export interface SimulatedGuest {
   readonly vmid: number;
   readonly type: 'qemu' | 'lxc';
@@ -42,6 +60,18 @@ export interface SimulatedGuest {
   tags?: string;
   /** Unix seconds, when running. */
   startedAt?: number;
+  /** When running: another one after each start. */
+  pid?: number;
+  /** A VM that is paused counts as running. */
+  paused?: boolean;
+  /** The lock of its configuration: `backup`, `migrate` … */
+  lock?: string;
+  protection?: boolean;
+  /** There when the HA stack manages it. */
+  ha?: { state: string };
+  /** UPID of the task that holds its lock file now. */
+  lockedBy?: string;
+  behaviour?: GuestBehaviour;
 }
 
 export interface SimulatedStorage {
@@ -91,9 +121,12 @@ export interface AccessEntry {
 /** Everything the simulated cluster knows. Handlers and tests change it in place. */
 export interface SimulatorState {
   readonly version: { readonly version: string; readonly release: string; readonly repoid: string };
-  readonly cluster: { readonly name: string; readonly version: number; quorate: boolean };
+  /** Without a name the one node is in no cluster. */
+  readonly cluster: { name?: string; readonly version: number; quorate: boolean };
   /** The node that answers. */
   readonly localNode: string;
+  /** How long a second lasts in which a task waits for a guest (to go off, to be unlocked). */
+  readonly pace: { secondMs: number };
   readonly nodes: Map<string, SimulatedNode>;
   readonly guests: Map<number, SimulatedGuest>;
   readonly storages: SimulatedStorage[];
@@ -113,7 +146,7 @@ export function unixTime(): number {
   return Math.floor(Date.now() / 1000);
 }
 
-/** A small cluster of two nodes with four guests, three users and a token of each kind. */
+/** A small cluster of two nodes with four guests, three users and an API token of each kind. */
 export function createState(): SimulatorState {
   const node = (name: string, id: number, load: number): [string, SimulatedNode] => [
     name,
@@ -146,7 +179,7 @@ export function createState(): SimulatorState {
         memory: 2 * gibibyte,
         disk: 16 * gibibyte,
         template: false,
-        ...(running ? { startedAt: unixTime() - 3 * 86_400 } : {}),
+        ...(running ? { startedAt: unixTime() - 3 * 86_400, pid: 800 + vmid } : {}),
       },
     ] as [number, SimulatedGuest];
   const local = (on: string): SimulatedStorage => ({
@@ -163,6 +196,7 @@ export function createState(): SimulatorState {
     version: { version: '9.1.7', release: '9.1', repoid: '5a1b2c3d4e5f6071' },
     cluster: { name: 'homelab', version: 2, quorate: true },
     localNode: 'pve1',
+    pace: { secondMs: 1000 },
     nodes: new Map([node('pve1', 1, 0.12), node('pve2', 2, 0.04)]),
     guests: new Map([
       guest(100, 'qemu', 'files', 'pve1', true),

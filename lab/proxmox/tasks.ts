@@ -32,8 +32,8 @@ export interface TaskEngine {
       readonly log?: readonly string[];
     },
   ): string;
-  /** Ends a running task and waits for it; one that has ended is left alone. */
-  abort(upid: string): Promise<void>;
+  /** Ends a running task and waits for it; one that has ended is left alone. `reason` is its exit status then. */
+  abort(upid: string, reason?: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ export interface ParsedUpid {
 const upidPattern =
   /^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):([0-9A-F]{8}):([0-9A-F]{8,9}):([0-9A-F]{8}):([^:\s]+):([^:\s]*):([^:\s!]+)(?:!([^:\s]+))?:$/i;
 
-/** The parts of a UPID, or undefined. A token's tasks carry `user!token`. */
+/** The parts of a UPID, or undefined. An API token's tasks carry `user!token`. */
 export function parseUpid(upid: string): ParsedUpid | undefined {
   const [, node, pid, pstart, starttime, type, id, user, token] = upidPattern.exec(upid) ?? [];
   if (!node || !pid || !pstart || !starttime || !type || id === undefined || !user) return undefined;
@@ -116,9 +116,9 @@ export function createTaskEngine(state: SimulatorState): TaskEngine {
     running.delete(task.upid);
   }
 
-  async function abort(upid: string): Promise<void> {
+  async function abort(upid: string, reason = 'interrupted by signal'): Promise<void> {
     const work = running.get(upid);
-    work?.controller.abort();
+    work?.controller.abort(new Error(reason));
     await work?.done;
   }
 
@@ -143,14 +143,14 @@ export function createTaskEngine(state: SimulatorState): TaskEngine {
     },
     abort,
     async close() {
-      await Promise.all([...running.keys()].map(abort));
+      await Promise.all([...running.keys()].map((upid) => abort(upid)));
     },
   };
 }
 
 function killed(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const kill = () => reject(new Error('interrupted by signal'));
+    const kill = () => reject(signal.reason);
     if (signal.aborted) kill();
     else signal.addEventListener('abort', kill, { once: true });
   });

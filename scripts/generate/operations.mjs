@@ -5,36 +5,41 @@ export async function generate() {
   // Here, because a bare clone that only generates before the build has no packages yet.
   const { z } = await import('zod');
   const { catalogue } = await import('../../dist/src/operations/catalogue.generated.js');
-  const { toolName } = await import('../../dist/src/operations/definition.js');
+  const { risksOf, riskText, toolName } = await import('../../dist/src/operations/definition.js');
+  const { startTools } = await import('../../dist/src/mcp/tools/operation-tools.js');
   const operations = Object.values(catalogue);
   const lines = [
     '# Operations',
     '',
     '<!-- Made by `npm run generate` from src/operations. Edit the operation, not this page. -->',
     '',
-    'Every operation is a durable workflow. It is started by its MCP tool, by its command, or by its schedules, which are',
-    "read in the host's time zone.",
+    'Every operation is a durable workflow. It is started through MCP, by its command, or by its schedules, which are',
+    "read in the host's time zone. `search_operations` finds all of them; any can also be started with the tool for its risk.",
     '',
     '| operation | MCP tool | risk | what it does |',
     '|---|---|---|---|',
-    ...operations.map((o) => `| [${o.name}](#${o.name}) | \`${toolName(o.name)}\` | ${o.risk} | ${o.summary} |`),
+    ...operations.map((o) => {
+      const tools = o.exposure === 'direct' ? [toolName(o.name)] : risksOf(o).map((risk) => startTools[risk].name);
+      const shown = tools.map((tool) => `\`${tool}\``).join(', ');
+      return `| [${o.name}](#${o.name}) | ${shown} | ${risksOf(o).join(', ')} | ${o.summary} |`;
+    }),
     ...operations.flatMap((operation) => [
       '',
-      ...describe(operation, z.toJSONSchema(operation.input, { io: 'input' })),
+      ...describe(operation, riskText(operation), z.toJSONSchema(operation.input, { io: 'input' })),
     ]),
     '',
   ];
   return { 'docs/operations.md': lines.join('\n') };
 }
 
-function describe(operation, schema) {
+function describe(operation, risk, schema) {
   const required = new Set(schema.required ?? []);
   return [
     `## ${operation.name}`,
     '',
     operation.description,
     '',
-    `Risk: **${operation.risk}**. Replaces the guide's “${operation.guide}”.`,
+    `Acts on a **${operation.target}** (${needs[operation.needs]}). Risk: **${risk}**. Replaces the guide's “${operation.guide}”.`,
     '',
     `Steps: ${operation.steps.join(' → ')}.`,
     '',
@@ -52,6 +57,12 @@ function describe(operation, schema) {
     ]),
   ];
 }
+
+const needs = {
+  commands: 'over SSH or on this machine',
+  api: 'through the Proxmox API',
+  either: 'over SSH, on this machine or through the Proxmox API',
+};
 
 function duration(ms) {
   return ms >= 3_600_000 ? `${ms / 3_600_000} h` : `${ms / 60_000} min`;

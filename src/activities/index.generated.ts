@@ -1,6 +1,7 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
 import { createBackupActivities } from './back-up/back-up.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
+import { createControlServiceActivities } from './control-service/control-service.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -10,6 +11,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
   return {
     ...createBackupActivities(dependencies),
     ...createHealthActivities(dependencies),
+    ...createControlServiceActivities(dependencies),
   };
 }
 

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { settingRows } from '../config/show.ts';
-import type { CliContext } from './context.ts';
-import { note, print, printJson, table } from './terminal.ts';
+import { textTable } from '../reports/table.ts';
+import { type CliContext, noteWarnings } from './context.ts';
+import { note, print, printJson } from './terminal.ts';
 
 /** `config check|show`. */
 export function configCommands(program: Command, context: CliContext): void {
@@ -12,7 +13,7 @@ export function configCommands(program: Command, context: CliContext): void {
     .description('Read .env, hosts.yaml and the environment, and list every problem at once')
     .action(() => {
       const { config: read, warnings, folder } = context.load();
-      for (const warning of warnings) note(`Warning: ${warning}`);
+      noteWarnings(warnings);
       const hosts = read.hosts.map(({ name }) => name).join(', ');
       print(
         read.demo
@@ -31,10 +32,10 @@ export function configCommands(program: Command, context: CliContext): void {
       const rows = settingRows(loaded.settings, all);
       if (json)
         return printJson({ folder: loaded.folder, settings: rows, config: loaded.config, warnings: loaded.warnings });
-      for (const warning of loaded.warnings) note(`Warning: ${warning}`);
+      noteWarnings(loaded.warnings);
       if (rows.length === 0) return note(`Nothing is configured in ${loaded.folder}; add --all to see the defaults.`);
       print(
-        table(
+        textTable(
           ['KEY', 'VALUE', 'FROM'],
           rows.map(({ key, value, source }) => [key, value, source]),
         ),

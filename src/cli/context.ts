@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { inspectConfig, type LoadedConfig, type LoadOptions, loadConfig } from '../config/load.ts';
-import type { Problem } from '../config/problems.ts';
+import { type ConfigFinding, describeConfigFinding } from '../config/problems.ts';
 import type { Config } from '../config.ts';
 import { note } from './terminal.ts';
 
@@ -17,7 +17,7 @@ export interface CliContext {
   config(): Promise<Config>;
   load(): LoadedConfig;
   /** As {@link load}, with the problems instead of an error. */
-  inspect(): LoadedConfig & { readonly problems: readonly Problem[] };
+  inspect(): LoadedConfig & { readonly problems: readonly ConfigFinding[] };
   /** What ends with this exit code though nothing was thrown. */
   exitWith(code: number): void;
 }
@@ -36,10 +36,15 @@ export function createContext(options: () => GlobalOptions, exitWith: (code: num
     inspect: () => inspectConfig(loadOptions()),
     async config() {
       const { config, warnings } = loadConfig(loadOptions());
-      for (const warning of warnings) note(`Warning: ${warning}`);
+      noteWarnings(warnings);
       return config;
     },
   };
+}
+
+/** Says on standard error what works but is not as it should be. */
+export function noteWarnings(warnings: readonly ConfigFinding[]): void {
+  for (const warning of warnings) note(`Warning: ${describeConfigFinding(warning)}`);
 }
 
 /**

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { ServiceError } from '../errors.ts';
 import { createLogger } from '../logger.ts';
+import type { Verdict } from '../operations/finding.ts';
 import type { CliContext } from './context.ts';
-import { describeOutcome, runChecks } from './doctor/check.ts';
+import { describeFinding, runChecks } from './doctor/check.ts';
 import { hostChecks } from './doctor/hosts.ts';
 import { configurationChecks, machineChecks } from './doctor/machine.ts';
 import { serviceChecks } from './doctor/service.ts';
@@ -20,11 +21,11 @@ export function doctorCommand(program: Command, context: CliContext): void {
     )
     .option('--host <name>', 'Only the checks of this host')
     .option('--timeout <seconds>', 'Deadline of each check', whole('--timeout', 1, 300), 15)
-    .option('--json', 'Print the checks as JSON')
+    .option('--json', 'Print the findings as JSON')
     .action(async ({ host, timeout, json }: { host?: string; timeout: number; json?: boolean }) => {
       const { config, problems, warnings, folder } = context.inspect();
       const general = [
-        ...configurationChecks(folder, problems, warnings),
+        ...configurationChecks(folder, [...problems, ...warnings]),
         ...machineChecks(config),
         ...serviceChecks(config),
       ];
@@ -38,15 +39,15 @@ export function doctorCommand(program: Command, context: CliContext): void {
         });
       }
       const checks = [...(host === undefined ? general : []), ...hosts.flatMap((one) => hostChecks(one, log))];
-      const outcomes = await runChecks(checks, timeout * 1_000);
-      const count = (state: string) => outcomes.filter((one) => one.state === state).length;
-      if (json) printJson({ healthy: count('failed') === 0, checks: outcomes });
+      const findings = await runChecks(checks, timeout * 1_000);
+      const count = (verdict: Verdict) => findings.filter((one) => one.verdict === verdict).length;
+      if (json) printJson({ healthy: count('failed') === 0, findings });
       else
         print(
           [
-            ...outcomes.map(describeOutcome),
+            ...findings.map(describeFinding),
             '',
-            `${count('ok')} ok, ${count('warning')} to look at, ${count('failed')} failed, ${count('skipped')} skipped.`,
+            `${count('ok')} ok, ${count('warning') + count('unknown')} to look at, ${count('failed')} failed, ${count('skipped')} skipped.`,
           ].join('\n'),
         );
       if (count('failed') > 0) context.exitWith(exitCodes.failed);

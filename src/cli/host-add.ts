@@ -1,22 +1,15 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setInDotenv, setInHostsFile } from '../config/edit.ts';
-import { fingerprint as fingerprintKind } from '../config/kinds.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { fingerprint as fingerprintType } from '../config/value-types.ts';
 import type { ProxmoxApiConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { fingerprint as fingerprintOf, lookUpHost } from '../hosts/ssh/known-hosts.ts';
 import { pinHostKey, type ScannedKey, scanHostKeys } from '../hosts/ssh/scan.ts';
+import { replacePrivateFile } from '../private-file.ts';
 import { probeCertificate } from '../proxmox/certificate.ts';
-import { replacePrivateFile } from '../tokens/private-file.ts';
 import { ask, note } from './terminal.ts';
-
-export interface Expected {
-  /** `SHA256:…` of the SSH host key, for scripts. */
-  readonly fingerprint?: string;
-  /** SHA-256 of the API's certificate, for scripts. */
-  readonly apiFingerprint?: string;
-}
 
 /** Shows the SSH keys of a host, asks, and pins them; with an expected fingerprint only that key, without asking. */
 export async function pinSshHost(name: string, ssh: SshConfig, expected: string | undefined): Promise<void> {
@@ -25,7 +18,7 @@ export async function pinSshHost(name: string, ssh: SshConfig, expected: string 
   note(`${name} (${host}:${port}) shows these SSH keys:`);
   for (const { fingerprint, type } of keys) note(`  ${fingerprint}  ${type}`);
   const wanted = expected === undefined ? keys : keys.filter(({ fingerprint }) => fingerprint === withPrefix(expected));
-  if (wanted.length === 0) throw otherFingerprint(name, 'SSH key', expected ?? 'none');
+  if (wanted.length === 0) throw fingerprintMismatch(name, 'SSH key', expected ?? 'none');
   const pinned = lookUpHost(readIfThere(knownHostsPath)?.text ?? '', host, port).pinned.map((key) =>
     fingerprintOf(key),
   );
@@ -49,8 +42,8 @@ function withPrefix(fingerprint: string): string {
   return fingerprint.startsWith('SHA256:') ? fingerprint : `SHA256:${fingerprint}`;
 }
 
-/** What is to be written as PROXMOX_FINGERPRINT; `undefined` where the certificate is trusted without. */
-export async function pinnedCertificate(
+/** Shows the API's certificate, asks, and answers what to write as PROXMOX_FINGERPRINT; `undefined` where it needs no pin. */
+export async function confirmCertificate(
   name: string,
   { host, port, trust }: Pick<ProxmoxApiConfig, 'host' | 'port' | 'trust'>,
   expected: string | undefined,
@@ -61,12 +54,13 @@ export async function pinnedCertificate(
     `  SHA-256 ${fingerprint}\n  ${subject}, signed by ${issuer}, valid until ${validTo.toISOString().slice(0, 10)}`,
   );
   if (expected !== undefined) {
-    const parsed = fingerprintKind.schema.safeParse(expected);
-    if (parsed.data !== fingerprint) throw otherFingerprint(name, 'API certificate', expected);
+    const parsed = fingerprintType.schema.safeParse(expected);
+    if (parsed.data !== fingerprint) throw fingerprintMismatch(name, 'API certificate', expected);
     return fingerprint;
   }
   if (trust.kind === 'ca-file') note(`It is trusted through ${trust.path}.`);
-  if (trust.kind === 'system' && trusted === true) note("This machine's own CAs vouch for it; nothing is pinned.");
+  if (trust.kind === 'system' && trusted === true)
+    note('It is signed by a CA that this machine trusts, so it needs no pin.');
   if (trust.kind === 'ca-file' || (trust.kind === 'system' && trusted === true)) return undefined;
   if (trust.kind === 'fingerprint' && trust.sha256 === fingerprint) {
     note('It is pinned already.');
@@ -113,7 +107,7 @@ function readIfThere(path: string): { readonly text: string; readonly path: stri
   }
 }
 
-/** Throws unless a person says yes; without a person the option is named that stands for one. */
+/** Throws unless a person says yes; where nobody can be asked, it names the option to give instead. */
 async function confirm(question: string, option: string): Promise<void> {
   const answer = await ask(question);
   if (answer?.toLowerCase() === 'yes') return;
@@ -121,7 +115,7 @@ async function confirm(question: string, option: string): Promise<void> {
     answer === undefined
       ? {
           code: 'invalid-input',
-          message: 'Nobody is there to compare the fingerprint, so nothing was pinned',
+          message: 'Nobody can be asked to compare the fingerprint (no terminal), so nothing was pinned',
           remedy: `Give the one you expect: ${option}`,
         }
       : {
@@ -132,7 +126,7 @@ async function confirm(question: string, option: string): Promise<void> {
   );
 }
 
-function otherFingerprint(name: string, what: string, expected: string): ServiceError {
+function fingerprintMismatch(name: string, what: string, expected: string): ServiceError {
   return new ServiceError({
     code: 'verification-failed',
     message: `${name} shows no ${what} with the fingerprint ${expected}, so nothing was pinned`,

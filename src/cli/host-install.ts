@@ -6,6 +6,7 @@ import type { HostConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { defaultRevertAfterSeconds } from '../hosts/install/options.ts';
 import { lookUpHost } from '../hosts/ssh/known-hosts.ts';
+import { findingLines } from '../reports/text.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { whole } from './parse.ts';
@@ -30,7 +31,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
   withLogin(host.command('install <name>'))
     .summary("Put the service's user, key, helper and policy of sudo on a host")
     .description(
-      "Put the service's user, key, helper and policy of sudo on a host, over an administrator's own SSH login. Shows its plan and asks. The host takes everything back by itself unless new connections prove in time that the service and the administrator can log in. Run it again after an update of Proxmox MCP.",
+      "Put the service's user, key, helper and policy of sudo on a host, over an administrator's own SSH login. Shows its plan and asks. The host reverts everything by itself unless new connections prove in time that the service and the administrator can log in. Run it again after an update of Proxmox MCP.",
     )
     .option('--from <addresses>', "Addresses the service's key may be used from, with commas between; '*': anywhere")
     .option('--yes', "Don't ask")
@@ -49,14 +50,14 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
         ...access,
         ...(options.from !== undefined && { from: options.from }),
         revertAfterSeconds: options.revertAfter,
-        agree: agreement(`install on ${name}`, options),
+        agree: askToAgree(`install on ${name}`, options),
         progress: (step) => {
           interruption.begun();
           note(`· ${step}`);
         },
       }).finally(interruption.dispose);
       if (outcome === 'nothing-to-do') print(`${name} is as it should be: nothing to do.`);
-      if (outcome === 'installed') print(`Installed on ${name}, and proved over new connections.`);
+      if (outcome === 'installed') print(`Installed on ${name}, and verified over new connections.`);
     });
 
   withLogin(host.command('uninstall <name>'))
@@ -76,7 +77,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
           ...access,
           removeBackups: options.removeBackups ?? false,
           keepLogs: options.keepLogs ?? false,
-          agree: agreement(`uninstall on ${name}`, options),
+          agree: askToAgree(`uninstall on ${name}`, options),
         });
         if (outcome === 'nothing-to-do') print(`There is nothing of the service on ${name}.`);
         if (outcome === 'uninstalled') print(`Uninstalled from ${name}.`);
@@ -92,11 +93,15 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
     .action(async (name: string, options: LoginOptions & { json?: boolean }) => {
       const { checkInstallation } = await import('../hosts/install/check.ts');
       const { config, ...access } = await reach(context, name, options);
-      const drift = await checkInstallation(config, access);
-      if (options.json) printJson({ host: name, ok: drift.length === 0, drift });
-      else if (drift.length === 0) print(`${name} is as it should be.`);
-      else print(drift.map(({ found, remedy }) => `${name}: ${found}\n  ${remedy}`).join('\n'));
-      if (drift.length > 0) context.exitWith(exitCodes.failed);
+      const findings = await checkInstallation(config, access);
+      const healthy = findings.length === 0;
+      if (options.json) printJson({ host: name, healthy, findings });
+      else if (healthy) print(`${name} is as it should be.`);
+      else {
+        const lines = findings.flatMap((finding) => findingLines(finding));
+        print([`${name} differs from what host install put there:`, ...lines].join('\n'));
+      }
+      if (!healthy) context.exitWith(exitCodes.failed);
     });
 }
 
@@ -130,7 +135,7 @@ async function reach(context: CliContext, name: string, options: LoginOptions) {
   const common = { log, ...(password && { sudoPassword: password }) };
   if (config.ssh === undefined) return { ...common, config, login: undefined };
   if (options.local) {
-    await pinFirst(name, config.ssh, options.fingerprint);
+    await pinUnlessPinned(name, config.ssh, options.fingerprint);
     return { ...common, config, login: undefined };
   }
   const login: SshConfig = {
@@ -139,7 +144,7 @@ async function reach(context: CliContext, name: string, options: LoginOptions) {
     user: options.as,
     ...keyOf(options, name),
   };
-  await pinFirst(name, login, options.fingerprint);
+  await pinUnlessPinned(name, login, options.fingerprint);
   return { ...common, config: { ...config, ssh: { ...config.ssh, port: login.port } }, login };
 }
 
@@ -156,14 +161,14 @@ function keyOf({ key, as }: LoginOptions, host: string): Pick<SshConfig, 'keyPat
   });
 }
 
-async function pinFirst(name: string, login: SshConfig, fingerprint: string | undefined): Promise<void> {
+async function pinUnlessPinned(name: string, login: SshConfig, fingerprint: string | undefined): Promise<void> {
   const { pinned } = lookUpHost(readIfThere(login.knownHostsPath), login.host, login.port);
   if (pinned.length > 0) return;
   const { pinSshHost } = await import('./host-add.ts');
   await pinSshHost(name, login, fingerprint);
 }
 
-/** Ctrl-C in the middle of an installation looks like damage; the host mends it by itself, and a person is to know. */
+/** Ctrl-C in the middle of an installation looks like damage; the host reverts it by itself, and a person must know that. */
 function explainInterruption(name: string, revertAfter: number) {
   let isChanging = false;
   const say = () => {
@@ -183,8 +188,8 @@ function explainInterruption(name: string, revertAfter: number) {
   };
 }
 
-/** Shows the plan, asks a person, and takes no answer for a no. */
-function agreement(what: string, { yes, dryRun }: AgreeOptions): (plan: readonly string[]) => Promise<boolean> {
+/** Shows the plan and asks a person; no answer means no. */
+function askToAgree(what: string, { yes, dryRun }: AgreeOptions): (plan: readonly string[]) => Promise<boolean> {
   return async (plan) => {
     (dryRun ? print : note)(`To ${what}:\n${plan.map((step) => `  ${step}`).join('\n')}`);
     if (dryRun) return false;
@@ -193,7 +198,10 @@ function agreement(what: string, { yes, dryRun }: AgreeOptions): (plan: readonly
     if (answer?.toLowerCase() === 'yes') return true;
     throw new ServiceError({
       code: answer === undefined ? 'invalid-input' : 'cancelled',
-      message: answer === undefined ? 'Nobody is there to agree, so nothing was changed' : 'Nothing was changed',
+      message:
+        answer === undefined
+          ? 'Nobody can be asked to agree (no terminal), so nothing was changed'
+          : 'Nothing was changed',
       remedy: answer === undefined ? 'Look at the plan, then give --yes.' : 'Run it again when you are ready.',
     });
   };

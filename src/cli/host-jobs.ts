@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { ServiceError } from '../errors.ts';
 import type { JobSummary } from '../hosts/host.ts';
+import { textTable } from '../reports/table.ts';
 import type { CliContext } from './context.ts';
 import { whole } from './parse.ts';
-import { note, print, printJson, table } from './terminal.ts';
+import { note, print, printJson } from './terminal.ts';
 
 interface JobsOptions {
   readonly cancel?: string;
@@ -44,7 +45,7 @@ export function hostJobsCommand(host: Command, context: CliContext): void {
         const { jobs, notUnderstood } = await machine.jobs();
         if (json) printJson(jobs);
         else if (jobs.length === 0) note(`There is no job on ${name}.`);
-        else print(table(['JOB', 'COMMAND', 'STATE', 'STARTED', 'ENDED', 'RUN'], jobs.map(row)));
+        else print(textTable(['JOB', 'COMMAND', 'STATE', 'STARTED', 'ENDED', 'RUN'], jobs.map(row)));
         if (notUnderstood > 0) note(`${notUnderstood} lines of the list on ${name} are not understood and not shown.`);
       } finally {
         await hosts.close();

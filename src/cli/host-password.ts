@@ -29,7 +29,7 @@ function fromFile(path: string): Secret {
   if ((mode & 0o077) !== 0) {
     throw unusable(`others may read ${path} (mode ${mode.toString(8)})`, `Run: chmod 600 ${path}`);
   }
-  return checked(text.replace(/\r?\n$/, ''));
+  return toPassword(text.replace(/\r?\n$/, ''));
 }
 
 async function fromTerminal(question: string): Promise<Secret> {
@@ -43,7 +43,7 @@ async function fromTerminal(question: string): Promise<Secret> {
       reader.once('SIGINT', () => resolve(undefined));
       reader.once('close', () => resolve(undefined));
     });
-    if (answer !== undefined) return checked(answer);
+    if (answer !== undefined) return toPassword(answer);
   } finally {
     reader.close();
     process.stderr.write('\n');
@@ -55,8 +55,8 @@ async function fromTerminal(question: string): Promise<Secret> {
   });
 }
 
-/** What PAM takes, and what can stand on one line. */
-function checked(text: string): Secret {
+/** A password that PAM accepts and that fits on one line. */
+function toPassword(text: string): Secret {
   if (text !== '' && text.length <= 500 && !/[\n\r\0]/.test(text)) return new Secret(text);
   throw unusable('it is empty, of several lines, or longer than 500 characters', 'Give the password alone.');
 }

@@ -1,15 +1,16 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { address, hostName } from '../config/kinds.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import { configurationError, type Problem } from '../config/problems.ts';
+import { type ConfigFinding, configurationError } from '../config/problems.ts';
+import { address, hostName } from '../config/value-types.ts';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { textTable } from '../reports/table.ts';
 import type { CliContext } from './context.ts';
 import { hostInstallCommands } from './host-install.ts';
 import { hostJobsCommand } from './host-jobs.ts';
 import { byDefault, whole } from './parse.ts';
-import { note, print, printJson, table } from './terminal.ts';
+import { note, print, printJson } from './terminal.ts';
 
 interface AddOptions {
   readonly address?: string;
@@ -29,7 +30,7 @@ export function hostCommands(program: Command, context: CliContext): void {
       const { hosts } = await context.config();
       if (json) return printJson(hosts);
       if (hosts.length === 0) return note('No host yet; npm start makes the demo one.');
-      print(table(['NAME', 'REACHED BY', 'PROXMOX API', 'TIME ZONE'], hosts.map(row)));
+      print(textTable(['NAME', 'REACHED BY', 'PROXMOX API', 'TIME ZONE'], hosts.map(row)));
     });
 
   hostInstallCommands(host, context);
@@ -51,11 +52,11 @@ export function hostCommands(program: Command, context: CliContext): void {
       const known = loaded.config.hosts.find((one) => one.name === name);
       if (known !== undefined && options.address !== undefined) throw alreadyThere(name);
       if (known === undefined && options.address === undefined) throw notThere(name, loaded);
-      const { pinSshHost, pinnedCertificate, writeHostKeys } = await import('./host-add.ts');
+      const { pinSshHost, confirmCertificate, writeHostKeys } = await import('./host-add.ts');
       const ssh = known === undefined ? newSsh(loaded, options) : known.ssh;
       if (ssh !== undefined) await pinSshHost(name, ssh, options.fingerprint);
       const isNew = known === undefined;
-      const sha256 = known?.api && (await pinnedCertificate(name, known.api, options.apiFingerprint));
+      const sha256 = known?.api && (await confirmCertificate(name, known.api, options.apiFingerprint));
       const keys = {
         ...(isNew && ssh && { SSH_HOST: ssh.host, SSH_PORT: ssh.port }),
         ...(sha256 !== undefined && { PROXMOX_FINGERPRINT: sha256 }),
@@ -99,7 +100,7 @@ function alreadyThere(name: string): ServiceError {
   });
 }
 
-function notThere(name: string, loaded: LoadedConfig & { readonly problems: readonly Problem[] }): ServiceError {
+function notThere(name: string, loaded: LoadedConfig & { readonly problems: readonly ConfigFinding[] }): ServiceError {
   // The host may be missing because its entry is wrong.
   if (loaded.problems.length > 0) return configurationError(loaded.problems);
   const names = loaded.config.hosts.map((one) => one.name).join(', ') || 'none';

@@ -5,10 +5,11 @@ import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import type { Command } from 'commander';
 import { ServiceError } from '../errors.ts';
 import { cleanLine } from '../reports/clean.ts';
+import { textTable } from '../reports/table.ts';
 import { createTokenStore } from '../tokens/store.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
-import { interruption, note, print, printJson, table } from './terminal.ts';
+import { listenForInterruption, note, print, printJson } from './terminal.ts';
 
 interface Target {
   readonly url?: string;
@@ -16,7 +17,7 @@ interface Target {
   readonly json?: boolean;
 }
 
-/** How long a tool may be silent; its progress starts the time anew. Milliseconds. */
+/** How long a tool may be silent; its progress restarts the time. Milliseconds. */
 const silenceMs = 120_000;
 
 /** `tools` and `call`, for every MCP server over HTTP, by default this service's own. */
@@ -39,7 +40,7 @@ export function mcpClientCommands(program: Command, context: CliContext): void {
       annotations?.readOnlyHint ? 'reads' : annotations?.destructiveHint === false ? 'changes' : 'destroys',
       firstSentence(description),
     ]);
-    print(table(['TOOL', 'DOES', 'WHAT'], rows));
+    print(textTable(['TOOL', 'DOES', 'WHAT'], rows));
   });
 
   target(
@@ -75,9 +76,9 @@ async function withClient<Result>(
       'Write e.g. --url http://127.0.0.1:8080/api/mcp.',
     );
   if (given === undefined && own !== undefined) {
-    return withOwnToken(join(own.dataDir, 'tokens.json'), (token) => connected(endpoint, token, work));
+    return withOwnToken(join(own.dataDir, 'tokens.json'), (token) => withConnection(endpoint, token, work));
   }
-  return connected(endpoint, given, work);
+  return withConnection(endpoint, given, work);
 }
 
 /** A token for one call: whoever may write the data folder may make one anyway. */
@@ -85,7 +86,7 @@ async function withOwnToken<Result>(path: string, work: (token: string) => Promi
   const store = createTokenStore(path);
   const expiresAt = new Date(Date.now() + 24 * 3_600_000);
   // Ctrl-C may not leave the token behind.
-  const { signal, dispose } = interruption();
+  const { signal, dispose } = listenForInterruption();
   try {
     const { name, token } = await store.create({
       name: `cli-${randomBytes(6).toString('hex')}`,
@@ -93,7 +94,7 @@ async function withOwnToken<Result>(path: string, work: (token: string) => Promi
       expiresAt,
     });
     try {
-      return await Promise.race([work(token), interrupted(signal)]);
+      return await Promise.race([work(token), rejectWhenAborted(signal)]);
     } finally {
       await store.revoke(name);
     }
@@ -103,7 +104,7 @@ async function withOwnToken<Result>(path: string, work: (token: string) => Promi
 }
 
 /** Rejects when it is aborted. */
-function interrupted(signal: AbortSignal): Promise<never> {
+function rejectWhenAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const stop = () =>
       reject(
@@ -118,7 +119,7 @@ function interrupted(signal: AbortSignal): Promise<never> {
   });
 }
 
-async function connected<Result>(
+async function withConnection<Result>(
   url: string,
   token: string | undefined,
   work: (client: Client) => Promise<Result>,

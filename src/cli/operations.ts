@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { catalogue } from '../operations/catalogue.generated.ts';
-import type { OperationDefinition } from '../operations/definition.ts';
+import { type OperationDefinition, riskText } from '../operations/definition.ts';
 import type { CliContext } from './context.ts';
 import { whole } from './parse.ts';
 import { followRun } from './show-run.ts';
@@ -35,7 +35,7 @@ function addOperation(program: Command, context: CliContext, operation: Operatio
     .command(operation.name)
     .summary(operation.summary)
     .description(
-      `${asFlags(operation.description, properties)}\n\nSteps: ${operation.steps.join(', ')}. Risk: ${operation.risk}.`,
+      `${asFlags(operation.description, properties)}\n\nSteps: ${operation.steps.join(', ')}. Risk: ${riskText(operation)}.`,
     );
   for (const [name, property] of Object.entries(properties)) command.addOption(toOption(name, property));
   command

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { explain, ServiceError } from '../errors.ts';
+import { packageVersion } from '../package.ts';
 import { configCommands } from './config.ts';
 import { type CommandGroup, createContext, type GlobalOptions, inheritOptions } from './context.ts';
 import { doctorCommand } from './doctor.ts';
@@ -14,7 +15,6 @@ import { serviceCommands } from './service.ts';
 import { fromFileSystem } from './system-error.ts';
 import { note } from './terminal.ts';
 import { tokenCommands } from './token.ts';
-import { packageVersion } from './version.ts';
 
 const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Service:', serviceCommands],
@@ -48,8 +48,8 @@ export async function runCli(args: readonly string[]): Promise<number> {
   }
 }
 
-/** The commander program with every command; separate for the docs and tests. */
-export function createProgram(exitWith: (code: number) => void): {
+/** The commander program with every command. */
+function createProgram(exitWith: (code: number) => void): {
   readonly program: Command;
   readonly options: () => GlobalOptions;
 } {

@@ -1,10 +1,11 @@
 import { type Command, Option } from 'commander';
 import { cleanLine } from '../reports/clean.ts';
+import { textTable } from '../reports/table.ts';
 import type { CliContext } from './context.ts';
 import { byDefault, whole } from './parse.ts';
 import { followRun, showRun } from './show-run.ts';
 import { requester, withTemporal } from './temporal.ts';
-import { note, print, printJson, table } from './terminal.ts';
+import { note, print, printJson } from './terminal.ts';
 
 const statuses = ['running', 'completed', 'failed', 'cancelled', 'terminated', 'timed-out'] as const;
 
@@ -34,7 +35,7 @@ export function runCommands(program: Command, context: CliContext): void {
       if (json) return printJson(found);
       if (found.runs.length === 0) return note('There are no such runs.');
       const rows = found.runs.map((run) => [run.startedAt, run.outcome ?? run.status, run.requestedBy ?? '', run.id]);
-      print(table(['STARTED', 'STATE', 'ASKED BY', 'RUN'], rows));
+      print(textTable(['STARTED', 'STATE', 'ASKED BY', 'RUN'], rows));
       if (found.cursor !== undefined) note(`There are more: add --cursor ${found.cursor}`);
     });
 
@@ -68,6 +69,18 @@ export function runCommands(program: Command, context: CliContext): void {
       if (json) printJson(run);
       else if (run.status === 'running') note(`Asked it to stop. See how it ends with: proxmox-mcp runs wait ${id}`);
       else note(`It has ended: ${run.outcome ?? run.status}.`);
+    });
+
+  runs
+    .command('decide <run> <choice>')
+    .description('Answer what a paused run asks; `runs get` shows its question and the choices')
+    .option('--reason <text>', 'Why, for the record')
+    .option('--json', 'Print the run as JSON')
+    .action(async (id: string, choice: string, { reason, json }: { reason?: string; json?: boolean }) => {
+      const answer = { choice, ...(reason === undefined ? {} : { reason }) };
+      const run = await withTemporal(context, (service) => service.runs.decide(id, answer, requester()));
+      if (json) printJson(run);
+      else note(`Answered "${choice}". See how it goes on with: proxmox-mcp runs wait ${id}`);
     });
 
   runs

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { ServiceError } from '../errors.ts';
+import { textTable } from '../reports/table.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import type { CliContext } from './context.ts';
 import { byDefault } from './parse.ts';
 import { requester, withTemporal } from './temporal.ts';
-import { note, print, printJson, table } from './terminal.ts';
+import { note, print, printJson } from './terminal.ts';
 
 interface Json {
   readonly json?: boolean;
@@ -27,7 +28,7 @@ export function scheduleCommands(program: Command, context: CliContext): void {
         one.timeZone,
         one.paused ? 'paused' : (one.nextRuns[0] ?? 'never'),
       ]);
-      print(table(['SCHEDULE', 'CRON', 'TIME ZONE', 'NEXT RUN'], rows));
+      print(textTable(['SCHEDULE', 'CRON', 'TIME ZONE', 'NEXT RUN'], rows));
     });
 
   const reason = ['--reason <text>', 'Why, for the record', 'asked for on the command line'] as const;

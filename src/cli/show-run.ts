@@ -1,21 +1,24 @@
-import type { Progress } from '../operations/run.ts';
+import type { Progress, Question } from '../operations/run.ts';
+import { cleanLine } from '../reports/clean.ts';
+import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
-import { interruption, note, print, printJson } from './terminal.ts';
+import { listenForInterruption, note, print, printJson } from './terminal.ts';
 
 /** Says each change of a run's live checklist once, as a line. */
-export function progressLines(say: (line: string) => void): (progress: Progress) => void {
+function progressLines(say: (line: string) => void): (progress: Progress) => void {
   const said = new Set<string>();
   const once = (line: string) => {
     if (said.has(line)) return;
     said.add(line);
     say(line);
   };
-  return ({ phase, message, steps }) => {
+  return ({ phase, message, steps, question }) => {
     if (phase === 'waiting-for-lock' || phase === 'undoing') once(`· ${message}`);
+    if (question !== undefined) once(`· Paused: ${question.text}`);
     for (const step of steps) {
       if (step.state === 'pending') continue;
       const what = step.state === 'running' ? '…' : `: ${step.state}${step.note ? ` (${step.note})` : ''}`;
@@ -24,7 +27,7 @@ export function progressLines(say: (line: string) => void): (progress: Progress)
   };
 }
 
-export interface WaitOptions {
+interface WaitOptions {
   /** Give up waiting after this many milliseconds. */
   readonly timeoutMs: number;
   readonly json: boolean;
@@ -32,7 +35,7 @@ export interface WaitOptions {
 
 /** Follows a run to its end, showing its steps, and prints what came of it. Ctrl-C leaves the run running. */
 export async function followRun(context: CliContext, runs: Runs, run: RunSummary, options: WaitOptions): Promise<void> {
-  const { signal, dispose } = interruption();
+  const { signal, dispose } = listenForInterruption();
   try {
     const onProgress = options.json ? () => undefined : progressLines(note);
     const details = await runs.wait(run.id, { timeoutMs: options.timeoutMs, signal, onProgress });
@@ -71,12 +74,20 @@ function describeRun(run: RunDetails): string {
       : [renderText(run.result.report)]),
     ...(run.failure === undefined ? [] : [failureText(run.failure)]),
     ...(run.status === 'running' && run.progress ? [run.progress.message, ...checklist(run.progress)] : []),
+    ...(run.progress?.question === undefined ? [] : howToDecide(run.id, run.progress.question)),
     `Run ${run.id}`,
     run.url,
   ];
   return lines.join('\n');
 }
 
+function howToDecide(run: string, { choices }: Question): string[] {
+  return [
+    'Decide with:',
+    ...choices.map(({ name, meaning }) => `  proxmox-mcp runs decide ${run} ${name}   ${meaning}`),
+  ];
+}
+
 function checklist({ steps }: Progress): string[] {
-  return steps.map(({ title, state, note: said }) => `  ${state.padEnd(8)} ${title}${said ? ` (${said})` : ''}`);
+  return steps.map((step) => `  ${stepLine(step, (note) => cleanLine(note, 500))}`);
 }

@@ -17,17 +17,6 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Columns as wide as their widest cell; the last one may be as long as it likes. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-      .join('  ')
-      .trimEnd();
-  return [line(head), ...rows.map(line)].join('\n');
-}
-
 /** Asks a person; `undefined` when nobody is there to answer, nothing (`''`) when they press Ctrl-C or Ctrl-D instead. */
 export async function ask(question: string): Promise<string | undefined> {
   if (!process.stdin.isTTY) return undefined;
@@ -44,7 +33,7 @@ export async function ask(question: string): Promise<string | undefined> {
 }
 
 /** Aborted by the first Ctrl-C or SIGTERM; the second ends the process as usual. */
-export function interruption(): { readonly signal: AbortSignal; readonly dispose: () => void } {
+export function listenForInterruption(): { readonly signal: AbortSignal; readonly dispose: () => void } {
   const controller = new AbortController();
   const abort = () => {
     dispose();

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ServiceError } from '../errors.ts';
+import { textTable } from '../reports/table.ts';
 import { createTokenStore, type TokenStore } from '../tokens/store.ts';
 import { type Scope, scopes } from '../tokens/token.ts';
 import type { CliContext } from './context.ts';
 import { byDefault } from './parse.ts';
-import { note, print, printJson, table } from './terminal.ts';
+import { note, print, printJson } from './terminal.ts';
 
 /** `token create|list|revoke`. */
 export function tokenCommands(program: Command, context: CliContext): void {
@@ -43,7 +44,7 @@ export function tokenCommands(program: Command, context: CliContext): void {
       if (json) return printJson(all);
       if (all.length === 0) return note('There are no tokens. Make one: proxmox-mcp token create NAME --scope operate');
       const rows = all.map((one) => [one.name, one.scope, one.createdAt, one.expiresAt ?? 'never']);
-      print(table(['NAME', 'SCOPE', 'MADE', 'EXPIRES'], rows));
+      print(textTable(['NAME', 'SCOPE', 'MADE', 'EXPIRES'], rows));
     });
 
   token

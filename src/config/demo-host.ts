@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostConfig } from '../config.ts';
+import { replacePrivateFile } from '../private-file.ts';
 import { Secret } from '../secret.ts';
-import { replacePrivateFile } from '../tokens/private-file.ts';
 
 type StoredHost = Omit<HostConfig, 'api'> & {
   readonly api?: Omit<NonNullable<HostConfig['api']>, 'tokenValue'> & { readonly tokenValue: string };

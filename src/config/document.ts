@@ -42,7 +42,7 @@ demo on this machine.
 - \`proxmox-mcp config show\` shows every value and where it was written, without secrets.
 - \`proxmox-mcp doctor\` tries everything that the configuration names.
 
-A key that isn't known is a problem, not a comment: a mistyped \`ENABLE_DANGEROUS_COMANDS=false\` must not be passed over.
+A key that isn't known is a problem, not a comment: a mistyped \`ENABLE_DANGEROUS_COMANDS=false\` must not be ignored.
 Write quotation marks around values with a \`#\` in them. Files with secrets need mode 0600 (\`chmod 600 .env\`).
 
 ## Several hosts

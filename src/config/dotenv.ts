@@ -1,5 +1,5 @@
 import { parseEnv } from 'node:util';
-import type { Problem } from './problems.ts';
+import { type ConfigFinding, configProblem } from './problems.ts';
 import type { Setting } from './setting.ts';
 
 const assignment = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$/;
@@ -9,10 +9,10 @@ const assignment = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$/;
  * its line for messages, and what Node passes over in silence is a problem: lines that are no assignment, a quote that
  * never closes, a key written twice, a `#` that would cut a value short.
  */
-export function parseDotenv(text: string, file: string): { settings: Setting[]; problems: Problem[] } {
+export function parseDotenv(text: string, file: string): { settings: Setting[]; problems: ConfigFinding[] } {
   const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
   const settings = new Map<string, Setting>();
-  const problems: Problem[] = [];
+  const problems: ConfigFinding[] = [];
 
   for (let index = 0; index < lines.length; index += 1) {
     const line = lines[index] ?? '';
@@ -21,18 +21,20 @@ export function parseDotenv(text: string, file: string): { settings: Setting[]; 
     const [, key, rest] = assignment.exec(line) ?? [];
     if (key === undefined || rest === undefined) {
       // Not shown: it may be the second line of a pasted key.
-      problems.push({
-        key: 'this line',
-        source,
-        expected: 'KEY=value or # comment',
-        remedy: 'Mend or remove the line.',
-      });
+      problems.push(
+        configProblem({
+          key: 'this line',
+          source,
+          expected: 'KEY=value or # comment',
+          remedy: 'Correct or remove the line.',
+        }),
+      );
       continue;
     }
     const last = lastLineOf(lines, index, rest);
     if (last === undefined) {
       const remedy = `Close the quotation mark of ${key}.`;
-      problems.push({ key, source, expected: 'a value whose quotation mark is closed', remedy });
+      problems.push(configProblem({ key, source, expected: 'a value whose quotation mark is closed', remedy }));
       continue;
     }
     const statement = lines.slice(index, last + 1).join('\n');
@@ -40,12 +42,13 @@ export function parseDotenv(text: string, file: string): { settings: Setting[]; 
 
     if (/^[^\s"'`#][^#]*[^\s#]#/.test(rest) || /^[^\s"'`#]#/.test(rest)) {
       const remedy = `Put quotation marks around the value (${key}="…"), or a space before the # when a comment was meant.`;
-      problems.push({ key, source, expected: 'a value whose # is quoted', remedy });
+      problems.push(configProblem({ key, source, expected: 'a value whose # is quoted', remedy }));
       continue;
     }
     const earlier = settings.get(key);
     if (earlier !== undefined) {
-      problems.push({ key, source, expected: `one line for it (${earlier.source} has it too)`, remedy: 'Remove one.' });
+      const expected = `one line for it (${earlier.source} has it too)`;
+      problems.push(configProblem({ key, source, expected, remedy: 'Remove one of them.' }));
       continue;
     }
     settings.set(key, { key, source, text: parseEnv(statement)[key] ?? '' });

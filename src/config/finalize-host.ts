@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { HostConfig, HostLayout, ProxmoxApiConfig, SshConfig } from '../config.ts';
 import type { HostValues } from './keys.ts';
-import type { Problem, Source } from './problems.ts';
+import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
 
 export interface HostContext {
   readonly name: string;
@@ -21,39 +21,52 @@ export interface HostContext {
 
 interface Finalized<Value> {
   readonly value?: Value;
-  readonly problems: readonly Problem[];
+  readonly problems: readonly ConfigFinding[];
 }
 
 /** One host from its values; every problem of it at once. */
-export function finalizeHost(context: HostContext): Finalized<HostConfig> & { readonly warnings: readonly string[] } {
+export function finalizeHost(
+  context: HostContext,
+): Finalized<HostConfig> & { readonly warnings: readonly ConfigFinding[] } {
   const { name, values, features, label, source } = context;
   const ssh = features.ssh ? sshOf(context) : undefined;
   const api = features.proxmoxApi ? apiOf(context) : { problems: [] };
   const problems = [...api.problems];
-  const warnings: string[] = [];
+  const warnings: ConfigFinding[] = [];
   const local = values.ENABLE_LOCAL_EXECUTION ? { sudo: values.LOCAL_SUDO ?? !context.isRoot } : undefined;
 
   if (ssh !== undefined && local !== undefined) {
-    const expected = 'either SSH_HOST or ENABLE_LOCAL_EXECUTION=true for one host';
-    const remedy = 'Remove one of them, or write two hosts.';
-    problems.push({
-      key: `${label}ENABLE_LOCAL_EXECUTION`,
-      source: context.sourceOf('ENABLE_LOCAL_EXECUTION'),
-      expected,
-      remedy,
-    });
+    problems.push(
+      configProblem({
+        key: `${label}ENABLE_LOCAL_EXECUTION`,
+        source: context.sourceOf('ENABLE_LOCAL_EXECUTION'),
+        expected: 'either SSH_HOST or ENABLE_LOCAL_EXECUTION=true for one host',
+        remedy: 'Remove one of them, or write two hosts.',
+      }),
+    );
   }
   if (!['SSH_HOST', 'PROXMOX_HOST', 'ENABLE_LOCAL_EXECUTION'].some((key) => context.written.has(key))) {
     const expected = 'a way to reach the host: SSH_HOST, PROXMOX_HOST or ENABLE_LOCAL_EXECUTION=true';
-    problems.push({ key: `${label}SSH_HOST`, source, expected, remedy: `Write e.g. SSH_HOST=192.168.1.137.` });
+    const remedy = 'Write e.g. SSH_HOST=192.168.1.137.';
+    problems.push(configProblem({ key: `${label}SSH_HOST`, source, expected, remedy }));
   } else if (ssh === undefined && local === undefined && api.value === undefined && problems.length === 0) {
     warnings.push(
-      `Host ${name} (${source}) can't be reached: what it has is switched off by ENABLE_SSH, ENABLE_PROXMOX_API or ENABLE_LOCAL_EXECUTION.`,
+      configWarning({
+        key: name,
+        source,
+        summary: "the host can't be reached, because each way to it is switched off.",
+        remedy: 'Set ENABLE_SSH, ENABLE_PROXMOX_API or ENABLE_LOCAL_EXECUTION to true, or remove the host.',
+      }),
     );
   }
   if (ssh?.user === 'root') {
     warnings.push(
-      `Host ${name}: SSH_USER is root, so the privilege table is all that limits the service. Use a user of its own.`,
+      configWarning({
+        key: `${label}SSH_USER`,
+        source: context.sourceOf('SSH_USER'),
+        summary: `the service logs in to ${name} as root, so that only its own privilege table limits it.`,
+        remedy: 'Use a user of its own, e.g. SSH_USER=claude-user.',
+      }),
     );
   }
   const host: HostConfig = {
@@ -79,13 +92,14 @@ function sshOf({ values, folder, dataDir }: HostContext): SshConfig | undefined 
   };
 }
 
-const tokenKeys = ['PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'] as const;
+const apiTokenKeys = ['PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'] as const;
 
 function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
   const { values, written, label, source } = context;
-  const problems: Problem[] = [];
+  const problems: ConfigFinding[] = [];
   const missing = (key: string, why: string, remedy: string) => {
-    if (!written.has(key)) problems.push({ key: `${label}${key}`, source, expected: `it beside ${why}`, remedy });
+    if (written.has(key)) return;
+    problems.push(configProblem({ key: `${label}${key}`, source, expected: `a value, because ${why} is set`, remedy }));
   };
   if (values.PROXMOX_HOST === undefined) {
     if (values.PROXMOX_TOKEN_VALUE !== undefined) {
@@ -97,7 +111,7 @@ function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
     }
     return { problems };
   }
-  for (const key of tokenKeys) {
+  for (const key of apiTokenKeys) {
     missing(
       key,
       'PROXMOX_HOST',
@@ -113,20 +127,22 @@ function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
 
 function trustOf(
   { values, written, label, sourceOf, folder, name }: HostContext,
-  problems: Problem[],
+  problems: ConfigFinding[],
 ): ProxmoxApiConfig['trust'] {
   const { PROXMOX_FINGERPRINT: sha256, PROXMOX_CA_FILE: caFile } = values;
   const pinned = written.has('PROXMOX_FINGERPRINT') || written.has('PROXMOX_CA_FILE') || caFile !== undefined;
   if (!values.PROXMOX_VERIFY_SSL && !pinned) {
-    problems.push({
-      key: `${label}PROXMOX_VERIFY_SSL`,
-      source: sourceOf('PROXMOX_VERIFY_SSL'),
-      expected:
-        'PROXMOX_FINGERPRINT or PROXMOX_CA_FILE beside PROXMOX_VERIFY_SSL=false, because TLS checks are never switched off',
-      remedy:
-        `Get the fingerprint with \`proxmox-mcp doctor\` (it shows the one of ${name}), compare it with the one that ` +
-        '`pvenode cert info` shows on the host, and write PROXMOX_FINGERPRINT=…',
-    });
+    problems.push(
+      configProblem({
+        key: `${label}PROXMOX_VERIFY_SSL`,
+        source: sourceOf('PROXMOX_VERIFY_SSL'),
+        expected:
+          'PROXMOX_FINGERPRINT or PROXMOX_CA_FILE with PROXMOX_VERIFY_SSL=false, because TLS checks are never switched off',
+        remedy:
+          `Get the fingerprint with \`proxmox-mcp doctor\` (it shows the one of ${name}), compare it with the one that ` +
+          '`pvenode cert info` shows on the host, and write PROXMOX_FINGERPRINT=…',
+      }),
+    );
   }
   if (sha256 !== undefined) return { kind: 'fingerprint', sha256 };
   if (caFile !== undefined) return { kind: 'ca-file', path: resolve(folder, caFile) };

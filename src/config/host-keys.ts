@@ -1,28 +1,28 @@
 import { optional, withDefault } from './key.ts';
-import * as kinds from './kinds.ts';
+import * as types from './value-types.ts';
 
 /** Keys of one host: in `.env` they describe the one host, in hosts.yaml each entry's. */
 export const hostKeys = {
-  HOST_NAME: optional(kinds.hostName, {
+  HOST_NAME: optional(types.hostName, {
     group: 'Host',
     defaultText: 'the value of SSH_TARGET; `local` for this machine',
     example: 'pve1',
     host: 'own',
     what: "The host's name in operations, runs and schedules. In hosts.yaml the entry's own key is the name.",
   }),
-  TIME_ZONE: withDefault(kinds.timeZone, 'UTC', {
+  TIME_ZONE: withDefault(types.timeZone, 'UTC', {
     group: 'Host',
     example: 'Europe/Berlin',
     host: 'shared',
     what: "The host's schedules are read in this time zone.",
   }),
-  ENABLE_LOCAL_EXECUTION: withDefault(kinds.flag, 'false', {
+  ENABLE_LOCAL_EXECUTION: withDefault(types.flag, 'false', {
     group: 'Host',
     example: 'false',
     host: 'own',
     what: 'Manage this machine without SSH.',
   }),
-  LOCAL_SUDO: optional(kinds.flag, {
+  LOCAL_SUDO: optional(types.flag, {
     group: 'Host',
     defaultText: 'true unless the service runs as root',
     example: 'true',
@@ -30,37 +30,37 @@ export const hostKeys = {
     what: "With ENABLE_LOCAL_EXECUTION: whether root's commands go through sudo.",
   }),
 
-  SSH_TARGET: withDefault(kinds.hostName, 'proxmox', {
+  SSH_TARGET: withDefault(types.hostName, 'proxmox', {
     group: 'SSH',
     example: 'proxmox',
     host: 'shared',
     what: 'Name of the SSH target; the host is called so where HOST_NAME is not set.',
   }),
-  SSH_HOST: optional(kinds.address, {
+  SSH_HOST: optional(types.address, {
     group: 'SSH',
     example: '192.168.1.137',
     host: 'own',
     what: 'Address of the Proxmox host for SSH.',
   }),
-  SSH_PORT: withDefault(kinds.port, '22', {
+  SSH_PORT: withDefault(types.port, '22', {
     group: 'SSH',
     example: '22',
     host: 'shared',
     what: 'SSH port.',
   }),
-  SSH_USER: withDefault(kinds.userName, 'claude-user', {
+  SSH_USER: withDefault(types.userName, 'claude-user', {
     group: 'SSH',
     example: 'claude-user',
     host: 'shared',
     what: 'User the service logs in as. Never root: its rights come from the privilege table.',
   }),
-  SSH_KEY_PATH: withDefault(kinds.path, './keys/claude_proxmox_key', {
+  SSH_KEY_PATH: withDefault(types.path, './keys/claude_proxmox_key', {
     group: 'SSH',
     example: '/app/keys/claude_proxmox_key',
     host: 'shared',
     what: 'Private key on this machine, mode 0600.',
   }),
-  SSH_KNOWN_HOSTS: optional(kinds.path, {
+  SSH_KNOWN_HOSTS: optional(types.path, {
     group: 'SSH',
     defaultText: 'DATA_DIR/known_hosts',
     example: '/var/lib/proxmox-mcp/known_hosts',
@@ -68,50 +68,50 @@ export const hostKeys = {
     what: "OpenSSH known_hosts file that pins the hosts' keys; `proxmox-mcp host add` writes it.",
   }),
 
-  PROXMOX_HOST: optional(kinds.address, {
+  PROXMOX_HOST: optional(types.address, {
     group: 'Proxmox API',
     example: '192.168.1.137',
     host: 'own',
     what: 'Address of the Proxmox API.',
   }),
-  PROXMOX_PORT: withDefault(kinds.port, '8006', {
+  PROXMOX_PORT: withDefault(types.port, '8006', {
     group: 'Proxmox API',
     example: '8006',
     host: 'shared',
     what: 'Port of the Proxmox API.',
   }),
-  PROXMOX_USER: optional(kinds.proxmoxUser, {
+  PROXMOX_USER: optional(types.proxmoxUser, {
     group: 'Proxmox API',
     example: 'root@pam',
     host: 'shared',
     what: "The API token's user.",
   }),
-  PROXMOX_TOKEN_NAME: optional(kinds.tokenName, {
+  PROXMOX_TOKEN_NAME: optional(types.apiTokenName, {
     group: 'Proxmox API',
     example: 'claude-mcp',
     host: 'shared',
     what: 'Name of the API token: what follows the ! in its id.',
   }),
-  PROXMOX_TOKEN_VALUE: optional(kinds.tokenValue, {
+  PROXMOX_TOKEN_VALUE: optional(types.apiTokenValue, {
     group: 'Proxmox API',
     example: '',
     host: 'own',
     secret: true,
     what: "The API token's secret.",
   }),
-  PROXMOX_VERIFY_SSL: withDefault(kinds.flag, 'true', {
+  PROXMOX_VERIFY_SSL: withDefault(types.flag, 'true', {
     group: 'Proxmox API',
     example: 'true',
     host: 'shared',
     what: "false: the certificate isn't signed by a CA this machine knows; then PROXMOX_FINGERPRINT or PROXMOX_CA_FILE says which one is right. TLS checks are never switched off.",
   }),
-  PROXMOX_CA_FILE: optional(kinds.path, {
+  PROXMOX_CA_FILE: optional(types.path, {
     group: 'Proxmox API',
     example: './pve-root-ca.pem',
     host: 'shared',
     what: "CA certificate that signed the API's one: the host's /etc/pve/pve-root-ca.pem.",
   }),
-  PROXMOX_FINGERPRINT: optional(kinds.fingerprint, {
+  PROXMOX_FINGERPRINT: optional(types.fingerprint, {
     group: 'Proxmox API',
     example: Array.from({ length: 32 }, (_, index) => ((index * 7 + 10) % 256).toString(16).padStart(2, '0'))
       .join(':')
@@ -120,10 +120,10 @@ export const hostKeys = {
     what: "SHA-256 fingerprint of the API's certificate; `proxmox-mcp doctor` and `proxmox-mcp host add` show it.",
   }),
 
-  INSTALLATION_DIR: layout(kinds.hostPath, '/opt/proxmox-mcp', "The service's files on the host."),
-  BACKUP_DIR: layout(kinds.hostPath, '/opt/proxmox-mcp-backups', 'Where backups are written on the host.'),
-  SUDOERS_FILE: layout(kinds.hostPath, '/etc/sudoers.d/claude-user', "The service user's sudo policy."),
-  HOST_SSH_KEY_FILE: optional(kinds.hostPath, {
+  INSTALLATION_DIR: layout(types.hostPath, '/opt/proxmox-mcp', "The service's files on the host."),
+  BACKUP_DIR: layout(types.hostPath, '/opt/proxmox-mcp-backups', 'Where backups are written on the host.'),
+  SUDOERS_FILE: layout(types.hostPath, '/etc/sudoers.d/claude-user', "The service user's sudo policy."),
+  HOST_SSH_KEY_FILE: optional(types.hostPath, {
     group: 'Layout of a host',
     defaultText: 'INSTALLATION_DIR/keys/claude_proxmox_key',
     example: '/opt/proxmox-mcp/keys/claude_proxmox_key',
@@ -131,15 +131,15 @@ export const hostKeys = {
     what: "The installation's SSH key on the host.",
   }),
   HELPER_PATH: layout(
-    kinds.hostPath,
+    types.hostPath,
     '/usr/local/libexec/proxmox-mcp/helper',
     'Root-owned program that executes the privilege table.',
   ),
-  STATE_DIR: layout(kinds.hostPath, '/var/lib/proxmox-mcp', "The helper's state on the host: jobs, fence."),
-  SUDO_LOG: layout(kinds.hostPath, '/var/log/sudo-claude-user.log', "Log of the service user's sudo commands."),
-  AUTH_LOG: layout(kinds.hostPath, '/var/log/auth.log', "The host's authentication log."),
-  SERVICE_UNIT: layout(kinds.unitName, 'proxmox-mcp', "The installation's systemd service, without `.service`."),
-  SERVICE_USER: optional(kinds.userName, {
+  STATE_DIR: layout(types.hostPath, '/var/lib/proxmox-mcp', "The helper's state on the host: jobs, fence."),
+  SUDO_LOG: layout(types.hostPath, '/var/log/sudo-claude-user.log', "Log of the service user's sudo commands."),
+  AUTH_LOG: layout(types.hostPath, '/var/log/auth.log', "The host's authentication log."),
+  SERVICE_UNIT: layout(types.unitName, 'proxmox-mcp', "The installation's systemd service, without `.service`."),
+  SERVICE_USER: optional(types.userName, {
     group: 'Layout of a host',
     defaultText: 'SSH_USER',
     example: 'claude-user',
@@ -147,23 +147,23 @@ export const hostKeys = {
     what: "The service's user on the host.",
   }),
   CONTAINERS: layout(
-    kinds.namesOrNone,
+    types.namesOrNone,
     'proxmox-mcp-server,mcp-reverse-proxy',
     "The installation's containers, watched by the health check; none where there are none.",
   ),
-  VOLUMES: layout(kinds.namesOrNone, 'mcp_logs,caddy_data', 'Docker volumes in the backup; none where there are none.'),
+  VOLUMES: layout(types.namesOrNone, 'mcp_logs,caddy_data', 'Docker volumes in the backup; none where there are none.'),
   HEALTH_URL: layout(
-    kinds.urlOrNone,
+    types.urlOrNone,
     'http://localhost:8080/health',
     'Health endpoint, as the host itself reaches it; none where there is none.',
   ),
   PROXY_URL: layout(
-    kinds.urlOrNone,
+    types.urlOrNone,
     'http://localhost:80',
     'Reverse proxy, as the host itself reaches it; none where there is none.',
   ),
 } as const;
 
-function layout<Value>(kind: kinds.Kind<Value>, value: string, what: string) {
-  return withDefault(kind, value, { group: 'Layout of a host', example: value, host: 'shared', what });
+function layout<Value>(type: types.ValueType<Value>, value: string, what: string) {
+  return withDefault(type, value, { group: 'Layout of a host', example: value, host: 'shared', what });
 }

@@ -1,16 +1,16 @@
 import { isMap, isScalar, isSeq, LineCounter, type Pair, parseDocument } from 'yaml';
 import { isHostKey } from './keys.ts';
-import { hostName } from './kinds.ts';
-import { type Problem, shown } from './problems.ts';
+import { type ConfigFinding, configProblem, shown } from './problems.ts';
 import type { HostEntry, Setting } from './setting.ts';
+import { hostName } from './value-types.ts';
 
 const shape = 'hosts: with one entry per host, its name and below it the keys of .env';
 const shapeRemedy = 'See hosts.example.yaml.';
 
 /** Reads the text of `hosts.yaml`: `hosts:`, below it one entry per host by its name, in each the keys of `.env`. */
-export function parseHostsFile(text: string, file: string): { entries: HostEntry[]; problems: Problem[] } {
+export function parseHostsFile(text: string, file: string): { entries: HostEntry[]; problems: ConfigFinding[] } {
   const counter = new LineCounter();
-  const problems: Problem[] = [];
+  const problems: ConfigFinding[] = [];
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
   const at = (offset: number | undefined) => `${file}:${offset === undefined ? 1 : counter.linePos(offset).line}`;
 
@@ -18,19 +18,20 @@ export function parseHostsFile(text: string, file: string): { entries: HostEntry
     // Not the parser's own text: it quotes the file, and the file may hold secrets.
     const what = error.code.toLowerCase().replaceAll('_', ' ');
     const expected = `valid YAML (the parser says: ${what})`;
-    problems.push({ key: 'this line', source: at(error.pos[0]), expected, remedy: shapeRemedy });
+    problems.push(configProblem({ key: 'this line', source: at(error.pos[0]), expected, remedy: shapeRemedy }));
   }
   if (problems.length > 0) return { entries: [], problems };
 
   const root = document.contents;
   const hosts = isMap(root) ? root.items.find((pair) => nameOf(pair) === 'hosts')?.value : undefined;
   if (!isMap(root) || !isMap(hosts)) {
-    problems.push({ key: 'hosts', source: `${file}:1`, expected: shape, remedy: shapeRemedy });
+    problems.push(configProblem({ key: 'hosts', source: `${file}:1`, expected: shape, remedy: shapeRemedy }));
     return { entries: [], problems };
   }
   for (const pair of root.items.filter((item) => nameOf(item) !== 'hosts')) {
     const remedy = 'Put the keys of a host below its name, and those of the service into .env.';
-    problems.push({ key: nameOf(pair), source: at(offsetOf(pair)), expected: 'only hosts: at this level', remedy });
+    const place = { key: nameOf(pair), source: at(offsetOf(pair)) };
+    problems.push(configProblem({ ...place, expected: 'only hosts: at this level', remedy }));
   }
 
   const entries: HostEntry[] = [];
@@ -39,11 +40,12 @@ export function parseHostsFile(text: string, file: string): { entries: HostEntry
     const source = at(offsetOf(pair));
     if (!hostName.schema.safeParse(name).success) {
       const remedy = 'Give the entry a name like pve1.';
-      problems.push({ key: 'hosts', source, expected: hostName.expected, found: shown(name), remedy });
+      problems.push(configProblem({ key: 'hosts', source, expected: hostName.expected, found: shown(name), remedy }));
       continue;
     }
     if (!isMap(pair.value)) {
-      problems.push({ key: name, source, expected: 'the keys of the host below its name', remedy: shapeRemedy });
+      const expected = 'the keys of the host below its name';
+      problems.push(configProblem({ key: name, source, expected, remedy: shapeRemedy }));
       continue;
     }
     const settings = pair.value.items.flatMap((item): Setting[] => {
@@ -51,8 +53,8 @@ export function parseHostsFile(text: string, file: string): { entries: HostEntry
       const text = textOf(item.value);
       if (text !== undefined) return [{ key, text, source: at(offsetOf(item)) }];
       const expected = 'a single value, or a list of single values';
-      const label = isHostKey(key) ? `${name}.${key}` : name;
-      problems.push({ key: label, source: at(offsetOf(item)), expected, remedy: 'Write the value after the colon.' });
+      const place = { key: isHostKey(key) ? `${name}.${key}` : name, source: at(offsetOf(item)) };
+      problems.push(configProblem({ ...place, expected, remedy: 'Write the value after the colon.' }));
       return [];
     });
     entries.push({ name, source, settings });

@@ -1,6 +1,6 @@
 import type { Key } from './key.ts';
 import { keys } from './keys.ts';
-import { type Problem, shown } from './problems.ts';
+import { type ConfigFinding, configProblem, shown } from './problems.ts';
 import type { Setting } from './setting.ts';
 
 export interface Interpreted<Values> {
@@ -8,7 +8,7 @@ export interface Interpreted<Values> {
   readonly values: Values;
   /** Keys that were written, right or wrong. */
   readonly written: ReadonlySet<string>;
-  readonly problems: readonly Problem[];
+  readonly problems: readonly ConfigFinding[];
 }
 
 /**
@@ -21,7 +21,7 @@ export function interpret<Values extends object>(
   base: Values,
   label = '',
 ): Interpreted<Values> {
-  const problems: Problem[] = [];
+  const problems: ConfigFinding[] = [];
   const written = new Set<string>();
   const values = { ...base } as Record<string, unknown>;
   for (const name of Object.keys(table)) {
@@ -29,7 +29,7 @@ export function interpret<Values extends object>(
     const key = keys[name];
     if (setting === undefined || key === undefined) continue;
     written.add(name);
-    const result = key.kind.schema.safeParse(setting.text);
+    const result = key.type.schema.safeParse(setting.text);
     if (result.success) values[name] = result.data;
     else problems.push(wrongValue(`${label}${name}`, name, key, setting));
   }
@@ -40,13 +40,17 @@ export function interpret<Values extends object>(
 export function defaultsOf<Values extends object>(table: { readonly [Name in keyof Values]: Key }): Values {
   const entries = Object.entries<Key>(table).map(([name, key]) => [
     name,
-    key.default === undefined ? undefined : key.kind.schema.parse(key.default),
+    key.default === undefined ? undefined : key.type.schema.parse(key.default),
   ]);
   return Object.fromEntries(entries) as Values;
 }
 
-function wrongValue(label: string, name: string, key: Key, setting: Setting): Problem {
-  const remedy = key.secret ? 'Mend the value.' : `Write e.g. ${name}=${key.example}.`;
-  const problem = { key: label, source: setting.source, expected: key.kind.expected, remedy };
-  return key.secret ? problem : { ...problem, found: shown(setting.text) };
+function wrongValue(label: string, name: string, key: Key, setting: Setting): ConfigFinding {
+  return configProblem({
+    key: label,
+    source: setting.source,
+    expected: key.type.expected,
+    ...(!key.secret && { found: shown(setting.text) }),
+    remedy: key.secret ? 'Correct the value.' : `Write e.g. ${name}=${key.example}.`,
+  });
 }

@@ -1,4 +1,4 @@
-import type { Kind } from './kinds.ts';
+import type { ValueType } from './value-types.ts';
 
 export const groups = [
   'Service',
@@ -18,7 +18,7 @@ export type Group = (typeof groups)[number];
 /** One key of `.env`. The loader, the docs, `.env.example` and the suggestions are all made from these. */
 export interface Key<Value = unknown> {
   readonly group: Group;
-  readonly kind: Kind<Value>;
+  readonly type: ValueType<Value>;
   /** Text as a user would write it. Absent: nothing by default. */
   readonly default?: string;
   /** The default in words, where it isn't a constant. */
@@ -37,14 +37,14 @@ export interface Key<Value = unknown> {
   readonly noEffectYet?: string;
 }
 
-type Options = Omit<Key, 'kind' | 'default'>;
+type Options = Omit<Key, 'type' | 'default'>;
 
 /** A key that always has a value. */
-export function withDefault<Value>(kind: Kind<Value>, value: string, options: Options): Key<Value> {
-  return { ...options, kind, default: value };
+export function withDefault<Value>(type: ValueType<Value>, value: string, options: Options): Key<Value> {
+  return { ...options, type, default: value };
 }
 
 /** A key that may be absent. */
-export function optional<Value>(kind: Kind<Value>, options: Options): Key<Value | undefined> {
-  return { ...options, kind: kind as Kind<Value | undefined> };
+export function optional<Value>(type: ValueType<Value>, options: Options): Key<Value | undefined> {
+  return { ...options, type };
 }

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
 import type { Config, HostConfig } from '../config.ts';
+import { packageRoot } from '../package.ts';
 import { readDemoHosts } from './demo-host.ts';
 import { parseDotenv } from './dotenv.ts';
 import { finalize } from './finalize.ts';
@@ -11,7 +11,7 @@ import { parseHostsFile } from './hosts-file.ts';
 import { defaultsOf, interpret } from './interpret.ts';
 import { type HostValues, keys, type ServiceValues } from './keys.ts';
 import { mergeLayers, misplacedKeys, parseAssignments, pickEnvironment, unknownKeys } from './merge.ts';
-import { configurationError, type Problem } from './problems.ts';
+import { type ConfigFinding, configProblem, configurationError, configWarning } from './problems.ts';
 import { readSecretFiles } from './secret-files.ts';
 import { serviceKeys } from './service-keys.ts';
 import type { Setting } from './setting.ts';
@@ -29,7 +29,7 @@ export interface LoadOptions {
 
 export interface LoadedConfig {
   readonly config: Config;
-  readonly warnings: readonly string[];
+  readonly warnings: readonly ConfigFinding[];
   /** Absolute path of the folder that holds `.env` and `hosts.yaml`. */
   readonly folder: string;
   /** Everything written, by key, for `config show`; of hosts.yaml by `host.KEY`. */
@@ -51,28 +51,20 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
 /** The folder whose `.env` and `hosts.yaml` count: `PROXMOX_MCP_CONFIG_DIR`, else the project's own. */
 export function configFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const given = env.PROXMOX_MCP_CONFIG_DIR;
-  return given === undefined || given === '' ? projectFolder() : resolve(given);
-}
-
-/** The folder that holds this package's package.json, from `src/` and from `dist/src/` alike. */
-export function projectFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (statSync(join(folder, 'package.json'), { throwIfNoEntry: false }) === undefined) {
-    if (folder === dirname(folder)) return process.cwd();
-    folder = dirname(folder);
-  }
-  return folder;
+  return given === undefined || given === '' ? packageRoot() : resolve(given);
 }
 
 /** As {@link loadConfig}, but hands out the problems together with the best configuration there is, for `doctor`. */
-export function inspectConfig(options: LoadOptions = {}): LoadedConfig & { readonly problems: readonly Problem[] } {
+export function inspectConfig(
+  options: LoadOptions = {},
+): LoadedConfig & { readonly problems: readonly ConfigFinding[] } {
   const env = options.env ?? process.env;
   const folder = resolve(options.cwd ?? configFolder(env));
   // A mistyped folder holds nothing, and nothing configured would be the demo.
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw configurationError([noFolder(folder)]);
-  const problems: Problem[] = [];
-  const warnings: string[] = [];
-  const collect = <Part extends { readonly problems: readonly Problem[] }>(part: Part): Part => {
+  const problems: ConfigFinding[] = [];
+  const warnings: ConfigFinding[] = [];
+  const collect = <Part extends { readonly problems: readonly ConfigFinding[] }>(part: Part): Part => {
     problems.push(...part.problems);
     return part;
   };
@@ -89,7 +81,12 @@ export function inspectConfig(options: LoadOptions = {}): LoadedConfig & { reado
     const written = name === '.env' ? dotenv.settings : (file?.entries ?? []).flatMap(({ settings }) => settings);
     if (open && written.some(({ key, text }) => keys[key]?.secret && text !== '')) {
       warnings.push(
-        `${name} holds secrets and others on this machine may read it. Run: chmod 600 ${join(folder, name)}`,
+        configWarning({
+          key: name,
+          source: 'the file system',
+          summary: 'it holds secrets, and others on this machine may read it.',
+          remedy: `Run: chmod 600 ${join(folder, name)}`,
+        }),
       );
     }
   }
@@ -176,25 +173,27 @@ function hostCount(
   hosts: readonly HostConfig[],
   demo: boolean,
   nothing: boolean,
-  earlier: readonly Problem[],
-): Problem[] {
+  earlier: readonly ConfigFinding[],
+): ConfigFinding[] {
   if (demo && hosts.length > 0) {
     const remedy = 'Remove DEMO=true, or the hosts.';
-    return [{ key: 'DEMO', source: '.env', expected: 'either the demo or real hosts', remedy }];
+    return [configProblem({ key: 'DEMO', source: '.env', expected: 'either the demo or real hosts', remedy })];
   }
   if (demo || hosts.length > 0 || earlier.length > 0) return [];
   const remedy =
     'Write SSH_HOST=… into .env, make a hosts.yaml (see hosts.example.yaml), or set DEMO=true to try it out.';
-  return [{ key: 'SSH_HOST', source: nothing ? 'the environment' : '.env', expected: 'at least one host', remedy }];
+  const source = nothing ? 'the environment' : '.env';
+  return [configProblem({ key: 'SSH_HOST', source, expected: 'at least one host', remedy })];
 }
 
-function noFolder(folder: string): Problem {
+function noFolder(folder: string): ConfigFinding {
   const remedy = 'Give --config-dir or PROXMOX_MCP_CONFIG_DIR the folder of .env and hosts.yaml, or make it.';
-  return { key: folder, source: 'the folder of the configuration', expected: 'a folder that is there', remedy };
+  const source = 'the folder of the configuration';
+  return configProblem({ key: folder, source, expected: 'a folder that is there', remedy });
 }
 
 /** `open`: whether others may read it. Root's own file may be its group's too: so a service can read what it can't change. */
-function readText(path: string): { text?: string; open?: boolean; problems: Problem[] } {
+function readText(path: string): { text?: string; open?: boolean; problems: ConfigFinding[] } {
   try {
     const { mode, uid } = statSync(path);
     return { text: readFileSync(path, 'utf8'), open: (mode & (uid === 0 ? 0o037 : 0o077)) !== 0, problems: [] };
@@ -202,6 +201,7 @@ function readText(path: string): { text?: string; open?: boolean; problems: Prob
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     if (code === 'ENOENT') return { problems: [] };
     const remedy = 'Make it a readable file, or remove it.';
-    return { problems: [{ key: path, source: 'the file system', expected: `a readable file (${code})`, remedy }] };
+    const expected = `a readable file (${code})`;
+    return { problems: [configProblem({ key: path, source: 'the file system', expected, remedy })] };
   }
 }

@@ -1,24 +1,23 @@
 import { isHostKey, isKey, keys } from './keys.ts';
-import type { Problem } from './problems.ts';
+import { type ConfigFinding, configProblem, configWarning } from './problems.ts';
 import type { HostEntry, Setting } from './setting.ts';
 import { nearestKey, nearMiss } from './suggest.ts';
 
 /** What the environment of the process says about our keys; mistyped ones are warned about, the rest isn't ours. */
 export function pickEnvironment(env: Readonly<Record<string, string | undefined>>): {
   settings: Setting[];
-  warnings: string[];
+  warnings: ConfigFinding[];
 } {
   const settings: Setting[] = [];
-  const warnings: string[] = [];
+  const warnings: ConfigFinding[] = [];
   for (const [key, text] of Object.entries(env)) {
     if (text === undefined) continue;
     if (isKey(key)) settings.push({ key, text, source: 'the environment' });
     else {
       const meant = nearMiss(key);
       if (meant !== undefined) {
-        warnings.push(
-          `The environment variable ${key} is not a key of Proxmox MCP and was ignored. Did you mean ${meant}?`,
-        );
+        const summary = 'it is not a key of Proxmox MCP, so it was ignored.';
+        warnings.push(configWarning({ key, source: 'the environment', summary, remedy: `Did you mean ${meant}?` }));
       }
     }
   }
@@ -26,23 +25,25 @@ export function pickEnvironment(env: Readonly<Record<string, string | undefined>
 }
 
 /** `KEY=value` of the command line's `--set`. */
-export function parseAssignments(assignments: readonly string[]): { settings: Setting[]; problems: Problem[] } {
+export function parseAssignments(assignments: readonly string[]): { settings: Setting[]; problems: ConfigFinding[] } {
   const settings: Setting[] = [];
-  const problems: Problem[] = [];
+  const problems: ConfigFinding[] = [];
   for (const assignment of assignments) {
     const [, key, text] = /^([A-Za-z_][A-Za-z0-9_.-]*)=(.*)$/s.exec(assignment) ?? [];
     if (key !== undefined && text !== undefined && !keys[key]?.secret) settings.push({ key, text, source: '--set' });
     else if (key !== undefined) {
       const remedy = `Write it into .env, or name a file that holds it: --set ${key}_FILE=PATH.`;
       // Arguments of a process can be read by every user of the machine.
-      problems.push({ key, source: '--set', expected: 'no secret on the command line', remedy });
+      problems.push(configProblem({ key, source: '--set', expected: 'no secret on the command line', remedy }));
     } else
-      problems.push({
-        key: '--set',
-        source: 'the command line',
-        expected: 'KEY=value',
-        remedy: 'Write e.g. --set MCP_PORT=8081.',
-      });
+      problems.push(
+        configProblem({
+          key: '--set',
+          source: 'the command line',
+          expected: 'KEY=value',
+          remedy: 'Write e.g. --set MCP_PORT=8081.',
+        }),
+      );
   }
   return { settings, problems };
 }
@@ -65,39 +66,35 @@ export function mergeLayers(...layers: readonly (readonly Setting[])[]): Map<str
 }
 
 /** Keys that nobody knows, each with the known one that it most likely stands for. Values aren't shown. */
-export function unknownKeys(settings: readonly Setting[]): Problem[] {
-  return settings.filter(({ key }) => !isKey(key)).map((setting) => unknown(setting, setting.key));
+export function unknownKeys(settings: readonly Setting[]): ConfigFinding[] {
+  return settings.filter(({ key }) => !isKey(key)).map((setting) => unknownKey(setting, setting.key));
 }
 
 /** Keys in entries of hosts.yaml that are unknown or belong to the service instead of a host. */
-export function misplacedKeys(entries: readonly HostEntry[]): Problem[] {
+export function misplacedKeys(entries: readonly HostEntry[]): ConfigFinding[] {
   return entries.flatMap(({ name, settings }) =>
     settings
       .filter(({ key }) => !isHostKey(key) || key === 'HOST_NAME')
-      .map((setting): Problem => {
-        const label = `${name}.${setting.key}`;
+      .map((setting) => {
+        const place = { key: `${name}.${setting.key}`, source: setting.source };
         if (setting.key === 'HOST_NAME') {
           const remedy = `Remove it: the entry's own key, ${name}, is the host's name.`;
-          return { key: label, source: setting.source, expected: 'no HOST_NAME in hosts.yaml', remedy };
+          return configProblem({ ...place, expected: 'no HOST_NAME in hosts.yaml', remedy });
         }
-        if (!isKey(setting.key)) return unknown(setting, label);
-        const remedy = 'Move it to .env.';
-        return {
-          key: label,
-          source: setting.source,
-          expected: 'a key of one host; this one is for the whole service',
-          remedy,
-        };
+        if (!isKey(setting.key)) return unknownKey(setting, place.key);
+        const expected = 'a key of one host; this one is for the whole service';
+        return configProblem({ ...place, expected, remedy: 'Move it to .env.' });
       }),
   );
 }
 
-function unknown({ key, source }: Setting, label: string): Problem {
+function unknownKey({ key, source }: Setting, label: string): ConfigFinding {
+  const expected = 'a known key';
   const meant = nearestKey(key);
   // What is neither near a key nor written like one may be a line of a pasted private key: not shown.
   if (meant === undefined && !/^[A-Z][A-Z0-9_]{0,40}$/.test(key)) {
-    return { key: 'this line', source, expected: 'a known key', remedy: 'Mend or remove the line.' };
+    return configProblem({ key: 'this line', source, expected, remedy: 'Correct or remove the line.' });
   }
   const remedy = meant === undefined ? 'Remove it; docs/configuration.md lists the keys.' : `Did you mean ${meant}?`;
-  return { key: label, source, expected: 'a known key', remedy };
+  return configProblem({ key: label, source, expected, remedy });
 }

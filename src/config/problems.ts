@@ -1,32 +1,61 @@
 import { ServiceError } from '../errors.ts';
+import type { Finding } from '../operations/finding.ts';
 
 /** Where a value came from: `.env:12`, `hosts.yaml:4`, `the environment`, `--set`, `the default`. */
 export type Source = string;
 
-/** One thing that is wrong with the configuration. Never holds a secret: `found` is left out for secret keys. */
-export interface Problem {
+/**
+ * Something about the configuration: its `check` is the key with its source, `SSH_PORT (.env:7)`. It is `failed` where
+ * the configuration can't be used, else a `warning`. Never holds a secret.
+ */
+export interface ConfigFinding extends Finding {
   /** `SSH_PORT`, or `pve1.SSH_PORT` for an entry of hosts.yaml. */
   readonly key: string;
-  readonly source: Source;
-  readonly expected: string;
-  readonly found?: string;
   readonly remedy: string;
 }
 
-/** `SSH_PORT (.env:7): expected a port number from 1 to 65535, found "twenty-two". Write e.g. SSH_PORT=22.` */
-export function describeProblem(problem: Problem): string {
-  const found = problem.found === undefined ? '' : `, found ${problem.found}`;
-  return `${problem.key} (${problem.source}): expected ${problem.expected}${found}. ${problem.remedy}`;
+interface Place {
+  readonly key: string;
+  readonly source: Source;
 }
 
-/** One error for all problems, because an administrator wants to mend them in one go. */
-export function configurationError(problems: readonly Problem[]): ServiceError {
-  const lines = problems.map((problem, index) => `  ${index + 1}. ${describeProblem(problem)}`);
+/** What keeps the configuration from being used. `found` is left out for secret keys. */
+export function configProblem({
+  expected,
+  found,
+  remedy,
+  ...place
+}: Place & { readonly expected: string; readonly found?: string; readonly remedy: string }): ConfigFinding {
+  const summary = `expected ${expected}${found === undefined ? '' : `, found ${found}`}.`;
+  return { ...checkOf(place), verdict: 'failed', summary, remedy };
+}
+
+/** What works, but is not as it should be. */
+export function configWarning({
+  summary,
+  remedy,
+  ...place
+}: Place & { readonly summary: string; readonly remedy: string }): ConfigFinding {
+  return { ...checkOf(place), verdict: 'warning', summary, remedy };
+}
+
+function checkOf({ key, source }: Place): Pick<ConfigFinding, 'key' | 'check'> {
+  return { key, check: `${key} (${source})` };
+}
+
+/** `SSH_PORT (.env:7): expected a port number from 1 to 65535, found "twenty-two". Write e.g. SSH_PORT=22.` */
+export function describeConfigFinding({ check, summary, remedy }: ConfigFinding): string {
+  return `${check}: ${summary} ${remedy}`;
+}
+
+/** One error for all problems, because an administrator wants to correct them in one go. */
+export function configurationError(problems: readonly ConfigFinding[]): ServiceError {
+  const lines = problems.map((problem, index) => `  ${index + 1}. ${describeConfigFinding(problem)}`);
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
   return new ServiceError({
     code: 'configuration',
     message: `The configuration has ${count}:\n${lines.join('\n')}\n`,
-    remedy: 'Mend it, then run `proxmox-mcp config check`.',
+    remedy: 'Correct it, then run `proxmox-mcp config check`.',
     details: { problems: problems.length, keys: problems.map(({ key }) => key).join(',') },
   });
 }

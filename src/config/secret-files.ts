@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { secretOfFileKey } from './keys.ts';
-import type { Problem } from './problems.ts';
+import { type ConfigFinding, configProblem } from './problems.ts';
 import type { Setting } from './setting.ts';
 
 const maxBytes = 64 * 1024;
@@ -14,25 +14,25 @@ export function readSecretFiles(
   settings: ReadonlyMap<string, Setting>,
   folder: string,
   label = '',
-): { settings: Map<string, Setting>; problems: Problem[] } {
+): { settings: Map<string, Setting>; problems: ConfigFinding[] } {
   const result = new Map(settings);
-  const problems: Problem[] = [];
+  const problems: ConfigFinding[] = [];
   for (const setting of settings.values()) {
     const secret = secretOfFileKey(setting.key);
     if (secret === undefined) continue;
     result.delete(setting.key);
-    const problem = (expected: string, remedy: string) =>
-      problems.push({ key: `${label}${setting.key}`, source: setting.source, expected, remedy });
+    const refuse = (expected: string, remedy: string) =>
+      problems.push(configProblem({ key: `${label}${setting.key}`, source: setting.source, expected, remedy }));
 
     const other = settings.get(secret);
     if (other !== undefined) {
-      problem(`either ${secret} (${other.source}) or ${setting.key}, not both`, 'Remove one of them.');
+      refuse(`either ${secret} (${other.source}) or ${setting.key}, not both`, 'Remove one of them.');
       continue;
     }
     const path = resolve(folder, setting.text);
     const read = readSecret(path);
     if ('text' in read) result.set(secret, { key: secret, text: read.text, source: `${setting.source}, file ${path}` });
-    else problem(read.expected, read.remedy);
+    else refuse(read.expected, read.remedy);
   }
   return { settings: result, problems };
 }
@@ -49,7 +49,9 @@ function readSecret(path: string): Read {
     if (size > maxBytes)
       return { expected: `a file of at most 64 KiB; ${path} is larger`, remedy: 'Name another file.' };
     const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-    return text.trim() === '' ? { expected: `a file that holds it; ${path} is empty`, remedy: 'Fill it.' } : { text };
+    return text.trim() === ''
+      ? { expected: `a file that holds it; ${path} is empty`, remedy: 'Write it into the file.' }
+      : { text };
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     const why = code === 'ENOENT' ? "isn't there" : `can't be read (${code})`;

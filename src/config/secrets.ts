@@ -8,6 +8,6 @@ export function secretsOf(config: Config): readonly Secret[] {
     config.mail?.password,
     config.webhooks.slack,
     config.webhooks.discord,
-    config.deployment.grafanaPassword,
+    config.grafanaPassword,
   ].filter((secret) => secret !== undefined);
 }

@@ -1,162 +1,162 @@
 import { optional, withDefault } from './key.ts';
-import * as kinds from './kinds.ts';
+import * as types from './value-types.ts';
 
 /** Keys of the service itself: they stand in `.env` or the environment, never in hosts.yaml. */
 export const serviceKeys = {
-  LOG_LEVEL: withDefault(kinds.oneOf('debug', 'info', 'warn', 'error'), 'INFO', {
+  LOG_LEVEL: withDefault(types.oneOf('debug', 'info', 'warn', 'error'), 'INFO', {
     group: 'Service',
     example: 'INFO',
     what: 'How much is logged: DEBUG, INFO, WARN or ERROR.',
   }),
-  DATA_DIR: withDefault(kinds.path, './data', {
+  DATA_DIR: withDefault(types.path, './data', {
     group: 'Service',
     example: '/var/lib/proxmox-mcp',
     what: "Everything the service keeps on this machine: Temporal's database, tokens, known hosts, logs.",
   }),
-  DEMO: withDefault(kinds.flag, 'false', {
+  DEMO: withDefault(types.flag, 'false', {
     group: 'Service',
     defaultText: 'true when nothing is configured, else false',
     example: 'true',
     what: 'Manage a demonstration host inside the data folder and a simulated Proxmox API instead of real hosts.',
   }),
 
-  ENABLE_PROXMOX_API: withDefault(kinds.flag, 'true', {
+  ENABLE_PROXMOX_API: withDefault(types.flag, 'true', {
     group: 'Features',
     example: 'true',
     what: 'Use the Proxmox API of hosts that have a PROXMOX_HOST.',
   }),
-  ENABLE_DANGEROUS_COMMANDS: withDefault(kinds.flag, 'false', {
+  ENABLE_DANGEROUS_COMMANDS: withDefault(types.flag, 'false', {
     group: 'Features',
     example: 'false',
-    what: 'Admit operations that can lose data, access or service (they still need an approval).',
+    what: 'Allow operations that can lose data, access or service (they still need an approval).',
     noEffectYet: 'there is no operation that could lose data, access or service',
   }),
-  ENABLE_SSH: withDefault(kinds.flag, 'true', {
+  ENABLE_SSH: withDefault(types.flag, 'true', {
     group: 'Features',
     example: 'true',
     what: 'Reach hosts that have an SSH_HOST through SSH.',
   }),
-  ENABLE_MONITORING: withDefault(kinds.flag, 'false', {
+  ENABLE_MONITORING: withDefault(types.flag, 'false', {
     group: 'Features',
     example: 'false',
     what: 'Run Prometheus and Grafana beside the service (Docker Compose profile `monitoring`).',
     noEffectYet: 'Prometheus and Grafana are not started by the service',
   }),
 
-  MCP_HOST: withDefault(kinds.address, '127.0.0.1', {
+  MCP_HOST: withDefault(types.address, '127.0.0.1', {
     group: 'MCP server',
     example: '0.0.0.0',
     what: 'Address the MCP server listens on. Outside loopback put TLS in front of it and set MCP_PUBLIC_URL.',
   }),
-  MCP_PORT: withDefault(kinds.port, '8080', {
+  MCP_PORT: withDefault(types.port, '8080', {
     group: 'MCP server',
     example: '8080',
     what: 'Port the MCP server listens on.',
   }),
-  MCP_ALLOWED_HOSTS: optional(kinds.addresses, {
+  MCP_ALLOWED_HOSTS: optional(types.addresses, {
     group: 'MCP server',
     defaultText: "loopback's names and the host of MCP_PUBLIC_URL",
     example: 'mcp.example.org,192.168.1.137',
-    what: 'Names accepted in the Host and Origin headers, besides the default ones (protection from DNS rebinding).',
+    what: 'Names accepted in the Host and Origin headers, besides the default ones (protects from DNS rebinding).',
   }),
-  MCP_PUBLIC_URL: optional(kinds.url, {
+  MCP_PUBLIC_URL: optional(types.url, {
     group: 'MCP server',
     defaultText: 'http://127.0.0.1:MCP_PORT',
     example: 'https://mcp.example.org',
     what: 'Base URL under which clients reach the MCP server.',
   }),
 
-  TEMPORAL_ADDRESS: optional(kinds.addressAndPort, {
+  TEMPORAL_ADDRESS: optional(types.addressAndPort, {
     group: 'Temporal',
     defaultText: 'none: the service runs a server of its own',
     example: 'temporal.example.org:7233',
     what: 'Use this Temporal server and start none.',
   }),
-  TEMPORAL_NAMESPACE: withDefault(kinds.unitName, 'default', {
+  TEMPORAL_NAMESPACE: withDefault(types.unitName, 'default', {
     group: 'Temporal',
     example: 'default',
     what: 'Temporal namespace of the runs and schedules.',
   }),
-  TEMPORAL_BINARY: optional(kinds.path, {
+  TEMPORAL_BINARY: optional(types.path, {
     group: 'Temporal',
     defaultText: "found on PATH or in the project's cache, else downloaded or built",
     example: '/usr/local/bin/temporal',
     what: 'The Temporal CLI whose server is started.',
   }),
-  TEMPORAL_PORT: withDefault(kinds.port, '7233', {
+  TEMPORAL_PORT: withDefault(types.port, '7233', {
     group: 'Temporal',
     example: '7233',
     what: 'gRPC port of the Temporal server that the service starts.',
   }),
-  TEMPORAL_UI_PORT: withDefault(kinds.port, '8233', {
+  TEMPORAL_UI_PORT: withDefault(types.port, '8233', {
     group: 'Temporal',
     example: '8233',
     what: 'Port of the Temporal UI that the service starts.',
   }),
-  TEMPORAL_UI_URL: optional(kinds.url, {
+  TEMPORAL_UI_URL: optional(types.url, {
     group: 'Temporal',
     defaultText: 'http://127.0.0.1:TEMPORAL_UI_PORT',
     example: 'https://temporal.example.org',
     what: 'Base URL of the Temporal UI in links.',
   }),
 
-  WORKER_METRICS_PORT: withDefault(kinds.port, '9464', {
+  WORKER_METRICS_PORT: withDefault(types.port, '9464', {
     group: 'Worker',
     example: '9464',
     what: "Port of the worker's Prometheus metrics on 127.0.0.1.",
   }),
-  WORKER_ACTIVITIES_PER_HOST: withDefault(kinds.whole(1, 100), '5', {
+  WORKER_ACTIVITIES_PER_HOST: withDefault(types.whole(1, 100), '5', {
     group: 'Worker',
     example: '5',
     what: 'How many activities run on one host at the same time.',
   }),
 
-  SMTP_HOST: optional(kinds.address, {
+  SMTP_HOST: optional(types.address, {
     group: 'Mail and chat',
     example: 'smtp.example.org',
     what: 'Mail server for reports and alerts. Without it nothing is mailed.',
   }),
-  SMTP_PORT: optional(kinds.port, {
+  SMTP_PORT: optional(types.port, {
     group: 'Mail and chat',
     defaultText: '587, 465 or 25, by SMTP_SECURITY (starttls, tls, none)',
     example: '587',
     what: 'Port of the mail server.',
   }),
-  SMTP_SECURITY: withDefault(kinds.oneOf('starttls', 'tls', 'none'), 'starttls', {
+  SMTP_SECURITY: withDefault(types.oneOf('starttls', 'tls', 'none'), 'starttls', {
     group: 'Mail and chat',
     example: 'starttls',
     what: '`tls` from the first byte, `starttls` required, or `none` (only to this machine).',
   }),
-  SMTP_USER: optional(kinds.text, {
+  SMTP_USER: optional(types.text, {
     group: 'Mail and chat',
     example: 'proxmox-mcp@example.org',
-    what: 'Login at the mail server.',
+    what: 'User name at the mail server.',
   }),
-  SMTP_PASSWORD: optional(kinds.password, {
+  SMTP_PASSWORD: optional(types.password, {
     group: 'Mail and chat',
     example: '',
     secret: true,
     what: 'Password at the mail server.',
   }),
-  MAIL_FROM: optional(kinds.mailFrom, {
+  MAIL_FROM: optional(types.mailFrom, {
     group: 'Mail and chat',
     defaultText: 'the first address of MAIL_TO',
     example: 'Proxmox MCP <proxmox-mcp@example.org>',
     what: 'Sender of mails.',
   }),
-  MAIL_TO: optional(kinds.mailTo, {
+  MAIL_TO: optional(types.mailTo, {
     group: 'Mail and chat',
     example: 'admin@example.org',
     what: 'The administrators: who gets reports and alerts.',
   }),
-  SLACK_WEBHOOK_URL: optional(kinds.webhook, {
+  SLACK_WEBHOOK_URL: optional(types.webhook, {
     group: 'Mail and chat',
     example: '',
     secret: true,
     what: 'Incoming webhook of a Slack channel for alerts.',
     noEffectYet: 'no operation sends alerts',
   }),
-  DISCORD_WEBHOOK_URL: optional(kinds.webhook, {
+  DISCORD_WEBHOOK_URL: optional(types.webhook, {
     group: 'Mail and chat',
     example: '',
     secret: true,
@@ -164,13 +164,13 @@ export const serviceKeys = {
     noEffectYet: 'no operation sends alerts',
   }),
 
-  IMAGE_TAG: withDefault(kinds.imageTag, 'latest', {
+  IMAGE_TAG: withDefault(types.imageTag, 'latest', {
     group: 'Containers and monitoring',
     example: '0.1.0',
     what: 'Tag of the container image that Docker Compose runs.',
     noEffectYet: 'there is no container image of the service',
   }),
-  GRAFANA_PASSWORD: optional(kinds.password, {
+  GRAFANA_PASSWORD: optional(types.password, {
     group: 'Containers and monitoring',
     example: '',
     secret: true,

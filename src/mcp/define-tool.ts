@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Risk } from '../operations/definition.ts';
+import type { Risk, RiskByField } from '../operations/definition.ts';
 import type { McpDependencies } from './dependencies.ts';
 import type { Caller } from './scopes.ts';
 
@@ -16,8 +16,8 @@ export interface ToolCall {
   readonly caller: Caller;
   /** Aborted when the client cancels or goes away. */
   readonly signal: AbortSignal;
-  /** Whether this request's client can take an MCP Task as its answer. */
-  readonly takesTasks: boolean;
+  /** Whether this request's client can take an MCP task as its answer. */
+  readonly takesMcpTasks: boolean;
   /** The same for every retry of one call, where the client says so. */
   readonly idempotencyKey?: string;
   /** Tells the client how far the call is; absent where the client did not ask. */
@@ -25,37 +25,39 @@ export interface ToolCall {
 }
 
 /** A tool's answer: typed data, and a text for the model that says at least as much. */
-export interface ToolAnswer<Output> {
-  readonly data: Output;
+export interface ToolAnswer<Data extends object = object> {
+  readonly data: Data;
   /** Default: the data as JSON. Whatever a host said in it is marked by `quoteHost`. */
   readonly text?: string;
-  /** The run to follow as an MCP Task. Set only when the call `takesTasks`. */
-  readonly task?: string;
+  /** The run to follow as an MCP task. Set only when the call `takesMcpTasks`. */
+  readonly mcpTask?: string;
   /** The tool ran, and what it was asked for failed. */
   readonly failed?: boolean;
 }
 
 /** One tool. Handlers throw `ServiceError`s and hold no try/catch: one place makes texts of them. */
-export interface ToolDefinition<Input extends z.ZodObject = z.ZodObject, Output extends z.ZodObject = z.ZodObject> {
+export interface ToolDefinition<Input extends z.ZodObject = z.ZodObject, Data extends object = object> {
   /** Snake case, verb first. */
   readonly name: string;
   readonly title: string;
   /** Key words first; at most 2,048 characters, where Claude Code cuts it. */
   readonly description: string;
-  /** Decides the scope that the caller needs. */
-  readonly risk: Risk;
+  /** Decides the scope that a call needs; by a field of the input where it differs from call to call. */
+  readonly risk: Risk | RiskByField;
   readonly annotations: ToolAnnotations;
   readonly input: Input;
-  readonly output: Output;
-  handler(input: z.infer<Input>, dependencies: McpDependencies, call: ToolCall): Promise<ToolAnswer<z.input<Output>>>;
+  /**
+   * The answer's shape, where it is published to clients: a run's, once. What tools say of themselves costs every
+   * conversation its length, and an answer without a published shape is structured data all the same.
+   */
+  readonly output?: z.ZodType<Data>;
+  handler(input: z.output<Input>, dependencies: McpDependencies, call: ToolCall): Promise<ToolAnswer<Data>>;
 }
 
 /** A tool whose own types have been checked and are no longer needed. */
 export type AnyTool = ToolDefinition;
 
 /** Checks a tool's types where it is written. */
-export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
-  tool: ToolDefinition<Input, Output>,
-): AnyTool {
-  return tool as unknown as AnyTool;
+export function defineTool<Input extends z.ZodObject, Data extends object>(tool: ToolDefinition<Input, Data>): AnyTool {
+  return tool;
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { explain, ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { plain } from './host-text.ts';
+import { cleanText } from '../reports/clean.ts';
 
 /** An error as the model and the metrics get it. */
 export interface FormattedError {
@@ -14,7 +14,7 @@ export interface FormattedError {
  * is a defect whose words could hold anything, so it goes to the log and the client gets its reference.
  */
 export function formatError(error: unknown, log: Log): FormattedError {
-  if (error instanceof ServiceError) return { code: error.code, text: plain(`${error.code}: ${explain(error)}`) };
+  if (error instanceof ServiceError) return { code: error.code, text: cleanText(`${error.code}: ${explain(error)}`) };
   const reference = randomUUID();
   log.error({ err: error, reference }, 'a tool failed unexpectedly');
   return {

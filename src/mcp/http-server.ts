@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import type { McpDependencies } from './dependencies.ts';
+import { createAccess } from './http/access.ts';
 import { answer, answerJson, refuse } from './http/answer.ts';
 import { authenticate, challenge, metadataPath, protectedResource, scopeChallenge } from './http/authentication.ts';
 import { readBody } from './http/body.ts';
-import { createDoors } from './http/doors.ts';
 import { createHealth } from './http/health.ts';
 import { createLimiter, type RateLimits } from './http/limits.ts';
 import type { Caller } from './scopes.ts';
@@ -29,9 +29,9 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
   const { dependencies, mcp, tools, docsPage, limits, version } = options;
   const { config, tokens, log, metrics } = dependencies;
   const { publicUrl } = config.mcp;
-  const doors = createDoors(config.mcp.allowedHosts, publicUrl);
+  const access = createAccess(config.mcp.allowedHosts, publicUrl);
   const limiter = createLimiter(limits);
-  const health = createHealth(dependencies.problems);
+  const health = createHealth(dependencies.findProblems);
 
   const pages: Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>> = {
     '/': (response) => answer(response, 302, 'text/plain', 'See /docs\n', { location: '/docs' }),
@@ -42,8 +42,8 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
       }),
     '/livez': (response) => answerJson(response, 200, { status: 'alive' }),
     '/readyz': async (response) => {
-      const { status, problems } = await health();
-      answerJson(response, status === 'healthy' ? 200 : 503, { ready: status === 'healthy', problems });
+      const { status, findings } = await health();
+      answerJson(response, status === 'healthy' ? 200 : 503, { ready: status === 'healthy', findings });
     },
     '/health': async (response) => {
       const found = await health();
@@ -57,7 +57,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = pathOf(request);
-    if (!doors.host(request)) {
+    if (!access.admitsHost(request)) {
       metrics.refused('host');
       return refuse(
         response,
@@ -65,7 +65,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
         `Host ${JSON.stringify(request.headers.host ?? '')} is not served here; an administrator can add it to the allowed hosts.`,
       );
     }
-    if (!doors.origin(request)) {
+    if (!access.admitsOrigin(request)) {
       metrics.refused('origin');
       return refuse(response, 403, 'This Origin is not served here.');
     }
@@ -83,7 +83,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
   }
 
   async function serveMcp(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const caller = await admit(request, response);
+    const caller = await identify(request, response);
     if (caller === undefined) return;
     if (request.method !== 'POST') return mcp.handle(request, response, caller, undefined);
     if (!isJsonContentType(request.headers['content-type'])) {
@@ -99,11 +99,11 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
     if (read.kind === 'broken') return void response.destroy();
     const body = parse(read.text);
     if (body === undefined) return refuse(response, 400, 'Parse error: the body is not JSON', { code: -32_700 });
-    if (mayCall(body, caller, response)) await mcp.handle(request, response, caller, body);
+    if (admitsCall(body, caller, response)) await mcp.handle(request, response, caller, body);
   }
 
   /** Who it is, or undefined after the request was refused. */
-  async function admit(request: IncomingMessage, response: ServerResponse): Promise<Caller | undefined> {
+  async function identify(request: IncomingMessage, response: ServerResponse): Promise<Caller | undefined> {
     const caller = await authenticate(request, tokens);
     if (caller === undefined) {
       const locked = (await limiter.address(request)) ?? (await limiter.failed(request));
@@ -124,11 +124,15 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
     return wait === undefined ? caller : void tooMany(response, wait);
   }
 
-  /** Whether the caller's scope covers the tool that the body calls; refuses if not. */
-  function mayCall(body: unknown, caller: Caller, response: ServerResponse): boolean {
-    const { method, params, id } = body as { method?: unknown; params?: { name?: unknown }; id?: unknown };
+  /** Whether the caller's scope covers the call that the body makes, with its arguments; refuses if not. */
+  function admitsCall(body: unknown, caller: Caller, response: ServerResponse): boolean {
+    const { method, params, id } = body as {
+      method?: unknown;
+      params?: { name?: unknown; arguments?: unknown };
+      id?: unknown;
+    };
     if (method !== 'tools/call' || typeof params?.name !== 'string') return true;
-    const error = tools.forbidden(params.name, caller);
+    const error = tools.forbidden(params.name, params.arguments, caller);
     if (error === undefined) return true;
     metrics.refused('forbidden');
     refuse(response, 403, `${error.message}. ${error.remedy}`, {

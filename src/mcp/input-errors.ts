@@ -1,23 +1,53 @@
 import { closest } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { ServiceError } from '../errors.ts';
+import type { OperationDefinition } from '../operations/definition.ts';
+import { jsonSchema } from './json-schema.ts';
 
 /** Every problem of a call's arguments in one error, each with its field, what was expected and what came. */
 export function invalidArguments(tool: string, schema: z.ZodObject, input: unknown, error: z.ZodError): ServiceError {
-  const fields = Object.keys(schema.shape);
-  const problems = error.issues.flatMap((issue) => describe(issue, fields, input));
-  const first = error.issues[0];
+  const problems = problemsOf(schema, input, error);
   return new ServiceError({
     code: 'invalid-input',
-    message: `${tool} was not called, because of its arguments:\n${problems.map((problem) => `- ${problem}`).join('\n')}\nNothing was changed`,
+    message: `${tool} was not called, because of its arguments:\n${problems}\nNothing was changed`,
     remedy: 'Correct the fields named above and call it again.',
-    details: { tool, field: first === undefined ? '' : first.path.map(String).join('.') },
+    details: { tool, field: error.issues[0]?.path.map(String).join('.') ?? '' },
   });
 }
 
-function describe(issue: z.core.$ZodIssue, fields: readonly string[], input: unknown): string[] {
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownField(key, issue.path, fields));
-  const field = issue.path.length === 0 ? 'arguments' : issue.path.map(String).join('.');
+/** The same for an operation's input in a call's field `input`, with what the operation takes. */
+export function invalidInput(operation: OperationDefinition, input: unknown, error: z.ZodError): ServiceError {
+  const problems = problemsOf(operation.input, input, error, ['input']);
+  const schema = JSON.stringify(jsonSchema(operation.input.strict()));
+  return new ServiceError({
+    code: 'invalid-input',
+    message: `${operation.name} was not started, because of its input:\n${problems}\nThe JSON schema of its input:\n${schema}\nNothing was changed`,
+    remedy: 'Correct the fields named above and call it again.',
+    details: { operation: operation.name, field: ['input', ...(error.issues[0]?.path ?? [])].map(String).join('.') },
+  });
+}
+
+/** One problem a line. `at`: the field in which the input came, none where it is the arguments themselves. */
+function problemsOf(schema: z.ZodObject, input: unknown, error: z.ZodError, at: readonly string[] = []): string {
+  const fields = Object.keys(schema.shape);
+  return error.issues
+    .flatMap((issue) => describe(issue, fields, input, at))
+    .map((problem) => `- ${problem}`)
+    .join('\n');
+}
+
+function describe(
+  issue: z.core.$ZodIssue,
+  fields: readonly string[],
+  input: unknown,
+  at: readonly string[],
+): readonly string[] {
+  const path = [...at, ...issue.path].map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const known = issue.path.length === 0 ? fields : undefined;
+    return issue.keys.map((key) => unknownField(key, path, known));
+  }
+  const field = path === '' ? 'arguments' : path;
   const got = valueAt(input, issue.path);
   // "expected string, received undefined" is nobody's English.
   if (got === undefined) return [`${field}: it is missing${expectedOf(issue)}`];
@@ -29,11 +59,13 @@ function expectedOf(issue: z.core.$ZodIssue): string {
   return issue.code === 'invalid_value' ? `; expected one of ${issue.values.map(show).join(', ')}` : '';
 }
 
-function unknownField(key: string, path: readonly PropertyKey[], fields: readonly string[]): string {
+/** `fields`: those that there are instead, where they are few and known. */
+function unknownField(key: string, path: string, fields: readonly string[] | undefined): string {
   const name = show(key);
-  if (path.length > 0) return `${path.map(String).join('.')}: has no field ${name}`;
-  if (fields.length === 0) return `${name}: there is no such field; this tool takes no arguments`;
-  return `${name}: there is no such field; did you mean ${closest(key, fields)}? The fields are ${fields.join(', ')}`;
+  const where = path === '' ? name : `${path}: ${name}`;
+  if (fields === undefined) return `${where}: there is no such field`;
+  if (fields.length === 0) return `${where}: there is no such field; no fields are taken`;
+  return `${where}: there is no such field; did you mean ${closest(key, fields)}? The fields are ${fields.join(', ')}`;
 }
 
 function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {

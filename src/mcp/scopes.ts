@@ -1,7 +1,6 @@
+import { ServiceError } from '../errors.ts';
 import type { Risk } from '../operations/definition.ts';
-
-/** What a token may do; each includes the ones before it. */
-export type Scope = 'read' | 'operate' | 'admin';
+import { includesScope, type Scope } from '../tokens/token.ts';
 
 /** Who is calling: a token's name and scope over HTTP, the login name over stdio. */
 export interface Caller {
@@ -9,20 +8,26 @@ export interface Caller {
   readonly scope: Scope;
 }
 
-/** The one map from what a tool can do to the scope that it needs. */
+/** The one map from what a request can do to the scope that it needs. */
 const scopeByRisk: Readonly<Record<Risk, Scope>> = { read: 'read', change: 'operate', dangerous: 'admin' };
-
-const rank: Readonly<Record<Scope, number>> = { read: 0, operate: 1, admin: 2 };
-
-/** Every scope, weakest first. */
-export const scopes: readonly Scope[] = ['read', 'operate', 'admin'];
 
 /** The scope that a tool or operation of this risk needs. */
 export function scopeFor(risk: Risk): Scope {
   return scopeByRisk[risk];
 }
 
-/** Whether the caller may use something of this risk. */
+/** Whether the caller may ask for something of this risk. */
 export function mayUse(caller: Caller, risk: Risk): boolean {
-  return rank[caller.scope] >= rank[scopeFor(risk)];
+  return includesScope(caller.scope, scopeFor(risk));
+}
+
+/** `forbidden`: `what` is of a risk that the caller's scope doesn't cover. */
+export function outOfScope(what: string, risk: Risk, caller: Caller): ServiceError {
+  const scope = scopeFor(risk);
+  return new ServiceError({
+    code: 'forbidden',
+    message: `${what} needs the scope "${scope}", and the token "${caller.name}" has "${caller.scope}"`,
+    remedy: `An administrator can make a token that may: proxmox-mcp token create NAME --scope ${scope}.`,
+    details: { scope },
+  });
 }

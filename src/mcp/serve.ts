@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ServiceError } from '../errors.ts';
-import { catalogue } from '../operations/catalogue.generated.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { renderDocs } from './http/docs-page.ts';
 import { defaultLimits, type RateLimits } from './http/limits.ts';
@@ -33,12 +32,8 @@ export interface ServeOptions {
 export async function serveHttp(dependencies: McpDependencies, options: ServeOptions): Promise<HttpServing> {
   const { config, log } = dependencies;
   const surface = createServiceSurface(dependencies, options.version);
-  const mcp = createMcpHttp({
-    log,
-    makeServer: (caller) => createSdkServer({ surface, log }, caller),
-    makePlainServer: () => createSdkServer({ surface, log, plainRequestsOnly: true }),
-  });
-  const docs = docsOf(surface, config.mcp.publicUrl);
+  const mcp = createMcpHttp({ log, makeServer: (caller) => createSdkServer({ surface, log }, caller) });
+  const docs = docsOf(surface, dependencies);
   const server = createMcpHttpServer({
     dependencies,
     mcp,
@@ -80,12 +75,12 @@ export function serveStdio(
   return { closed, close: () => handle.close() };
 }
 
-function docsOf(surface: Surface, publicUrl: string): string {
+function docsOf(surface: Surface, { config, operations }: McpDependencies): string {
   return renderDocs({
     version: surface.identity.version,
-    publicUrl,
+    publicUrl: config.mcp.publicUrl,
     tools: surface.tools.documented(),
-    operations: Object.values(catalogue),
+    operations,
     prompts: surface.prompts.list,
   });
 }

@@ -1,5 +1,5 @@
+import type { McpTaskSource } from './mcp-task.ts';
 import type { Caller } from './scopes.ts';
-import type { TaskSource } from './task-source.ts';
 import type { Toolbox } from './toolbox.ts';
 
 /** A document that a client can read. */
@@ -24,7 +24,7 @@ export interface Surface {
   /** For the model, about this caller's view of the server; at most 2,048 characters. */
   instructions(caller: Caller): string;
   readonly tools: Toolbox;
-  readonly tasks: TaskSource;
+  readonly mcpTasks: McpTaskSource;
   readonly resources: {
     readonly templates: readonly (Omit<ServedResource, 'uri'> & { readonly uriTemplate: string })[];
     list(): Promise<readonly ServedResource[]>;

@@ -1,43 +1,44 @@
-import { z } from 'zod';
-import { ServiceError } from '../errors.ts';
+import type { z } from 'zod';
+import type { ServiceError } from '../errors.ts';
+import { riskOf, risksOf } from '../operations/definition.ts';
+import type { Scope } from '../tokens/token.ts';
 import type { AnyTool, ToolAnnotations, ToolCall } from './define-tool.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { formatError } from './error-text.ts';
 import { plainDeep } from './host-text.ts';
 import { invalidArguments } from './input-errors.ts';
-import { type Caller, mayUse, type Scope, scopeFor } from './scopes.ts';
-
-type JsonObject = Record<string, unknown>;
+import { type JsonSchema, jsonSchema } from './json-schema.ts';
+import { type Caller, mayUse, outOfScope, scopeFor } from './scopes.ts';
 
 /** A tool as `tools/list` shows it. */
 export interface ToolDescriptor {
   readonly name: string;
   readonly title: string;
   readonly description: string;
-  readonly inputSchema: { readonly type: 'object' } & JsonObject;
-  readonly outputSchema: { readonly type: 'object' } & JsonObject;
+  readonly inputSchema: JsonSchema;
+  readonly outputSchema?: JsonSchema;
   readonly annotations: ToolAnnotations & { readonly title: string };
 }
 
 /** A tool's answer in the shape that both protocol generations share. */
 export interface ToolResult {
   readonly content: { readonly type: 'text'; readonly text: string }[];
-  readonly structuredContent?: JsonObject;
+  readonly structuredContent?: Record<string, unknown>;
   readonly isError?: true;
-  /** The run to follow as an MCP Task. */
-  readonly task?: string;
+  /** The run to follow as an MCP task. */
+  readonly mcpTask?: string;
 }
 
 /** The tools, prepared once: schemas converted, descriptors frozen; nothing of it is made per request. */
 export interface Toolbox {
-  /** In the order of their names, only those that the caller may use. */
+  /** In the order of their names, only those that the caller may use for something. */
   list(caller: Caller): readonly ToolDescriptor[];
-  /** Every tool with the scope that it needs, for the documentation. */
-  documented(): readonly (ToolDescriptor & { readonly scope: Scope })[];
+  /** Every tool with the scopes that its calls need, weakest first, for the documentation. */
+  documented(): readonly (ToolDescriptor & { readonly scopes: readonly Scope[] })[];
   has(name: string): boolean;
   names(): readonly string[];
-  /** What keeps this caller from this tool, if anything. */
-  forbidden(name: string, caller: Caller): ServiceError | undefined;
+  /** What keeps this caller from this call, if anything. Of a call with wrong arguments: from the tool as a whole. */
+  forbidden(name: string, args: unknown, caller: Caller): ServiceError | undefined;
   /** Never throws: what goes wrong is an `isError` result. The tool must exist. */
   call(name: string, args: unknown, call: ToolCall): Promise<ToolResult>;
 }
@@ -53,16 +54,16 @@ export function createToolbox(tools: readonly AnyTool[], dependencies: McpDepend
     list(caller) {
       const known = lists.get(caller.scope);
       if (known !== undefined) return known;
-      const made = sorted.filter(({ tool }) => mayUse(caller, tool.risk)).map(({ descriptor }) => descriptor);
+      const made = sorted.filter(({ tool }) => mayUse(caller, risksOf(tool)[0])).map(({ descriptor }) => descriptor);
       lists.set(caller.scope, made);
       return made;
     },
-    documented: () => sorted.map(({ tool, descriptor }) => ({ ...descriptor, scope: scopeFor(tool.risk) })),
+    documented: () => sorted.map(({ tool, descriptor }) => ({ ...descriptor, scopes: risksOf(tool).map(scopeFor) })),
     has: (name) => prepared.has(name),
     names: () => [...prepared.keys()],
-    forbidden(name, caller) {
-      const tool = prepared.get(name)?.tool;
-      return tool === undefined || mayUse(caller, tool.risk) ? undefined : outOfScope(tool, caller);
+    forbidden(name, args, caller) {
+      const found = prepared.get(name);
+      return found === undefined ? undefined : missingScope(found, args, caller);
     },
     async call(name, args, call) {
       const found = prepared.get(name);
@@ -94,49 +95,48 @@ function prepare(tool: AnyTool): Prepared {
     title: tool.title,
     description: tool.description,
     inputSchema: jsonSchema(strict),
-    // Read as input: a client must not refuse an answer because a later version adds a field to it.
-    outputSchema: jsonSchema(tool.output),
+    ...(tool.output === undefined ? {} : { outputSchema: jsonSchema(tool.output) }),
     annotations: { title: tool.title, ...tool.annotations },
   };
   return { tool, strict, descriptor };
 }
 
-function jsonSchema(schema: z.ZodObject): { type: 'object' } & JsonObject {
-  return { ...z.toJSONSchema(schema, { io: 'input', target: 'draft-2020-12' }), type: 'object' };
+/** Calls of a tool of several risks are let through to where their arguments are found wrong. */
+function missingScope({ tool, strict }: Prepared, args: unknown, caller: Caller): ServiceError | undefined {
+  const [least] = risksOf(tool);
+  if (!mayUse(caller, least)) return outOfScope(tool.name, least, caller);
+  if (typeof tool.risk === 'string') return undefined;
+  const parsed = strict.safeParse(args ?? {});
+  if (!parsed.success) return undefined;
+  const risk = riskOf(tool, parsed.data);
+  const what = `${tool.name} with ${tool.risk.by} ${JSON.stringify(parsed.data[tool.risk.by])}`;
+  return mayUse(caller, risk) ? undefined : outOfScope(what, risk, caller);
 }
 
 async function answer(
-  { tool, strict }: Prepared,
+  prepared: Prepared,
   args: unknown,
   dependencies: McpDependencies,
   call: ToolCall,
 ): Promise<{ outcome: string; result: ToolResult }> {
-  if (!mayUse(call.caller, tool.risk)) throw outOfScope(tool, call.caller);
+  const forbidden = missingScope(prepared, args, call.caller);
+  if (forbidden !== undefined) throw forbidden;
+  const { tool, strict } = prepared;
   const parsed = strict.safeParse(args ?? {});
   if (!parsed.success) throw invalidArguments(tool.name, tool.input, args, parsed.error);
-  const { data, text, task, failed: hasFailed } = await tool.handler(parsed.data, dependencies, call);
-  const structuredContent = plainDeep(data);
+  const { data, text, mcpTask, failed: hasFailed } = await tool.handler(parsed.data, dependencies, call);
+  const structuredContent = { ...plainDeep(data) };
   return {
     outcome: hasFailed === true ? 'failed' : 'ok',
     result: {
       content: [{ type: 'text', text: text ?? JSON.stringify(structuredContent) }],
       structuredContent,
       ...(hasFailed === true ? { isError: true as const } : {}),
-      ...(task === undefined ? {} : { task }),
+      ...(mcpTask === undefined ? {} : { mcpTask }),
     },
   };
 }
 
 function failed(text: string): ToolResult {
   return { content: [{ type: 'text', text }], isError: true };
-}
-
-function outOfScope(tool: AnyTool, caller: Caller): ServiceError {
-  const scope = scopeFor(tool.risk);
-  return new ServiceError({
-    code: 'forbidden',
-    message: `${tool.name} needs the scope "${scope}", and the token "${caller.name}" has "${caller.scope}"`,
-    remedy: `An administrator can make a token that may: proxmox-mcp token create NAME --scope ${scope}.`,
-    details: { tool: tool.name, scope },
-  });
 }

@@ -138,6 +138,16 @@ export function worstRisk(operation: Pick<OperationDefinition, 'risk'>): Risk {
   return risksOf(operation).at(-1) ?? 'dangerous';
 }
 
+/** The risk in words: `change`, or `by action: read (status, logs), change (start, stop)`. */
+export function riskText({ risk }: Pick<OperationDefinition, 'risk'>): string {
+  if (typeof risk === 'string') return risk;
+  const parts = risksOf({ risk }).map((rank) => {
+    const values = Object.keys(risk.of).filter((value) => risk.of[value] === rank);
+    return `${rank} (${values.join(', ')})`;
+  });
+  return `by ${risk.by}: ${parts.join(', ')}`;
+}
+
 /** `back-up` → `back_up`. */
 export function toolName(operation: string): string {
   return operation.replaceAll('-', '_');

@@ -78,6 +78,16 @@ export function inOrder(locks: readonly Lock[]): readonly Lock[] {
   return [...modes].map(([name, mode]) => ({ name, mode })).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** The target's fields of any operation's input. */
+export function targetIn(input: Readonly<Record<string, unknown>>): TargetInput {
+  const { host, vmid, hosts } = input;
+  return {
+    ...(typeof host === 'string' && { host }),
+    ...(typeof vmid === 'number' && { vmid }),
+    ...(Array.isArray(hosts) && { hosts: hosts.filter((name) => typeof name === 'string') }),
+  };
+}
+
 /** A target in a word: `pve1`, `pve1/100`, `fleet`, `pve1,pve2`, `service`. */
 export function targetLabel(kind: TargetKind, input: TargetInput): string {
   switch (kind) {

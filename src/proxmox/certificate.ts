@@ -61,7 +61,7 @@ export function probeCertificate(
 /**
  * How connections to the API are made, as its configuration trusts it. With a pin exactly that certificate is
  * accepted, whoever signed it and whatever its names, and it is compared before the connection is handed over, so that
- * nothing, above all no token, was sent when it doesn't match.
+ * nothing, above all no API token, was sent when it doesn't match.
  *
  * @throws ServiceError `configuration` when the CA file can't be read or the pin isn't a fingerprint
  */

@@ -1,14 +1,18 @@
 import { createRequire } from 'node:module';
 import type { Proxmox } from 'proxmox-api';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { ProxmoxApiConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { unexpectedAnswer } from './failures.ts';
 import {
   clusterStatusSchema,
+  guestStatusSchema,
+  guestsSchema,
   nodeStatusSchema,
   nodesSchema,
   type ProxmoxClusterStatus,
+  type ProxmoxGuest,
+  type ProxmoxGuestStatus,
   type ProxmoxNode,
   type ProxmoxNodeStatus,
   type ProxmoxPermissions,
@@ -21,9 +25,28 @@ import {
   taskLogSchema,
   taskStatusSchema,
   tasksSchema,
+  upidSchema,
   versionSchema,
 } from './schemas.ts';
 import { type CallOptions, createTransport, type TransportOptions } from './transport.ts';
+import { parseUpid } from './upid.ts';
+
+/** One guest where it is. */
+export interface GuestAddress {
+  readonly node: string;
+  readonly type: 'qemu' | 'lxc';
+  readonly vmid: number;
+}
+
+/** What can be done to a guest's power. */
+export type GuestAction = 'start' | 'stop' | 'shutdown' | 'reboot';
+
+export interface GuestActionParameters {
+  /** Seconds that a shutdown or reboot waits for the guest. */
+  readonly timeout?: number;
+  /** Of a stop: ends shutdowns of the guest that still wait, which would else keep it from being stopped. */
+  readonly 'overrule-shutdown'?: boolean;
+}
 
 /** Which tasks of a node; all filters hold together. */
 export interface TaskFilter {
@@ -59,10 +82,24 @@ export interface ProxmoxClient {
   version(options?: CallOptions): Promise<ProxmoxVersion>;
   nodes(options?: CallOptions): Promise<ProxmoxNode[]>;
   nodeStatus(node: string, options?: CallOptions): Promise<ProxmoxNodeStatus>;
-  /** Guests (`vm`), nodes, storages; without a type all. Lists only what the token may see. */
+  /** Guests (`vm`), nodes, storages; without a type all. Lists only what the API token may see. */
   resources(type?: 'vm' | 'storage' | 'node' | 'sdn', options?: CallOptions): Promise<ProxmoxResource[]>;
   clusterStatus(options?: CallOptions): Promise<ProxmoxClusterStatus[]>;
-  /** The token's own effective rights, on one path or all. */
+  /** Guests of the whole cluster, as far as the API token may see them (`VM.Audit`). */
+  guests(options?: CallOptions): Promise<ProxmoxGuest[]>;
+  /** Throws `proxmox-not-found` when the guest isn't on that node (any more). */
+  guestStatus(guest: GuestAddress, options?: CallOptions): Promise<ProxmoxGuestStatus>;
+  /**
+   * Starts the task that does it, and gives its UPID. What Proxmox only finds out in the task is its result; a container
+   * that runs already, or doesn't, is refused at once (`conflict`).
+   */
+  changeGuest(
+    guest: GuestAddress,
+    action: GuestAction,
+    parameters?: GuestActionParameters,
+    options?: CallOptions,
+  ): Promise<string>;
+  /** The API token's own effective rights, on one path or all. */
   permissions(path?: string, options?: CallOptions): Promise<ProxmoxPermissions>;
   /** Newest first. */
   tasks(node: string, filter?: TaskFilter, options?: CallOptions): Promise<ProxmoxTask[]>;
@@ -74,6 +111,8 @@ export interface ProxmoxClient {
     range?: { readonly start?: number; readonly limit?: number },
     options?: CallOptions,
   ): Promise<{ readonly lines: readonly string[]; readonly total: number }>;
+  /** Asks a task to end. One that has ended already is left as it is. */
+  stopTask(upid: string, options?: CallOptions): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -81,8 +120,9 @@ export interface ProxmoxClient {
 export function createProxmoxClient(config: ProxmoxApiConfig, options: TransportOptions): ProxmoxClient {
   const transport = createTransport(config, options);
 
-  /** A GET of a path template, each `*` filled with the next value, its data held to the schema. */
-  async function get<Schema extends z.ZodType>(
+  /** A call of a path template, each `*` filled with the next value, its data held to the schema. */
+  async function call<Schema extends z.ZodType>(
+    method: 'GET' | 'POST' | 'DELETE',
     schema: Schema,
     template: string,
     values: readonly string[],
@@ -92,16 +132,21 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     const rest = [...values];
     const path = template.replace(/\*/g, () => (rest.shift() ?? '').replaceAll('/', '%2F'));
     const at = (text: string) => `/api2/json${text}`;
-    const answer = await transport.send('GET', at(path), at(template), { ...parameters }, callOptions);
+    const answer = await transport.send(method, at(path), at(template), { ...parameters }, callOptions);
     const parsed = schema.safeParse(answer.data);
     if (parsed.success) return { data: parsed.data, total: answer.total ?? 0 };
     const [issue] = parsed.error.issues;
     const where = ['data', ...(issue?.path ?? [])].join('.');
-    throw unexpectedAnswer(
-      { host: config.host, port: config.port, method: 'GET', path },
-      `${where}: ${issue?.message}`,
-    );
+    throw unexpectedAnswer({ host: config.host, port: config.port, method, path }, `${where}: ${issue?.message}`);
   }
+
+  const get = <Schema extends z.ZodType>(
+    schema: Schema,
+    template: string,
+    values: readonly string[],
+    parameters: object | undefined,
+    callOptions: CallOptions | undefined,
+  ) => call('GET', schema, template, values, parameters, callOptions);
 
   return {
     token: `${config.user}!${config.tokenName}`,
@@ -114,6 +159,15 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
       (await get(resourcesSchema, '/cluster/resources', [], { type }, callOptions)).data,
     clusterStatus: async (callOptions) =>
       (await get(clusterStatusSchema, '/cluster/status', [], undefined, callOptions)).data,
+    guests: async (callOptions) =>
+      (await get(guestsSchema, '/cluster/resources', [], { type: 'vm' }, callOptions)).data,
+    guestStatus: async ({ node, type, vmid }, callOptions) =>
+      (await get(guestStatusSchema, `/nodes/*/${type}/*/status/current`, [node, String(vmid)], undefined, callOptions))
+        .data,
+    changeGuest: async ({ node, type, vmid }, action, parameters, callOptions) => {
+      const template = `/nodes/*/${type}/*/status/${action}`;
+      return (await call('POST', upidSchema, template, [node, String(vmid)], parameters, callOptions)).data;
+    },
     permissions: async (path, callOptions) =>
       (await get(permissionsSchema, '/access/permissions', [], { path }, callOptions)).data,
     tasks: async (node, filter, callOptions) =>
@@ -123,6 +177,9 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     taskLog: async (upid, range, callOptions) => {
       const log = await get(taskLogSchema, '/nodes/*/tasks/*/log', [nodeOf(upid), upid], range, callOptions);
       return { lines: log.data.map((line) => line.t), total: log.total };
+    },
+    stopTask: async (upid, callOptions) => {
+      await call('DELETE', z.unknown(), '/nodes/*/tasks/*', [nodeOf(upid), upid], undefined, callOptions);
     },
     close: transport.close,
   };
@@ -134,9 +191,8 @@ function buildApi(): typeof import('proxmox-api').proxmoxApi {
   return proxmoxApi;
 }
 
-/** `UPID:node:…` */
 function nodeOf(upid: string): string {
-  const node = /^UPID:([^:]+):/.exec(upid)?.[1];
+  const node = parseUpid(upid)?.node;
   if (node !== undefined) return node;
   throw new ServiceError({
     code: 'invalid-input',

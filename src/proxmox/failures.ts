@@ -135,7 +135,7 @@ function authenticationFailure(text: string, call: FailedCall): ServiceError {
   return new ServiceError({
     code: 'proxmox-authentication',
     message: `${addressOf(call)} refused the API token ${call.token}: ${text || 'no reason given'}.`,
-    remedy: `Check the token's name and secret in the configuration, and on the host that it exists, hasn't expired and its user is enabled: pveum user token list ${user}.`,
+    remedy: `Check the API token's name and secret in the configuration, and on the host that it exists, hasn't expired and its user is enabled: pveum user token list ${user}.`,
     details: { host: call.host, status: 401, token: call.token },
   });
 }
@@ -147,7 +147,7 @@ function permissionFailure(text: string, call: FailedCall): ServiceError {
   return new ServiceError({
     code: 'proxmox-permission',
     message: `${addressOf(call)} doesn't let the API token ${call.token} do ${call.method} ${call.path}: ${text}.`,
-    remedy: `Give it ${needed}${grant}; a token with privilege separation needs it besides its user.`,
+    remedy: `Give it ${needed}${grant}; an API token with privilege separation needs it besides its user.`,
     details: {
       host: call.host,
       status: 403,

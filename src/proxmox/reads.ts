@@ -1,39 +1,37 @@
+import { z } from 'zod';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
-import type { Reads } from '../mcp/dependencies.ts';
-import { createProxmoxClient, type ProxmoxClient } from './client.ts';
+import { createProxmoxApis } from './connect.ts';
+
+const amount = z.object({ used: z.number(), total: z.number() }).describe('Bytes');
+
+/** What a host's own Proxmox VE API says now. */
+export const nodeFacts = z.object({
+  node: z.string(),
+  version: z.string().describe('Of Proxmox VE, e.g. 9.1.4'),
+  uptimeSeconds: z.number(),
+  cpu: z.number().describe('0 to 1'),
+  loadAverage: z.array(z.number()).describe('Of the last 1, 5 and 15 minutes'),
+  memory: amount,
+  rootDisk: amount,
+});
+export type NodeFacts = z.infer<typeof nodeFacts>;
+
+/** Plain reads of Proxmox, answered without a workflow because a reader waits for them. */
+export interface Reads {
+  /** Undefined where the host has no Proxmox API configured. Throws a `ServiceError` where it can't be read. */
+  node(host: string, signal: AbortSignal): Promise<NodeFacts | undefined>;
+}
 
 /** Plain reads of the hosts' Proxmox APIs, over connections that are kept. */
 export function createReads(config: Config, log: Log): Reads & { readonly close: () => Promise<void> } {
-  const clients = new Map<string, ProxmoxClient>();
-  const names = new Map<string, string>();
-
-  function clientOf(name: string): ProxmoxClient | undefined {
-    const api = config.hosts.find((host) => host.name === name)?.api;
-    if (api === undefined) return undefined;
-    const client = clients.get(name) ?? createProxmoxClient(api, { log });
-    clients.set(name, client);
-    return client;
-  }
-
-  /** The node that answers, which in a cluster isn't the first of the list; it never changes its name. */
-  async function nodeOf(host: string, client: ProxmoxClient, signal: AbortSignal): Promise<string> {
-    const known = names.get(host);
-    if (known !== undefined) return known;
-    const members = await client.clusterStatus({ signal });
-    const node =
-      members.find(({ type, local }) => type === 'node' && local)?.name ?? (await client.nodes({ signal }))[0]?.node;
-    const name = node ?? host;
-    names.set(host, name);
-    return name;
-  }
-
+  const apis = createProxmoxApis(config, log);
   return {
     async node(host, signal) {
-      const client = clientOf(host);
-      if (client === undefined) return undefined;
-      const node = await nodeOf(host, client, signal);
-      const status = await client.nodeStatus(node, { signal });
+      if (!apis.has(host)) return undefined;
+      // The node that answers, which in a cluster isn't the first of the list.
+      const { node } = await apis.member(host, { signal });
+      const status = await apis.get(host).nodeStatus(node, { signal });
       return {
         node,
         // `pve-manager/9.1.4/5ac30304265fbd8e`
@@ -45,8 +43,6 @@ export function createReads(config: Config, log: Log): Reads & { readonly close:
         rootDisk: { used: status.rootfs.used, total: status.rootfs.total },
       };
     },
-    async close() {
-      await Promise.all([...clients.values()].map((client) => client.close()));
-    },
+    close: apis.close,
   };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { upidPattern } from './upid.ts';
 
 // Unknown fields are kept: versions and plugins add theirs. Known ones are held to what is relied on.
 
@@ -71,6 +72,31 @@ const resourceSchema = z.looseObject({
   uptime: figure.optional(),
 });
 
+/** An entry of type `qemu` or `lxc`: what there is of a guest without asking its node. */
+const guestSchema = z.looseObject({
+  type: z.enum(['qemu', 'lxc']),
+  vmid: figure,
+  node: z.string(),
+  name: z.string().optional(),
+  template: flag.optional(),
+});
+
+export const guestStatusSchema = z.looseObject({
+  /** A VM that is paused is `running`. */
+  status: z.enum(['running', 'stopped']),
+  /** Only of a VM: `running`, `paused`, `stopped` … */
+  qmpstatus: z.string().optional(),
+  name: z.string().optional(),
+  /** The lock of its configuration: `backup`, `migrate`, `snapshot` … */
+  lock: z.string().optional(),
+  ha: z.looseObject({ managed: flag, state: z.string().optional() }).optional(),
+  template: flag.optional(),
+  /** Process that it runs in; another one after each start. */
+  pid: figure.optional(),
+  /** Seconds. */
+  uptime: figure,
+});
+
 const memberSchema = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('cluster'), name: z.string(), nodes: figure, quorate: flag, version: figure }),
   z.looseObject({
@@ -114,10 +140,14 @@ export const taskStatusSchema = z.looseObject({
   exitstatus: z.string().optional(),
 });
 
+/** What a call answers that starts something. Some answer another text where they started nothing. */
+export const upidSchema = z.string().regex(upidPattern, 'not the id of a task (UPID)');
+
 export const taskLogSchema = z.array(z.looseObject({ n: figure, t: z.string() }));
 
 export const nodesSchema = z.array(nodeSchema);
 export const resourcesSchema = z.array(resourceSchema);
+export const guestsSchema = z.array(guestSchema);
 export const clusterStatusSchema = z.array(memberSchema);
 export const tasksSchema = z.array(taskSchema);
 
@@ -125,6 +155,8 @@ export type ProxmoxVersion = z.infer<typeof versionSchema>;
 export type ProxmoxNode = z.infer<typeof nodeSchema>;
 export type ProxmoxNodeStatus = z.infer<typeof nodeStatusSchema>;
 export type ProxmoxResource = z.infer<typeof resourceSchema>;
+export type ProxmoxGuest = z.infer<typeof guestSchema>;
+export type ProxmoxGuestStatus = z.infer<typeof guestStatusSchema>;
 export type ProxmoxClusterStatus = z.infer<typeof memberSchema>;
 export type ProxmoxPermissions = z.infer<typeof permissionsSchema>;
 export type ProxmoxTask = z.infer<typeof taskSchema>;

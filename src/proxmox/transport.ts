@@ -204,7 +204,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What the other side says, fit for a message: bounded, without control characters, and never with our token in it. */
+/** What the other side says, fit for a message: bounded, without control characters, and never with our API token in it. */
 function printable(text: string, config: ProxmoxApiConfig): string {
   return (
     text

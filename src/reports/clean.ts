@@ -8,27 +8,45 @@ const limits = {
   summary: 600,
   evidence: 800,
   evidenceLines: 12,
+  sections: 40,
   /** Evidence of all findings together, in characters; the first ones win. */
   allEvidence: 16_000,
+  /** Of all sections together. */
   findings: 200,
   /** Quoted text of all sections together, in characters; its end is what counts, because logs grow there. */
   quoted: 24_000,
+  /** Of all tables together. */
   rows: 200,
+  columns: 12,
+  column: 40,
   cell: 200,
+  /** Cells of all tables together, in characters; each counts for {@link cellCost} more, for what is around it in HTML. */
+  cells: 24_000,
 } as const;
 
+const cellCost = 20;
+
+/** Anything but printable ASCII and line ends: most texts have none of it and are left alone. */
+const unusual = /[^\x20-\x7e\n]/;
 // ANSI escape sequences first (colours, cursor movement, window titles), so that their printable rest doesn't stay.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: removing control characters is what it is for
 const ansi = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-_])/g;
-// C0 but tab and line feed, C1, and the characters that reorder or hide text: zero width, bidirectional controls,
-// line and paragraph separators, interlinear annotations, the byte order mark, tags, halves of characters.
+// C0 but tab and line feed, C1, and what reorders or hides text: everything that Unicode says isn't to be seen (zero
+// width, bidirectional controls, variation selectors, tags), line and paragraph separators, interlinear annotations,
+// the blank Braille pattern, halves of characters.
 const invisible =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: removing control characters is what it is for
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Cs}/gu;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2800\ufff9-\ufffb]|\p{Default_Ignorable_Code_Point}|\p{Cs}/gu;
+/** Marks piled upon one character, which would cover the lines above and below it. */
+const piledMarks = /(\p{M}{3})\p{M}+/gu;
 
 /** Text of a host as people may see it: no control characters, no invisible ones, at most `max` characters. */
-export function cleanText(text: string, max: number): string {
-  const clean = text.replace(/\r\n?/g, '\n').replace(ansi, '').replace(invisible, '').trimEnd();
+export function cleanText(text: string, max = Number.POSITIVE_INFINITY): string {
+  const clean = (
+    unusual.test(text)
+      ? text.replace(/\r\n?/g, '\n').replace(ansi, '').replace(invisible, '').replace(piledMarks, '$1')
+      : text
+  ).trimEnd();
   if (clean.length <= max) return clean;
   return `${clean
     .slice(0, max)
@@ -41,70 +59,85 @@ export function cleanLine(text: string, max: number): string {
   return cleanText(text.replace(/\s+/g, ' ').trim(), max);
 }
 
+/** A report that is safe to show: what hosts said is cleaned and bounded. Verdicts and their number stay as they are. */
+export function cleanReport(report: Report): Report {
+  const left = {
+    evidence: limits.allEvidence as number,
+    findings: limits.findings as number,
+    quoted: limits.quoted as number,
+    rows: limits.rows as number,
+    cells: limits.cells as number,
+  };
+  const sections = report.sections.slice(0, limits.sections).map((section): Section => {
+    const title = cleanLine(section.title, limits.check);
+    if ('quoted' in section) return { title, quoted: cleanQuoted(section.quoted, left) };
+    if ('rows' in section) return { title, ...cleanTable(section, left) };
+    return { title, findings: cleanFindings(section.findings, left) };
+  });
+  const hidden = report.sections.length - sections.length;
+  return {
+    ...report,
+    title: cleanLine(report.title, limits.title),
+    target: cleanLine(report.target, limits.check),
+    summary: cleanLine(report.summary, limits.summary),
+    sections: hidden === 0 ? sections : [...sections, { title: 'More', findings: [notShown(hidden, 'sections')] }],
+  };
+}
+
+/** What may still be shown; each part that is shown takes from it. */
+type Left = Record<'evidence' | 'findings' | 'quoted' | 'rows' | 'cells', number>;
+
+function cleanFindings(findings: readonly Finding[], left: Left): Finding[] {
+  const shown = findings.slice(0, left.findings).map((finding) => cleanFinding(finding, left));
+  left.findings -= shown.length;
+  const hidden = findings.length - shown.length;
+  return hidden === 0 ? shown : [...shown, notShown(hidden, 'lines')];
+}
+
+function cleanFinding({ check, verdict, summary, remedy, evidence }: Finding, left: Left): Finding {
+  const shown = evidence === undefined || left.evidence === 0 ? '' : cleanEvidence(evidence, left.evidence);
+  left.evidence = Math.max(0, left.evidence - shown.length);
+  return {
+    check: cleanLine(check, limits.check),
+    verdict,
+    summary: cleanLine(summary, limits.summary),
+    ...(remedy === undefined ? {} : { remedy: cleanLine(remedy, limits.summary) }),
+    ...(shown === '' ? {} : { evidence: shown }),
+  };
+}
+
 function cleanEvidence(text: string, budget: number): string {
   const lines = cleanText(text, Math.min(limits.evidence, budget)).split('\n');
   if (lines.length <= limits.evidenceLines) return lines.join('\n');
   return [...lines.slice(0, limits.evidenceLines), `… (${lines.length - limits.evidenceLines} more lines)`].join('\n');
 }
 
-function cleanQuote(text: string, budget: number): string {
-  const clean = cleanText(text, Number.POSITIVE_INFINITY);
-  return clean.length <= budget ? clean : `(${clean.length - budget} characters before)\n${clean.slice(-budget)}`;
+function cleanQuoted(text: string, left: Left): string {
+  const clean = cleanText(text);
+  const kept = clean.slice(Math.max(0, clean.length - left.quoted)).replace(/^[\udc00-\udfff]/, '');
+  left.quoted -= kept.length;
+  return kept.length === clean.length ? clean : `(${clean.length - kept.length} characters before)\n${kept}`.trimEnd();
 }
 
-function cleanTable({ columns, rows }: Extract<Section, { readonly rows: unknown }>): {
-  readonly columns: string[];
-  readonly rows: string[][];
-} {
-  const cells = (row: readonly string[]) => row.map((cell) => cleanLine(cell, limits.cell));
-  const shown = rows.slice(0, limits.rows).map(cells);
+/** A last row of one cell says how many are hidden. */
+function cleanTable(
+  { columns, rows }: Extract<Section, { readonly rows: unknown }>,
+  left: Left,
+): Pick<Extract<Section, { readonly rows: unknown }>, 'columns' | 'rows'> {
+  const head = columns.slice(0, limits.columns).map((column) => cleanLine(column, limits.column));
+  const shown: string[][] = [];
+  for (const row of rows.slice(0, left.rows)) {
+    const cells = row.slice(0, head.length).map((cell) => cleanLine(cell, limits.cell));
+    const cost = cells.reduce((sum, cell) => sum + cell.length + cellCost, 0);
+    if (cost > left.cells) break;
+    left.cells -= cost;
+    shown.push(cells);
+  }
+  left.rows -= shown.length;
   const hidden = rows.length - shown.length;
-  return {
-    columns: cells(columns),
-    rows: hidden === 0 ? shown : [...shown, [`${hidden} more rows are not shown here.`]],
-  };
+  return { columns: head, rows: hidden === 0 ? shown : [...shown, [`${hidden} more rows are not shown here.`]] };
 }
 
-/** A report that is safe to show: what hosts said is cleaned and bounded. Verdicts and their number stay as they are. */
-export function cleanReport(report: Report): Report {
-  let evidenceLeft: number = limits.allEvidence;
-  let findingsLeft: number = limits.findings;
-  let quotedLeft: number = limits.quoted;
-  const clean = (finding: Finding): Finding => {
-    const { evidence, remedy, ...rest } = finding;
-    const line: Finding = {
-      ...rest,
-      check: cleanLine(finding.check, limits.check),
-      summary: cleanLine(finding.summary, limits.summary),
-      ...(remedy === undefined ? {} : { remedy: cleanLine(remedy, limits.summary) }),
-    };
-    if (evidence === undefined || evidence.trim() === '' || evidenceLeft <= 0) return line;
-    const shown = cleanEvidence(evidence, evidenceLeft);
-    evidenceLeft -= shown.length;
-    return shown === '' ? line : { ...line, evidence: shown };
-  };
-  const quote = (text: string): string => {
-    const shown = cleanQuote(text, quotedLeft);
-    quotedLeft -= shown.length;
-    return shown;
-  };
-  return {
-    ...report,
-    title: cleanLine(report.title, limits.title),
-    target: cleanLine(report.target, limits.check),
-    summary: cleanLine(report.summary, limits.summary),
-    sections: report.sections.map((section) => {
-      const title = cleanLine(section.title, limits.check);
-      if ('quoted' in section) return { title, quoted: quote(section.quoted) };
-      if ('rows' in section) return { title, ...cleanTable(section) };
-      const shown = section.findings.slice(0, findingsLeft).map(clean);
-      findingsLeft -= shown.length;
-      const hidden = section.findings.slice(shown.length);
-      const more: Finding[] =
-        hidden.length === 0
-          ? []
-          : [{ check: 'More', verdict: 'unknown', summary: `${hidden.length} more lines are not shown here.` }];
-      return { title, findings: [...shown, ...more] };
-    }),
-  };
+function notShown(count: number, what: string): Finding {
+  return { check: 'More', verdict: 'unknown', summary: `${count} more ${what} are not shown here.` };
 }

@@ -5,11 +5,10 @@ export function readableTime(iso: string): string {
   return `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
-/** How long it took, in the unit a person would use: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`. */
-export function readableDuration(startedAt: string, finishedAt: string): string {
-  const ms = Math.max(0, new Date(finishedAt).getTime() - new Date(startedAt).getTime());
+/** Milliseconds in the unit a person would use: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`. */
+export function readableDuration(ms: number): string {
   if (Number.isNaN(ms)) return 'an unknown time';
-  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 9_950) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);

@@ -4,16 +4,18 @@ import {
   WorkflowExecutionAlreadyStartedError,
   type WorkflowExecutionDescription,
   WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
 } from '@temporalio/client';
-import type { z } from 'zod';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
-import { type OperationDefinition, workflowType } from '../operations/definition.ts';
-import type { Progress, Requester } from '../operations/run.ts';
-import { serviceQueue } from '../workflows/lib/queues.ts';
-import { startAttributes, startTexts } from './attributes.ts';
+import { workflowType } from '../operations/definition.ts';
+import type { Answer, Progress, Requester } from '../operations/run.ts';
+import { targetIn, targetLabel } from '../operations/target.ts';
+import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
+import { decideUpdate, progressQuery, serviceQueue } from '../workflows/lib/messages.ts';
 import { findOperation, isRunId, operationOfWorkflow } from './find-operation.ts';
 import { listRuns } from './list-runs.ts';
+import { parseInput } from './parse-input.ts';
 import { endOf, runUrl, summaryOf } from './run-details.ts';
 import { readLog } from './run-log.ts';
 import type { RunDetails, RunSummary, Runs } from './runs.ts';
@@ -25,7 +27,7 @@ const queryTimeoutMs = 3_000;
 
 /** {@link Runs} over a Temporal client. */
 export function createRuns({ client, config }: { readonly client: Client; readonly config: Config }): Runs {
-  return { start, list: (filter) => listRuns(client, config, filter), get, wait, cancel, log };
+  return { start, list: (filter) => listRuns(client, config, filter), get, wait, cancel, decide, log };
 
   async function start(
     name: string,
@@ -37,7 +39,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     const input = parseInput(operation, rawInput, config);
     const key = options.idempotencyKey;
     const unique = key === undefined ? randomBytes(16).toString('hex') : digest(by.kind, by.name, name, key);
-    const workflowId = `${name}/${input.host}/${unique}`;
+    const workflowId = `${runIdPrefix(operation, input)}/${unique}`;
     const inputDigest = digest(JSON.stringify(input));
     try {
       await client.workflow.start(workflowType(name), {
@@ -46,20 +48,19 @@ export function createRuns({ client, config }: { readonly client: Client; readon
         workflowIdConflictPolicy: 'FAIL',
         taskQueue: serviceQueue,
         args: [{ input, requestedBy: by }],
-        typedSearchAttributes: startAttributes(operation, input.host, by),
         memo: { inputDigest },
-        ...startTexts(operation, input.host, by),
+        ...startOptions(operation, input, by),
       });
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       const info = await describe(workflowId);
-      if (info.memo?.inputDigest !== inputDigest) throw keyReused(name, input.host);
+      if (info.memo?.inputDigest !== inputDigest) throw keyReused(name);
       return { ...summaryOf(config, info), existing: true };
     }
     return {
       id: workflowId,
       operation: name,
-      target: input.host,
+      target: targetLabel(operation.target, targetIn(input)),
       status: 'running',
       requestedBy: `${by.kind}:${by.name}`,
       startedAt: new Date().toISOString(),
@@ -125,6 +126,28 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     return get(id);
   }
 
+  async function decide(id: string, answer: Answer, by: Requester): Promise<RunDetails> {
+    const { progress } = await get(id);
+    const question = progress?.question;
+    if (question === undefined) throw notAnswered(id, 'It waits for no answer now.');
+    if (question.kind === 'approval' && by.kind === 'mcp') {
+      throw new ServiceError({
+        code: 'forbidden',
+        message: `${id} waits for an approval, which only an administrator can give`,
+        remedy: `Ask an administrator to run: proxmox-mcp runs decide ${id} CHOICE`,
+      });
+    }
+    try {
+      await client.workflow
+        .getHandle(id)
+        .executeUpdate(decideUpdate, { args: [{ question: question.id, ...answer, by }] });
+    } catch (error) {
+      if (error instanceof WorkflowUpdateFailedError) throw notAnswered(id, error.cause?.message ?? 'It was refused.');
+      throw error;
+    }
+    return get(id);
+  }
+
   async function log(id: string) {
     await describe(id);
     return readLog(await client.workflow.getHandle(id).fetchHistory());
@@ -145,12 +168,20 @@ export function createRuns({ client, config }: { readonly client: Client; readon
   async function queryProgress(id: string): Promise<Progress | undefined> {
     try {
       return await client.withDeadline(Date.now() + queryTimeoutMs, () =>
-        client.workflow.getHandle(id).query<Progress>('progress'),
+        client.workflow.getHandle(id).query(progressQuery),
       );
     } catch {
       return undefined;
     }
   }
+}
+
+function notAnswered(id: string, why: string): ServiceError {
+  return new ServiceError({
+    code: 'conflict',
+    message: `${id} was not answered. ${why}`,
+    remedy: 'Look at what it asks now: get_run, or `proxmox-mcp runs get`.',
+  });
 }
 
 function noRun(id: string): ServiceError {
@@ -161,50 +192,12 @@ function noRun(id: string): ServiceError {
   });
 }
 
-function parseInput(operation: OperationDefinition, raw: unknown, config: Config): { host: string } {
-  const hosts = config.hosts.map((host) => host.name);
-  const [onlyHost] = hosts;
-  // A person with one host need not name it.
-  const given =
-    hosts.length === 1 && isObject(raw) && raw.host === undefined ? { ...raw, host: onlyHost } : (raw ?? {});
-  if (isObject(given) && given.host === undefined) {
-    throw invalidInput(operation, `host: it is missing; there are ${hosts.join(', ') || 'none'}`);
-  }
-  const parsed = operation.input.strict().safeParse(given);
-  if (!parsed.success) throw invalidInput(operation, problemsOf(parsed.error));
-  const input = parsed.data as { host: string };
-  if (!hosts.includes(input.host)) {
-    throw invalidInput(
-      operation,
-      `host: there is no host "${input.host}", only ${hosts.join(', ') || 'none is configured'}`,
-    );
-  }
-  return input;
-}
-
-/** `host: expected …; dryRun: expected …`: every problem, each with its field. */
-function problemsOf(error: z.ZodError): string {
-  return error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ');
-}
-
-function invalidInput(operation: OperationDefinition, problems: string): ServiceError {
-  return new ServiceError({
-    code: 'invalid-input',
-    message: `The input of ${operation.name} is not valid, and nothing was started. ${problems}`,
-    remedy: `It takes: ${Object.keys(operation.input.shape).join(', ')}. Correct what is named and start it again.`,
-  });
-}
-
-function keyReused(operation: string, host: string): ServiceError {
+function keyReused(operation: string): ServiceError {
   return new ServiceError({
     code: 'conflict',
-    message: `The idempotency key was used before for ${operation} of ${host} with another input, and nothing was started.`,
+    message: `The idempotency key was used before for ${operation} with another input, and nothing was started.`,
     remedy: 'Use a new key for a new request; the same key only for a repeat of the same request.',
   });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function digest(...parts: readonly string[]): string {

@@ -101,7 +101,7 @@ function summaryOf(description: ScheduleDescription): ScheduleSummary {
   return {
     id: description.scheduleId,
     operation: memo.operation,
-    host: memo.host,
+    target: memo.target,
     cron: memo.cron,
     timeZone: memo.timeZone,
     overlap: policies.overlap === ScheduleOverlapPolicy.BUFFER_ONE ? 'buffer-one' : 'skip',

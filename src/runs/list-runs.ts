@@ -52,7 +52,12 @@ function queryOf(filter: Filter): string {
   const types = filter.operation ? [findOperation(filter.operation)] : Object.values(operations);
   return [
     `WorkflowType IN (${types.map((operation) => quote(workflowType(operation.name))).join(', ')})`,
-    ...(filter.host ? [`${searchAttributes.target} = ${quote(filter.host)}`] : []),
+    // Of the host itself, and of its guests.
+    ...(filter.host
+      ? [
+          `(${searchAttributes.target} = ${quote(filter.host)} OR ${searchAttributes.target} STARTS_WITH ${quote(`${filter.host}/`)})`,
+        ]
+      : []),
     ...(filter.status ? [`ExecutionStatus = ${quote(statusNames[filter.status])}`] : []),
   ].join(' AND ');
 }

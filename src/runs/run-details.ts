@@ -2,8 +2,8 @@ import { type WorkflowExecutionInfo, WorkflowFailedError } from '@temporalio/cli
 import { TypedSearchAttributes } from '@temporalio/common';
 import type { Config } from '../config.ts';
 import type { Outcome, RunResult } from '../operations/run.ts';
+import { keys } from '../workflows/lib/attributes.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
-import { keys } from './attributes.ts';
 import { operationOfWorkflow } from './find-operation.ts';
 import type { RunDetails, RunSummary } from './runs.ts';
 

@@ -44,6 +44,10 @@ function lineOf(event: Event, steps: Map<string, string>): Line {
 function lineOfRun(event: Event): Line {
   const signalled = event.workflowExecutionSignaledEventAttributes;
   if (signalled) return ['signal', `Was told: ${signalled.signalName}`];
+  const answered = event.workflowExecutionUpdateAcceptedEventAttributes;
+  if (answered) return ['answer', `Was answered: ${answered.acceptedRequest?.input?.name ?? 'update'}`];
+  const child = event.startChildWorkflowExecutionInitiatedEventAttributes;
+  if (child) return ['child', `Started the run ${child.workflowId}`];
   const timer = event.timerStartedEventAttributes;
   if (timer) return ['waiting', textOf(event.userMetadata?.summary) ?? 'Waiting'];
   const asked = event.workflowExecutionCancelRequestedEventAttributes;

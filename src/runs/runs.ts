@@ -1,33 +1,15 @@
-import type { Outcome, Progress, Requester, RunResult } from '../operations/run.ts';
+import type { z } from 'zod';
+import type { Answer, Progress, Requester } from '../operations/run.ts';
+import type { runDetails, runLogLine, runSummary } from './schema.ts';
 
 /** A run as lists show it. */
-export interface RunSummary {
-  /** The workflow id; unguessable: `back-up/pve1/<128 random bits or a digest of the idempotency key>`. */
-  readonly id: string;
-  readonly operation: string;
-  readonly target: string;
-  readonly status: 'running' | 'completed' | 'failed' | 'cancelled' | 'terminated' | 'timed-out';
-  readonly outcome?: Outcome;
-  readonly requestedBy?: string;
-  /** ISO 8601, UTC. */
-  readonly startedAt: string;
-  readonly closedAt?: string;
-  /** Page of the run in the Temporal UI. */
-  readonly url: string;
-}
+export type RunSummary = z.infer<typeof runSummary>;
 
-export interface RunDetails extends RunSummary {
-  readonly progress?: Progress;
-  readonly result?: RunResult<Record<string, unknown>>;
-  readonly failure?: { readonly code: string; readonly message: string; readonly remedy: string };
-}
+/** A run with what it is doing or what came of it. */
+export type RunDetails = z.infer<typeof runDetails>;
 
-export interface RunLogLine {
-  /** ISO 8601, UTC. */
-  readonly at: string;
-  readonly event: string;
-  readonly text: string;
-}
+/** One thing that happened in a run. */
+export type RunLogLine = z.infer<typeof runLogLine>;
 
 /** Starts, finds and ends runs. The one way in for MCP, the CLI and the console; holds no logic of an operation. */
 export interface Runs {
@@ -59,6 +41,11 @@ export interface Runs {
       readonly onProgress?: (progress: Progress) => void;
     },
   ): Promise<RunDetails>;
+  /**
+   * Answers the question of a paused run. Throws `conflict` when it waits for no answer or that is none of its choices,
+   * `forbidden` when a model answers what is an administrator's to approve.
+   */
+  decide(id: string, answer: Answer, by: Requester): Promise<RunDetails>;
   /** Asks the run to stop and undo; returns at once. */
   cancel(id: string, reason: string, by: Requester): Promise<RunDetails>;
   /** What happened, step by step, oldest first, from the run's history. */

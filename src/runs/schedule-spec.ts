@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type ScheduleOptions, ScheduleOverlapPolicy } from '@temporalio/client';
-import type { Config, HostConfig } from '../config.ts';
+import type { Config } from '../config.ts';
 import { type OperationDefinition, type ScheduleDefinition, workflowType } from '../operations/definition.ts';
-import { serviceQueue } from '../workflows/lib/queues.ts';
-import { startAttributes, startTexts } from './attributes.ts';
+import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
+import { serviceQueue } from '../workflows/lib/messages.ts';
 import { operations } from './find-operation.ts';
+import { canServe } from './parse-input.ts';
 
 /** A time that a person set instead of the catalogue's; survives reconciliation. */
 export interface ScheduleChange {
@@ -16,7 +17,7 @@ export interface ScheduleChange {
 export interface ScheduleMemo {
   readonly schedule: string;
   readonly operation: string;
-  readonly host: string;
+  readonly target: string;
   readonly cron: string;
   readonly timeZone: string;
   /** Digest of what the catalogue and the configuration say; a different one means: update. */
@@ -29,7 +30,10 @@ export interface WantedSchedule {
   readonly id: string;
   readonly operation: OperationDefinition;
   readonly definition: ScheduleDefinition;
-  readonly host: HostConfig;
+  /** Its operation's target as its input names it, and in a word. */
+  readonly target: { readonly host?: string };
+  readonly label: string;
+  readonly timeZone: string;
 }
 
 const overlaps = {
@@ -37,14 +41,28 @@ const overlaps = {
   'buffer-one': ScheduleOverlapPolicy.BUFFER_ONE,
 } as const;
 
-/** Every schedule of the catalogue on every host that commands can be run on. */
+/** Every schedule of the catalogue on every host that has what its operation needs; those of the fleet and the service once. */
 export function wantedSchedules(config: Config): readonly WantedSchedule[] {
-  const hosts = config.hosts.filter((host) => host.ssh || host.local);
   return Object.values(operations).flatMap((operation) =>
     operation.schedules.flatMap((definition) =>
-      hosts.map((host) => ({ id: `${operation.name}/${definition.id}/${host.name}`, operation, definition, host })),
+      scheduledTargets(operation, config).map((target) => ({
+        id: `${operation.name}/${definition.id}/${target.label}`,
+        operation,
+        definition,
+        ...target,
+      })),
     ),
   );
+}
+
+function scheduledTargets(
+  { target, needs }: OperationDefinition,
+  { hosts }: Config,
+): readonly Pick<WantedSchedule, 'target' | 'label' | 'timeZone'>[] {
+  if (target !== 'host') return [{ target: {}, label: target, timeZone: hosts[0]?.timeZone ?? 'UTC' }];
+  return hosts
+    .filter((host) => canServe(host, needs))
+    .map(({ name, timeZone }) => ({ target: { host: name }, label: name, timeZone }));
 }
 
 /** The options that Temporal is given for a wanted schedule, with a person's change on top. */
@@ -52,19 +70,19 @@ export function scheduleOptions(
   wanted: WantedSchedule,
   change: ScheduleChange | null,
 ): ScheduleOptions & { action: { memo: Record<string, unknown> } } {
-  const { id, operation, definition, host } = wanted;
+  const { id, operation, definition, target, label } = wanted;
   const cron = change?.cron ?? definition.cron;
-  const timeZone = change?.timeZone ?? host.timeZone;
+  const timeZone = change?.timeZone ?? wanted.timeZone;
   const by = { kind: 'schedule', name: id } as const;
-  const input = { ...definition.input, host: host.name };
+  const input = { ...definition.input, ...target };
   const memo: ScheduleMemo = {
     schedule: id,
     operation: operation.name,
-    host: host.name,
+    target: label,
     cron,
     timeZone,
     definition: createHash('sha256')
-      .update(JSON.stringify([definition, host.name, host.timeZone, operation.risk]))
+      .update(JSON.stringify([definition, label, wanted.timeZone, operation.risk]))
       .digest('hex'),
     change,
   };
@@ -74,12 +92,11 @@ export function scheduleOptions(
     action: {
       type: 'startWorkflow',
       workflowType: workflowType(operation.name),
-      workflowId: `${operation.name}/${host.name}/${definition.id}`,
+      workflowId: `${runIdPrefix(operation, input)}/${definition.id}`,
       taskQueue: serviceQueue,
       args: [{ input, requestedBy: by }],
       memo: { ...memo },
-      typedSearchAttributes: startAttributes(operation, host.name, by),
-      ...startTexts(operation, host.name, by),
+      ...startOptions(operation, input, by),
     },
     policies: {
       overlap: overlaps[definition.overlap],

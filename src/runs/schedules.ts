@@ -1,17 +1,8 @@
-/** One schedule as lists show it. Times are ISO 8601, UTC. */
-export interface ScheduleSummary {
-  /** `<operation>/<schedule>/<host>`: `back-up/daily/pve1`. */
-  readonly id: string;
-  readonly operation: string;
-  readonly host: string;
-  readonly cron: string;
-  readonly timeZone: string;
-  readonly overlap: string;
-  readonly paused: boolean;
-  readonly note?: string;
-  readonly nextRuns: readonly string[];
-  readonly lastRuns: readonly { readonly at: string; readonly runId: string }[];
-}
+import type { z } from 'zod';
+import type { scheduleSummary } from './schema.ts';
+
+/** A schedule as lists show it. */
+export type ScheduleSummary = z.infer<typeof scheduleSummary>;
 
 /** The schedules that the service owns. Times, pauses and changes live in Temporal and survive restarts. */
 export interface Schedules {

@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeDemoHost } from '../config/demo-host.ts';
 import type { Config, ProxmoxApiConfig } from '../config.ts';
+import { replacePrivateFile } from '../private-file.ts';
 import { renderText } from '../reports/text.ts';
 import { createRuns } from '../runs/create-runs.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, Runs } from '../runs/runs.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
 import { Secret } from '../secret.ts';
-import { replacePrivateFile } from '../tokens/private-file.ts';
 import { createTokenStore } from '../tokens/store.ts';
 import { demoHostName, makeDemoHost } from './demo-host.ts';
 
@@ -78,7 +78,7 @@ export async function runDemo(config: Config, print: (line: string) => void, sig
     const runs = createRuns({ client, config });
     for (const operation of ['check-health', 'back-up']) {
       if (signal.aborted) return;
-      print(await report(runs, operation, signal));
+      print(await runAndDescribe(runs, operation, signal));
     }
   } finally {
     await client.connection.close();
@@ -86,7 +86,7 @@ export async function runDemo(config: Config, print: (line: string) => void, sig
 }
 
 /** A token for the demo, the same from start to start, so that a client that was added once stays welcome. */
-export async function demoToken(config: Config): Promise<string> {
+export async function ensureDemoToken(config: Config): Promise<string> {
   const file = tokenFile(config);
   const store = createTokenStore(join(config.dataDir, 'tokens.json'));
   const kept = readText(file);
@@ -113,7 +113,7 @@ function tokenFile({ dataDir }: Config): string {
   return join(dataDir, 'demo', 'mcp-token');
 }
 
-async function report(runs: Runs, operation: string, signal: AbortSignal): Promise<string> {
+async function runAndDescribe(runs: Runs, operation: string, signal: AbortSignal): Promise<string> {
   const started = await runs.start(operation, { host: demoHostName }, { kind: 'demo', name: 'npm start' });
   let run: RunDetails;
   do {

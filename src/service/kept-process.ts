@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '../errors.ts';
-import { replacePrivateFile } from '../tokens/private-file.ts';
+import { replacePrivateFile } from '../private-file.ts';
 import { boundLogFile, lastLines, openLogFile } from './log-file.ts';
 import { endProcess, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 
@@ -76,7 +76,7 @@ export async function keepRunning(definition: KeptProcessDefinition): Promise<Ke
   }
 
   const watch = (watched: ChildProcess) => {
-    void exited(watched).then((how) => void restart(how));
+    void untilExited(watched).then((how) => void restart(how));
   };
   const restart = async (how: string) => {
     if (stopping) return;
@@ -115,9 +115,9 @@ function launch(definition: KeptProcessDefinition): ChildProcess {
       stdio: ['ignore', log, log],
       env: definition.env ?? process.env,
     });
-    child.on('error', () => {}); // Told by `exited`; without a listener it would end this process.
+    child.on('error', () => {}); // Told by `untilExited`; without a listener it would end this process.
     const identity = child.pid === undefined ? undefined : identify(child.pid);
-    if (identity) record(definition, identity);
+    if (identity) recordProcess(definition, identity);
     return child;
   } finally {
     closeSync(log);
@@ -125,11 +125,11 @@ function launch(definition: KeptProcessDefinition): ChildProcess {
 }
 
 /** On a full disk it works without: only a start after a kill of this process wouldn't find it. */
-function record({ name, recordFile, say }: KeptProcessDefinition, identity: ProcessIdentity): void {
+function recordProcess({ name, recordFile, say }: KeptProcessDefinition, identity: ProcessIdentity): void {
   try {
     replacePrivateFile(recordFile, JSON.stringify(identity));
   } catch (error) {
-    say(`Could not note the process of the ${name} (${(error as Error).message}).`);
+    say(`Could not record the process of the ${name} (${(error as Error).message}).`);
   }
 }
 
@@ -138,19 +138,19 @@ async function untilReady(child: ChildProcess, definition: KeptProcessDefinition
   const deadline = performance.now() + definition.readyWithinMs;
   const cancel = () => controller.abort();
   definition.signal?.addEventListener('abort', cancel, { once: true });
-  const death = exited(child).then((how) => {
+  const death = untilExited(child).then((how) => {
     controller.abort();
     throw failure(definition, `ended before it was ready (${how})`);
   });
   const answer = (async () => {
     for (;;) {
-      if (definition.signal?.aborted) throw cancelled(definition.name);
+      if (definition.signal?.aborted) throw cancelledError(definition.name);
       if (controller.signal.aborted) return; // It has died, which the other one says.
       try {
         await definition.ready(controller.signal, child.pid ?? 0);
         return;
       } catch (error) {
-        // What an administrator must know (a ServiceError that waiting won't mend) isn't waited for.
+        // What an administrator must know (a ServiceError that waiting doesn't change) isn't waited for.
         if (error instanceof ServiceError && !error.retryable) throw error;
         if (performance.now() > deadline) {
           const within = `was not ready within ${Math.round(definition.readyWithinMs / 1000)} s`;
@@ -170,7 +170,7 @@ async function untilReady(child: ChildProcess, definition: KeptProcessDefinition
   }
 }
 
-function exited(child: ChildProcess): Promise<string> {
+function untilExited(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     const describe = (code: number | null, signal: string | null) => signal ?? `exit code ${code ?? 'unknown'}`;
     if (child.exitCode !== null || child.signalCode !== null) resolve(describe(child.exitCode, child.signalCode));
@@ -209,11 +209,11 @@ function failure(definition: KeptProcessDefinition, what: string): ServiceError 
   const said = lastLines(definition.logFile, 3).join(' | ').slice(0, 600);
   return new ServiceError({
     code: 'unavailable',
-    message: `the ${definition.name} ${what}${said === '' ? '' : `; its log (${definition.logFile}) ends with: ${said}`}`,
+    message: `The ${definition.name} ${what}${said === '' ? '' : `; its log (${definition.logFile}) ends with: ${said}`}`,
     remedy: definition.remedy,
   });
 }
 
-function cancelled(name: string): ServiceError {
-  return new ServiceError({ code: 'cancelled', message: `starting the ${name} was cancelled`, remedy: 'Start again' });
+function cancelledError(name: string): ServiceError {
+  return new ServiceError({ code: 'cancelled', message: `Starting the ${name} was cancelled`, remedy: 'Start again' });
 }

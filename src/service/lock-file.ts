@@ -11,7 +11,7 @@ export type LockAttempt =
  * Takes a lock that this process holds until it releases it or dies: a file with the holder's identity, which appears
  * whole (link of a finished file). A file whose holder is gone is stale and replaced.
  */
-export function takeLock(path: string): LockAttempt {
+export function acquireLock(path: string): LockAttempt {
   mkdirSync(dirname(path), { recursive: true });
   const mine = identify(process.pid);
   if (!mine) throw new Error('this process has no identity');

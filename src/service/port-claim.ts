@@ -29,7 +29,7 @@ export async function claimPort(claim: PortClaim): Promise<void> {
     claim.key === 'TEMPORAL_PORT' ? '; to use a Temporal server that is there already, set TEMPORAL_ADDRESS' : '';
   throw new ServiceError({
     code: 'conflict',
-    message: `port ${claim.port} on ${claim.host}, for the ${claim.name}, is used by ${who}`,
+    message: `Port ${claim.port} on ${claim.host}, for the ${claim.name}, is used by ${who}`,
     remedy: `Set ${claim.key} to a free port, or end that process${other}`,
     details: { port: claim.port, key: claim.key },
   });

@@ -2,8 +2,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
-import { type Demo, demoToken, prepareDemo, revokeDemoToken, runDemo } from './demo.ts';
-import { takeLock } from './lock-file.ts';
+import { type Demo, ensureDemoToken, prepareDemo, revokeDemoToken, runDemo } from './demo.ts';
+import { acquireLock } from './lock-file.ts';
 import { onStopRequests } from './stop-requests.ts';
 import { summary } from './summary.ts';
 import { type Service, startService } from './supervisor.ts';
@@ -57,8 +57,8 @@ export async function start(configured: Config, print: (line: string) => void): 
       await runDemo(config, print, stopping.signal);
     }
     if (!stopping.signal.aborted) {
-      print(summary(config, demo && (await demoToken(config))).join('\n'));
-      await aborted(stopping.signal);
+      print(summary(config, demo && (await ensureDemoToken(config))).join('\n'));
+      await untilAborted(stopping.signal);
     }
   } catch (error) {
     // Ctrl-C while it starts, or while the demo shows its runs, isn't an error.
@@ -74,17 +74,17 @@ export async function start(configured: Config, print: (line: string) => void): 
 }
 
 function lockDataFolder(dataDir: string): () => void {
-  const attempt = takeLock(join(dataDir, 'run', 'start.lock'));
+  const attempt = acquireLock(join(dataDir, 'run', 'start.lock'));
   if (attempt.held) return attempt.release;
   throw new ServiceError({
     code: 'conflict',
-    message: `process ${attempt.holder.pid} already runs the service on ${dataDir}`,
+    message: `Process ${attempt.holder.pid} already runs the service on ${dataDir}`,
     remedy: `Stop it first (Ctrl-C in its terminal, or kill ${attempt.holder.pid}), or set DATA_DIR to another folder`,
     details: { pid: attempt.holder.pid },
   });
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
+function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener('abort', () => resolve(), { once: true });

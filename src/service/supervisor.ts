@@ -2,10 +2,12 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import type { ServiceError } from '../errors.ts';
+import { packageRoot } from '../package.ts';
+import { readableDuration } from '../reports/units.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
-import { serviceQueue } from '../workflows/lib/queues.ts';
+import { serviceQueue } from '../workflows/lib/messages.ts';
 import { endLeftover, type KeptProcess, keepRunning } from './kept-process.ts';
-import { cacheFolder, packageRoot } from './paths.ts';
+import { cacheFolder } from './paths.ts';
 import { claimPort } from './port-claim.ts';
 import { findTemporal } from './temporal-binary.ts';
 import { checkTemporalServer } from './temporal-namespace.ts';
@@ -55,7 +57,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const started = Date.now();
     if (config.temporal.address === undefined) parts.push(await startTemporal(options));
     else await checkTemporalServer(config.temporal.address, config.temporal.namespace);
-    say(`Temporal ${config.temporal.address ?? 'server'} is ready (${seconds(started)}).`);
+    say(`Temporal ${config.temporal.address ?? 'server'} is ready (${readableDuration(Date.now() - started)}).`);
     const results = await Promise.allSettled(processes.map((part) => startPart(part, options)));
     for (const result of results) if (result.status === 'fulfilled') parts.push(result.value);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
@@ -96,8 +98,8 @@ function workerPart(config: Config): PartDefinition {
   const [host, port] = ['127.0.0.1', config.worker.metricsPort];
   const args = [join(packageRoot(), 'dist', 'src', 'worker.js')];
   const ready = async (_signal: AbortSignal, pid: number) => {
-    await listens(host, port); // Cheap to ask, and true some time before the worker takes work.
-    await takesWork(config, pid);
+    await checkListens(host, port); // Cheap to ask, and true some time before the worker takes work.
+    await checkTakesWork(config, pid);
   };
   return { name: 'worker', args, host, port, key: 'WORKER_METRICS_PORT', graceMs: workerGraceMs, ready };
 }
@@ -127,16 +129,16 @@ async function startPart(part: PartDefinition, { config, say, signal, onGivenUp 
     readyWithinMs: 60_000,
     signal,
     graceMs: part.graceMs,
-    remedy: 'Look at its log, mend what it names, and start again; proxmox-mcp doctor looks at everything it needs',
+    remedy: 'Look at its log, correct what it names, and start again; proxmox-mcp doctor checks everything it needs',
     say,
     onGivenUp,
   });
-  say(`The ${part.name} is ready (${seconds(started)}).`);
+  say(`The ${part.name} is ready (${readableDuration(Date.now() - started)}).`);
   return kept;
 }
 
 /** Whether this very process asks Temporal for work; what it knows of the others may be minutes old. */
-async function takesWork(config: Config, pid: number): Promise<void> {
+async function checkTakesWork(config: Config, pid: number): Promise<void> {
   const { connection } = await connectTemporal(config, 2_000);
   try {
     const { pollers } = await connection.workflowService.describeTaskQueue({
@@ -158,7 +160,7 @@ function fileName(part: PartDefinition): string {
   return part.name.toLowerCase().replaceAll(' ', '-');
 }
 
-function listens(host: string, port: number): Promise<void> {
+function checkListens(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port });
     socket.once('connect', () => {
@@ -167,8 +169,4 @@ function listens(host: string, port: number): Promise<void> {
     });
     socket.once('error', reject);
   });
-}
-
-function seconds(since: number): string {
-  return `${((Date.now() - since) / 1000).toFixed(1)} s`;
 }

@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ServiceError } from '../errors.ts';
-import { takeLock } from './lock-file.ts';
+import { acquireLock } from './lock-file.ts';
 import { buildTemporal } from './temporal-build.ts';
 import { downloadTemporal } from './temporal-download.ts';
 import { oldestTemporalServer, temporalVersion } from './temporal-version.ts';
@@ -18,11 +18,11 @@ export interface TemporalBinary {
   readonly version: string;
 }
 
-/** Puts an executable file at `to`; throws `ServiceError` when this way is closed here. */
+/** Puts an executable file at `to`; throws `ServiceError` when it can't. */
 export type TemporalProvider = (to: string, say: (line: string) => void, signal?: AbortSignal) => Promise<void>;
 
 export interface FindTemporalOptions {
-  /** Explicit path (`TEMPORAL_BINARY`): used or refused, never passed over. */
+  /** Explicit path (`TEMPORAL_BINARY`): used or refused, never ignored. */
   readonly binary?: string | undefined;
   readonly cacheDir: string;
   readonly say: (line: string) => void;
@@ -53,7 +53,7 @@ export async function findTemporal(options: FindTemporalOptions): Promise<Tempor
     if (!isExecutableFile(path)) continue;
     const tried = await tryBinary(path);
     if (tried.version !== undefined) return { path, source: 'path', version: tried.version };
-    options.say(`${path} is passed over: it ${tried.problem}`);
+    options.say(`${path} is not used: it ${tried.problem}`);
   }
   return (await fromCache(options.cacheDir)) ?? (await fillCache(options));
 }
@@ -93,7 +93,7 @@ async function fillCache(options: FindTemporalOptions): Promise<TemporalBinary> 
       try {
         await provide(draft, options.say, options.signal);
         const tried = await tryBinary(draft);
-        if (tried.version === undefined) throw refusal(`what was got ${tried.problem}`);
+        if (tried.version === undefined) throw refusal(`the file ${tried.problem}`);
         renameSync(draft, path);
         const { size, mtimeMs } = statSync(path);
         const known: CacheRecord = { pinned: temporalVersion, bytes: size, mtimeMs };
@@ -101,7 +101,7 @@ async function fillCache(options: FindTemporalOptions): Promise<TemporalBinary> 
         renameSync(`${record}.new`, record);
         return { path, source, version: tried.version };
       } catch (error) {
-        if (options.signal?.aborted) throw cancelled();
+        if (options.signal?.aborted) throw cancelledError();
         if (!(error instanceof ServiceError)) throw error;
         refusals.push(`${source}: ${error.message}`);
         options.say(`${source}: ${error.message}`);
@@ -111,7 +111,7 @@ async function fillCache(options: FindTemporalOptions): Promise<TemporalBinary> 
     }
     throw new ServiceError({
       code: 'unavailable',
-      message: `there is no Temporal server on this machine and none could be got (${refusals.join('; ')})`,
+      message: `There is no Temporal server on this machine, and none could be downloaded or built (${refusals.join('; ')})`,
       remedy: `Install the Temporal CLI ${temporalVersion} (https://docs.temporal.io/cli) or Go 1.26.8, or set TEMPORAL_BINARY or TEMPORAL_ADDRESS`,
     });
   } finally {
@@ -133,10 +133,10 @@ function emptyFolder(folder: string): void {
 
 async function waitForLock(path: string, { say, signal }: FindTemporalOptions): Promise<() => void> {
   for (let said = false; ; said = true) {
-    const attempt = takeLock(path);
+    const attempt = acquireLock(path);
     if (attempt.held) return attempt.release;
     if (!said) say(`process ${attempt.holder.pid} is getting the Temporal server; waiting for it`);
-    if (signal?.aborted) throw cancelled();
+    if (signal?.aborted) throw cancelledError();
     await sleep(500);
   }
 }
@@ -176,10 +176,10 @@ function refusal(message: string): ServiceError {
   return new ServiceError({ code: 'unavailable', message, remedy: 'Try again, or set TEMPORAL_BINARY' });
 }
 
-function cancelled(): ServiceError {
+function cancelledError(): ServiceError {
   return new ServiceError({
     code: 'cancelled',
-    message: 'getting the Temporal server was cancelled',
-    remedy: 'Start again; it begins anew',
+    message: 'Getting the Temporal server was cancelled',
+    remedy: 'Start again',
   });
 }

@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { ServiceError } from '../errors.ts';
-import { packageRoot } from './paths.ts';
+import { packageRoot } from '../package.ts';
+import { readableDuration } from '../reports/units.ts';
 import { temporalVersion } from './temporal-version.ts';
 
 const command = 'github.com/temporalio/cli/cmd/temporal';
@@ -60,15 +61,15 @@ async function goSettings(module: string): Promise<{ GOVERSION: string; GOMODCAC
     const { stdout } = await run('go', ['env', '-json', 'GOVERSION', 'GOMODCACHE'], { cwd: tmpdir() });
     settings = JSON.parse(stdout) as typeof settings;
   } catch (error) {
-    throw closed('there is no Go to build it with', error);
+    throw unavailable('there is no Go to build it with', error);
   }
   const [major = 0, minor = 0] = settings.GOVERSION.replace(/^go/, '').split('.').map(Number);
   if (major < oldestGo[0] || (major === oldestGo[0] && minor < oldestGo[1])) {
-    throw closed(
+    throw unavailable(
       `${settings.GOVERSION} is too old to build it (1.26.8 is best, ${oldestGo.join('.')} gets that itself)`,
     );
   }
-  if (!existsSync(join(module, 'go.mod'))) throw closed(`${module} is not there`);
+  if (!existsSync(join(module, 'go.mod'))) throw unavailable(`${module} is not there`);
   return settings;
 }
 
@@ -86,8 +87,8 @@ function compile(
     const last: string[] = [];
     let built = 0;
     const timer = setInterval(() => {
-      const minutes = ((Date.now() - started) / 60_000).toFixed(1);
-      say(`  ${built} of ${total} packages after ${minutes} min${built >= total - 2 ? '; linking' : ''}`);
+      const time = readableDuration(Date.now() - started);
+      say(`  ${built} of ${total} packages after ${time}${built >= total - 2 ? '; linking' : ''}`);
     }, 20_000);
     const end = () => void (child.pid !== undefined && killGroup(child.pid));
     process.once('exit', end);
@@ -98,13 +99,13 @@ function compile(
       last.push(line);
       if (last.length > 5) last.shift();
     });
-    child.once('error', (error) => reject(closed('go could not be started', error)));
+    child.once('error', (error) => reject(unavailable('go could not be started', error)));
     child.once('close', (code) => {
       clearInterval(timer);
       process.off('exit', end);
       signal?.removeEventListener('abort', end);
       if (code === 0) resolve();
-      else reject(closed(`go build ended with ${code}: ${last.join(' | ').slice(0, 600)}`));
+      else reject(unavailable(`go build ended with ${code}: ${last.join(' | ').slice(0, 600)}`));
     });
   });
 }
@@ -117,7 +118,7 @@ function killGroup(leader: number): void {
   }
 }
 
-function closed(message: string, cause?: unknown): ServiceError {
+function unavailable(message: string, cause?: unknown): ServiceError {
   return new ServiceError({
     code: 'unavailable',
     message,

@@ -7,6 +7,7 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { ServiceError } from '../errors.ts';
+import { readableBytes } from '../reports/units.ts';
 import { temporalVersion } from './temporal-version.ts';
 
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
@@ -19,7 +20,7 @@ const answerWithinMs = 6_000;
 export async function downloadTemporal(to: string, say: (line: string) => void, signal?: AbortSignal): Promise<void> {
   const architecture = architectures[process.arch];
   if (!architecture || !['linux', 'darwin'].includes(process.platform)) {
-    throw closed(`there is no official build for ${process.platform} on ${process.arch}`);
+    throw unavailable(`there is no official build for ${process.platform} on ${process.arch}`);
   }
   const name = `temporal_cli_${temporalVersion}_${process.platform}_${architecture}.tar.gz`;
   const sums = `https://github.com/temporalio/cli/releases/download/v${temporalVersion}/checksums.txt`;
@@ -29,15 +30,15 @@ export async function downloadTemporal(to: string, say: (line: string) => void, 
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
     .find(([, file]) => file === name)?.[0];
-  if (!expected) throw closed(`${sums} does not name ${name}`);
+  if (!expected) throw unavailable(`${sums} does not name ${name}`);
 
   const folder = await mkdtemp(join(dirname(to), 'download-'));
   try {
     const file = join(folder, name);
     const actual = await save(await get(archive), file, say, signal);
-    if (actual !== expected) throw closed(`the archive has SHA-256 ${actual}, but ${expected} was expected`);
+    if (actual !== expected) throw unavailable(`the archive has SHA-256 ${actual}, but ${expected} was expected`);
     await promisify(execFile)('tar', ['-xzf', file, '-C', folder, 'temporal']).catch((error: unknown) => {
-      throw closed('the archive could not be unpacked with tar', error);
+      throw unavailable('the archive could not be unpacked with tar', error);
     });
     await chmod(join(folder, 'temporal'), 0o755);
     await rename(join(folder, 'temporal'), to);
@@ -52,11 +53,11 @@ async function get(url: string): Promise<Response> {
   const timer = setTimeout(() => controller.abort(), answerWithinMs);
   try {
     const response = await fetch(url, { signal: controller.signal });
-    if (!response.ok) throw closed(`${hostname} answered ${response.status}`);
+    if (!response.ok) throw unavailable(`${hostname} answered ${response.status}`);
     return response;
   } catch (error) {
     if (error instanceof ServiceError) throw error;
-    throw closed(`${hostname} can't be reached from here`, error);
+    throw unavailable(`${hostname} can't be reached from here`, error);
   } finally {
     clearTimeout(timer);
   }
@@ -69,7 +70,7 @@ async function save(
   say: (line: string) => void,
   signal?: AbortSignal,
 ): Promise<string> {
-  if (!response.body) throw closed('the answer was empty');
+  if (!response.body) throw unavailable('the answer was empty');
   const hash = createHash('sha256');
   const total = Number(response.headers.get('content-length') ?? 0);
   let bytes = 0;
@@ -83,7 +84,7 @@ async function save(
       timer.refresh();
       if (Date.now() - said > 5_000) {
         said = Date.now();
-        say(`  ${megabytes(bytes)}${total > 0 ? ` of ${megabytes(total)}` : ''} MB`);
+        say(`  ${readableBytes(bytes)}${total > 0 ? ` of ${readableBytes(total)}` : ''}`);
       }
       done(null, chunk);
     },
@@ -93,17 +94,13 @@ async function save(
       signal: signal ? AbortSignal.any([signal, stalled.signal]) : stalled.signal,
     });
   } catch (error) {
-    throw closed('the download broke off', error);
+    throw unavailable('the download broke off', error);
   } finally {
     clearTimeout(timer);
   }
   return hash.digest('hex');
 }
 
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(0);
-}
-
-function closed(message: string, cause?: unknown): ServiceError {
+function unavailable(message: string, cause?: unknown): ServiceError {
   return new ServiceError({ code: 'unavailable', message, remedy: 'Try again, or set TEMPORAL_BINARY', cause });
 }

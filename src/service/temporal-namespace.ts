@@ -19,7 +19,7 @@ export async function checkTemporalServer(address: string, namespace: string, si
     if (error instanceof ServiceError) throw error;
     throw new ServiceError({
       code: 'unavailable',
-      message: `the Temporal server at ${address} does not answer (${error instanceof Error ? error.message : 'unknown'})`,
+      message: `The Temporal server at ${address} does not answer (${error instanceof Error ? error.message : 'unknown'})`,
       remedy:
         'Start it, or correct TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE; without them the service runs its own server',
       retryable: true,
@@ -34,7 +34,7 @@ export async function checkTemporalServer(address: string, namespace: string, si
  * Makes a namespace fit for the service: it exists, keeps closed runs for 30 days at least, and has our search
  * attributes. Changes only what is missing. Throws `configuration` when a server that isn't ours refuses that.
  */
-export async function prepareNamespace(connection: Connection, namespace: string): Promise<void> {
+async function prepareNamespace(connection: Connection, namespace: string): Promise<void> {
   const seconds = await currentRetention(connection, namespace);
   if (seconds < retentionSeconds) {
     await connection.workflowService.updateNamespace({
@@ -48,7 +48,7 @@ export async function prepareNamespace(connection: Connection, namespace: string
   if (other !== undefined) {
     throw new ServiceError({
       code: 'configuration',
-      message: `the search attribute ${other} of namespace ${namespace} is not a Keyword`,
+      message: `The search attribute ${other} of namespace ${namespace} is not a Keyword`,
       remedy: 'Set TEMPORAL_NAMESPACE to a namespace of its own for this service',
     });
   }

@@ -69,7 +69,7 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
     readyWithinMs: 60_000,
     ...(options.signal && { signal: options.signal }),
     graceMs: 10_000,
-    remedy: `Look at its log; if ${database} is damaged, move it away: runs and schedules' changes are lost with it`,
+    remedy: `Look at its log; if ${database} is damaged, move it away; the runs and the changes of schedules are then lost`,
     say: (line) => {
       options.log?.warn(line);
       say(line);

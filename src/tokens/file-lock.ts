@@ -25,7 +25,7 @@ export async function withFileLock<Result>(path: string, work: () => Result): Pr
         retryable: true,
       });
     }
-    takeAwayAbandoned(lock);
+    removeAbandoned(lock);
     await sleep(5 + Math.random() * 20);
   }
   try {
@@ -50,7 +50,7 @@ function acquire(lock: string, mine: string): boolean {
   }
 }
 
-function takeAwayAbandoned(lock: string): void {
+function removeAbandoned(lock: string): void {
   const content = contentOf(lock);
   if (content === undefined || !isAbandoned(lock, content)) return;
   // Moved aside first: between the look and the move somebody else may have replaced it by a lock that counts.

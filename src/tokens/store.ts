@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { ServiceError } from '../errors.ts';
+import { replacePrivateFile } from '../private-file.ts';
 import { withFileLock } from './file-lock.ts';
-import { replacePrivateFile } from './private-file.ts';
 import { hashToken, newToken, type Scope, sameHash, scopes, tokenId } from './token.ts';
 
 /** A token as lists show it; the token itself is shown once, when it is made. */
@@ -138,7 +138,7 @@ function read(path: string): Map<string, StoredToken> {
   if (!parsed.success) {
     throw new ServiceError({
       code: 'unreadable',
-      message: `${path} is damaged: it isn't a file of tokens. It was left as it is and nobody is let in`,
+      message: `${path} is damaged: it isn't a file of tokens. It was left as it is, and no token is accepted`,
       remedy: 'Restore it from a backup, or move it away and make new tokens with `proxmox-mcp token create`.',
     });
   }

@@ -34,7 +34,8 @@ export const backUp = operationWorkflow(definition, async (run) => {
     };
   }
   const { id } = found;
-  const backup = { host, id, fence: run.fence };
+  // Read anew for every call: the fence is another one after a person was asked.
+  const backup = () => ({ host, id, fence: run.fence });
   if (run.input.dryRun) {
     const plan = await look('Plan retention').planBackupRetention({ host, adding: id });
     return {
@@ -44,10 +45,17 @@ export const backUp = operationWorkflow(definition, async (run) => {
     };
   }
 
-  run.onUndo('Collect', () => undo('Remove what was begun').abandonBackup(backup));
+  run.onUndo(
+    'Collect',
+    () => undo('Remove what was begun').abandonBackup(backup()),
+    async () => {
+      const left = await on('survey')('Look at what is left').lookForBackup({ host, kind, at: run.begunAt });
+      return left.isInstalled ? left.leftovers.join(' ') : '';
+    },
+  );
   const collected = await run.step(
     'Collect',
-    (summary) => job(summary).collectBackup(backup),
+    (summary) => job(summary).collectBackup(backup()),
     ({ entries }) => `${entries} files and folders`,
   );
   const volumes = found.volumes.map(({ name }) => name);
@@ -56,22 +64,22 @@ export const backUp = operationWorkflow(definition, async (run) => {
   else
     archived = await run.step(
       'Volumes',
-      (summary) => job(summary).archiveVolumes({ ...backup, volumes }),
+      (summary) => job(summary).archiveVolumes({ ...backup(), volumes }),
       () => volumes.join(', '),
     );
   await run.step(
     'Pack',
-    (summary) => job(summary).packBackup(backup),
+    (summary) => job(summary).packBackup(backup()),
     ({ bytes }) => readableBytes(bytes),
   );
   const verified = await run.step(
     'Verify',
-    (summary) => job(summary).verifyBackup(backup),
+    (summary) => job(summary).verifyBackup(backup()),
     ({ files }) => `${files} checksums agree`,
   );
   const published = await run.step(
     'Publish',
-    (summary) => job(summary).publishBackup({ ...backup, sha256: verified.sha256 }),
+    (summary) => job(summary).publishBackup({ ...backup(), sha256: verified.sha256 }),
     ({ path }) => path,
   );
   run.commit();
@@ -116,8 +124,11 @@ export const backUp = operationWorkflow(definition, async (run) => {
         return { removed, kept: plan.keep.length, section: retention(plan, 'Removed'), plan };
       });
     } catch (error) {
-      if (isCancellation(error)) throw error;
-      const problem: Finding = { check: 'Retention', verdict: 'warning', summary: failureOf(error).message };
+      // The archive is published and stays, so the backup is done, whoever asked the run to stop meanwhile.
+      const summary = isCancellation(error)
+        ? 'The run was asked to stop while old archives were removed; the others are kept until the next backup.'
+        : failureOf(error).message;
+      const problem: Finding = { check: 'Retention', verdict: 'warning', summary };
       return { removed, kept: 0, section: { title: 'Retention', findings: [problem] } };
     }
   }

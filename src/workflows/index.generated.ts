@@ -1,4 +1,5 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 export { backUp } from './back-up.ts';
 export { checkHealth } from './check-health.ts';
+export { controlService } from './control-service.ts';
 export { targetLock } from './target-lock.ts';

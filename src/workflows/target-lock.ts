@@ -11,6 +11,7 @@ import {
 } from '@temporalio/workflow';
 import type { LockActivities } from '../activities/lock/lock.ts';
 import {
+  type LockHolder,
   type LockRequest,
   type LockState,
   lockGrantedSignal,
@@ -18,84 +19,102 @@ import {
   lockWaitSignal,
   releaseLockSignal,
   requestLockSignal,
-} from './lib/lock-messages.ts';
+  serviceQueue,
+} from './lib/messages.ts';
 import { policies } from './lib/policies.ts';
-import { serviceQueue } from './lib/queues.ts';
 
-/** How often a holder that others wait for is checked to be alive: the lease. 15 s. */
-const leaseMs = 15_000;
+/** How often the holders that others wait for are checked to be alive. 15 s. */
+const checkHoldersMs = 15_000;
 
 /**
- * The lock of one target: one holder, others in order. Lives while somebody holds or waits. A holder is a run; whether
- * it still runs is looked up while somebody waits for it, so that a terminated run frees its lock within a lease, and a
- * run whose worker is only away keeps it. The token it grants is checked by the helper on the host: a worker that still
- * acts for a run that lost its lock is refused there.
+ * One lock: several shared holders or one exclusive one, the others in the order in which they came. An exclusive request
+ * that waits stops later shared ones, so that it isn't kept waiting for ever. Lives while somebody holds or waits.
+ * A holder is a run; whether it still runs is looked up while somebody waits, so that a terminated run frees its lock
+ * within seconds, and a run whose worker is only away keeps it. The fence it grants is checked by the helper on the host:
+ * a worker that still acts for a run that lost its lock is refused there.
  */
-export async function targetLock(target: string, carried?: LockState): Promise<void> {
+export async function targetLock(name: string, carried?: LockState): Promise<void> {
   const { isRunning } = proxyActivities<LockActivities>({ ...policies.service, taskQueue: serviceQueue });
-  let holder = carried?.holder;
-  let queue: LockRequest[] = [...(carried?.queue ?? [])];
-  let lastToken = carried?.lastToken ?? 0;
+  let holders: readonly LockHolder[] = carried?.holders ?? [];
+  let queue: readonly LockRequest[] = carried?.queue ?? [];
+  let lastFence = carried?.lastFence ?? 0;
   let changed = false;
 
-  const state = (): LockState => ({ ...(holder && { holder }), queue, lastToken });
+  const state = (): LockState => ({ holders, queue, lastFence });
   setHandler(lockStateQuery, state);
   setHandler(requestLockSignal, (request) => {
-    if (holder?.owner === request.owner || queue.some((waiting) => waiting.owner === request.owner)) return;
-    queue.push(request);
+    if ([...holders, ...queue].some(({ owner }) => owner === request.owner)) return;
+    queue = [...queue, request];
     changed = true;
   });
   setHandler(releaseLockSignal, ({ owner }) => {
-    if (holder?.owner === owner) holder = undefined;
-    queue = queue.filter((waiting) => waiting.owner !== owner);
+    forget(owner);
     changed = true;
   });
 
-  while (holder || queue.length > 0) {
+  while (holders.length > 0 || queue.length > 0) {
     changed = false;
-    if (!holder) await grantNext();
+    await grantAll();
     await tellWaiting();
     if (queue.length === 0) await condition(() => changed);
-    else if (!(await condition(() => changed, leaseMs, { summary: 'Lease' }))) await dropDeadHolder();
+    else if (!(await condition(() => changed, checkHoldersMs, { summary: 'Check the holders' })))
+      await dropDeadHolders();
     if (workflowInfo().continueAsNewSuggested) {
       await condition(allHandlersFinished);
-      await continueAsNew<typeof targetLock>(target, state());
+      await continueAsNew<typeof targetLock>(name, state());
     }
   }
 
-  async function grantNext(): Promise<void> {
-    const next = queue.shift();
-    if (!next) return;
-    lastToken = Math.max(lastToken + 1, Date.now());
-    // Set before it is told: a release that arrives while the grant is on its way must find it.
-    holder = { ...next, token: lastToken };
-    const told = await reaches(getExternalWorkflowHandle(next.owner).signal(lockGrantedSignal, { token: lastToken }));
-    if (told) return;
-    if (holder?.owner === next.owner) holder = undefined;
-    changed = true;
+  function forget(gone: string): void {
+    holders = holders.filter(({ owner }) => owner !== gone);
+    queue = queue.filter(({ owner }) => owner !== gone);
+  }
+
+  async function grantAll(): Promise<void> {
+    for (let next = grantable(); next !== undefined; next = grantable()) {
+      const { request } = next;
+      const fence = next.shares?.fence ?? Math.max(lastFence + 1, Date.now());
+      lastFence = Math.max(lastFence, fence);
+      queue = queue.filter((waiting) => waiting !== request);
+      // Set before it is told: a release that arrives while the grant is on its way must find it.
+      holders = [...holders, { ...request, mode: next.shares?.mode ?? request.mode, fence }];
+      const grant = { lock: name, turn: request.turn, fence };
+      if (!(await reaches(getExternalWorkflowHandle(request.owner).signal(lockGrantedSignal, grant)))) {
+        forget(request.owner);
+      }
+    }
+  }
+
+  /** Who comes next, if it may come now. A child of a holder shares what its parent holds, whoever waits. */
+  function grantable(): { readonly request: LockRequest; readonly shares?: LockHolder } | undefined {
+    for (const request of queue) {
+      const shares = holders.find(({ owner }) => owner === request.within);
+      if (shares) return { request, shares };
+    }
+    const [request] = queue;
+    if (!request) return undefined;
+    const free = holders.length === 0 || (request.mode === 'shared' && holders.every(({ mode }) => mode === 'shared'));
+    return free ? { request } : undefined;
   }
 
   async function tellWaiting(): Promise<void> {
     setCurrentDetails(markdown(state()));
-    const current = holder;
-    if (!current) return;
-    const { owner, title } = current;
     const told = await Promise.all(
-      queue.map((waiting, index) =>
-        reaches(
-          getExternalWorkflowHandle(waiting.owner).signal(lockWaitSignal, {
-            holder: { owner, title },
-            position: index + 1,
-          }),
-        ).then((there) => (there ? undefined : waiting.owner)),
-      ),
+      queue.map(async (waiting, index) => {
+        const blocking = holders[0] ?? queue[index - 1];
+        if (!blocking) return undefined;
+        const before = { owner: blocking.owner, title: blocking.title };
+        const handle = getExternalWorkflowHandle(waiting.owner);
+        return (await reaches(handle.signal(lockWaitSignal, { lock: name, before }))) ? undefined : waiting.owner;
+      }),
     );
-    queue = queue.filter((waiting) => !told.includes(waiting.owner));
+    for (const gone of told) if (gone !== undefined) forget(gone);
   }
 
-  async function dropDeadHolder(): Promise<void> {
-    const checked = holder?.owner;
-    if (checked && !(await mayRun(checked)) && holder?.owner === checked) holder = undefined;
+  async function dropDeadHolders(): Promise<void> {
+    const checked = holders.map(({ owner }) => owner);
+    const alive = await Promise.all(checked.map(mayRun));
+    for (const [index, owner] of checked.entries()) if (!alive[index]) forget(owner);
   }
 
   /** Who can't be asked about isn't dead: with this workflow the lock itself would go, and all who wait would be forgotten. */
@@ -119,10 +138,12 @@ async function reaches(signal: Promise<void>): Promise<boolean> {
   }
 }
 
-function markdown({ holder, queue }: LockState): string {
-  const waiting = queue.map((request, index) => `${index + 1}. ${request.title} (\`${request.owner}\`)`);
+function markdown({ holders, queue }: LockState): string {
+  const line = ({ title, owner, mode }: LockRequest) => `**${title}** (\`${owner}\`, ${mode})`;
   return [
-    holder ? `Held by **${holder.title}** (\`${holder.owner}\`)` : 'Free',
-    ...(waiting.length > 0 ? ['', 'Waiting:', '', ...waiting] : []),
+    ...(holders.length === 0 ? ['Free'] : ['Held by:', '', ...holders.map((holder) => `- ${line(holder)}`)]),
+    ...(queue.length === 0
+      ? []
+      : ['', 'Waiting:', '', ...queue.map((request, index) => `${index + 1}. ${line(request)}`)]),
   ].join('\n');
 }

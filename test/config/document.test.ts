@@ -16,9 +16,9 @@ it('is what `npm run generate` wrote', () => {
 it.each(Object.keys(keys).filter((name) => !keys[name]?.secret))(
   'has an example and a default of %s that it takes itself',
   (name) => {
-    const { kind, example, default: value } = keys[name] ?? { kind: undefined };
-    expect(kind?.schema.safeParse(example).success).toBe(true);
-    if (value !== undefined) expect(kind?.schema.safeParse(value).success).toBe(true);
+    const { type, example, default: value } = keys[name] ?? { type: undefined };
+    expect(type?.schema.safeParse(example).success).toBe(true);
+    if (value !== undefined) expect(type?.schema.safeParse(value).success).toBe(true);
   },
 );
 

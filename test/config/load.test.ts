@@ -2,7 +2,7 @@ import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { inspectConfig, loadConfig } from '../../src/config/load.ts';
-import { describeProblem } from '../../src/config/problems.ts';
+import { describeConfigFinding } from '../../src/config/problems.ts';
 import { ServiceError } from '../../src/errors.ts';
 import { configurationFolder } from './folder.ts';
 
@@ -40,7 +40,7 @@ GRAFANA_PASSWORD=admin              # Grafana admin password
 `;
 
 const problemsOf = (files: Record<string, string>, env: Record<string, string> = {}, argv: string[] = []) =>
-  inspectConfig({ cwd: configurationFolder(files), env, argv }).problems.map(describeProblem);
+  inspectConfig({ cwd: configurationFolder(files), env, argv }).problems.map(describeConfigFinding);
 
 describe('loadConfig', () => {
   it("reads the guide's file", () => {
@@ -71,11 +71,14 @@ describe('loadConfig', () => {
     expect(host?.local).toBeUndefined();
     expect(config).toMatchObject({ demo: false, logLevel: 'info', mcp: { host: '0.0.0.0', port: 8080 } });
     expect(config.dataDir).toBe(join(cwd, 'data'));
-    expect(warnings.join('\n')).toContain('MCP_HOST=0.0.0.0');
+    expect(warnings.map(describeConfigFinding).join('\n')).toContain(
+      'MCP_HOST (.env:24): other machines reach 0.0.0.0 without TLS',
+    );
     // Set, and nothing would come of it.
-    expect(warnings.filter((line) => line.includes('no effect')).map((line) => line.split(' ', 1)[0])).toEqual([
-      'GRAFANA_PASSWORD',
+    expect(warnings.filter(({ summary }) => summary.includes('no effect')).map(({ check }) => check)).toEqual([
+      'GRAFANA_PASSWORD (.env:28)',
     ]);
+    expect(warnings.map(({ verdict }) => verdict)).not.toContain('failed');
     expect(JSON.stringify(config)).not.toContain(token);
   });
 
@@ -112,7 +115,7 @@ describe('loadConfig', () => {
     const text = 'SSH_HOTS=pve\nSSH_PORT=twenty\n\nnonsense\nMCP_PORT=70000\nMCP_HOST=a b\nENABLE_SSH=perhaps';
     const problems = problemsOf({ '.env': text }, { TEMPORAL_PORT: '-1' });
     expect(problems).toEqual([
-      'this line (.env:4): expected KEY=value or # comment. Mend or remove the line.',
+      'this line (.env:4): expected KEY=value or # comment. Correct or remove the line.',
       'SSH_HOTS (.env:1): expected a known key. Did you mean SSH_HOST?',
       'ENABLE_SSH (.env:7): expected true or false, found "perhaps". Write e.g. ENABLE_SSH=true.',
       'MCP_HOST (.env:6): expected a host name or an IP address, found "a b". Write e.g. MCP_HOST=0.0.0.0.',
@@ -168,9 +171,9 @@ describe('loadConfig', () => {
     const env = { SSH_HOTS: 'pve', SSH_AUTH_SOCK: '/x', SSH_TTY: '/dev/pts/1', PATH: '/bin', MCP_PORTT: '1' };
     const { warnings, config } = loadConfig({ cwd: configurationFolder(), env });
     expect(config.demo).toBe(true);
-    expect(warnings.map((line) => line.replace(/ is not .*Did/, ' … Did'))).toEqual([
-      'The environment variable SSH_HOTS … Did you mean SSH_HOST?',
-      'The environment variable MCP_PORTT … Did you mean MCP_PORT?',
+    expect(warnings.map(describeConfigFinding)).toEqual([
+      'SSH_HOTS (the environment): it is not a key of Proxmox MCP, so it was ignored. Did you mean SSH_HOST?',
+      'MCP_PORTT (the environment): it is not a key of Proxmox MCP, so it was ignored. Did you mean MCP_PORT?',
     ]);
   });
 
@@ -180,7 +183,7 @@ describe('loadConfig', () => {
     const cwd = configurationFolder({ '.env': base, pw: 'hunter 2\n' });
     expect(loadConfig({ cwd, env: {} }).config.mail?.password?.reveal()).toBe('hunter 2');
     chmodSync(join(cwd, 'pw'), 0o640);
-    const [open] = inspectConfig({ cwd, env: {} }).problems.map(describeProblem);
+    const [open] = inspectConfig({ cwd, env: {} }).problems.map(describeConfigFinding);
     expect(open).toMatch(
       /SMTP_PASSWORD_FILE \(\.env:5\): expected a file with mode 0600; .*pw has 0640\. Run: chmod 600/,
     );
@@ -195,11 +198,14 @@ describe('loadConfig', () => {
   it('warns when .env holds a secret and others may read it', () => {
     const cwd = configurationFolder({ '.env': guide });
     chmodSync(join(cwd, '.env'), 0o644);
-    expect(loadConfig({ cwd, env: {} }).warnings.join()).toContain('chmod 600');
+    const remedies = () =>
+      loadConfig({ cwd, env: {} })
+        .warnings.map(({ remedy }) => remedy)
+        .join();
+    expect(remedies()).toContain('chmod 600');
     // What root lets a group read, so that the service can't change it, is as it should be.
     chmodSync(join(cwd, '.env'), 0o640);
-    const warned = loadConfig({ cwd, env: {} }).warnings.join().includes('chmod 600');
-    expect(warned).toBe(process.getuid?.() !== 0);
+    expect(remedies().includes('chmod 600')).toBe(process.getuid?.() !== 0);
   });
 
   it('reads this machine as a host, alone or beside another', () => {

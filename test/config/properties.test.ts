@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { isKey, keyNames, keys } from '../../src/config/keys.ts';
 import { inspectConfig } from '../../src/config/load.ts';
-import { configurationError, describeProblem } from '../../src/config/problems.ts';
+import { configurationError, describeConfigFinding } from '../../src/config/problems.ts';
 import { explain } from '../../src/errors.ts';
 import { configurationFolder } from './folder.ts';
 
@@ -36,7 +36,7 @@ describe('the configuration', () => {
         const { problems } = inspectConfig({ cwd: folder, env: {}, argv: [`${wrong}=${canary}`] });
         const problem = problems.find((one) => one.key === wrong);
         expect(problem?.remedy).toMatch(/^Did you mean [A-Z_]+\?$/);
-        expect(problems.map(describeProblem).join('\n')).not.toContain(canary);
+        expect(problems.map(describeConfigFinding).join('\n')).not.toContain(canary);
         all += 1;
         if (problem?.remedy === `Did you mean ${key}?`) meant += 1;
       }),
@@ -45,7 +45,7 @@ describe('the configuration', () => {
     expect(meant / all).toBeGreaterThan(0.9);
   });
 
-  it('names the key of every value that its kind refuses, and never another', () => {
+  it('names the key of every value that its type refuses, and never another', () => {
     const folder = cwd();
     const values = fc.oneof(
       fc.string(),
@@ -55,13 +55,14 @@ describe('the configuration', () => {
       fc.property(fc.constantFrom(...Object.keys(keys)), values, (name, value) => {
         const text = value.trim();
         fc.pre(text !== '');
-        const accepted = keys[name]?.kind.schema.safeParse(text).success;
+        const accepted = keys[name]?.type.schema.safeParse(text).success;
         const { problems } = inspectConfig({ cwd: folder, env: { [name]: value } });
         const wrong = problems.filter(
-          (one) => one.source === 'the environment' && one.expected === keys[name]?.kind.expected,
+          ({ check, summary }) =>
+            check.endsWith('(the environment)') && summary.startsWith(`expected ${keys[name]?.type.expected}`),
         );
         expect(wrong.map(({ key }) => key)).toEqual(accepted ? [] : [name]);
-        if (keys[name]?.secret) expect(wrong.every(({ found }) => found === undefined)).toBe(true);
+        if (keys[name]?.secret) expect(wrong.every(({ summary }) => !summary.includes(', found'))).toBe(true);
       }),
       { numRuns: 1_000 },
     );
@@ -76,7 +77,7 @@ describe('the configuration', () => {
       fc.property(fc.array(line, { maxLength: 20 }), (lines) => {
         const files = { '.env': lines.join('\n'), 'hosts.yaml': lines.join('\n') };
         const { problems } = inspectConfig({ cwd: configurationFolder(files), env: {} });
-        for (const one of problems) expect(describeProblem(one)).toMatch(/\(.+\): expected .+\. \S/s);
+        for (const one of problems) expect(describeConfigFinding(one)).toMatch(/\(.+\): expected .+\. \S/s);
       }),
       { numRuns: 200 },
     );

@@ -5,8 +5,8 @@ import type { MailConfig } from '../../src/config.ts';
 import { explain, ServiceError } from '../../src/errors.ts';
 import { createMailer, type MailerOptions } from '../../src/mail/mailer.ts';
 import { Secret } from '../../src/secret.ts';
-import { logger } from '../activities/host.ts';
 import { hostileReport } from '../reports/sample-report.ts';
+import { logger } from '../support/activity-logger.ts';
 import { makeCertificate, startSmtp, type TestSmtp } from './smtp.ts';
 
 const password = 'canary-Pa55word-7f3a';

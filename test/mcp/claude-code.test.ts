@@ -46,16 +46,41 @@ it('claude mcp list: finds the server and its tools', async () => {
   ]);
 });
 
-it('claude -p: a run is answered at once, without a task; a wrong call says what is wrong', async () => {
+it('claude -p: a run is answered at once, without an MCP task; a wrong call says what is wrong', async () => {
   const calls = (await replay('print')).filter(({ request }) => request.body.method === 'tools/call');
-  expect(calls.map(({ result }) => result.resultType)).toEqual(['complete', 'complete', 'complete', 'complete']);
+  expect(new Set(calls.map(({ result }) => result.resultType))).toEqual(new Set(['complete']));
   const [hosts, started, , wrong] = calls;
   expect(hosts?.result.structuredContent).toMatchObject({ hosts: [{ name: 'pve1' }, {}, {}] });
   expect(started?.result.structuredContent).toMatchObject({ note: expect.stringContaining('wait_for_run') });
   expect(wrong?.result.isError).toBe(true);
 });
 
-it('the interactive program: runs are tasks, and asking for them ends with the report', async () => {
+it('claude -p: an operation is searched, started with the tool for its risk, and with no other', async () => {
+  const calls = (await replay('print')).filter(({ request }) => request.body.method === 'tools/call').slice(4);
+  const [found, started, wrongTool, wrongInput] = calls.map(({ result }) => result);
+  expect(found?.structuredContent).toMatchObject({ operations: [{ name: 'check-health' }] });
+  expect(started?.structuredContent).toMatchObject({ run: { operation: 'check-health', status: 'running' } });
+  expect(wrongTool?.isError).toBe(true);
+  expect(JSON.stringify(wrongTool?.content)).toContain('Call run_read_operation');
+  expect(wrongInput?.isError).toBe(true);
+  expect(JSON.stringify(wrongInput?.content)).toContain('did you mean host?');
+});
+
+it('the interactive program: runs of operations that were found are MCP tasks too', async () => {
+  const answers = await replay('found');
+  const [found, ...started] = answers.filter(({ request }) => request.body.method === 'tools/call');
+  expect(found?.result.resultType).toBe('complete');
+  expect(started.map(({ request, result }) => [request.body.params.name, result.resultType])).toEqual([
+    ['run_read_operation', 'task'],
+    ['start_change', 'task'],
+  ]);
+  for (const { request, result } of answers.filter(({ request }) => request.body.method === 'tasks/get')) {
+    expect(result.taskId).toBe(request.body.params.taskId);
+    expect(['working', 'completed']).toContain(result.status);
+  }
+});
+
+it('the interactive program: runs are MCP tasks, and asking for them ends with the report', async () => {
   const answers = await replay('screen');
   const started = answers.filter(({ request }) => request.body.method === 'tools/call');
   expect(started.map(({ result }) => result.resultType)).toEqual(['task', 'task']);

@@ -75,6 +75,8 @@ function wrongFor(property: Property): fc.Arbitrary<unknown> {
 function rightFor(name: string, property: Property): unknown {
   if (property.enum !== undefined) return property.enum[0];
   if (name === 'host') return 'pve1';
+  if (name === 'operation') return 'back-up';
+  if (name === 'input') return { host: 'pve1' };
   // Of a schedule as well as of a run.
   if (name === 'id') return 'back-up/daily/pve1';
   if (name === 'cron') return '0 3 * * *';

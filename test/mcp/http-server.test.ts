@@ -1,8 +1,8 @@
 import { request } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { McpDependencies } from '../../src/mcp/dependencies.ts';
 import type { RateLimits } from '../../src/mcp/http/limits.ts';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
+import type { Finding } from '../../src/operations/finding.ts';
 import { ask } from './lib/clients.ts';
 import { type MemoryService, memoryService } from './lib/memory-service.ts';
 
@@ -13,7 +13,7 @@ afterEach(async () => {
   serving = undefined;
 });
 
-async function serve(overrides: Partial<McpDependencies> = {}, limits: Partial<RateLimits> = {}) {
+async function serve(overrides: Parameters<typeof memoryService>[0] = {}, limits: Partial<RateLimits> = {}) {
   const service: MemoryService = memoryService(overrides);
   serving = await serveHttp(service, { version: '1.2.3', limits });
   const base = `http://127.0.0.1:${serving.port}`;
@@ -110,7 +110,7 @@ describe('authentication', () => {
   });
 });
 
-describe('the door', () => {
+describe('who is let in', () => {
   it.each([
     ['localhost:8080', 200],
     ['127.0.0.1', 200],
@@ -181,20 +181,28 @@ describe('the door', () => {
 
 describe('beside MCP', () => {
   it('says healthy, and why not', async () => {
-    const problems: { part: string; message: string }[] = [];
-    const { base } = await serve({ problems: async () => problems });
+    const findings: Finding[] = [];
+    const { base } = await serve({ findProblems: async () => findings });
     const good = await fetch(`${base}/health`);
     expect(good.status).toBe(200);
-    expect(await good.json()).toMatchObject({ status: 'healthy', problems: [] });
+    expect(await good.json()).toEqual({ status: 'healthy', findings: [], version: '1.2.3' });
     expect((await fetch(`${base}/readyz`)).status).toBe(200);
-    problems.push({ part: 'temporal', message: 'Temporal does not answer at 127.0.0.1:7233.' });
+    const found: Finding = {
+      check: 'Temporal',
+      verdict: 'failed',
+      summary: 'Temporal does not answer at 127.0.0.1:7233.',
+      remedy: 'Run proxmox-mcp doctor.',
+    };
+    findings.push(found);
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     const bad = await fetch(`${base}/health`);
     expect(bad.status).toBe(503);
     const text = await bad.text();
-    expect(text).toContain('Temporal does not answer');
+    expect(JSON.parse(text)).toMatchObject({ status: 'failing', findings: [found] });
     expect(text).not.toContain('healthy');
-    expect((await fetch(`${base}/readyz`)).status).toBe(503);
+    const notReady = await fetch(`${base}/readyz`);
+    expect(notReady.status).toBe(503);
+    expect(await notReady.json()).toEqual({ ready: false, findings: [found] });
     expect((await fetch(`${base}/livez`)).status).toBe(200);
   });
 

@@ -124,11 +124,8 @@ describe('units', () => {
     [12_300, '12 s'],
     [185_000, '3 min 5 s'],
     [7_800_000, '2 h 10 min'],
-  ])('%d ms are %s', (ms, shown) =>
-    expect(
-      readableDuration('2026-11-22T08:00:00.000Z', new Date(Date.parse('2026-11-22T08:00:00Z') + ms).toISOString()),
-    ).toBe(shown),
-  );
+    [Number.NaN, 'an unknown time'],
+  ])('%d ms are %s', (ms, shown) => expect(readableDuration(ms)).toBe(shown));
 
   it('cuts without leaving half a character', () => {
     expect(cleanText(`a${'😀'.repeat(3)}`, 2)).toBe('a … (5 more characters)');

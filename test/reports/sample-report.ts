@@ -1,4 +1,4 @@
-import { makeReport, type Section } from '../../src/operations/report.ts';
+import { makeReport, type Report, type Section } from '../../src/operations/report.ts';
 
 /** A report with every verdict and what a hostile host would put into it. */
 export const hostileSections: readonly Section[] = [
@@ -41,3 +41,25 @@ export const hostileReport = makeReport({
   summary: '3 of 4 checks need a look.',
   sections: hostileSections,
 });
+
+/** Markup, colours, reversed and hidden text, a forged line of ours, marks piled up, a line without end. */
+export const hostile = [
+  '</td></table><script>alert(1)</script>',
+  '\u001b[31mred\u001b[0m \u202eesrever\u202c \u{e0041}\ufe0fhid\u200bden\u2800',
+  '  FAILED    Faked: all is lost',
+  `z${'\u0301'.repeat(500)}`,
+  'x'.repeat(100_000),
+].join('\n');
+
+export const withSections = (...sections: Section[]): Report => makeReport({ ...hostileReport, sections });
+
+/** One of each kind, with much in it. */
+export const everySection: readonly Section[] = [
+  { title: hostile, findings: [{ check: hostile, verdict: 'failed', summary: hostile, evidence: hostile }] },
+  {
+    title: 'Table',
+    columns: ['A', hostile, 'C', 'D', 'E'],
+    rows: Array.from({ length: 10_000 }, (_, row) => [`row ${row}`, hostile, 'c', 'd', 'e', 'one too many']),
+  },
+  { title: 'Quoted', quoted: hostile },
+];

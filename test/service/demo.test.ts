@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
-import { demoToken, prepareDemo, revokeDemoToken } from '../../src/service/demo.ts';
+import { ensureDemoToken, prepareDemo, revokeDemoToken } from '../../src/service/demo.ts';
 import { createTokenStore } from '../../src/tokens/store.ts';
 import { afterwards, temporaryFolder } from './temporary.ts';
 
@@ -44,7 +44,7 @@ it('makes an installation inside the data folder, with secrets nobody else can r
 it('is known to every process that loads the configuration, and keeps its key, token and certificate', async () => {
   const { load } = nothingConfigured();
   const first = await prepare(load());
-  const token = await demoToken(first.demo.config);
+  const token = await ensureDemoToken(first.demo.config);
   const key = readFileSync(first.host.layout.sshKeyFile, 'utf8');
   const [known] = load().hosts;
   expect(known?.api?.tokenValue.reveal()).toBe(first.api.tokenValue.reveal());
@@ -55,7 +55,7 @@ it('is known to every process that loads the configuration, and keeps its key, t
   expect(second.api.tokenValue.reveal()).toBe(first.api.tokenValue.reveal());
   expect(second.api.trust).toEqual(first.api.trust);
   expect(readFileSync(second.host.layout.sshKeyFile, 'utf8')).toBe(key);
-  expect(await demoToken(second.demo.config)).toBe(token);
+  expect(await ensureDemoToken(second.demo.config)).toBe(token);
   expect(createTokenStore(join(second.demo.config.dataDir, 'tokens.json')).verify(token)).toMatchObject({
     name: 'demo',
     scope: 'operate',
@@ -67,7 +67,7 @@ it('lets nobody reach real hosts with its token', async () => {
   const config = load();
   const store = createTokenStore(join(config.dataDir, 'tokens.json'));
   const own = await store.create({ name: 'mine', scope: 'read' });
-  const token = await demoToken(config);
+  const token = await ensureDemoToken(config);
   expect(store.verify(token)).toMatchObject({ name: 'demo' });
   expect(await revokeDemoToken(config)).toBe(true);
   expect(store.verify(token)).toBe(undefined);

@@ -2,17 +2,17 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { takeLock } from '../../src/service/lock-file.ts';
+import { acquireLock } from '../../src/service/lock-file.ts';
 import { identify } from '../../src/service/process-identity.ts';
 import { temporaryFolder } from './temporary.ts';
 
 it('is held once, names its holder, and can be taken after its release', () => {
   const path = join(temporaryFolder(), 'run', 'lock');
-  const first = takeLock(path);
+  const first = acquireLock(path);
   if (!first.held) throw new Error('not held');
-  expect(takeLock(path)).toEqual({ held: false, holder: identify(process.pid) });
+  expect(acquireLock(path)).toEqual({ held: false, holder: identify(process.pid) });
   first.release();
-  expect(takeLock(path).held).toBe(true);
+  expect(acquireLock(path).held).toBe(true);
 });
 
 it.each([
@@ -23,6 +23,6 @@ it.each([
   const folder = temporaryFolder();
   const path = join(folder, 'lock');
   writeFileSync(path, JSON.stringify(content()));
-  expect(takeLock(path).held).toBe(true);
+  expect(acquireLock(path).held).toBe(true);
   expect(readdirSync(folder)).toEqual(['lock']);
 });

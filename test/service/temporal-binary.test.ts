@@ -97,7 +97,7 @@ it('names every way that was closed when there is none left', async () => {
   ] as const;
   await expect(findTemporal({ cacheDir, say, searchPath: '', providers })).rejects.toMatchObject({
     code: 'unavailable',
-    message: expect.stringMatching(/download: temporal\.download is closed; build: what was got does not run/),
+    message: expect.stringMatching(/download: temporal\.download is closed; build: the file does not run/),
   });
   expect(existsSync(join(cacheDir, 'temporal', 'temporal'))).toBe(false);
 });

@@ -15,8 +15,8 @@ import type { Schedules } from '../../src/runs/schedules.ts';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
+import { freePorts } from './free-ports.ts';
 import { quietTimeZone } from './quiet-time-zone.ts';
-import { freePort } from './temporal.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -70,7 +70,7 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
   const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-faults-'));
   const dataDir = join(folder, 'data');
   mkdirSync(join(dataDir, 'logs'), { recursive: true });
-  const [port, uiPort, mcpPort, metricsPort, secondMetricsPort] = await distinctPorts(5);
+  const [port, uiPort, mcpPort, metricsPort, secondMetricsPort] = await freePorts(5);
   const env = {
     DATA_DIR: './data',
     TEMPORAL_PORT: String(port),
@@ -183,10 +183,4 @@ async function build(): Promise<void> {
   mkdirSync(join(root, '.cache'), { recursive: true });
   const command = [process.execPath, 'scripts/run.mjs', 'build'];
   await promisify(execFile)('flock', [join(root, '.cache/build.lock'), ...command], { cwd: root });
-}
-
-async function distinctPorts(count: number): Promise<number[]> {
-  const ports = new Set<number>();
-  while (ports.size < count) ports.add(await freePort());
-  return [...ports];
 }

@@ -1,5 +1,4 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
@@ -16,7 +15,8 @@ import { afterAll, beforeAll } from 'vitest';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
-import { serviceQueue } from '../../src/workflows/lib/queues.ts';
+import { serviceQueue } from '../../src/workflows/lib/messages.ts';
+import { freePort } from './free-ports.ts';
 
 export interface TestTemporal {
   readonly server: TemporalServer;
@@ -101,16 +101,6 @@ export function useTemporal(): TestTemporal {
 export async function bundle(workflowsPath: string): Promise<{ code: string }> {
   const preloaded = join(import.meta.dirname, '../../src/workflows/preloaded.ts');
   return bundleWorkflowCode({ workflowsPath, preloadModules: [preloaded], logger: new DefaultLogger('ERROR') });
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }
 
 function must<T>(value: T | undefined): T {

@@ -71,25 +71,26 @@ mount -t proc proc "$root/proc"
 mount --bind "$cache/debs/$release" "$root/var/cache/apt/archives"
 clean_environment=(PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive)
 clean_environment+=(APT_CONFIG=/tmp/apt.conf ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"})
-in_root() { chroot "$root" env -i "${clean_environment[@]}" "$@"; }
+# No function: in the background, the process known would be a shell around the engine, and the engine would outlive it.
+in_root=(chroot "$root" env -i "${clean_environment[@]}")
 apt='apt-get -qq -y -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Use-Pty=0 -o APT::Install-Recommends=false -o APT::Keep-Downloaded-Packages=true'
 {
-  in_root $apt update && in_root $apt upgrade && in_root $apt install $packages
+  "${in_root[@]}" $apt update && "${in_root[@]}" $apt upgrade && "${in_root[@]}" $apt install $packages
 } >>"$work/log" 2>&1 || fail "$work/log"
 umount "$root/var/cache/apt/archives"
 
 say "settings"
 cp -r "$here/files/." "$root/"
-in_root sh -e /lab/configure
+"${in_root[@]}" sh -e /lab/configure
 if [ -x "$root/usr/sbin/dockerd" ]; then
   say "containers' images"
   mkdir -p "$root/sys/fs/cgroup" && mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup" && mount --make-rslave "$root/sys/fs/cgroup"
   # In a network of its own: an engine without a bridge removes the docker0 of the engine that runs this build.
-  in_root unshare --net dockerd --data-root /var/lib/docker --exec-root /tmp/engine --pidfile /tmp/engine.pid --host unix:///tmp/engine.sock \
+  "${in_root[@]}" unshare --net dockerd --data-root /var/lib/docker --exec-root /tmp/engine --pidfile /tmp/engine.pid --host unix:///tmp/engine.sock \
     --bridge none --iptables=false --storage-driver overlay2 >"$work/engine.log" 2>&1 &
   engine_pid=$!
   for _ in $(seq 100); do [ -S "$root/tmp/engine.sock" ] && break; sleep 0.1; done
-  in_root DOCKER_HOST=unix:///tmp/engine.sock sh -e /lab/container-images >"$work/images.log" 2>&1 || fail "$work/engine.log" "$work/images.log"
+  "${in_root[@]}" DOCKER_HOST=unix:///tmp/engine.sock sh -e /lab/container-images >"$work/images.log" 2>&1 || fail "$work/engine.log" "$work/images.log"
   kill "$engine_pid" && wait "$engine_pid" || true
   engine_pid=
   umount -R "$root/sys/fs/cgroup"

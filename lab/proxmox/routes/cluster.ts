@@ -58,13 +58,13 @@ function clusterStatus(state: SimulatorState): Record<string, unknown>[] {
     type: 'node',
     id: `node/${node.name}`,
     name: node.name,
-    nodeid: node.id,
+    nodeid: name === undefined ? 0 : node.id,
     ip: node.ip,
     level: '',
     local: node.name === state.localNode ? 1 : 0,
     online: node.online ? 1 : 0,
   }));
-  return [cluster, ...members];
+  return name === undefined ? members : [cluster, ...members];
 }
 
 function guests(state: SimulatorState, permissions: Permissions): Record<string, unknown>[] {
@@ -83,6 +83,8 @@ function guestEntry(guest: SimulatedGuest): Record<string, unknown> {
     status: guest.status,
     template: guest.template ? 1 : 0,
     ...(guest.tags === undefined ? {} : { tags: guest.tags }),
+    ...(guest.lock === undefined ? {} : { lock: guest.lock }),
+    ...(guest.ha === undefined ? {} : { hastate: guest.ha.state }),
     uptime,
     maxcpu: guest.cpus,
     cpu: running * 0.02,

@@ -61,7 +61,7 @@ export function publicTask(task: SimulatedTask) {
   return { upid, node, pid, pstart, starttime, type, id, user, ...(token === undefined ? {} : { tokenid: token }) };
 }
 
-/** A user's own tasks include those of their tokens; a token's are only its own. */
+/** A user's own tasks include those of their API tokens; an API token's are only its own. */
 export function maySee(task: SimulatedTask, caller: Caller, permissions: Permissions): boolean {
   return owns(task, caller) || permissions.has(`/nodes/${task.node}`, 'Sys.Audit');
 }

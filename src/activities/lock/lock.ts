@@ -1,22 +1,21 @@
 import type { Client } from '@temporalio/client';
-import { lockId, requestLockSignal } from '../../workflows/lib/lock-messages.ts';
-import { serviceQueue } from '../../workflows/lib/queues.ts';
+import { type LockRequest, lockId, requestLockSignal, serviceQueue } from '../../workflows/lib/messages.ts';
 import { isRunning } from '../lib/is-running.ts';
 
 export const queue = 'service';
 
-/** What the lock needs of the Temporal server that a workflow can't do itself. */
+/** What the locks need of the Temporal server that a workflow can't do itself. */
 export function createLockActivities({ client }: { readonly client: Client }) {
   return {
-    /** Starts the target's lock unless it runs, and puts the request into it; asking twice is asking once. */
-    async requestLock(request: { target: string; owner: string; title: string }): Promise<void> {
+    /** Starts the lock unless it runs, and puts the request into it; asking twice is asking once. */
+    async requestLock(name: string, request: LockRequest): Promise<void> {
       await client.workflow.signalWithStart('targetLock', {
-        workflowId: lockId(request.target),
+        workflowId: lockId(name),
         taskQueue: serviceQueue,
-        args: [request.target],
+        args: [name],
         signal: requestLockSignal,
-        signalArgs: [{ owner: request.owner, title: request.title }],
-        staticSummary: `Lock of ${request.target}`,
+        signalArgs: [request],
+        staticSummary: `Lock of ${name}`,
       });
     },
 

@@ -1,31 +1,34 @@
 import type { ProxmoxApiConfig } from '../../config.ts';
 import type { Log } from '../../log.ts';
-import { type Check, type CheckResult, failed, ok, warning } from './check.ts';
+import { type Check, failed, ok, type Result, warning } from './check.ts';
 
 const day = 24 * 3_600_000;
 const soonDays = 21;
 
-/** The certificate of a Proxmox API, looked at without sending anything, and a call with the token. */
+/** The certificate of a Proxmox API, looked at without sending anything, and a call with the API token. */
 export function apiChecks(name: string, api: ProxmoxApiConfig, log: Log): Check[] {
   return [certificate(name, api), version(name, api, log)];
 }
 
 function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Check {
   return {
-    name: `${name}: API certificate`,
+    check: `${name}: API certificate`,
     tried: `fetch the certificate of ${host}:${port} and compare it with what is trusted (${trust.kind})`,
-    async run(): Promise<CheckResult> {
+    async run(): Promise<Result> {
       const { probeCertificate } = await import('../../proxmox/certificate.ts');
       const { fingerprint, validTo, trusted } = await probeCertificate(host, port);
       const pin = `Compare it on the host with: pvenode cert info. If it is the same, write PROXMOX_FINGERPRINT=${fingerprint}, or run: proxmox-mcp host add ${name}`;
       if (trust.kind === 'fingerprint' && trust.sha256 !== fingerprint) {
         return failed(
-          `it shows SHA-256 ${fingerprint}, pinned is ${trust.sha256}`,
+          `it shows SHA-256 ${fingerprint}, but ${trust.sha256} is pinned`,
           `If the certificate was renewed: ${pin}`,
         );
       }
       if (trust.kind === 'system' && trusted !== true) {
-        return failed(`no CA of this machine vouches for it (${trusted}); its SHA-256 is ${fingerprint}`, pin);
+        return failed(
+          `it is not signed by a CA that this machine trusts (${trusted}); its SHA-256 is ${fingerprint}`,
+          pin,
+        );
       }
       const days = Math.floor((validTo.getTime() - Date.now()) / day);
       const seen = `SHA-256 ${fingerprint}, valid until ${validTo.toISOString().slice(0, 10)}`;
@@ -41,7 +44,7 @@ function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Che
 
 function version(name: string, api: ProxmoxApiConfig, log: Log): Check {
   return {
-    name: `${name}: API token`,
+    check: `${name}: API token`,
     tried: `GET https://${api.host}:${api.port}/api2/json/version as ${api.user}!${api.tokenName}`,
     async run(signal) {
       const { createProxmoxClient } = await import('../../proxmox/client.ts');
@@ -51,9 +54,9 @@ function version(name: string, api: ProxmoxApiConfig, log: Log): Check {
           await client.version({ signal }),
           await client.permissions(undefined, { signal }),
         ];
-        if (Object.keys(permissions).length > 0) return ok(`Proxmox VE ${number} takes the token`);
+        if (Object.keys(permissions).length > 0) return ok(`Proxmox VE ${number} accepts the API token`);
         return warning(
-          `Proxmox VE ${number} takes the token, but it has no rights at all`,
+          `Proxmox VE ${number} accepts the API token, but it has no rights at all`,
           'Give it a role under Datacenter, Permissions (PVEAuditor to look), or switch its privilege separation off.',
         );
       } finally {

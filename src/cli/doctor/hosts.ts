@@ -20,7 +20,7 @@ export function hostChecks(host: HostConfig, log: Log): Check[] {
 
 function keyFile(name: string, { keyPath }: SshConfig): Check {
   return {
-    name: `${name}: SSH key`,
+    check: `${name}: SSH key`,
     tried: `read ${keyPath} and look at its mode`,
     run() {
       try {
@@ -51,7 +51,7 @@ function keyFile(name: string, { keyPath }: SshConfig): Check {
 /** Whether the key that the host shows is the pinned one; logging in is another check. */
 function hostKey(name: string, { host, port, knownHostsPath }: SshConfig): Check {
   return {
-    name: `${name}: SSH host key`,
+    check: `${name}: SSH host key`,
     tried: `connect to ${host}:${port} and compare the key it shows with ${knownHostsPath}`,
     async run() {
       const { scanHostKeys } = await import('../../hosts/ssh/scan.ts');
@@ -65,27 +65,27 @@ function hostKey(name: string, { host, port, knownHostsPath }: SshConfig): Check
         return failed(`no key is pinned; the host shows ${seen}`, `Pin it: proxmox-mcp host add ${name}`);
       if (match === undefined) {
         return failed(
-          `the host shows ${seen}, pinned is ${known.join(', ')}`,
-          `If the host was reinstalled, compare the fingerprint on its console and run: proxmox-mcp host add ${name}. If not, somebody may be between: don't.`,
+          `the host shows ${seen}, but ${known.join(', ')} is pinned`,
+          `If the host was reinstalled, compare the fingerprint on its console and run: proxmox-mcp host add ${name}. If it was not, don't connect: somebody may be between this machine and the host.`,
         );
       }
       const line = malformed[0];
       if (line === undefined) return ok(`${match.fingerprint} (${match.type}) is pinned`);
       return warning(
         `the key is pinned, but line ${line} of ${knownHostsPath} can't be read`,
-        'Mend or remove that line.',
+        'Correct or remove that line.',
       );
     },
   };
 }
 
 function login(host: HostConfig, ssh: SshConfig, log: Log): Check {
-  const { tried, name, run } = helper(host, `${host.name}: SSH login`, async () => {
+  const { tried, check, run } = helper(host, `${host.name}: SSH login`, async () => {
     const { createSshExecutor } = await import('../../hosts/ssh/executor.ts');
     return createSshExecutor({ name: host.name, ssh, log });
   });
   return {
-    name,
+    check,
     tried: `log in as ${ssh.user}@${ssh.host}:${ssh.port}, then ${tried}`,
     async run(signal) {
       if (!existsSync(ssh.keyPath)) return skipped("the SSH key isn't there yet");
@@ -102,13 +102,13 @@ function login(host: HostConfig, ssh: SshConfig, log: Log): Check {
   };
 }
 
-/** Of looking for the helper, ms: longer than connecting may take, so that a host that doesn't answer is said to be that. */
+/** Of looking for the helper, ms. Longer than connecting may take, so that the error of a silent host is that of connecting. */
 const timeoutMs = 13_000;
 
 /** Logs in, where that is needed, and looks for the program that executes the privilege table. */
 function helper({ layout, name }: HostConfig, title: string, executorFor: () => Promise<Executor>): Check {
   return {
-    name: title,
+    check: title,
     tried: `look for ${layout.helper}`,
     async run(signal) {
       const executor = await executorFor();

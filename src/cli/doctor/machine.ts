@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, mkdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describeProblem, type Problem } from '../../config/problems.ts';
+import type { ConfigFinding } from '../../config/problems.ts';
 import type { Config } from '../../config.ts';
+import { readableBytes } from '../../reports/units.ts';
 import { createTokenStore } from '../../tokens/store.ts';
 import { type Check, failed, ok, skipped, warning } from './check.ts';
 
@@ -11,28 +12,19 @@ export function machineChecks(config: Config): Check[] {
   return [nodeVersion, dataFolder(config), freeSpace(config), tokenFile(config), temporalBinary(config)];
 }
 
-/** One line per problem and warning of the configuration, one when there is none. */
-export function configurationChecks(
-  folder: string,
-  problems: readonly Problem[],
-  warnings: readonly string[],
-): Check[] {
+/** A finding for each problem and warning of the configuration; one when there is none. */
+export function configurationChecks(folder: string, findings: readonly ConfigFinding[]): Check[] {
   const tried = `read .env and hosts.yaml in ${folder}, and the environment`;
-  const checks = [
-    ...problems.map((problem): Check => {
-      const { remedy, ...rest } = problem;
-      const seen = describeProblem({ ...rest, remedy: '' }).trim();
-      return { name: 'Configuration', tried, run: () => failed(seen, remedy) };
-    }),
-    ...warnings.map(
-      (text): Check => ({ name: 'Configuration', tried, run: () => warning(text, 'See docs/configuration.md.') }),
-    ),
-  ];
-  return checks.length > 0 ? checks : [{ name: 'Configuration', tried, run: () => ok(`valid, in ${folder}`) }];
+  if (findings.length === 0) return [{ check: 'Configuration', tried, run: () => ok(`valid, in ${folder}`) }];
+  return findings.map(({ check, verdict, summary, remedy }) => ({
+    check,
+    tried,
+    run: () => ({ verdict, summary, remedy }),
+  }));
 }
 
 const nodeVersion: Check = {
-  name: 'Node.js',
+  check: 'Node.js',
   tried: 'compare its version with the oldest supported one',
   run() {
     const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
@@ -43,7 +35,7 @@ const nodeVersion: Check = {
 
 function dataFolder({ dataDir }: Config): Check {
   return {
-    name: 'Data folder',
+    check: 'Data folder',
     tried: `write, read and remove a file in ${dataDir}`,
     run() {
       const probe = join(dataDir, `.doctor-${randomBytes(6).toString('hex')}`);
@@ -71,14 +63,14 @@ const gib = 1024 ** 3;
 
 function freeSpace({ dataDir }: Config): Check {
   return {
-    name: 'Disk space',
+    check: 'Disk space',
     tried: `ask how much is free where ${dataDir} is`,
     run() {
       if (statSync(dataDir, { throwIfNoEntry: false }) === undefined) return skipped("the data folder isn't there yet");
       const { bavail, bsize } = statfsSync(dataDir);
       const free = bavail * bsize;
-      const seen = `${(free / gib).toFixed(1)} GiB free`;
-      if (free < gib / 4) return failed(seen, 'Free some space: Temporal stops when its database can grow no more.');
+      const seen = `${readableBytes(free)} free`;
+      if (free < gib / 4) return failed(seen, 'Free some space: Temporal stops when its database cannot grow.');
       return free < gib ? warning(seen, 'Free some space soon.') : ok(seen);
     },
   };
@@ -87,7 +79,7 @@ function freeSpace({ dataDir }: Config): Check {
 function tokenFile({ dataDir }: Config): Check {
   const path = join(dataDir, 'tokens.json');
   return {
-    name: 'Tokens',
+    check: 'Tokens',
     tried: `read ${path}`,
     run() {
       const tokens = createTokenStore(path).list();
@@ -107,7 +99,7 @@ function tokenFile({ dataDir }: Config): Check {
 
 function temporalBinary({ temporal: { address, binary } }: Config): Check {
   return {
-    name: 'Temporal CLI',
+    check: 'Temporal CLI',
     tried: binary === undefined ? 'look at TEMPORAL_BINARY' : `see whether ${binary} may be executed`,
     run() {
       if (address !== undefined) return skipped('not needed: TEMPORAL_ADDRESS names a server');

@@ -1,10 +1,12 @@
+import { z } from 'zod';
 import type { Config } from '../../config.ts';
+import { finding } from '../../operations/finding.ts';
 import { splitAddress, tcp } from '../tcp.ts';
-import { type Check, type CheckResult, failed, ok, skipped, warning } from './check.ts';
+import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 
 const startIt = 'Start the service: npm start';
 
-/** The service's own processes and what they lean on. */
+/** The service's own processes and what they depend on. */
 export function serviceChecks(config: Config): Check[] {
   return [temporalServer(config), mcpServer(config), workerMetrics(config), mailServer(config), ...webhooks(config)];
 }
@@ -13,7 +15,7 @@ function temporalServer(config: Config): Check {
   const { address, port, namespace } = config.temporal;
   const where = address ?? `127.0.0.1:${port}`;
   return {
-    name: 'Temporal server',
+    check: 'Temporal server',
     tried: `connect to ${where} and ask for the namespace ${namespace}`,
     async run(signal) {
       const reached = await tcp(...splitAddress(where), signal);
@@ -26,10 +28,10 @@ function temporalServer(config: Config): Check {
         await client.withAbortSignal(signal, () => client.workflowService.describeNamespace({ namespace }));
         return ok(`${where} answers, the namespace ${namespace} is there`);
       } catch (error) {
-        const text = error instanceof Error ? error.message : String(error);
         return failed(
-          `${where} answers, but not for the namespace ${namespace}: ${text}`,
+          `${where} answers, but not for the namespace ${namespace}`,
           'Create the namespace, or correct TEMPORAL_NAMESPACE.',
+          error instanceof Error ? error.message : String(error),
         );
       } finally {
         await client.connection.close();
@@ -42,42 +44,33 @@ function mcpServer({ mcp: { host, port } }: Config): Check {
   const local = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   const url = `http://${local.includes(':') ? `[${local}]` : local}:${port}/readyz`;
   return {
-    name: 'MCP server',
+    check: 'MCP server',
     tried: `GET ${url}`,
-    async run(signal): Promise<CheckResult> {
+    async run(signal): Promise<Result> {
       const reached = await tcp(local, port, signal);
       if (reached === 'ECONNREFUSED') return skipped(`nothing runs on port ${port}. ${startIt}`);
       if (reached !== undefined) return failed(`${local}:${port} can't be reached (${reached})`, 'Correct MCP_HOST.');
       const answer = await fetch(url, { signal }).catch(() => undefined);
-      const body: unknown = await answer?.json().catch(() => undefined);
-      if (answer === undefined || !isReadiness(body)) {
+      const body = readiness.safeParse(await answer?.json().catch(() => undefined)).data;
+      if (answer === undefined || body === undefined) {
         return failed(`another program listens on port ${port}`, 'Stop it, or set another MCP_PORT.');
       }
       if (answer.ok) return ok(`ready at ${url}`);
-      const problems = (body.problems ?? [])
-        .map((one) => (typeof one === 'string' ? one : (one.message ?? '')))
-        .join(' ');
       return failed(
-        `it runs but isn't ready: ${problems}`,
+        "it runs, but isn't ready",
         'Look at the other lines, and at logs/ in the data folder.',
+        body.findings.map(({ check, summary, remedy = '' }) => `${check}: ${summary} ${remedy}`).join('\n'),
       );
     },
   };
 }
 
-interface Readiness {
-  readonly ready: boolean;
-  readonly problems?: readonly (string | { readonly message?: string })[];
-}
-
-function isReadiness(body: unknown): body is Readiness {
-  return typeof body === 'object' && body !== null && 'ready' in body;
-}
+const readiness = z.object({ ready: z.boolean(), findings: z.array(finding).catch([]) });
 
 function workerMetrics({ worker: { metricsPort } }: Config): Check {
   const url = `http://127.0.0.1:${metricsPort}/metrics`;
   return {
-    name: 'Worker',
+    check: 'Worker',
     tried: `GET ${url}`,
     async run(signal) {
       const reached = await tcp('127.0.0.1', metricsPort, signal);
@@ -94,7 +87,7 @@ function workerMetrics({ worker: { metricsPort } }: Config): Check {
 
 function mailServer({ mail }: Config): Check {
   return {
-    name: 'Mail',
+    check: 'Mail',
     tried:
       mail === undefined
         ? 'look at SMTP_HOST'
@@ -103,7 +96,7 @@ function mailServer({ mail }: Config): Check {
       if (mail === undefined) return skipped('no mail server is set up (SMTP_HOST): nothing is mailed');
       const { createMailer } = await import('../../mail/mailer.ts');
       await createMailer(mail).verify();
-      return ok(`${mail.host}:${mail.port} takes mail for ${mail.to.join(', ')}`);
+      return ok(`${mail.host}:${mail.port} accepts mail for ${mail.to.join(', ')}`);
     },
   };
 }
@@ -123,6 +116,6 @@ function webhooks({ webhooks: { slack, discord } }: Config): Check[] {
         'Check the network, or correct the webhook.',
       );
     };
-    return [{ name, tried: `connect to ${hostname}:${number}`, run }];
+    return [{ check: name, tried: `connect to ${hostname}:${number}`, run }];
   });
 }

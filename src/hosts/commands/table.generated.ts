@@ -8,6 +8,7 @@ import { recentIssues } from './check-health/recent-issues.ts';
 import { diskSpace, resourceCounters } from './check-health/resources.ts';
 import { securityState } from './check-health/security-state.ts';
 import { serviceState } from './check-health/service-state.ts';
+import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
 import type { Command } from './command.ts';
 
 /** Every command that the service may run on a host: the policy, the helper, the docs and the tests are made of it. */
@@ -30,4 +31,8 @@ export const table: readonly Command[] = [
   diskSpace,
   securityState,
   serviceState,
+  unitState,
+  changeUnit,
+  restoreUnit,
+  followUnitLog,
 ];

@@ -13,7 +13,7 @@ export interface Administrator {
   /** The host's name, for messages. */
   readonly name: string;
   /** Runs a verb of the agent without leaving the agent on the host. Returns its standard output. */
-  script(verb: 'look' | 'uninstall', args: readonly string[]): Promise<string>;
+  runOnce(verb: 'look' | 'uninstall', args: readonly string[]): Promise<string>;
   /** Brings the agent to the host and starts its verb. */
   bring(verb: 'arm', args: readonly string[]): Promise<void>;
   /** Runs a verb of the agent that was brought. */
@@ -46,7 +46,7 @@ function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Adm
   };
   return {
     name,
-    script: (verb, args) => exec(['/bin/sh', '-s', '--', verb, ...args], agent),
+    runOnce: (verb, args) => exec(['/bin/sh', '-s', '--', verb, ...args], agent),
     async bring(verb, args) {
       await exec(bringAgent(verb, args), agent);
     },
@@ -66,8 +66,8 @@ function agentError(name: string, { exitCode, stderr }: CommandResult): ServiceE
   if (said === undefined && stderr.includes(`${workFolder}/agent`)) {
     return new ServiceError({
       code: 'verification-failed',
-      message: `${name} was put back meanwhile: the time to confirm was over, or it started again`,
-      remedy: 'See that the host stays up and answers quickly, then try again.',
+      message: `${name} has reverted the installation: the time to confirm was over, or the host was restarted`,
+      remedy: 'Make sure that the host stays up and answers quickly, then try again.',
       details: { ...details, putBack: true },
     });
   }
@@ -82,7 +82,7 @@ function agentError(name: string, { exitCode, stderr }: CommandResult): ServiceE
   return new ServiceError({
     code: exitCode === 76 ? 'conflict' : 'command-failed',
     message: `On ${name}: ${said ?? (lastLine(stderr) || `the installation's script ended with ${exitCode}`)}`,
-    remedy: exitCode === 76 ? 'Wait for it to end, then try again.' : 'Mend that on the host, then try again.',
+    remedy: exitCode === 76 ? 'Wait for it to end, then try again.' : 'Correct that on the host, then try again.',
     retryable: exitCode === 76,
     details,
   });

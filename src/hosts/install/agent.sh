@@ -1,5 +1,5 @@
 #!/bin/sh
-# proxmox-mcp-install: changes this host for Proxmox MCP's host install, and takes it all back unless that is confirmed.
+# proxmox-mcp-install: changes this host for Proxmox MCP's host install, and reverts all of it unless that is confirmed.
 # Exit codes of its own: 65 with one line on standard error, 76 busy.
 # shellcheck disable=SC1091,SC2317 # What main calls is reachable; /etc/os-release is the host's.
 set -efu
@@ -98,14 +98,14 @@ look() {
 arm() {
   _seconds=$1 _user=$2; shift 2
   lock
-  [ ! -e "$work" ] || { rm -f "$0"; die 'another installation is under way, or is being taken back: try again in a minute' 76; }
+  [ ! -e "$work" ] || { rm -f "$0"; die 'another installation is at work, or is being reverted: try again in a minute' 76; }
   [ -e "$0" ] || die 'another installation has just ended: try again' 76
   mv "$0" "$run/agent"
   if has_systemd; then
     systemctl stop "$timer.timer" 2>/dev/null || true
     systemctl reset-failed "$timer.service" 2>/dev/null || true
     systemd-run --quiet --collect --unit="$timer" --on-active="$_seconds" --timer-property=AccuracySec=100ms \
-      /bin/sh "$run/agent" revert >/dev/null || { rm -f "$run/agent"; die 'systemd-run could not arm the way back'; }
+      /bin/sh "$run/agent" revert >/dev/null || { rm -f "$run/agent"; die 'systemd-run could not prepare the revert'; }
     mkdir -p "${wanted%/*}"
     printf '%s\n' '[Unit]' 'Description=Take back an installation of Proxmox MCP that was not confirmed' \
       'After=local-fs.target' 'Before=ssh.service sshd.service' '[Service]' 'Type=oneshot' \
@@ -204,9 +204,9 @@ confirm() {
   forget
 }
 
-# take: the folders of this list, parents first, are root's until everything in them is put back: in a folder of the
-# user's a link that appears meanwhile would lead root elsewhere.
-take() {
+# give_to_root: the folders of this list, parents first, are root's until everything in them is put back: in a folder of
+# the user's a link that appears meanwhile would lead root elsewhere.
+give_to_root() {
   while IFS= read -r _path; do
     if [ -L "$_path" ]; then rm -f "$_path"
     elif [ -d "$_path" ]; then chown 0:0 "$_path"; chmod go-w "$_path"; fi
@@ -227,7 +227,7 @@ revert() {
     sort -r "$_from/absent" | while IFS= read -r _path; do
       if [ "$_path" = "$_backups" ]; then [ ! -d "$_path" ] || rmdir "$_path" || true; else rm -rf "$_path"; fi
     done
-    sort "$_from/present" | take
+    sort "$_from/present" | give_to_root
     tar --extract --file="$_from/files.tar" --numeric-owner --same-owner --preserve-permissions --acls --xattrs \
       --absolute-names
     [ -s "$_from/account" ] || stop_processes "$_user"
@@ -293,7 +293,7 @@ uninstall() {
   shift 8
   _rotation=$1 _keys=$2 _key=$3
   lock
-  [ ! -e "$work" ] || die 'an installation is under way, or is being taken back: try again in a minute' 76
+  [ ! -e "$work" ] || die 'an installation is at work, or is being reverted: try again in a minute' 76
   if [ -x "$_helper" ] && trusted "$_helper" && "$_helper" job-list 2>/dev/null </dev/null | grep -Eq '^[^ ]+ (starting|running) '; then die 'jobs are running' 76; fi
   rm -f "$_sudoers" "$_rotation"
   _before=$_state/before
@@ -310,7 +310,7 @@ uninstall() {
       # Nothing says whose the folders were, so as the user: a link of theirs leads nowhere that they couldn't go.
       runuser -u "$_user" -- rm -f -- "$_keys" 2>/dev/null || ! trusted "${_keys%/*}" || rm -f "$_keys"
     else
-      printf '%s\n' "$_home" "${_keys%/*}" | take
+      printf '%s\n' "$_home" "${_keys%/*}" | give_to_root
       rm -f "$_keys"
       put_back "$_keys" || true
       if [ -f "$_keys" ] && [ -n "$_key" ]; then

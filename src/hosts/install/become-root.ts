@@ -82,7 +82,7 @@ async function chooseWay({ name, executor, user, password }: Login): Promise<Sec
   });
   if (proof.exitCode === 0 && proof.stdout.includes(word)) return secret;
   throw forbidden(
-    `sudo on ${name} did not take this password from ${user}, or does not let ${user} become root`,
+    `sudo on ${name} did not accept this password from ${user}, or does not let ${user} become root`,
     `Check on the host, as ${user}: sudo -k; sudo id. Or log in as root (--as root).`,
   );
 }

@@ -1,40 +1,40 @@
 import { lstatSync } from 'node:fs';
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
+import type { Finding } from '../../operations/finding.ts';
 import { connectAdministrator } from './administrator.ts';
+import type { Seen } from './facts.ts';
 import { planFor, seeHost } from './install.ts';
-import type { Seen } from './look.ts';
 import type { InstallOptions } from './options.ts';
 import { obstacles } from './plan.ts';
 import { proveService } from './prove.ts';
 import { publicKeyOf } from './service-key.ts';
 
-/** One thing on a host that isn't as it should be. */
-export interface Drift {
-  readonly found: string;
-  readonly remedy: string;
-}
-
-/** Compares everything with what it should be, and tries the service's login. Changes nothing; empty when all is well. */
+/**
+ * Compares everything with what it should be, and tries the service's login. Changes nothing. A finding for each thing
+ * on the host that isn't as it should be; none when all is well.
+ */
 export async function checkInstallation(
   host: HostConfig,
   options: Pick<InstallOptions, 'login' | 'log' | 'from' | 'sudoPassword'>,
-): Promise<readonly Drift[]> {
+): Promise<readonly Finding[]> {
   const admin = connectAdministrator(host.name, options.login, options.log, options.sudoPassword);
   try {
     const seen = await seeHost(admin, host);
-    const again = `Run: proxmox-mcp host install ${host.name}`;
-    const blocked = obstacles(seen, host.layout);
-    const key = keyDrift(host, again);
-    const compared = compare(host, seen, options.from).map((found) => ({ found, remedy: again }));
-    const drift = [...pendingDrift(seen), ...blocked, ...key, ...compared];
-    // What is already known to be wrong needs no second report of its effect.
-    if (drift.length > 0) return drift;
+    const remedy = `Run: proxmox-mcp host install ${host.name}`;
+    const findings = [
+      ...pendingInstallation(seen),
+      ...obstacles(seen, host.layout),
+      ...keyFileFindings(host, remedy),
+      ...differences(host, seen, options.from).map((difference) => failed({ ...difference, remedy })),
+    ];
+    // What is already known to be wrong needs no second finding of its effect.
+    if (findings.length > 0) return findings;
     return await proveService(host, admin, options.log).then(
       () => [],
       (error: unknown) => {
         if (!(error instanceof ServiceError)) throw error;
-        return [{ found: error.message, remedy: error.remedy }];
+        return [failed({ check: "the service's login", summary: error.message, remedy: error.remedy })];
       },
     );
   } finally {
@@ -42,34 +42,37 @@ export async function checkInstallation(
   }
 }
 
-function compare(host: HostConfig, seen: Seen, from: string | undefined): readonly string[] {
+function failed(found: Omit<Finding, 'verdict'>): Finding {
+  return { verdict: 'failed', ...found };
+}
+
+function differences(host: HostConfig, seen: Seen, from: string | undefined) {
   // No policy can be made for another sudo; that is reported already.
   if (seen.sudoVersion === undefined) return [];
   const publicKey = host.ssh && publicKeyOf(host.ssh.keyPath);
-  return planFor(host, seen, publicKey, from).map(({ found }) => found);
+  return planFor(host, seen, publicKey, from).map(({ difference }) => difference);
 }
 
-function keyDrift({ ssh }: HostConfig, again: string): Drift[] {
+function keyFileFindings({ ssh }: HostConfig, again: string): Finding[] {
   if (ssh === undefined) return [];
+  const check = `the service's SSH key ${ssh.keyPath}`;
   const stat = lstatSync(ssh.keyPath, { throwIfNoEntry: false });
-  if (stat === undefined) return [{ found: `the service's SSH key ${ssh.keyPath} is missing here`, remedy: again }];
+  if (stat === undefined) return [failed({ check, summary: 'is missing on this machine', remedy: again })];
   const mode = stat.mode & 0o777;
   if ((mode & 0o077) === 0) return [];
-  return [
-    {
-      found: `others may read the service's SSH key ${ssh.keyPath} (mode ${mode.toString(8)})`,
-      remedy: `Run here: chmod 600 ${ssh.keyPath}; if others use this machine, rotate the key.`,
-    },
-  ];
+  const summary = `others may read it (mode ${mode.toString(8)})`;
+  const remedy = `Run on this machine: chmod 600 ${ssh.keyPath}; if others use this machine, replace the key.`;
+  return [failed({ check, summary, remedy })];
 }
 
-function pendingDrift({ pending }: Seen): Drift[] {
+function pendingInstallation({ pending }: Seen): Finding[] {
   if (!pending) return [];
   return [
-    {
-      found: 'an installation is under way, or is being taken back',
+    failed({
+      check: 'installation',
+      summary: 'one is at work, or is being reverted',
       remedy:
         'Wait a minute and check again. If it stays, reboot the host or run there: sh /var/lib/proxmox-mcp-install/agent revert',
-    },
+    }),
   ];
 }

@@ -2,10 +2,10 @@ import type { HostConfig } from '../../config.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import { type Administrator, connectAdministrator } from './administrator.ts';
 import type { SudoPassword } from './become-root.ts';
+import { readFacts, type Seen } from './facts.ts';
 import { ioLogFolder } from './log-rotation.ts';
-import { look, type Seen } from './look.ts';
 import { defaultRevertAfterSeconds, type InstallOptions } from './options.ts';
-import { type Change, changes, obstacles } from './plan.ts';
+import { type Change, changes, type Obstacle, obstacles } from './plan.ts';
 import { proveAccess } from './prove.ts';
 import { makeServiceKey, publicKeyOf } from './service-key.ts';
 import { fromOf, keysFileOf, otherKeysFileOf, pathsOf, type Wanted, wanted } from './wanted.ts';
@@ -18,7 +18,7 @@ export type InstallOutcome = 'installed' | 'nothing-to-do' | 'declined';
  * connections in time, whatever ends this process, the connection or the host in between.
  *
  * Throws what connecting throws, `configuration` (this host can't be installed on as it is; nothing was changed),
- * `conflict` (another installation is under way) and, when the host was put back, `verification-failed` or what failed.
+ * `conflict` (another installation is at work) and, when the host was put back, `verification-failed` or what failed.
  */
 export async function install(host: HostConfig, options: InstallOptions): Promise<InstallOutcome> {
   checkUsers(host);
@@ -26,8 +26,8 @@ export async function install(host: HostConfig, options: InstallOptions): Promis
   try {
     const seen = await seeHost(admin, host);
     const blocked = obstacles(seen, host.layout)[0];
-    if (blocked) throw cannot(host, blocked);
-    if (seen.pending) throw underWay(host);
+    if (blocked) throw blockedBy(host, blocked);
+    if (seen.pending) throw anotherInstallation(host);
     const keyPath = host.ssh?.keyPath;
     const before = keyPath === undefined ? undefined : publicKeyOf(keyPath);
     const makesKey = keyPath !== undefined && before === undefined;
@@ -46,21 +46,21 @@ export async function install(host: HostConfig, options: InstallOptions): Promis
   }
 }
 
-/** Looks at everything an installation is about. */
+/** Reads everything on the host that an installation depends on. */
 export async function seeHost(admin: Administrator, { layout }: HostConfig): Promise<Seen> {
-  const first = await look(
+  const first = await readFacts(
     admin,
     layout,
     keysFileOf(`/home/${layout.user}`),
-    everything(layout, `/home/${layout.user}`),
+    pathsToRead(layout, `/home/${layout.user}`),
   );
   const home = first.account?.home;
   // An account that was there may live elsewhere.
   if (home === undefined || home === `/home/${layout.user}`) return first;
-  return look(admin, layout, keysFileOf(home), everything(layout, home));
+  return readFacts(admin, layout, keysFileOf(home), pathsToRead(layout, home));
 }
 
-function everything(layout: HostConfig['layout'], home: string): string[] {
+function pathsToRead(layout: HostConfig['layout'], home: string): string[] {
   const { ours, parents } = pathsOf(layout, home);
   return [...ours, ...parents, otherKeysFileOf(home), layout.sudoLog, ioLogFolder(layout), '/var/log/sudo-io'];
 }
@@ -105,7 +105,7 @@ async function change(
   const absent = [...parents, layout.sudoLog, '/var/log/sudo-io', ioLogFolder(layout)].filter(
     (path) => seen.paths.get(path)?.kind === 'absent',
   );
-  await say(`arm the way back: ${name} puts everything back in ${seconds} s unless this is confirmed`);
+  await say(`prepare the revert: ${name} puts everything back in ${seconds} s unless this is confirmed`);
   const begun = performance.now();
   await admin.bring('arm', [
     ...[String(seconds), layout.user, layout.state, layout.backups],
@@ -119,14 +119,14 @@ async function change(
     await say(
       'prove it over new connections: the service logs in and may run its helper alone; the administrator is root',
     );
-    await proveAccess(host, options, asked(options)).catch((error: unknown) => {
-      throw explained(host, seen, error);
+    await proveAccess(host, options, knownPassword(options)).catch((error: unknown) => {
+      throw explainRefusedKey(host, seen, error);
     });
     await say('confirm');
     await admin.run('confirm', []);
   } catch (error) {
     const isLate = performance.now() - begun > seconds * 1000;
-    throw await takenBack(host, options, { seconds, isLate }, error);
+    throw await revert(host, options, { seconds, isLate }, error);
   }
 }
 
@@ -137,29 +137,29 @@ async function carryOut(admin: Administrator, user: string, home: string, target
 }
 
 /** While the host waits for the proof, nobody is asked for a password who wasn't before. */
-function asked({ sudoPassword }: InstallOptions): SudoPassword | undefined {
+function knownPassword({ sudoPassword }: InstallOptions): SudoPassword | undefined {
   return sudoPassword?.known() === undefined ? undefined : sudoPassword;
 }
 
-/** Puts the host back at once, over a new connection; where that fails too, the host does it alone. */
-async function takenBack(
+/** Puts the host back at once, over a new connection; where that fails too, the host does it alone. Answers what to throw. */
+async function revert(
   { name }: HostConfig,
   options: InstallOptions,
   { seconds, isLate }: { readonly seconds: number; readonly isLate: boolean },
   error: unknown,
 ): Promise<ServiceError> {
-  await options.progress?.('take everything back');
-  const admin = connectAdministrator(name, options.login, options.log, asked(options));
-  const found = await admin.run('revert', []).then(
+  await options.progress?.('put everything back');
+  const admin = connectAdministrator(name, options.login, options.log, knownPassword(options));
+  const state = await admin.run('revert', []).then(
     () => 'installed',
     (failure: unknown) =>
       failure instanceof ServiceError && failure.details.putBack === true ? 'put-back' : 'unknown',
   );
   await admin.close();
   // Then what failed may have failed only because everything was gone again.
-  if (isLate && found === 'put-back') return tooSlow(name, seconds, error);
+  if (isLate && state === 'put-back') return tooSlow(name, seconds, error);
   const back =
-    found === 'unknown'
+    state === 'unknown'
       ? `${name} puts everything back by itself, at most ${seconds} s after it began`
       : `${name} is as it was before`;
   const known = error instanceof ServiceError;
@@ -175,7 +175,7 @@ async function takenBack(
 function tooSlow(name: string, seconds: number, error: unknown): ServiceError {
   return new ServiceError({
     code: 'timeout',
-    message: `${name} put everything back after ${seconds} s, before the installation was proved, and is as it was before (what failed then: ${error instanceof Error ? error.message : String(error)})`,
+    message: `${name} put everything back after ${seconds} s, before the installation was verified, and is as it was before (what failed then: ${error instanceof Error ? error.message : String(error)})`,
     remedy: 'Try again when the host and this machine have less to do, or give it longer: --revert-after SECONDS.',
     retryable: true,
     cause: error,
@@ -184,7 +184,7 @@ function tooSlow(name: string, seconds: number, error: unknown): ServiceError {
 }
 
 /** sshd's own settings say more than its refusal. */
-function explained({ name, layout }: HostConfig, { sshd }: Seen, error: unknown): unknown {
+function explainRefusedKey({ name, layout }: HostConfig, { sshd }: Seen, error: unknown): unknown {
   if (!isServiceError(error, 'ssh-key-refused')) return error;
   const rules = sshd.filter(
     (line) => !/^(pubkeyauthentication yes|authorizedkeysfile .*\.ssh\/authorized_keys)/.test(line),
@@ -218,19 +218,20 @@ function checkUsers({ name, ssh, layout }: HostConfig): void {
   }
 }
 
-function cannot({ name }: HostConfig, { found, remedy }: { found: string; remedy: string }): ServiceError {
+function blockedBy({ name }: HostConfig, { check, summary, remedy, evidence }: Obstacle): ServiceError {
+  const said = evidence === undefined ? '' : ` (${evidence})`;
   return new ServiceError({
     code: 'configuration',
-    message: `${name} can't be installed on as it is, so nothing was changed: ${found}`,
+    message: `${name} can't be installed on as it is, so nothing was changed: ${check} ${summary}${said}`,
     remedy,
     details: { host: name },
   });
 }
 
-export function underWay({ name }: HostConfig): ServiceError {
+export function anotherInstallation({ name }: HostConfig): ServiceError {
   return new ServiceError({
     code: 'conflict',
-    message: `Another installation on ${name} is under way, or is being taken back`,
+    message: `Another installation on ${name} is at work, or is being reverted`,
     remedy: 'Wait a minute and try again.',
     retryable: true,
     details: { host: name },

@@ -1,11 +1,12 @@
 import type { HostLayout } from '../../config.ts';
-import type { Seen, SeenPath } from './look.ts';
+import type { Finding } from '../../operations/finding.ts';
+import type { Seen, SeenPath } from './facts.ts';
 import { otherKeysFileOf, pathsOf, type Wanted } from './wanted.ts';
 
 /** One difference between a host and what should be on it, and the step that removes it. */
 export interface Change {
-  /** What is wrong, for `host check`: `/usr/local/libexec/proxmox-mcp/helper has other content`. */
-  readonly found: string;
+  /** What differs, for `host check`: `/usr/local/libexec/proxmox-mcp/helper`, `has other content`. */
+  readonly difference: Pick<Finding, 'check' | 'summary'>;
   /** What `host install` does about it. */
   readonly step: string;
   readonly target: Wanted | 'user';
@@ -17,9 +18,10 @@ export function changes(seen: Seen, layout: HostLayout, wanted: readonly Wanted[
 }
 
 function userChange({ account }: Seen, { user }: HostLayout): Change[] {
+  const check = `user ${user}`;
   const rule = 'shell /bin/sh, no password, no groups but its own';
   if (account === undefined) {
-    return [{ found: `the user ${user} is missing`, step: `make the user ${user}: ${rule}`, target: 'user' }];
+    return [{ difference: { check, summary: 'is missing' }, step: `make the ${check}: ${rule}`, target: 'user' }];
   }
   const faults = [
     ...(account.shell === '/bin/sh' ? [] : [`its shell is ${account.shell || 'not set'}`]),
@@ -27,9 +29,7 @@ function userChange({ account }: Seen, { user }: HostLayout): Change[] {
     ...(account.extraGroups.length === 0 ? [] : [`it is in the groups ${account.extraGroups.join(', ')}`]),
   ];
   if (faults.length === 0) return [];
-  return [
-    { found: `the user ${user}: ${faults.join(', ')}`, step: `change the user ${user}: ${rule}`, target: 'user' },
-  ];
+  return [{ difference: { check, summary: faults.join(', ') }, step: `change the ${check}: ${rule}`, target: 'user' }];
 }
 
 function pathChange(seen: SeenPath | undefined, item: Wanted): Change[] {
@@ -50,73 +50,73 @@ function pathChange(seen: SeenPath | undefined, item: Wanted): Change[] {
   const digest = item.kind === 'folder' ? '' : `, sha256 ${item.sha256}`;
   return [
     {
-      found: `${item.path} ${faults.join(', ')}`,
+      difference: { check: item.path, summary: faults.join(', ') },
       step: `${verb} ${item.path} (${item.what}): root:root, mode ${item.mode}${digest}`,
       target: item,
     },
   ];
 }
 
+/** What keeps an installation from a host; its check and summary read as one sentence. */
+export type Obstacle = Finding & { readonly remedy: string };
+
 /**
- * Why this host can't be trusted with a privileged helper as it is; what an installation must not mend by itself.
+ * Why this host can't be trusted with a privileged helper as it is, and what an installation must not change by itself.
  * Empty when there is nothing.
  */
-export function obstacles(seen: Seen, layout: HostLayout): readonly { found: string; remedy: string }[] {
+export function obstacles(seen: Seen, layout: HostLayout): readonly Obstacle[] {
   const home = seen.account?.home ?? `/home/${layout.user}`;
   const { ours, parents } = pathsOf(layout, home);
   return [
-    ...(seen.missing.length === 0
-      ? []
-      : [{ found: `${seen.missing.join(', ')} is missing`, remedy: 'Install it on the host.' }]),
-    ...(seen.sudoVersion !== undefined
-      ? []
-      : [
-          {
-            found: seen.sudoText === 'none' ? 'sudo is missing' : `sudo is too old or another one: ${seen.sudoText}`,
-            remedy: 'Install sudo 1.9 or newer, or sudo-rs 0.2.5 or newer, on the host.',
-          },
-        ]),
-    ...(seen.visudo === 'ok'
-      ? []
-      : [
-          {
-            found: `the rules of sudo are broken already: ${seen.visudo}`,
-            remedy: 'Mend the file that visudo -c names; until then sudo may refuse everybody.',
-          },
-        ]),
-    ...seen.otherRules.map((path) => ({
-      found: `${path} has rules for ${layout.user} too`,
-      remedy: `Remove them from ${path}: only the policy in ${layout.sudoersFile} may say what the service does as root.`,
-    })),
+    ...seen.missing.map((program) => obstacle(program, 'is missing', 'Install it on the host.')),
+    ...sudoObstacles(seen),
+    ...seen.otherRules.map((path) =>
+      obstacle(
+        path,
+        `has rules for ${layout.user} too`,
+        `Remove them from ${path}: only the policy in ${layout.sudoersFile} may say what the service does as root.`,
+      ),
+    ),
     ...otherKeys(seen.paths, otherKeysFileOf(home), layout.user),
     ...parents.flatMap((path) => writable(path, seen.paths.get(path))),
-    ...ours.flatMap((path) =>
-      seen.paths.get(path)?.kind === 'link'
-        ? [{ found: `${path} is a symbolic link`, remedy: 'Put the real file or folder there, or set another path.' }]
-        : [],
-    ),
+    ...ours
+      .filter((path) => seen.paths.get(path)?.kind === 'link')
+      .map((path) =>
+        obstacle(path, 'is a symbolic link', 'Put the real file or folder there, or configure another path.'),
+      ),
   ];
 }
 
-function otherKeys(paths: Seen['paths'], path: string, user: string): { found: string; remedy: string }[] {
+function obstacle(check: string, summary: string, remedy: string, evidence?: string): Obstacle {
+  return { check, verdict: 'failed', summary, remedy, ...(evidence !== undefined && { evidence }) };
+}
+
+function sudoObstacles({ sudoVersion, sudoText, visudo }: Seen): readonly Obstacle[] {
+  const remedy = 'Install sudo 1.9 or newer, or sudo-rs 0.2.5 or newer, on the host.';
+  const version =
+    sudoText === 'none'
+      ? obstacle('sudo', 'is missing', remedy)
+      : obstacle('sudo', 'is too old, or of another kind', remedy, sudoText);
+  const rules = obstacle(
+    'the policy of sudo',
+    'is broken already',
+    'Correct the file that visudo -c names; until then sudo may refuse everybody.',
+    visudo,
+  );
+  return [...(sudoVersion === undefined ? [version] : []), ...(visudo === 'ok' ? [] : [rules])];
+}
+
+function otherKeys(paths: Seen['paths'], path: string, user: string): readonly Obstacle[] {
   if ((paths.get(path)?.kind ?? 'absent') === 'absent') return [];
-  return [
-    {
-      found: `${path} may let other keys in as ${user}`,
-      remedy: `Remove ${path}: only the service's own key may log in as ${user}.`,
-    },
-  ];
+  const remedy = `Remove ${path}: only the service's own key may log in as ${user}.`;
+  return [obstacle(path, `may let other keys in as ${user}`, remedy)];
 }
 
-function writable(path: string, seen: SeenPath | undefined): { found: string; remedy: string }[] {
+function writable(path: string, seen: SeenPath | undefined): readonly Obstacle[] {
   if (seen === undefined || seen.kind === 'absent') return [];
   const others = Number.parseInt(seen.mode, 8) & 0o022;
   // A sticky folder (/tmp) is no parent of ours, so there is no exception for it.
   if (seen.owner.startsWith('0:') && others === 0) return [];
-  return [
-    {
-      found: `${path} can be written by others than root (owner ${seen.owner}, mode ${seen.mode})`,
-      remedy: `Run on the host: chown root ${path}; chmod go-w ${path}`,
-    },
-  ];
+  const summary = `can be written by others than root (owner ${seen.owner}, mode ${seen.mode})`;
+  return [obstacle(path, summary, `Run on the host: chown root ${path}; chmod go-w ${path}`)];
 }

@@ -57,7 +57,7 @@ export async function proveService(host: HostConfig, admin: Administrator, log: 
 function unproved({ name, layout }: HostConfig, why: string): ServiceError {
   return new ServiceError({
     code: 'verification-failed',
-    message: `The installation on ${name} did not prove itself: ${why}`,
+    message: `The installation on ${name} could not be verified: ${why}`,
     remedy: `Look for other rules for ${layout.user} and its groups (sudo -l -U ${layout.user}), also those read after ${layout.sudoersFile}.`,
     details: { host: name },
   });

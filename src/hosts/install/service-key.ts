@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import ssh2 from 'ssh2';
 import { ServiceError } from '../../errors.ts';
-import { replacePrivateFile } from '../../tokens/private-file.ts';
+import { replacePrivateFile } from '../../private-file.ts';
 import { newKeyPair } from '../ssh/new-key.ts';
 
 /** The public half of the private key in this file, `ssh-ed25519 AAAA…`; undefined when there is no file. */
@@ -17,14 +17,14 @@ export function publicKeyOf(path: string): string | undefined {
   const key = ssh2.utils.parseKey(text);
   // Not the library's message: it may quote the file.
   if (key instanceof Error || !key.isPrivateKey()) {
-    throw unusable(path, 'it is no private key, damaged, or protected by a passphrase');
+    throw unusable(path, 'it is not a private key, it is damaged, or it has a passphrase');
   }
   return `${key.type} ${key.getPublicSSH().toString('base64')}`;
 }
 
 /** Makes the service's Ed25519 key pair: straight to its file, 0600. Nothing of it is returned but the public half. */
 export function makeServiceKey(path: string): string {
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw unusable(path, 'there is something already');
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw unusable(path, 'something else is there already');
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   replacePrivateFile(path, newKeyPair('proxmox-mcp').private);
   const publicKey = publicKeyOf(path);

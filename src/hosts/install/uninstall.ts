@@ -1,9 +1,9 @@
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { connectAdministrator } from './administrator.ts';
-import { homeOf, seeHost, underWay } from './install.ts';
+import type { Seen } from './facts.ts';
+import { anotherInstallation, homeOf, seeHost } from './install.ts';
 import { ioLogFolder, rotationFile } from './log-rotation.ts';
-import type { Seen } from './look.ts';
 import type { InstallOptions } from './options.ts';
 import { publicKeyOf } from './service-key.ts';
 import { keysFileOf } from './wanted.ts';
@@ -26,12 +26,12 @@ export async function uninstall(host: HostConfig, options: UninstallOptions): Pr
   const admin = connectAdministrator(name, options.login, options.log, options.sudoPassword);
   try {
     const seen = await seeHost(admin, host);
-    if (seen.pending) throw underWay(host);
+    if (seen.pending) throw anotherInstallation(host);
     if (seen.jobs.length > 0) throw jobsRunning(name, seen.jobs);
     const plan = uninstallPlan(host, seen, options);
     if (plan.length === 0) return 'nothing-to-do';
     if (!(await options.agree(plan))) return 'declined';
-    await admin.script('uninstall', [
+    await admin.runOnce('uninstall', [
       ...[layout.user, layout.state, layout.backups, options.removeBackups ? 'yes' : 'no'],
       ...[options.keepLogs ? 'yes' : 'no', layout.sudoLog, layout.sudoersFile, layout.helper],
       ...[rotationFile, keysFileOf(homeOf(host, seen)), (ssh && publicKeyOf(ssh.keyPath)) ?? ''],

@@ -4,8 +4,8 @@ import type { HostLayout } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { generateHelper } from '../helper/generate-helper.ts';
 import { generateSudoers } from '../helper/generate-sudoers.ts';
+import type { Seen } from './facts.ts';
 import { logRotation, rotationFile } from './log-rotation.ts';
-import type { Seen } from './look.ts';
 
 export interface WantedFile {
   readonly kind: 'file' | 'policy';
@@ -37,7 +37,7 @@ export function otherKeysFileOf(home: string): string {
   return `${keysFileOf(home)}2`;
 }
 
-/** Every path that an installation may touch or rests on, for the look. */
+/** Every path that an installation may touch or rests on, which are read first. */
 export function pathsOf(layout: HostLayout, home: string): { readonly ours: string[]; readonly parents: string[] } {
   const ours = [
     ...[home, `${home}/.ssh`, keysFileOf(home)],
@@ -88,11 +88,11 @@ export function wanted(seen: Seen, { layout, home, publicKey, from }: WantedOpti
 }
 
 /** One line of authorized_keys: no forwarding, no terminal, no files of the user's own executed. */
-export function keyLine(publicKey: string, from: string | undefined): string {
+function keyLine(publicKey: string, from: string | undefined): string {
   if (from !== undefined && !/^[A-Za-z0-9.:,*?!/_-]+$/.test(from)) {
     throw new ServiceError({
       code: 'invalid-input',
-      message: `${JSON.stringify(from)} can't be where the key may be used from`,
+      message: `--from ${JSON.stringify(from)} is not a list of addresses, networks or patterns`,
       remedy: 'Give addresses, networks or patterns with commas between, e.g. --from 192.168.1.10,10.0.0.0/24',
     });
   }

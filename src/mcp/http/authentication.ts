@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import { scopes } from '../../tokens/token.ts';
 import type { TokenVerifier } from '../dependencies.ts';
-import { type Caller, scopes } from '../scopes.ts';
+import type { Caller } from '../scopes.ts';
 
 /** Where the protected resource's metadata is (RFC 9728), for a resource at `/api/mcp`. */
 export const metadataPath = '/.well-known/oauth-protected-resource';

@@ -39,7 +39,7 @@ nav { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; margin: 1.2rem 0 0; }
 <main>
 <h1>Proxmox MCP</h1>
 <p class="lead">Every procedure of an administrator of Proxmox VE hosts as a durable workflow: started by an MCP client, the command line or a schedule; it survives whatever dies meanwhile.</p>
-<nav><a href="#connect">Connect</a><a href="#operations">Operations</a><a href="#tools">Runs and schedules</a><a href="#prompts">Prompts</a><a href="#scopes">Scopes</a></nav>
+<nav><a href="#connect">Connect</a><a href="#operations">Operations</a><a href="#tools">Other tools</a><a href="#prompts">Prompts</a><a href="#scopes">Scopes</a></nav>
 
 <h2 id="connect">Connect</h2>
 <p>The MCP endpoint is <code><%= it.publicUrl %>/api/mcp</code> (Streamable HTTP; protocol 2026-07-28 and 2025-11-25). It needs a bearer token.</p>
@@ -47,23 +47,24 @@ nav { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; margin: 1.2rem 0 0; }
 claude mcp add --transport http proxmox <%= it.publicUrl %>/api/mcp --header "Authorization: Bearer TOKEN"</pre>
 
 <h2 id="operations">Operations</h2>
-<p class="soft">Each starts a run and returns at once with its id and its page in the Temporal UI.</p>
-<% for (const tool of it.operations) { %>
-<section class="card" id="<%= tool.name %>">
-<div class="head"><h3><%= tool.title %></h3><code><%= tool.name %></code><span class="tag <%= tool.scope %>"><%= tool.scope %></span></div>
-<p><%= tool.operation.description %></p>
-<ol class="steps"><% for (const step of tool.operation.steps) { %><li><%= step %></li><% } %></ol>
-<%~ fields(tool) %>
-<% for (const schedule of tool.operation.schedules) { %>
+<p class="soft">Each starts a run and returns at once with its id and its page in the Temporal UI. <code>search_operations</code> finds them.</p>
+<% for (const operation of it.operations) { %>
+<section class="card" id="<%= operation.name %>">
+<div class="head"><h3><%= operation.title %></h3><code><%= operation.name %></code><%~ tags(operation) %></div>
+<p><%= operation.description %></p>
+<p class="soft">Started with <% for (const [at, name] of operation.startedWith.entries()) { %><%= at === 0 ? '' : ' or ' %><code><%= name %></code><% } %>.</p>
+<ol class="steps"><% for (const step of operation.steps) { %><li><%= step %></li><% } %></ol>
+<%~ fields(operation) %>
+<% for (const schedule of operation.schedules) { %>
 <p><strong>Schedule</strong> <code><%= schedule.cron %></code> in the host's time zone. <span class="soft"><%= schedule.why %></span></p>
 <% } %>
 </section>
 <% } %>
 
-<h2 id="tools">Runs and schedules</h2>
+<h2 id="tools">Other tools</h2>
 <% for (const tool of it.tools) { %>
 <section class="card" id="<%= tool.name %>">
-<div class="head"><h3><%= tool.title %></h3><code><%= tool.name %></code><span class="tag <%= tool.scope %>"><%= tool.scope %></span></div>
+<div class="head"><h3><%= tool.title %></h3><code><%= tool.name %></code><%~ tags(tool) %></div>
 <p><%= tool.description %></p>
 <%~ fields(tool) %>
 </section>
@@ -78,12 +79,13 @@ claude mcp add --transport http proxmox <%= it.publicUrl %>/api/mcp --header "Au
 <table>
 <tr><th>Scope</th><th>May</th></tr>
 <tr><td><span class="tag read">read</span></td><td>look: lists, reports, operations that change nothing</td></tr>
-<tr><td><span class="tag operate">operate</span></td><td>also start and cancel operations that change something and can be undone; pause, resume and trigger schedules</td></tr>
+<tr><td><span class="tag operate">operate</span></td><td>also start and cancel operations that change something and can be undone; answer what a paused run asks; pause, resume and trigger schedules</td></tr>
 <tr><td><span class="tag admin">admin</span></td><td>also operations that can lose data, access or service; change schedules</td></tr>
 </table>
 <p class="soft">Version <%= it.version %>. <a href="/health">/health</a> <a href="/metrics">/metrics</a></p>
 </main>
 </body>
 </html>
+<% function tags(of) { return of.scopes.map((scope) => '<span class="tag ' + scope + '">' + scope + '</span>').join(' '); } %>
 <% function fields(tool) { if (tool.fields.length === 0) return '<p class="soft">No arguments.</p>'; const e = it.escape; return '<table><tr><th>Argument</th><th>Type</th><th></th></tr>' + tool.fields.map((f) => '<tr><td><code>' + e(f.name) + '</code>' + (f.required ? '' : ' <span class="soft">optional</span>') + '</td><td>' + e(f.type) + '</td><td>' + e(f.description) + '</td></tr>').join('') + '</table>'; } %>
 `;

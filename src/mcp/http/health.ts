@@ -1,38 +1,38 @@
-import type { HealthProblem } from '../dependencies.ts';
+import type { Finding } from '../../operations/finding.ts';
 
-/** How long one look at the service serves everybody who asks. Milliseconds. */
+/** How long one examination of the service serves everybody who asks. Milliseconds. */
 const freshMs = 1_000;
 
-/** How long a look may take before not answering is itself the problem. Milliseconds. */
+/** How long an examination may take before not answering is itself a finding. Milliseconds. */
 const deadlineMs = 5_000;
 
 export interface Health {
   readonly status: 'healthy' | 'failing';
-  readonly problems: readonly HealthProblem[];
+  readonly findings: readonly Finding[];
 }
 
-/** Looks at the service at most once a second, however often it is asked. */
-export function createHealth(problems: () => Promise<readonly HealthProblem[]>): () => Promise<Health> {
+/** Examines the service at most once a second, however often it is asked. */
+export function createHealth(findProblems: () => Promise<readonly Finding[]>): () => Promise<Health> {
   let last: { readonly at: number; readonly health: Promise<Health> } | undefined;
   return () => {
     const now = Date.now();
-    if (last === undefined || now - last.at > freshMs) last = { at: now, health: look(problems) };
+    if (last === undefined || now - last.at > freshMs) last = { at: now, health: examine(findProblems) };
     return last.health;
   };
 }
 
-async function look(problems: () => Promise<readonly HealthProblem[]>): Promise<Health> {
+async function examine(findProblems: () => Promise<readonly Finding[]>): Promise<Health> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<readonly HealthProblem[]>((resolve) => {
-    timer = setTimeout(resolve, deadlineMs, [
-      { part: 'service', message: `The service could not be looked at within ${deadlineMs / 1_000} s.` },
-    ]);
+  const late = new Promise<readonly Finding[]>((resolve) => {
+    timer = setTimeout(resolve, deadlineMs, [unexamined(`It could not be examined within ${deadlineMs / 1_000} s.`)]);
   });
-  const unknown = (): readonly HealthProblem[] => [
-    { part: 'service', message: 'The service could not be looked at; its log says why.' },
-  ];
-  const found = await Promise.race([problems().catch(unknown), late]);
+  const broken = () => [unexamined('It could not be examined.')];
+  const findings = await Promise.race([findProblems().catch(broken), late]);
   clearTimeout(timer);
   // Not "unhealthy": monitors look for the word "healthy" in the answer.
-  return { status: found.length === 0 ? 'healthy' : 'failing', problems: found };
+  return { status: findings.length === 0 ? 'healthy' : 'failing', findings };
+}
+
+function unexamined(summary: string): Finding {
+  return { check: 'Service', verdict: 'failed', summary, remedy: "Look at the MCP server's log in the data folder." };
 }

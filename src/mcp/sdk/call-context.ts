@@ -5,7 +5,7 @@ import type { ToolCall } from '../define-tool.ts';
 const toolUseKey = 'claudecode/toolUseId';
 
 /** The least that a progress value grows by, so that it grows even while a step goes on. */
-const crumb = 0.001;
+const leastGrowth = 0.001;
 
 /** The key that makes a retried call find the run of its first try, where the client gives one. */
 export function idempotencyKey(context: ServerContext): Pick<ToolCall, 'idempotencyKey'> {
@@ -17,11 +17,11 @@ export function idempotencyKey(context: ServerContext): Pick<ToolCall, 'idempote
 export function progress(context: ServerContext): Pick<ToolCall, 'progress'> {
   const progressToken = context.mcpReq._meta?.progressToken;
   if (progressToken === undefined) return {};
-  let last = -crumb;
+  let last = -leastGrowth;
   return {
     progress(done, total, message) {
       // The protocol wants it to grow with every notice; undoing a step would let it shrink.
-      last = Math.max(done, last + crumb);
+      last = Math.max(done, last + leastGrowth);
       const params = { progressToken, progress: last, total: Math.max(total, last), message };
       // A client that has gone away is told nothing; its call is cancelled by other means.
       context.mcpReq.notify({ method: 'notifications/progress', params }).catch(() => undefined);

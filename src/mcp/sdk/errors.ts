@@ -34,17 +34,3 @@ export function unknownTool(name: string, names: readonly string[]): ProtocolErr
 export function resourceNotFound(uri: string): ProtocolError {
   return new ResourceNotFoundError(uri);
 }
-
-/** A tool call's name and arguments; what is no tool call breaks the protocol. */
-export function toolCallParams(params: unknown): { readonly name: string; readonly arguments: unknown } {
-  const { name, arguments: args } = Object(params) as { name?: unknown; arguments?: unknown };
-  if (typeof name !== 'string') throw invalidParams('params.name: expected the name of a tool');
-  if (args !== undefined && (args === null || typeof args !== 'object' || Array.isArray(args))) {
-    throw invalidParams('params.arguments: expected an object');
-  }
-  return { name, arguments: args };
-}
-
-function invalidParams(problem: string): ProtocolError {
-  return new ProtocolError(ProtocolErrorCode.InvalidParams, `Invalid tools/call request: ${problem}`);
-}

@@ -1,7 +1,7 @@
 import type { AuthInfo, ServerContext } from '@modelcontextprotocol/server';
 import type { Caller } from '../scopes.ts';
 
-/** A caller in the form that the SDK hands through. The token itself stays at the door. */
+/** A caller in the form that the SDK hands through. The token itself goes no further than the HTTP server. */
 export function authInfoOf(caller: Caller): AuthInfo {
   return { token: '', clientId: caller.name, scopes: [caller.scope], extra: { caller } };
 }

@@ -3,9 +3,9 @@ import type { Log } from '../../log.ts';
 import type { Caller } from '../scopes.ts';
 import type { Surface } from '../surface.ts';
 import { idempotencyKey, progress } from './call-context.ts';
-import { guarded, resourceNotFound, toolCallParams, unknownTool } from './errors.ts';
+import { guarded, resourceNotFound, unknownTool } from './errors.ts';
 import { callerOf } from './identity.ts';
-import { serveTasks, takesTasks, taskCreated, tasksExtension } from './tasks.ts';
+import { mcpTaskCreated, mcpTasksExtension, serveMcpTasks, takesMcpTasks } from './mcp-tasks.ts';
 
 /** The revisions that are served, newest first. */
 export const protocolVersions = ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'];
@@ -18,13 +18,11 @@ export interface SdkServerOptions {
   readonly log: Log;
   /** Who calls where the transport carries no identity: the login that started a stdio server. */
   readonly localCaller?: Caller;
-  /** It gets only what `plainRequest` recognizes, so that a method without a handler can only be `tools/call`. */
-  readonly plainRequestsOnly?: boolean;
 }
 
 /**
  * A server of the official SDK's current generation over a surface. It is the low-level `Server`: the tools' schemas
- * are converted once, not per server, and `-32021` and tasks are answered below the tool layer.
+ * are converted once, not per server, and `-32021` and MCP tasks are answered below the tool layer.
  */
 export function createSdkServer(options: SdkServerOptions, caller?: Caller): Server {
   const { surface, log, localCaller } = options;
@@ -36,7 +34,7 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
         resources: {},
         prompts: {},
         completions: {},
-        extensions: { [tasksExtension]: {} },
+        extensions: { [mcpTasksExtension]: {} },
       },
       supportedProtocolVersions: protocolVersions,
       cacheHints: {
@@ -55,27 +53,20 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
     'tools/list',
     (_request, context) => ({ tools: [...tools.list(whoCalls(context))] }) as never,
   );
-  const callTool = async (params: unknown, context: ServerContext) => {
-    const { name, arguments: args } = toolCallParams(params);
+  server.setRequestHandler('tools/call', async ({ params }, context) => {
+    const { name, arguments: args } = params;
     if (!tools.has(name)) throw unknownTool(name, tools.names());
     const call = {
       caller: whoCalls(context),
       signal: context.mcpReq.signal,
-      takesTasks: takesTasks(context),
+      takesMcpTasks: takesMcpTasks(context),
       ...idempotencyKey(context),
       ...progress(context),
     };
-    const { task, ...result } = await tools.call(name, args, call);
-    return task === undefined ? result : taskCreated(await surface.tasks.get(task, call.caller));
-  };
-  if (options.plainRequestsOnly === true) {
-    // Not as the handler of `tools/call`: there the SDK checks each request twice and each answer once against schemas
-    // of everything a tool could say, which costs more than the call. What is checked is checked by this service.
-    server.fallbackRequestHandler = ({ params }, context) => callTool(params, context as ServerContext);
-  } else {
-    server.setRequestHandler('tools/call', ({ params }, context) => callTool(params, context));
-  }
-  serveTasks(server, surface.tasks, whoCalls, log);
+    const { mcpTask, ...result } = await tools.call(name, args, call);
+    return mcpTask === undefined ? result : mcpTaskCreated(await surface.mcpTasks.get(mcpTask, call.caller));
+  });
+  serveMcpTasks(server, surface.mcpTasks, whoCalls, log);
 
   server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [...resources.templates] }));
   server.setRequestHandler('resources/list', () =>

@@ -1,32 +1,33 @@
-import { catalogue } from '../../operations/catalogue.generated.ts';
+import type { OperationDefinition } from '../../operations/definition.ts';
 import type { AnyTool } from '../define-tool.ts';
 import { cancelRun } from './cancel-run.ts';
-import { changeSchedule } from './change-schedule.ts';
-import { getHost } from './get-host.ts';
+import { decideRun } from './decide-run.ts';
 import { getRun } from './get-run.ts';
 import { getRunLog } from './get-run-log.ts';
-import { listHosts } from './list-hosts.ts';
+import { hostTools } from './host-tools.ts';
 import { listRuns } from './list-runs.ts';
-import { listSchedules } from './list-schedules.ts';
-import { operationTool } from './operation-tool.ts';
-import { pauseSchedule } from './pause-schedule.ts';
-import { resumeSchedule } from './resume-schedule.ts';
-import { triggerSchedule } from './trigger-schedule.ts';
-import { waitForRun } from './wait-for-run.ts';
+import { operationTool, startTools } from './operation-tools.ts';
+import { scheduleTools } from './schedule-tools.ts';
+import { searchOperationsTool } from './search-operations.ts';
+import { waitForRunTool } from './wait-for-run.ts';
 
-/** Every tool of the service: one per operation of the catalogue, and those that look after runs and schedules. */
-export const allTools: readonly AnyTool[] = [
-  ...Object.values(catalogue).map(operationTool),
-  listHosts,
-  getHost,
-  listRuns,
-  getRun,
-  waitForRun,
-  cancelRun,
-  getRunLog,
-  listSchedules,
-  pauseSchedule,
-  resumeSchedule,
-  triggerSchedule,
-  changeSchedule,
-];
+/**
+ * Every tool of the service: one for each operation that is asked for daily, those that find and start the others, and
+ * those that look after hosts, runs and schedules. Together they cost every conversation less than 9,000 tokens, however
+ * many operations there are; a test holds them to it.
+ */
+export function allTools(operations: readonly OperationDefinition[]): readonly AnyTool[] {
+  return [
+    ...operations.filter(({ exposure }) => exposure === 'direct').map(operationTool),
+    searchOperationsTool(operations),
+    ...Object.values(startTools),
+    ...hostTools,
+    listRuns,
+    getRun,
+    waitForRunTool(),
+    decideRun,
+    cancelRun,
+    getRunLog,
+    ...scheduleTools,
+  ];
+}

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineTool } from '../define-tool.ts';
-import { detailsOf, runDetails, runId } from '../run-schema.ts';
+import { dataOf, runId } from '../run-data.ts';
 import { runText } from '../run-text.ts';
 
 /** Asks a run to stop and take back what it did. */
@@ -15,10 +15,9 @@ export const cancelRun = defineTool({
     id: runId,
     reason: z.string().trim().min(3).max(500).describe('Why, in a few words; kept in the history of the run'),
   }),
-  output: runDetails(z.record(z.string(), z.unknown())),
   async handler({ id, reason }, { runs }, { caller }) {
     const run = await runs.cancel(id, reason, { kind: 'mcp', name: caller.name });
     const text = run.status === 'running' ? `Asked it to stop and undo what it did.\n\n${runText(run)}` : runText(run);
-    return { data: detailsOf(run), text };
+    return { data: dataOf(run), text };
   },
 });

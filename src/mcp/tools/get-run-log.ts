@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { quote, quoteNotice } from '../../reports/quote.ts';
 import { defineTool } from '../define-tool.ts';
-import { quoteHost, quoteNotice } from '../host-text.ts';
-import { runId } from '../run-schema.ts';
+import { runId } from '../run-data.ts';
 
 /** What happened in a run, from its history. */
 export const getRunLog = defineTool({
@@ -15,15 +15,11 @@ export const getRunLog = defineTool({
     id: runId,
     last: z.int().min(1).max(1_000).default(200).describe('Only so many lines, from the end'),
   }),
-  output: z.object({
-    lines: z.array(z.object({ at: z.string().describe('ISO 8601, UTC'), event: z.string(), text: z.string() })),
-    omitted: z.int().describe('Earlier lines that were left out'),
-  }),
   async handler({ id, last }, { runs }) {
     const all = await runs.log(id);
-    const lines = all.slice(-last).map(({ at, event, text }) => ({ at, event, text }));
+    const lines = all.slice(-last);
     const omitted = all.length - lines.length;
-    const quoted = lines.map(({ at, event, text }) => quoteHost(`${at} ${event} ${text}`)).join('\n');
+    const quoted = lines.map(({ at, event, text }) => quote(`${at} ${event} ${text}`)).join('\n');
     const head = omitted === 0 ? quoteNotice : `${quoteNotice} ${omitted} earlier lines are left out.`;
     return { data: { lines, omitted }, text: lines.length === 0 ? 'The log is empty.' : `${head}\n${quoted}` };
   },

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineTool } from '../define-tool.ts';
-import { detailsOf, runDetails, runId } from '../run-schema.ts';
+import { dataOf, runData, runId } from '../run-data.ts';
 import { runText } from '../run-text.ts';
 
 /** One run: its checklist while it runs, its report when it has ended. */
@@ -8,13 +8,13 @@ export const getRun = defineTool({
   name: 'get_run',
   title: 'Get run',
   description:
-    'Run status, progress and report: the live checklist while it runs, the result and full report when it has ended, why and what to do when it failed. Answers at once; wait_for_run waits for the end.',
+    'Run status, progress and report: the live checklist while it runs, what it asks when it is paused, the result and full report when it has ended, why and what to do when it failed. Answers at once; wait_for_run waits for the end.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({ id: runId }),
-  output: runDetails(z.record(z.string(), z.unknown())),
+  output: runData,
   async handler({ id }, { runs }) {
     const run = await runs.get(id);
-    return { data: detailsOf(run), text: runText(run) };
+    return { data: dataOf(run), text: runText(run) };
   },
 });

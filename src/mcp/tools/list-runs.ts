@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { catalogue } from '../../operations/catalogue.generated.ts';
 import { hostName } from '../../operations/inputs.ts';
+import { runStatus } from '../../runs/schema.ts';
 import { defineTool } from '../define-tool.ts';
-import { runSummary, summaryOf } from '../run-schema.ts';
+import { operationName } from './operation-tools.ts';
 
 /** Runs, newest first. */
 export const listRuns = defineTool({
@@ -13,18 +13,11 @@ export const listRuns = defineTool({
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({
-    operation: z
-      .enum(Object.keys(catalogue) as [string, ...string[]])
-      .optional()
-      .describe('Only runs of this operation'),
+    operation: operationName().optional().describe('Only of this operation, e.g. back-up'),
     host: hostName().optional().describe('Only runs on this host'),
-    status: runSummary.shape.status.optional().describe('Only runs in this status'),
+    status: runStatus.optional().describe('Only runs in this status'),
     limit: z.int().min(1).max(100).default(20).describe('How many at most'),
     cursor: z.string().max(4_000).optional().describe('From the answer before, to go on where it ended'),
-  }),
-  output: z.object({
-    runs: z.array(runSummary),
-    cursor: z.string().optional().describe('Give it back to get the next runs; absent at the end'),
   }),
   async handler({ operation, host, status, limit, cursor }, { runs }) {
     const found = await runs.list({
@@ -34,11 +27,6 @@ export const listRuns = defineTool({
       ...(status === undefined ? {} : { status }),
       ...(cursor === undefined ? {} : { cursor }),
     });
-    return {
-      data: {
-        runs: found.runs.map(summaryOf),
-        ...(found.cursor === undefined ? {} : { cursor: found.cursor }),
-      },
-    };
+    return { data: found };
   },
 });

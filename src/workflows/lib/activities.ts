@@ -1,10 +1,14 @@
 import { type ActivityInterfaceFor, proxyActivities } from '@temporalio/workflow';
+import { followQueue, hostQueue, serviceQueue } from './messages.ts';
 import { type Policy, policies } from './policies.ts';
-import { hostQueue, serviceQueue } from './queues.ts';
 
-/** Activities of a host, on its own queue. `summary` is what the Temporal UI shows of each call. */
+/**
+ * Activities of a host, on its own queue; those that follow what lasts (`job`) on the queue with many slots. `summary` is
+ * what the Temporal UI shows of each call.
+ */
 export function onHost<A>(host: string, policy: Policy, summary: string): ActivityInterfaceFor<A> {
-  return proxyActivities<A>({ ...policies[policy], taskQueue: hostQueue(host), summary });
+  const taskQueue = policy === 'job' ? followQueue : hostQueue(host);
+  return proxyActivities<A>({ ...policies[policy], taskQueue, summary });
 }
 
 /** Activities that concern no host. */

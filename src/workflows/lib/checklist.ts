@@ -1,30 +1,25 @@
 import { setCurrentDetails } from '@temporalio/workflow';
-import type { Progress, RunStep } from '../../operations/run.ts';
-
-const marks: Readonly<Record<RunStep['state'], string>> = {
-  pending: '⬜',
-  running: '⏳',
-  done: '✅',
-  failed: '❌',
-  skipped: '➖',
-  undone: '↩️',
-};
+import type { Progress, Question, RunStep } from '../../operations/run.ts';
+import { stepLine } from '../../reports/steps.ts';
 
 /** A run's steps as the Temporal UI's current details and the `progress` query show them, always in step. */
 export interface Checklist {
   readonly progress: () => Progress;
   enter(phase: Progress['phase'], message: string): void;
   mark(title: string, state: RunStep['state'], note?: string): void;
+  /** What it waits for a person to decide; undefined: nothing any more. */
+  ask(question: Question | undefined): void;
 }
 
 export function createChecklist(title: string, steps: readonly string[]): Checklist {
   const items = new Map<string, RunStep>(steps.map((step) => [step, { title: step, state: 'pending' }]));
   let phase: Progress['phase'] = 'starting';
   let message = 'Starting';
+  let asked: Question | undefined;
   show();
 
   return {
-    progress: () => ({ phase, message, steps: [...items.values()] }),
+    progress: () => ({ phase, message, steps: [...items.values()], ...(asked && { question: asked }) }),
     enter(nextPhase, nextMessage) {
       phase = nextPhase;
       message = nextMessage;
@@ -35,13 +30,17 @@ export function createChecklist(title: string, steps: readonly string[]): Checkl
       if (state === 'running') message = step;
       show();
     },
+    ask(question) {
+      asked = question;
+      show();
+    },
   };
 
   function show(): void {
-    const lines = [...items.values()].map(
-      (step) => `- ${marks[step.state]} ${step.title}${step.note ? `: ${escapeMarkdown(step.note)}` : ''}`,
-    );
-    setCurrentDetails([`**${title}** – ${escapeMarkdown(message)}`, '', ...lines].join('\n'));
+    const lines = [...items.values()].map((step) => `- ${stepLine(step, escapeMarkdown)}`);
+    const choices = (asked?.choices ?? []).map(({ name, meaning }) => `- \`${name}\`: ${escapeMarkdown(meaning)}`);
+    const waits = asked === undefined ? [] : ['', 'Send it the signal `decide` with one of:', '', ...choices];
+    setCurrentDetails([`**${title}** – ${escapeMarkdown(message)}`, '', ...lines, ...waits].join('\n'));
   }
 }
 

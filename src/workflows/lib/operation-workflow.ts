@@ -1,48 +1,74 @@
-import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import {
   ApplicationFailure,
-  defineQuery,
+  CancellationScope,
+  executeChild,
   isCancellation,
-  proxyActivities,
+  ParentClosePolicy,
   setHandler,
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import { z } from 'zod';
-import type { NotifyActivities } from '../../activities/notify/notify.ts';
-import type { OperationDefinition } from '../../operations/definition.ts';
+import { type OperationDefinition, riskOf, type TypedOperation, workflowType } from '../../operations/definition.ts';
 import { makeReport, type Report, type Section } from '../../operations/report.ts';
-import type { Outcome, Progress, RunRequest, RunResult } from '../../operations/run.ts';
-import { searchAttributes } from '../../operations/search-attributes.ts';
-import { type Checklist, createChecklist } from './checklist.ts';
+import type { Outcome, Phase, Question, RunRequest, RunResult } from '../../operations/run.ts';
+import { type Lock, locksOf, type Place, type TargetInput, targetIn, targetLabel } from '../../operations/target.ts';
+import { onHost } from './activities.ts';
+import { type Ask, createQuestions } from './ask.ts';
+import { keys, runIdPrefix, startOptions } from './attributes.ts';
+import { createChecklist } from './checklist.ts';
 import { failureOf } from './failure.ts';
-import { withLock } from './lock.ts';
-import { policies } from './policies.ts';
-import { serviceQueue } from './queues.ts';
-import { createUndoStack, type UndoStack } from './undo.ts';
-
-export const progressQuery = defineQuery<Progress>('progress');
-
-const phaseKey = defineSearchAttributeKey(searchAttributes.phase, SearchAttributeType.KEYWORD);
-const outcomeKey = defineSearchAttributeKey(searchAttributes.outcome, SearchAttributeType.KEYWORD);
+import { createLocks } from './locks.ts';
+import { progressQuery } from './messages.ts';
+import { tellAdministrators } from './tell.ts';
+import { createUndoStack, type UndoStep } from './undo.ts';
 
 /** What a workflow's own logic gets to work with. */
 export interface Run<Input> {
-  readonly input: Input & { readonly host: string };
+  readonly input: Input;
+  /** Where the target is. Of a guest: as it was found after its lock was granted. */
+  readonly place: Place;
   /**
-   * When the run began to act, after it got the lock; ms since the epoch. The same in every attempt, so that names can be
-   * made from it.
+   * When the run began to act, after it got its locks; ms since the epoch. The same in every attempt, so that names can
+   * be made from it.
    */
   readonly begunAt: number;
-  /** The lock's fencing token; 0 when the run changes nothing. */
+  /**
+   * The fences of the locks that are held now, by the lock's name. They are new after the run has asked a person: read
+   * them when an activity is called, and never keep them.
+   */
+  readonly fences: Readonly<Record<string, number>>;
+  /** The fence of the host's lock; 0 when the run changes nothing. Read it when an activity is called. */
   readonly fence: number;
   /** Runs one step of the definition's list and keeps the checklist. Its `summary` is the step's text in the UI. */
   step<T>(title: string, act: (summary: string) => Promise<T>, note?: (result: T) => string | undefined): Promise<T>;
   skip(title: string, why: string): void;
-  /** Registers how to take a step back, before the step. */
-  onUndo(title: string, undo: () => Promise<void>): void;
+  /**
+   * Registers how to take a step back, before the step.
+   *
+   * @param look what the step has left, as a text: after a person was asked about it, another text means that somebody
+   *   changed it meanwhile, and they are asked once more
+   */
+  onUndo(title: string, undo: () => Promise<void>, look?: () => Promise<string>): void;
   /** From here on what was done stays: a later failure takes nothing back. */
   commit(): void;
+  /**
+   * Pauses the run until a person has answered, without any lock; then takes its locks with new fences. `undefined`: no
+   * answer came in time, which is a no.
+   *
+   * @param look as of {@link onUndo}
+   */
+  ask<Choice extends string>(ask: Ask<Choice>, look?: () => Promise<string>): Promise<Choice | undefined>;
+  /** Runs another operation as a run of its own, with its own locks, and waits for it. A failure of it is thrown. */
+  child<Input extends z.ZodObject, Output extends z.ZodObject>(
+    operation: TypedOperation<string, OperationDefinition['target'], Input, Output>,
+    input: z.input<Input>,
+  ): Promise<RunResult<z.output<Output>>>;
+  /**
+   * For a composite operation, whose children each take their own locks: holds these for a stretch, and the children of
+   * that stretch share them, so that nobody comes between. Keep it short, and let its children ask nobody.
+   */
+  uninterrupted<T>(locks: readonly Lock[], stretch: () => Promise<T>): Promise<T>;
   /** The report of what is known so far, for mailing it before the run ends. */
   report(sections: readonly Section[], summary: string): Report;
 }
@@ -54,77 +80,272 @@ export interface Done<Output> {
   readonly sections: readonly Section[];
 }
 
-type OutputOf<D extends OperationDefinition> = z.output<D['output']>;
+type Body<Input, Output> = (run: Run<Input>) => Promise<Done<Output>>;
 
 /**
- * Makes the durable workflow of an operation: validates its input, takes the target's lock when it changes something,
- * keeps the checklist and the search attributes, undoes on failure and on cancellation, and returns the report.
+ * Makes the durable workflow of an operation: validates its input, finds its target, takes the target's locks when it
+ * changes something, keeps the checklist and the search attributes, undoes on failure and on cancellation, and returns
+ * the report.
  */
-export function operationWorkflow<D extends OperationDefinition>(
-  definition: D,
-  body: (run: Run<z.output<D['input']>>) => Promise<Done<OutputOf<D>>>,
-): (request: RunRequest<z.input<D['input']>>) => Promise<RunResult<OutputOf<D>>> {
+export function operationWorkflow<Input extends z.ZodObject, Output extends z.ZodObject>(
+  definition: TypedOperation<string, OperationDefinition['target'], Input, Output>,
+  body: Body<z.output<Input>, z.output<Output>>,
+): (request: RunRequest<z.input<Input>>) => Promise<RunResult<z.output<Output>>> {
   return async (request) => {
-    const input = parse(definition, request.input);
-    const title = `${definition.title} ${input.host}`;
+    const input = parseInput(definition, request.input);
+    const target = targetIn(input);
+    const label = targetLabel(definition.target, target);
+    const title = `${definition.title} ${label}`;
     const checklist = createChecklist(title, definition.steps);
     setHandler(progressQuery, checklist.progress, { description: 'What the run does now, and its steps' });
+    const locks = createLocks({
+      title,
+      within: request.within,
+      onWait: (message) => checklist.enter('waiting-for-lock', message),
+    });
+    const questions = createQuestions(async (question) => {
+      checklist.ask(question);
+      setPhase(question === undefined ? 'running' : 'paused');
+      if (question !== undefined) await tellAdministrators(paused(title, label, question));
+    });
     const undo = createUndoStack({
       onStep: (step) => checklist.enter('undoing', `Undoing: ${step}`),
       onUndone: (step) => checklist.mark(step, 'undone'),
-      onStuck: (step, why) => callForHelp(checklist, title, input.host, step, why),
+      onStuck: askAboutUndo,
     });
+    const isDryRun = input.dryRun === true;
+    const changes = riskOf(definition, input) !== 'read' && !isDryRun;
+    let place: Place;
+    let children = 0;
+    let sharesLocks = false;
 
-    const act = async (fence: number): Promise<Done<OutputOf<D>>> => {
+    try {
+      place = await locate(definition, target);
+      if (changes) await takeLocks();
+      const done = await act();
+      finish(isDryRun ? 'planned' : 'done', done.summary);
+      return { outcome: isDryRun ? 'planned' : 'done', output: done.output, report: reportOf(done) };
+    } catch (error) {
+      if (checklist.progress().phase !== 'finished') {
+        finish(isCancellation(error) ? 'cancelled' : 'failed', failureOf(error).message);
+      }
+      throw error;
+    } finally {
+      await locks.release();
+    }
+
+    async function act(): Promise<Done<z.output<Output>>> {
       checklist.enter('running', 'Running');
       try {
         return await body({
           input,
           begunAt: Date.now(),
-          fence,
-          onUndo: undo.push,
-          commit: undo.clear,
-          report: (sections, summary) => reportOf(title, input.host, { sections, summary }),
+          get place() {
+            return place;
+          },
+          get fences() {
+            return locks.fences;
+          },
+          get fence() {
+            return (place.kind === 'host' ? locks.fences[`host/${place.host}`] : undefined) ?? 0;
+          },
+          step: runStep,
           skip: (step, why) => checklist.mark(step, 'skipped', why),
-          step: (step, work, note) => runStep(checklist, step, work, note),
+          onUndo: (step, take, look) => undo.push({ title: step, undo: take, look }),
+          commit: undo.clear,
+          ask: (ask, look) => askWithoutLocks(ask, look),
+          child: startChild,
+          uninterrupted,
+          report: (sections, summary) => reportOf({ sections, summary }),
         });
       } catch (error) {
-        // Here, so that everything is taken back while the lock is still held.
-        throw await takeBack(error, undo, checklist);
+        // Here, so that everything is taken back while the locks are still held.
+        throw await takeBack(error);
       }
-    };
+    }
 
-    try {
-      const changes = definition.risk !== 'read' && input.dryRun !== true;
-      const done = changes ? await locked(input.host, definition.name, checklist, act) : await act(0);
-      const outcome = input.dryRun === true ? 'planned' : 'done';
-      finish(checklist, outcome, done.summary);
-      return { outcome, output: done.output, report: reportOf(title, input.host, done) };
-    } catch (error) {
-      if (checklist.progress().phase !== 'finished') {
-        finish(checklist, isCancellation(error) ? 'cancelled' : 'failed', failureOf(error).message);
+    /** A guest can have moved while its lock was waited for; then its other host is the one to share. */
+    async function takeLocks(): Promise<void> {
+      for (;;) {
+        const wanted = locksOf(place);
+        checklist.enter('waiting-for-lock', `Waiting for the lock of ${label}`);
+        await locks.take(wanted);
+        if (place.kind !== 'guest') return;
+        place = await locate(definition, target);
+        if (sameLocks(wanted, locksOf(place))) return;
+        await locks.release();
       }
-      throw error;
+    }
+
+    async function runStep<T>(
+      step: string,
+      work: (summary: string) => Promise<T>,
+      note?: (result: T) => string | undefined,
+    ): Promise<T> {
+      checklist.mark(step, 'running');
+      try {
+        const result = await work(step);
+        checklist.mark(step, 'done', note?.(result));
+        return result;
+      } catch (error) {
+        checklist.mark(step, 'failed', failureOf(error).message);
+        throw error;
+      }
+    }
+
+    /** Nobody holds a lock while waiting for a person; and what they were asked about must still be so afterwards. */
+    async function askWithoutLocks<Choice extends string>(
+      ask: Ask<Choice>,
+      look?: () => Promise<string>,
+    ): Promise<Choice | undefined> {
+      const before = checklist.progress();
+      let { question } = ask;
+      for (;;) {
+        const seen = await lookOnce(look);
+        await locks.release();
+        checklist.enter('paused', question);
+        const choice = await questions.ask({ ...ask, question });
+        if (changes) await CancellationScope.nonCancellable(takeLocks);
+        checklist.enter(before.phase, before.message);
+        if (seen === undefined || (await lookOnce(look)) === seen) return choice;
+        question = `${ask.question} Somebody changed it since this was asked, so the answer "${choice ?? 'none'}" was not followed.`;
+      }
+    }
+
+    async function askAboutUndo(step: UndoStep, why: string): Promise<'retry' | 'leave'> {
+      checklist.mark(step.title, 'failed', why);
+      const question = `Could not undo "${step.title}". ${why}`;
+      const choices = { retry: 'put right what it says, then try again', leave: 'end the run and leave it as it is' };
+      for (let more = ''; ; ) {
+        try {
+          const choice = await askWithoutLocks({ question: `${question}${more}`, choices }, step.look);
+          return choice ?? 'leave';
+        } catch (error) {
+          // The locks could not be had again: the person decides anew, knowing that.
+          more = ` ${failureOf(error).message}`;
+        }
+      }
+    }
+
+    /** Undoes, and makes the run's last word of what happened and of what was left. */
+    async function takeBack(error: unknown): Promise<unknown> {
+      const failure = failureOf(error);
+      const undone = !undo.isEmpty();
+      const left = await undo.unwind();
+      const cancelled = isCancellation(error);
+      finish(outcomeOf({ left: left.length > 0, cancelled, undone }), failure.message);
+      if (cancelled && left.length === 0) return error;
+      const rest =
+        undone && left.length === 0 ? ['What it had done was undone.'] : left.map((step) => `Not undone: ${step}`);
+      return ApplicationFailure.create({
+        message: [failure.message, ...rest].join(' '),
+        type: failure.code,
+        nonRetryable: true,
+        details: [{ code: failure.code, remedy: failure.remedy }],
+      });
+    }
+
+    function startChild<ChildInput extends z.ZodObject, ChildOutput extends z.ZodObject>(
+      operation: TypedOperation<string, OperationDefinition['target'], ChildInput, ChildOutput>,
+      childInput: z.input<ChildInput>,
+    ): Promise<RunResult<z.output<ChildOutput>>> {
+      const { workflowId } = workflowInfo();
+      const parsed = parseInput(operation, childInput);
+      const by = { kind: 'run', name: workflowId } as const;
+      const childRequest: RunRequest<z.input<ChildInput>> = {
+        input: childInput,
+        requestedBy: by,
+        ...(sharesLocks && { within: workflowId }),
+      };
+      children += 1;
+      const unique = workflowId.split('/').slice(2).join('-');
+      return executeChild<(given: typeof childRequest) => Promise<RunResult<z.output<ChildOutput>>>>(
+        workflowType(operation.name),
+        {
+          workflowId: `${runIdPrefix(operation, parsed)}/${unique}-${children}`,
+          args: [childRequest],
+          // A child that goes on when its parent is gone undoes what it did, as when it is cancelled.
+          parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+          ...startOptions(operation, parsed, by),
+        },
+      );
+    }
+
+    async function uninterrupted<T>(wanted: readonly Lock[], stretch: () => Promise<T>): Promise<T> {
+      const before = checklist.progress();
+      await locks.take(wanted);
+      checklist.enter(before.phase, before.message);
+      sharesLocks = true;
+      try {
+        return await stretch();
+      } finally {
+        sharesLocks = false;
+        await locks.release();
+      }
+    }
+
+    function finish(outcome: Outcome, message: string): void {
+      checklist.enter('finished', message);
+      setPhase('finished', outcome);
+    }
+
+    function reportOf(done: Pick<Done<unknown>, 'sections' | 'summary'>): Report {
+      return makeReport({
+        title,
+        target: label,
+        summary: done.summary,
+        startedAt: workflowInfo().startTime.toISOString(),
+        finishedAt: new Date().toISOString(),
+        sections: done.sections,
+      });
     }
   };
 }
 
-/** Undoes, and makes the run's last word of what happened and of what was left. */
-async function takeBack(error: unknown, undo: UndoStack, checklist: Checklist): Promise<unknown> {
-  const failure = failureOf(error);
-  const undone = !undo.isEmpty();
-  const left = await undo.unwind();
-  const cancelled = isCancellation(error);
-  finish(checklist, outcomeOf({ left: left.length > 0, cancelled, undone }), failure.message);
-  if (cancelled && left.length === 0) return error;
-  const rest =
-    undone && left.length === 0 ? ['What it had done was undone.'] : left.map((step) => `Not undone: ${step}`);
-  return ApplicationFailure.create({
-    message: [failure.message, ...rest].join(' '),
-    type: failure.code,
-    nonRetryable: true,
-    details: [{ code: failure.code, remedy: failure.remedy }],
-  });
+function parseInput<Input extends z.ZodObject>(
+  definition: Pick<TypedOperation<string, OperationDefinition['target'], Input>, 'name' | 'input'>,
+  input: unknown,
+): z.output<Input> {
+  const parsed = z.safeParse(definition.input, input);
+  if (parsed.success) return parsed.data;
+  throw ApplicationFailure.nonRetryable(
+    `The input of ${definition.name} is not valid. ${z.prettifyError(parsed.error)}`,
+    'invalid-input',
+  );
+}
+
+/** Finds guests by their host's API; see `src/activities/guests`. */
+interface GuestLocator {
+  locateGuest(input: {
+    readonly host: string;
+    readonly vmid: number;
+  }): Promise<Extract<Place, { readonly kind: 'guest' }>>;
+}
+
+async function locate({ target: kind }: OperationDefinition, target: TargetInput): Promise<Place> {
+  switch (kind) {
+    case 'host':
+      return { kind, host: target.host ?? '' };
+    case 'guest': {
+      const [host, vmid] = [target.host ?? '', target.vmid ?? 0];
+      return onHost<GuestLocator>(host, 'look', `Find guest ${vmid}`).locateGuest({ host, vmid });
+    }
+    default:
+      return { kind };
+  }
+}
+
+function sameLocks(some: readonly Lock[], others: readonly Lock[]): boolean {
+  return some.map(({ name }) => name).join() === others.map(({ name }) => name).join();
+}
+
+/** Undefined where there is nothing to look at, or it could not be looked at: then there is nothing to compare. */
+async function lookOnce(look: (() => Promise<string>) | undefined): Promise<string | undefined> {
+  try {
+    return await look?.();
+  } catch {
+    return undefined;
+  }
 }
 
 function outcomeOf(end: { readonly left: boolean; readonly cancelled: boolean; readonly undone: boolean }): Outcome {
@@ -133,106 +354,44 @@ function outcomeOf(end: { readonly left: boolean; readonly cancelled: boolean; r
   return end.undone ? 'undone' : 'failed';
 }
 
-function parse<D extends OperationDefinition>(definition: D, input: unknown): z.output<D['input']> & { host: string } {
-  const parsed = z.safeParse(definition.input, input);
-  if (!parsed.success) {
-    throw ApplicationFailure.nonRetryable(
-      `The input of ${definition.name} is not valid. ${z.prettifyError(parsed.error)}`,
-      'invalid-input',
-    );
-  }
-  // Every operation's schema has a host (checked by the catalogue's test); its generic type can't say so.
-  return parsed.data as z.output<D['input']> & { host: string };
-}
-
-function locked<T>(
-  host: string,
-  operation: string,
-  checklist: Checklist,
-  body: (fence: number) => Promise<T>,
-): Promise<T> {
-  checklist.enter('waiting-for-lock', `Waiting for the lock of ${host}`);
-  return withLock(
-    {
-      target: host,
-      title: `${operation} of ${host}`,
-      onWait: (message) => checklist.enter('waiting-for-lock', message),
-    },
-    body,
-  );
-}
-
-async function runStep<T>(
-  checklist: Checklist,
-  title: string,
-  work: (summary: string) => Promise<T>,
-  note?: (result: T) => string | undefined,
-): Promise<T> {
-  checklist.mark(title, 'running');
-  try {
-    const result = await work(title);
-    checklist.mark(title, 'done', note?.(result));
-    return result;
-  } catch (error) {
-    checklist.mark(title, 'failed', failureOf(error).message);
-    throw error;
-  }
-}
-
-function finish(checklist: Checklist, outcome: Outcome, message: string): void {
-  checklist.enter('finished', message);
+function setPhase(phase: Phase, outcome?: Outcome): void {
   upsertSearchAttributes([
-    { key: phaseKey, value: 'finished' },
-    { key: outcomeKey, value: outcome },
+    { key: keys.phase, value: phase },
+    ...(outcome === undefined ? [] : [{ key: keys.outcome, value: outcome }]),
   ]);
 }
 
-function reportOf(title: string, host: string, done: Pick<Done<unknown>, 'sections' | 'summary'>): Report {
-  return makeReport({
-    title,
-    target: host,
-    summary: done.summary,
-    startedAt: workflowInfo().startTime.toISOString(),
-    finishedAt: new Date().toISOString(),
-    sections: done.sections,
-  });
-}
-
-/** Pauses the run and tells the administrators what to do; a mail that can't be sent doesn't stop the pause. */
-async function callForHelp(
-  checklist: Checklist,
+/** The mail about a run that needs a person. */
+function paused(
   title: string,
-  host: string,
-  step: string,
-  why: string,
-): Promise<void> {
-  const message = `Could not undo "${step}". ${why}`;
-  checklist.enter('paused', message);
-  checklist.mark(step, 'failed', why);
-  upsertSearchAttributes([{ key: phaseKey, value: 'paused' }]);
+  target: string,
+  question: Question,
+): { readonly subject: string; readonly report: Report } {
   const { workflowId } = workflowInfo();
-  const remedy = `Put right what it says, then send the run the signal "decide" with "retry" (or "leave" to end it as it is): temporal workflow signal --workflow-id '${workflowId}' --name decide --input '"retry"'`;
-  const { mailReport } = proxyActivities<NotifyActivities>({ ...policies.service, taskQueue: serviceQueue });
-  const at = new Date().toISOString();
-  try {
-    await mailReport({
-      subject: `[${host}] ${title} is paused and needs you`,
-      report: {
-        title: `${title} is paused`,
-        target: host,
-        verdict: 'failed',
-        summary: message,
-        startedAt: at,
-        finishedAt: at,
-        sections: [
-          {
-            title: 'What to do',
-            findings: [{ check: step, verdict: 'failed', summary: why, evidence: remedy }],
-          },
-        ],
-      },
-    });
-  } catch {
-    // The pause itself is shown in the UI, in lists and in the metrics.
-  }
+  const answers = question.choices.map(
+    ({ name, meaning }) => `proxmox-mcp runs decide ${workflowId} ${name} (${meaning})`,
+  );
+  return {
+    subject: `[${target}] ${title} is paused and needs you`,
+    report: makeReport({
+      title: `${title} is paused`,
+      target,
+      summary: question.text,
+      startedAt: question.askedAt,
+      finishedAt: question.askedAt,
+      sections: [
+        {
+          title: 'What to do',
+          findings: [
+            {
+              check: 'Decision',
+              verdict: 'failed',
+              summary: question.text,
+              remedy: `Run one of: ${answers.join('; ')}.`,
+            },
+          ],
+        },
+      ],
+    }),
+  };
 }

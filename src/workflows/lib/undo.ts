@@ -1,12 +1,18 @@
-import { CancellationScope, condition, defineSignal, setHandler } from '@temporalio/workflow';
+import { CancellationScope } from '@temporalio/workflow';
 import { failureOf } from './failure.ts';
 
-/** A person's answer to a run that is paused because it could not undo something. */
-export const decideSignal = defineSignal<['retry' | 'leave']>('decide');
+/** How to take back a step. */
+export interface UndoStep {
+  readonly title: string;
+  /** Must tolerate that there is nothing to undo: the step may have half-succeeded. */
+  readonly undo: () => Promise<void>;
+  /** What the step has left, as one comparable text: read before a person is asked and again before it goes on. */
+  readonly look?: (() => Promise<string>) | undefined;
+}
 
 export interface UndoStack {
-  /** Registers how to take a step back, **before** the step runs: it may half-succeed. Must tolerate nothing to undo. */
-  push(title: string, undo: () => Promise<void>): void;
+  /** Registers how to take a step back, **before** the step runs. */
+  push(step: UndoStep): void;
   isEmpty(): boolean;
   /** Forgets everything: what was done stays. */
   clear(): void;
@@ -16,23 +22,17 @@ export interface UndoStack {
 
 /**
  * Compensation of a run. An undo that fails although its activity retried for its whole time halts the run (the earlier
- * steps may depend on it): `onStuck` calls a person, and the run waits for `decide`: `retry` or `leave`.
+ * steps may depend on it): `onStuck` asks a person, and says whether to try again or to leave it.
  */
 export function createUndoStack(hooks: {
   readonly onStep: (title: string) => void;
   readonly onUndone: (title: string) => void;
-  readonly onStuck: (title: string, why: string) => Promise<void>;
+  readonly onStuck: (step: UndoStep, why: string) => Promise<'retry' | 'leave'>;
 }): UndoStack {
-  const stack: { title: string; undo: () => Promise<void> }[] = [];
-  let decision: 'retry' | 'leave' | undefined;
-  setHandler(decideSignal, (answer) => {
-    // Typed by a person: anything else is no answer, least of all one that leaves things as they are.
-    if (answer === 'retry' || answer === 'leave') decision = answer;
-  });
-
+  const stack: UndoStep[] = [];
   return {
-    push(title, undo) {
-      stack.push({ title, undo });
+    push(step) {
+      stack.push(step);
     },
     isEmpty: () => stack.length === 0,
     clear() {
@@ -43,15 +43,9 @@ export function createUndoStack(hooks: {
         const left: string[] = [];
         for (let step = stack.pop(); step; step = stack.pop()) {
           hooks.onStep(step.title);
-          const why = await attempt(step.undo);
-          if (why === undefined) {
-            hooks.onUndone(step.title);
-            continue;
-          }
-          decision = undefined;
-          await hooks.onStuck(step.title, why);
-          await condition(() => decision !== undefined);
-          if (decision === 'retry') stack.push(step);
+          const why = await whyNot(step.undo);
+          if (why === undefined) hooks.onUndone(step.title);
+          else if ((await hooks.onStuck(step, why)) === 'retry') stack.push(step);
           else left.push(`${step.title}: ${why}`);
         }
         return left;
@@ -60,7 +54,7 @@ export function createUndoStack(hooks: {
   };
 }
 
-async function attempt(undo: () => Promise<void>): Promise<string | undefined> {
+async function whyNot(undo: () => Promise<void>): Promise<string | undefined> {
   try {
     await undo();
     return undefined;

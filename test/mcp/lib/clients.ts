@@ -79,5 +79,5 @@ export async function ask(
   return { status: response.status, headers: response.headers, messages, last: messages.at(-1) as any };
 }
 
-/** What a client declares per request to be answered with tasks. */
+/** What a client declares per request to be answered with MCP tasks. */
 export const withTasks = { capabilities: { extensions: { 'io.modelcontextprotocol/tasks': {} } } };

@@ -6,24 +6,39 @@ import { ServiceError } from '../../../src/errors.ts';
 import type { McpDependencies } from '../../../src/mcp/dependencies.ts';
 import { createMetrics } from '../../../src/mcp/metrics.ts';
 import type { Caller } from '../../../src/mcp/scopes.ts';
-import { catalogue, type OperationName } from '../../../src/operations/catalogue.generated.ts';
-import type { Progress } from '../../../src/operations/run.ts';
+import { catalogue } from '../../../src/operations/catalogue.generated.ts';
+import type { OperationDefinition } from '../../../src/operations/definition.ts';
+import type { Answer, Progress, Question } from '../../../src/operations/run.ts';
 import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../../../src/runs/schedules.ts';
+import { runSummary } from '../../../src/runs/schema.ts';
+
+export interface MemoryRuns extends Runs {
+  readonly started: string[];
+  /** Pauses a running run until `decide` answers the question. */
+  ask(id: string, question: Question): void;
+  readonly answers: Answer[];
+}
 
 /** Runs in memory that do nothing but take their time: what the MCP server is tested against without Temporal. */
-export function memoryRuns(options: { readonly stepMs?: number } = {}): Runs & { readonly started: string[] } {
+export function memoryRuns(options: {
+  readonly operations: readonly OperationDefinition[];
+  readonly stepMs?: number;
+}): MemoryRuns {
   const stepMs = options.stepMs ?? 30;
   const runs = new Map<string, RunDetails>();
   const started: string[] = [];
+  const answers: Answer[] = [];
 
   function progressOf(id: string, progress: Progress): void {
     const run = runs.get(id);
     if (run?.status === 'running') runs.set(id, { ...run, progress });
   }
 
-  async function play(id: string, operation: OperationName, dryRun: boolean): Promise<void> {
-    const titles = catalogue[operation].steps;
+  async function play(id: string, name: string, dryRun: boolean): Promise<void> {
+    const operation = options.operations.find((one) => one.name === name);
+    if (operation === undefined) throw new Error(`no operation ${name}`);
+    const titles = operation.steps;
     for (const [at, title] of titles.entries()) {
       progressOf(id, {
         phase: 'running',
@@ -34,6 +49,7 @@ export function memoryRuns(options: { readonly stepMs?: number } = {}): Runs & {
         })),
       });
       await sleep(stepMs);
+      while (runs.get(id)?.progress?.question !== undefined) await sleep(5);
     }
     const run = runs.get(id);
     if (run?.status !== 'running') return;
@@ -54,7 +70,7 @@ export function memoryRuns(options: { readonly stepMs?: number } = {}): Runs & {
             result: {
               outcome: dryRun ? 'planned' : 'done',
               report: {
-                title: catalogue[operation].title,
+                title: operation.title,
                 target: run.target,
                 verdict: 'ok',
                 summary: 'Everything is as it should be.',
@@ -74,14 +90,7 @@ export function memoryRuns(options: { readonly stepMs?: number } = {}): Runs & {
                   },
                 ],
               },
-              output:
-                operation === 'back-up'
-                  ? { removed: [], kept: 1 }
-                  : {
-                      verdict: 'ok',
-                      counts: { ok: 1, warning: 0, failed: 0, unknown: 0, skipped: 0 },
-                      mailed: false,
-                    },
+              output: { kept: 1 },
             },
           }),
     });
@@ -97,8 +106,28 @@ export function memoryRuns(options: { readonly stepMs?: number } = {}): Runs & {
     });
   }
 
+  function conflict(message: string): ServiceError {
+    return new ServiceError({ code: 'conflict', message, remedy: 'Read what it asks: get_run.' });
+  }
+
   return {
     started,
+    answers,
+    ask(id, question) {
+      progressOf(id, { phase: 'paused', message: question.text, steps: found(id).progress?.steps ?? [], question });
+    },
+    async decide(id, answer, by) {
+      const run = found(id);
+      const { progress } = run;
+      const question = progress?.question;
+      if (question === undefined) throw conflict('The run waits for no answer now.');
+      if (question.kind === 'approval') throw new Error('an approval reached the runs');
+      if (answer.question !== question.id) throw conflict('The run has asked something else meanwhile.');
+      if (!question.choices.some(({ name }) => name === answer.choice)) throw conflict('It is none of the choices.');
+      answers.push({ ...answer, by });
+      runs.set(id, { ...run, progress: { phase: 'running', message: 'Going on', steps: progress?.steps ?? [] } });
+      return found(id);
+    },
     async start(operation, input, by, { idempotencyKey } = {}) {
       const { host, dryRun } = input as { host: string; dryRun?: boolean };
       const unique =
@@ -119,7 +148,7 @@ export function memoryRuns(options: { readonly stepMs?: number } = {}): Runs & {
       };
       runs.set(id, run);
       started.push(id);
-      void play(id, operation as OperationName, dryRun === true);
+      void play(id, operation, dryRun === true);
       return { ...run, existing: false };
     },
     async list({ operation, host, status, limit }) {
@@ -128,7 +157,7 @@ export function memoryRuns(options: { readonly stepMs?: number } = {}): Runs & {
         .filter((run) => operation === undefined || run.operation === operation)
         .filter((run) => host === undefined || run.target === host)
         .filter((run) => status === undefined || run.status === status);
-      return { runs: matching.slice(0, limit) };
+      return { runs: matching.slice(0, limit).map((run) => runSummary.parse(run)) };
     },
     get: async (id) => found(id),
     async wait(id, { timeoutMs, signal, onProgress }) {
@@ -168,7 +197,7 @@ export function memorySchedules(): Schedules & { readonly changes: string[] } {
   let schedule: ScheduleSummary = {
     id: 'back-up/daily/pve1',
     operation: 'back-up',
-    host: 'pve1',
+    target: 'pve1',
     cron: '0 2 * * *',
     timeZone: 'UTC',
     overlap: 'skip',
@@ -246,8 +275,6 @@ export function memoryConfig(): Config {
     mcp: { host: '127.0.0.1', port: 0, allowedHosts: ['mcp.example'], publicUrl: 'http://127.0.0.1:8080' },
     worker: { metricsPort: 9464, maxConcurrentActivitiesPerHost: 4 },
     hosts: [host('pve1'), host('pve2'), host('broken')],
-    features: { proxmoxApi: false, dangerousCommands: false, localExecution: false, ssh: true, monitoring: true },
-    deployment: { imageTag: 'latest' },
     webhooks: {},
     demo: false,
   };
@@ -259,10 +286,14 @@ export interface MemoryService extends McpDependencies {
 }
 
 /** Everything the MCP server needs, in memory. */
-export function memoryService(overrides: Partial<McpDependencies> & { readonly stepMs?: number } = {}): MemoryService {
+export function memoryService(
+  overrides: Partial<Omit<McpDependencies, 'runs' | 'schedules'>> & { readonly stepMs?: number } = {},
+): MemoryService {
   const { stepMs, ...rest } = overrides;
+  const operations = overrides.operations ?? Object.values(catalogue);
   return {
-    runs: memoryRuns(stepMs === undefined ? {} : { stepMs }),
+    operations,
+    runs: memoryRuns({ operations, ...(stepMs === undefined ? {} : { stepMs }) }),
     schedules: memorySchedules(),
     config: memoryConfig(),
     tokens: { verify: (token) => tokens[token] },
@@ -270,7 +301,7 @@ export function memoryService(overrides: Partial<McpDependencies> & { readonly s
     // To stderr: over stdio, stdout belongs to the protocol.
     log: pino({ level: 'error' }, pino.destination(2)),
     metrics: createMetrics({ process: false }),
-    problems: async () => [],
+    findProblems: async () => [],
     ...rest,
-  } as MemoryService;
+  };
 }

@@ -16,7 +16,7 @@ import { fixtureServer } from './fixture-server.ts';
 export async function serveFixture(): Promise<{ readonly url: string; close(): Promise<void> }> {
   const log = pino({ level: 'silent' });
   const dependencies = memoryService();
-  const mcp = createMcpHttp({ log, makeServer: fixtureServer, makePlainServer: fixtureServer });
+  const mcp = createMcpHttp({ log, makeServer: fixtureServer });
   const inner = createMcpHttpServer({
     dependencies,
     mcp,

@@ -11,12 +11,18 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server';
 import pino from 'pino';
+import type { CallToolResultLike } from '../../../../src/mcp/mcp-task.ts';
 import { callerOf } from '../../../../src/mcp/sdk/identity.ts';
+import {
+  mcpTaskCreated,
+  mcpTasksExtension,
+  mcpTasksRequired,
+  serveMcpTasks,
+  takesMcpTasks,
+} from '../../../../src/mcp/sdk/mcp-tasks.ts';
 import { protocolVersions } from '../../../../src/mcp/sdk/server.ts';
-import { serveTasks, takesTasks, taskCreated, tasksExtension, tasksRequired } from '../../../../src/mcp/sdk/tasks.ts';
-import type { CallToolResultLike } from '../../../../src/mcp/task-source.ts';
+import { type FixtureMcpTask, fixtureMcpTasks, text } from './fixture-mcp-tasks.ts';
 import { schemaTool } from './fixture-schema.ts';
-import { type FixtureTask, fixtureTasks, text } from './fixture-tasks.ts';
 
 // One black pixel, and a WAV header without samples.
 const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+M8AAAMBAQAY3Y2wAAAAAElFTkSuQmCC';
@@ -34,7 +40,7 @@ const question = (prompt: string, maxTokens: number) =>
   inputRequired.createMessage({ messages: [{ role: 'user', content: { type: 'text', text: prompt } }], maxTokens });
 
 type Args = Readonly<Record<string, unknown>>;
-type Answer = CallToolResultLike | ReturnType<typeof inputRequired> | ReturnType<typeof taskCreated>;
+type Answer = CallToolResultLike | ReturnType<typeof inputRequired> | ReturnType<typeof mcpTaskCreated>;
 
 interface FixtureTool {
   readonly description: string;
@@ -43,13 +49,13 @@ interface FixtureTool {
 }
 
 const state = createRequestStateCodec<{ round: number }>({ key: 'only for the conformance suite, 32 bytes or more' });
-const tasks = fixtureTasks();
+const tasks = fixtureMcpTasks();
 
-/** A tool that becomes a task where the client can take one; else it is awaited, or refused where `required`. */
-function taskTool(make: (args: Args) => FixtureTask, required = false): FixtureTool['call'] {
+/** A tool that becomes an MCP task where the client can take one; else it is awaited, or refused where `required`. */
+function taskTool(make: (args: Args) => FixtureMcpTask, required = false): FixtureTool['call'] {
   return async (args, context) => {
-    if (takesTasks(context)) return taskCreated(await tasks.start(make(args)));
-    if (required) throw tasksRequired();
+    if (takesMcpTasks(context)) return mcpTaskCreated(await tasks.start(make(args)));
+    if (required) throw mcpTasksRequired();
     const task = make(args);
     await sleep(Math.min(task.afterMs, 2_000));
     const { result } = task.end({});
@@ -238,10 +244,10 @@ const tools: Readonly<Record<string, FixtureTool>> = {
   test_tool_with_task: {
     description: 'Asks, then goes on as a task',
     async call(_args, context) {
-      if (!takesTasks(context)) throw tasksRequired();
+      if (!takesMcpTasks(context)) throw mcpTasksRequired();
       const answer = acceptedContent<{ name: string }>(context.mcpReq.inputResponses, 'user_name');
       if (answer === undefined) return inputRequired({ inputRequests: { user_name: ask('Your name?', 'name') } });
-      return taskCreated(await tasks.start({ afterMs: 20, end: () => completed(text(`Hello, ${answer.name}!`)) }));
+      return mcpTaskCreated(await tasks.start({ afterMs: 20, end: () => completed(text(`Hello, ${answer.name}!`)) }));
     },
   },
 };
@@ -291,14 +297,14 @@ function readFixture(uri: string) {
 }
 
 /**
- * A server with what the conformance suite expects, for the same transport, door and task code as production's. It is
- * never part of the product.
+ * A server with what the conformance suite expects, for the same transport, access rules and code of MCP tasks as
+ * production's. It is never part of the product.
  */
 export function fixtureServer(): Server {
   const server = new Server(
     { name: 'proxmox-mcp-conformance-fixture', version: '1.0.0' },
     {
-      capabilities: { tools: {}, resources: {}, prompts: {}, completions: {}, extensions: { [tasksExtension]: {} } },
+      capabilities: { tools: {}, resources: {}, prompts: {}, completions: {}, extensions: { [mcpTasksExtension]: {} } },
       supportedProtocolVersions: protocolVersions,
       requestState: { verify: state.verify },
     },
@@ -318,7 +324,7 @@ export function fixtureServer(): Server {
     if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${params.name}`);
     return (await tool.call(params.arguments ?? {}, context)) as never;
   });
-  serveTasks(server, tasks, (context) => callerOf(context, undefined), pino({ level: 'silent' }));
+  serveMcpTasks(server, tasks, (context) => callerOf(context, undefined), pino({ level: 'silent' }));
   server.setRequestHandler('resources/list', () => ({
     resources: [
       { uri: 'test://static-text', name: 'static-text', mimeType: 'text/plain' },

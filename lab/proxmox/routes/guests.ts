@@ -1,0 +1,151 @@
+import { changePower, type GuestType, guestAt, type PowerAction } from '../guests.ts';
+import { type ParameterRules, vmidFormat } from '../parameters.ts';
+import type { Route } from '../router.ts';
+import { type SimulatedGuest, unixTime } from '../state.ts';
+
+const ofGuest: ParameterRules = {
+  vmid: { type: 'integer', minimum: 100, maximum: 999_999_999, format: vmidFormat },
+};
+const timeout: ParameterRules = { timeout: { type: 'integer', minimum: 0 } };
+const skiplock: ParameterRules = { skiplock: { type: 'boolean' } };
+const forceStop: ParameterRules = { forceStop: { type: 'boolean' } };
+const keepActive: ParameterRules = { keepActive: { type: 'boolean' } };
+const overrule: ParameterRules = { 'overrule-shutdown': { type: 'boolean' } };
+
+/** Those of a migration, a CPU of one's own and the like aren't there. */
+const parametersOf: Readonly<Record<GuestType, Readonly<Record<PowerAction, ParameterRules>>>> = {
+  qemu: {
+    start: { ...skiplock, ...timeout },
+    stop: { ...skiplock, ...timeout, ...keepActive, ...overrule },
+    shutdown: { ...skiplock, ...timeout, ...keepActive, ...forceStop },
+    reboot: timeout,
+  },
+  lxc: {
+    start: { ...skiplock, debug: { type: 'boolean' } },
+    stop: { ...skiplock, ...overrule },
+    shutdown: { ...timeout, ...forceStop },
+    reboot: timeout,
+  },
+};
+
+export const guestRoutes: readonly Route[] = (['qemu', 'lxc'] as const).flatMap((type) => [
+  look(type, 'config', type === 'qemu' ? machineConfig : containerConfig),
+  look(type, 'status/current', type === 'qemu' ? machineStatus : containerStatus),
+  ...(['start', 'stop', 'shutdown', 'reboot'] as const).map((action) => change(type, action)),
+]);
+
+function look(type: GuestType, what: string, show: (guest: SimulatedGuest) => Record<string, unknown>): Route {
+  return {
+    method: 'GET',
+    path: `/nodes/{node}/${type}/{vmid}/${what}`,
+    permission: { path: '/vms/{vmid}', anyOf: ['VM.Audit'] },
+    onNode: true,
+    parameters: ofGuest,
+    handle: (call) => ({ data: show(guestAt(call, type)) }),
+  };
+}
+
+function change(type: GuestType, action: PowerAction): Route {
+  return {
+    method: 'POST',
+    path: `/nodes/{node}/${type}/{vmid}/status/${action}`,
+    permission: { path: '/vms/{vmid}', anyOf: ['VM.PowerMgmt'] },
+    onNode: true,
+    parameters: { ...ofGuest, ...parametersOf[type][action] },
+    handle: (call) => ({ data: changePower(call, type, action) }),
+  };
+}
+
+/** What both have. A guest that is off has no process and no figures. */
+function commonStatus(guest: SimulatedGuest): Record<string, unknown> {
+  const running = guest.status === 'running';
+  return {
+    vmid: guest.vmid,
+    name: guest.name,
+    status: guest.status,
+    uptime: running ? unixTime() - (guest.startedAt ?? unixTime()) : 0,
+    ha: guest.ha ? { managed: 1, state: guest.ha.state } : { managed: 0 },
+    cpus: guest.cpus,
+    cpu: running ? 0.02 : 0,
+    maxmem: guest.memory,
+    mem: running ? Math.floor(guest.memory * 0.4) : 0,
+    maxdisk: guest.disk,
+    disk: 0,
+    netin: 0,
+    netout: 0,
+    ...(running ? { pid: guest.pid } : {}),
+    ...(guest.lock === undefined ? {} : { lock: guest.lock }),
+    ...(guest.tags === undefined ? {} : { tags: guest.tags }),
+    ...(guest.template ? { template: 1 } : {}),
+  };
+}
+
+const pressures = ['cpufull', 'cpusome', 'iofull', 'iosome', 'memoryfull', 'memorysome'].map(
+  (name) => `pressure${name}`,
+);
+
+function machineStatus(guest: SimulatedGuest): Record<string, unknown> {
+  const qmpstatus = guest.paused ? 'paused' : guest.status;
+  const common = { ...commonStatus(guest), qmpstatus, memhost: 0 };
+  if (guest.status === 'stopped') return common;
+  return {
+    ...common,
+    ...Object.fromEntries(pressures.map((name) => [name, 0])),
+    diskread: 0,
+    diskwrite: 0,
+    balloon: guest.memory,
+    'running-machine': 'pc-i440fx-10.0+pve1',
+    'running-qemu': '10.0.13',
+    // Each holds much about disks and network cards that nobody here asks for.
+    ballooninfo: {},
+    blockstat: {},
+    nics: {},
+    'proxmox-support': {},
+  };
+}
+
+function containerStatus(guest: SimulatedGuest): Record<string, unknown> {
+  const common = { ...commonStatus(guest), type: 'lxc', swap: 0, maxswap: 0, diskread: 0, diskwrite: 0 };
+  if (guest.status === 'stopped') return common;
+  // As text, unlike a VM's.
+  return { ...common, ...Object.fromEntries(pressures.map((name) => [name, '0.00'])) };
+}
+
+const digest = '59ca8fe1b33f8316467a05667ec5e74f78031e36';
+
+function flags({ lock, protection, template, tags }: SimulatedGuest): Record<string, unknown> {
+  return {
+    digest,
+    ...(lock === undefined ? {} : { lock }),
+    ...(protection ? { protection: 1 } : {}),
+    ...(template ? { template: 1 } : {}),
+    ...(tags === undefined ? {} : { tags }),
+  };
+}
+
+function machineConfig(guest: SimulatedGuest): Record<string, unknown> {
+  return {
+    name: guest.name,
+    memory: String(Math.round(guest.memory / 2 ** 20)),
+    cores: guest.cpus,
+    ostype: 'l26',
+    boot: 'order=scsi0',
+    scsihw: 'virtio-scsi-single',
+    scsi0: `local:${guest.vmid}/vm-${guest.vmid}-disk-0.qcow2,size=${Math.round(guest.disk / 2 ** 30)}G`,
+    ...flags(guest),
+  };
+}
+
+function containerConfig(guest: SimulatedGuest): Record<string, unknown> {
+  return {
+    hostname: guest.name,
+    arch: 'amd64',
+    memory: Math.round(guest.memory / 2 ** 20),
+    swap: 512,
+    ostype: 'unmanaged',
+    unprivileged: 1,
+    rootfs: `local:${guest.vmid}/vm-${guest.vmid}-disk-0.raw,size=${Math.round(guest.disk / 2 ** 30)}G`,
+    net0: 'name=eth0,bridge=vmbr0,hwaddr=BC:24:11:A1:98:10,ip=dhcp,type=veth',
+    ...flags(guest),
+  };
+}

@@ -1,0 +1,10 @@
+# shellcheck shell=sh
+require_unit "$1"
+case $3 in
+  enabled) systemctl enable -- "$_service"; require_enabled enabled ;;
+  disabled) systemctl disable -- "$_service"; require_enabled disabled ;;
+esac
+case $2 in
+  active) systemctl start -- "$_service"; require_active yes ;;
+  inactive) systemctl stop -- "$_service"; require_active no ;;
+esac

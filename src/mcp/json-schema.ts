@@ -1,0 +1,30 @@
+import { z } from 'zod';
+
+export type JsonSchema = { readonly type: 'object' } & Record<string, unknown>;
+
+/**
+ * An object's schema as JSON schema (2020-12, MCP's own dialect, which needs no naming), without what only costs length.
+ * Read as input: fields with a default may be left out, and a client must not refuse an answer with one field more.
+ */
+export function jsonSchema(schema: z.ZodType): JsonSchema {
+  const { $schema: _dialect, ...made } = z.toJSONSchema(schema, {
+    io: 'input',
+    target: 'draft-2020-12',
+    override({ jsonSchema: part }) {
+      // Bounds that every whole number of JavaScript has, and the 200 characters that spell out `date-time`.
+      if (part.minimum === Number.MIN_SAFE_INTEGER) delete part.minimum;
+      if (part.maximum === Number.MAX_SAFE_INTEGER) delete part.maximum;
+      if (part.format === 'date-time') delete part.pattern;
+      // Of a record: names are text, and values may be anything, unless it says otherwise.
+      if (part.propertyNames !== undefined) {
+        delete part.propertyNames;
+        if (isEmpty(part.additionalProperties)) delete part.additionalProperties;
+      }
+    },
+  });
+  return { ...made, type: 'object' };
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import { progress } from '../operations/run.ts';
+import { cleanText } from '../reports/clean.ts';
+import { quoteNotice, quoteReport } from '../reports/quote.ts';
+import { failureText } from '../runs/failure-text.ts';
+import type { RunDetails } from '../runs/runs.ts';
+import { runFailure, runResult, runSummary } from '../runs/schema.ts';
+import { nextStep } from './run-text.ts';
+
+/** A run's id as callers give it. */
+export const runId = z
+  .string()
+  .max(300)
+  .regex(/^[a-z0-9-]+(\/[A-Za-z0-9_.:,-]+)+$/, "expected a run's id, e.g. back-up/pve1/0f3c…")
+  .describe("Run's id, from the tool that started it or list_runs");
+
+/** A run as tools answer it. */
+export const runData = z.object({
+  note: z.string().describe('The essence, and what to do next'),
+  run: runSummary,
+  existing: z.boolean().optional().describe('true: the same request had started this run before'),
+  progress: progress.optional(),
+  result: runResult.optional(),
+  failure: runFailure.optional(),
+});
+export type RunData = z.infer<typeof runData>;
+
+/** A run as {@link runData} has it. */
+export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunData {
+  const { progress: now, result, failure, existing, ...summary } = run;
+  return {
+    // First, because Claude Code shows its model only the data of an answer that has data, not the text.
+    note: noteOn(run),
+    run: summary,
+    ...(existing === undefined ? {} : { existing }),
+    ...(now === undefined ? {} : { progress: now }),
+    ...(result === undefined ? {} : { result: { ...result, report: quoteReport(result.report) } }),
+    ...(failure === undefined ? {} : { failure }),
+  };
+}
+
+/** Whether the run ended without doing what it was to do. */
+export function hasFailed(run: RunDetails): boolean {
+  return run.status !== 'running' && run.result === undefined;
+}
+
+function noteOn(run: RunDetails): string {
+  if (run.result !== undefined) {
+    const { title, verdict, summary } = run.result.report;
+    return cleanText(`${title}: ${verdict}. ${summary} ${quoteNotice}`);
+  }
+  if (run.failure !== undefined) return cleanText(`${failureText(run.failure)} ${quoteNotice}`);
+  return run.progress === undefined ? nextStep(run) : `${nextStep(run)} ${quoteNotice}`;
+}

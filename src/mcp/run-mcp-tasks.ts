@@ -1,0 +1,76 @@
+import { type OperationDefinition, worstRisk } from '../operations/definition.ts';
+import { cleanText } from '../reports/clean.ts';
+import type { RunDetails, RunSummary } from '../runs/runs.ts';
+import type { McpDependencies } from './dependencies.ts';
+import { plainDeep } from './host-text.ts';
+import type { CallToolResultLike, McpTask, McpTaskSource } from './mcp-task.ts';
+import { dataOf, hasFailed } from './run-data.ts';
+import { describeProgress, runText } from './run-text.ts';
+import { type Caller, mayUse, outOfScope } from './scopes.ts';
+
+/** How long a run can be asked for after it was started: the retention of the Temporal namespace. Milliseconds. */
+const ttlMs = 30 * 24 * 3_600_000;
+
+/** How often a client asks. Milliseconds. */
+const pollIntervalMs = 1_000;
+
+/** Runs as MCP tasks: the MCP task's id is the run's. */
+export function runMcpTasks({ runs, operations }: Pick<McpDependencies, 'runs' | 'operations'>): McpTaskSource {
+  return {
+    async get(id) {
+      return mcpTaskOf(await runs.get(id));
+    },
+    async cancel(id, caller) {
+      const run = await runs.get(id);
+      if (run.status !== 'running') return;
+      checkMaySteer(run, operations, caller, 'Cancelling');
+      await runs.cancel(id, `cancelled as an MCP task by ${caller.name}`, { kind: 'mcp', name: caller.name });
+    },
+    async update(id) {
+      // No run asks its client for anything; what comes anyway is answered like any answer nobody waits for.
+      await runs.get(id);
+    },
+  };
+}
+
+/** Whoever may start an operation, in its worst way, may decide how its runs end. Throws `forbidden`. */
+export function checkMaySteer(
+  run: RunSummary,
+  operations: readonly OperationDefinition[],
+  caller: Caller,
+  doing: string,
+): void {
+  const operation = operations.find(({ name }) => name === run.operation);
+  const risk = operation === undefined ? 'dangerous' : worstRisk(operation);
+  if (!mayUse(caller, risk)) throw outOfScope(`${doing} a run of ${run.operation}`, risk, caller);
+}
+
+function mcpTaskOf(run: RunDetails): McpTask {
+  const common = {
+    taskId: run.id,
+    createdAt: run.startedAt,
+    lastUpdatedAt: run.closedAt ?? new Date().toISOString(),
+    ttlMs,
+    pollIntervalMs,
+    statusMessage: cleanText(statusMessage(run)),
+  };
+  if (run.status === 'running') return { ...common, status: 'working' };
+  if (run.status === 'cancelled') return { ...common, status: 'cancelled' };
+  // A run that failed is an answer about the host, not a failure of the protocol.
+  return { ...common, status: 'completed', result: resultOf(run) };
+}
+
+function statusMessage(run: RunDetails): string {
+  if (run.status === 'running') {
+    return run.progress === undefined ? 'starting' : describeProgress(run.progress).line;
+  }
+  return run.result?.report.summary ?? run.failure?.message ?? run.outcome ?? run.status;
+}
+
+function resultOf(run: RunDetails): CallToolResultLike {
+  return {
+    content: [{ type: 'text', text: runText(run) }],
+    structuredContent: plainDeep(dataOf(run)),
+    ...(hasFailed(run) ? { isError: true } : {}),
+  };
+}

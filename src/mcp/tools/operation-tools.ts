@@ -1,0 +1,176 @@
+import { createHash } from 'node:crypto';
+import { closest } from 'fastest-levenshtein';
+import { z } from 'zod';
+import { ServiceError } from '../../errors.ts';
+import {
+  type OperationDefinition,
+  type Risk,
+  riskOf,
+  risksOf,
+  toolName,
+  worstRisk,
+} from '../../operations/definition.ts';
+import type { RunDetails, Runs } from '../../runs/runs.ts';
+import { type AnyTool, defineTool, type ToolAnswer, type ToolCall } from '../define-tool.ts';
+import type { McpDependencies } from '../dependencies.ts';
+import { invalidInput } from '../input-errors.ts';
+import { dataOf, type RunData } from '../run-data.ts';
+import { nextStep, runLine } from '../run-text.ts';
+import { mayUse, scopeFor } from '../scopes.ts';
+
+/** After this long, the same key from a client is a new request that happens to be numbered alike. Milliseconds. */
+const retryWindowMs = 2 * 60_000;
+
+/** How many ended runs of one key are looked through before the last is taken for the one that was asked for. */
+const longestChain = 50;
+
+/** The tool of its own of an operation that is asked for daily. */
+export function operationTool(operation: OperationDefinition): AnyTool {
+  const worst = worstRisk(operation);
+  return defineTool({
+    name: toolName(operation.name),
+    title: operation.title,
+    description: `${operation.description} Starts a run and returns at once with its id; wait_for_run waits for its report.`,
+    risk: operation.risk,
+    annotations: {
+      readOnlyHint: worst === 'read',
+      destructiveHint: worst === 'dangerous',
+      idempotentHint: operation.idempotent,
+      // What it looks at or changes is a machine outside of this service.
+      openWorldHint: true,
+    },
+    input: operation.input,
+    handler: (input, dependencies, call) => start(operation, input, dependencies, call),
+  });
+}
+
+/** The tools for the operations that have none of their own, by the risk of the requests that each takes. */
+export const startTools: Readonly<Record<Risk, AnyTool>> = {
+  read: startTool({
+    name: 'run_read_operation',
+    title: 'Run a read operation',
+    risk: 'read',
+    description:
+      'Run an operation that only looks and changes nothing (risk read): checks, audits, reports, status, logs. Take its name and its input from search_operations. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+  }),
+  change: startTool({
+    name: 'start_change',
+    title: 'Start a change',
+    risk: 'change',
+    description:
+      'Start an operation that changes something and can undo it (risk change). Take its name and its input from search_operations. Where the input has dryRun: true first, show the plan, then do it. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+  }),
+  dangerous: startTool({
+    name: 'start_dangerous_change',
+    title: 'Start a dangerous change',
+    risk: 'dangerous',
+    description:
+      'Start an operation that can lose data, access or service (risk dangerous). Take its name and its input from search_operations. Where the input has dryRun: true first, and show the user the plan. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+  }),
+};
+
+interface StartTool {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly risk: Risk;
+}
+
+function startTool({ name, title, description, risk }: StartTool): AnyTool {
+  return defineTool({
+    name,
+    title,
+    description,
+    risk,
+    annotations: {
+      readOnlyHint: risk === 'read',
+      destructiveHint: risk === 'dangerous',
+      idempotentHint: risk === 'read',
+      openWorldHint: true,
+    },
+    input: z.object({
+      operation: operationName().describe('Name of the operation, e.g. check-health'),
+      input: z.record(z.string(), z.unknown()).describe("The operation's own fields, as its schema says"),
+    }),
+    async handler({ operation: asked, input }, dependencies, call) {
+      const operation = findOperation(asked, dependencies.operations);
+      // Where no request of it can be right here, that comes before whatever else may be wrong with this one.
+      if (!risksOf(operation).includes(risk)) throw wrongTool(name, operation, risksOf(operation)[0], call);
+      const parsed = operation.input.strict().safeParse(input);
+      if (!parsed.success) throw invalidInput(operation, input, parsed.error);
+      const actual = riskOf(operation, parsed.data);
+      if (actual !== risk) throw wrongTool(name, operation, actual, call);
+      return start(operation, parsed.data, dependencies, call);
+    },
+  });
+}
+
+/** An operation's name; its tool's, with `_`, is taken too. */
+export function operationName() {
+  return z
+    .string()
+    .max(64)
+    .regex(/^[a-z][a-z0-9_-]*$/, "expected an operation's name, e.g. back-up")
+    .transform((name) => name.replaceAll('_', '-'));
+}
+
+function findOperation(name: string, operations: readonly OperationDefinition[]): OperationDefinition {
+  const found = operations.find((operation) => operation.name === name);
+  if (found !== undefined) return found;
+  const names = operations.map((operation) => operation.name);
+  throw new ServiceError({
+    code: 'not-found',
+    message: `operation: there is no operation "${name}", and nothing was started`,
+    remedy: `Did you mean ${closest(name, names)}? search_operations finds them by words, and names all without a query.`,
+  });
+}
+
+/** Each tool takes exactly its own risk, so that leave to use one tool is leave for nothing else. */
+function wrongTool(tool: string, operation: OperationDefinition, risk: Risk, { caller }: ToolCall): ServiceError {
+  const right = startTools[risk].name;
+  const scope = mayUse(caller, risk)
+    ? ''
+    : `; it needs a token of the scope "${scopeFor(risk)}", and "${caller.name}" has "${caller.scope}"`;
+  return new ServiceError({
+    code: 'invalid-input',
+    message: `operation: this request of ${operation.name} is of the risk "${risk}", which ${tool} does not take, and nothing was started`,
+    remedy: `Call ${right} with the same operation and input${scope}.`,
+    details: { field: 'operation', tool: right },
+  });
+}
+
+async function start(
+  operation: OperationDefinition,
+  input: unknown,
+  { runs, metrics }: McpDependencies,
+  call: ToolCall,
+): Promise<ToolAnswer<RunData>> {
+  const { existing, ...started } = await startOnce(runs, operation.name, input, call);
+  metrics.runStarted(operation.name, existing);
+  // One that was there before may be waiting for a person by now.
+  const run: RunDetails = existing && started.status === 'running' ? await runs.get(started.id) : started;
+  const what = existing ? 'This request had already started a run' : 'Started';
+  return {
+    data: { ...dataOf(run), existing },
+    text: `${what}: ${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}\n${nextStep(run)}`,
+    ...(call.takesMcpTasks ? { mcpTask: run.id } : {}),
+  };
+}
+
+/**
+ * Starts a run, or finds the one that an earlier try of the same call started. Clients number their calls, and some
+ * number them alike in every session: a run of the same number that ended a while ago is taken for another request's,
+ * and the key goes on from there, in the same way for every retry.
+ */
+async function startOnce(runs: Runs, operation: string, input: unknown, call: ToolCall) {
+  const by = { kind: 'mcp', name: call.caller.name } as const;
+  if (call.idempotencyKey === undefined) return runs.start(operation, input, by);
+  const digest = createHash('sha256').update(JSON.stringify(input)).digest('base64url').slice(0, 16);
+  let key = `${call.idempotencyKey}:${digest}`;
+  for (let link = 1; ; link += 1) {
+    const run = await runs.start(operation, input, by, { idempotencyKey: key });
+    if (!run.existing || run.closedAt === undefined || link === longestChain) return run;
+    if (Date.now() - Date.parse(run.closedAt) < retryWindowMs) return run;
+    key = `${call.idempotencyKey}:${digest}:${run.closedAt}`;
+  }
+}

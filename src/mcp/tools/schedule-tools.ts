@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import { ServiceError } from '../../errors.ts';
+import { type AnyTool, defineTool } from '../define-tool.ts';
+
+const id = z
+  .string()
+  .max(300)
+  .regex(/^[a-z0-9-]+\/[a-z0-9-]+(\/[a-z0-9,-]+)+$/, 'expected operation/schedule/target, e.g. back-up/daily/pve1')
+  .describe("Schedule's id, from list_schedules: operation/schedule/target");
+
+const reason = z.string().trim().min(3).max(500).describe('Why, in a few words; shown beside the schedule');
+
+const listSchedules = defineTool({
+  name: 'list_schedules',
+  title: 'List schedules',
+  description:
+    'Schedules: which operation runs on which target and when, in which time zone, its next and last runs, and whether it is paused and why.',
+  risk: 'read',
+  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  input: z.object({}),
+  async handler(_input, { schedules }) {
+    return { data: { schedules: await schedules.list() } };
+  },
+});
+
+const pauseSchedule = defineTool({
+  name: 'pause_schedule',
+  title: 'Pause schedule',
+  description:
+    'Pause a schedule: it does not fire until resume_schedule. Stays paused over restarts. A run that is already going goes on.',
+  risk: 'change',
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  input: z.object({ id, reason }),
+  async handler(input, { schedules }, { caller }) {
+    return { data: { schedule: await schedules.pause(input.id, input.reason, caller.name) } };
+  },
+});
+
+const resumeSchedule = defineTool({
+  name: 'resume_schedule',
+  title: 'Resume schedule',
+  description:
+    'Resume a paused schedule: it fires again at its next time. Runs it missed while paused are not made up.',
+  risk: 'change',
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  input: z.object({ id, reason }),
+  async handler(input, { schedules }, { caller }) {
+    return { data: { schedule: await schedules.resume(input.id, input.reason, caller.name) } };
+  },
+});
+
+const triggerSchedule = defineTool({
+  name: 'trigger_schedule',
+  title: 'Trigger schedule',
+  description:
+    'Run a schedule now, with its own input and overlap policy, as if its time had come. list_runs shows the run that it starts. Works on a paused schedule too.',
+  risk: 'change',
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
+  input: z.object({ id }),
+  async handler(input, { schedules }, { caller }) {
+    return { data: { schedule: await schedules.trigger(input.id, caller.name) } };
+  },
+});
+
+const changeSchedule = defineTool({
+  name: 'change_schedule',
+  title: 'Change schedule',
+  description:
+    'Change when a schedule fires: its cron time, its time zone, or both. The change survives restarts; cron: null goes back to the time of the catalogue.',
+  // A backup that is moved out of sight is a backup that is lost.
+  risk: 'dangerous',
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  input: z.object({
+    id,
+    cron: z
+      .string()
+      .trim()
+      .min(9)
+      .max(100)
+      .nullable()
+      .optional()
+      .describe('Five fields: minute hour day month weekday, e.g. 30 2 * * *. null: back to the default'),
+    timeZone: z.string().trim().min(1).max(64).optional().describe('IANA name, e.g. Europe/Berlin'),
+  }),
+  async handler({ id: schedule, cron, timeZone }, { schedules }, { caller }) {
+    if (cron === undefined && timeZone === undefined) {
+      throw new ServiceError({
+        code: 'invalid-input',
+        message: 'Neither cron nor timeZone was given, so there is nothing to change',
+        remedy: 'Give cron, timeZone or both.',
+        details: { field: 'cron' },
+      });
+    }
+    const change = {
+      ...(cron === undefined ? {} : { cron }),
+      ...(timeZone === undefined ? {} : { timeZone }),
+    };
+    return { data: { schedule: await schedules.change(schedule, change, caller.name) } };
+  },
+});
+
+/** The tools that look after schedules. */
+export const scheduleTools: readonly AnyTool[] = [
+  listSchedules,
+  pauseSchedule,
+  resumeSchedule,
+  triggerSchedule,
+  changeSchedule,
+];

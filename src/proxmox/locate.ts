@@ -1,0 +1,114 @@
+import type { HostConfig } from '../config.ts';
+import { ServiceError } from '../errors.ts';
+import type { Place } from '../operations/target.ts';
+import { cleanLine } from '../reports/clean.ts';
+import type { ProxmoxApis } from './connect.ts';
+import type { ProxmoxClusterStatus, ProxmoxGuest } from './schemas.ts';
+import type { CallOptions } from './transport.ts';
+
+export type GuestPlace = Extract<Place, { readonly kind: 'guest' }>;
+
+/** How long a host may take that is only asked which node it is. */
+const askMs = 5_000;
+/** How many guests an error names. */
+const named = 10;
+
+/**
+ * Where a guest is now: the one place where a cluster's and a node's names come from.
+ *
+ * `host` is any configured host of the guest's cluster. When its API is away, another configured host answers of which
+ * this process knows from before that it is in the same cluster. The place's `host` is the configured host that is the
+ * guest's node: one that said so itself, or one that can't be asked and has that node's address.
+ *
+ * @throws ServiceError `not-found` when there is no such guest, or none that the API token may see; what the API throws
+ */
+export async function locateGuest(
+  apis: ProxmoxApis,
+  { host, vmid }: { readonly host: string; readonly vmid: number },
+  options: CallOptions = {},
+): Promise<GuestPlace> {
+  const { via, members, guests } = await askCluster(apis, host, options);
+  const guest = guests.find((one) => one.vmid === vmid);
+  const cluster = members.find((entry) => entry.type === 'cluster')?.name;
+  if (!guest) throw notFound(vmid, cluster ?? via, guests, apis.get(via).token);
+  const { node, type } = guest;
+  const own = await hostOf(apis, { cluster, node, via, members }, options);
+  return {
+    kind: 'guest',
+    cluster: cluster ?? via,
+    vmid,
+    node,
+    type,
+    name: cleanLine(guest.name ?? '', 100) || String(vmid),
+    ...(own === undefined ? {} : { host: own }),
+  };
+}
+
+interface Seen {
+  /** Who answered. */
+  readonly via: string;
+  readonly members: readonly ProxmoxClusterStatus[];
+  readonly guests: readonly ProxmoxGuest[];
+}
+
+async function askCluster(apis: ProxmoxApis, host: string, options: CallOptions): Promise<Seen> {
+  const cluster = apis.known(host)?.cluster;
+  const peers = apis.hosts
+    .map(({ name }) => name)
+    .filter((name) => cluster !== undefined && name !== host && apis.known(name)?.cluster === cluster);
+  let first: unknown;
+  for (const via of [host, ...peers]) {
+    try {
+      const [members, guests] = await Promise.all([apis.cluster(via, options), apis.get(via).guests(options)]);
+      return { via, members, guests };
+    } catch (error) {
+      // What it is asked for is the answer of the host that was named; another one only stands in while it is away.
+      if (!(error instanceof ServiceError) || !error.retryable) throw error;
+      first ??= error;
+    }
+  }
+  throw first;
+}
+
+async function hostOf(
+  apis: ProxmoxApis,
+  at: { readonly cluster: string | undefined; readonly node: string } & Pick<Seen, 'via' | 'members'>,
+  options: CallOptions,
+): Promise<string | undefined> {
+  // A node that is in no cluster is its own and nobody else's.
+  if (at.cluster === undefined) return at.via;
+  const isIt = ({ name }: HostConfig) => {
+    const member = apis.known(name);
+    return member?.cluster === at.cluster && member?.node === at.node;
+  };
+  const known = apis.hosts.find(isIt);
+  if (known) return known.name;
+  const unknown = apis.hosts.filter(({ name }) => apis.has(name) && apis.known(name) === undefined);
+  await Promise.allSettled(unknown.map(({ name }) => apis.member(name, { ...options, timeoutMs: askMs })));
+  const asked = apis.hosts.find(isIt);
+  if (asked) return asked.name;
+  const address = at.members.find((entry) => entry.type === 'node' && entry.name === at.node);
+  const ip = address?.type === 'node' ? address.ip : undefined;
+  return apis.hosts.find(
+    ({ name, api, ssh }) => ip !== undefined && apis.known(name) === undefined && (api ?? ssh)?.host === ip,
+  )?.name;
+}
+
+function notFound(vmid: number, where: string, guests: readonly ProxmoxGuest[], token: string): ServiceError {
+  const near = guests
+    .toSorted((a, b) => Math.abs(a.vmid - vmid) - Math.abs(b.vmid - vmid) || a.vmid - b.vmid)
+    .slice(0, named)
+    .sort((a, b) => a.vmid - b.vmid)
+    .map((guest) => cleanLine(`${guest.vmid} ${guest.name ?? ''}`, 60));
+  const more = guests.length > near.length ? ` and ${guests.length - near.length} more` : '';
+  const sees = `${near.join(', ')}${more}`;
+  return new ServiceError({
+    code: 'not-found',
+    message: `There is no guest ${vmid} in ${where}, or none that the API token ${token} may see`,
+    remedy:
+      near.length === 0
+        ? `It sees no guest at all: give it VM.Audit on /vms (role PVEAuditor), then try again.`
+        : `It sees: ${sees}. Correct the number, or give the API token VM.Audit on /vms/${vmid}.`,
+    details: { field: 'vmid' },
+  });
+}

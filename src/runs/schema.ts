@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { report } from '../operations/report.ts';
+import { outcome, progress } from '../operations/run.ts';
+
+// The shapes of runs and schedules as callers see them, once for MCP, the command line and JSON. Times are ISO 8601, UTC.
+
+export const runStatus = z.enum(['running', 'completed', 'failed', 'cancelled', 'terminated', 'timed-out']);
+
+/** A run as lists show it. */
+export const runSummary = z.object({
+  // The workflow's id, which can't be guessed: `back-up/pve1/<128 random bits or a digest of the idempotency key>`.
+  id: z.string(),
+  operation: z.string(),
+  target: z.string().describe('What it works on: a host, host/VMID, fleet or service'),
+  status: runStatus,
+  outcome: outcome.optional(),
+  requestedBy: z.string().optional(),
+  startedAt: z.string(),
+  closedAt: z.string().optional(),
+  url: z.string().describe('Its page in the Temporal UI'),
+});
+
+/** Why a run didn't do what it was to do. */
+export const runFailure = z.object({ code: z.string(), message: z.string(), remedy: z.string() });
+
+/** What a run that has ended well returned; `output` is the operation's own. */
+export const runResult = z.object({
+  outcome: outcome.extract(['done', 'planned']),
+  report,
+  output: z.record(z.string(), z.unknown()),
+});
+
+/** A run with what it is doing or what came of it. */
+export const runDetails = runSummary.extend({
+  progress: progress.optional(),
+  result: runResult.optional(),
+  failure: runFailure.optional(),
+});
+
+/** One thing that happened in a run. */
+export const runLogLine = z.object({ at: z.string(), event: z.string(), text: z.string() });
+
+/** A schedule as lists show it. */
+export const scheduleSummary = z.object({
+  id: z.string().describe('operation/schedule/target'),
+  operation: z.string(),
+  target: z.string().describe('What its runs work on: a host, host/VMID, fleet or service'),
+  cron: z.string(),
+  timeZone: z.string(),
+  overlap: z.string().describe('What happens when it fires while its last run is still going'),
+  paused: z.boolean(),
+  note: z.string().optional().describe('Why it was paused or resumed, and by whom'),
+  nextRuns: z.array(z.string()),
+  lastRuns: z.array(z.object({ at: z.string(), runId: z.string() })),
+});

@@ -1,0 +1,113 @@
+import {
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  getExternalWorkflowHandle,
+  proxyActivities,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { LockActivities } from '../../activities/lock/lock.ts';
+import { inOrder, type Lock } from '../../operations/target.ts';
+import { lockGrantedSignal, lockId, lockWaitSignal, releaseLockSignal, serviceQueue } from './messages.ts';
+import { policies } from './policies.ts';
+
+/** How long a run waits for others before it gives up: a night's backup may be behind a long upgrade. 2 h. */
+const waitMs = 2 * 3_600_000;
+/** It asks again meanwhile, ever more seldom: a lock that somebody ended has forgotten who waits. */
+const askAgainMs = { first: 30_000, most: 10 * 60_000 };
+
+/** The locks of one run. It may give them back and take them again, as it must while it waits for a person. */
+export interface RunLocks {
+  /**
+   * Takes locks, in their one order; resolves when all are held. Throws `lock-timeout` after two hours, holding none of
+   * them. Waiting is told to `onWait`, and can be cancelled.
+   */
+  take(locks: readonly Lock[]): Promise<void>;
+  /** Gives everything back, also when the run is cancelled. */
+  release(): Promise<void>;
+  /** The fences of what is held now, by the lock's name. */
+  readonly fences: Readonly<Record<string, number>>;
+}
+
+/** A holder that is gone frees its locks by itself; see `target-lock`. */
+export function createLocks(options: {
+  /** For people who wait behind this run. */
+  readonly title: string;
+  /** Run whose locks this one shares while it holds them. */
+  readonly within?: string | undefined;
+  readonly onWait: (message: string) => void;
+}): RunLocks {
+  const owner = workflowInfo().workflowId;
+  const { requestLock } = proxyActivities<LockActivities>({ ...policies.service, taskQueue: serviceQueue });
+  const fences = new Map<string, number>();
+  /** What was asked for and not given back, held or not, with its turn. */
+  const asked = new Map<string, number>();
+  let turns = 0;
+
+  setHandler(lockGrantedSignal, ({ lock, turn, fence }) => {
+    // A grant from before a release is no grant any more.
+    if (asked.get(lock) === turn) fences.set(lock, fence);
+  });
+  setHandler(lockWaitSignal, ({ lock, before }) => {
+    if (asked.has(lock) && !fences.has(lock)) options.onWait(`Waiting for ${before.title} (${before.owner})`);
+  });
+
+  return {
+    get fences() {
+      return Object.fromEntries(fences);
+    },
+    async take(locks) {
+      const until = Date.now() + waitMs;
+      try {
+        for (const lock of inOrder(locks)) await takeOne(lock, until);
+      } catch (error) {
+        await release();
+        throw error;
+      }
+    },
+    release,
+  };
+
+  async function takeOne({ name, mode }: Lock, until: number): Promise<void> {
+    const turn = ++turns;
+    asked.set(name, turn);
+    let pause = askAgainMs.first;
+    while (!fences.has(name) && Date.now() < until) {
+      const request = {
+        owner,
+        title: options.title,
+        mode,
+        turn,
+        ...(options.within === undefined ? {} : { within: options.within }),
+      };
+      await requestLock.executeWithOptions({ ...policies.service, summary: `Lock ${name}` }, [name, request]);
+      await condition(() => fences.has(name), Math.max(1, Math.min(pause, until - Date.now())), {
+        summary: `Waiting for the lock ${name}`,
+      });
+      pause = Math.min(pause * 2, askAgainMs.most);
+    }
+    if (fences.has(name)) return;
+    throw ApplicationFailure.nonRetryable(
+      `Another change of ${name} was still going on when the waiting time was over. Look at it in the Temporal UI, then start this one again.`,
+      'lock-timeout',
+    );
+  }
+
+  function release(): Promise<void> {
+    return CancellationScope.nonCancellable(async () => {
+      const names = [...asked.keys()];
+      asked.clear();
+      fences.clear();
+      await Promise.all(names.map((name) => giveBack(name, owner)));
+    });
+  }
+}
+
+async function giveBack(name: string, owner: string): Promise<void> {
+  try {
+    await getExternalWorkflowHandle(lockId(name)).signal(releaseLockSignal, { owner });
+  } catch {
+    // The lock's workflow is gone, ended by a person: there is nothing left to give back.
+  }
+}

@@ -1,0 +1,80 @@
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Answer, Progress } from '../../operations/run.ts';
+import type { Lock } from '../../operations/target.ts';
+
+/*
+ * What is said to workflows and by them: the part of this folder that clients and activities may import.
+ */
+
+/** Workflows, and the activities that concern no host. */
+export const serviceQueue = 'proxmox-mcp';
+
+/**
+ * Activities that only follow what goes on elsewhere (jobs, tasks): one queue with very many slots for all hosts of a
+ * group of workers, so that long jobs never keep the looks, changes and undos of their host waiting.
+ */
+export const followQueue = 'proxmox-mcp-follow';
+
+/** A host's own activity queue: a dead host holds up only its own slots, and its backlog is visible. */
+export function hostQueue(host: string): string {
+  return `host-${host}`;
+}
+
+export const progressQuery = defineQuery<Progress>('progress');
+
+/** A person's answer to the question of a paused run. Refused at once when it is none. */
+export const decideUpdate = defineUpdate<void, [Answer]>('decide');
+/** The same from the Temporal UI or CLI, where the choice's name alone is enough: `"retry"`. What is no answer is ignored. */
+export const decideSignal = defineSignal<[Answer | string]>('decide');
+
+/** Asks for a lock; sent with signal-with-start by the `requestLock` activity. */
+export interface LockRequest {
+  /** Workflow id of the run that wants it; also the address of the answers. */
+  readonly owner: string;
+  /** For people who wait behind it: `Back up pve1`. */
+  readonly title: string;
+  readonly mode: Lock['mode'];
+  /** Counts how often the run has asked for it anew; the grant repeats it, so that an old one is known as that. */
+  readonly turn: number;
+  /** A run that may hold it: while it does, the request is granted at once, in that run's mode and with its fence. */
+  readonly within?: string;
+}
+
+export interface LockHolder extends LockRequest {
+  /** Grows with every grant of a lock, across restarts: the service's clock in ms, or one more than the last. */
+  readonly fence: number;
+}
+
+export interface LockGrant {
+  readonly lock: string;
+  readonly turn: number;
+  readonly fence: number;
+}
+
+export interface LockWait {
+  readonly lock: string;
+  /** What is being waited for: a holder, or who comes before. */
+  readonly before: Pick<LockRequest, 'owner' | 'title'>;
+}
+
+export interface LockState {
+  readonly holders: readonly LockHolder[];
+  readonly queue: readonly LockRequest[];
+  readonly lastFence: number;
+}
+
+/** To a lock. */
+export const requestLockSignal = defineSignal<[LockRequest]>('requestLock');
+/** To a lock: gives it back, or withdraws a request. Unknown owners are ignored. */
+export const releaseLockSignal = defineSignal<[{ readonly owner: string }]>('releaseLock');
+/** From a lock to a run. */
+export const lockGrantedSignal = defineSignal<[LockGrant]>('lockGranted');
+/** From a lock to a run. */
+export const lockWaitSignal = defineSignal<[LockWait]>('lockWait');
+
+export const lockStateQuery = defineQuery<LockState>('lockState');
+
+/** Workflow id of a lock: `lock/host/pve1`. */
+export function lockId(name: string): string {
+  return `lock/${name}`;
+}

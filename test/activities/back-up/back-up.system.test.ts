@@ -1,0 +1,419 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  type BackupActivities,
+  type BackupInput,
+  createBackupActivities,
+} from '../../../src/activities/back-up/back-up.ts';
+import { freeBackupId, takenAt } from '../../../src/activities/back-up/name.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
+import { makeHost, type TestHost } from '../../support/local-host.ts';
+
+let host: TestHost;
+afterEach(async () => {
+  await host.close();
+});
+
+const id = 'daily-backup-20261122-020000';
+const input: BackupInput = { host: 'pve1', id, fence: 1 };
+const steps = ['collect', 'pack', 'verify', 'publish'] as const;
+
+/** The steps as the workflow does them; what each of them answered. */
+async function backUp(one: TestHost, given: BackupInput = input) {
+  const activities = createBackupActivities(one);
+  const collected = await one.run(() => activities.collectBackup(given));
+  const volumes = await one.run(() => activities.archiveVolumes({ ...given, volumes: [] }));
+  const packed = await one.run(() => activities.packBackup(given));
+  const verified = await one.run(() => activities.verifyBackup(given));
+  const published = await one.run(() => activities.publishBackup({ ...given, sha256: verified.sha256 }));
+  return { collected, volumes, packed, verified, published };
+}
+
+/** What is found on a host with an installation. */
+async function lookFor(one: TestHost, at = Date.now()) {
+  const look = await one.run(() => createBackupActivities(one).lookForBackup({ host: 'pve1', kind: 'daily', at }));
+  if (!look.isInstalled) throw new Error('no installation was found');
+  return look;
+}
+
+async function failure(promise: Promise<unknown>): Promise<ServiceError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(ServiceError);
+  return error as ServiceError;
+}
+
+describe('a daily backup', () => {
+  it('holds all of the installation with modes and owners, and the sudoers file, restorable as the guide says', async () => {
+    host = makeHost();
+    const lookAt = (at: number) => lookFor(host, at);
+    const look = await lookAt(takenAt(id));
+    expect(look).toMatchObject({
+      id,
+      installation: host.layout.installation,
+      sudoers: { there: true },
+      volumes: [],
+      skippedVolumes: [],
+      leftovers: [],
+    });
+    expect(existsSync(host.layout.backups)).toBe(false);
+
+    const { collected, verified, published } = await backUp(host);
+    expect(collected).toMatchObject({ entries: look.entries, sudoers: true, replaced: [] });
+    expect(published).toEqual({
+      path: join(host.layout.backups, `${id}.tar.gz`),
+      bytes: verified.bytes,
+      sha256: verified.sha256,
+    });
+    expect(readdirSync(host.layout.backups).sort()).toEqual([`${id}.tar.gz`, `${id}.tar.gz.sha256`]);
+    expect(statSync(published.path).mode & 0o777).toBe(0o600);
+    // Another one of the same second is another one.
+    expect((await lookAt(takenAt(id))).id).toBe(freeBackupId('daily', takenAt(id) + 1000, []));
+    host.sh(`cd "$backups" && sha256sum --check --strict --quiet ${id}.tar.gz.sha256`);
+    expect(Number(host.sh(`tar tzf "$backups/${id}.tar.gz" | wc -l`))).toBe(verified.entries);
+
+    // The guide's recovery: extract, rename the one top folder to the installation.
+    host.sh(`mkdir "$backups/opt" && tar xzf "$backups/${id}.tar.gz" -C "$backups/opt" && mv "$backups"/opt/daily-* "$backups/opt/proxmox-mcp"
+      cd "$backups/opt/proxmox-mcp" && sha256sum --check --strict --quiet backup-manifest.sha256
+      cmp claude-user "$installation/../claude-user" && rm claude-user backup-manifest.sha256
+      diff -r --no-dereference "$installation" .`);
+    const facts = (folder: string) =>
+      host
+        .sh(`cd "${folder}" && find . -printf '%p %m %U %G %y %s %l %T@\\0' | sort -z | tr '\\0' '|'`)
+        .replaceAll(/ \d+\.\d+\|/g, '|')
+        .replace(/^\.[^|]*\|/, '');
+    expect(facts(`${host.layout.backups}/opt/proxmox-mcp`)).toBe(facts(host.layout.installation));
+    expect(statSync(`${host.layout.backups}/opt/proxmox-mcp`).mode & 0o777).toBe(0o755);
+  });
+
+  it('does each step again after any of them, with the same end and no leftovers', async () => {
+    host = makeHost();
+    const activities = createBackupActivities(host);
+    let sha256 = '';
+    const step = (name: (typeof steps)[number]) =>
+      host.run(async () => {
+        if (name === 'collect') await activities.collectBackup(input);
+        else if (name === 'pack') await activities.packBackup(input);
+        else if (name === 'verify') sha256 = (await activities.verifyBackup(input)).sha256;
+        else await activities.publishBackup({ ...input, sha256 });
+      });
+    for (const name of steps) {
+      await step(name);
+      // The same run finds its job; a run that lost it executes the step again.
+      await step(name);
+      host.newRun();
+      await step(name);
+    }
+    expect(readdirSync(host.layout.backups).sort()).toEqual([`${id}.tar.gz`, `${id}.tar.gz.sha256`]);
+    host.sh(`cd "$backups" && sha256sum --check --strict --quiet ${id}.tar.gz.sha256`);
+  });
+
+  it('is taken back by abandon after any step, but never once it has its name', async () => {
+    host = makeHost();
+    const activities = createBackupActivities(host);
+    const abandon = () => host.run(() => activities.abandonBackup(input));
+    await abandon();
+    // What was abandoned never begins.
+    await expect(host.run(() => activities.collectBackup(input))).rejects.toMatchObject({ code: 'cancelled' });
+    host.newRun();
+    for (const last of steps.slice(0, 3)) {
+      for (const name of steps.slice(0, steps.indexOf(last) + 1)) {
+        await host.run(async () => void (await activities[`${name}Backup` as 'packBackup'](input)));
+      }
+      expect(readdirSync(host.layout.backups)).not.toEqual([]);
+      await abandon();
+      expect(readdirSync(host.layout.backups)).toEqual([]);
+      host.newRun();
+    }
+    await backUp(host);
+    await abandon();
+    expect(readdirSync(host.layout.backups)).toHaveLength(2);
+  });
+
+  it('finds out when the archive does not hold what was collected', async () => {
+    const damages: Record<string, string> = {
+      'a flipped byte': `printf x | dd of="$p" bs=1 seek=2000 conv=notrunc 2>/dev/null`,
+      'a cut end': `truncate -s -100 "$p"`,
+      'another content of one file': `cd "$s" && echo changed >daily-20261122-020000/.env && tar -czf "$p" --hard-dereference --no-recursion --null -T list`,
+      'a missing file': `cd "$s" && tar -czf "$p" --exclude=daily-20261122-020000/.env daily-20261122-020000`,
+      'two files exchanged': `cd "$s/daily-20261122-020000" && mv .env t && mv docker-compose.yml .env && mv t docker-compose.yml && cd .. && tar -czf "$p" --hard-dereference --no-recursion --null -T list`,
+      'an empty archive': `tar -czf "$p" -T /dev/null`,
+      'no archive': `rm "$p"`,
+    };
+    host = makeHost();
+    const activities = createBackupActivities(host);
+    await host.run(() => activities.collectBackup(input));
+    await host.run(() => activities.packBackup(input));
+    host.sh('cp -a "$backups" "$installation/../whole"');
+    for (const [name, damage] of Object.entries(damages)) {
+      host.newRun();
+      host.sh('rm -rf "$backups" && cp -a "$installation/../whole" "$backups"');
+      host.sh(`p="$backups/.${id}.tar.gz.partial" s="$backups/.${id}.partial"; ${damage}`);
+      const error = await failure(host.run(() => activities.verifyBackup(input)));
+      expect(error.code, name).toMatch(/verification-failed|command-failed/);
+      expect(error.retryable).toBe(false);
+    }
+  });
+
+  it('does not publish what is not the verified archive, and never over another', async () => {
+    host = makeHost();
+    const activities = createBackupActivities(host);
+    await host.run(() => activities.collectBackup(input));
+    await host.run(() => activities.packBackup(input));
+    const { sha256 } = await host.run(() => activities.verifyBackup(input));
+    host.sh(`echo more >>"$backups/.${id}.tar.gz.partial"`);
+    expect(await failure(host.run(() => activities.publishBackup({ ...input, sha256 })))).toMatchObject({
+      code: 'verification-failed',
+    });
+    expect(existsSync(join(host.layout.backups, `${id}.tar.gz`))).toBe(false);
+    host.newRun();
+    host.sh(`echo other >"$backups/${id}.tar.gz"`);
+    expect(await failure(host.run(() => activities.publishBackup({ ...input, sha256 })))).toMatchObject({
+      code: 'already-exists',
+    });
+    await host.run(() => activities.abandonBackup(input));
+    expect(host.sh(`cat "$backups/${id}.tar.gz"`)).toBe('other\n');
+  });
+
+  it('lets its own files win over what an earlier recovery left in the installation', async () => {
+    host = makeHost();
+    host.sh('echo old >"$installation/claude-user"; echo old >"$installation/backup-manifest.sha256"');
+    const { collected } = await backUp(host);
+    expect(collected.replaced).toEqual(['backup-manifest.sha256', 'claude-user']);
+    expect(host.sh(`tar xzOf "$backups/${id}.tar.gz" daily-20261122-020000/claude-user`)).toContain('NOPASSWD');
+  });
+
+  it('leaves the backup folder out when it is inside the installation', async () => {
+    host = makeHost({}, undefined, 'proxmox-mcp/backups');
+    await backUp(host);
+    host.newRun();
+    const second = { ...input, id: 'daily-backup-20261123-020000' };
+    await backUp(host, second);
+    expect(host.sh(`tar tzf "$backups/${second.id}.tar.gz"`)).not.toContain('/backups');
+  });
+
+  it('works without any privilege, as local execution does', async () => {
+    host = makeHost({}, 12_345);
+    const look = await lookFor(host);
+    const { verified } = await backUp(host);
+    // The top folder, the manifest and the sudoers file.
+    expect(verified.entries).toBe(look.entries + 3);
+    expect(statSync(join(host.layout.backups, `${id}.tar.gz`)).uid).toBe(12_345);
+  });
+});
+
+describe('looking before a backup', () => {
+  const look = () => lookFor(host);
+
+  it('says what is missing, unreadable or misplaced, and writes nothing', async () => {
+    host = makeHost();
+    renameSync(host.layout.installation, `${host.layout.installation}.away`);
+    host.sh(`mkdir "$backups"; : >"$backups/${id}.tar.gz"`);
+    expect(await failure(look())).toMatchObject({
+      code: 'not-found',
+      message: `There is no installation at ${host.layout.installation} on pve1`,
+    });
+    mkdirSync(host.layout.installation);
+    expect((await failure(look())).message).toContain('is empty');
+    await host.close();
+
+    host = makeHost({}, 12_345);
+    chmodSync(join(host.layout.installation, 'keys'), 0o000);
+    const error = await failure(look());
+    expect(error).toMatchObject({ code: 'unreadable', retryable: false });
+    expect(error.message).toContain(`${host.layout.installation}/keys on pve1 can't be read`);
+    chmodSync(join(host.layout.installation, 'keys'), 0o700);
+    host.sh('mkdir "$backups" && chmod 555 "$backups"');
+    expect((await failure(look())).message).toContain("can't be written");
+    await host.close();
+
+    host = makeHost();
+    const deep = makeHost({ backups: join(host.folder, 'a/b/backups'), installation: join(host.folder, 'a') });
+    expect(
+      await failure(
+        deep.run(() => createBackupActivities(deep).lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() })),
+      ),
+    ).toMatchObject({
+      code: 'configuration',
+      details: { key: 'BACKUP_DIR' },
+    });
+    await deep.close();
+  });
+
+  it('finds nothing to back up where there is no installation and never was one', async () => {
+    host = makeHost();
+    renameSync(host.layout.installation, `${host.layout.installation}.away`);
+    const look = () =>
+      host.run(() => createBackupActivities(host).lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() }));
+    const absent = { isInstalled: false, installation: host.layout.installation, notUnderstood: 0 };
+    expect(await look()).toEqual(absent);
+    // What isn't an archive of ours doesn't say that there was one.
+    host.sh('mkdir "$backups"; : >"$backups/notes.tar.gz"');
+    expect(await look()).toEqual(absent);
+    host.sh(`: >"$backups/${id}.tar.gz"`);
+    expect(await failure(look())).toMatchObject({ code: 'not-found' });
+  });
+
+  it('knows before it starts that the disk is too small', async () => {
+    host = makeHost();
+    host.sh('mkdir "$backups" && mount -t tmpfs -o size=4m none "$backups"');
+    try {
+      const error = await failure(look());
+      expect(error).toMatchObject({ code: 'disk-full', retryable: false });
+      expect(error.message).toMatch(/has 4\.0 MiB free, but the backup needs up to 1\d\.\d MiB; nothing was written/);
+    } finally {
+      host.sh('umount "$backups"');
+    }
+  });
+
+  it('says that the disk became full on the way, and abandon leaves nothing', async () => {
+    host = makeHost();
+    host.sh(
+      'head -c 3000000 /dev/urandom >"$installation/random"; mkdir "$backups" && mount -t tmpfs -o size=4m none "$backups"',
+    );
+    try {
+      const activities = createBackupActivities(host);
+      await host.run(() => activities.collectBackup(input));
+      const error = await failure(host.run(() => activities.packBackup(input)));
+      expect(error).toMatchObject({
+        code: 'disk-full',
+        message: `Packing the backup on pve1 failed because the disk of ${host.layout.backups} is full`,
+      });
+      await host.run(() => activities.abandonBackup(input));
+      expect(readdirSync(host.layout.backups)).toEqual([]);
+    } finally {
+      host.sh('umount "$backups"');
+    }
+  });
+
+  it('names volumes that will not be in it, with the reason, and what dead runs left', async () => {
+    host = makeHost({ volumes: ['pmx_test_no_such_volume'] });
+    host.sh(
+      `mkdir -p "$backups/.daily-backup-20261101-020000.partial" "$backups/.other.partial"; echo >"$backups/.daily-backup-20261102-020000.tar.gz.partial"`,
+    );
+    const seen = await look();
+    expect(seen.skippedVolumes).toMatchObject([{ name: 'pmx_test_no_such_volume' }]);
+    expect(seen.leftovers).toEqual(['daily-backup-20261101-020000', 'daily-backup-20261102-020000']);
+    await host.run(() => createBackupActivities(host).collectBackup(input));
+    expect(readdirSync(host.layout.backups).sort()).toEqual([`.${id}.partial`, '.other.partial']);
+    await host.run(() => createBackupActivities(host).abandonBackup(input));
+    expect(readdirSync(host.layout.backups)).toEqual(['.other.partial']);
+  });
+});
+
+describe('old archives', () => {
+  it('are removed only while a newer one is there whose checksum is right', async () => {
+    host = makeHost();
+    const activities: BackupActivities = createBackupActivities(host);
+    const old = 'daily-backup-20200101-020000';
+    await backUp(host, { ...input, id: old });
+    await backUp(host);
+    host.sh(`touch -d 2020-01-01 "$backups/${old}.tar.gz"; echo keep >"$backups/daily-backup-notes.tar.gz"`);
+    expect(await host.run(() => activities.planBackupRetention({ host: 'pve1' }))).toEqual({
+      remove: [old],
+      keep: [{ id, why: 'it is the last verified archive' }],
+      notUnderstood: 0,
+    });
+    const remove = (one: string, keeping: string) =>
+      host.run(() => activities.removeBackup({ ...input, id: one, keeping }));
+
+    expect(await failure(remove(id, old))).toMatchObject({ code: 'verification-failed' });
+    expect(await failure(remove(id, id))).toMatchObject({ code: 'verification-failed' });
+    host.sh(`cp "$backups/${id}.tar.gz" "$backups/good"; echo damage >>"$backups/${id}.tar.gz"`);
+    expect(await failure(remove(old, id))).toMatchObject({ code: 'verification-failed' });
+    expect((await host.hosts.get('pve1').run(listBackups, {})).archives).toHaveLength(2);
+
+    host.sh(`mv "$backups/good" "$backups/${id}.tar.gz"`);
+    host.newRun();
+    await remove(old, id);
+    host.newRun();
+    await remove(old, id);
+    expect(readdirSync(host.layout.backups).sort()).toEqual([
+      `${id}.tar.gz`,
+      `${id}.tar.gz.sha256`,
+      'daily-backup-notes.tar.gz',
+    ]);
+  });
+
+  it('can not be named by anything but their id', async () => {
+    host = makeHost();
+    const bad = { ...input, id: '../../etc' };
+    expect(await failure(host.run(() => createBackupActivities(host).abandonBackup(bad)))).toMatchObject({
+      code: 'invalid-input',
+    });
+  });
+});
+
+describe('a host that lies', () => {
+  const lie = (verb: string, ...lines: string[]) =>
+    host.sh(
+      `mv "$helper" "$helper.true"; printf '%s\\n' '#!/bin/sh' 'case $1 in ${verb}) cat "$0.lies" ;; *) exec "$0.true" "$@" ;; esac' >"$helper"
+      chmod 755 "$helper"; sed -i "s|^readonly _self=.*|readonly _self='$helper.true'|" "$helper.true"
+      printf '%s\\n' ${lines.map((line) => `'${line}'`).join(' ')} >"$helper.lies"`,
+    );
+  const sum = 'a'.repeat(64);
+
+  it('in its list of archives is counted, and only what is well-formed is looked at', async () => {
+    host = makeHost();
+    lie(
+      'list-backups',
+      ...['archive daily-backup-20200101-020000.tar.gz 10 1577844000 -', 'garbage', 'archive', `archive x ${sum}`],
+      ...['archive daily-backup-20200102-020000.tar.gz 10 99999999999999 -', 'archive ../../etc.tar.gz 1 1 -'],
+      ...['archive daily-backup-20200103-020000.tar.gz -1 1577844000 -'],
+      `archive daily-backup-20200104-020000.tar.gz 10 1577844000 ${sum}`,
+      `archive daily-backup-20200105-020000.tar.gz 10 1577844000 ${sum} more`,
+    );
+    const activities = createBackupActivities(host);
+    expect(await host.run(() => activities.planBackupRetention({ host: 'pve1' }))).toEqual({
+      remove: ['daily-backup-20200101-020000'],
+      keep: [{ id: 'daily-backup-20200104-020000', why: 'it is the last verified archive' }],
+      notUnderstood: 7,
+    });
+    expect((await lookFor(host)).notUnderstood).toBe(7);
+  });
+
+  it('in what it lists before a backup is counted; without what must be there the look fails', async () => {
+    host = makeHost();
+    const good = [
+      ...['installation 4096', 'entries 3', 'sudoers there', 'backups writable', 'free 99999999999 -'],
+      ...['state-free 99999999999', 'docker unneeded'],
+    ];
+    const strange = ['leftover x .daily-backup-20260101-020000.partial', 'leftover 1 ../x', 'volume a', 'what is this'];
+    lie('look-for-backup', ...good, ...strange, 'leftover 7 .daily-backup-20260101-020000.tar.gz.partial');
+    expect(await lookFor(host)).toMatchObject({
+      leftovers: ['daily-backup-20260101-020000'],
+      notUnderstood: strange.length,
+    });
+    await host.close();
+
+    host = makeHost();
+    lie('look-for-backup', ...good.filter((line) => !line.startsWith('free')));
+    expect(await failure(lookFor(host))).toMatchObject({
+      code: 'unexpected-answer',
+      message: expect.stringContaining('(free:'),
+    });
+  });
+
+  it('about its jobs is counted, and the backup is made all the same', async () => {
+    host = makeHost();
+    lie('job-list', 'x;id running - 1 - collect-backup -', 'nonsense');
+    const { collected, published } = await backUp(host);
+    expect(collected.notUnderstood).toBe(2);
+    expect(existsSync(published.path)).toBe(true);
+  });
+
+  it('about the size of an archive is an unexpected answer', async () => {
+    host = makeHost();
+    const activities = createBackupActivities(host);
+    await host.run(() => activities.collectBackup(input));
+    host.sh(`sed -i 's/^  echo "bytes .*_partial.*/  echo "bytes -- much"/' "$helper"`);
+    expect(await failure(host.run(() => activities.packBackup(input)))).toMatchObject({
+      code: 'unexpected-answer',
+      message: expect.stringMatching(/^pack-backup on pve1 answered what isn't understood \(bytes: .*bytes -- much$/),
+    });
+  });
+});

@@ -1,0 +1,139 @@
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { pino } from 'pino';
+import type { HostConfig, HostLayout } from '../../src/config.ts';
+import { createHosts } from '../../src/hosts/create-hosts.ts';
+import type { Argv, Executor } from '../../src/hosts/execution/executor.ts';
+import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
+import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
+import type { Hosts } from '../../src/hosts/host.ts';
+import { createLocalExecutor } from '../../src/hosts/local/executor.ts';
+import { logger } from './activity-logger.ts';
+
+/** Of a Temporal server that isn't there: most looks have nothing to ask it. */
+export const nobodysClient = new Client({ connection: Connection.lazy({ address: '127.0.0.1:1' }) });
+
+export interface TestHost {
+  readonly folder: string;
+  readonly layout: HostLayout;
+  readonly hosts: Hosts;
+  readonly client: Client;
+  /** Runs an activity as a worker would, in a run of its own. */
+  readonly run: <T>(activity: () => Promise<T>) => Promise<T>;
+  /** A new run: its jobs are others. */
+  readonly newRun: () => void;
+  readonly sh: (script: string) => string;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * This machine as a host, in a folder of its own, with an installation as the guide describes it.
+ *
+ * @param user runs the helper as this user id, without any privilege, as local execution without sudo does
+ */
+export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backups = 'backups'): TestHost {
+  const folder = mkdtempSync(join(tmpdir(), 'pmx ops-'));
+  const at = (path: string) => join(folder, path);
+  const layout: HostLayout = {
+    ...defaultLayout,
+    installation: at('proxmox-mcp'),
+    backups: at(backups),
+    sudoersFile: at('claude-user'),
+    sshKeyFile: at('proxmox-mcp/keys/claude_proxmox_key'),
+    helper: at('helper'),
+    state: at('state'),
+    sudoLog: at('sudo.log'),
+    authLog: at('auth.log'),
+    containers: [],
+    volumes: [],
+    healthUrl: '',
+    proxyUrl: '',
+    ...changes,
+  };
+  // The tree is written as root: never outside of the tests' own folders.
+  if (!layout.installation.startsWith(join(tmpdir(), 'pmx ops-'))) throw new Error('not a folder of the tests');
+  fillInstallation(layout);
+  writeFileSync(layout.helper, generateHelper(layout));
+  chmodSync(layout.helper, 0o755);
+  chmodSync(folder, 0o755);
+  const config: HostConfig = { name: 'pve1', local: { sudo: false }, layout, timeZone: 'UTC' };
+  if (user !== undefined) execFileSync('chown', ['-R', String(user), folder]);
+  const hosts = createHosts({ hosts: [config], executorFor: () => executorAs(user) });
+  let workflowId = randomUUID();
+  return {
+    folder,
+    layout,
+    hosts,
+    client: nobodysClient,
+    run: async <T>(activity: () => Promise<T>): Promise<T> => {
+      let answer: { readonly value: T } | undefined;
+      await new MockActivityEnvironment({ workflowExecution: { workflowId, runId: randomUUID() } }, { logger }).run(
+        async () => {
+          answer = { value: await activity() };
+        },
+      );
+      if (answer === undefined) throw new Error('the activity did not answer');
+      return answer.value;
+    },
+    newRun: () => {
+      workflowId = randomUUID();
+    },
+    sh: (script) =>
+      execFileSync('/bin/sh', ['-euc', script], { encoding: 'utf8', env: { ...process.env, ...paths(layout) } }),
+    close: async () => {
+      await hosts.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function paths({ installation, backups, state, helper }: HostLayout): Record<string, string> {
+  return { installation, backups, state, helper, LC_ALL: 'C' };
+}
+
+function executorAs(user: number | undefined): Executor {
+  const direct = createLocalExecutor({ name: 'pve1', log: pino({ level: 'silent' }) });
+  if (user === undefined) return direct;
+  const id = String(user);
+  const prefix: Argv = ['/usr/bin/setpriv', `--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--'];
+  return { ...direct, exec: (argv, options) => direct.exec([...prefix, ...argv], options) };
+}
+
+/** The guide's tree, with names and kinds of files that break careless scripts. */
+function fillInstallation(layout: HostLayout): void {
+  const root = layout.installation;
+  for (const path of ['keys', 'config', 'logs', 'caddy', 'monitoring/grafana', '-rf', 'with space']) {
+    mkdirSync(join(root, path), { recursive: true });
+  }
+  const write = (path: string, text: string | Buffer, mode = 0o644) => {
+    writeFileSync(join(root, path), text);
+    chmodSync(join(root, path), mode);
+  };
+  write('.env', 'MCP_PORT=8080\n', 0o600);
+  write('docker-compose.yml', 'services: {}\n');
+  write(
+    'keys/claude_proxmox_key',
+    '-----BEGIN OPENSSH PRIVATE KEY-----\nbm90IGEga2V5\n-----END OPENSSH PRIVATE KEY-----\n',
+    0o600,
+  );
+  write('keys/claude_proxmox_key.pub', 'ssh-ed25519 AAAA test\n');
+  write('caddy/Caddyfile', ':80\n');
+  write('logs/big.log', Buffer.alloc(300_000, 'log line\n'));
+  write('logs/empty.log', '');
+  write('with space/new\nline', 'x');
+  write('with space/back\\slash', 'y');
+  write('with space/--checkpoint-action=exec=sh', 'z');
+  write('-rf/-rf', 'dash');
+  write('run.sh', '#!/bin/sh\n', 0o750);
+  symlinkSync('docker-compose.yml', join(root, 'compose'));
+  symlinkSync('/nonexistent/target', join(root, 'dangling'));
+  chmodSync(root, 0o755);
+  writeFileSync(layout.sudoersFile, 'claude-user ALL=(root) NOPASSWD: /usr/bin/true\n');
+  chmodSync(layout.sudoersFile, 0o440);
+  if (process.getuid?.() === 0) chownSync(join(root, 'logs/empty.log'), 1234, 1234);
+}
