@@ -27,14 +27,15 @@ const watchSeconds = 60;
 export const controlGuest = operationWorkflow(definition, async (run) => {
   const { host, action, timeoutSeconds } = run.input;
   const place = guestOf(run.place);
-  const guest = { host, place };
+  // Read anew for every call: after a person was asked the guest may be elsewhere.
+  const guest = () => ({ host, place: guestOf(run.place) });
   const on = (policy: Policy) => (summary: string) =>
-    onHost<ControlGuestActivities>(place.host ?? host, policy, summary);
+    onHost<ControlGuestActivities>(guest().place.host ?? host, policy, summary);
   const [look, act, follow, undo] = [on('look'), on('act'), on('job'), on('undo')];
   const label = guestLabel(place);
   const to: State = action === 'start' || action === 'reboot' ? 'running' : 'stopped';
 
-  const before = await run.step('Look', (summary) => look(summary).lookAtGuest(guest), describeLook);
+  const before = await run.step('Look', (summary) => look(summary).lookAtGuest(guest()), describeLook);
   const same = { vmid: place.vmid, name: place.name, type: place.type, from: before.state, to };
   if (run.input.dryRun) {
     return {
@@ -50,13 +51,13 @@ export const controlGuest = operationWorkflow(definition, async (run) => {
     'Act',
     () =>
       undo(`Put back: ${before.state}`).restoreGuestState({
-        ...guest,
+        ...guest(),
         want: before.state,
         known: before.tasks,
         watchSeconds: cancelled && action !== 'start' ? watchSeconds : 0,
         settleSeconds: settleSeconds[before.state],
       }),
-    async () => (await look('Look at what is left').lookAtGuest(guest)).state,
+    async () => (await look('Look at what is left').lookAtGuest(guest())).state,
   );
   try {
     const done = await run.step('Act', actAndFollow, ({ task }) => task ?? `It is ${to} already`);
@@ -64,7 +65,7 @@ export const controlGuest = operationWorkflow(definition, async (run) => {
       'Verify',
       (summary) =>
         follow(summary).verifyGuestState({
-          ...guest,
+          ...guest(),
           want: to,
           withinSeconds: action === 'reboot' || before.ha !== undefined ? withinSeconds.alone : withinSeconds.task,
           settleSeconds: done.task === undefined ? 0 : settleSeconds[to],
@@ -90,12 +91,12 @@ export const controlGuest = operationWorkflow(definition, async (run) => {
   async function actAndFollow(summary: string): Promise<Done> {
     const task = await start(summary);
     if (task === undefined) return { warnings: 0, log: [] };
-    return { task, ...(await follow(`Follow ${task}`).followGuestTask({ ...guest, upid: task })) };
+    return { task, ...(await follow(`Follow ${task}`).followGuestTask({ ...guest(), upid: task })) };
   }
 
   async function start(summary: string): Promise<string | undefined> {
     try {
-      const { upid } = await act(summary).startGuestAction({ ...guest, action, timeoutSeconds, known: before.tasks });
+      const { upid } = await act(summary).startGuestAction({ ...guest(), action, timeoutSeconds, known: before.tasks });
       if (upid === undefined) run.commit();
       return upid;
     } catch (error) {
