@@ -44,7 +44,7 @@ const onLab = ({ machine }: Place) => machine.kind === 'ssh';
 const start = async ({ name }: Place) => (await service.runs.start('back-up', { host: name }, by)).id;
 const startAll = async (of: readonly Place[]) =>
   new Map(await Promise.all(of.map(async (place) => [place, await start(place)] as const)));
-const tokenOf = async ({ machine, layout }: Place) => Number(await machine.sh(`cat ${layout.state}/fence`));
+const fenceOf = async ({ machine, layout }: Place) => Number(await machine.sh(`cat ${layout.state}/host.fence`));
 
 /**
  * Starts a backup and holds it: in the first attempt of its step, because another one isn't held. On a loaded machine
@@ -118,7 +118,7 @@ it('a worker that was away is refused by the host, in the middle of its successo
     ...places.inTheMiddle.map((place) => place.held()),
     ...[...places.done, ...places.watched].map((place) => service.runs.wait(idOf(place), { timeoutMs: 120_000 })),
   ]);
-  const before = await Promise.all(all().map(async (place) => [await place.backups(), await tokenOf(place)]));
+  const before = await Promise.all(all().map(async (place) => [await place.backups(), await fenceOf(place)]));
 
   service.thawWorker();
   const away = [...places.inTheMiddle, ...places.done];
@@ -126,7 +126,7 @@ it('a worker that was away is refused by the host, in the middle of its successo
   for (const place of away) {
     const { name } = place;
     const sentence = new RegExp(
-      `${name} refused collect-backup, because another run holds its lock by now \\(token (\\d+) is older than (\\d+)\\)`,
+      `${name} refused collect-backup, because another run holds its lock by now \\(fence (\\d+) is older than (\\d+)\\)`,
     );
     // Who was away for so long may find its connection dead instead, and has then asked the host for nothing.
     const lost = new RegExp(`${name}: .* connection was lost`);
@@ -148,7 +148,7 @@ it('a worker that was away is refused by the host, in the middle of its successo
   }
 
   // Nothing of it had an effect: what the second runs have made is as it was, and they go on to their ends.
-  expect(await Promise.all(all().map(async (place) => [await place.backups(), await tokenOf(place)]))).toEqual(before);
+  expect(await Promise.all(all().map(async (place) => [await place.backups(), await fenceOf(place)]))).toEqual(before);
   await Promise.all(places.inTheMiddle.map((place) => place.open()));
   for (const place of all()) await expectDone(place, idOf(place));
   for (const place of away) {

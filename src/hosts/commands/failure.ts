@@ -53,11 +53,11 @@ export function commandFailed(command: Command, asked: Asked, result: CommandRes
 /** What a command said isn't what it says when it works. */
 export function unexpectedAnswer(command: Command, host: string, result: CommandResult, why: z.ZodError): ServiceError {
   const [issue] = why.issues;
-  const where = issue === undefined ? '' : ` (${[...issue.path.map(String), issue.message].join(': ')})`;
+  const where = [...(issue?.path ?? []).map(String), issue?.message ?? ''].join(': ');
   const said = cleanLine(result.stdout.trim() === '' ? result.stderr : result.stdout, 200) || 'nothing';
   return new ServiceError({
     code: 'unexpected-answer',
-    message: `${command.name} on ${host} answered what isn't understood${cleanLine(where, 200)}: ${said}`,
+    message: `${command.name} on ${host} answered what isn't understood (${cleanLine(where, 200)}): ${said}`,
     remedy: `If the helper there is of another version, run: proxmox-mcp host install ${host}. Else look at what the host says, and report it if the host is in order.`,
     details: { host, exitCode: result.exitCode },
   });

@@ -5,7 +5,7 @@ import type { Log } from '../../log.ts';
 import type { Argv, CommandResult, Executor } from '../execution/executor.ts';
 import { createLocalExecutor } from '../local/executor.ts';
 import { createSshExecutor } from '../ssh/executor.ts';
-import { agent, bootstrap, workFolder } from './agent.ts';
+import { agent, bringAgent, workFolder } from './agent.ts';
 import { becomeRoot, type RunAsRoot, type SudoPassword } from './become-root.ts';
 
 /** An administrator's login on a host, who is root there or becomes it by sudo. */
@@ -48,7 +48,7 @@ function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Adm
     name,
     runOnce: (verb, args) => exec(['/bin/sh', '-s', '--', verb, ...args], agent),
     async bring(verb, args) {
-      await exec(['/bin/sh', '-c', bootstrap, 'sh', verb, ...args], agent);
+      await exec(bringAgent(verb, args), agent);
     },
     async run(verb, args, content) {
       await exec(['/bin/sh', `${workFolder}/agent`, verb, ...args], content);

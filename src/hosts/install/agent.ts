@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { Argv } from '../execution/executor.ts';
+import { shellScript } from '../execution/script.ts';
 
 /** Where the agent keeps what it needs to put a host back; root's alone, gone when an installation has ended. */
 export const workFolder = '/var/lib/proxmox-mcp-install';
@@ -10,18 +12,10 @@ export const workFolder = '/var/lib/proxmox-mcp-install';
  */
 export const agent = readFileSync(new URL('./agent.sh', import.meta.url), 'utf8');
 
-/**
- * Brings the agent (its standard input) to the host and starts it from a folder that a reboot empties: before the first
- * revert is armed, nothing lasting is written. A copy that a lost connection cut off is removed again.
- */
-export const bootstrap = `set -eu; umask 077
-run=/run/proxmox-mcp-install
-mkdir -p $run
-cat >$run/agent.$$ || true
-if ! echo "${createHash('sha256').update(agent).digest('hex')}  $run/agent.$$" | sha256sum --check --status; then
-  rm -f $run/agent.$$
-  rmdir $run 2>/dev/null || true
-  echo 'proxmox-mcp-install: the script of the installation did not arrive whole' >&2
-  exit 65
-fi
-exec /bin/sh $run/agent.$$ "$@"`;
+const bootstrap = shellScript(new URL('./bootstrap.sh', import.meta.url));
+const agentDigest = createHash('sha256').update(agent).digest('hex');
+
+/** Brings the agent, which is its standard input, to the host and starts its verb there; see `bootstrap.sh`. */
+export function bringAgent(verb: string, args: readonly string[]): Argv {
+  return bootstrap(agentDigest, verb, ...args);
+}

@@ -3,6 +3,7 @@ import { PassThrough, Writable } from 'node:stream';
 import { ServiceError } from '../../errors.ts';
 import { createRedact, type Secret } from '../../secret.ts';
 import type { Argv, CommandResult, Executor } from '../execution/executor.ts';
+import { shellScript } from '../execution/script.ts';
 
 /** The password that sudo asks an administrator for. Asked for at most once, and only where sudo wants it. */
 export interface SudoPassword {
@@ -103,9 +104,8 @@ async function proveWithoutCounting(name: string, executor: Executor, user: stri
   );
 }
 
-/** Skips what sudo left of the input (the password, had it not asked), says so, and becomes the program. */
-const skip =
-  'printf "%s\\n" "$1"; while IFS= read -r line; do [ "$line" != "$1" ] || { shift; exec "$@"; }; done; exit 66';
+/** Says a line, skips the input up to it (the password, had sudo not asked), and becomes a program. */
+const skipInput = shellScript(new URL('./skip-input.sh', import.meta.url));
 
 /** The program's input is held back until sudo has let it begin: sudo-rs reads ahead, and sudo would try it as passwords. */
 async function withPassword(executor: Executor, secret: Secret, argv: Argv, content: string): Promise<CommandResult> {
@@ -125,7 +125,7 @@ async function withPassword(executor: Executor, secret: Secret, argv: Argv, cont
       done();
     },
   });
-  const line: Argv = [...sudo, '-k', '-S', '-p', '', '--', '/bin/sh', '-c', skip, 'sh', begin, ...argv];
+  const line: Argv = [...sudo, '-k', '-S', '-p', '', '--', ...skipInput(begin, ...argv)];
   const result = await executor.exec(line, { ...limits, stdin, stdoutTo });
   const redact = createRedact([secret]);
   return { ...result, stdout: text().slice(begin.length + 1), stderr: redact(result.stderr) };

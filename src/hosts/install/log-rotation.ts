@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { HostLayout } from '../../config.ts';
 import { quote } from '../helper/quote.ts';
 
@@ -10,24 +11,11 @@ export function ioLogFolder({ user }: HostLayout): string {
 
 /** Half a year of sudo's log, or 26 pieces of 20 MB; recordings of 90 days; jobs that ended up to 30 days ago. */
 export function logRotation(layout: HostLayout): string {
-  const recordings = quote(ioLogFolder(layout));
-  return `# Made by proxmox-mcp host install: don't edit.
-${quote(layout.sudoLog)} {
-    weekly
-    maxsize 20M
-    rotate 26
-    compress
-    delaycompress
-    missingok
-    notifempty
-    create 0600 root root
-    lastaction
-        if [ -d ${recordings} ]; then
-            find ${recordings} -xdev -mindepth 2 -type f -mtime +90 -delete
-            find ${recordings} -xdev -mindepth 1 -depth -type d -empty -delete
-        fi
-        [ ! -x ${quote(layout.helper)} ] || ${quote(layout.helper)} job-clean 30 >/dev/null
-    endscript
-}
-`;
+  const paths: Readonly<Record<string, string>> = {
+    sudoLog: layout.sudoLog,
+    recordings: ioLogFolder(layout),
+    helper: layout.helper,
+  };
+  const template = readFileSync(new URL('./log-rotation.conf', import.meta.url), 'utf8');
+  return template.replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => quote(paths[name] ?? ''));
 }

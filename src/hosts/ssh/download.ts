@@ -1,7 +1,7 @@
 import { ServiceError } from '../../errors.ts';
 import type { Executor, TransferOptions, TransferResult } from '../execution/executor.ts';
 import { fileSink, openPartial, partialPath, putInPlace, type Source, startBehind } from '../execution/partial.ts';
-import { remoteScript, runRemote } from './remote-file.ts';
+import { runRemote, transferScript } from './remote-file.ts';
 import { transferClock } from './transfer-clock.ts';
 
 type Clock = ReturnType<typeof transferClock>;
@@ -22,7 +22,7 @@ export async function downloadOverSsh(
   try {
     const { size: there } = await file.stat();
     const { start, hash } = await startBehind(file, there, source.size, async () => {
-      const argv = remoteScript('digest', from, String(there));
+      const argv = transferScript('digest', from, String(there));
       return (await runRemote(executor, what, argv, clock.options())).stdout.trim();
     });
     await file.truncate(start);
@@ -35,9 +35,9 @@ export async function downloadOverSsh(
     // Files of /proc say that they are empty and aren't.
     const whole = source.size === 0;
     const read = whole
-      ? remoteScript('readAll', from)
-      : remoteScript('read', from, String(start), String(source.size - start));
-    const check = whole ? remoteScript('digestAll', from) : remoteScript('digest', from, String(source.size));
+      ? transferScript('read-all', from)
+      : transferScript('read', from, String(start), String(source.size - start));
+    const check = whole ? transferScript('digest-all', from) : transferScript('digest', from, String(source.size));
     // At the same time, so that the host reads the file mostly once from its disk.
     const [digest] = await allOrNone(options.signal, (signal) => [
       runRemote(executor, what, check, { ...clock.options(), signal }),
@@ -52,7 +52,7 @@ export async function downloadOverSsh(
 }
 
 async function statRemote(executor: Pick<Executor, 'exec'>, what: string, path: string, clock: Clock): Promise<Source> {
-  const { stdout } = await runRemote(executor, what, remoteScript('stat', path), clock.options());
+  const { stdout } = await runRemote(executor, what, transferScript('stat', path), clock.options());
   const [, size, modified, kind] = /^(\d+) (\S+) (.+)\n$/.exec(stdout) ?? [];
   if (size === undefined || modified === undefined || kind === undefined || !kind.startsWith('regular')) {
     throw new ServiceError({

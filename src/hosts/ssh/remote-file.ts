@@ -1,50 +1,18 @@
 import { ServiceError } from '../../errors.ts';
 import type { Argv, CommandResult, ExecOptions, Executor } from '../execution/executor.ts';
+import { shellScript } from '../execution/script.ts';
 
-/**
- * Constant shell programs for files on a host; what varies is passed as arguments. They need coreutils only; openssl
- * is used for SHA-256 where it is, because it knows the processor's own instructions: it is five times faster.
- */
-const prelude = `set -eu; export LC_ALL=C PATH=/usr/bin:/bin; umask 077
-digest() { if command -v openssl >/dev/null; then openssl dgst -sha256 -r; else sha256sum; fi | cut -c1-64; }
-`;
+/** What a copy needs of a host, in `transfer.sh`: `transferScript('stat', path)`. */
+export const transferScript: (what: TransferStep, ...args: readonly string[]) => Argv = shellScript(
+  new URL('./transfer.sh', import.meta.url),
+);
 
-const scripts = {
-  /** file → "size modified" */
-  stat: `stat -L -c '%s %.9Y %F' -- "$1"`,
-  /** file, offset, size → those bytes */
-  read: 'exec dd if="$1" bs=1M iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none',
-  /** file → its bytes */
-  readAll: 'exec cat -- "$1"',
-  /** file, length → digest of that many bytes from its start */
-  digest: `same() { [ "$(stat -L -c %s -- "$1")" = "$2" ]; }
-d=; if same "$1" "$2"; then d=$(digest < "$1"); fi
-if ! same "$1" "$2"; then d=$(dd if="$1" bs=1M iflag=count_bytes count="$2" status=none | digest); fi; echo "$d"`,
-  digestAll: 'digest < "$1"',
-  /** partial → "size digest"; made when it isn't there */
-  prepare: `if [ -e "$1" ] || [ -L "$1" ]; then
-  if [ -L "$1" ] || [ ! -f "$1" ] || [ ! -O "$1" ]; then echo "$1 is not a file of this user" >&2; exit 65; fi
-else set -C; : > "$1"; fi
-n=$(stat -c %s -- "$1"); if [ "$n" -le "$2" ]; then digest < "$1"; else echo -; fi; echo "$n"`,
-  /** partial, offset; standard input → the file from there on, cut off behind */
-  write: 'exec dd of="$1" bs=1M iflag=fullblock oflag=seek_bytes,nofollow seek="$2" status=none',
-  /** partial, target, mode, digest: the file gets its name if it is what it is to be */
-  finish: `d=$(digest < "$1"); if [ "$d" != "$4" ]; then rm -f -- "$1"; echo "$d"; exit 66; fi
-chmod -- "$3" "$1"; sync -- "$1"; mv -fT -- "$1" "$2"; sync -- "$(dirname -- "$2")"`,
-  /** file: removed */
-  remove: 'rm -f -- "$1"',
-};
-
-export type RemoteScript = keyof typeof scripts;
+type TransferStep = 'stat' | 'read' | 'read-all' | 'digest' | 'digest-all' | 'prepare' | 'write' | 'finish';
 
 /** The exit status of `finish` when the digest is another one. Its output is the digest. */
 export const otherDigest = 66;
 
-export function remoteScript(script: RemoteScript, ...args: readonly string[]): Argv {
-  return ['/bin/sh', '-c', prelude + scripts[script], 'sh', ...args];
-}
-
-/** Runs one of the programs; another exit status than 0 (or those listed) is thrown as what the host said. */
+/** Runs one of these; another exit status than 0 (or those listed) is thrown as what the host said. */
 export async function runRemote(
   executor: Pick<Executor, 'exec'>,
   what: string,

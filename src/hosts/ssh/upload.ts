@@ -3,7 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { ServiceError } from '../../errors.ts';
 import type { Executor, TransferOptions, TransferResult } from '../execution/executor.ts';
 import { checksumError, fileError, fileSource, partialPath, startBehind } from '../execution/partial.ts';
-import { otherDigest, remoteScript, runRemote } from './remote-file.ts';
+import { otherDigest, runRemote, transferScript } from './remote-file.ts';
 import { transferClock } from './transfer-clock.ts';
 
 /** See `Executor.upload`. Writes go to fixed offsets, so that what a dead connection still delivers does no harm. */
@@ -23,7 +23,7 @@ export async function uploadOverSsh(
     const before = await regularFile(file, from);
     const size = Number(before.size);
     const partial = partialPath(to, { path: from, size, modified: String(before.mtimeNs) });
-    const prepared = await runRemote(executor, what, remoteScript('prepare', partial, String(size)), clock.options());
+    const prepared = await runRemote(executor, what, transferScript('prepare', partial, String(size)), clock.options());
     const [digest, there] = prepared.stdout.trim().split('\n');
     const { start, hash } = await startBehind(file, Number(there), size, async () => digest);
     let read = start;
@@ -32,7 +32,7 @@ export async function uploadOverSsh(
       read = position;
       options.onProgress?.(position);
     });
-    await runRemote(executor, what, remoteScript('write', partial, String(start)), {
+    await runRemote(executor, what, transferScript('write', partial, String(start)), {
       ...clock.options(),
       stdin: source,
     });
@@ -40,7 +40,7 @@ export async function uploadOverSsh(
     if (read !== size || after.mtimeNs !== before.mtimeNs || after.size !== before.size) throw changed(from);
     const sha256 = hash.digest('hex');
     const mode = (options.mode ?? 0o600).toString(8);
-    const finish = remoteScript('finish', partial, to, mode, sha256);
+    const finish = transferScript('finish', partial, to, mode, sha256);
     const finished = await runRemote(executor, what, finish, clock.options(), [otherDigest]);
     if (finished.exitCode === otherDigest) throw checksumError(what, sha256, finished.stdout.trim());
     return { bytes: size, sha256, durationMs: clock.elapsedMs() };

@@ -1,6 +1,7 @@
-import { chmodSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createHealthActivities, type HealthActivities } from '../../../src/activities/check-health/check-health.ts';
 import { judgeContainer } from '../../../src/activities/check-health/containers.ts';
@@ -8,8 +9,13 @@ import { saysHealthy } from '../../../src/activities/check-health/endpoints.ts';
 import { judgeIssues } from '../../../src/activities/check-health/issues.ts';
 import { judgeUnit } from '../../../src/activities/check-health/service.ts';
 import { ServiceError } from '../../../src/errors.ts';
+import { said } from '../../../src/hosts/commands/answer.ts';
 import { recentIssues } from '../../../src/hosts/commands/check-health/recent-issues.ts';
+import { securityState } from '../../../src/hosts/commands/check-health/security-state.ts';
 import { serviceState } from '../../../src/hosts/commands/check-health/service-state.ts';
+import { createHosts } from '../../../src/hosts/create-hosts.ts';
+import type { Executor } from '../../../src/hosts/execution/executor.ts';
+import { createLocalExecutor } from '../../../src/hosts/local/executor.ts';
 import type { Finding } from '../../../src/operations/finding.ts';
 import type { FindingsSection } from '../../../src/operations/report.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
@@ -257,12 +263,6 @@ describe('resources', () => {
       host.sh('umount "$backups"');
     }
   });
-
-  it('fail where there is no installation', async () => {
-    host = makeHost();
-    renameSync(host.layout.installation, `${host.layout.installation}.away`);
-    expect(named(await inspect('inspectResources'), 'Disk of the installation')?.verdict).toBe('failed');
-  });
 });
 
 describe('security', () => {
@@ -320,6 +320,86 @@ describe('security', () => {
       // Removed by the case.
     }
   };
+});
+
+describe('links in the place of security files', () => {
+  it('are said to be links, and what they lead to is not looked at', async () => {
+    host = makeHost();
+    const secret = `${host.folder}/secret`;
+    writeFileSync(secret, '-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n');
+    chmodSync(secret, 0o600);
+    for (const path of [host.layout.sshKeyFile, host.layout.sudoersFile]) {
+      rmSync(path);
+      symlinkSync(secret, path);
+    }
+    const { findings } = await inspect('inspectSecurity');
+    expect(findings).toEqual(
+      [
+        ['Sudoers', host.layout.sudoersFile, 'Run: proxmox-mcp host install pve1'],
+        ['SSH key', host.layout.sshKeyFile, 'Put the key itself there.'],
+      ].map(([check, path, remedy]) => ({
+        check,
+        verdict: 'failed',
+        summary: `${path} is a link, so another file's state would be shown.`,
+        remedy,
+      })),
+    );
+    const text = said.transform(({ stdout }) => stdout);
+    const printed = await host.hosts.get('pve1').run({ ...securityState, answer: text }, {});
+    expect(printed).not.toMatch(/key-lines|visudo [0-9]/);
+  });
+});
+
+describe('a host without an installation', () => {
+  /** The host with what systemd would say of the unit. */
+  function withUnit(loadState: string): void {
+    const stdout = `LoadState=${loadState}\nActiveState=inactive\nSubState=dead\nUnitFileState=\n`;
+    const local = createLocalExecutor({ name: 'pve1', log: pino({ level: 'silent' }) });
+    const answer = { stderr: '', stdoutBytes: 0, stderrBytes: 0, truncated: false, durationMs: 1 };
+    const exec: Executor['exec'] = async (argv, options) =>
+      argv.includes('/usr/bin/systemctl') ? { ...answer, exitCode: 0, stdout } : local.exec(argv, options);
+    const { config } = host.hosts.get('pve1');
+    host = { ...host, hosts: createHosts({ hosts: [config], executorFor: () => ({ ...local, exec }) }) };
+  }
+  const everything = [
+    ...(['inspectService', 'inspectContainers', 'probeEndpoints', 'inspectResources', 'inspectSecurity'] as const),
+  ];
+  async function inspectAll(): Promise<Record<string, string>> {
+    const sections = await Promise.all(everything.map(inspect));
+    return verdicts({ title: '', findings: sections.flatMap(({ findings }) => findings) });
+  }
+  const make = async (unit: string, folder: boolean) => {
+    const url = await serve((_request, response) => void response.writeHead(404).end());
+    host = makeHost({ healthUrl: url, proxyUrl: url, containers: ['proxmox-mcp-test-no-such-container'] });
+    if (!folder) renameSync(host.layout.installation, `${host.layout.installation}.away`);
+    withUnit(unit);
+  };
+
+  it('has nothing that failed: what it does not have is skipped with a word', async () => {
+    await make('not-found', false);
+    const sections = await Promise.all(everything.map(inspect));
+    const skipped = sections.flatMap(({ findings }) => findings).filter(({ verdict }) => verdict === 'skipped');
+    const word = `There is no installation at ${host.layout.installation} on this host.`;
+    expect(skipped.filter(({ summary }) => summary === word).map(({ check }) => check)).toEqual(
+      expect.arrayContaining(['Service', 'Health endpoint', 'Reverse proxy', 'Disk of the installation', 'SSH key']),
+    );
+    const found = await inspectAll();
+    expect(Object.values(found)).not.toContain('failed');
+    expect(found).toMatchObject({ 'Sudoers syntax': 'ok', 'Sudoers protection': 'ok', Service: 'skipped' });
+  });
+
+  it('is not one that has its folder without the unit, or the unit without its folder', async () => {
+    await make('not-found', true);
+    expect(await inspectAll()).toMatchObject({ Service: 'failed', 'Health endpoint': 'failed', 'SSH key': 'ok' });
+    await host.close();
+    await make('loaded', false);
+    expect(await inspectAll()).toMatchObject({
+      Running: 'failed',
+      'Health endpoint': 'failed',
+      'Disk of the installation': 'failed',
+      'SSH key': 'failed',
+    });
+  });
 });
 
 describe('recent issues', () => {

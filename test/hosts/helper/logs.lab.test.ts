@@ -30,10 +30,10 @@ describe.skipIf(whyNoLab()).each(await stillHad(kinds))('the logs of sudo on $de
   }, startTimeoutMs);
   afterAll(() => host?.stop());
 
-  let token = 0;
+  let fence = 0;
   const mark = (word: string) => {
     const { helper } = host.config.layout;
-    return host.exec(['/usr/bin/sudo', '-n', '--', helper, 'mark', String(++token), word], { user: 'claude-user' });
+    return host.exec(['/usr/bin/sudo', '-n', '--', helper, 'mark', String(++fence), word], { user: 'claude-user' });
   };
   const marks = async () => (await host.readFile('/var/lib/proxmox-mcp/marks')).trim().split('\n');
   const sh = (script: string) => host.must(['sh', '-euc', script]);

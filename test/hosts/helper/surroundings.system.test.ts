@@ -22,18 +22,18 @@ describe.skipIf(whyNoSandbox())('a user who calls the helper with little or stra
     const { layout, sandbox } = host;
     const marks = async () => (await sandbox.root(`cat ${layout.state}/marks`)).trim().split('\n');
     expect(await host.sudo('mark', '1', 'first')).toMatchObject({ code: 0 });
-    let token = 1;
+    let fence = 1;
     for (const around of surroundings) {
-      token += 1;
+      fence += 1;
       const before = await marks();
-      const line = `${around}; exec /usr/bin/sudo -n -- ${layout.helper} mark ${token} around`;
+      const line = `${around}; exec /usr/bin/sudo -n -- ${layout.helper} mark ${fence} around`;
       await host.asUser(['/bin/sh', '-c', line]);
-      const fence = Number(await sandbox.root(`cat ${layout.state}/fence`));
-      expect([token - 1, token], around).toContain(fence);
+      const newest = Number(await sandbox.root(`cat ${layout.state}/host.fence`));
+      expect([fence - 1, fence], around).toContain(newest);
       const after = await marks();
       // What was done was admitted before.
-      expect([...before, ...(fence === token ? ['around'] : [])].join(), around).toContain(after.join());
-      expect(await host.sudo('mark', String(token), 'next'), around).toMatchObject({ code: 0, stderr: '' });
+      expect([...before, ...(newest === fence ? ['around'] : [])].join(), around).toContain(after.join());
+      expect(await host.sudo('mark', String(fence), 'next'), around).toMatchObject({ code: 0, stderr: '' });
     }
     const open = `find ${layout.state} -perm /077 -o ! -user root`;
     expect(await sandbox.root(open)).toBe('');

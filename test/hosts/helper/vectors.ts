@@ -25,7 +25,7 @@ export function legitimateVectors(layout: HostLayout, commands?: readonly Comman
     ['job-list'],
     ['job-cancel', 'a-1'],
     ['job-cancel', 'a-1', '1763863200000'],
-    ['job-cancel', 'a-1', '1763863200000', '1', '100'],
+    ['job-cancel', 'a-1', '1763863200000', '1763863200000', '100'],
     ['job-clean', '7'],
   ];
 }

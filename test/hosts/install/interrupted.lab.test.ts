@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../../lab/hosts/available.ts';
 import { type LabHost, startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
 import type { HostConfig } from '../../../src/config.ts';
-import { agent, bootstrap } from '../../../src/hosts/install/agent.ts';
+import { agent, bringAgent } from '../../../src/hosts/install/agent.ts';
 import { sudoPassword } from '../../../src/hosts/install/become-root.ts';
 import { checkInstallation } from '../../../src/hosts/install/check.ts';
 import { install } from '../../../src/hosts/install/install.ts';
@@ -148,7 +148,7 @@ describe.skipIf(whyNoLab())('an installation that is interrupted', () => {
   );
 
   it('by a connection that is lost while the script is on its way', async () => {
-    const brought = await host.exec(['/bin/sh', '-c', bootstrap, 'sh', 'arm', '60'], { input: agent.slice(0, -50) });
+    const brought = await host.exec([...bringAgent('arm', ['60'])], { input: agent.slice(0, -50) });
     expect(brought).toMatchObject({ exitCode: 65, stderr: expect.stringContaining('did not arrive whole') });
     await isAsBefore();
   });

@@ -39,7 +39,7 @@ describe('the line for a remote shell', () => {
     expect(() => toCommandLine([''])).toThrow(/absolute path/);
   });
 
-  it('passes the mark on in the environment, and takes no other shape of it', () => {
+  it('passes the label on in the environment, and takes no other shape of it', () => {
     const line = toCommandLine(['/usr/bin/env'], { name: 'PROXMOX_MCP_EXEC', value: 'abc1' });
     expect(execFileSync('/bin/sh', ['-c', line], { encoding: 'utf8' })).toContain('PROXMOX_MCP_EXEC=abc1\n');
     expect(() => toCommandLine(['/usr/bin/env'], { name: 'A', value: 'x; id' })).toThrow();

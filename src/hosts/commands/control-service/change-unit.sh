@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154 # functions.sh sets _service.
 require_unit "$2"
 systemctl "$1" -- "$_service" || {
   _code=$?

@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154 # functions.sh sets _service.
 require_unit "$1"
 command -v journalctl >/dev/null || stop 12 'this host has no journal'
 set -- "$3" --no-pager --quiet --output=short-iso --lines="$2" --unit="$_service"

@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154 # functions.sh sets _service.
 require_unit "$1"
 case $3 in
   enabled) systemctl enable -- "$_service"; require_enabled enabled ;;

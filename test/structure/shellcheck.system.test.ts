@@ -1,0 +1,46 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
+import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
+import { sampleCommands } from '../hosts/helper/sample.ts';
+
+const isThere = spawnSync('shellcheck', ['--version']).status === 0;
+// Under CI it is always there: the tests fail instead of being left out.
+const isSkipped = !isThere && !process.env.CI;
+if (isSkipped) console.error('\nNOT TESTED: shellcheck is missing (Debian: apt install shellcheck).\n');
+
+const folder = mkdtempSync(join(tmpdir(), 'pmx-shellcheck-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Everything of the project that a shell reads, beside what is generated. */
+const scripts = [
+  ...execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '--', '*.sh', '.ci/run'], {
+    encoding: 'utf8',
+  })
+    .split('\n')
+    .filter(Boolean),
+];
+
+it('knows the scripts', () => {
+  expect(scripts.length).toBeGreaterThan(25);
+  expect(scripts).toEqual(expect.arrayContaining(['.ci/run', 'install.sh', 'src/hosts/helper/fence.sh']));
+});
+
+it.skipIf(isSkipped).each(scripts)('%s has nothing that shellcheck complains of', (path) => {
+  expect(complaints(path)).toBe('');
+});
+
+it.skipIf(isSkipped)('nor has the helper as it is generated, of the real commands and of those of the tests', () => {
+  expect(complaints('sudoers/proxmox-mcp-helper')).toBe('');
+  const sample = join(folder, 'helper');
+  writeFileSync(sample, generateHelper(defaultLayout, { commands: sampleCommands }));
+  expect(complaints(sample)).toBe('');
+});
+
+function complaints(path: string): string {
+  const { stdout, stderr, error } = spawnSync('shellcheck', ['--format=gcc', path], { encoding: 'utf8' });
+  return error ? error.message : stdout + stderr;
+}
