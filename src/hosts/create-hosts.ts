@@ -11,7 +11,7 @@ import { callHelper, type HostContext, redacted, retryLook } from './helper/call
 import { fillVector, type ResolvedCommand, resolveCommand } from './helper/resolve.ts';
 import type { Host, Hosts, RunOptions } from './host.ts';
 import { cancelJob, followJob } from './jobs/follow.ts';
-import { parseList } from './jobs/protocol.ts';
+import { parseClean, parseList } from './jobs/protocol.ts';
 
 export interface HostsOptions {
   readonly hosts: readonly HostConfig[];
@@ -81,7 +81,7 @@ function createHost(context: HostContext): Host {
     async cleanJobs(days) {
       const cleaning = { timeoutMs: 120_000, isLook: true, maxOutputBytes: 1024 * 1024 };
       const { stdout } = await callHelper(context, ['job-clean', String(days)], cleaning);
-      return stdout.split('\n').filter(Boolean);
+      return parseClean(stdout);
     },
     async download(from, to, options) {
       refuseOtherFolders(config, from);

@@ -25,12 +25,12 @@ export function commandFailed(command: Command, asked: Asked, result: CommandRes
   const details = { host, exitCode };
   // coreutils that flush late have lost the reason and only say "write error".
   if (/No space left on device|Disk quota exceeded|: write error$/im.test(stderr)) {
-    const folder = layout[command.fills ?? 'state'];
+    const folder = command.fills && layout[command.fills];
     return new ServiceError({
       code: 'disk-full',
-      message: `${doing} on ${host} failed because the disk of ${folder} is full`,
-      remedy: 'Free space there, then start it again; what was half written is removed.',
-      details: { ...details, folder },
+      message: `${doing} on ${host} failed because ${folder ? `the disk of ${folder}` : 'a disk'} is full`,
+      remedy: `Free space there${folder ? ' or move the backups (BACKUP_DIR)' : ''}, then start it again; what was half written is removed.`,
+      details: { ...details, ...(folder && { folder }) },
     });
   }
   if (/Permission denied|Operation not permitted|Read-only file system/i.test(stderr)) {

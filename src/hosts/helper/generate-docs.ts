@@ -57,10 +57,12 @@ Commands that change something carry a **fence**: the number that goes with the 
 holder. The helper keeps the greatest one it has seen for each lock (the host's and each guest's), refuses smaller ones,
 and lets a greater one begin only when nothing of an older one is still at work. A command for a guest carries two: its
 caller holds the guest alone and shares the host, so it is refused after a newer holder of the whole host, but not after
-another guest's; a command for the host is compared with all. A **job** outlives the connection that started it: it is executed once for its id, in its own systemd unit (or process group), with a
-deadline, bounded output and an exit code that is on disk before anyone is told. Its record names its run: a job that is
-at work though its run has ended is a warning of the health check; \`proxmox-mcp host jobs NAME\` lists them all and stops
-one with \`--cancel\`. A run stops another run's job only with the newest fence.
+another guest's; a command for the host is compared with all.
+
+A **job** outlives the connection that started it: it is executed once for its id, in its own systemd unit (or process
+group), with a deadline, bounded output and an exit code that is on disk before anyone is told. Its record names its run:
+a job that is at work though its run has ended is a warning of the health check; \`proxmox-mcp host jobs NAME\` lists them
+all and stops one with \`--cancel\`. A run stops another run's job only with the newest fence.
 `;
 }
 

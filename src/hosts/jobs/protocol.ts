@@ -42,14 +42,19 @@ export function parseStatus(host: string, text: string): JobStatus {
 
 /** Reads its `job-cancel`. */
 export function parseCancel(host: string, text: string): { state: JobState; left: readonly number[] } {
-  const [state, left] = text.split('\n');
-  const pids = (left ?? '').split(' ').slice(1).filter(Boolean).map(Number);
-  return { state: parseState(host, state ?? '').state, left: pids };
+  const [state = '', left = ''] = text.split('\n');
+  if (!/^left( \d{1,10})* ?$/.test(left)) throw unexpected(host);
+  return { state: parseState(host, state).state, left: left.split(' ').slice(1).filter(Boolean).map(Number) };
 }
 
 /** What the helper makes. Another id is made up by the host, and would be shown to a person in a command to type. */
 const idPattern = /^[a-z0-9][a-z0-9-]{0,99}$/;
 const runPattern = /^(-|[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199})$/;
+
+/** Reads its `job-clean`: the ids of forgotten jobs; what isn't one is left out. */
+export function parseClean(text: string): readonly string[] {
+  return text.split('\n').filter((id) => idPattern.test(id));
+}
 
 /** Reads its `job-list`; lines that no helper of ours prints are only counted. */
 export function parseList({ stdout, truncated }: CommandResult): JobListing {

@@ -149,6 +149,36 @@ describe.skipIf(whyNoLab()).each(sample(['bookworm', 'trixie'] as const, 1))(
       expect(await codeOf(host.job(commands.overrun, {}, { id: 'overruns' }))).toBe('timeout');
     });
 
+    it('lets two who share the host work on its guests side by side, and who holds it alone waits for both', async () => {
+      const guest = (vmid: number, fence: number) =>
+        host.job(commands.countGuest, { vmid }, { id: `guest-${vmid}`, fence: { host: fence, guest: 1 } });
+      // The greater fence of the host's lock first: who shares it isn't compared with others who do.
+      const first = guest(100, 40);
+      while ((await isActive('guest-100')) !== 'active') await sleep(100);
+      const second = guest(200, 30);
+      while ((await isActive('guest-200')) !== 'active') await sleep(100);
+      for (const [vmid, fence] of [
+        [300, 35],
+        [400, 45],
+        [300, 35],
+      ] as const) {
+        const mark = host.run(commands.markGuest, { vmid, word: 'beside' }, { fence: { host: fence, guest: 1 } });
+        expect(await mark).toMatchObject({ exitCode: 0 });
+      }
+      const alone = () => host.run(commands.mark, { word: 'alone' }, { fence: { host: 50 } });
+      let waited = await alone().catch((error: unknown) => error);
+      for (let attempt = 0; attempt < 10 && waited instanceof ServiceError; attempt++) {
+        expect(waited).toMatchObject({ code: 'conflict', retryable: true });
+        waited = await alone().catch((error: unknown) => error);
+      }
+      expect(await Promise.all([first, second])).toMatchObject([{ exitCode: 7 }, { exitCode: 7 }]);
+      const ended = (await host.jobs()).jobs.filter(({ id }) => id.startsWith('guest-')).map(({ endedAt }) => endedAt);
+      const marked = await lab.must(['stat', '-c', '%.3Y', `${lab.config.layout.state}/marks`]);
+      for (const end of ended) expect(Date.parse(end ?? '')).toBeLessThanOrEqual(Number(marked) * 1000);
+      // And after it no guest's run of before.
+      expect(await codeOf(guest(500, 45))).toBe('fenced-out');
+    });
+
     it('has an unknown outcome when the host loses its power under it', async () => {
       const outcome = codeOf(host.job(commands.linger, {}, { id: 'powerless' }));
       while ((await isActive('powerless')) !== 'active') await sleep(200);
