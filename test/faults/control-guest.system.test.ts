@@ -6,6 +6,7 @@ import type { RunDetails } from '../../src/runs/runs.ts';
 import { crashFaults } from '../support/crash-faults.ts';
 import { recordOutcome } from '../support/crash-matrix.ts';
 import { sample } from '../support/exhaustive.ts';
+import { apiEntry } from '../support/hosts.ts';
 import { startService, type TestService } from '../support/service.ts';
 
 // The service in processes of its own, and a node of a simulated API that has guests to start.
@@ -23,19 +24,7 @@ let lift: () => unknown = () => undefined;
 
 beforeAll(async () => {
   simulator = await createProxmoxSimulator();
-  const { user, name, secret } = simulator.tokens.full;
-  service = await startService({
-    hosts: {
-      pve1: {
-        PROXMOX_HOST: simulator.host,
-        PROXMOX_PORT: String(simulator.port),
-        PROXMOX_USER: user,
-        PROXMOX_TOKEN_NAME: name,
-        PROXMOX_TOKEN_VALUE: secret,
-        PROXMOX_FINGERPRINT: simulator.certificateFingerprint,
-      },
-    },
-  });
+  service = await startService({ hosts: { pve1: apiEntry(simulator) } });
   await service.startWorker();
 }, 600_000);
 afterAll(async () => {
