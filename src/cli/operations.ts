@@ -92,7 +92,8 @@ function toOption(name: string, property: Property): Option {
   );
   if (property.enum !== undefined) option.choices([...property.enum]);
   // Not commander's default: the schema puts its own in, and so only what a person wrote is sent.
-  return property.default === undefined ? option : option.default(undefined, String(property.default));
+  if (property.default !== undefined) option.description += ` (default: ${String(property.default)})`;
+  return option;
 }
 
 /** The operation's input from the flags that were written; Runs checks it against the schema. */

@@ -4,6 +4,7 @@
 # $state/units, a file that only root can change. What people reach the host by, and what holds a cluster together, is
 # never admitted, whatever names it goes by. Sets _service.
 require_unit() {
+  [ -d /run/systemd/system ] || stop 12 'this host does not run systemd'
   _service=$1.service
   if [ "$1" != "${unit%.service}" ]; then
     _listed=$(find "$state/units" -maxdepth 0 -type f -uid "$(id -u)" ! -perm /022 2>/dev/null) || _listed=
