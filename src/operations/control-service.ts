@@ -39,7 +39,7 @@ export const controlService = defineOperation({
             .regex(/^[A-Za-z0-9][A-Za-z0-9@_.-]{0,63}$/, 'expected the name of a systemd service, e.g. proxmox-mcp'),
         )
         .default('proxmox-mcp')
-        .describe('Name of the service'),
+        .describe('Name of the service; left out: proxmox-mcp'),
       action: z
         .enum(['status', 'logs', 'start', 'stop', 'restart', 'reload', 'enable', 'disable'])
         .describe('What to do with it'),
