@@ -20,7 +20,9 @@ esac
 script=/usr/share/debootstrap/scripts/$release
 [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
 
+# shellcheck disable=SC2016 # apt's own variables.
 sources() { apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(COMPONENT)' 'Created-By: Packages'; }
+# shellcheck disable=SC1091 # This machine's.
 this_release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 mirror=$(sources | awk -F'|' -v r="$this_release" '$2 == r && $3 == "main" && /debian/ { print $1; exit }')
 security=$(sources | awk -F'|' -v r="$this_release-security" '$2 == r && $3 == "main" { print $1; exit }')
@@ -74,6 +76,7 @@ clean_environment+=(APT_CONFIG=/tmp/apt.conf ${http_proxy:+"http_proxy=$http_pro
 # No function: in the background, the process known would be a shell around the engine, and the engine would outlive it.
 in_root=(chroot "$root" env -i "${clean_environment[@]}")
 apt='apt-get -qq -y -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Use-Pty=0 -o APT::Install-Recommends=false -o APT::Keep-Downloaded-Packages=true'
+# shellcheck disable=SC2086 # Words.
 {
   "${in_root[@]}" $apt update && "${in_root[@]}" $apt upgrade && "${in_root[@]}" $apt install $packages
 } >>"$work/log" 2>&1 || fail "$work/log"
@@ -91,6 +94,7 @@ if [ -x "$root/usr/sbin/dockerd" ]; then
   engine_pid=$!
   for _ in $(seq 100); do [ -S "$root/tmp/engine.sock" ] && break; sleep 0.1; done
   "${in_root[@]}" DOCKER_HOST=unix:///tmp/engine.sock sh -e /lab/container-images >"$work/images.log" 2>&1 || fail "$work/engine.log" "$work/images.log"
+  # shellcheck disable=SC2015 # It was to end.
   kill "$engine_pid" && wait "$engine_pid" || true
   engine_pid=
   umount -R "$root/sys/fs/cgroup"
