@@ -77,7 +77,9 @@ export function scheduleCommands(program: Command, context: CliContext): void {
       if ((cron === undefined && timeZone === undefined) === !reset) {
         throw new ServiceError({
           code: 'invalid-input',
-          message: 'Nothing says what to change, or both a time and --reset do',
+          message: reset
+            ? 'A new time and --reset were given, so it is not clear which one is wanted'
+            : 'No new time was given, so there is nothing to change',
           remedy: 'Give --cron, --time-zone or both; or --reset alone.',
         });
       }

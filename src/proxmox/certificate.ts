@@ -13,9 +13,7 @@ export interface ProbedCertificate {
   /** `CN=pve1.example.org, …` */
   readonly subject: string;
   readonly issuer: string;
-  readonly validFrom: Date;
   readonly validTo: Date;
-  readonly altNames: readonly string[];
   /** Whether this machine's own CAs vouch for it under the name that was asked for; if not, why. */
   readonly trusted: true | string;
 }
@@ -49,9 +47,7 @@ export function probeCertificate(
         fingerprint: certificate.fingerprint256,
         subject: nameOf(certificate.subject),
         issuer: nameOf(certificate.issuer),
-        validFrom: new Date(certificate.valid_from),
         validTo: new Date(certificate.valid_to),
-        altNames: altNamesOf(certificate),
         trusted,
       });
     });
@@ -137,9 +133,4 @@ function nameOf(name: PeerCertificate['subject'] | undefined): string {
     .join(', ')
     .replace(/[\s\p{C}]+/gu, ' ')
     .slice(0, 200);
-}
-
-function altNamesOf(certificate: PeerCertificate): string[] {
-  const names = certificate.subjectaltname?.split(', ') ?? [];
-  return names.map((name) => name.replace(/^(DNS|IP Address):/, ''));
 }
