@@ -11,7 +11,7 @@ import {
 import { z } from 'zod';
 import { type OperationDefinition, riskOf, type TypedOperation, workflowType } from '../../operations/definition.ts';
 import { makeReport, type Report, type Section } from '../../operations/report.ts';
-import type { Outcome, Phase, Question, RunRequest, RunResult } from '../../operations/run.ts';
+import type { Outcome, Phase, RunRequest, RunResult } from '../../operations/run.ts';
 import { type Lock, locksOf, type Place, type TargetInput, targetIn, targetLabel } from '../../operations/target.ts';
 import { onHost } from './activities.ts';
 import { type Ask, createQuestions } from './ask.ts';
@@ -106,7 +106,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     const questions = createQuestions(async (question) => {
       checklist.ask(question);
       setPhase(question === undefined ? 'running' : 'paused');
-      if (question !== undefined) await tellAdministrators(paused(title, label, question));
+      if (question !== undefined) await tellAdministrators(title, label, question);
     });
     const undo = createUndoStack({
       onStep: (step) => checklist.enter('undoing', `Undoing: ${step}`),
@@ -359,39 +359,4 @@ function setPhase(phase: Phase, outcome?: Outcome): void {
     { key: keys.phase, value: phase },
     ...(outcome === undefined ? [] : [{ key: keys.outcome, value: outcome }]),
   ]);
-}
-
-/** The mail about a run that needs a person. */
-function paused(
-  title: string,
-  target: string,
-  question: Question,
-): { readonly subject: string; readonly report: Report } {
-  const { workflowId } = workflowInfo();
-  const answers = question.choices.map(
-    ({ name, meaning }) => `proxmox-mcp runs decide ${workflowId} ${name} (${meaning})`,
-  );
-  return {
-    subject: `[${target}] ${title} is paused and needs you`,
-    report: makeReport({
-      title: `${title} is paused`,
-      target,
-      summary: question.text,
-      startedAt: question.askedAt,
-      finishedAt: question.askedAt,
-      sections: [
-        {
-          title: 'What to do',
-          findings: [
-            {
-              check: 'Decision',
-              verdict: 'failed',
-              summary: question.text,
-              remedy: `Run one of: ${answers.join('; ')}.`,
-            },
-          ],
-        },
-      ],
-    }),
-  };
 }
