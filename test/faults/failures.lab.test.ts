@@ -95,15 +95,24 @@ describe('what is wrong on this machine', () => {
     await expectUntouched(place('readonly'));
   }, 120_000);
 
-  it('an installation that is not there is named', async () => {
+  it('an installation that was there and is gone is named; one that never was is no fault', async () => {
     const { machine, layout } = place('missing');
-    await machine.sh(`mv ${layout.installation} ${layout.installation}.away`);
+    const archive = 'daily-backup-20261101-020000.tar.gz';
+    await machine.sh(`mv ${layout.installation} ${layout.installation}.away; echo x >${layout.backups}/${archive}`);
     expectFailure(
       await backUp('missing'),
       'not-found',
       /no installation at .*proxmox-mcp on missing/,
       /INSTALLATION_DIR/,
     );
+    expect(await place('missing').backups()).toEqual([archive]);
+    await machine.sh(`rm ${layout.backups}/${archive}`);
+    const run = await backUp('missing');
+    expect(run, JSON.stringify(run.failure)).toMatchObject({ outcome: 'done', result: { output: { kept: 0 } } });
+    expect(run.result?.report).toMatchObject({
+      verdict: 'skipped',
+      summary: expect.stringContaining('no installation'),
+    });
     await expectUntouched(place('missing'));
   }, 120_000);
 
