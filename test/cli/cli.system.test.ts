@@ -79,7 +79,7 @@ describe('proxmox-mcp', () => {
   it('names the commands of a group when it is asked for one that is none', async () => {
     const folder = configurationFolder();
     for (const [group, commands] of [
-      ['runs', 'list, get, wait, cancel, log'],
+      ['runs', 'list, get, wait, cancel, decide, log'],
       ['schedules', 'list, pause, resume, trigger, change'],
       ['token', 'create, list, revoke'],
       ['host', 'list, install, uninstall, check, jobs, add'],

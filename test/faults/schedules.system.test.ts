@@ -118,7 +118,7 @@ describe('schedules', () => {
     expect(triggered.id).toBe('back-up/daily/first');
     const id = await scheduledRun(before);
     const message = async () => (await service.runs.get(id)).progress?.message;
-    await expect.poll(message, { timeout: 60_000 }).toBe(`Waiting for back-up of first (${asked.id})`);
+    await expect.poll(message, { timeout: 60_000 }).toBe(`Waiting for Back up first (${asked.id})`);
     // The same schedule again, while its run waits: refused, as the catalogue says skip.
     const again = service.schedules.trigger('back-up/daily/first', 'test');
     await expect(again).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining(id) });
