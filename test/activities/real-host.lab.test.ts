@@ -99,7 +99,7 @@ const packing = () =>
   onHost(`i=0; until [ -s ${layout.backups}/.${id}.tar.gz.partial ]; do i=$((i + 1)); [ $i -lt 600 ]; sleep 0.1; done`);
 const onHost = (script: string) => lab.must(['sh', '-euc', script]);
 /** A file full of holes: packing it takes seconds, whose middle can be hit, and hardly any space. */
-const holes = 250_000_000;
+const holes = 600_000_000;
 const makeLarge = () => onHost(`truncate -s ${holes} /opt/proxmox-mcp/logs/large`);
 
 describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 }, () => {
