@@ -146,7 +146,7 @@ async function end(child: ChildProcess): Promise<void> {
 
 function configFor(port: number): Config {
   const { config } = loadConfig({ argv: [], env: {}, cwd: '/' });
-  const host = { name: 'bench', layout: {}, timeZone: 'UTC' } as Config['hosts'][number];
+  const host = { name: 'bench', local: { sudo: false }, layout: {}, timeZone: 'UTC' } as Config['hosts'][number];
   return {
     ...config,
     hosts: [host],
