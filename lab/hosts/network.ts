@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
-import { docker, labError, tryDocker } from '../engine.ts';
+import { tmpdir } from 'node:os';
+import { docker, ensureEngine, labError, run, tryDocker } from '../engine.ts';
 import { label } from './owner.ts';
 
 /** The lab's bridge; all hosts are on it, and it goes with the last one. */
@@ -31,14 +32,27 @@ export async function leaveNetwork(): Promise<void> {
   if (hosts === '') await tryDocker(['network', 'rm', network]);
 }
 
+/**
+ * The first two bytes of the network's addresses; makes the network when there is none. Docker checks a name before it
+ * takes it: of two processes that make it at once both would succeed, and no host could be started on either. So one at
+ * a time, by a lock on a folder that is always there.
+ */
 async function prefix(): Promise<string> {
-  const found = await tryDocker(['network', 'inspect', '--format', '{{(index .IPAM.Config 0).Subnet}}', network]);
-  if (found.exitCode === 0) return found.stdout.split('.').slice(0, 2).join('.');
+  const there = await findPrefix();
+  if (there !== undefined) return there;
+  const DOCKER_HOST = await ensureEngine();
   for (const second of candidates) {
     const subnet = `10.${second}.0.0/16`;
-    const made = await tryDocker(['network', 'create', '--label', `${label}=1`, '--subnet', subnet, network]);
+    const create = ['docker', 'network', 'create', '--label', `${label}=1`, '--subnet', subnet, network];
+    const made = await run(['flock', tmpdir(), ...create], { env: { DOCKER_HOST } });
     if (made.exitCode === 0) return `10.${second}`;
-    if (/already exists/.test(made.stderr)) return prefix();
+    const others = /already exists/.test(made.stderr) ? await findPrefix() : undefined;
+    if (others !== undefined) return others;
   }
   throw labError('The lab found no free network', `Free one of 10.{${candidates.join(',')}}.0.0/16.`);
+}
+
+async function findPrefix(): Promise<string | undefined> {
+  const found = await tryDocker(['network', 'inspect', '--format', '{{(index .IPAM.Config 0).Subnet}}', network]);
+  return found.exitCode === 0 ? found.stdout.split('.').slice(0, 2).join('.') : undefined;
 }
