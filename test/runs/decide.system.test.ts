@@ -39,7 +39,9 @@ async function startStuck(): Promise<{ readonly id: string; readonly giveBack: (
     behaviour: { startMs: 5_000 },
   });
   const { id } = await service.runs.start('control-guest', { host: 'pve1', vmid, action: 'start' }, by);
-  await expect.poll(() => [...simulator.state.tasks.values()].some((task) => task.id === String(vmid))).toBe(true);
+  await expect
+    .poll(() => [...simulator.state.tasks.values()].some((task) => task.id === String(vmid)), { timeout: 30_000 })
+    .toBe(true);
   const rights = simulator.state.acl.splice(0);
   await service.runs.cancel(id, 'test', by);
   await expect.poll(() => phase(id), { timeout: 60_000 }).toBe('paused');
