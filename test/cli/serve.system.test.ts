@@ -65,9 +65,13 @@ describe('proxmox-mcp serve', () => {
     expect(revoked).toMatchObject({ code: 1, stderr: expect.stringContaining('refused the token') });
     expect(revoked.stderr).not.toContain(made);
 
-    const doctor = await cli('doctor', '--json', '--timeout', '10');
-    const { findings } = JSON.parse(doctor.stdout) as { findings: Finding[] };
-    expect(findings.find(({ check }) => check === 'MCP server')).toMatchObject({
+    // On a busy machine the server may need longer than it gives itself to be examined; it says so, and is asked again.
+    const examined = async () => {
+      const doctor = await cli('doctor', '--json', '--timeout', '10');
+      const { findings } = JSON.parse(doctor.stdout) as { findings: Finding[] };
+      return findings.find(({ check }) => check === 'MCP server');
+    };
+    await expect.poll(examined, { timeout: 60_000 }).toMatchObject({
       verdict: 'failed',
       summary: "it runs, but isn't ready",
       evidence: expect.stringContaining('Temporal server'),
