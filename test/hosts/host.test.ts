@@ -55,10 +55,10 @@ describe('the compiler', () => {
   const { host } = hostThat({});
 
   it('knows what each command answers', () => {
-    expectTypeOf(host.run(listBackups, {})).resolves.toHaveProperty('archives');
+    expectTypeOf(() => host.run(listBackups, {})).returns.resolves.toHaveProperty('archives');
     expectTypeOf(() =>
       host.job(publishBackup, { backup, sha256: '' }, { id: 'a', fence: hostFence }),
-    ).returns.resolves.toEqualTypeOf<{ bytes: number }>();
+    ).returns.resolves.toEqualTypeOf<{ bytes: number; state: 'verified' | 'doubted' }>();
   });
 
   it('says which arguments and which fence a call needs', () => {
