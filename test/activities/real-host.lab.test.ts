@@ -80,9 +80,14 @@ async function persist<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function backUp(volumes: readonly string[] = layout.volumes) {
+async function collect() {
+  await persist(() => activities.collectBackup(input()));
+  return await persist(() => activities.archiveVolumes({ ...input(), volumes: layout.volumes }));
+}
+
+async function backUp() {
   const input = { host: 'pve1', id, fence: 1 };
-  await persist(() => activities.collectBackup(input));
+  const { volumes } = await persist(() => activities.collectBackup(input));
   const archived = await persist(() => activities.archiveVolumes({ ...input, volumes }));
   await persist(() => activities.packBackup(input));
   const verified = await persist(() => activities.verifyBackup(input));
@@ -196,7 +201,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
       }
     })();
     try {
-      await backUp([]);
+      await backUp();
     } finally {
       going = false;
     }
@@ -207,7 +212,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
 
   it('goes on with a job whose worker stopped, and stops one whose run was cancelled', async () => {
     await makeLarge();
-    await persist(() => activities.collectBackup(input()));
+    await collect();
     const first = mock();
     const cut = attempt(() => activities.packBackup(input()), first);
     await packing();
@@ -230,7 +235,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
 
   it('says that its disk is full, and nothing half-written stays', async () => {
     await makeLarge();
-    await persist(() => activities.collectBackup(input()));
+    await collect();
     await lab.fillDisk();
     try {
       await expect(persist(() => activities.packBackup(input()))).rejects.toMatchObject({
@@ -251,7 +256,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
 
   it('does a step again that a reboot without warning took from it', async () => {
     await makeLarge();
-    await persist(() => activities.collectBackup(input()));
+    await collect();
     const packed = persist(() => activities.packBackup(input()));
     await packing();
     await lab.reboot('power-loss');

@@ -95,7 +95,15 @@ beforeEach(() => {
   look = contents;
   notUnderstood = 0;
   old = [];
-  collected = { entries: 3, sudoers: true, replaced: [], changed: [], lost: [], notUnderstood: 0 };
+  collected = {
+    entries: 3,
+    sudoers: true,
+    volumes: ['mcp_logs', 'caddy_data'],
+    replaced: [],
+    changed: [],
+    lost: [],
+    notUnderstood: 0,
+  };
   changed = [];
   failing = false;
   abandoned = [];

@@ -52,8 +52,7 @@ async function backUp() {
   const run = randomUUID();
   const look = await attempt(run, () => activities.lookForBackup({ host: 'pve1', kind: 'daily', anyTarget: false }));
   if (!look.isInstalled) throw new Error('no installation');
-  await attempt(run, () => activities.collectBackup(input));
-  const volumes = look.volumes.map(({ name }) => name);
+  const { volumes } = await attempt(run, () => activities.collectBackup(input));
   const archived = await attempt(run, () => activities.archiveVolumes({ ...input, volumes }));
   const packed = await attempt(run, () => activities.packBackup(input));
   const { sha256 } = await attempt(run, () => activities.verifyBackup(input));
@@ -117,11 +116,7 @@ describe('the volumes of a host', { timeout: 180_000 }, () => {
     expect(packed.doubts.filter(({ summary }) => summary.includes('consistent'))).toEqual([]);
     expect(await inVolume('caddy_data')).toContain('./a.db-wal');
     expect(await onHost(`docker inspect --format '{{.State.Paused}}' writer`)).toBe('false\n');
-    expect(
-      await onHost(
-        'docker exec writer echo goes on',
-      ),
-    ).toBe('goes on\n');
+    expect(await onHost('docker exec writer echo goes on')).toBe('goes on\n');
   });
 
   it('that a backup has left paused are let go on by whoever comes next', async () => {

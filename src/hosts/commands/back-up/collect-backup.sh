@@ -36,4 +36,5 @@ if [ "$(docker_state)" = there ]; then
     esac
   done
 fi
+cat "$_stage/volumes"
 step_ended collected "$(cat "$_stage/volumes")"
