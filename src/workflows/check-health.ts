@@ -5,18 +5,13 @@ import { checkHealth as definition } from '../operations/check-health.ts';
 import { type Finding, type Verdict, worst } from '../operations/finding.ts';
 import { countVerdicts, type FindingsSection, findingsOf, type Section, verdictsOf } from '../operations/report.ts';
 import { onHost, onService } from './lib/activities.ts';
-import { failureOf } from './lib/failure.ts';
+import { failureOf, isAboutTheWay } from './lib/failure.ts';
 import { operationWorkflow, type Run } from './lib/operation-workflow.ts';
 
-/** What is wrong with the way to the host, so that asking it several times more would say the same. */
-const unreachable = new Set([
-  'host-unreachable',
-  'host-key-unknown',
-  'host-key-changed',
-  'ssh-key-refused',
-  'not-found',
-  'unreadable',
-]);
+/** Asking several times more would say the same: the host is away, isn't configured, or its key can't be read here. */
+function isUnreachable(code: string): boolean {
+  return isAboutTheWay(code) || code === 'not-found' || code === 'unreadable';
+}
 
 /**
  * The guide's morning health check. A section that can't be looked at is a line of the report, never a failed run: the
@@ -69,10 +64,10 @@ async function inspectSection(
   } catch (error) {
     if (isCancellation(error)) throw error;
     const { code, message } = failureOf(error);
-    const verdict: Verdict = unreachable.has(code) ? 'failed' : 'unknown';
+    const verdict: Verdict = isUnreachable(code) ? 'failed' : 'unknown';
     return {
       section: { title, findings: [{ check: title, verdict, summary: message }] },
-      unreachable: unreachable.has(code),
+      unreachable: isUnreachable(code),
     };
   }
 }

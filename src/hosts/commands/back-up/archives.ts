@@ -3,7 +3,7 @@ import { count, flag, form, keyValues, listing, many, nothing, one, optional, ti
 import { defineCommand } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
-import { backup, functions, sha256 } from './parameters.ts';
+import { backup, functions, safety, sha256 } from './parameters.ts';
 
 /**
  * What the host itself knows of an archive, from the record that it made when the archive was published:
@@ -78,7 +78,7 @@ export const listBackups = defineCommand({
   job: false,
   parameters: [],
   script: new URL('./list-backups.sh', import.meta.url),
-  uses: [functions],
+  uses: [functions, safety],
   forms: [backup, sha256],
   timeoutMs: 60_000,
   maxOutputBytes: 1024 * 1024,
@@ -113,6 +113,7 @@ export const checkArchive = defineCommand({
   parameters: [backup],
   script: new URL('./check-archive.sh', import.meta.url),
   uses: [functions, stop],
+  forms: [backup],
   timeoutMs: 120 * 60_000,
   /** `broken`: it isn't what was published. */
   answer: keyValues({ broken: flag }),
