@@ -63,15 +63,15 @@ const again = 'proxmox-mcp back-up --host pve1';
 
 describe('the last good backup', () => {
   it.each([
-    [0.1, 'ok'],
-    [25.9, 'ok'],
-    [26.1, 'warning'],
-    [49.9, 'warning'],
-    [50.1, 'failed'],
-    [5000, 'failed'],
-  ])('of %d hours ago is %s', async (hoursAgo, verdict) => {
+    [0.1, 'ok', '6 min'],
+    [25.9, 'ok', '25 h 54 min'],
+    [26.1, 'warning', '26 h 6 min'],
+    [49.9, 'warning', '2 days 1 h'],
+    [50.1, 'failed', '2 days 2 h'],
+    [5000, 'failed', '208 days 8 h'],
+  ])('of %d hours ago is %s', async (hoursAgo, verdict, age) => {
     const last = named(await findings(answer([{ hoursAgo }, { hoursAgo: 6000 }])), 'Last good backup');
-    expect(last).toMatchObject({ verdict, summary: expect.stringContaining(`${Math.floor(hoursAgo)} `) });
+    expect(last).toMatchObject({ verdict, summary: expect.stringContaining(` was published ${age} `) });
     expect(last?.remedy?.includes(again) ?? false).toBe(verdict !== 'ok');
   });
 
