@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -9,10 +9,10 @@ import { acceptBackup } from '../../../src/hosts/commands/back-up/archives.ts';
 import { defaultLayout } from '../../../src/hosts/helper/default-layout.ts';
 import { generateBrought } from '../../../src/hosts/helper/generate-helper.ts';
 import { acceptDoubted, type Doubtful, findDoubted } from '../../../src/hosts/install/accept-backup.ts';
+import { lacks, publishHere } from './published.ts';
 
 const older = 'daily-backup-20261121-020000';
 const newer = 'daily-backup-20261122-020000';
-const lacks = ['failed missing: keys/claude_proxmox_key', 'failed empty: volume mcp_logs (1000 bytes)'];
 
 let folder: string;
 let layout: HostLayout;
@@ -21,25 +21,13 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'pmx accept-'));
   layout = { ...defaultLayout, state: join(folder, 'the state'), backups: join(folder, 'the backups') };
   host = { name: 'pve1', local: { sudo: false }, layout, timeZone: 'UTC' };
-  mkdirSync(layout.backups);
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const record = (id: string) => join(layout.state, 'backups', id);
 
-/** An archive that the host published so many hours ago, as its record has it. */
-function publish(id: string, hoursAgo: number, doubts: readonly string[] = []): void {
-  const at = Math.floor(Date.now() / 1000) - hoursAgo * 3600;
-  const file = join(layout.backups, `${id}.tar.gz`);
-  writeFileSync(file, 'an archive');
-  utimesSync(file, at, at);
-  mkdirSync(record(id), { recursive: true });
-  const put = (name: string, text: string) => writeFileSync(join(record(id), name), `${text}\n`);
-  put('proof', `${'a'.repeat(64)} 10 ${at} ${at} ${layout.backups}`);
-  put('checked', String(at));
-  put('contents', 'file 1 1 .env');
-  if (doubts.length > 0) put('doubts', doubts.join('\n'));
-}
+const publish = (id: string, hoursAgo: number, doubts: readonly string[] = []) =>
+  publishHere(layout, id, hoursAgo, doubts);
 
 const access = { login: undefined, log: pino({ level: 'silent' }) };
 const accept = (backup: string, agree: (found: Doubtful) => boolean = () => true) =>
