@@ -75,7 +75,7 @@ async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
     (summary) => job(summary).collectBackup(backup()),
     ({ entries }) => `${entries} files and folders`,
   );
-  const volumes = found.volumes.map(({ name }) => name);
+  const { volumes } = collected;
   let archived: readonly ArchivedVolume[] = [];
   if (volumes.length === 0) run.skip('Volumes', 'There are none');
   else
@@ -122,7 +122,7 @@ async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
   ];
   return {
     output: {
-      archive: { ...published, entries: verified.entries, volumes },
+      archive: { ...published, entries: verified.entries, volumes: [...volumes] },
       removed: [...kept.removed],
       kept: kept.kept,
     },

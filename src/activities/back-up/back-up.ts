@@ -43,6 +43,8 @@ export interface CollectedFiles {
   /** Files and folders copied. */
   readonly entries: number;
   readonly sudoers: boolean;
+  /** Docker volumes that are to be archived next. */
+  readonly volumes: readonly string[];
   /** Names in the installation that gave way to the archive's own: left by an earlier recovery. */
   readonly replaced: readonly string[];
   /** Some of the files that were written to until they had been copied several times, at most five. */
@@ -169,12 +171,13 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
         stopJobs(host, { fence: fenceOf(input) }, (id) => isJobOfABackup(id) && !isJobOf(input.id, id)),
       );
       await withHeartbeat(() => host.cleanJobs(keepJobsDays));
-      const { source, copied, sudoers, ...rest } = await runJob(
-        host,
-        collectBackup,
-        { backup: input.id },
-        step(input, 'collect'),
-      );
+      const {
+        source,
+        copied,
+        sudoers,
+        volume: volumes,
+        ...rest
+      } = await runJob(host, collectBackup, { backup: input.id }, step(input, 'collect'));
       // A few files may come and go while a living installation is copied; a hundredth of them may not.
       if (copied === 0 || copied + rest.replaced.length < source * 0.99 - 2) {
         throw new ServiceError({
@@ -183,7 +186,7 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
           remedy: 'Look whether something deletes files there while the backup runs, then start it again.',
         });
       }
-      return { ...rest, entries: copied, sudoers: sudoers === 'copied', notUnderstood };
+      return { ...rest, volumes, entries: copied, sudoers: sudoers === 'copied', notUnderstood };
     },
 
     async archiveVolumes(input) {

@@ -5,7 +5,7 @@ import { createBackupActivities } from '../../../src/activities/back-up/back-up.
 import { freeBackupId, takenAt } from '../../../src/activities/back-up/name.ts';
 import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
-import { backUp, failure, id, input, top } from './steps.ts';
+import { backUp, id, input, top } from './steps.ts';
 
 let host: TestHost;
 beforeEach(() => {
@@ -60,7 +60,10 @@ describe('the commands in another order than the workflow has', () => {
     for (const verb of ['write-backup-manifest', 'pack-backup', 'verify-backup'])
       expect(job(verb, id), verb).toMatchObject({ code: '9' });
     expect(job('collect-backup', id)).toMatchObject({ code: '0' });
-    expect(job('pack-backup', id)).toMatchObject({ code: '9', said: expect.stringContaining('"listed" has not ended') });
+    expect(job('pack-backup', id)).toMatchObject({
+      code: '9',
+      said: expect.stringContaining('"listed" has not ended'),
+    });
     expect(job('verify-backup', id)).toMatchObject({ code: '9' });
     expect(readdirSync(host.layout.backups)).toEqual([`.${id}.partial`]);
   });

@@ -318,7 +318,15 @@ describe('a host that lies', () => {
   it('in what it lists before a backup is counted; without what must be there the look fails', async () => {
     host = makeHost();
     const good = [
-      ...['now 1900000000', 'target ext2/ext3', 'installation 4096', 'entries 3', 'sudoers there', 'backups writable', 'free 99999999999 -'],
+      ...[
+        'now 1900000000',
+        'target ext2/ext3',
+        'installation 4096',
+        'entries 3',
+        'sudoers there',
+        'backups writable',
+        'free 99999999999 -',
+      ],
       ...['state-free 99999999999', 'docker unneeded'],
     ];
     const strange = ['leftover x .daily-backup-20260101-020000.partial', 'leftover 1 ../x', 'volume a', 'what is this'];

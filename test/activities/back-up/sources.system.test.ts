@@ -23,7 +23,12 @@ const stateOfNewest = async () => (await host.hosts.get('pve1').run(listBackups,
 
 describe('what was there last time', () => {
   it.each([
-    ['a configuration cut short', 'truncate -s 5 "$installation/.env"', 'warning', 'less than half: .env (5 of 14 bytes)'],
+    [
+      'a configuration cut short',
+      'truncate -s 5 "$installation/.env"',
+      'warning',
+      'less than half: .env (5 of 14 bytes)',
+    ],
     ['an emptied key', ': >"$installation/keys/claude_proxmox_key"', 'failed', 'empty: keys/claude_proxmox_key ('],
     ['a missing key', 'rm "$installation/keys/claude_proxmox_key"', 'failed', 'missing: keys/claude_proxmox_key'],
     ['a missing sudoers file', 'rm "$installation/../claude-user"', 'failed', 'missing: claude-user'],
@@ -92,18 +97,24 @@ describe('an archive', () => {
     const { collected, verified } = await backUp(host);
     expect(collected.lost).toEqual([]);
     expect(verified.bytes).toBeLessThan(1_000_000);
-    host.sh(`mkdir "$backups/out"; tar -xzf "$backups/${id}.tar.gz" -C "$backups/out" --numeric-owner --acls --xattrs --xattrs-include='*'`);
+    host.sh(
+      `mkdir "$backups/out"; tar -xzf "$backups/${id}.tar.gz" -C "$backups/out" --numeric-owner --acls --xattrs --xattrs-include='*'`,
+    );
     const out = `$backups/out/${top}`;
     expect(host.sh(`stat -c '%u %g %a' "${out}/owned"`)).toBe('1001 1002 4751\n');
     expect(
-      host.sh(`cd "${out}"; python3 -c 'import os; print(os.getxattr("owned", "user.note").decode(), os.getxattr("run.sh", "security.capability").hex())'`),
+      host.sh(
+        `cd "${out}"; python3 -c 'import os; print(os.getxattr("owned", "user.note").decode(), os.getxattr("run.sh", "security.capability").hex())'`,
+      ),
     ).toBe('kept 0100000200200000000000000000000000000000\n');
     expect(Number(host.sh(`stat -c %b "${out}/sparse"`)) * 512).toBeLessThan(1_000_000);
     expect(host.sh(`cmp "$installation/sparse" "${out}/sparse" && echo same`)).toBe('same\n');
   });
 
   it('is found where the backup folder and the installation are links', async () => {
-    host.sh('mkdir "$installation/../disk"; mv "$installation" "$installation/../disk/real"; ln -s disk/real "$installation"; ln -s disk "$backups"');
+    host.sh(
+      'mkdir "$installation/../disk"; mv "$installation" "$installation/../disk/real"; ln -s disk/real "$installation"; ln -s disk "$backups"',
+    );
     const { verified } = await backUp(host);
     expect(verified.entries).toBeGreaterThan(20);
     expect(await stateOfNewest()).toBe('verified');
@@ -121,14 +132,20 @@ describe('an archive', () => {
     await host.run(() => activities.collectBackup(input));
     await host.run(() => activities.packBackup(input));
     const partial = `$backups/.${id}.tar.gz.partial`;
-    host.sh(`cp "${partial}" "$backups/../whole"; printf x | dd of="${partial}" bs=1 seek=200000 conv=notrunc 2>/dev/null`);
+    host.sh(
+      `cp "${partial}" "$backups/../whole"; printf x | dd of="${partial}" bs=1 seek=200000 conv=notrunc 2>/dev/null`,
+    );
     await expect(verify()).rejects.toMatchObject({
       code: 'verification-failed',
       message: expect.stringContaining(`does not hold what was collected: ${top}/random`),
     });
-    host.sh(`cd "$backups/.${id}.partial"; tar -czf "${partial}" --hard-dereference --no-recursion --null -T list --transform=s/Caddyfile/Caddyfil/`);
+    host.sh(
+      `cd "$backups/.${id}.partial"; tar -czf "${partial}" --hard-dereference --no-recursion --null -T list --transform=s/Caddyfile/Caddyfil/`,
+    );
     await expect(verify()).rejects.toMatchObject({ message: expect.stringContaining('caddy/Caddyfil') });
-    host.sh(`cd "$backups/.${id}.partial"; tar -czf "${partial}" --mode=0777 --hard-dereference --no-recursion --null -T list`);
+    host.sh(
+      `cd "$backups/.${id}.partial"; tar -czf "${partial}" --mode=0777 --hard-dereference --no-recursion --null -T list`,
+    );
     await expect(verify()).rejects.toMatchObject({ message: expect.stringContaining('Mode differs') });
     host.sh(`cp "$backups/../whole" "${partial}"`);
     await verify();
@@ -153,7 +170,10 @@ while time.time() < end:
     for (const mode of ['wal', 'delete']) {
       start(mode, 12, 0.7);
       const { packed } = await next();
-      expect(packed.doubts.filter(({ verdict }) => verdict === 'failed'), mode).toEqual([]);
+      expect(
+        packed.doubts.filter(({ verdict }) => verdict === 'failed'),
+        mode,
+      ).toEqual([]);
       host.sh(`mkdir "$backups/out"; cd "$backups/out"; tar -xzf "$(ls -t ../*.tar.gz | head -n 1)"; cd daily-*
         python3 -c 'import sqlite3; r = sqlite3.connect("data.db").execute("pragma integrity_check").fetchone()[0]; assert r == "ok", r'
         cd ../..; rm -r out`);
@@ -164,7 +184,10 @@ while time.time() < end:
     start('wal', 20, 0);
     const { packed, published } = await backUp(host);
     expect(packed.doubts).toEqual([
-      { verdict: 'failed', summary: expect.stringMatching(/^not consistent: the database .*data\.db, which was written to/) },
+      {
+        verdict: 'failed',
+        summary: expect.stringMatching(/^not consistent: the database .*data\.db, which was written to/),
+      },
     ]);
     expect(published.counts).toBe(false);
     host.sh('pkill -f "$installation/../write.py" || true');

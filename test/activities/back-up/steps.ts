@@ -11,10 +11,10 @@ export const top = id.replace('-backup', '');
 export const input: BackupInput = { host: 'pve1', id, fence: 1 };
 
 /** The steps as the workflow does them; what each of them answered. */
-export async function backUp(one: TestHost, given: BackupInput = input, volumes: readonly string[] = []) {
+export async function backUp(one: TestHost, given: BackupInput = input) {
   const activities = createBackupActivities(one);
   const collected = await one.run(() => activities.collectBackup(given));
-  const archived = await one.run(() => activities.archiveVolumes({ ...given, volumes }));
+  const archived = await one.run(() => activities.archiveVolumes({ ...given, volumes: collected.volumes }));
   const packed = await one.run(() => activities.packBackup(given));
   const verified = await one.run(() => activities.verifyBackup(given));
   const published = await one.run(() => activities.publishBackup({ ...given, sha256: verified.sha256 }));

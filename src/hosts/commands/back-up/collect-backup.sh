@@ -26,15 +26,15 @@ done
 echo "source $(find "$_installation" -mindepth 1 -path "$_backups" -prune -o -printf x | wc -c)"
 echo "copied $(find "$_stage/$_top" -mindepth 1 -printf x | wc -c)"
 if [ -e "$sudoersFile" ]; then cp -aL -- "$sudoersFile" "$_stage/$_top/$(basename "$sudoersFile")"; echo 'sudoers copied'; else echo 'sudoers missing'; fi
-_volumes=
+: >"$_stage/volumes"
 if [ "$(docker_state)" = there ]; then
   for _name in $volumes; do
     _code=0; volume_of "$_name" || _code=$?
     case $_code in
-      0) _volumes="${_volumes}volume $_name
-" ;;
+      0) echo "volume $_name" >>"$_stage/volumes" ;;
       2) doubt failed "not readable: volume $_volume, whose data isn't mounted on this host now" ;;
     esac
   done
 fi
-step_ended collected "$_volumes"
+cat "$_stage/volumes"
+step_ended collected "$(cat "$_stage/volumes")"

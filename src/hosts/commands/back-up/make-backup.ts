@@ -54,6 +54,8 @@ export const collectBackup = defineCommand({
     /** Names in the installation that gave way to the archive's own. */
     replaced: many(z.string()),
     sudoers: one(z.enum(['copied', 'missing'])),
+    /** The Docker volumes that the backup is to hold; it can't go on without each of them. */
+    volume: many(z.string().min(1)),
     changed,
     /** What of attributes, ACLs or capabilities could not be copied, in the host's words. */
     lost: many(z.string()),
