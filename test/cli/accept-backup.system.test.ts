@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { configurationFolder } from '../config/folder.ts';
-import { lacks, publishHere } from '../hosts/install/published.ts';
+import { lacks, lacksRecorded, publishHere } from '../hosts/install/published.ts';
 import { typeInto } from '../hosts/install/terminal.ts';
 import { runNode, useBuild } from '../support/built.ts';
 
@@ -35,7 +35,7 @@ describe('host accept-backup', () => {
     const { cli, publish } = makeHost();
     publish(older, 30);
     expect(await cli('pve1')).toMatchObject({ code: 0, stdout: 'No archive on pve1 is doubted.\n' });
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     const { code, stdout } = await cli('pve1');
     expect(code).toBe(0);
     const time = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`;
@@ -50,7 +50,7 @@ describe('host accept-backup', () => {
 
   it('asks a person, and without one or a yes accepts nothing', async () => {
     const { cli, args, publish, isAccepted } = makeHost();
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     expect(await cli('pve1', newer)).toMatchObject({ code: 2, stderr: expect.stringContaining(lacks[1] ?? '') });
     expect(await cli('pve1', '--yes')).toMatchObject({ code: 2, stderr: expect.stringContaining('none is named') });
     const asked = [build.path('src/cli.js'), ...args('pve1', newer)];
@@ -66,7 +66,7 @@ describe('host accept-backup', () => {
 
   it('accepts the one that is named with --yes, once', async () => {
     const { cli, publish, isAccepted } = makeHost();
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     expect(await cli('pve1', newer, '--yes')).toMatchObject({
       code: 0,
       stdout: `${newer} on pve1 counts from now on.\n`,
@@ -84,7 +84,7 @@ describe('host accept-backup', () => {
     [['pve1', newer, older], 'too many arguments'],
   ])('%j is an error that says what is expected', async (more, said) => {
     const { cli, publish, isAccepted } = makeHost();
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     const { code, stderr } = await cli(...more);
     expect(code).not.toBe(0);
     expect(stderr).toContain(said);

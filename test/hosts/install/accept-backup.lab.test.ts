@@ -7,7 +7,7 @@ import { install } from '../../../src/hosts/install/install.ts';
 import { runNode, useBuild } from '../../support/built.ts';
 import { sample } from '../../support/exhaustive.ts';
 import { keeper, startKeepersHost } from './keeper.ts';
-import { lacks, published } from './published.ts';
+import { lacks, lacksRecorded, published } from './published.ts';
 import { difference, listing, log } from './sample.ts';
 
 const systems = [
@@ -28,7 +28,7 @@ describe.skipIf(whyNoLab()).each(sample(systems, 1))('a doubted archive, on $nam
     started = await startKeepersHost(kind);
     host = started.host;
     await install(started.config, { login: host.admin, log, agree: async () => true, revertAfterSeconds: 300 });
-    const { archive, at, files } = published(layout, id, 2, lacks);
+    const { archive, at, files } = published(layout, id, 2, lacksRecorded);
     for (const [path, text] of Object.entries(files)) {
       await host.must(['install', '-d', '-m', '700', join(path, '..')]);
       await host.writeFile(path, text, { mode: 0o600 });

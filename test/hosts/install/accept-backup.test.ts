@@ -9,7 +9,7 @@ import { acceptBackup } from '../../../src/hosts/commands/back-up/archives.ts';
 import { defaultLayout } from '../../../src/hosts/helper/default-layout.ts';
 import { generateBrought } from '../../../src/hosts/helper/generate-helper.ts';
 import { acceptDoubted, type Doubtful, findDoubted } from '../../../src/hosts/install/accept-backup.ts';
-import { lacks, publishHere } from './published.ts';
+import { lacks, lacksRecorded, publishHere } from './published.ts';
 
 const older = 'daily-backup-20261121-020000';
 const newer = 'daily-backup-20261122-020000';
@@ -36,7 +36,7 @@ const accept = (backup: string, agree: (found: Doubtful) => boolean = () => true
 describe('what a host doubts', () => {
   it('is listed with what it lacks, and with the last good one', async () => {
     publish(older, 30);
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     expect(await findDoubted(host, access)).toMatchObject({
       doubted: [{ id: newer, state: 'doubted', doubts: lacks }],
       lastGood: { id: older, state: 'verified' },
@@ -52,7 +52,7 @@ describe('what a host doubts', () => {
 describe('accepting', () => {
   it('shows what is missing, asks, and lets the archive count for good', async () => {
     publish(older, 30);
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     const shown: Doubtful[] = [];
     const before = Date.now();
     expect(await accept(newer, (found) => shown.push(found) > 0)).toBe('accepted');
@@ -67,7 +67,7 @@ describe('accepting', () => {
   });
 
   it('changes nothing without a yes', async () => {
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     expect(await accept(newer, () => false)).toBe('declined');
     await expect(accept(newer, () => expect.fail('interrupted'))).rejects.toThrow('interrupted');
     expect(existsSync(join(record(newer), 'accepted'))).toBe(false);
@@ -85,10 +85,10 @@ describe('accepting', () => {
       code: 'not-found',
       message: expect.stringContaining(layout.backups),
     });
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     writeFileSync(join(layout.backups, `${newer}.tar.gz`), 'cut');
     await expect(accept(newer)).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining(newer) });
-    publish(older, 30, lacks);
+    publish(older, 30, lacksRecorded);
     rmSync(join(record(older), 'proof'));
     await expect(accept(older)).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining('proof') });
   });
@@ -107,7 +107,7 @@ describe('its script', () => {
   it('refuses by name what has no proof or no doubts', () => {
     const noProof = { status: 9, stdout: '', stderr: expect.stringMatching(`^${newer} has no proof`) };
     expect(brought('accept-backup', newer)).toEqual(noProof);
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     rmSync(join(record(newer), 'proof'));
     expect(brought('accept-backup', newer)).toEqual(noProof);
     publish(older, 30);
@@ -119,7 +119,7 @@ describe('its script', () => {
   });
 
   it('keeps when it was accepted first', () => {
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     expect(brought('accept-backup', newer)).toEqual({ status: 0, stdout: '', stderr: '' });
     const first = readFileSync(join(record(newer), 'accepted'), 'utf8');
     expect(brought('accept-backup', newer).status).toBe(0);
@@ -133,7 +133,7 @@ describe('its script', () => {
     ['a path', ['accept-backup', `../backups/${newer}`]],
     ['two archives', ['accept-backup', newer, older]],
   ])('refuses %s', (_what, args) => {
-    publish(newer, 2, lacks);
+    publish(newer, 2, lacksRecorded);
     expect(brought(...args)).toMatchObject({ status: 64, stderr: expect.stringContaining('refused: ') });
     expect(existsSync(join(record(newer), 'accepted'))).toBe(false);
   });

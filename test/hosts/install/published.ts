@@ -2,8 +2,9 @@ import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { HostLayout } from '../../../src/config.ts';
 
-/** What an archive may lack, as the host has it in its record. */
-export const lacks = ['failed missing: keys/claude_proxmox_key', 'failed empty: volume mcp_logs (1000 bytes)'];
+/** What an archive may lack, and how the host has it in its record. */
+export const lacks = ['missing: keys/claude_proxmox_key', 'less than half: volume mcp_logs (300 of 1000 bytes)'];
+export const lacksRecorded = [`failed ${lacks[0]}`, `warning ${lacks[1]}`];
 
 /** An archive that a host published, as files. `at`: when, in seconds since 1970: `archive` must be as old. */
 export function published(layout: HostLayout, id: string, hoursAgo: number, doubts: readonly string[] = []) {
