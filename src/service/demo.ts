@@ -71,12 +71,13 @@ async function startProxy(): Promise<{ readonly url: string; readonly close: () 
   return { url: `http://127.0.0.1:${port}`, close };
 }
 
-/** Runs a health check and a backup as anybody would, and prints their reports. A failed one is said, not thrown. */
+/** Runs a backup and a health check as anybody would, and prints their reports. A failed one is said, not thrown. */
 export async function runDemo(config: Config, print: (line: string) => void, signal: AbortSignal): Promise<void> {
   const client = await connectTemporal(config);
   try {
     const runs = createRuns({ client, config });
-    for (const operation of ['check-health', 'back-up']) {
+    // A host without any backup isn't well.
+    for (const operation of ['back-up', 'check-health']) {
       if (signal.aborted) return;
       print(await runAndDescribe(runs, operation, signal));
     }

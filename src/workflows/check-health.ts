@@ -1,4 +1,4 @@
-import { isCancellation } from '@temporalio/workflow';
+import { isCancellation, patched } from '@temporalio/workflow';
 import type { HealthActivities } from '../activities/check-health/check-health.ts';
 import type { NotifyActivities } from '../activities/notify/notify.ts';
 import { checkHealth as definition } from '../operations/check-health.ts';
@@ -8,7 +8,7 @@ import { onHost, onService } from './lib/activities.ts';
 import { failureOf, isAboutTheWay } from './lib/failure.ts';
 import { operationWorkflow, type Run } from './lib/operation-workflow.ts';
 
-/** Asking five times more would say the same: the host is away, isn't configured, or its key can't be read here. */
+/** Asking several times more would say the same: the host is away, isn't configured, or its key can't be read here. */
 function isUnreachable(code: string): boolean {
   return isAboutTheWay(code) || code === 'not-found' || code === 'unreadable';
 }
@@ -24,13 +24,16 @@ export const checkHealth = operationWorkflow(definition, async (run) => {
     inspectSection(run, title, act);
 
   const service = await inspect('Service', (summary) => look(summary).inspectService({ host }));
-  const rest = [
-    ['Containers', (summary: string) => look(summary).inspectContainers({ host })],
-    ['Health endpoints', (summary: string) => look(summary).probeEndpoints({ host })],
-    ['Resources', (summary: string) => look(summary).inspectResources({ host })],
-    ['Security', (summary: string) => look(summary).inspectSecurity({ host })],
-    ['Recent issues', (summary: string) => look(summary).inspectRecentIssues({ host })],
-  ] as const;
+  const rest: [title: string, act: (summary: string) => Promise<FindingsSection>][] = [
+    ['Containers', (summary) => look(summary).inspectContainers({ host })],
+    ['Health endpoints', (summary) => look(summary).probeEndpoints({ host })],
+    ['Resources', (summary) => look(summary).inspectResources({ host })],
+    ['Security', (summary) => look(summary).inspectSecurity({ host })],
+    ['Recent issues', (summary) => look(summary).inspectRecentIssues({ host })],
+  ];
+  // Runs that looked before there was this section go on without it.
+  if (patched('backups')) rest.push(['Backups', (summary) => look(summary).inspectBackups({ host })]);
+  else run.skip('Backups', 'The run was begun by an earlier version');
   const sections: Section[] = [service.section];
   if (service.unreachable) for (const [title] of rest) run.skip(title, 'The host could not be asked');
   else {

@@ -1,5 +1,6 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
 import { acceptBackup, checkArchive, listBackups, removeBackup } from './back-up/archives.ts';
+import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
 import { abandonBackup, archiveVolume, collectBackup, packBackup, publishBackup, verifyBackup, writeBackupManifest } from './back-up/make-backup.ts';
 import { containerStates } from './check-health/container-states.ts';
@@ -17,6 +18,7 @@ export const table: readonly Command[] = [
   checkArchive,
   removeBackup,
   acceptBackup,
+  showDoubts,
   lookForBackup,
   collectBackup,
   archiveVolume,

@@ -145,7 +145,6 @@ export const acceptBackup = defineCommand({
   name: 'accept-backup',
   summary: 'Let an archive count that holds less than the last good one',
   doing: ({ backup }) => `Accepting the archive ${backup}`,
-  // @ts-expect-error until the branch with it is merged
   as: 'administrator',
   risk: 'change',
   job: false,
