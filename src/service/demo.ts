@@ -77,9 +77,13 @@ export async function runDemo(config: Config, print: (line: string) => void, sig
   try {
     const runs = createRuns({ client, config });
     // A host without any backup isn't well.
-    for (const operation of ['back-up', 'check-health']) {
+    // Its folder may be in memory: it is only a demo.
+    for (const [operation, input] of [
+      ['back-up', { anyTarget: true }],
+      ['check-health', {}],
+    ] as const) {
       if (signal.aborted) return;
-      print(await runAndDescribe(runs, operation, signal));
+      print(await runAndDescribe(runs, operation, input, signal));
     }
   } finally {
     await client.connection.close();
@@ -114,8 +118,8 @@ function tokenFile({ dataDir }: Config): string {
   return join(dataDir, 'demo', 'mcp-token');
 }
 
-async function runAndDescribe(runs: Runs, operation: string, signal: AbortSignal): Promise<string> {
-  const started = await runs.start(operation, { host: demoHostName }, { kind: 'demo', name: 'npm start' });
+async function runAndDescribe(runs: Runs, operation: string, input: object, signal: AbortSignal): Promise<string> {
+  const started = await runs.start(operation, { host: demoHostName, ...input }, { kind: 'demo', name: 'npm start' });
   let run: RunDetails;
   do {
     run = await runs.wait(started.id, { timeoutMs: 60_000, signal });

@@ -7,6 +7,7 @@ import {
   listBackups,
   removeBackup,
 } from '../../hosts/commands/back-up/archives.ts';
+import { lastGood } from '../../hosts/commands/back-up/last-good.ts';
 import {
   abandonBackup,
   archiveVolume,
@@ -270,21 +271,13 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
     },
 
     async tellLastGood({ host: name }) {
-      const { archives, now } = await hosts.get(name).run(listBackups, {});
-      const good = lastGood(archives);
+      const backups = await hosts.get(name).run(listBackups, {});
+      const good = lastGood(backups);
       if (good?.publishedAt === undefined) return `There is no good backup of ${name}.`;
-      const age = Date.parse(now) - Date.parse(good.publishedAt);
+      const age = Date.parse(backups.now) - Date.parse(good.publishedAt);
       return `The last good backup of ${name} is ${good.id}, ${readableDuration(age)} old.`;
     },
   };
-}
-
-/** The last that the host published and that counts. */
-export function lastGood(archives: readonly Archive[]): Archive | undefined {
-  return archives
-    .filter(({ state }) => state === 'verified')
-    .sort((a, b) => (a.publishedAt ?? '').localeCompare(b.publishedAt ?? ''))
-    .at(-1);
 }
 
 /** So that each archive of a week is read about every other night, and a changed one at once. */
@@ -308,8 +301,8 @@ function urgency({ state, checkedAt = '' }: Archive): string {
 }
 
 /** What a backup is likely to take, for a plan. */
-function usualBytes({ archives }: Backups): number {
-  return lastGood(archives)?.bytes ?? 1;
+function usualBytes(backups: Backups): number {
+  return lastGood(backups)?.bytes ?? 1;
 }
 
 function hostFor(hosts: Hosts, input: BackupInput): Host {

@@ -1,10 +1,10 @@
 import type { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
+import { clockToleranceMs } from '../../hosts/commands/back-up/last-good.ts';
 import { lookForBackup } from '../../hosts/commands/back-up/look-for-backup.ts';
 import type { Host, RunOptions } from '../../hosts/host.ts';
 import type { Finding } from '../../operations/finding.ts';
 import { readableBytes } from '../../reports/units.ts';
-import { clockToleranceMs } from './retention.ts';
 
 /** What a backup would hold, and what it needs. */
 export interface BackupContents {

@@ -1,4 +1,5 @@
 import type { Archive, Backups } from '../../hosts/commands/back-up/archives.ts';
+import { clockToleranceMs } from '../../hosts/commands/back-up/last-good.ts';
 import { isBackupId, takenAt } from './name.ts';
 
 export interface RetentionPlan {
@@ -18,8 +19,6 @@ export const keepGood = 3;
 export const atOnce = 2;
 
 const dayMs = 86_400_000;
-/** Clocks differ by seconds; one that differs by more than this was set wrong. */
-export const clockToleranceMs = 10 * 60_000;
 
 /**
  * Which archives are to go. What counts is what the host itself has verified (`verified`), in the order in which it

@@ -1,12 +1,13 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
 places "$1"
-[ ! -e "$_archive" ] && [ ! -e "$_record/proof" ] || stop 17 'an archive of this name is there already'
+if [ -e "$_archive" ] || [ -e "$_record/proof" ]; then stop 17 'an archive of this name is there already'; fi
 _now=$(date +%s)
 _taken=$(taken_at "$1") || stop 9 "$1 is not named after a time"
-[ "$_taken" -ge $((_now - 86400)) ] && [ "$_taken" -le $((_now + 600)) ] ||
+if [ "$_taken" -lt $((_now - 86400)) ] || [ "$_taken" -gt $((_now + 600)) ]; then
   stop 9 "$1 is not named after the time of this host, whose clock says $(date -u +%Y%m%d-%H%M%S)"
+fi
 mkdir -p -- "$_backups" "$_record"
-# shellcheck disable=SC2046 # Names of volumes.
+# shellcheck disable=SC2046,SC2086 # Names of volumes.
 again collected $(printf 'volume-%s ' $volumes) listed packed verified
 # What dead runs left, too: whoever holds the lock is alone, or the fence would not have let it in.
 unfinished -exec rm -rf -- {} +

@@ -2,6 +2,7 @@
 # describe_files: a line for each thing that a backup is to hold again next time: kind, size, time, name. The kinds: file (of the
 # installation, or a database in a volume), volume (size in bytes, number of files as its time).
 describe_files() {
+  # shellcheck disable=SC2086 # Names of volumes.
   ( cd "$_stage/$_top" && find . -type f ! -name '*
 *' -printf 'file %s %T@ %P\n' ) |
     awk -v no="$_volatile" '{ name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name); if (name !~ no) printf "%s %s %d %s\n", $1, $2, $3, name }' |

@@ -82,6 +82,14 @@ one_counting() {
   [ "$_state" != verified ] || echo "$_published $1"
 }
 
+# one_lost BACKUP: says where an archive is that was published and is not in the folder now, or that it is gone.
+one_lost() {
+  state_of "$1"
+  if [ "$_state" != gone ] || [ "$_sum" = - ]; then return 0; fi
+  if [ -n "$_folder" ] && [ "$_folder" != "$_backups" ] && [ -f "$_folder/$1.tar.gz" ]; then echo "elsewhere $1 $_folder"
+  else echo "gone $1"; fi
+}
+
 # taken_at BACKUP: the time in its name, in seconds since 1970; fails where that is no time.
 taken_at() {
   date -u +%s -d "$(printf '%s\n' "$1" |

@@ -2,11 +2,6 @@
 folders
 echo "now $(date +%s)"
 unsafe_folder
-one_lost() {
-  state_of "$1"
-  [ "$_state" = gone ] && [ "$_sum" != - ] || return 0
-  if [ -n "$_folder" ] && [ "$_folder" != "$_backups" ] && [ -f "$_folder/$1.tar.gz" ]; then echo "elsewhere $1 $_folder"; else echo "gone $1"; fi
-}
 each_record one_lost
 [ -d "$_backups" ] || exit 0
 find "$_backups" -maxdepth 1 -type f -regextype posix-extended \

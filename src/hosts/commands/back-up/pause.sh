@@ -19,7 +19,8 @@ pause_users() {
 # unpause RECORD: lets go on what a backup has paused.
 unpause() {
   [ -e "$1/paused" ] || return 0
-  for _container in $(cat "$1/paused"); do
+  read -r _users <"$1/paused" || return 0
+  for _container in $_users; do
     [ "$(timeout 20 docker inspect --format '{{.State.Paused}}' -- "$_container" 2>/dev/null)" != true ] ||
       timeout 30 docker unpause "$_container" >/dev/null || return 1
   done

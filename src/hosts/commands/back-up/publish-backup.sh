@@ -4,7 +4,7 @@ if [ -e "$_partial" ]; then
   needs listed packed verified
   read -r _sum _bytes <"$_record/verified"
   [ ! -e "$_archive" ] || stop 17 'an archive of this name is there already'
-  [ "$_sum" = "$2" ] && [ "$(sum_of "$_partial")" = "$2" ] || stop 9 'the archive is not the one that was verified'
+  if [ "$_sum" != "$2" ] || [ "$(sum_of "$_partial")" != "$2" ]; then stop 9 'the archive is not the one that was verified'; fi
   printf '%s  %s\n' "$2" "$1.tar.gz" >"$_backups/.$1.tar.gz.sha256.partial"
   sync "$_partial" "$_backups/.$1.tar.gz.sha256.partial"
   # The proof and what belongs to it first: an archive that has its name has been verified.
@@ -19,11 +19,11 @@ if [ -e "$_partial" ]; then
   mv -fT -- "$_backups/.$1.tar.gz.sha256.partial" "$_archive.sha256"
   mv -nT -- "$_partial" "$_archive"
   sync "$_backups"
-else
-  [ -e "$_record/proof" ] && [ -f "$_archive" ] && [ "$(sum_of "$_archive")" = "$2" ] || stop 9 'the archive is not the one that was verified'
+elif [ ! -e "$_record/proof" ] || [ ! -f "$_archive" ] || [ "$(sum_of "$_archive")" != "$2" ]; then
+  stop 9 'the archive is not the one that was verified'
 fi
 rm -rf -- "$_stage"
-# shellcheck disable=SC2046 # Names of volumes.
+# shellcheck disable=SC2046,SC2086 # Names of volumes.
 again collected $(printf 'volume-%s ' $volumes) listed packed verified doubts.collected $(printf 'doubts.volume-%s ' $volumes)
 [ -s "$_archive" ]
 [ -s "$_archive.sha256" ]

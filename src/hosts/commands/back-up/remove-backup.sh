@@ -10,8 +10,8 @@ if [ -e "$_archive" ]; then
   # By what this host has proved itself, not by what lies beside a file.
   _good=$(counting)
   _newest=$(printf '%s\n' "$_good" | head -n 1)
-  [ "${_newest% *}" != '' ] && [ "${_newest% *}" -le $((_now + 600)) ] ||
-    stop 9 'there is no verified archive, or one from the future: the clock of this host went back'
+  [ -n "$_newest" ] || stop 9 'there is no verified archive'
+  [ "${_newest% *}" -le $((_now + 600)) ] || stop 9 'the newest archive is of the future: the clock of this host went back'
   _newer=$(printf '%s\n' "$_good" | awk -v since="$_since" -v this="$1" '$1 > since && $2 != this' | wc -l)
   [ "$_newer" -ge 3 ] || stop 9 "of archives that are newer than $1, verified and as they were published there are $_newer, and three are kept"
   state_of "${_newest#* }"

@@ -21,7 +21,7 @@ tar --list --gzip --quoting-style=literal --file="$_partial" | sed 's,/$,,' | so
 cmp -s read-back expected || stop 9 "the archive holds other names: $(first_of "$(comm -3 read-back expected | sed 's/^\t//')")"
 tar --compare --gzip --numeric-owner --file="$_partial" >differences 2>&1 ||
   stop 9 "the archive differs from what was collected: $(head -n 1 differences | printable)"
-[ -s expected ] && [ -s sums ] || stop 9 'the archive holds nothing'
+if [ ! -s expected ] || [ ! -s sums ]; then stop 9 'the archive holds nothing'; fi
 _sum=$(sum_of "$_partial")
 _bytes=$(stat -c %s -- "$_partial")
 step_ended verified "$_sum $_bytes"

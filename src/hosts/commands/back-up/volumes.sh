@@ -30,7 +30,7 @@ FACTS
 }
 
 which_volume() {
-  # shellcheck disable=SC2086 # A word for each container.
+  # shellcheck disable=SC2046,SC2086 # A word for each container.
   for _names in "$(mounted_by $containers)" "$(mounted_by $(timeout 20 docker ps --quiet --no-trunc))" \
     "$(mounted_by $(timeout 20 docker ps --all --quiet --no-trunc))" "$(timeout 20 docker volume ls --quiet)"; do
     if printf '%s\n' "$_names" | grep -Fx -- "$1" | head -n 1 | grep .; then return 0; fi
