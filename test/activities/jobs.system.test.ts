@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { freeBackupId } from '../../src/activities/back-up/name.ts';
 import { createHealthActivities } from '../../src/activities/check-health/check-health.ts';
 import type { Finding } from '../../src/operations/finding.ts';
 import { makeHost, type TestHost } from '../support/local-host.ts';
@@ -39,7 +40,7 @@ let count = 0;
 function startJob(run: string): string {
   count += 1;
   const id = `job-${count}`;
-  const backup = `daily-backup-20261122-0200${String(count).padStart(2, '0')}`;
+  const backup = freeBackupId('daily', Date.now() + count * 1000, []);
   execFileSync(host.layout.helper, ['job-start', id, run, 'collect-backup', '1', backup]);
   return id;
 }
