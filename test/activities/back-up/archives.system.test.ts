@@ -5,6 +5,7 @@ import { createBackupActivities } from '../../../src/activities/back-up/back-up.
 import { freeBackupId, takenAt } from '../../../src/activities/back-up/name.ts';
 import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
+import { standIns } from '../../support/stand-ins.ts';
 import { backUp, id, input, top } from './steps.ts';
 
 let host: TestHost;
@@ -66,6 +67,27 @@ describe('the commands in another order than the workflow has', () => {
     });
     expect(job('verify-backup', id)).toMatchObject({ code: '9' });
     expect(readdirSync(host.layout.backups)).toEqual([`.${id}.partial`]);
+  });
+
+  const all = ['collect-backup', 'write-backup-manifest', 'pack-backup', 'verify-backup'];
+  it.each([
+    ['collect-backup', 'cp'],
+    ['write-backup-manifest', 'xargs'],
+    ['pack-backup', 'tar'],
+    ['verify-backup', 'tar'],
+  ])('make none when %s was stopped midway', (stopped, program) => {
+    for (const verb of all.slice(0, all.indexOf(stopped))) expect(job(verb, id).code).toBe('0');
+    const programs = standIns(host);
+    try {
+      programs.put(program, `: >"$state/began"; exec sleep 600`.replace('$state', host.layout.state));
+      call('job-start', 'stopped', '-', stopped, '1', id);
+      host.sh('until [ -e "$state/began" ]; do sleep 0.05; done');
+      expect(call('job-cancel', 'stopped').code).toBe(0);
+    } finally {
+      programs.remove();
+    }
+    for (const verb of all.slice(all.indexOf(stopped) + 1)) expect(job(verb, id), verb).toMatchObject({ code: '9' });
+    expect(job('publish-backup', id, 'a'.repeat(64)).code).toBe('9');
   });
 
   it('leave nothing of a step that is done again', () => {

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createBackupActivities } from '../../../src/activities/back-up/back-up.ts';
 import { freeBackupId, takenAt } from '../../../src/activities/back-up/name.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
+import { standIns } from '../../support/stand-ins.ts';
 import { backUp, failure, id, input, lookFor, top } from './steps.ts';
 
 let host: TestHost;
@@ -236,6 +237,43 @@ describe('looking before a backup', () => {
     } finally {
       host.sh('umount "$backups"');
     }
+  });
+
+  it('makes the copy elsewhere where the file system of the archives keeps no owners', async () => {
+    host = makeHost();
+    const programs = standIns(host);
+    try {
+      // As CIFS and NFS with root squash do; this kernel mounts none of them.
+      programs.put('stat', 'case "$*" in *--file-system*backups*) echo cifs ;; *) exec /usr/bin/stat "$@" ;; esac');
+      programs.put(
+        'chown',
+        'case "$*" in */backups/.*) echo "chown: Operation not permitted" >&2; exit 1 ;; *) exec /usr/bin/chown "$@" ;; esac',
+      );
+      programs.put(
+        'cp',
+        'case "$*" in *backups/.*) echo "cp: failed to preserve ownership" >&2; exit 1 ;; *) exec /usr/bin/cp "$@" ;; esac',
+      );
+      host.sh('mkdir "$backups"');
+      expect((await look()).concerns).toMatchObject([
+        { check: 'Target', verdict: 'ok', summary: expect.stringContaining('cifs') },
+      ]);
+      await backUp(host);
+      expect(readdirSync(host.layout.backups).sort()).toEqual([`${id}.tar.gz`, `${id}.tar.gz.sha256`]);
+      expect(host.sh(`tar -tvzf "$backups/${id}.tar.gz" --numeric-owner | grep empty.log`)).toContain('1234/1234');
+      expect(existsSync(join(host.layout.state, 'backups', id, 'stage'))).toBe(false);
+    } finally {
+      programs.remove();
+    }
+  });
+
+  it('says that root may not set owners', async () => {
+    host = makeHost();
+    host.sh(`mv "$helper" "$helper.true"; printf '%s\\n' '#!/bin/sh' 'exec setpriv --bounding-set=-chown --inh-caps=-chown "$0.true" "$@"' >"$helper"; chmod 755 "$helper"
+      sed -i "s|^readonly _self=.*|readonly _self='$helper.true'|" "$helper.true"`);
+    expect(await failure(look())).toMatchObject({
+      code: 'configuration',
+      message: expect.stringContaining('CAP_CHOWN'),
+    });
   });
 
   it('says that the disk became full on the way, and abandon leaves nothing', async () => {
