@@ -70,7 +70,7 @@ settle() {
 
 # is_quick: whether what changed can be copied while containers stand still: 2 GiB is about ten seconds of a slow disk.
 is_quick() {
-  [ "$( ( cd "$_from"; tr '\n' '\0' <"$_stage/changed" | xargs -0 -r stat -c %s -- 2>/dev/null; true ) |
+  [ "$( ( cd "$_from" || exit; tr '\n' '\0' <"$_stage/changed" | xargs -0 -r stat -c %s -- 2>/dev/null; true ) |
     awk '{ s += $1 } END { printf "%.0f", s }')" -le 2147483648 ]
 }
 
