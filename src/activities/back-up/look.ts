@@ -98,7 +98,7 @@ export async function lookBeforeBackup(host: Host, options: LookOptions): Promis
     skippedVolumes: volumes
       .filter((name) => !seen.volumes.some((one) => one.name === name))
       .map((name) => ({ name, ...whySkipped(seen, name) })),
-    concerns: [...target, ...clockConcerns(seen.now, new Date())],
+    concerns: [...target, ...clockConcerns(seen.now, new Date()), ...besideConcerns(seen.beside)],
     now: seen.now,
     folder: backups,
     freeBytes: seen.free.bytes,
@@ -189,6 +189,20 @@ function unsafeTarget(folder: string): Finding {
     summary: `Others than root can remove archives, because ${folder} isn't root's alone to write.`,
     remedy: `On the host: chown root: '${folder}' && chmod go-w '${folder}'`,
   };
+}
+
+/** Data of the installation's containers that nobody asked to be backed up. */
+function besideConcerns(beside: readonly string[]): readonly Finding[] {
+  if (beside.length === 0) return [];
+  return [
+    {
+      check: 'Not in the backup',
+      verdict: 'warning',
+      summary: "The installation's containers have more mounted than the backup holds.",
+      remedy: 'Add volumes to VOLUMES; what lies in other folders needs a backup of its own.',
+      evidence: beside.join('\n'),
+    },
+  ];
 }
 
 /** Archives are named and dated by the host's clock. */

@@ -23,7 +23,8 @@ const dayMs = 86_400_000;
 /**
  * Which archives are to go. What counts is what the host itself has verified (`verified`), in the order in which it
  * published it. Kept are: the last {@link keepGood} that count; what is younger than {@link keepDays} by its name, its
- * file or its record, whichever is latest; what fewer than {@link keepGood} that count are newer than; what is not ours.
+ * file or its record, whichever is latest; what fewer than {@link keepGood} that count are newer than; what the host has no
+ * record of, which may be another host's that shares the folder.
  * Nothing goes at all where the clocks, the sizes or the archives themselves look wrong.
  *
  * @param now - the service's clock
@@ -53,6 +54,7 @@ function timeOf({ id, writtenAt, publishedAt }: Archive): number {
 }
 
 function reasonToKeep(archive: Archive, good: readonly Archive[], now: number): string | undefined {
+  if (archive.state === 'unproven') return 'the host has no record of it: who made it decides about it';
   if (good.length === 0) return 'there is no verified archive yet';
   if (good.slice(0, keepGood).includes(archive)) return `it is one of the last ${keepGood} verified archives`;
   const youngest = Math.max(timeOf(archive), takenAt(archive.id), Date.parse(archive.writtenAt) || 0);

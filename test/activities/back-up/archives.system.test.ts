@@ -149,6 +149,14 @@ describe('old archives', () => {
     expect(await stateOf(good)).toBe('verified');
   });
 
+  it('stay when this host has no record of them, as those of another host in the same folder', async () => {
+    for (const days of [5, 4, 3]) await archiveOf(days);
+    const foreign = 'daily-backup-20200101-020000';
+    host.sh(`echo foreign >"$backups/${foreign}.tar.gz"; touch -d 2020-01-01 "$backups/${foreign}.tar.gz"`);
+    expect(job('remove-backup', foreign)).toMatchObject({ code: '9', said: expect.stringContaining('has no record') });
+    expect(await stateOf(foreign)).toBe('unproven');
+  });
+
   it('stay when they are young by any clock that is there', async () => {
     for (const days of [9, 8, 3, 2]) await archiveOf(days);
     const [first] = (await list()).archives;

@@ -37,7 +37,7 @@ describe('planRetention', () => {
         { id: archive(30).id, why: 'it is one of the last 3 verified archives' },
         { id: archive(20).id, why: 'it is one of the last 3 verified archives' },
         { id: archive(15).id, why: 'it is one of the last 3 verified archives' },
-        { id: archive(12).id, why: 'fewer than 3 verified archives are newer' },
+        { id: archive(12).id, why: 'the host has no record of it: who made it decides about it' },
         { id: archive(9).id, why: 'fewer than 3 verified archives are newer' },
       ],
     });
@@ -60,7 +60,7 @@ describe('planRetention', () => {
     ['an archive is of the future', [...old, archive(-3)], now, now, 'of the future: daily-backup-20261125'],
     [
       'a name is of the future',
-      [...old, { ...archive(5, 'unproven'), id: 'daily-backup-99991231-235959' }],
+      [...old, { ...archive(5), id: 'daily-backup-99991231-235959' }],
       now,
       now,
       'of the future',

@@ -70,10 +70,15 @@ const lookFor = (anyTarget = false) =>
 describe('the volumes of a host', { timeout: 180_000 }, () => {
   it('are those that the containers have mounted, whatever compose calls them', async () => {
     await onHost(`docker rm -f $(docker ps -aq) >/dev/null; docker volume create other_mcp_logs >/dev/null
-      docker run -d --name ${layout.containers[0]} -v other_mcp_logs:/logs busybox sh -c 'echo real >/logs/real; exec sleep 1000000' >/dev/null
+      mkdir -p /srv/beside
+      docker run -d --name ${layout.containers[0]} -v other_mcp_logs:/logs -v more:/more -v /srv/beside:/beside \\
+        -v /opt/proxmox-mcp:/inside busybox sh -c 'echo real >/logs/real; exec sleep 1000000' >/dev/null
       docker run --rm -v mcp_logs:/d -v caddy_data:/e busybox sh -c 'rm -rf /d/*; echo kept >/e/kept'`);
     const { look, archived, inVolume, published } = await backUp();
     expect(look.volumes).toMatchObject([{ name: 'mcp_logs', named: 'other_mcp_logs' }, { name: 'caddy_data' }]);
+    expect(look.concerns).toMatchObject([
+      { check: 'Not in the backup', verdict: 'warning', evidence: 'folder /srv/beside\nvolume more' },
+    ]);
     expect(archived[0]).toMatchObject({ name: 'mcp_logs', named: 'other_mcp_logs' });
     expect(await inVolume('mcp_logs')).toContain('./real');
     expect(published.counts).toBe(true);
@@ -133,7 +138,13 @@ describe('the volumes of a host', { timeout: 180_000 }, () => {
 describe('the target of a backup', () => {
   it('is refused when its disk is not mounted, unless that is wanted', async () => {
     await onHost('echo "/dev/sdz9 /opt/proxmox-mcp-backups/disk ext4 defaults 0 0" >>/etc/fstab');
+    await onHost('docker rm -f $(docker ps -aq) >/dev/null');
     await expect(lookFor()).resolves.toMatchObject({ concerns: [] });
+    await onHost('echo "/dev/sdz8 /opt/proxmox-mcp/data ext4 defaults 0 0" >>/etc/fstab');
+    expect((await backUp()).packed.doubts).toContainEqual({
+      verdict: 'failed',
+      summary: expect.stringMatching(/^not mounted: \/opt\/proxmox-mcp\/data, /),
+    });
     await onHost('mkdir -p /mnt/disk; echo "/dev/sdz9 /mnt/disk ext4 defaults 0 0" >>/etc/fstab');
     const elsewhere = { ...layout, backups: '/mnt/disk/backups', helper: '/usr/local/libexec/proxmox-mcp/other' };
     await lab.writeFile(elsewhere.helper, generateHelper(elsewhere), { mode: 0o755 });

@@ -15,6 +15,9 @@ each_record forget_unfinished
 rm -rf -- "${_stage:?}"
 mkdir -- "$_stage"
 doubts_of collected
+below "$(unmounted)" "$_installation" | while IFS= read -r _mount; do
+  doubt failed "not mounted: $_mount, which this host should have mounted in the installation"
+done
 copy "$_installation" "$_stage/$_top" "$installation"
 # Its mode and owner become the installation's when it is restored.
 chmod --reference="$_installation" -- "$_stage/$_top"

@@ -22,7 +22,7 @@ else echo 'sudoers there'; fi
 _at=$(deepest "$_backups")
 if [ -w "$_at" ] && [ -x "$_at" ]; then echo 'backups writable'; else echo 'backups readonly'; fi
 echo "target $(file_system "$_backups")"
-unmounted_target
+above "$(unmounted)" "$_backups" | head -n 1 | sed 's/^/unmounted /'
 unsafe_folder
 df --block-size=1 --output=avail,iavail -- "$_at" | tail -n 1 | { read -r _bytes _inodes; echo "free $_bytes $_inodes"; }
 df --block-size=1 --output=avail -- "$(deepest "$state")" | tail -n 1 | { read -r _bytes; echo "state-free $_bytes"; }
@@ -31,6 +31,7 @@ unfinished -exec du -s --block-size=1 -- {} + | while read -r _bytes _path; do e
 _docker=$(docker_state)
 echo "docker $_docker"
 if [ "$_docker" = there ]; then
+  other_mounts | head -n 20
   for _name in $volumes; do
     _code=0; volume_of "$_name" || _code=$?
     case $_code in

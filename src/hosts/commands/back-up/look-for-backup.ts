@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { count, flag, listing, many, one, optional, time, words } from '../answer.ts';
 import { defineCommand } from '../command.ts';
-import { backup, functions, safety, volumes } from './parameters.ts';
+import { backup, functions, mountPoints, safety, volumes } from './parameters.ts';
 
 const leftover = z
   .string()
@@ -24,7 +24,7 @@ export const lookForBackup = defineCommand({
   job: false,
   parameters: [],
   script: new URL('./look-for-backup.sh', import.meta.url),
-  uses: [functions, safety, volumes, new URL('./unmounted-target.sh', import.meta.url)],
+  uses: [functions, safety, volumes, mountPoints],
   forms: [backup],
   timeoutMs: 120_000,
   answer: listing({
@@ -44,6 +44,7 @@ export const lookForBackup = defineCommand({
     staged: optional(z.literal('apart')),
     leftover: many(words(count, leftover)),
     docker: one(z.enum(['unneeded', 'absent', 'silent', 'there'])),
+    beside: many(z.string().regex(/^(volume|folder) ./)),
     volume: many(words(z.string().min(1), z.union([count, z.enum(['missing', 'unreadable'])]), z.string().min(1))),
   }).transform(({ installation, entries = 0, free: [bytes, freeInodes], volume, ...look }) => ({
     /** ISO 8601, UTC: the host's clock. */
@@ -74,6 +75,8 @@ export const lookForBackup = defineCommand({
     volumes: volume.flatMap(([name, size, named]) => (typeof size === 'number' ? [{ name, bytes: size, named }] : [])),
     /** Volumes whose data isn't on this host, or not mounted now. */
     unreadableVolumes: volume.flatMap(([name, size]) => (size === 'unreadable' ? [name] : [])),
+    /** What the installation's containers have mounted and the backup doesn't hold: `volume NAME`, `folder PATH`. */
+    beside: look.beside,
     notUnderstood: look.notUnderstood,
   })),
 });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { count, form, keyValues, many, nothing, one, optional } from '../answer.ts';
 import { defineCommand, type ExitMeaning } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
-import { backup, copying, making, sha256, volume, volumes } from './parameters.ts';
+import { backup, copying, making, mountPoints, sha256, volume, volumes } from './parameters.ts';
 
 // The commands that make a backup, in their order. Each may be executed again at any time, and does nothing unless the one
 // before it has ended: the host records that itself.
@@ -43,7 +43,7 @@ export const collectBackup = defineCommand({
   job: true,
   parameters: [backup],
   script: new URL('./collect-backup.sh', import.meta.url),
-  uses: [...making, ...copying, volumes, new URL('./forget.sh', import.meta.url)],
+  uses: [...making, ...copying, volumes, mountPoints, new URL('./forget.sh', import.meta.url)],
   forms: [backup],
   fills: 'backups',
   timeoutMs: 120 * minutes,

@@ -40,5 +40,8 @@ export const copying: readonly ShellFunctions[] = [
 /** Which Docker volume is meant, and where its data is. */
 export const volumes: ShellFunctions = new URL('./volumes.sh', import.meta.url);
 
+/** Disks that should be mounted and aren't. */
+export const mountPoints: ShellFunctions = new URL('./mount-points.sh', import.meta.url);
+
 /** Whether others than root can remove archives. */
 export const safety: ShellFunctions = new URL('./unsafe-folder.sh', import.meta.url);

@@ -3,6 +3,7 @@ places "$1"
 if [ -e "$_archive" ]; then
   _now=$(date +%s)
   state_of "$1"
+  [ "$_sum" != - ] || stop 9 "this host has no record of $1: it is somebody else's, who decides about it"
   _since=$(stat -c %Y -- "$_archive")
   _named=$(taken_at "$1") || _named=0
   for _at in "$_named" "$_published"; do [ "$_at" = - ] || [ "$_at" -le "$_since" ] || _since=$_at; done

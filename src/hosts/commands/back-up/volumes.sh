@@ -29,6 +29,24 @@ FACTS
   [ -d "$_data" ] || return 2
 }
 
+# other_mounts: `beside volume NAME` and `beside folder PATH` for what the installation's containers have mounted and no
+# backup holds.
+other_mounts() {
+  _meant=$(for _name in $volumes; do which_volume "$_name"; done)
+  for _container in $containers; do
+    timeout 20 docker inspect --type container \
+      --format '{{range .Mounts}}{{if eq .Type "volume"}}volume {{println .Name}}{{end}}{{if eq .Type "bind"}}folder {{println .Source}}{{end}}{{end}}' \
+      -- "$_container" 2>/dev/null || :
+  done | sort -u | while read -r _kind _name; do
+    case $_kind$_name in
+      "folder$_installation" | "folder$_installation"/* | "folder$installation" | "folder$installation"/*) ;;
+      folder/etc/localtime | folder/etc/timezone | folder/run/* | folder/var/run/* | folder/proc | folder/sys | folder/dev*) ;;
+      volume*) printf '%s\n' "$_meant" | grep -qFx -- "$_name" || echo "beside volume $_name" ;;
+      folder*) echo "beside folder $_name" ;;
+    esac
+  done
+}
+
 which_volume() {
   # shellcheck disable=SC2046,SC2086 # A word for each container.
   for _names in "$(mounted_by $containers)" "$(mounted_by $(timeout 20 docker ps --quiet --no-trunc))" \
