@@ -3,6 +3,7 @@ import { toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, type McpRequestContext, type Server } from '@modelcontextprotocol/server';
 import type { Log } from '../../log.ts';
 import type { Caller } from '../scopes.ts';
+import { cleanErrors } from './errors.ts';
 import { authInfoOf, callerIn } from './identity.ts';
 
 /** Comments that keep proxies from closing a silent stream. Milliseconds. */
@@ -30,7 +31,10 @@ export function createMcpHttp(options: McpHttpOptions): McpHttp {
     onerror: (error) => log.debug({ err: error }, 'an MCP request was refused or failed'),
     keepAliveMs: options.keepAliveMs ?? keepAliveMs,
   });
-  const answer = toNodeHandler(handler, { onerror: (error) => log.error({ err: error }, 'MCP over HTTP failed') });
+  const answer = toNodeHandler(
+    { fetch: cleanErrors(handler.fetch) },
+    { onerror: (error) => log.error({ err: error }, 'MCP over HTTP failed') },
+  );
   return {
     async handle(request, response, caller, body) {
       const authenticated = Object.assign(request, { auth: authInfoOf(caller) });

@@ -1,9 +1,9 @@
-import { ProtocolError, ProtocolErrorCode, Server, type ServerContext } from '@modelcontextprotocol/server';
+import { Server, type ServerContext } from '@modelcontextprotocol/server';
 import type { Log } from '../../log.ts';
 import type { Caller } from '../scopes.ts';
 import type { Surface } from '../surface.ts';
 import { idempotencyKey, progress } from './call-context.ts';
-import { guarded, resourceNotFound, unknownTool } from './errors.ts';
+import { guarded, resourceNotFound, unknownPrompt, unknownTool } from './errors.ts';
 import { callerOf } from './identity.ts';
 import { mcpTaskCreated, mcpTasksExtension, serveMcpTasks, takesMcpTasks } from './mcp-tasks.ts';
 
@@ -85,8 +85,10 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
   server.setRequestHandler('prompts/get', ({ params }) =>
     guarded(log, async () => {
       const text = await prompts.get(params.name, params.arguments ?? {});
-      if (text === undefined)
-        throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown prompt: ${params.name}`);
+      if (text === undefined) {
+        const names = prompts.list.map(({ name }) => name);
+        throw unknownPrompt(params.name, names);
+      }
       return { messages: [{ role: 'user', content: { type: 'text', text } }] };
     }),
   );
