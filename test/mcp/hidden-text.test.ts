@@ -1,6 +1,10 @@
 import { request } from 'node:http';
+import { InMemoryTransport } from '@modelcontextprotocol/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createSdkServer } from '../../src/mcp/sdk/server.ts';
+import { createMcpStdio } from '../../src/mcp/sdk/stdio.ts';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
+import { createServiceSurface } from '../../src/mcp/service-surface.ts';
 import { memoryService } from './lib/memory-service.ts';
 
 /** What a caller must not get back raw: their client may show it to somebody. */
@@ -107,4 +111,22 @@ it('nor in what is said of a host', async () => {
     sent.end();
   });
   expect(text).toContain(String.raw`\\u{9b}31m`);
+});
+
+it.each([
+  ['a tool', { method: 'tools/call', params: { name: hidden, arguments: {}, _meta: modern() } }],
+  ['a revision', { method: 'tools/list', params: { _meta: modern(hidden) } }],
+])('nor in what is refused for %s over stdio', async (_, message) => {
+  const service = memoryService();
+  const localCaller = { name: 'login', scope: 'read' } as const;
+  const options = { surface: createServiceSurface(service, '1'), log: service.log, localCaller };
+  const [ofServer, ofClient] = InMemoryTransport.createLinkedPair();
+  const handle = createMcpStdio(() => createSdkServer(options, localCaller), service.log, ofServer);
+  const answer = await new Promise((resolve, reject) => {
+    ofClient.onmessage = resolve;
+    ofClient.send({ jsonrpc: '2.0', id: 1, ...message }).catch(reject);
+  });
+  expect(strings(answer).filter((text) => raw.test(text))).toEqual([]);
+  expect(strings(answer).join('\n')).toMatch(/\\u\{202e\}/);
+  await handle.close();
 });
