@@ -2,6 +2,7 @@ import { ApplicationFailure, CancelledFailure, TemporalFailure } from '@temporal
 import type { ActivityInboundCallsInterceptor, ActivityInterceptorsFactory } from '@temporalio/worker';
 import { explain, ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { cleanText } from '../reports/clean.ts';
 import type { Redact } from '../secret.ts';
 
 /**
@@ -46,18 +47,20 @@ function redactAll(value: unknown, redact: Redact): unknown {
 export function toFailure(error: unknown, redact: Redact): Error {
   if (error instanceof TemporalFailure) return error;
   if (error instanceof ServiceError) {
-    if (error.code === 'cancelled') return new CancelledFailure(redact(error.message));
+    if (error.code === 'cancelled') return new CancelledFailure(cleanText(redact(error.message)));
     return ApplicationFailure.create({
-      message: redact(explain(error)),
+      message: cleanText(redact(explain(error))),
       type: error.code,
       nonRetryable: !error.retryable,
-      details: [{ code: error.code, remedy: redact(error.remedy) }],
+      details: [{ code: error.code, remedy: cleanText(redact(error.remedy)) }],
     });
   }
   if (error instanceof Error && error.name === 'AbortError') return new CancelledFailure('It was cancelled.');
   // Not thrown on purpose: a defect, or a library's error. It may pass.
   return ApplicationFailure.create({
-    message: redact(`Something unexpected happened: ${error instanceof Error ? error.message : String(error)}`),
+    message: cleanText(
+      redact(`Something unexpected happened: ${error instanceof Error ? error.message : String(error)}`),
+    ),
     type: 'internal',
     details: [{ code: 'internal', remedy: 'Look at the worker’s log, then report it with the text found there.' }],
   });

@@ -17,7 +17,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
     .command('doctor')
     .summary('Check everything the service depends on, and say what to do')
     .description(
-      'Check everything the service depends on, side by side: configuration, data folder, Temporal, MCP server, worker, mail, and of each host its key, its login, its certificate and its API. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
+      'Check everything the service depends on, side by side: configuration, data folder, Temporal, MCP server, worker, mail, and of each host its key, its login, its certificate, its API and the rights of its API token. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
     )
     .option('--host <name>', 'Only the checks of this host')
     .option('--timeout <seconds>', 'Deadline of each check', whole('--timeout', 1, 300), 15)
@@ -38,7 +38,10 @@ export function doctorCommand(program: Command, context: CliContext): void {
           remedy: `Use one of: ${config.hosts.map(({ name }) => name).join(', ') || 'none is configured'}.`,
         });
       }
-      const checks = [...(host === undefined ? general : []), ...hosts.flatMap((one) => hostChecks(one, log))];
+      const checks = [
+        ...(host === undefined ? general : []),
+        ...hosts.flatMap((one) => hostChecks(one, config.hosts, log)),
+      ];
       const findings = await runChecks(checks, timeout * 1_000);
       const count = (verdict: Verdict) => findings.filter((one) => one.verdict === verdict).length;
       if (json) printJson({ healthy: count('failed') === 0, findings });

@@ -68,6 +68,8 @@ function createProgram(exitWith: (code: number) => void): {
     .addHelpText('after', helpEnd)
     .showHelpAfterError('Add --help to see what it takes.')
     .exitOverride()
+    // Its errors repeat what was typed, which may be what somebody else wrote.
+    .configureOutput({ writeErr: note })
     .hook('preAction', () => inheritOptions(options()));
   const context = createContext(options, exitWith);
   for (const [heading, group] of groups) {

@@ -1,9 +1,10 @@
 import { createInterface } from 'node:readline/promises';
 import { cleanText } from '../reports/clean.ts';
+import { escapeHiddenInJson } from '../reports/hidden.ts';
 
 const longest = 200_000;
 
-/** Results: standard output. Escape sequences that a host or server smuggled in are taken out. */
+/** Results: standard output. Escape sequences that a host, server or argument smuggled in are shown as what they are. */
 export function print(text: string): void {
   process.stdout.write(`${cleanText(text, longest)}\n`);
 }
@@ -13,8 +14,9 @@ export function note(text: string): void {
   process.stderr.write(`${cleanText(text, longest)}\n`);
 }
 
+/** The same value to a program, and nothing hidden to a person. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  process.stdout.write(`${escapeHiddenInJson(JSON.stringify(value, null, 2))}\n`);
 }
 
 /** Asks a person; `undefined` when nobody is there to answer, nothing (`''`) when they press Ctrl-C or Ctrl-D instead. */

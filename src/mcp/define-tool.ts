@@ -22,6 +22,8 @@ export interface ToolCall {
   readonly idempotencyKey?: string;
   /** Tells the client how far the call is; absent where the client did not ask. */
   readonly progress?: (done: number, total: number, message: string) => void;
+  /** By when it is to be answered, because nothing can be said meanwhile and clients give up on silence. Milliseconds. */
+  readonly answerWithinMs?: number;
 }
 
 /** A tool's answer: typed data, and a text for the model that says at least as much. */

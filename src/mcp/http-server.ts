@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isJsonContentType } from '@modelcontextprotocol/server';
+import { cleanLine } from '../reports/clean.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { createAccess } from './http/access.ts';
 import { answer, answerJson, refuse } from './http/answer.ts';
@@ -72,7 +73,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
     if (page === undefined && path !== '/api/mcp')
       return answerJson(response, 404, {
-        error: `There is nothing at ${path.slice(0, 200)}; the documentation is at /docs.`,
+        error: `There is nothing at ${cleanLine(path, 200)}; the documentation is at /docs.`,
       });
     if (page === undefined) return serveMcp(request, response);
     const wait = await limiter.address(request);

@@ -81,5 +81,5 @@ export function runText(run: RunDetails): string {
     if (run.status === 'running' && isPaused(progress)) parts.push(nextStep(run));
   }
   if (result !== undefined) parts.push(renderText(result.report).trimEnd());
-  return parts.join('\n\n');
+  return cleanText(parts.join('\n\n'));
 }

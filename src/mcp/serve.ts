@@ -26,13 +26,21 @@ export interface HttpServing {
 export interface ServeOptions {
   readonly version: string;
   readonly limits?: Partial<RateLimits>;
+  /** How long an answer over HTTP is silent at most. Milliseconds; default 15 s. */
+  readonly keepAliveMs?: number;
+  /** How long a call over stdio may take whose client asked for no progress. Milliseconds; default 50 s. */
+  readonly silentMs?: number;
 }
 
 /** Serves MCP over HTTP at `config.mcp.host` and `port`, with health, metrics and documentation. */
 export async function serveHttp(dependencies: McpDependencies, options: ServeOptions): Promise<HttpServing> {
   const { config, log } = dependencies;
   const surface = createServiceSurface(dependencies, options.version);
-  const mcp = createMcpHttp({ log, makeServer: (caller) => createSdkServer({ surface, log }, caller) });
+  const mcp = createMcpHttp({
+    log,
+    makeServer: (caller) => createSdkServer({ surface, log }, caller),
+    ...(options.keepAliveMs === undefined ? {} : { keepAliveMs: options.keepAliveMs }),
+  });
   const docs = docsOf(surface, dependencies);
   const server = createMcpHttpServer({
     dependencies,
@@ -69,9 +77,10 @@ export function serveStdio(
 ): StdioServing {
   const { log } = dependencies;
   const surface = createServiceSurface(dependencies, options.version);
-  const { caller } = options;
+  const { caller, silentMs } = options;
+  const ofServer = { surface, log, localCaller: caller, ...(silentMs === undefined ? {} : { silentMs }) };
   const closed = once(process.stdin, 'close').then(() => undefined);
-  const handle = createMcpStdio(() => createSdkServer({ surface, log, localCaller: caller }, caller), log);
+  const handle = createMcpStdio(() => createSdkServer(ofServer, caller), log);
   return { closed, close: () => handle.close() };
 }
 

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { ServiceError } from '../errors.ts';
 import { riskOf, risksOf } from '../operations/definition.ts';
+import { cleanText } from '../reports/clean.ts';
 import type { Scope } from '../tokens/token.ts';
 import type { AnyTool, ToolAnnotations, ToolCall } from './define-tool.ts';
 import type { McpDependencies } from './dependencies.ts';
@@ -129,7 +130,7 @@ async function answer(
   return {
     outcome: hasFailed === true ? 'failed' : 'ok',
     result: {
-      content: [{ type: 'text', text: text ?? JSON.stringify(structuredContent) }],
+      content: [{ type: 'text', text: text === undefined ? JSON.stringify(structuredContent) : cleanText(text) }],
       structuredContent,
       ...(hasFailed === true ? { isError: true as const } : {}),
       ...(mcpTask === undefined ? {} : { mcpTask }),

@@ -1,9 +1,10 @@
 import type { HostConfig } from '../config.ts';
-import { ServiceError } from '../errors.ts';
+import { isServiceError, ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { probeCertificate } from './certificate.ts';
 import { createProxmoxClient, type ProxmoxClient } from './client.ts';
-import type { ProxmoxClusterStatus } from './schemas.ts';
-import type { CallOptions } from './transport.ts';
+import type { ProxmoxClusterStatus, ProxmoxNode } from './schemas.ts';
+import type { CallOptions, TransportOptions } from './transport.ts';
 
 /** Which node of which cluster a configured host is. */
 export interface Member {
@@ -19,23 +20,32 @@ export interface ProxmoxApis {
   has(host: string): boolean;
   /** Throws `not-found` for a host that isn't configured, `configuration` for one without an API. */
   get(host: string): ProxmoxClient;
-  /** The cluster as the host's own node sees it now; of a node that is in no cluster, that node alone. */
+  /**
+   * The cluster as the host's own node sees it now; of a node that is in no cluster, that node alone. Needs Sys.Audit on /.
+   */
   cluster(host: string, options?: CallOptions): Promise<readonly ProxmoxClusterStatus[]>;
-  /** Which node the host is. Asked once, since that doesn't change while the service runs. */
+  /** The name of the host's own node. Needs no right where its certificate or its name here says it. Asked once. */
+  node(host: string, options?: CallOptions): Promise<string>;
+  /** Which node of which cluster the host is; needs Sys.Audit on /. Asked once: it doesn't change while the service runs. */
   member(host: string, options?: CallOptions): Promise<Member>;
   /** The same, if it has been asked before. */
   known(host: string): Member | undefined;
   close(): Promise<void>;
 }
 
-export function createProxmoxApis({ hosts }: { readonly hosts: readonly HostConfig[] }, log: Log): ProxmoxApis {
+export function createProxmoxApis(
+  { hosts }: { readonly hosts: readonly HostConfig[] },
+  log: Log,
+  options: Pick<TransportOptions, 'retries'> = {},
+): ProxmoxApis {
   const clients = new Map<string, ProxmoxClient>();
   const members = new Map<string, Member>();
+  const nodes = new Map<string, string>();
 
   function get(name: string): ProxmoxClient {
     const made = clients.get(name);
     if (made) return made;
-    const client = createProxmoxClient(apiOf(hosts, name), { log });
+    const client = createProxmoxClient(apiOf(hosts, name), { log, ...options });
     clients.set(name, client);
     return client;
   }
@@ -48,11 +58,36 @@ export function createProxmoxApis({ hosts }: { readonly hosts: readonly HostConf
     return seen;
   }
 
+  async function node(name: string, options?: CallOptions): Promise<string> {
+    const listed = await get(name).nodes(options);
+    if (listed.length === 1 && listed[0]) return listed[0].node;
+    const { host, port, trust } = apiOf(hosts, name);
+    const pinned = trust.kind === 'fingerprint' ? nodeWith(trust.sha256, listed) : undefined;
+    if (pinned !== undefined) return pinned;
+    try {
+      await cluster(name, options);
+      return members.get(name)?.node ?? name;
+    } catch (error) {
+      if (!isServiceError(error, 'proxmox-permission')) throw error;
+      const shown =
+        nodeWith((await probeCertificate(host, port)).fingerprint, listed) ??
+        // Behind a proxy, or with one certificate for all: what a person calls it.
+        listed.find(({ node: one }) => one === name || one === host.split('.', 1)[0])?.node;
+      if (shown !== undefined) return shown;
+      throw error;
+    }
+  }
+
   return {
     hosts,
     has: (name) => hosts.some((host) => host.name === name && host.api !== undefined),
     get,
     cluster,
+    async node(name, options) {
+      const known = members.get(name)?.node ?? nodes.get(name) ?? (await node(name, options));
+      nodes.set(name, known);
+      return known;
+    },
     async member(name, options) {
       if (!members.has(name)) await cluster(name, options);
       return members.get(name) ?? { node: name };
@@ -62,6 +97,12 @@ export function createProxmoxApis({ hosts }: { readonly hosts: readonly HostConf
       await Promise.all([...clients.values()].map((client) => client.close()));
     },
   };
+}
+
+/** The node whose certificate that is. Nodes may share one, which then says nothing. */
+function nodeWith(fingerprint: string, listed: readonly ProxmoxNode[]): string | undefined {
+  const [found, another] = listed.filter(({ ssl_fingerprint: own }) => own === fingerprint);
+  return another === undefined ? found?.node : undefined;
 }
 
 function apiOf(hosts: readonly HostConfig[], name: string): NonNullable<HostConfig['api']> {

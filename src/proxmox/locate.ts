@@ -1,5 +1,5 @@
 import type { HostConfig } from '../config.ts';
-import { ServiceError } from '../errors.ts';
+import { isServiceError, ServiceError } from '../errors.ts';
 import type { Place } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
 import type { ProxmoxApis } from './connect.ts';
@@ -18,7 +18,8 @@ const named = 10;
  *
  * `host` is any configured host of the guest's cluster. When its API is away, another configured host answers of which
  * this process knows from before that it is in the same cluster. The place's `host` is the configured host that is the
- * guest's node: one that said so itself, or one that can't be asked and has that node's address.
+ * guest's node: one that said so itself, or one that can't be asked and has that node's address. See {@link membersOf} for
+ * clusters whose name the API token may not see: their guests are named by the one host through which they are reached.
  *
  * @throws ServiceError `not-found` when there is no such guest, or none that the API token may see; what the API throws
  */
@@ -60,7 +61,7 @@ async function askCluster(apis: ProxmoxApis, host: string, options: CallOptions)
   for (const via of [host, ...peers]) {
     const client = apis.get(via);
     try {
-      const [members, guests] = await Promise.all([apis.cluster(via, options), client.guests(options)]);
+      const [members, guests] = await Promise.all([membersOf(apis, via, options), client.guests(options)]);
       return { via, members, guests };
     } catch (error) {
       // What it is asked for is the answer of the host that was named; another one only stands in while it is away.
@@ -71,13 +72,40 @@ async function askCluster(apis: ProxmoxApis, host: string, options: CallOptions)
   throw first;
 }
 
+/**
+ * The cluster's members as {@link ProxmoxApis.cluster} has them, or none where the API token may not see them and nothing
+ * depends on it: the node is in no cluster, or no other configured host could be in the same one. Else its name is needed
+ * for the guests' locks, which have to be the same through every host.
+ */
+export async function membersOf(
+  apis: ProxmoxApis,
+  via: string,
+  options: CallOptions = {},
+): Promise<readonly ProxmoxClusterStatus[]> {
+  try {
+    return await apis.cluster(via, options);
+  } catch (error) {
+    if (!isServiceError(error, 'proxmox-permission')) throw error;
+    const others = apis.hosts.filter(({ name }) => name !== via && apis.has(name));
+    if (others.length === 0 || (await apis.get(via).nodes(options)).length === 1) return [];
+    const { token } = apis.get(via);
+    throw new ServiceError({
+      code: 'proxmox-permission',
+      message: `The API token ${token} may not see the name of the cluster that ${via} is in, by which its guests are locked, and ${others.map(({ name }) => name).join(', ')} could be in the same one`,
+      remedy: `Give it Sys.Audit on / (pveum acl modify / --propagate 0 --tokens '${token}' --roles PVEAuditor); an API token with privilege separation needs it besides its user.`,
+      details: { ...error.details, path: '/', privilege: 'Sys.Audit' },
+      cause: error,
+    });
+  }
+}
+
 async function hostOf(
   apis: ProxmoxApis,
   at: { readonly cluster: string | undefined; readonly node: string } & Pick<Seen, 'via' | 'members'>,
   options: CallOptions,
 ): Promise<string | undefined> {
-  // A node that is in no cluster is its own and nobody else's.
-  if (at.cluster === undefined) return at.via;
+  // No other configured host is in its cluster, if it is in one.
+  if (at.cluster === undefined) return (await apis.node(at.via, options)) === at.node ? at.via : undefined;
   const isIt = ({ name }: HostConfig) => {
     const member = apis.known(name);
     return member?.cluster === at.cluster && member?.node === at.node;
@@ -110,6 +138,6 @@ function notFound(vmid: number, where: string, guests: readonly ProxmoxGuest[], 
       near.length === 0
         ? `It sees no guest at all: give it VM.Audit on /vms (role PVEAuditor), then try again.`
         : `It sees: ${sees}. Correct the number, or give the API token VM.Audit on /vms/${vmid}.`,
-    details: { field: 'vmid' },
+    details: { field: 'vmid', path: `/vms/${vmid}`, privilege: 'VM.Audit' },
   });
 }

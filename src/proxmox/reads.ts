@@ -30,7 +30,7 @@ export function createReads(config: Config, log: Log): Reads & { readonly close:
     async node(host, signal) {
       if (!apis.has(host)) return undefined;
       // The node that answers, which in a cluster isn't the first of the list.
-      const { node } = await apis.member(host, { signal });
+      const node = await apis.node(host, { signal });
       const status = await apis.get(host).nodeStatus(node, { signal });
       return {
         node,

@@ -1,5 +1,6 @@
 import type { Finding } from '../operations/finding.ts';
 import type { Report, Section } from '../operations/report.ts';
+import { boundMarks, showHidden } from './hidden.ts';
 
 /** How much of a report is shown. Gmail cuts mails at 102 KB, and a model's context isn't free either. */
 const limits = {
@@ -28,35 +29,26 @@ const cellCost = 20;
 
 /** Anything but printable ASCII and line ends: most texts have none of it and are left alone. */
 const unusual = /[^\x20-\x7e\n]/;
-// ANSI escape sequences first (colours, cursor movement, window titles), so that their printable rest doesn't stay.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: removing control characters is what it is for
-const ansi = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-_])/g;
-// C0 but tab and line feed, C1, and what reorders or hides text: everything that Unicode says isn't to be seen (zero
-// width, bidirectional controls, variation selectors, tags), line and paragraph separators, interlinear annotations,
-// the blank Braille pattern, halves of characters.
-const invisible =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: removing control characters is what it is for
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2800\ufff9-\ufffb]|\p{Default_Ignorable_Code_Point}|\p{Cs}/gu;
-/** Marks piled upon one character, which would cover the lines above and below it. */
-const piledMarks = /(\p{M}{3})\p{M}+/gu;
 
-/** Text of a host as people may see it: no control characters, no invisible ones, at most `max` characters. */
+/** Text of a host or caller as people may see it: {@link showHidden}, no piled marks, at most `max` characters. */
 export function cleanText(text: string, max = Number.POSITIVE_INFINITY): string {
-  const clean = (
-    unusual.test(text)
-      ? text.replace(/\r\n?/g, '\n').replace(ansi, '').replace(invisible, '').replace(piledMarks, '$1')
-      : text
-  ).trimEnd();
-  if (clean.length <= max) return clean;
-  return `${clean
-    .slice(0, max)
-    .replace(/[\ud800-\udbff]$/, '')
-    .trimEnd()} … (${clean.length - max} more characters)`;
+  return bounded((unusual.test(text) ? plain(text) : text).trimEnd(), max);
 }
 
 /** {@link cleanText} on one line. */
 export function cleanLine(text: string, max: number): string {
-  return cleanText(text.replace(/\s+/g, ' ').trim(), max);
+  return bounded(cleanText(text).replace(/\s+/g, ' ').trim(), max);
+}
+
+function plain(text: string): string {
+  return boundMarks(showHidden(text.replace(/\r\n?/g, '\n')));
+}
+
+function bounded(clean: string, max: number): string {
+  if (clean.length <= max) return clean;
+  // Not in the middle of a character or of an emoji that is joined of several.
+  const kept = clean.slice(0, max).replace(/[\ud800-\udbff\u200d]$/, '');
+  return `${kept.trimEnd()} … (${clean.length - max} more characters)`;
 }
 
 /** A report that is safe to show: what hosts said is cleaned and bounded. Verdicts and their number stay as they are. */
@@ -114,7 +106,7 @@ function cleanEvidence(text: string, budget: number): string {
 
 function cleanQuoted(text: string, left: Left): string {
   const clean = cleanText(text);
-  const kept = clean.slice(Math.max(0, clean.length - left.quoted)).replace(/^[\udc00-\udfff]/, '');
+  const kept = clean.slice(Math.max(0, clean.length - left.quoted)).replace(/^[\udc00-\udfff\p{M}\u200d]+/u, '');
   left.quoted -= kept.length;
   return kept.length === clean.length ? clean : `(${clean.length - kept.length} characters before)\n${kept}`.trimEnd();
 }

@@ -1,10 +1,17 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { createState } from '../../lab/proxmox/state.ts';
+import { apiChecks } from '../../src/cli/doctor/api.ts';
+import { runChecks } from '../../src/cli/doctor/check.ts';
 import type { HostConfig } from '../../src/config.ts';
+import { catalogue } from '../../src/operations/catalogue.generated.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
 import { locateGuest } from '../../src/proxmox/locate.ts';
 import { createReads } from '../../src/proxmox/reads.ts';
+import { rightsTrials } from '../../src/proxmox/rights.ts';
 import { loadedConfig } from '../support/config.ts';
 import { failureOf, hostOf, recordingLog } from './support.ts';
 
@@ -127,17 +134,142 @@ it('names the guests that there are when there is none of that number', async ()
   expect(remedy.length).toBeLessThan(400);
 });
 
-it('a token that sees no guests is told the right it lacks', async () => {
-  const made = connect(hostOf('pve1', simulator, simulator.tokens.limited));
-  simulator.state.acl.push({ path: '/', subject: 'mcp@pve!limited', role: 'PVEPoolUser', propagate: true });
-  expect((await failureOf(locateGuest(made, { host: 'pve1', vmid: 100 }))).details).toMatchObject({
-    path: '/',
-    privilege: 'Sys.Audit',
+describe('an API token with rights on a part', () => {
+  /** Gives the limited token a role; its user has them all. */
+  function give(path: string, role: string): void {
+    simulator.state.acl.push({ path, subject: 'mcp@pve!limited', role, propagate: true });
+  }
+  const limited = (name: string, of: ProxmoxSimulator) => hostOf(name, of, simulator.tokens.limited);
+  const byAuthority = (name: string, of: ProxmoxSimulator): HostConfig => {
+    const host = limited(name, of);
+    return { ...host, api: { ...host.api, trust: { kind: 'ca-file', path: of.caPath ?? '' } } };
+  };
+
+  it('that sees no guests is told the right it lacks', async () => {
+    const made = connect(limited('pve1', simulator));
+    const { details, remedy } = await failureOf(locateGuest(made, { host: 'pve1', vmid: 100 }));
+    expect(details).toMatchObject({ path: '/vms/100', privilege: 'VM.Audit' });
+    expect(remedy).toContain('VM.Audit on /vms');
   });
-  simulator.state.roles.set('Looker', ['Sys.Audit']);
-  simulator.state.acl.push({ path: '/', subject: 'mcp@pve!limited', role: 'Looker', propagate: true });
-  const { remedy } = await failureOf(locateGuest(made, { host: 'pve1', vmid: 100 }));
-  expect(remedy).toContain('VM.Audit');
+
+  it('to one guest finds that guest, and which node it is on', async () => {
+    give('/vms/100', 'PVEVMUser');
+    give('/vms/101', 'PVEVMUser');
+    const made = connect(limited('attic', simulator));
+    expect(await locateGuest(made, { host: 'attic', vmid: 100 })).toMatchObject({
+      cluster: 'attic',
+      node: 'pve1',
+      host: 'attic',
+    });
+    const elsewhere = await locateGuest(made, { host: 'attic', vmid: 101 });
+    expect(elsewhere).toMatchObject({ cluster: 'attic', node: 'pve2' });
+    expect(elsewhere).not.toHaveProperty('host');
+    expect(await failureOf(locateGuest(made, { host: 'attic', vmid: 102 }))).toMatchObject({ code: 'not-found' });
+  });
+
+  it('has to see the cluster’s name where two hosts could be in one: their locks go by it', async () => {
+    give('/vms', 'PVEVMUser');
+    const made = connect(limited('attic', simulator), limited('cellar', second));
+    for (const host of ['attic', 'cellar']) {
+      const { code, message, remedy, details } = await failureOf(locateGuest(made, { host, vmid: 100 }));
+      expect(code).toBe('proxmox-permission');
+      expect(message).toContain('the name of the cluster');
+      expect(remedy).toContain('Sys.Audit on /');
+      expect(details).toMatchObject({ path: '/', privilege: 'Sys.Audit' });
+    }
+    const state = { ...createState(), cluster: { version: 0, quorate: true } };
+    state.nodes.delete('pve2');
+    const alone = await createProxmoxSimulator({ state, authenticationDelayMs: 1 });
+    const both = createProxmoxApis(
+      { hosts: [hostOf('shed', alone, alone.tokens.limited), hostOf('attic', simulator)] },
+      log,
+    );
+    alone.state.acl.push({ path: '/vms', subject: 'mcp@pve!limited', role: 'PVEVMUser', propagate: true });
+    expect(await locateGuest(both, { host: 'shed', vmid: 100 })).toMatchObject({ cluster: 'shed', host: 'shed' });
+    await both.close();
+    await alone.close();
+  });
+
+  it.each([
+    ['/nodes', 'pve1'],
+    ['/nodes/pve2', 'pve2'],
+  ])('on %s is enough to look at the node %s', async (path, node) => {
+    give(path, 'PVEAuditor');
+    const of = node === 'pve1' ? simulator : second;
+    const hosts = [limited('attic', of), limited('other', node === 'pve1' ? second : simulator)];
+    const reads = createReads({ ...loadedConfig(), hosts }, log);
+    expect(await reads.node('attic', new AbortController().signal)).toMatchObject({ node });
+    await reads.close();
+  });
+
+  it('knows its node by the certificate that it shows, pinned or not', async () => {
+    give('/nodes', 'PVEAuditor');
+    const folder = mkdtempSync(join(tmpdir(), 'locate-'));
+    const signed = await createProxmoxSimulator({
+      memberOf: { simulator, node: 'pve2' },
+      certificateFolder: folder,
+      authenticationDelayMs: 1,
+    });
+    const made = connect(byAuthority('cellar', signed));
+    expect(await made.node('cellar')).toBe('pve2');
+    // Nodes that share one say nothing by it.
+    for (const node of simulator.state.nodes.values()) node.fingerprint = signed.certificateFingerprint;
+    const shared = createProxmoxApis({ hosts: [byAuthority('cellar', signed)] }, log);
+    expect((await failureOf(shared.node('cellar'))).details).toMatchObject({ path: '/', privilege: 'Sys.Audit' });
+    await shared.close();
+    const named = createProxmoxApis({ hosts: [byAuthority('pve2', signed)] }, log);
+    expect(await named.node('pve2')).toBe('pve2');
+    await named.close();
+    await signed.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('is tried by doctor, which names what is refused, the right and the path', async () => {
+    const checked = async (...hosts: HostConfig[]) => {
+      const [host] = hosts;
+      if (host?.api === undefined) throw new Error('no API');
+      const findings = await runChecks(apiChecks(host.name, host.api, hosts, log), 20_000);
+      return (operation: string) => findings.find(({ check }) => check === `${host.name}: rights for ${operation}`);
+    };
+    const of = await checked(limited('pve1', simulator));
+    expect(of('get_host')).toMatchObject({
+      verdict: 'warning',
+      summary: 'get_host is refused: the API token lacks Sys.Audit on /nodes/pve1',
+      remedy: expect.stringContaining("pveum acl modify /nodes/pve1 --tokens 'mcp@pve!limited' --roles PVEAuditor"),
+    });
+    expect(of('control-guest')).toMatchObject({
+      verdict: 'warning',
+      summary: 'control-guest is refused: the API token lacks VM.Audit on /vms, VM.PowerMgmt on /vms',
+    });
+
+    give('/nodes', 'PVEAuditor');
+    give('/vms/100', 'PVEVMUser');
+    give('/vms/120', 'PVEAuditor');
+    const part = await checked(limited('pve1', simulator));
+    expect(part('get_host')).toMatchObject({ verdict: 'ok', summary: expect.stringContaining('node pve1') });
+    expect(part('control-guest')).toMatchObject({
+      verdict: 'warning',
+      summary: 'control-guest is refused but for guests 100: the API token lacks VM.PowerMgmt on /vms/120',
+      remedy: expect.stringContaining('--roles PVEVMUser'),
+    });
+
+    give('/vms', 'PVEVMUser');
+    const all = await checked(limited('pve1', simulator));
+    expect(all('control-guest')).toMatchObject({ verdict: 'ok', summary: expect.stringContaining('all guests') });
+    const two = await checked(limited('pve1', simulator), limited('pve2', second));
+    expect(two('control-guest')).toMatchObject({
+      verdict: 'warning',
+      summary: 'control-guest is refused: the API token lacks Sys.Audit on /',
+    });
+    await simulator.stopListening();
+    const away = await checked(limited('pve1', simulator));
+    expect(away('get_host')).toMatchObject({ verdict: 'skipped' });
+  });
+
+  it('is tried for every operation that acts on guests', () => {
+    const onGuests = Object.values(catalogue).filter(({ target }) => target === 'guest');
+    expect(rightsTrials.map(({ operation }) => operation)).toEqual(['get_host', ...onGuests.map(({ name }) => name)]);
+  });
 });
 
 it('says which hosts there are, and which of them have an API', async () => {

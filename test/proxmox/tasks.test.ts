@@ -191,9 +191,9 @@ describe('following a task', () => {
     const end = await following;
     expect(end).toMatchObject({ upid, exitStatus: 'OK', ok: true, warnings: 0 });
     expect(end.log).toHaveLength(100);
-    expect(end.log.slice(-2)).toEqual(['INFO: 1200', 'TASK OK']);
+    expect(end.log.slice(-2)).toEqual(['INFO: 1200\\u{7}', 'TASK OK']);
     expect(end.startedAt).toBe(new Date((parseUpid(upid)?.startedAt ?? 0) * 1000).toISOString());
-    expect(seen[0]).toEqual({ upid, lines: 1_200, lastLine: 'INFO: 1200' });
+    expect(seen[0]).toEqual({ upid, lines: 1_200, lastLine: 'INFO: 1200\\u{7}' });
     expect(() => requireTaskSuccess(end)).not.toThrow();
   });
 

@@ -43,7 +43,10 @@ describe('renderText', () => {
 
   it('quotes what the host said, so that it can not pass for a line of the report', () => {
     const text = renderText(hostileReport);
-    expect(text).toContain('            | red esrever\n            |   ok        Faked: all is well\n');
+    expect(text).toContain(
+      String.raw`            | \u{1b}[31mred\u{1b}[0m \u{202e}esrever\u{7}` +
+        '\n            |   ok        Faked: all is well\n',
+    );
     expect(text).not.toMatch(forbidden);
     expect(text).toContain('x … (4200 more characters)');
   });

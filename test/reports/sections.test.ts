@@ -41,7 +41,11 @@ describe('any kind of section, whatever a host puts into it,', () => {
   it('stays a report, whose quotes have their bar, as data', () => {
     const data = report.parse(quoteReport(withSections(...everySection)));
     expect(data.sections).toMatchObject([
-      { findings: [{ evidence: expect.stringMatching(/^\| .*\n\| red esrever hidden\n\| {3}FAILED/) }] },
+      {
+        findings: [
+          { evidence: expect.stringMatching(/^\| .*\n\| .*\\u\{202e\}esrever.*hid\\u\{200b\}den.*\n\| {3}FAILED/) },
+        ],
+      },
       { rows: expect.arrayContaining([[expect.stringMatching(/^\d+ more rows are not shown here\.$/)]]) },
       { quoted: expect.stringMatching(/^\| \(\d+ characters before\)\n\| x+$/) },
     ]);
@@ -126,6 +130,6 @@ ${'y'.repeat(80)}  stopped      r2
   });
 
   it('are quotes', () => {
-    expect(quote('one\n\n\u001b[2Jtwo', '  ')).toBe('  | one\n  |\n  | two');
+    expect(quote('one\n\n\u001b[2Jtwo', '  ')).toBe('  | one\n  |\n  | \\u{1b}[2Jtwo');
   });
 });

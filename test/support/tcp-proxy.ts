@@ -9,6 +9,8 @@ export interface TcpProxy {
   readonly thaw: () => void;
   /** From now on what the server sends comes in pieces: all of so many milliseconds at once. */
   readonly gather: (ms: number) => void;
+  /** From now on ends a connection on which the server sends nothing for so many milliseconds. */
+  readonly endSilent: (ms: number) => void;
   /** Resets every connection. */
   readonly cut: () => void;
   /** Connections that are open. */
@@ -25,6 +27,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   let bytesToClient = 0;
   let left = Number.POSITIVE_INFINITY;
   let gatherMs = 0;
+  let silentMs = 0;
   const server = createServer({ noDelay: true }, (client) => {
     const upstream = connect({ port: target, host: '127.0.0.1', noDelay: true });
     const pair = [client, upstream] as const;
@@ -46,6 +49,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     upstream.on('data', (chunk) => {
       bytesToClient += chunk.length;
     });
+    upstream.setTimeout(silentMs, () => upstream.destroy());
     for (const socket of pair) {
       socket.on('error', () => undefined);
       socket.on('close', () => {
@@ -81,6 +85,10 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     },
     gather(ms) {
       gatherMs = ms;
+    },
+    endSilent(ms) {
+      silentMs = ms;
+      for (const [, upstream] of pairs) upstream.setTimeout(ms);
     },
     cut() {
       for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();

@@ -8,13 +8,13 @@ import { apiChecks } from './api.ts';
 import { type Check, failed, ok, skipped, warning } from './check.ts';
 import { codeOf } from './machine.ts';
 
-/** What can be tried of one host. */
-export function hostChecks(host: HostConfig, log: Log): Check[] {
+/** What can be tried of one host. `hosts` are all that are configured. */
+export function hostChecks(host: HostConfig, hosts: readonly HostConfig[], log: Log): Check[] {
   const { name, ssh, local, api } = host;
   return [
     ...(ssh ? [keyFile(name, ssh), hostKey(name, ssh), login(host, ssh, log)] : []),
     ...(local ? [helper(host, `${name}: helper`, () => localExecutor(name, log))] : []),
-    ...(api ? apiChecks(name, api, log) : []),
+    ...(api ? apiChecks(name, api, hosts, log) : []),
   ];
 }
 

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { cleanText } from '../../reports/clean.ts';
 
 /** What every answer carries: nothing of this server is to be framed, guessed at or kept. */
 const always = {
@@ -45,5 +46,5 @@ export function refuse(
 ): void {
   const { code = -32_000, headers = {}, id } = options;
   const known = typeof id === 'string' || typeof id === 'number' ? id : null;
-  answerJson(response, status, { jsonrpc: '2.0', error: { code, message }, id: known }, headers);
+  answerJson(response, status, { jsonrpc: '2.0', error: { code, message: cleanText(message) }, id: known }, headers);
 }

@@ -13,6 +13,15 @@ export function idempotencyKey(context: ServerContext): Pick<ToolCall, 'idempote
   return typeof key === 'string' && key !== '' && key.length <= 200 ? { idempotencyKey: key } : {};
 }
 
+/**
+ * How long a call may take about which its client hears nothing. On standard output only progress can be said, and only
+ * to a client that asked for it; clients give up after a minute. Over HTTP the answer is kept alive.
+ */
+export function silence(context: ServerContext, silentMs: number): Pick<ToolCall, 'answerWithinMs'> {
+  const heard = context.http !== undefined || context.mcpReq._meta?.progressToken !== undefined;
+  return heard ? {} : { answerWithinMs: silentMs };
+}
+
 /** How a tool tells its client how far it is, where the client asked to be told. */
 export function progress(context: ServerContext): Pick<ToolCall, 'progress'> {
   const progressToken = context.mcpReq._meta?.progressToken;

@@ -3,10 +3,12 @@ import { toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, type McpRequestContext, type Server } from '@modelcontextprotocol/server';
 import type { Log } from '../../log.ts';
 import type { Caller } from '../scopes.ts';
+import { cleanErrors } from './errors.ts';
 import { authInfoOf, callerIn } from './identity.ts';
+import { keepAnswersAlive } from './keep-alive.ts';
 
-/** Comments that keep proxies from closing a silent stream. Milliseconds. */
-const keepAliveMs = 15_000;
+/** How long an answer is silent at most; proxies end a connection on which nothing comes for a minute. Milliseconds. */
+const silenceMs = 15_000;
 
 /** Answers authenticated MCP requests whose body has been read. */
 export interface McpHttp {
@@ -19,18 +21,19 @@ export interface McpHttpOptions {
   readonly log: Log;
   /** Makes a server for one request or connection of this caller. */
   readonly makeServer: (caller?: Caller) => Server;
-  /** How often a silent stream gets a comment. Milliseconds; default 15 s. */
+  /** After how long an answer becomes a stream, and how often a silent one gets a comment. Milliseconds; default 15 s. */
   readonly keepAliveMs?: number;
 }
 
 /** MCP's Streamable HTTP, both protocol generations, by the SDK's own handler, which makes a server for each request. */
 export function createMcpHttp(options: McpHttpOptions): McpHttp {
-  const { log, makeServer } = options;
+  const { log, makeServer, keepAliveMs = silenceMs } = options;
   const handler = createMcpHandler((context: McpRequestContext) => makeServer(callerIn(context.authInfo)), {
     onerror: (error) => log.debug({ err: error }, 'an MCP request was refused or failed'),
-    keepAliveMs: options.keepAliveMs ?? keepAliveMs,
+    keepAliveMs,
   });
-  const answer = toNodeHandler(handler, { onerror: (error) => log.error({ err: error }, 'MCP over HTTP failed') });
+  const fetch = keepAnswersAlive(cleanErrors(handler.fetch), keepAliveMs);
+  const answer = toNodeHandler({ fetch }, { onerror: (error) => log.error({ err: error }, 'MCP over HTTP failed') });
   return {
     async handle(request, response, caller, body) {
       const authenticated = Object.assign(request, { auth: authInfoOf(caller) });

@@ -1,14 +1,17 @@
-import { ProtocolError, ProtocolErrorCode, Server, type ServerContext } from '@modelcontextprotocol/server';
+import { Server, type ServerContext } from '@modelcontextprotocol/server';
 import type { Log } from '../../log.ts';
 import type { Caller } from '../scopes.ts';
 import type { Surface } from '../surface.ts';
-import { idempotencyKey, progress } from './call-context.ts';
-import { guarded, resourceNotFound, unknownTool } from './errors.ts';
+import { idempotencyKey, progress, silence } from './call-context.ts';
+import { guarded, resourceNotFound, unknownPrompt, unknownTool } from './errors.ts';
 import { callerOf } from './identity.ts';
 import { mcpTaskCreated, mcpTasksExtension, serveMcpTasks, takesMcpTasks } from './mcp-tasks.ts';
 
 /** The revisions that are served, newest first. */
 export const protocolVersions = ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'];
+
+/** How long a call over stdio may take without a word. Milliseconds. */
+const silentMs = 50_000;
 
 /** How long clients may keep the lists; they depend on the token's scope. */
 const listCache = { ttlMs: 60_000, cacheScope: 'private' } as const;
@@ -18,6 +21,8 @@ export interface SdkServerOptions {
   readonly log: Log;
   /** Who calls where the transport carries no identity: the login that started a stdio server. */
   readonly localCaller?: Caller;
+  /** See {@link silence}. Milliseconds; default 50 s. */
+  readonly silentMs?: number;
 }
 
 /**
@@ -62,6 +67,7 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
       takesMcpTasks: takesMcpTasks(context),
       ...idempotencyKey(context),
       ...progress(context),
+      ...silence(context, options.silentMs ?? silentMs),
     };
     const { mcpTask, ...result } = await tools.call(name, args, call);
     return mcpTask === undefined ? result : mcpTaskCreated(await surface.mcpTasks.get(mcpTask, call.caller));
@@ -85,8 +91,10 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
   server.setRequestHandler('prompts/get', ({ params }) =>
     guarded(log, async () => {
       const text = await prompts.get(params.name, params.arguments ?? {});
-      if (text === undefined)
-        throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown prompt: ${params.name}`);
+      if (text === undefined) {
+        const names = prompts.list.map(({ name }) => name);
+        throw unknownPrompt(params.name, names);
+      }
       return { messages: [{ role: 'user', content: { type: 'text', text } }] };
     }),
   );

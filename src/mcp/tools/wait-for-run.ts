@@ -24,7 +24,7 @@ export function waitForRunTool(): AnyTool {
     name: 'wait_for_run',
     title: 'Wait for run',
     description:
-      'Wait until a run has ended and return its report, showing progress meanwhile. Returns earlier, with the run still running, when timeoutSeconds have passed or when it asks something that decide_run can answer; waiting again is fine. Stopping the wait does not stop the run.',
+      'Wait until a run has ended and return its report, showing progress meanwhile. Returns earlier, with the run still running, when timeoutSeconds have passed, when it asks something that decide_run can answer, or over stdio after 50 s if no progress was asked for; waiting again is fine. Stopping the wait does not stop the run.',
     risk: 'read',
     annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
     input: z.object({
@@ -42,7 +42,7 @@ async function waitForEndOrQuestion(
   runs: Runs,
   id: string,
   timeoutSeconds: number,
-  { signal, progress }: ToolCall,
+  { signal, progress, answerWithinMs = Number.POSITIVE_INFINITY }: ToolCall,
 ): Promise<RunDetails> {
   let last = { done: 0, total: 1, line: 'waiting' };
   const tell = () => progress?.(last.done, last.total, last.line);
@@ -50,7 +50,7 @@ async function waitForEndOrQuestion(
   const asked = new AbortController();
   try {
     return await runs.wait(id, {
-      timeoutMs: timeoutSeconds * 1_000,
+      timeoutMs: Math.min(timeoutSeconds * 1_000, answerWithinMs),
       signal: AbortSignal.any([signal, asked.signal]),
       onProgress(now) {
         last = describeProgress(now);

@@ -1,5 +1,6 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { Progress, Question, RunStep } from '../../operations/run.ts';
+import { cleanText } from '../../reports/clean.ts';
 import { stepLine } from '../../reports/steps.ts';
 
 /** A run's steps as the Temporal UI's current details and the `progress` query show them, always in step. */
@@ -46,5 +47,7 @@ export function createChecklist(title: string, steps: readonly string[]): Checkl
 
 /** Notes may quote what a host said; the UI renders Markdown. */
 function escapeMarkdown(text: string): string {
-  return text.replace(/[\\`*_[\]<>#|]/g, '\\$&').replaceAll('\n', ' ');
+  return cleanText(text)
+    .replace(/[\\`*_[\]<>#|]/g, '\\$&')
+    .replaceAll('\n', ' ');
 }

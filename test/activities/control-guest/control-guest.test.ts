@@ -266,6 +266,18 @@ describe('what is refused', () => {
     expect(error.remedy).toContain('VM.PowerMgmt on /vms/120');
   });
 
+  it('not where the API token may do it to this guest alone', async () => {
+    await apis.close();
+    const hosts = [hostOf('pve1', simulator, simulator.tokens.limited)];
+    apis = createProxmoxApis({ hosts }, pino({ level: 'silent' }));
+    activities = { ...createControlGuestActivities({ proxmox: apis }), ...createGuestActivities({ proxmox: apis }) };
+    const user = { subject: 'mcp@pve!limited', role: 'PVEVMUser', propagate: true };
+    simulator.state.acl.push({ ...user, path: '/vms/120' });
+    await control(120, 'start');
+    expect(guest(120).status).toBe('running');
+    expect(await failureOf(control(100, 'stop'))).toMatchObject({ code: 'not-found' });
+  });
+
   it('its node is away: it is tried again, and nothing was done', async () => {
     const input = await locate(101);
     const { host: _, ...place } = input.place;

@@ -1,0 +1,87 @@
+import { isServiceError } from '../errors.ts';
+import type { ProxmoxApis } from './connect.ts';
+import { membersOf } from './locate.ts';
+import type { ProxmoxGuest, ProxmoxPermissions } from './schemas.ts';
+import type { CallOptions } from './transport.ts';
+
+/** What an API token may not do. */
+export interface MissingRight {
+  /** `Sys.Audit` */
+  readonly privilege: string;
+  /** `/nodes/pve1` */
+  readonly path: string;
+}
+
+/** What came of trying an operation with the API token. */
+export interface TriedRights {
+  /** What it may do: `node pve1`, `guests 100, 101`; empty: nothing. */
+  readonly may: string;
+  readonly missing: readonly MissingRight[];
+}
+
+/** One operation, or tool, that asks the Proxmox API for something. */
+export interface RightsTrial {
+  /** `get_host`, `control-guest` */
+  readonly operation: string;
+  /** Tries what it reads and asks for the rights to what it changes; changes nothing. Throws what the API throws else. */
+  readonly run: (apis: ProxmoxApis, host: string, options: CallOptions) => Promise<TriedRights>;
+}
+
+/** Everything of the catalogue and the tools that needs rights of the API token. */
+export const rightsTrials: readonly RightsTrial[] = [
+  { operation: 'get_host', run: tryNode },
+  { operation: 'control-guest', run: tryGuests },
+];
+
+/** Of how many guests one by one, where the rights aren't given on all. */
+const askedGuests = 50;
+
+const look = 'VM.Audit';
+const power = 'VM.PowerMgmt';
+
+async function tryNode(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
+  try {
+    const node = await apis.node(host, options);
+    await apis.get(host).nodeStatus(node, options);
+    return { may: `node ${node}`, missing: [] };
+  } catch (error) {
+    return { may: '', missing: [missingOf(error)] };
+  }
+}
+
+async function tryGuests(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
+  const client = apis.get(host);
+  const missing: MissingRight[] = [];
+  try {
+    await membersOf(apis, host, options);
+  } catch (error) {
+    missing.push(missingOf(error));
+  }
+  const all = await client.permissions('/vms', options);
+  const lacking = [look, power].filter((privilege) => !reachesBelow(all, privilege));
+  if (lacking.length === 0) return { may: missing.length === 0 ? 'all guests' : '', missing };
+  const guests = (await client.guests(options)).toSorted((a, b) => a.vmid - b.vmid).slice(0, askedGuests);
+  const asked = await Promise.all(
+    guests.map(async ({ vmid }: ProxmoxGuest) => {
+      const path = `/vms/${vmid}`;
+      return { vmid, path, powered: (await client.permissions(path, options))[path]?.[power] !== undefined };
+    }),
+  );
+  const without = asked.filter(({ powered }) => !powered);
+  if (without.length === asked.length) missing.push(...lacking.map((privilege) => ({ privilege, path: '/vms' })));
+  else missing.push(...without.map(({ path }) => ({ privilege: power, path })));
+  const allowed = asked.filter(({ powered }) => powered).map(({ vmid }) => vmid);
+  return { may: allowed.length === 0 ? '' : `guests ${allowed.join(', ')}`, missing };
+}
+
+function reachesBelow(permissions: ProxmoxPermissions, privilege: string): boolean {
+  return permissions['/vms']?.[privilege] === true;
+}
+
+/** The right that a refusal names. Throws every other error. */
+function missingOf(error: unknown): MissingRight {
+  if (!isServiceError(error, 'proxmox-permission')) throw error;
+  const { path, privilege } = error.details;
+  if (path === undefined || privilege === undefined) throw error;
+  return { path: String(path), privilege: String(privilege) };
+}
