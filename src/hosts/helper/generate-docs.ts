@@ -59,6 +59,13 @@ and lets a greater one begin only when nothing of an older one is still at work.
 caller holds the guest alone and shares the host, so it is refused after a newer holder of the whole host, but not after
 another guest's; a command for the host is compared with all.
 
+Fences are times: milliseconds since the epoch by the service's clock. The helper refuses one that is more than five minutes
+ahead of the host's clock, so that nobody who has the service's key can keep its runs out for longer than that. A fence that
+is kept and is further ahead nevertheless (an earlier helper took any; the host's clock was set back) counts as one of five
+minutes ago, as does one that can't be read: the next run goes on, and nothing has to be removed by hand. If the clocks of
+service and host differ by more than five minutes, changes are refused with both times; an undo waits for some minutes
+before it asks a person.
+
 A **job** outlives the connection that started it: it is executed once for its id, in its own systemd unit (or process
 group), with a deadline, bounded output and an exit code that is on disk before anyone is told. Its record names its run:
 a job that is at work though its run has ended is a warning of the health check; \`proxmox-mcp host jobs NAME\` lists them

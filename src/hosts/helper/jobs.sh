@@ -158,9 +158,9 @@ output() {
 job_cancel() {
   job_folder "$1"
   case $# in
-    2) not_older "$2" host host-shared || exit ;;
+    2) near "$2" && not_older "$2" host host-shared || exit ;;
     4)
-      not_older "$2" host && not_older "$3" "guest-$4" || exit
+      near "$2" "$3" && not_older "$2" host && not_older "$3" "guest-$4" || exit
       if [ -e "$_dir/command" ]; then
         { read -r _command && read -r _run && read -r _under _fences; } <"$_dir/command" || _under=
         [ "$_under" = "guest-$4" ] || refuse "this job is not one of guest $4"
