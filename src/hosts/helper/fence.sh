@@ -64,7 +64,7 @@ shared() {
 # near FENCES: sets _now, and says whether none of them is too far ahead of it.
 near() {
   _now=$(date +%s%3N) || _now=
-  case $_now in '' | *[!0-9]*) say "failed: this host's clock cannot be read"; return 70 ;; esac
+  counts "$_now" || { say "failed: this host's clock cannot be read"; return 70; }
   for _shown in "$@"; do
     [ "$_shown" -le $((_now + _ahead)) ] || { say "fenced-out: fence $_shown is too far ahead of this host's clock, $_now"; return 75; }
   done
@@ -84,11 +84,7 @@ newest() {
   _newest=0
   [ -e "$state/$1.fence" ] || return 0
   { read -r _newest || _newest=damaged; } 2>/dev/null <"$state/$1.fence" || { say "failed: $state/$1.fence is unreadable"; return 70; }
-  case $_newest in
-    '' | 0?* | *[!0-9]* | ????????????????*) ;;
-    *) [ "$_newest" -gt $((_now + _ahead)) ] || return 0 ;;
-  esac
-  _newest=$((_now - _ahead))
+  counts "$_newest" && [ "$_newest" -le $((_now + _ahead)) ] || _newest=$((_now - _ahead))
 }
 
 busy() { say "busy: $1"; return 76; }
