@@ -53,6 +53,14 @@ root on the host can't change, send them to a log server by a file of your own, 
 with \`Defaults:${layout.user} log_servers=logs.example.com\` (see sudoers(5) for its TLS settings): what that server
 does not take is then not executed either.
 
+What sudo refuses is counted by the health check, from its own log and from the journal, where only lines count of which
+the journal itself knows that sudo or sshd sent them; on a host that has only \`auth.log\`, which any program can write to,
+the finding says so. Three refusals leave no line: sudo-rs 0.2.5 logs none; a process with \`ulimit -f 0\` ends sudo at its
+first write, where sudo may not lift the limit (containers without CAP_SYS_RESOURCE); and of a sender that has ended at
+once the journal may not know who it was. Nothing is executed then either. To see every attempt, have the kernel note it before
+sudo does anything: with auditd, \`-w /usr/bin/sudo -p x -k sudo\` in a file of \`/etc/audit/rules.d\`, then
+\`ausearch -k sudo -ua ${layout.user}\`.
+
 Commands that change something carry a **fence**: the number that goes with the lock of who asks, and that grows with each
 holder. The helper keeps the greatest one it has seen for each lock (the host's and each guest's), refuses smaller ones,
 and lets a greater one begin only when nothing of an older one is still at work. A command for a guest carries two: its
