@@ -40,6 +40,8 @@ construction of the types. The service logs in as \`${layout.user}\`, without a 
 
 1. through sudo, whose policy (\`${layout.sudoersFile}\`) admits one program, by its SHA-256 digest, with arguments that
    match one of the anchored regular expressions, logs input and output, and executes nothing that it can't log;
+   What else the host's own rules say by default (\`requiretty\`, \`noexec\`, \`targetpw\`, \`runas_default\` …) doesn't hold for
+   these commands, also where it is read after this policy;
 2. through that program, the helper (\`${layout.helper}\`), which counts and checks the arguments again, empties the
    environment, and executes one constant argument vector or one short script that is part of it.
 
@@ -58,8 +60,8 @@ the journal itself knows that sudo or sshd sent them; on a host that has only \`
 the finding says so. Three refusals leave no line: sudo-rs 0.2.5 logs none; a process with \`ulimit -f 0\` ends sudo at its
 first write, where sudo may not lift the limit (containers without CAP_SYS_RESOURCE); and of a sender that has ended at
 once the journal may not know who it was. Nothing is executed then either. To see every attempt, have the kernel note it before
-sudo does anything: with auditd, \`-w /usr/bin/sudo -p x -k sudo\` in a file of \`/etc/audit/rules.d\`, then
-\`ausearch -k sudo -ua ${layout.user}\`.
+sudo does anything: with auditd, a watch on sudo's own file (\`-w\` with its path, \`-p x -k sudo\`) in a file of
+\`/etc/audit/rules.d\`, then \`ausearch -k sudo -ua ${layout.user}\`.
 
 Commands that change something carry a **fence**: the number that goes with the lock of who asks, and that grows with each
 holder. The helper keeps the greatest one it has seen for each lock (the host's and each guest's), refuses smaller ones,
