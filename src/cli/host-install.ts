@@ -1,30 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { HostConfig, SshConfig } from '../config.ts';
-import { ServiceError } from '../errors.ts';
 import { defaultRevertAfterSeconds } from '../hosts/install/options.ts';
-import { lookUpHost } from '../hosts/ssh/known-hosts.ts';
 import { findingLines } from '../reports/text.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
+import { type AgreeOptions, askToAgree, type LoginOptions, reach, withLogin } from './host-login.ts';
 import { whole } from './parse.ts';
-import { ask, note, print, printJson } from './terminal.ts';
-
-interface LoginOptions {
-  readonly as: string;
-  readonly key?: string;
-  readonly port?: number;
-  readonly fingerprint?: string;
-  readonly local?: boolean;
-  readonly sudoPasswordFile?: string;
-}
-
-interface AgreeOptions {
-  readonly yes?: boolean;
-  readonly dryRun?: boolean;
-}
+import { note, print, printJson } from './terminal.ts';
 
 /** `host install|uninstall|check`, registered below `host`. */
 export function hostInstallCommands(host: Command, context: CliContext): void {
@@ -105,69 +86,6 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
     });
 }
 
-function withLogin(command: Command): Command {
-  return command
-    .option('--as <user>', 'The administrator to log in as: root, or one who becomes root by sudo', 'root')
-    .option(
-      '--sudo-password-file <file>',
-      "Where the administrator's password is, if sudo asks for it (default: it is asked for on the terminal)",
-    )
-    .option('--key <file>', "The administrator's private key (default: the SSH agent, else ~/.ssh/id_ed25519)")
-    .option('--local', 'This machine is the host: change it directly, as root or by sudo, without SSH')
-    .option('--port <port>', "SSH port (default: the host's SSH_PORT)", whole('--port', 1, 65_535))
-    .option(
-      '--fingerprint <SHA256:…>',
-      "Pin the host's SSH key with this fingerprint, if none is pinned, and don't ask",
-    );
-}
-
-/** The host, and the administrator's login on it, its SSH key pinned first. */
-async function reach(context: CliContext, name: string, options: LoginOptions) {
-  const { hosts, logLevel } = await context.config();
-  const config = hosts.find((one) => one.name === name);
-  if (config === undefined || (config.ssh === undefined && config.local === undefined)) throw unreachable(name, hosts);
-  const { createLogger } = await import('../logger.ts');
-  const log = createLogger({ level: logLevel, name: 'cli' });
-  const { passwordFor } = await import('./host-password.ts');
-  const isHere = options.local || config.ssh === undefined;
-  const who = isHere ? 'this machine' : `${options.as} on ${name}`;
-  const password = passwordFor(who, options.sudoPasswordFile);
-  const common = { log, ...(password && { sudoPassword: password }) };
-  if (config.ssh === undefined) return { ...common, config, login: undefined };
-  if (options.local) {
-    await pinUnlessPinned(name, config.ssh, options.fingerprint);
-    return { ...common, config, login: undefined };
-  }
-  const login: SshConfig = {
-    ...config.ssh,
-    ...(options.port !== undefined && { port: options.port }),
-    user: options.as,
-    ...keyOf(options, name),
-  };
-  await pinUnlessPinned(name, login, options.fingerprint);
-  return { ...common, config: { ...config, ssh: { ...config.ssh, port: login.port } }, login };
-}
-
-function keyOf({ key, as }: LoginOptions, host: string): Pick<SshConfig, 'keyPath' | 'agent'> {
-  const agent = process.env.SSH_AUTH_SOCK;
-  const keyPath = key === undefined ? join(homedir(), '.ssh/id_ed25519') : resolve(key);
-  if (key === undefined && agent) return { keyPath, agent };
-  if (existsSync(keyPath)) return { keyPath };
-  // The pool would name SSH_KEY_PATH, and that is the service's key.
-  throw new ServiceError({
-    code: 'invalid-input',
-    message: `There is no SSH key ${keyPath} to log in with as ${as} on ${host}`,
-    remedy: 'Name your own private key for that login: --key FILE; or start an SSH agent that holds it (ssh-add).',
-  });
-}
-
-async function pinUnlessPinned(name: string, login: SshConfig, fingerprint: string | undefined): Promise<void> {
-  const { pinned } = lookUpHost(readIfThere(login.knownHostsPath), login.host, login.port);
-  if (pinned.length > 0) return;
-  const { pinSshHost } = await import('./host-add.ts');
-  await pinSshHost(name, login, fingerprint);
-}
-
 /** Ctrl-C in the middle of an installation looks like damage; the host reverts it by itself, and a person must know that. */
 function explainInterruption(name: string, revertAfter: number) {
   let isChanging = false;
@@ -186,40 +104,4 @@ function explainInterruption(name: string, revertAfter: number) {
     },
     dispose: () => void process.off('SIGINT', say),
   };
-}
-
-/** Shows the plan and asks a person; no answer means no. */
-function askToAgree(what: string, { yes, dryRun }: AgreeOptions): (plan: readonly string[]) => Promise<boolean> {
-  return async (plan) => {
-    (dryRun ? print : note)(`To ${what}:\n${plan.map((step) => `  ${step}`).join('\n')}`);
-    if (dryRun) return false;
-    if (yes) return true;
-    const answer = await ask('Do this? Type yes: ');
-    if (answer?.toLowerCase() === 'yes') return true;
-    throw new ServiceError({
-      code: answer === undefined ? 'invalid-input' : 'cancelled',
-      message:
-        answer === undefined
-          ? 'Nobody can be asked to agree (no terminal), so nothing was changed'
-          : 'Nothing was changed',
-      remedy: answer === undefined ? 'Look at the plan, then give --yes.' : 'Run it again when you are ready.',
-    });
-  };
-}
-
-function unreachable(name: string, hosts: readonly HostConfig[]): ServiceError {
-  const names = hosts.map((one) => one.name).join(', ') || 'none';
-  return new ServiceError({
-    code: 'not-found',
-    message: `There is no host named ${name} that is reached by SSH or is this machine; configured: ${names}`,
-    remedy: `Add it: proxmox-mcp host add ${name} --address 192.168.1.137`,
-  });
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

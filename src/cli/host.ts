@@ -7,6 +7,7 @@ import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { textTable } from '../reports/table.ts';
 import type { CliContext } from './context.ts';
+import { acceptBackupCommand } from './host-accept-backup.ts';
 import { hostInstallCommands } from './host-install.ts';
 import { hostJobsCommand } from './host-jobs.ts';
 import { byDefault, whole } from './parse.ts';
@@ -19,7 +20,7 @@ interface AddOptions {
   readonly apiFingerprint?: string;
 }
 
-/** `host list|add|install|uninstall|check|jobs`. */
+/** `host list|add|install|uninstall|check|jobs|accept-backup`. */
 export function hostCommands(program: Command, context: CliContext): void {
   const host = program.command('host').description('See the managed hosts, pin what identifies them, install on them');
 
@@ -35,6 +36,7 @@ export function hostCommands(program: Command, context: CliContext): void {
 
   hostInstallCommands(host, context);
   hostJobsCommand(host, context);
+  acceptBackupCommand(host, context);
 
   host
     .command('add <name>')

@@ -4,7 +4,14 @@ import type { z } from 'zod';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Redact } from '../secret.ts';
-import { type Arguments, type Command, type GuestFence, type HostFence, isOf } from './commands/command.ts';
+import {
+  type Arguments,
+  type Command,
+  type GuestFence,
+  type HostFence,
+  isOf,
+  type ServiceCommand,
+} from './commands/command.ts';
 import { commandFailed, unexpectedAnswer } from './commands/failure.ts';
 import type { Argv, CommandResult, Executor } from './execution/executor.ts';
 import { callHelper, type HostContext, redacted, retryLook } from './helper/call.ts';
@@ -68,7 +75,7 @@ function createHost(context: HostContext): Host {
     run: async (command, args, ...[options]) =>
       readAnswer(context, command, args, await execute(context, command, args, options ?? {})),
     async job(command, args, options) {
-      const { values } = check(command, args, config);
+      const { values } = checkArguments(command, args, config);
       const vector = [command.name, ...fencesOf(command, options.fence), ...values];
       const result = await followJob(context, vector, { ...options, maxOutputBytes: command.maxOutputBytes });
       return readAnswer(context, command, args, result);
@@ -96,12 +103,12 @@ function createHost(context: HostContext): Host {
 
 async function execute(
   context: HostContext,
-  command: Command,
+  command: ServiceCommand,
   args: Arguments,
   options: RunOptions & { readonly fence?: HostFence | GuestFence },
 ): Promise<CommandResult> {
   const { config, executor } = context;
-  const { resolved, values } = check(command, args, config);
+  const { resolved, values } = checkArguments(command, args, config);
   const { timeoutMs, maxOutputBytes } = command;
   const isLook = command.risk === 'read';
   if (command.as === 'user') {
@@ -128,8 +135,9 @@ async function execute(
 /** What programs are found by, whatever the login shell of the service's user says. */
 const path = 'PATH=/usr/sbin:/usr/bin:/sbin:/bin';
 
-function readAnswer<A>(
-  context: HostContext,
+/** What a command's output says, or the error that its exit code means. */
+export function readAnswer<A>(
+  context: Pick<HostContext, 'config' | 'redact'>,
   command: Command & { readonly answer: z.ZodType<A> },
   args: Arguments,
   said: CommandResult,
@@ -144,8 +152,11 @@ function readAnswer<A>(
   throw unexpectedAnswer(command, config.name, result, answer.error);
 }
 
-/** The helper checks what runs as root once more; what runs without it is checked here alone. */
-function check(
+/**
+ * The values of a command's arguments in its order; throws `invalid-input`. The helper checks what runs as root once
+ * more; what runs without it is checked here alone.
+ */
+export function checkArguments(
   command: Command,
   args: Arguments,
   config: HostConfig,

@@ -8,7 +8,7 @@ export const backUp = defineOperation({
   title: 'Back up',
   summary: "Archive a host's installation: configuration, keys, sudoers and Docker volumes.",
   description:
-    "Backup of a Proxmox MCP installation on its host: configuration, SSH keys, sudoers file and Docker volumes into one archive, written under a temporary name, checksummed, read back, then renamed. Keeps seven days and never removes the last good archive. Use dryRun to see the plan. Doesn't back up guests.",
+    "Backup of a Proxmox MCP installation on its host: configuration, SSH keys, sudoers file and Docker volumes into one archive, written under a temporary name, checksummed, read back, then renamed. Compares with the last good one, reads older archives again, keeps seven days and always the last three good ones. Use dryRun to see the plan. Doesn't back up guests.",
   guide: 'Backup and Recovery: Automated Backup System, Daily Backup Script',
   target: 'host',
   needs: 'commands',
@@ -22,6 +22,10 @@ export const backUp = defineOperation({
         .enum(['daily'])
         .default('daily')
         .describe('daily: configuration, keys, sudoers, volumes; kept for seven days'),
+      anyTarget: z
+        .boolean()
+        .default(false)
+        .describe('Also where archives are lost at a restart (tmpfs), or the disk of the backup folder is not mounted'),
       dryRun: dryRun(),
     }),
   output: () =>
@@ -33,13 +37,14 @@ export const backUp = defineOperation({
           sha256: z.string(),
           entries: z.int().describe('Files and folders in the archive'),
           volumes: z.array(z.string()),
+          counts: z.boolean().describe('False while it holds less than the last good one and nobody has accepted that'),
         })
         .optional()
         .describe('Absent in a plan, and where there is no installation to back up'),
       removed: z.array(z.string()).describe('Archives that retention removed, or would remove'),
       kept: z.int().describe('Archives of this kind that are there afterwards'),
     }),
-  steps: ['Look', 'Collect', 'Volumes', 'Pack', 'Verify', 'Publish', 'Retention'],
+  steps: ['Look', 'Collect', 'Volumes', 'Pack', 'Verify', 'Publish', 'Read again', 'Retention'],
   schedules: [
     {
       id: 'daily',

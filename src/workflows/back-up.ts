@@ -1,5 +1,13 @@
-import { isCancellation } from '@temporalio/workflow';
-import type { ArchivedVolume, BackupActivities, BackupLook, CollectedFiles } from '../activities/back-up/back-up.ts';
+import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
+import type { z } from 'zod';
+import type {
+  ArchivedVolume,
+  BackupActivities,
+  BackupLook,
+  CheckedArchives,
+  CollectedFiles,
+  ComparedBackup,
+} from '../activities/back-up/back-up.ts';
 import type { BackupContents } from '../activities/back-up/look.ts';
 import type { RetentionPlan } from '../activities/back-up/retention.ts';
 import { backUp as definition } from '../operations/back-up.ts';
@@ -7,22 +15,31 @@ import type { Finding } from '../operations/finding.ts';
 import type { Section } from '../operations/report.ts';
 import { readableBytes } from '../reports/units.ts';
 import { onHost } from './lib/activities.ts';
-import { failureOf } from './lib/failure.ts';
-import { operationWorkflow } from './lib/operation-workflow.ts';
+import { failureOf, isAboutTheWay } from './lib/failure.ts';
+import { type Done, operationWorkflow, type Run } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
 
 /**
  * The guide's daily backup. Everything is made under hidden names and read back before the archive gets its own; until
- * then a failure takes all of it back. Removing old archives comes last and can't fail the backup.
+ * then a failure takes all of it back. An archive that holds less than the last good one is kept and the run fails: it
+ * counts for nothing until an administrator accepts it. Removing old archives comes last and can't fail the backup.
  */
 export const backUp = operationWorkflow(definition, async (run) => {
-  const { host, kind } = run.input;
+  try {
+    return await makeBackup(run);
+  } catch (error) {
+    throw await withLastGood(run.input.host, error);
+  }
+});
+
+async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
+  const { host, kind, anyTarget } = run.input;
   const on = (policy: Policy) => (summary: string) => onHost<BackupActivities>(host, policy, summary);
   const [look, act, job, undo] = [on('look'), on('act'), on('job'), on('undo')];
 
   const found = await run.step(
     'Look',
-    (summary) => on('survey')(summary).lookForBackup({ host, kind, at: run.begunAt }),
+    (summary) => on('survey')(summary).lookForBackup({ host, kind, anyTarget }),
     describeLook,
   );
   if (!found.isInstalled) {
@@ -49,7 +66,7 @@ export const backUp = operationWorkflow(definition, async (run) => {
     'Collect',
     () => undo('Remove what was begun').abandonBackup(backup()),
     async () => {
-      const left = await on('survey')('Look at what is left').lookForBackup({ host, kind, at: run.begunAt });
+      const left = await on('survey')('Look at what is left').lookForBackup({ host, kind, anyTarget });
       return left.isInstalled ? left.leftovers.join(' ') : '';
     },
   );
@@ -58,7 +75,7 @@ export const backUp = operationWorkflow(definition, async (run) => {
     (summary) => job(summary).collectBackup(backup()),
     ({ entries }) => `${entries} files and folders`,
   );
-  const volumes = found.volumes.map(({ name }) => name);
+  const { volumes } = collected;
   let archived: readonly ArchivedVolume[] = [];
   if (volumes.length === 0) run.skip('Volumes', 'There are none');
   else
@@ -67,7 +84,7 @@ export const backUp = operationWorkflow(definition, async (run) => {
       (summary) => job(summary).archiveVolumes({ ...backup(), volumes }),
       () => volumes.join(', '),
     );
-  await run.step(
+  const packed = await run.step(
     'Pack',
     (summary) => job(summary).packBackup(backup()),
     ({ bytes }) => readableBytes(bytes),
@@ -84,7 +101,10 @@ export const backUp = operationWorkflow(definition, async (run) => {
   );
   run.commit();
 
+  const checked = await readAgain();
   const kept = await removeOld();
+  const reasons = packed.doubts.filter(({ verdict }) => verdict === 'failed');
+  if (reasons.length > 0) throw lessThanBefore(host, id, packed, reasons);
   const archive: Finding[] = [
     { check: 'Archive', verdict: 'ok', summary: `${published.path}, ${readableBytes(published.bytes)}` },
     {
@@ -95,11 +115,14 @@ export const backUp = operationWorkflow(definition, async (run) => {
     },
     ...(collected.sudoers ? [] : [noSudoers(found)]),
     ...replaced(found, collected),
-    ...archived.filter(({ changed }) => changed).map(changedVolume),
+    ...attributes(collected, archived),
+    ...archived.flatMap(({ name, named }) => (named === undefined ? [] : [otherName(name, named)])),
+    ...changedFiles([collected, ...archived]),
+    comparison(host, id, packed),
   ];
   return {
     output: {
-      archive: { ...published, entries: verified.entries, volumes },
+      archive: { ...published, entries: verified.entries, volumes: [...volumes] },
       removed: [...kept.removed],
       kept: kept.kept,
     },
@@ -107,10 +130,25 @@ export const backUp = operationWorkflow(definition, async (run) => {
     sections: [
       { title: 'Archive', findings: archive },
       contents(found),
+      ...(checked === undefined ? [] : [{ title: 'Older archives', findings: [...checked] }]),
       kept.section,
       ...listings({ found, collected, plan: kept.plan }),
     ],
   };
+
+  async function readAgain(): Promise<readonly Finding[] | undefined> {
+    try {
+      const checked = await run.step(
+        'Read again',
+        (summary) => job(summary).checkArchives(backup()),
+        ({ whole, broken }) => [...whole, ...broken].join(', ') || 'None is due',
+      );
+      return olderArchives(checked);
+    } catch (error) {
+      if (isCancellation(error)) return undefined;
+      return [{ check: 'Read again', verdict: 'warning', summary: failureOf(error).message }];
+    }
+  }
 
   async function removeOld(): Promise<{ removed: string[]; kept: number; section: Section; plan?: Listed }> {
     const removed: string[] = [];
@@ -118,7 +156,7 @@ export const backUp = operationWorkflow(definition, async (run) => {
       return await run.step('Retention', async (summary) => {
         const plan = await act(summary).planBackupRetention({ host });
         for (const old of plan.remove) {
-          await job(`Remove ${old}`).removeBackup({ host, id: old, fence: run.fence, keeping: id });
+          await job(`Remove ${old}`).removeBackup({ host, id: old, fence: run.fence });
           removed.push(old);
         }
         return { removed, kept: plan.keep.length, section: retention(plan, 'Removed'), plan };
@@ -132,7 +170,123 @@ export const backUp = operationWorkflow(definition, async (run) => {
       return { removed, kept: 0, section: { title: 'Retention', findings: [problem] } };
     }
   }
-});
+}
+
+type BackupRun = Run<z.output<typeof definition.input>>;
+type BackupOutput = z.output<typeof definition.output>;
+
+/** A failure that says how old the last good backup is. Not where the host is away: it would only be waited for again. */
+async function withLastGood(host: string, error: unknown): Promise<unknown> {
+  const { code, message, remedy } = failureOf(error);
+  if (isCancellation(error) || isAboutTheWay(code)) return error;
+  try {
+    const last = await onHost<BackupActivities>(host, 'look', 'Look for the last good backup').tellLastGood({ host });
+    return ApplicationFailure.create({
+      message: `${message} ${last}`,
+      type: code,
+      nonRetryable: true,
+      details: [{ code, remedy }],
+    });
+  } catch {
+    return error;
+  }
+}
+
+function lessThanBefore(
+  host: string,
+  id: string,
+  { last }: ComparedBackup,
+  doubts: ComparedBackup['doubts'],
+): ApplicationFailure {
+  const than = last === undefined ? '' : ` Compared with ${last}:`;
+  const remedy = `Put it right and back up again. If it is meant to be so, an administrator lets it count: proxmox-mcp host accept-backup ${host} ${id}`;
+  return ApplicationFailure.create({
+    message: `The archive ${id} was made and read back, but it does not count as a good backup.${than} ${doubts.map(({ summary }) => summary).join('; ')}. ${remedy}`,
+    type: 'verification-failed',
+    nonRetryable: true,
+    details: [{ code: 'verification-failed', remedy }],
+  });
+}
+
+function comparison(host: string, id: string, { last, doubts, accepted }: ComparedBackup): Finding {
+  const with_ = last === undefined ? 'There is no earlier good backup to compare it with' : `Compared with ${last}`;
+  const check = 'Contents compared';
+  if (doubts.length > 0) {
+    return {
+      check,
+      verdict: 'warning',
+      summary: `${with_}; it does not count as a good backup until an administrator accepts it.`,
+      remedy: `If it is meant to be so: proxmox-mcp host accept-backup ${host} ${id}`,
+      evidence: doubts.map(({ summary }) => summary).join('\n'),
+    };
+  }
+  if (accepted.length === 0) return { check, verdict: 'ok', summary: with_ };
+  return {
+    check,
+    verdict: 'ok',
+    summary: `${with_}; an administrator has accepted what is doubtful.`,
+    evidence: accepted.map(({ summary }) => summary).join('\n'),
+  };
+}
+
+function attributes(collected: CollectedFiles, archived: readonly ArchivedVolume[]): readonly Finding[] {
+  const lost = [...collected.lost, ...archived.flatMap((one) => one.lost)];
+  if (lost.length === 0) return [];
+  return [
+    {
+      check: 'Attributes',
+      verdict: 'warning',
+      summary:
+        'Capabilities, ACLs or extended attributes of some files are not in the archive, because the file system of the copy refuses them.',
+      remedy: 'Set BACKUP_DIR to a file system that keeps them.',
+      evidence: lost.join('\n'),
+    },
+  ];
+}
+
+function otherName(name: string, named: string): Finding {
+  return {
+    check: `Volume ${name}`,
+    verdict: 'ok',
+    summary: `The containers have it mounted as ${named}; in the archive it is ${name}.tar.gz.`,
+  };
+}
+
+/** Not a warning: nobody can do anything about it, and what must be consistent is doubted. */
+function changedFiles(parts: readonly { readonly changed: readonly string[] }[]): readonly Finding[] {
+  const changed = parts.flatMap((part) => part.changed);
+  if (changed.length === 0) return [];
+  return [
+    {
+      check: 'Written to',
+      verdict: 'ok',
+      summary:
+        'These were written to as long as they were copied; the archive has them as they were at some moment of it.',
+      evidence: changed.join('\n'),
+    },
+  ];
+}
+
+function olderArchives({ whole, broken }: CheckedArchives): readonly Finding[] {
+  return [
+    ...(broken.length === 0
+      ? []
+      : [
+          {
+            check: 'Read again',
+            verdict: 'failed',
+            summary: `Not what was published any more: ${broken.join(', ')}`,
+            remedy: 'Look at the disk of the backup folder (smartctl -a, dmesg), and remove what is broken.',
+          } as const,
+        ]),
+    ...(whole.length === 0
+      ? []
+      : [{ check: 'Read again', verdict: 'ok', summary: `Whole: ${whole.join(', ')}` } as const]),
+    ...(whole.length + broken.length > 0
+      ? []
+      : [{ check: 'Read again', verdict: 'ok', summary: 'None was due' } as const]),
+  ];
+}
 
 function describeLook(look: BackupLook): string {
   if (!look.isInstalled) return 'There is no installation';
@@ -155,6 +309,7 @@ function contents(look: BackupContents): Section {
       ...look.skippedVolumes.map(
         ({ name, why, verdict }): Finding => ({ check: `Volume ${name}`, verdict, summary: why }),
       ),
+      ...look.concerns,
     ],
   };
 }
@@ -170,15 +325,6 @@ function replaced({ installation }: BackupContents, { replaced: names }: Collect
       remedy: "Remove it there if it isn't needed.",
     },
   ];
-}
-
-/** Not a warning: logs change all the time, and nobody can do anything about it. */
-function changedVolume({ name }: ArchivedVolume): Finding {
-  return {
-    check: `Volume ${name}`,
-    verdict: 'ok',
-    summary: 'It was written to while it was read, as logs are; a database in it may not be consistent in the archive.',
-  };
 }
 
 function noSudoers(look: BackupContents): Finding {
@@ -231,8 +377,18 @@ function retention(plan: RetentionPlan, verb: 'Removed' | 'Would remove'): Secti
       {
         check: verb,
         verdict: 'ok',
-        summary: plan.remove.length > 0 ? plan.remove.join(', ') : 'Nothing: no archive is old enough',
+        summary: plan.remove.length > 0 ? plan.remove.join(', ') : 'Nothing: no archive is to go',
       },
+      ...(plan.refused === undefined
+        ? []
+        : [
+            {
+              check: 'Refused',
+              verdict: 'warning',
+              summary: `Nothing is removed although archives are old enough: ${plan.refused}`,
+              remedy: 'Look at that first; what is old goes with the next backups.',
+            } as const,
+          ]),
       {
         check: 'Kept',
         verdict: 'ok',

@@ -1,22 +1,17 @@
-import { isCancellation } from '@temporalio/workflow';
+import { isCancellation, patched } from '@temporalio/workflow';
 import type { HealthActivities } from '../activities/check-health/check-health.ts';
 import type { NotifyActivities } from '../activities/notify/notify.ts';
 import { checkHealth as definition } from '../operations/check-health.ts';
 import { type Finding, type Verdict, worst } from '../operations/finding.ts';
 import { countVerdicts, type FindingsSection, findingsOf, type Section, verdictsOf } from '../operations/report.ts';
 import { onHost, onService } from './lib/activities.ts';
-import { failureOf } from './lib/failure.ts';
+import { failureOf, isAboutTheWay } from './lib/failure.ts';
 import { operationWorkflow, type Run } from './lib/operation-workflow.ts';
 
-/** What is wrong with the way to the host, so that asking it five times more would say the same. */
-const unreachable = new Set([
-  'host-unreachable',
-  'host-key-unknown',
-  'host-key-changed',
-  'ssh-key-refused',
-  'not-found',
-  'unreadable',
-]);
+/** Asking several times more would say the same: the host is away, isn't configured, or its key can't be read here. */
+function isUnreachable(code: string): boolean {
+  return isAboutTheWay(code) || code === 'not-found' || code === 'unreadable';
+}
 
 /**
  * The guide's morning health check. A section that can't be looked at is a line of the report, never a failed run: the
@@ -29,13 +24,16 @@ export const checkHealth = operationWorkflow(definition, async (run) => {
     inspectSection(run, title, act);
 
   const service = await inspect('Service', (summary) => look(summary).inspectService({ host }));
-  const rest = [
-    ['Containers', (summary: string) => look(summary).inspectContainers({ host })],
-    ['Health endpoints', (summary: string) => look(summary).probeEndpoints({ host })],
-    ['Resources', (summary: string) => look(summary).inspectResources({ host })],
-    ['Security', (summary: string) => look(summary).inspectSecurity({ host })],
-    ['Recent issues', (summary: string) => look(summary).inspectRecentIssues({ host })],
-  ] as const;
+  const rest: [title: string, act: (summary: string) => Promise<FindingsSection>][] = [
+    ['Containers', (summary) => look(summary).inspectContainers({ host })],
+    ['Health endpoints', (summary) => look(summary).probeEndpoints({ host })],
+    ['Resources', (summary) => look(summary).inspectResources({ host })],
+    ['Security', (summary) => look(summary).inspectSecurity({ host })],
+    ['Recent issues', (summary) => look(summary).inspectRecentIssues({ host })],
+  ];
+  // Runs that looked before there was this section go on without it.
+  if (patched('backups')) rest.push(['Backups', (summary) => look(summary).inspectBackups({ host })]);
+  else run.skip('Backups', 'The run was begun by an earlier version');
   const sections: Section[] = [service.section];
   if (service.unreachable) for (const [title] of rest) run.skip(title, 'The host could not be asked');
   else {
@@ -66,10 +64,10 @@ async function inspectSection(
   } catch (error) {
     if (isCancellation(error)) throw error;
     const { code, message } = failureOf(error);
-    const verdict: Verdict = unreachable.has(code) ? 'failed' : 'unknown';
+    const verdict: Verdict = isUnreachable(code) ? 'failed' : 'unknown';
     return {
       section: { title, findings: [{ check: title, verdict, summary: message }] },
-      unreachable: unreachable.has(code),
+      unreachable: isUnreachable(code),
     };
   }
 }

@@ -1,26 +1,25 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { freeBackupId } from '../../src/activities/back-up/name.ts';
 import { createHealthActivities } from '../../src/activities/check-health/check-health.ts';
 import type { Finding } from '../../src/operations/finding.ts';
 import { makeHost, type TestHost } from '../support/local-host.ts';
+import { type StandIns, standIns } from '../support/stand-ins.ts';
 import { useTemporal } from '../support/temporal.ts';
 
 // What the morning report says of jobs, with a real Temporal server and the real helper.
 const temporal = useTemporal();
 let host: TestHost;
-/** Its name has no space, because it goes into a PATH. */
-const slow = mkdtempSync(join(tmpdir(), 'pmx-slow-'));
+let programs: StandIns;
 
 beforeAll(() => {
   host = makeHost();
+  programs = standIns(host);
 });
 afterAll(async () => {
   for (const job of (await host.hosts.get('pve1').jobs()).jobs) await host.hosts.get('pve1').cancelJob(job.id);
   await host.close();
-  rmSync(slow, { recursive: true });
+  programs.remove();
 });
 
 async function ofJobs(): Promise<Finding[]> {
@@ -39,7 +38,7 @@ let count = 0;
 function startJob(run: string): string {
   count += 1;
   const id = `job-${count}`;
-  const backup = `daily-backup-20261122-0200${String(count).padStart(2, '0')}`;
+  const backup = freeBackupId('daily', Date.now() + count * 1000, []);
   execFileSync(host.layout.helper, ['job-start', id, run, 'collect-backup', '1', backup]);
   return id;
 }
@@ -52,9 +51,7 @@ it('are fine while there is none, and nobody asks Temporal', async () => {
 });
 
 it('are nobody’s business while their runs go on, and are reported with what to do when those have ended', async () => {
-  // The helper finds this one first.
-  writeFileSync(join(slow, 'cp'), '#!/bin/sh\nexec sleep 600\n', { mode: 0o755 });
-  host.sh(`sed -i '1s|PATH=|PATH=${slow}:|' '${host.layout.helper}'`);
+  programs.put('cp', 'exec sleep 600');
   const [going, terminated] = ['back-up/pve1/going', 'back-up/pve1/daily-2026-11-22T02:00:00Z'];
   await open(going);
   await open(terminated);

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type LabHost, startLabHost } from '../../lab/hosts/lab-host.ts';
 import { type BackupActivities, createBackupActivities } from '../../src/activities/back-up/back-up.ts';
+import { freeBackupId } from '../../src/activities/back-up/name.ts';
 import { createHealthActivities } from '../../src/activities/check-health/check-health.ts';
 import { createHosts } from '../../src/hosts/create-hosts.ts';
 import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
@@ -52,7 +53,7 @@ afterEach(async () => {
 beforeEach(() => {
   run = randomUUID();
   count += 1;
-  id = `daily-backup-20261122-0200${String(count).padStart(2, '0')}`;
+  id = freeBackupId('daily', Date.now() + count * 1000, []);
 });
 
 /** One attempt of an activity of the current run. */
@@ -79,9 +80,14 @@ async function persist<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function backUp(volumes: readonly string[] = layout.volumes) {
+async function collect() {
+  await persist(() => activities.collectBackup(input()));
+  return await persist(() => activities.archiveVolumes({ ...input(), volumes: layout.volumes }));
+}
+
+async function backUp() {
   const input = { host: 'pve1', id, fence: 1 };
-  await persist(() => activities.collectBackup(input));
+  const { volumes } = await persist(() => activities.collectBackup(input));
   const archived = await persist(() => activities.archiveVolumes({ ...input, volumes }));
   await persist(() => activities.packBackup(input));
   const verified = await persist(() => activities.verifyBackup(input));
@@ -98,9 +104,9 @@ const backupFolder = async () => (await lab.must(['ls', '-A', layout.backups])).
 const packing = () =>
   onHost(`i=0; until [ -s ${layout.backups}/.${id}.tar.gz.partial ]; do i=$((i + 1)); [ $i -lt 600 ]; sleep 0.1; done`);
 const onHost = (script: string) => lab.must(['sh', '-euc', script]);
-/** A file full of holes: packing it takes seconds, whose middle can be hit, and hardly any space. */
-const holes = 600_000_000;
-const makeLarge = () => onHost(`truncate -s ${holes} /opt/proxmox-mcp/logs/large`);
+/** A file that packing takes a second or two for, whose middle can be hit. */
+const large = 30_000_000;
+const makeLarge = () => onHost(`head -c ${large} /dev/urandom >/opt/proxmox-mcp/logs/large`);
 
 describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 }, () => {
   it('is healthy, and every line rests on something', async () => {
@@ -167,7 +173,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
 
   it('is backed up with its volumes, restorable as the guide says', async () => {
     await onHost('docker run --rm -v mcp_logs:/data busybox sh -c "echo kept >/data/kept && chown 33:33 /data/kept"');
-    const look = await attempt(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() }));
+    const look = await attempt(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', anyTarget: false }));
     expect(look).toMatchObject({ volumes: [{ name: 'mcp_logs' }, { name: 'caddy_data' }] });
     const { archived, path } = await backUp();
     expect(archived.map(({ name }) => name)).toEqual(['mcp_logs', 'caddy_data']);
@@ -195,7 +201,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
       }
     })();
     try {
-      await backUp([]);
+      await backUp();
     } finally {
       going = false;
     }
@@ -206,13 +212,13 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
 
   it('goes on with a job whose worker stopped, and stops one whose run was cancelled', async () => {
     await makeLarge();
-    await persist(() => activities.collectBackup(input()));
+    await collect();
     const first = mock();
     const cut = attempt(() => activities.packBackup(input()), first);
     await packing();
     first.cancel('WORKER_SHUTDOWN', new ActivityCancellationDetails({ workerShutdown: true }));
     await expect(cut).rejects.toMatchObject({ code: 'unavailable', retryable: true });
-    expect((await persist(() => activities.packBackup(input()))).bytes).toBeGreaterThan(holes / 2_000);
+    expect((await persist(() => activities.packBackup(input()))).bytes).toBeGreaterThan(large);
     expect(
       (await hosts.get('pve1').jobs()).jobs.filter(({ verb, id: job }) => verb === 'pack-backup' && job.includes(id)),
     ).toHaveLength(1);
@@ -229,7 +235,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
 
   it('says that its disk is full, and nothing half-written stays', async () => {
     await makeLarge();
-    await persist(() => activities.collectBackup(input()));
+    await collect();
     await lab.fillDisk();
     try {
       await expect(persist(() => activities.packBackup(input()))).rejects.toMatchObject({
@@ -237,7 +243,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
         message: `Writing the backup's manifest on pve1 failed because the disk of ${layout.backups} is full`,
       });
       await expect(
-        attempt(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', at: Date.now() })),
+        attempt(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', anyTarget: false })),
       ).rejects.toMatchObject({
         code: 'disk-full',
       });
@@ -250,11 +256,11 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
 
   it('does a step again that a reboot without warning took from it', async () => {
     await makeLarge();
-    await persist(() => activities.collectBackup(input()));
+    await collect();
     const packed = persist(() => activities.packBackup(input()));
     await packing();
     await lab.reboot('power-loss');
-    expect((await packed).bytes).toBeGreaterThan(holes / 2_000);
+    expect((await packed).bytes).toBeGreaterThan(large);
     const { sha256 } = await persist(() => activities.verifyBackup(input()));
     await persist(() => activities.publishBackup({ ...input(), sha256 }));
     await onHost(`cd ${layout.backups} && sha256sum --check --strict --quiet ${id}.tar.gz.sha256`);

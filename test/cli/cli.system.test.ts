@@ -82,7 +82,7 @@ describe('proxmox-mcp', () => {
       ['runs', 'list, get, wait, cancel, decide, log'],
       ['schedules', 'list, pause, resume, trigger, change'],
       ['token', 'create, list, revoke'],
-      ['host', 'list, install, uninstall, check, jobs, add'],
+      ['host', 'list, install, uninstall, check, jobs, accept-backup, add'],
     ] as const) {
       const { code, stderr } = await cli(folder, [group, 'lst']);
       expect(code).toBe(2);

@@ -146,7 +146,7 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
     },
     async reset(step) {
       await machine.sh(
-        `rm -rf ${gate}/held ${gate}/open ${gate}/gone ${gate}/calls; find ${layout.backups} -mindepth 1 -delete; echo '${step ?? ''}' >${gate}/step`,
+        `rm -rf ${gate}/held ${gate}/open ${gate}/gone ${gate}/calls; find ${layout.backups} -mindepth 1 -delete; rm -rf ${layout.state}/backups; echo '${step ?? ''}' >${gate}/step`,
       );
     },
     async held(timeoutMs = 120_000) {
@@ -218,6 +218,7 @@ function program(gate: string): string {
   return `#!/bin/sh
 name=\${0##*/}
 case "$name $*" in
+  'cp '*--target-directory=*/volume*) exec /usr/bin/cp "$@" ;;
   'cp '*--target-directory*) step=Collect ;;
   'tar '*volume.partial*) step=Volumes ;;
   'tar '*--files-from=list*) step=Pack ;;

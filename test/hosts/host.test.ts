@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { HostConfig } from '../../src/config.ts';
 import type { ServiceError } from '../../src/errors.ts';
 import { count, keyValues, listing, many, one, words } from '../../src/hosts/commands/answer.ts';
-import { listBackups } from '../../src/hosts/commands/back-up/archives.ts';
+import { acceptBackup, listBackups } from '../../src/hosts/commands/back-up/archives.ts';
 import { abandonBackup, publishBackup } from '../../src/hosts/commands/back-up/make-backup.ts';
 import { defineCommand, type PatternParameter } from '../../src/hosts/commands/command.ts';
 import { createHosts } from '../../src/hosts/create-hosts.ts';
@@ -55,10 +55,10 @@ describe('the compiler', () => {
   const { host } = hostThat({});
 
   it('knows what each command answers', () => {
-    expectTypeOf(host.run(listBackups, {})).resolves.toHaveProperty('archives');
+    expectTypeOf(() => host.run(listBackups, {})).returns.resolves.toHaveProperty('archives');
     expectTypeOf(() =>
       host.job(publishBackup, { backup, sha256: '' }, { id: 'a', fence: hostFence }),
-    ).returns.resolves.toEqualTypeOf<{ bytes: number }>();
+    ).returns.resolves.toEqualTypeOf<{ bytes: number; state: 'verified' | 'doubted' }>();
   });
 
   it('says which arguments and which fence a call needs', () => {
@@ -82,10 +82,16 @@ describe('the compiler', () => {
       () => host.run(commands.count, { word: 'a' }, { fence: hostFence }),
       // @ts-expect-error and what is no job isn't followed
       () => host.job(commands.mark, { word: 'a' }, { id: 'a', fence: hostFence }),
+      // @ts-expect-error what only an administrator may
+      () => host.run(acceptBackup, { backup }),
+      // @ts-expect-error also not with a fence
+      () => host.run(acceptBackup, { backup }, { fence: hostFence }),
+      // @ts-expect-error nor as a job
+      () => host.job(acceptBackup, { backup }, { id: 'a', fence: hostFence }),
       // @ts-expect-error who holds a guest names it
       () => host.cancelJob('a', { fence: guestFence }),
     ];
-    expect(calls).toHaveLength(12);
+    expect(calls).toHaveLength(15);
   });
 
   it('lets nobody change something as the service’s own user, or without saying whose lock it needs', () => {
@@ -94,10 +100,12 @@ describe('the compiler', () => {
       () => defineCommand({ ...commands.whoAmI, risk: 'change', lock: 'host' }),
       // @ts-expect-error without a lock
       () => defineCommand({ ...commands.hello, risk: 'change' }),
+      // @ts-expect-error an administrator has no lock of the service
+      () => defineCommand({ ...acceptBackup, lock: 'host' }),
       // @ts-expect-error a look has no lock
       () => defineCommand({ ...commands.hello, lock: 'host' }),
     ];
-    expect(make).toHaveLength(3);
+    expect(make).toHaveLength(4);
   });
 });
 

@@ -61,6 +61,7 @@ it('runs the demo, restarts what dies, goes on after its own death, and leaves n
   await first.said('all that it made: rm -rf ');
   expect(first.output()).toMatch(/Check health demo: (OK|WARNING|ok)/);
   expect(first.output()).toContain('Back up demo: ok');
+  expect(first.output()).toMatch(/Last good backup: daily-backup-\d{8}-\d{6} was published/);
   expect(
     readdirSync(join(dataDir, 'demo/opt/proxmox-mcp-backups')).filter((name) => name.endsWith('.tar.gz')),
   ).toHaveLength(1);
@@ -104,7 +105,7 @@ it('runs the demo, restarts what dies, goes on after its own death, and leaves n
 
 it.each([
   ['it starts', 'Temporal CLI'],
-  ['the demo shows its runs', 'Check health demo: '],
+  ['the demo shows its runs', 'Back up demo: '],
 ])(
   'can be stopped while %s',
   async (_, line) => {

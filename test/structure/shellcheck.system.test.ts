@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { acceptBackup } from '../../src/hosts/commands/back-up/archives.ts';
 import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
-import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
+import { generateBrought, generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 import { sampleCommands } from '../hosts/helper/sample.ts';
 
 const isThere = spawnSync('shellcheck', ['--version']).status === 0;
@@ -38,6 +39,12 @@ it.skipIf(isSkipped)('nor has the helper as it is generated, of the real command
   const sample = join(folder, 'helper');
   writeFileSync(sample, generateHelper(defaultLayout, { commands: sampleCommands }));
   expect(complaints(sample)).toBe('');
+});
+
+it.skipIf(isSkipped)('nor has a command that is brought to a host', () => {
+  const script = join(folder, 'brought');
+  writeFileSync(script, generateBrought(defaultLayout, acceptBackup));
+  expect(complaints(script)).toBe('');
 });
 
 function complaints(path: string): string {

@@ -1,7 +1,12 @@
 import { join } from 'node:path';
-import { heartbeat, sleep } from '@temporalio/activity';
+import { ApplicationFailure, heartbeat, sleep } from '@temporalio/activity';
 import { beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import type { BackupActivities, BackupLook, CollectedFiles } from '../../src/activities/back-up/back-up.ts';
+import type {
+  BackupActivities,
+  BackupLook,
+  CollectedFiles,
+  ComparedBackup,
+} from '../../src/activities/back-up/back-up.ts';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import type { Finding } from '../../src/operations/finding.ts';
 import { findingsOf } from '../../src/operations/report.ts';
@@ -15,9 +20,12 @@ const id = 'daily-backup-20261122-020000';
 let look: BackupLook;
 let notUnderstood: number;
 let collected: CollectedFiles;
-let changed: boolean;
+let changed: readonly string[];
+let compared: Pick<ComparedBackup, 'doubts' | 'accepted' | 'last'>;
 let old: string[] = [];
 let removing = false;
+let failing = false;
+let abandoned: string[] = [];
 
 const contents: BackupLook = {
   isInstalled: true,
@@ -27,10 +35,12 @@ const contents: BackupLook = {
   bytes: 100,
   sudoers: { path: '/etc/sudoers.d/claude-user', there: true },
   volumes: [
-    { name: 'mcp_logs', bytes: 1 },
-    { name: 'caddy_data', bytes: 1 },
+    { name: 'mcp_logs', bytes: 1, named: 'mcp_logs' },
+    { name: 'caddy_data', bytes: 1, named: 'caddy_data' },
   ],
   skippedVolumes: [],
+  concerns: [],
+  now: '2026-11-22T02:00:00.000Z',
   folder: '/backups',
   freeBytes: 1_000,
   neededBytes: 300,
@@ -42,11 +52,21 @@ const activities: BackupActivities = {
   lookForBackup: async () => look,
   collectBackup: async () => collected,
   archiveVolumes: async ({ volumes }) =>
-    volumes.map((name) => ({ name, bytes: 1, changed: changed && name === 'mcp_logs' })),
-  packBackup: async () => ({ files: 3, bytes: 50 }),
-  verifyBackup: async () => ({ sha256: 'f'.repeat(64), bytes: 50, entries: 5, files: 3 }),
-  publishBackup: async ({ sha256 }) => ({ path: `/backups/${id}.tar.gz`, bytes: 50, sha256 }),
-  abandonBackup: async () => undefined,
+    volumes.map((name) => ({ name, bytes: 1, changed: name === 'mcp_logs' ? changed : [], lost: [] })),
+  packBackup: async () => ({ files: 3, bytes: 50, ...compared }),
+  async verifyBackup() {
+    if (failing) throw ApplicationFailure.nonRetryable('It broke.', 'verification-failed');
+    return { sha256: 'f'.repeat(64), bytes: 50, entries: 5, files: 3 };
+  },
+  publishBackup: async ({ sha256 }) => ({
+    path: `/backups/${id}.tar.gz`,
+    bytes: 50,
+    sha256,
+    counts: compared.doubts.length === 0,
+  }),
+  checkArchives: async () => ({ whole: ['daily-backup-20261121-020000'], broken: [] }),
+  tellLastGood: async () => 'The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old.',
+  abandonBackup: async (input) => void abandoned.push(input.id),
   planBackupRetention: async () => ({
     remove: old,
     keep: [{ id, why: 'it is the last verified archive' }],
@@ -75,8 +95,19 @@ beforeEach(() => {
   look = contents;
   notUnderstood = 0;
   old = [];
-  collected = { entries: 3, sudoers: true, replaced: [], notUnderstood: 0 };
-  changed = false;
+  collected = {
+    entries: 3,
+    sudoers: true,
+    volumes: ['mcp_logs', 'caddy_data'],
+    replaced: [],
+    changed: [],
+    lost: [],
+    notUnderstood: 0,
+  };
+  changed = [];
+  failing = false;
+  abandoned = [];
+  compared = { doubts: [], accepted: [], last: 'daily-backup-20261121-020000' };
 });
 
 async function backUp(workflowId: string): Promise<RunResult<unknown>> {
@@ -95,10 +126,14 @@ async function archiveSection(workflowId: string): Promise<readonly Finding[]> {
 }
 
 it('reports what of the installation is not in the archive, and which volume was written to meanwhile', async () => {
-  expect((await archiveSection('plain')).map(({ check }) => check)).toEqual(['Archive', 'Read back']);
+  expect((await archiveSection('plain')).map(({ check }) => check)).toEqual([
+    'Archive',
+    'Read back',
+    'Contents compared',
+  ]);
 
-  collected = { entries: 3, sudoers: true, replaced: ['backup-manifest.sha256', 'mcp_logs.tar.gz'], notUnderstood: 0 };
-  changed = true;
+  collected = { ...collected, replaced: ['backup-manifest.sha256', 'mcp_logs.tar.gz'] };
+  changed = ['volume mcp_logs/data'];
   const [, , ...more] = await archiveSection('busy');
   expect(more).toEqual([
     {
@@ -107,8 +142,43 @@ it('reports what of the installation is not in the archive, and which volume was
       summary: expect.stringContaining('own of that name: backup-manifest.sha256, mcp_logs.tar.gz.'),
       remedy: "Remove it there if it isn't needed.",
     },
-    { check: 'Volume mcp_logs', verdict: 'ok', summary: expect.stringContaining('written to while it was read') },
+    { check: 'Written to', verdict: 'ok', summary: expect.any(String), evidence: 'volume mcp_logs/data' },
+    { check: 'Contents compared', verdict: 'ok', summary: 'Compared with daily-backup-20261121-020000' },
   ]);
+});
+
+const failureOf = (workflowId: string) =>
+  backUp(workflowId).then(
+    () => undefined,
+    (error: { readonly cause?: { readonly message: string; readonly type: string } }) => error.cause,
+  );
+
+it('fails when what was there last time is gone, and keeps the archive', async () => {
+  compared = { ...compared, doubts: [{ verdict: 'failed', summary: 'missing: .env' }] };
+  const error = await failureOf('gone');
+  expect(error).toMatchObject({ type: 'verification-failed' });
+  expect(error?.message).toMatch(
+    /^The archive daily-backup-20261122-020000 was made and read back, but it does not count as a good backup\. Compared with daily-backup-20261121-020000: missing: \.env\. .*host accept-backup pve1 daily-backup-20261122-020000 The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old\.$/,
+  );
+  expect(abandoned).toEqual([]);
+});
+
+it('is done with a warning when something is much less than last time', async () => {
+  compared = { ...compared, doubts: [{ verdict: 'warning', summary: 'less than half: .env (5 of 14 bytes)' }] };
+  const found = await archiveSection('less');
+  expect(found.at(-1)).toMatchObject({
+    verdict: 'warning',
+    evidence: 'less than half: .env (5 of 14 bytes)',
+    remedy: expect.stringContaining('host accept-backup pve1 daily-backup-20261122-020000'),
+  });
+});
+
+it('says with a failure how old the last good backup is', async () => {
+  failing = true;
+  expect((await failureOf('failing'))?.message).toBe(
+    'It broke. The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old. What it had done was undone.',
+  );
+  expect(abandoned).toEqual([id]);
 });
 
 it('is done when it is cancelled while old archives are removed, because its archive is there, and says so', async () => {

@@ -1,10 +1,18 @@
 import { Context } from '@temporalio/activity';
 import { ServiceError } from '../../errors.ts';
-import { type Archive, listBackups, removeBackup } from '../../hosts/commands/back-up/archives.ts';
+import {
+  type Archive,
+  type Backups,
+  checkArchive,
+  listBackups,
+  removeBackup,
+} from '../../hosts/commands/back-up/archives.ts';
+import { lastGood } from '../../hosts/commands/back-up/last-good.ts';
 import {
   abandonBackup,
   archiveVolume,
   collectBackup,
+  type Doubt,
   packBackup,
   publishBackup,
   verifyBackup,
@@ -12,6 +20,7 @@ import {
 } from '../../hosts/commands/back-up/make-backup.ts';
 import { backup } from '../../hosts/commands/back-up/parameters.ts';
 import type { Host, HostFence, Hosts } from '../../hosts/host.ts';
+import { readableDuration } from '../../reports/units.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { repeatable } from '../lib/repeat.ts';
 import { jobOf, runJob } from '../lib/run-job.ts';
@@ -35,8 +44,14 @@ export interface CollectedFiles {
   /** Files and folders copied. */
   readonly entries: number;
   readonly sudoers: boolean;
+  /** Docker volumes that are to be archived next. */
+  readonly volumes: readonly string[];
   /** Names in the installation that gave way to the archive's own: left by an earlier recovery. */
   readonly replaced: readonly string[];
+  /** Some of the files that were written to until they had been copied several times, at most five. */
+  readonly changed: readonly string[];
+  /** What of attributes, ACLs or capabilities could not be copied, in the host's words. */
+  readonly lost: readonly string[];
   /** Lines of the host's list of jobs that are not understood. */
   readonly notUnderstood: number;
 }
@@ -44,8 +59,23 @@ export interface CollectedFiles {
 export interface ArchivedVolume {
   readonly name: string;
   readonly bytes: number;
-  /** Files in it changed while they were read, as logs do. */
-  readonly changed: boolean;
+  /** The name of the volume that its containers have mounted, where compose gave it another. */
+  readonly named?: string;
+  /** As of {@link CollectedFiles}. */
+  readonly changed: readonly string[];
+  readonly lost: readonly string[];
+}
+
+/** What the host says of a backup's contents beside the last good one's. */
+export interface ComparedBackup {
+  readonly files: number;
+  readonly bytes: number;
+  /** Id of the last good one; absent where there was none. */
+  readonly last?: string;
+  /** Why it doesn't count until an administrator accepts it; empty where it counts. */
+  readonly doubts: readonly Doubt[];
+  /** What would be doubted, had an administrator not accepted it in the last good one. */
+  readonly accepted: readonly Doubt[];
 }
 
 export interface VerifiedArchive {
@@ -61,6 +91,15 @@ export interface PublishedArchive {
   readonly path: string;
   readonly bytes: number;
   readonly sha256: string;
+  /** Whether it counts as a good backup: `false` while there are doubts that no administrator has accepted. */
+  readonly counts: boolean;
+}
+
+/** Archives that were read again. */
+export interface CheckedArchives {
+  readonly whole: readonly string[];
+  /** They aren't what was published any more. */
+  readonly broken: readonly string[];
 }
 
 /** What was found before a backup: it gets that id, or there is nothing to back up and never was. */
@@ -72,22 +111,28 @@ export type BackupLook = (BackupContents & { readonly id: string }) | NoInstalla
  */
 export interface BackupActivities {
   /**
-   * Changes nothing, and names the backup after `at`, ms since the epoch. Throws `not-found` (an installation that is
+   * Changes nothing, and names the backup after the host's clock. Throws `not-found` (an installation that is
    * empty, or gone though there are archives of it), `unreadable`, `configuration`, `disk-full` before anything is written.
    */
-  lookForBackup(input: { readonly host: string; readonly kind: BackupKind; readonly at: number }): Promise<BackupLook>;
+  lookForBackup(input: {
+    readonly host: string;
+    readonly kind: BackupKind;
+    readonly anyTarget: boolean;
+  }): Promise<BackupLook>;
   /** Copies the installation and the sudoers file into the backup's hidden folder; removes those of dead runs. */
   collectBackup(input: BackupInput): Promise<CollectedFiles>;
   /** Adds the Docker volumes, one after the other. */
   archiveVolumes(input: BackupInput & { readonly volumes: readonly string[] }): Promise<readonly ArchivedVolume[]>;
-  /** Writes the manifest and packs the archive under a hidden temporary name. */
-  packBackup(input: BackupInput): Promise<{ readonly files: number; readonly bytes: number }>;
+  /** Writes the manifest, compares the contents with those of the last good backup, and packs the archive under a hidden temporary name. */
+  packBackup(input: BackupInput): Promise<ComparedBackup>;
   /** Reads the archive back. Throws `verification-failed`. */
   verifyBackup(input: BackupInput): Promise<VerifiedArchive>;
   /** Gives the archive its name, and removes the hidden folder. */
   publishBackup(input: BackupInput & { readonly sha256: string }): Promise<PublishedArchive>;
   /** Undo of every step before `publishBackup` has ended. */
   abandonBackup(input: BackupInput): Promise<void>;
+  /** Reads again what was published before and not been read for the longest time, at most two archives. */
+  checkArchives(input: BackupInput): Promise<CheckedArchives>;
   /**
    * Changes nothing. `adding`: plan as if this archive were there and verified. `notUnderstood`: lines of the host's list
    * of archives, which are left alone.
@@ -96,23 +141,27 @@ export interface BackupActivities {
     readonly host: string;
     readonly adding?: string;
   }): Promise<RetentionPlan & { readonly notUnderstood: number }>;
-  /** Removes one archive; the host refuses unless the newer one `keeping` is there and its checksum is right. */
-  removeBackup(input: BackupInput & { readonly keeping: string }): Promise<void>;
+  /** Removes one archive; the host refuses unless it is old and three newer ones are there that it verified itself. */
+  removeBackup(input: BackupInput): Promise<void>;
+  /** The last archive on the host that counts, as a sentence: for saying with a failure. */
+  tellLastGood(input: { readonly host: string }): Promise<string>;
 }
 
 export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): BackupActivities {
   return {
-    async lookForBackup({ host: name, kind, at }) {
+    async lookForBackup({ host: name, kind, anyTarget }) {
       const host = hosts.get(name);
       return withHeartbeat(async () => {
-        const look = await lookBeforeBackup(host, { signal: Context.current().cancellationSignal });
-        const { archives, notUnderstood } = await host.run(listBackups, {});
+        const look = await lookBeforeBackup(host, { anyTarget, signal: Context.current().cancellationSignal });
+        const { archives, gone, elsewhere, notUnderstood } = await host.run(listBackups, {});
         const counted = { ...look, notUnderstood: look.notUnderstood + notUnderstood };
         if (!counted.isInstalled) {
-          if (archives.length > 0 || notUnderstood > 0) throw installationIsGone(host);
+          const known = archives.length + gone.length + elsewhere.length + notUnderstood;
+          if (known > 0) throw installationIsGone(host);
           return counted;
         }
-        return { ...counted, id: freeBackupId(kind, at, [...archives.map(({ id }) => id), ...counted.leftovers]) };
+        const taken = [...[...archives, ...elsewhere].map(({ id }) => id), ...gone, ...counted.leftovers];
+        return { ...counted, id: freeBackupId(kind, Date.parse(counted.now), taken) };
       });
     },
 
@@ -123,21 +172,22 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
         stopJobs(host, { fence: fenceOf(input) }, (id) => isJobOfABackup(id) && !isJobOf(input.id, id)),
       );
       await withHeartbeat(() => host.cleanJobs(keepJobsDays));
-      const { source, copied, replaced, sudoers } = await runJob(
-        host,
-        collectBackup,
-        { backup: input.id },
-        step(input, 'collect'),
-      );
+      const {
+        source,
+        copied,
+        sudoers,
+        volume: volumes,
+        ...rest
+      } = await runJob(host, collectBackup, { backup: input.id }, step(input, 'collect'));
       // A few files may come and go while a living installation is copied; a hundredth of them may not.
-      if (copied === 0 || copied + replaced.length < source * 0.99 - 2) {
+      if (copied === 0 || copied + rest.replaced.length < source * 0.99 - 2) {
         throw new ServiceError({
           code: 'verification-failed',
           message: `Only ${copied} of ${source} files and folders of ${host.config.layout.installation} on ${host.name} were copied`,
           remedy: 'Look whether something deletes files there while the backup runs, then start it again.',
         });
       }
-      return { entries: copied, sudoers: sudoers === 'copied', replaced, notUnderstood };
+      return { ...rest, volumes, entries: copied, sudoers: sudoers === 'copied', notUnderstood };
     },
 
     async archiveVolumes(input) {
@@ -145,16 +195,18 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
       const archived: ArchivedVolume[] = [];
       for (const name of input.volumes) {
         const args = { backup: input.id, volume: name };
-        archived.push({ name, ...(await runJob(host, archiveVolume, args, step(input, `volume ${name}`))) });
+        const { named, ...one } = await runJob(host, archiveVolume, args, step(input, `volume ${name}`));
+        archived.push({ name, ...one, ...(named !== undefined && { named }) });
       }
       return archived;
     },
 
     async packBackup(input) {
       const host = hostFor(hosts, input);
-      const { files } = await runJob(host, writeBackupManifest, { backup: input.id }, step(input, 'manifest'));
+      const manifest = await runJob(host, writeBackupManifest, { backup: input.id }, step(input, 'manifest'));
       const { bytes } = await runJob(host, packBackup, { backup: input.id }, step(input, 'pack'));
-      return { files, bytes };
+      const { files, last, doubt: doubts, accepted } = manifest;
+      return { files, bytes, doubts, accepted, ...(last !== undefined && { last }) };
     },
 
     async verifyBackup(input) {
@@ -171,8 +223,14 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
     async publishBackup(input) {
       const host = hostFor(hosts, input);
       const { sha256 } = input;
-      const { bytes } = await runJob(host, publishBackup, { backup: input.id, sha256 }, step(input, 'publish'));
-      return { path: `${host.config.layout.backups}/${input.id}.tar.gz`, bytes, sha256 };
+      const args = { backup: input.id, sha256 };
+      const { bytes, state } = await runJob(host, publishBackup, args, step(input, 'publish'));
+      return {
+        path: `${host.config.layout.backups}/${input.id}.tar.gz`,
+        bytes,
+        sha256,
+        counts: state === 'verified',
+      };
     },
 
     async abandonBackup(input) {
@@ -185,22 +243,66 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
       await withHeartbeat(() => repeatable(() => host.run(abandonBackup, { backup: input.id }, { fence })));
     },
 
+    async checkArchives(input) {
+      const host = hostFor(hosts, input);
+      const { archives } = await host.run(listBackups, {});
+      const checked = { whole: [] as string[], broken: [] as string[] };
+      for (const id of longestUnread(archives, input.id)) {
+        const { broken } = await runJob(host, checkArchive, { backup: id }, step(input, `read ${id} again`));
+        checked[broken ? 'broken' : 'whole'].push(id);
+      }
+      return checked;
+    },
+
     async planBackupRetention({ host: name, adding }) {
-      const { archives, notUnderstood } = await hosts.get(name).run(listBackups, {});
+      const backups = await hosts.get(name).run(listBackups, {});
+      const { now } = backups;
       const added: readonly Archive[] =
         adding === undefined
           ? []
-          : [{ id: adding, bytes: 1, writtenAt: new Date().toISOString(), sha256: '0'.repeat(64) }];
-      const plan = planRetention([...archives.filter(({ id }) => id !== adding), ...added], new Date());
-      return { ...plan, notUnderstood };
+          : [{ id: adding, bytes: usualBytes(backups), writtenAt: now, state: 'verified', publishedAt: now }];
+      const archives = [...backups.archives.filter(({ id }) => id !== adding), ...added];
+      return { ...planRetention({ ...backups, archives }, new Date()), notUnderstood: backups.notUnderstood };
     },
 
     async removeBackup(input) {
       const host = hostFor(hosts, input);
-      const args = { backup: input.id, keeping: input.keeping };
-      await runJob(host, removeBackup, args, step(input, `remove, keeping ${input.keeping}`));
+      await runJob(host, removeBackup, { backup: input.id }, step(input, 'remove'));
+    },
+
+    async tellLastGood({ host: name }) {
+      const backups = await hosts.get(name).run(listBackups, {});
+      const good = lastGood(backups);
+      if (good?.publishedAt === undefined) return `There is no good backup of ${name}.`;
+      const age = Date.parse(backups.now) - Date.parse(good.publishedAt);
+      return `The last good backup of ${name} is ${good.id}, ${readableDuration(age)} old.`;
     },
   };
+}
+
+/** So that each archive of a week is read about every other night, and a changed one at once. */
+const readAtOnce = 2;
+const readAgainAfterMs = 20 * 3_600_000;
+
+function longestUnread(archives: readonly Archive[], made: string): readonly string[] {
+  const newest = Math.max(...archives.map(({ publishedAt = '' }) => Date.parse(publishedAt) || 0));
+  return archives
+    .filter(({ id, state, checkedAt = '' }) => {
+      if (id === made || state === 'unproven') return false;
+      return state === 'changed' || newest - Date.parse(checkedAt) > readAgainAfterMs;
+    })
+    .sort((a, b) => urgency(a).localeCompare(urgency(b)))
+    .slice(0, readAtOnce)
+    .map(({ id }) => id);
+}
+
+function urgency({ state, checkedAt = '' }: Archive): string {
+  return `${state === 'changed' ? 0 : 1} ${checkedAt}`;
+}
+
+/** What a backup is likely to take, for a plan. */
+function usualBytes(backups: Backups): number {
+  return lastGood(backups)?.bytes ?? 1;
 }
 
 function hostFor(hosts: Hosts, input: BackupInput): Host {

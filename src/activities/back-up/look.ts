@@ -1,7 +1,9 @@
 import type { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
+import { clockToleranceMs } from '../../hosts/commands/back-up/last-good.ts';
 import { lookForBackup } from '../../hosts/commands/back-up/look-for-backup.ts';
 import type { Host, RunOptions } from '../../hosts/host.ts';
+import type { Finding } from '../../operations/finding.ts';
 import { readableBytes } from '../../reports/units.ts';
 
 /** What a backup would hold, and what it needs. */
@@ -13,17 +15,21 @@ export interface BackupContents {
   readonly bytes: number;
   readonly sudoers: { readonly path: string; readonly there: boolean };
   /** Docker volumes that will be in it. */
-  readonly volumes: readonly { readonly name: string; readonly bytes: number }[];
+  readonly volumes: readonly { readonly name: string; readonly bytes: number; readonly named: string }[];
   /** Docker volumes that won't, each with the reason; a warning where they could be expected to. */
   readonly skippedVolumes: readonly {
     readonly name: string;
     readonly why: string;
-    readonly verdict: 'skipped' | 'warning';
+    readonly verdict: 'skipped' | 'warning' | 'failed';
   }[];
   readonly folder: string;
   readonly freeBytes: number;
   /** What the copy, the archive and the margin take while it is made. */
   readonly neededBytes: number;
+  /** What of the target and the clocks an administrator should know. */
+  readonly concerns: readonly Finding[];
+  /** ISO 8601, UTC: the host's clock. */
+  readonly now: string;
   /** Ids of unfinished backups whose runs are gone; the next `collectBackup` removes them. */
   readonly leftovers: readonly string[];
   /** Lines of what the host listed that are not understood. */
@@ -39,6 +45,11 @@ export interface NoInstallation {
 
 type Seen = z.output<typeof lookForBackup.answer>;
 
+export interface LookOptions extends RunOptions {
+  /** Archives are wanted where they are lost at a restart, or land on another disk than they should. */
+  readonly anyTarget: boolean;
+}
+
 /** Beside the data itself: folder entries, the manifest, and room for what grows while it is copied. */
 const marginBytes = 16 * 1024 * 1024;
 const marginShare = 0.1;
@@ -47,11 +58,12 @@ const marginShare = 0.1;
  * Looks at what is to be backed up. Throws `not-found` (an empty installation), `unreadable`, `configuration` and
  * `disk-full`, all before anything is written.
  */
-export async function lookBeforeBackup(host: Host, options: RunOptions): Promise<BackupContents | NoInstallation> {
+export async function lookBeforeBackup(host: Host, options: LookOptions): Promise<BackupContents | NoInstallation> {
   const { installation, backups, sudoersFile, volumes } = host.config.layout;
-  refuseNesting(host);
+  if (backups === installation) throw nested(host);
   const seen = await host.run(lookForBackup, {}, options);
   const { notUnderstood } = seen;
+  if (seen.isNested) throw nested(host);
   if (seen.installation === 'missing') return { isInstalled: false, installation, notUnderstood };
   if (seen.installation === 'unreadable') throw unreadable(host, installation);
   const [first] = seen.unreadable;
@@ -73,12 +85,9 @@ export async function lookBeforeBackup(host: Host, options: RunOptions): Promise
     });
   }
 
-  requireStateSpace(host, seen.free.stateBytes);
-  const data = bytes + seen.volumes.reduce((sum, one) => sum + one.bytes, 0);
-  // Twice: the copy and the archive are there at the same time, and what doesn't compress stays as large as it is.
-  const neededBytes = Math.ceil(2 * data * (1 + marginShare)) + marginBytes;
-  const leftBytes = seen.leftovers.reduce((sum, one) => sum + one.bytes, 0);
-  requireSpace(host, neededBytes, seen.free.bytes + leftBytes, entries, seen.free.inodes);
+  if (seen.losesOwners) throw losesOwners(host);
+  const target = targetConcerns(host, seen.target, options.anyTarget);
+  const { neededBytes } = requireAllSpace(host, seen, { bytes, entries });
   return {
     isInstalled: true,
     installation,
@@ -88,7 +97,9 @@ export async function lookBeforeBackup(host: Host, options: RunOptions): Promise
     volumes: seen.volumes,
     skippedVolumes: volumes
       .filter((name) => !seen.volumes.some((one) => one.name === name))
-      .map((name) => ({ name, ...whySkipped(seen.docker) })),
+      .map((name) => ({ name, ...whySkipped(seen, name) })),
+    concerns: [...target, ...clockConcerns(seen.now, new Date()), ...besideConcerns(seen.beside)],
+    now: seen.now,
     folder: backups,
     freeBytes: seen.free.bytes,
     neededBytes,
@@ -106,23 +117,105 @@ export function installationIsGone(host: Host): ServiceError {
   });
 }
 
-function whySkipped(docker: Seen['docker']): { readonly why: string; readonly verdict: 'skipped' | 'warning' } {
+function whySkipped(
+  { docker, unreadableVolumes }: Seen,
+  name: string,
+): { readonly why: string; readonly verdict: 'skipped' | 'warning' | 'failed' } {
   if (docker === 'absent') return { why: 'Docker is not installed on this host', verdict: 'skipped' };
   if (docker === 'silent') return { why: 'Docker is installed but does not answer', verdict: 'warning' };
+  if (unreadableVolumes.includes(name))
+    return { why: "its data isn't mounted on this host now: start the containers that use it", verdict: 'failed' };
   return { why: 'there is no such volume', verdict: 'warning' };
 }
 
 /** A folder inside the installation would be copied into itself, unless the copy leaves it out as a whole. */
-function refuseNesting(host: Host): void {
-  const { installation, backups } = host.config.layout;
-  const inside = backups.startsWith(`${installation}/`) ? backups.slice(installation.length + 1) : '';
-  if (backups !== installation && !inside.includes('/')) return;
-  throw new ServiceError({
+function nested({ name, config }: Host): ServiceError {
+  const { installation, backups } = config.layout;
+  return new ServiceError({
     code: 'configuration',
-    message: `The backup folder ${backups} of ${host.name} is inside the installation ${installation}, so backups would hold themselves`,
+    message: `The backup folder ${backups} of ${name} is inside the installation ${installation}, so backups would hold themselves`,
     remedy: 'Set BACKUP_DIR to a folder outside of it.',
     details: { key: 'BACKUP_DIR' },
   });
+}
+
+function losesOwners({ name }: Host): ServiceError {
+  return new ServiceError({
+    code: 'configuration',
+    message: `Root on ${name} may not set owners there (it lacks CAP_CHOWN), so a copy of the installation would lose those of its files; nothing was written`,
+    remedy: 'Give the host or container that capability, then start the backup again.',
+    details: { host: name },
+  });
+}
+
+/** File systems in memory: what is written there is gone after a restart. */
+const inMemory: ReadonlySet<string> = new Set(['tmpfs', 'ramfs']);
+
+/** Throws `configuration` where the archives would not lie where they should, unless that is wanted. */
+function targetConcerns({ name, config }: Host, target: Seen['target'], anyTarget: boolean): readonly Finding[] {
+  const { backups } = config.layout;
+  const wrong = inMemory.has(target.fileSystem)
+    ? `The backup folder ${backups} of ${name} is in memory (${target.fileSystem}): archives there are lost when the host restarts`
+    : target.unmounted === undefined
+      ? undefined
+      : `The backup folder ${backups} of ${name} should lie on the disk of ${target.unmounted}, which is not mounted now: archives would land on another disk`;
+  if (wrong !== undefined && !anyTarget) {
+    throw new ServiceError({
+      code: 'configuration',
+      message: `${wrong}; nothing was written`,
+      remedy: `${target.unmounted === undefined ? 'Set BACKUP_DIR to a disk' : `Mount it (mount ${target.unmounted})`}, then start the backup again. If it is meant so, start it with anyTarget.`,
+      details: { host: name, key: 'BACKUP_DIR' },
+    });
+  }
+  return [
+    ...(wrong === undefined ? [] : [{ check: 'Target', verdict: 'warning', summary: `${wrong}.` } as const]),
+    ...(target.unsafe === undefined ? [] : [unsafeTarget(target.unsafe)]),
+    ...(target.stagedApart
+      ? [
+          {
+            check: 'Target',
+            verdict: 'ok',
+            summary: `${target.fileSystem} keeps no owners, so the copy is made in ${config.layout.state}; the archive itself keeps them.`,
+          } as const,
+        ]
+      : []),
+  ];
+}
+
+function unsafeTarget(folder: string): Finding {
+  return {
+    check: 'Target',
+    verdict: 'warning',
+    summary: `Others than root can remove archives, because ${folder} isn't root's alone to write.`,
+    remedy: `On the host: chown root: '${folder}' && chmod go-w '${folder}'`,
+  };
+}
+
+/** Data of the installation's containers that nobody asked to be backed up. */
+function besideConcerns(beside: readonly string[]): readonly Finding[] {
+  if (beside.length === 0) return [];
+  return [
+    {
+      check: 'Not in the backup',
+      verdict: 'warning',
+      summary: "The installation's containers have more mounted than the backup holds.",
+      remedy: 'Add volumes to VOLUMES; what lies in other folders needs a backup of its own.',
+      evidence: beside.join('\n'),
+    },
+  ];
+}
+
+/** Archives are named and dated by the host's clock. */
+function clockConcerns(hostNow: string, now: Date): readonly Finding[] {
+  if (Math.abs(Date.parse(hostNow) - now.getTime()) <= clockToleranceMs) return [];
+  return [
+    {
+      check: 'Clock',
+      verdict: 'warning',
+      summary: `The clock of the host says ${hostNow}, and that of this service ${now.toISOString()}: archives get wrong dates.`,
+      remedy: 'Set the clock that is wrong (timedatectl set-ntp true); until then no old archive is removed.',
+    },
+  ];
 }
 
 function unreadable(host: Host, path: string, more = 0): ServiceError {
@@ -135,16 +228,40 @@ function unreadable(host: Host, path: string, more = 0): ServiceError {
   });
 }
 
-/** The helper's records of one backup's jobs. */
+/** The helper's records of one backup's jobs; and a line for each file, which the next backup is compared with. */
 const stateBytes = 1024 * 1024;
+const stateBytesPerEntry = 200;
 
-function requireStateSpace(host: Host, free: number): void {
+/** Throws `disk-full`. */
+function requireAllSpace(
+  host: Host,
+  seen: Seen,
+  { bytes, entries }: { readonly bytes: number; readonly entries: number },
+): { readonly neededBytes: number } {
+  const sizes = seen.volumes.map((one) => one.bytes);
+  const data = bytes + sizes.reduce((sum, one) => sum + one, 0);
+  const margin = (size: number) => Math.ceil(size * (1 + marginShare)) + marginBytes;
+  // The copy and the archive are there at the same time, and what doesn't compress stays as large as it is; a volume is
+  // copied before it is packed.
+  const copyBytes = data + Math.max(0, ...sizes);
+  const neededBytes = margin(seen.target.stagedApart ? data : data + copyBytes);
+  const leftBytes = seen.leftovers.reduce((sum, one) => sum + one.bytes, 0);
+  requireStateSpace(
+    host,
+    seen.free.stateBytes,
+    stateBytes + entries * stateBytesPerEntry + (seen.target.stagedApart ? margin(copyBytes) : 0),
+  );
+  requireSpace(host, neededBytes, seen.free.bytes + leftBytes, entries, seen.free.inodes);
+  return { neededBytes };
+}
+
+function requireStateSpace(host: Host, free: number, needed: number): void {
   const { state } = host.config.layout;
-  if (free >= stateBytes) return;
+  if (free >= needed) return;
   throw new ServiceError({
     code: 'disk-full',
-    message: `The disk of ${state} on ${host.name}, where the helper keeps its jobs, has ${readableBytes(free)} free; nothing was written`,
-    remedy: `Free at least ${readableBytes(stateBytes)} there, then start the backup again.`,
+    message: `The disk of ${state} on ${host.name}, where the helper keeps its jobs and records, has ${readableBytes(free)} free; nothing was written`,
+    remedy: `Free at least ${readableBytes(needed)} there, then start the backup again.`,
     details: { host: host.name, folder: state, freeBytes: free },
   });
 }

@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
 import type { FindingsSection } from '../../operations/report.ts';
 import { isRunning } from '../lib/is-running.ts';
+import { inspectBackups } from './backups.ts';
 import { inspectContainers } from './containers.ts';
 import { probeHealth, probeProxy } from './endpoints.ts';
 import { findingsOf, section } from './finding.ts';
@@ -20,7 +21,7 @@ export interface HealthInput {
 }
 
 /**
- * The sections of the guide's morning health check, in its order. Each only looks, may be run again at any time, and
+ * The sections of the guide's morning health check, in its order, and the backups. Each only looks, may be run again at any time, and
  * takes a second or two. They throw only when the host itself can't be asked. What a host without an installation does
  * not have is skipped with a word.
  */
@@ -31,6 +32,7 @@ export interface HealthActivities {
   inspectResources(input: HealthInput): Promise<FindingsSection>;
   inspectSecurity(input: HealthInput): Promise<FindingsSection>;
   inspectRecentIssues(input: HealthInput): Promise<FindingsSection>;
+  inspectBackups(input: HealthInput): Promise<FindingsSection>;
 }
 
 export function createHealthActivities({
@@ -80,6 +82,11 @@ export function createHealthActivities({
           const [host, options] = at(input);
           return inspectJobs(host, (run) => isRunning(client, run), options);
         }),
+      ),
+    inspectBackups: (input) =>
+      section(
+        'Backups',
+        findingsOf('Backups', () => inspectBackups(...at(input))),
       ),
   };
 }

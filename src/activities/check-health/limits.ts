@@ -22,5 +22,13 @@ export const authenticationFailed = 20;
 /** Restarts of a container since it was made: once can be an update of Docker, more is a loop. */
 export const restartsWarning = 3;
 
+/** Hours. A backup each night, and two hours for one that lasts longer than the last. */
+export const backupWarningHours = 26;
+/** Hours. Two nights were missed. */
+export const backupFailedHours = 50;
+
+/** A clock that is wrong by more than a day names archives, judges their age and counts logs by the wrong day. In ms. */
+export const clockFailedMs = 24 * 3_600_000;
+
 /** Seconds that the health endpoint may take before it is worth a look. */
 export const slowEndpoint = 2;

@@ -96,22 +96,22 @@ export interface UserCommand extends Described {
   readonly script?: never;
 }
 
-type Body =
-  | { readonly argv: Vector; readonly script?: never }
-  | {
-      /**
-       * What one vector can't do: a file with the body of a POSIX shell function of the host helper, beside its module. It
-       * gets the parameters as `$1`, `$2` … and every entry of the layout as a variable of its name (`"$installation"`;
-       * lists as words with spaces between), runs with `set -efu` (no globbing unless it says `set +f`), a clean
-       * environment, umask 077, in `/`.
-       */
-      readonly script: URL;
-      /** What the script calls. */
-      readonly uses?: readonly ShellFunctions[];
-      /** Whose pattern it has as `$form_NAME`, beside those of its own parameters. */
-      readonly forms?: readonly PatternParameter[];
-      readonly argv?: never;
-    };
+interface Scripted {
+  /**
+   * What one vector can't do: a file with the body of a POSIX shell function of the host helper, beside its module. It
+   * gets the parameters as `$1`, `$2` … and every entry of the layout as a variable of its name (`"$installation"`;
+   * lists as words with spaces between), runs with `set -efu` (no globbing unless it says `set +f`), a clean
+   * environment, umask 077, in `/`.
+   */
+  readonly script: URL;
+  /** What the script calls. */
+  readonly uses?: readonly ShellFunctions[];
+  /** Whose pattern it has as `$form_NAME`, beside those of its own parameters. */
+  readonly forms?: readonly PatternParameter[];
+  readonly argv?: never;
+}
+
+type Body = { readonly argv: Vector; readonly script?: never } | Scripted;
 
 type Effect =
   | { readonly risk: 'read'; readonly lock?: never }
@@ -125,14 +125,30 @@ export type RootCommand = Described & {
 } & Body &
   Effect;
 
-/** A command that the service may run on a host, with its arguments, what executes it, its answer and its failures. */
-export type Command = UserCommand | RootCommand;
+/**
+ * A command for which an administrator must be root by a login of their own. The helper doesn't know it, so there is
+ * nothing on the host that sudo could admit the service to: its script is brought over the administrator's login, and
+ * nothing of it stays (`../install/administrator.ts`). It takes no fence: an administrator holds no lock of the service.
+ */
+export type AdministratorCommand = Described &
+  Scripted & {
+    readonly as: 'administrator';
+    readonly risk: Risk;
+    readonly lock?: never;
+    readonly job: false;
+  };
 
-/** Commands that are run and awaited at once. */
-export type PlainCommand = Command & { readonly job: false };
+/** A command that the service may run on a host. */
+export type ServiceCommand = UserCommand | RootCommand;
+
+/** A command on a host, with its arguments, what executes it, its answer and its failures. */
+export type Command = ServiceCommand | AdministratorCommand;
+
+/** Commands that the service runs and awaits at once. */
+export type PlainCommand = ServiceCommand & { readonly job: false };
 
 /** Commands that outlive the connection. */
-export type JobCommand = Command & { readonly job: true };
+export type JobCommand = ServiceCommand & { readonly job: true };
 
 /** Checks a command's types where it is written and keeps its literal types. */
 export function defineCommand<const C extends Command>(command: C): C {

@@ -1,5 +1,6 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
-import { listBackups, removeBackup } from './back-up/archives.ts';
+import { acceptBackup, checkArchive, listBackups, removeBackup } from './back-up/archives.ts';
+import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
 import { abandonBackup, archiveVolume, collectBackup, packBackup, publishBackup, verifyBackup, writeBackupManifest } from './back-up/make-backup.ts';
 import { containerStates } from './check-health/container-states.ts';
@@ -14,7 +15,10 @@ import type { Command } from './command.ts';
 /** Every command that the service may run on a host: the policy, the helper, the docs and the tests are made of it. */
 export const table: readonly Command[] = [
   listBackups,
+  checkArchive,
   removeBackup,
+  acceptBackup,
+  showDoubts,
   lookForBackup,
   collectBackup,
   archiveVolume,

@@ -13,7 +13,10 @@ export interface HostContext {
 }
 
 /** What a host said, without the secrets that the service knows. */
-export function redacted<Result extends CommandResult>({ redact }: HostContext, result: Result): Result {
+export function redacted<Result extends CommandResult>(
+  { redact }: Pick<HostContext, 'redact'>,
+  result: Result,
+): Result {
   return redact ? { ...result, stdout: redact(result.stdout), stderr: redact(result.stderr) } : result;
 }
 

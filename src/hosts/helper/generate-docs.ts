@@ -8,6 +8,7 @@ import { type ResolvedCommand, type ResolvedParameter, resolveCommand } from './
 export function generatePrivilegeDocs(layout: HostLayout = defaultLayout): string {
   const commands = table.map((command) => resolveCommand(command, layout));
   const ofRoot = commands.filter(({ command }) => command.as === 'root');
+  const ofAdministrators = commands.filter(({ command }) => command.as === 'administrator');
   return [
     introduction(layout),
     '## Commands as root\n',
@@ -19,6 +20,9 @@ export function generatePrivilegeDocs(layout: HostLayout = defaultLayout): strin
     `## Commands as ${layout.user}\n`,
     'They need no privilege and go without sudo and helper.\n',
     ...commands.filter(({ command }) => command.as === 'user').map((command) => describe(command, layout)),
+    '## Commands of administrators\n',
+    ofAdministratorsAlone,
+    ...ofAdministrators.map((command) => describe(command, layout)),
     '## Parameters\n',
     '| name | form | at most | for example | what |',
     '| --- | --- | --- | --- | --- |',
@@ -83,6 +87,12 @@ all and stops one with \`--cancel\`. A run stops another run's job only with the
 `;
 }
 
+const ofAdministratorsAlone = `The helper doesn't know these and the policy admits none of them, in no form of it: what an administrator decides, neither
+the service nor who has its key can. \`proxmox-mcp host accept-backup\` executes them as root over the administrator's own
+login, each as a script that is read from standard input and of which nothing stays on the host. They take no fence, no
+operation asks for them, and MCP has no tool for them.
+`;
+
 const fences = { none: [], host: ['<fence>'], guest: ['<fence>', '<guest fence>'] };
 
 function describe({ command, parameters, vector = [] }: ResolvedCommand, layout: HostLayout): string {
@@ -102,7 +112,11 @@ function describe({ command, parameters, vector = [] }: ResolvedCommand, layout:
     ...(command.as === 'root'
       ? [`Asked for as \`${[...call, ...fences[command.lock ?? 'none'], ...given].join(' ')}\`.\n`]
       : []),
-    script === undefined ? 'The vector:\n' : 'The script, part of the helper:\n',
+    script === undefined
+      ? 'The vector:\n'
+      : command.as === 'administrator'
+        ? 'The script:\n'
+        : 'The script, part of the helper:\n',
     '```sh',
     script ??
       words.map((word) => (/[\s{}"'$*|&;<>()]/.test(word) && !/^<[a-z]+>$/.test(word) ? `'${word}'` : word)).join(' '),

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { HostLayout } from '../../config.ts';
-import { type Command, vmid } from '../commands/command.ts';
+import { type AdministratorCommand, type Command, type RootCommand, vmid } from '../commands/command.ts';
 import { table } from '../commands/table.generated.ts';
 import { quote } from './quote.ts';
 import { type ResolvedCommand, type ResolvedParameter, resolveCommand } from './resolve.ts';
@@ -27,11 +27,7 @@ export function generateHelper(layout: HostLayout, options: HelperOptions = {}):
   return [
     `#!/usr/bin/env -iS PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=${homeWord(options.home)} /bin/sh`,
     ourPart('header'),
-    "# This host's layout.",
-    '# shellcheck disable=SC2034 # For whichever command needs it.',
-    '{',
-    ...Object.entries(layout).map(([name, value]) => `  readonly ${name}=${quote(asWords(value))}`),
-    '}',
+    ...variablesOf(layout),
     `readonly _self=${quote(layout.helper)}\n`,
     ...decisions(commands),
     ourPart('fence'),
@@ -40,6 +36,30 @@ export function generateHelper(layout: HostLayout, options: HelperOptions = {}):
     ...sharedFunctions(commands),
     ...commands.flatMap(commandFunction),
     ourPart('main'),
+  ].join('\n');
+}
+
+/** A command that can be brought to a host: it needs neither a lock nor a job. */
+export type BroughtCommand = (RootCommand | AdministratorCommand) & {
+  readonly job: false;
+  readonly lock?: never;
+  readonly script: URL;
+};
+
+/**
+ * One command as a script of its own, for `sh -s -- VERB ARGUMENTS`: what an administrator executes as root without
+ * leaving it on the host. The same parts as in the helper.
+ */
+export function generateBrought(layout: HostLayout, command: BroughtCommand): string {
+  const commands = [resolveCommand(command, layout)];
+  return [
+    '# shellcheck shell=sh disable=SC2317 # Parts of the helper, of which one command needs a few.',
+    ...variablesOf(layout),
+    ...decisions(commands),
+    ourPart('fence'),
+    ...sharedFunctions(commands),
+    ...commands.flatMap(commandFunction),
+    ourPart('brought'),
   ].join('\n');
 }
 
@@ -59,7 +79,17 @@ export function readShell(file: URL): string {
   return readFileSync(file, 'utf8').replace(/^(# shellcheck [^\n]*\n)+/, '');
 }
 
-function ourPart(name: 'header' | 'checks' | 'fence' | 'jobs' | 'main'): string {
+function variablesOf(layout: HostLayout): string[] {
+  return [
+    "# This host's layout.",
+    '# shellcheck disable=SC2034 # For whichever command needs it.',
+    '{',
+    ...Object.entries(layout).map(([name, value]) => `  readonly ${name}=${quote(asWords(value))}`),
+    '}',
+  ];
+}
+
+function ourPart(name: 'header' | 'checks' | 'fence' | 'jobs' | 'main' | 'brought'): string {
   const file = new URL(`./${name}.sh`, import.meta.url);
   return name === 'header' ? readFileSync(file, 'utf8') : readShell(file);
 }

@@ -18,6 +18,8 @@ export interface Administrator {
   bring(verb: 'arm', args: readonly string[]): Promise<void>;
   /** Runs a verb of the agent that was brought. */
   run(verb: string, args: readonly string[], content?: string): Promise<void>;
+  /** Runs a POSIX shell script as root without leaving it on the host. Its result, whatever its exit code. */
+  runScript(script: string, args: readonly string[], timeoutMs: number): Promise<CommandResult>;
   /** Whether this login is, or becomes, root. */
   provesRoot(): Promise<boolean>;
   /** Runs a program as another user, without root's rights. */
@@ -25,16 +27,21 @@ export interface Administrator {
   close(): Promise<void>;
 }
 
-/** `ssh`: undefined for this machine itself. `password`: undefined where nobody can be asked for one. */
+/**
+ * @param ssh - undefined: this machine itself
+ * @param password - undefined: nobody can be asked for one
+ * @param needsRoot - false: what is to be done is this user's own, as where the helper runs without sudo
+ */
 export function connectAdministrator(
   name: string,
   ssh: SshConfig | undefined,
   log: Log,
   password?: SudoPassword,
+  needsRoot = true,
 ): Administrator {
   const executor = ssh ? createSshExecutor({ name, ssh, log }) : createLocalExecutor({ name, log });
   const user = ssh?.user ?? userInfo().username;
-  const isRoot = ssh ? user === 'root' : process.getuid?.() === 0;
+  const isRoot = !needsRoot || (ssh ? user === 'root' : process.getuid?.() === 0);
   return administrator(name, executor, becomeRoot({ name, executor, user, isRoot, password }));
 }
 
@@ -53,11 +60,26 @@ function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Adm
     async run(verb, args, content) {
       await exec(['/bin/sh', `${workFolder}/agent`, verb, ...args], content);
     },
+    runScript: (script, args, timeoutMs) =>
+      asRoot(
+        [...cleanShell, 'timeout', '-k', '5', String(Math.ceil(timeoutMs / 1000)), ...readScript, ...args],
+        script,
+      ),
     provesRoot: async () => (await exec(['/usr/bin/id', '-u'])).trim() === '0',
     runAs: (user, argv) => asRoot(['/usr/sbin/runuser', '-u', user, '--', ...argv]),
     close: () => executor.close(),
   };
 }
+
+/** As the helper starts its own. */
+const cleanShell = [
+  '/usr/bin/env',
+  '-i',
+  'PATH=/usr/sbin:/usr/bin:/sbin:/bin',
+  'LC_ALL=C',
+  'HOME=/nonexistent',
+] as const;
+const readScript = ['/bin/sh', '-s', '--'] as const;
 
 function agentError(name: string, { exitCode, stderr }: CommandResult): ServiceError {
   const said = /^proxmox-mcp-install: (.*)$/m.exec(stderr)?.[1];

@@ -72,7 +72,8 @@ look() {
   fi
   [ ! -f "$_keys" ] || fact keys "$(head -c 65536 "$_keys" | base64 -w 0)"
   for _path in "$@"; do
-    if [ -L "$_path" ]; then _kind="link"
+    if [ -L "$_path" ] && [ -d "$_path" ]; then _kind=folder-link
+    elif [ -L "$_path" ]; then _kind="link"
     elif [ -d "$_path" ]; then _kind=folder
     elif [ -f "$_path" ]; then _kind="file"
     elif [ -e "$_path" ]; then _kind=other

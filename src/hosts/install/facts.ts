@@ -5,7 +5,8 @@ import type { Administrator } from './administrator.ts';
 
 /** A path of the host as it is. */
 export interface SeenPath {
-  readonly kind: 'absent' | 'file' | 'folder' | 'link' | 'other';
+  /** `folder-link`: a symbolic link that leads to a folder; `link`: any other. */
+  readonly kind: 'absent' | 'file' | 'folder' | 'link' | 'folder-link' | 'other';
   /** In octal: `755`. Of what a link leads to. */
   readonly mode: string;
   /** In numbers: `0:0`. */
@@ -118,7 +119,8 @@ function parseRecord(text: string | undefined): Seen['record'] {
   return text === 'made' || text === 'kept' ? text : undefined;
 }
 
+const kinds = ['absent', 'file', 'folder', 'link', 'folder-link'] as const;
+
 function parsePath([kind = '', mode = '', owner = '', sha256 = '']: readonly string[]): SeenPath {
-  const isKnown = kind === 'absent' || kind === 'file' || kind === 'folder' || kind === 'link';
-  return { kind: isKnown ? kind : 'other', mode, owner, sha256 };
+  return { kind: kinds.find((known) => known === kind) ?? 'other', mode, owner, sha256 };
 }

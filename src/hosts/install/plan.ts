@@ -35,6 +35,8 @@ function userChange({ account }: Seen, { user }: HostLayout): Change[] {
 function pathChange(seen: SeenPath | undefined, item: Wanted): Change[] {
   const is = seen ?? { kind: 'absent', mode: '', owner: '', sha256: '' };
   const kind = item.kind === 'folder' ? 'folder' : 'file';
+  // Where it may be one, it is looked at in `obstacles`, and never changed.
+  if (is.kind === 'folder-link') return [];
   const faults =
     is.kind === 'absent'
       ? ['is missing']
@@ -79,12 +81,27 @@ export function obstacles(seen: Seen, layout: HostLayout): readonly Obstacle[] {
     ),
     ...otherKeys(seen.paths, otherKeysFileOf(home), layout.user),
     ...parents.flatMap((path) => writable(path, seen.paths.get(path))),
+    ...linkedBackups(layout.backups, seen.paths.get(layout.backups)),
     ...ours
-      .filter((path) => seen.paths.get(path)?.kind === 'link')
+      .filter(
+        (path) => isLink(seen.paths.get(path)) && (path !== layout.backups || seen.paths.get(path)?.kind === 'link'),
+      )
       .map((path) =>
         obstacle(path, 'is a symbolic link', 'Put the real file or folder there, or configure another path.'),
       ),
   ];
+}
+
+function isLink(seen: SeenPath | undefined): boolean {
+  return seen?.kind === 'link' || seen?.kind === 'folder-link';
+}
+
+/** The backups may lie on another disk, behind a link; whose folder that is, is the administrator's to say. */
+function linkedBackups(path: string, seen: SeenPath | undefined): readonly Obstacle[] {
+  if (seen?.kind !== 'folder-link') return [];
+  if (seen.owner.startsWith('0:') && (Number.parseInt(seen.mode, 8) & 0o077) === 0) return [];
+  const summary = `leads to a folder that isn't root's alone (owner ${seen.owner}, mode ${seen.mode})`;
+  return [obstacle(path, summary, `Run on the host: chown root: ${path}/; chmod 700 ${path}/`)];
 }
 
 function obstacle(check: string, summary: string, remedy: string, evidence?: string): Obstacle {

@@ -36,6 +36,18 @@ export function failureOf(error: unknown): Failure {
   return { code: 'internal', message: error instanceof Error ? error.message : String(error), remedy: lookAtRun };
 }
 
+/** Whether a failure is about the way to a host, so that asking it something else would say the same. */
+export function isAboutTheWay(code: string): boolean {
+  return aboutTheWay.has(code);
+}
+
+const aboutTheWay: ReadonlySet<string> = new Set([
+  'host-unreachable',
+  'host-key-unknown',
+  'host-key-changed',
+  'ssh-key-refused',
+]);
+
 const lookAtRun = 'Look at the run in the Temporal UI.';
 const cancelled: Failure = {
   code: 'cancelled',

@@ -18,6 +18,7 @@ import type { Executor } from '../../../src/hosts/execution/executor.ts';
 import { createLocalExecutor } from '../../../src/hosts/local/executor.ts';
 import type { Finding } from '../../../src/operations/finding.ts';
 import type { FindingsSection } from '../../../src/operations/report.ts';
+import { publishHere } from '../../hosts/install/published.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 
 /** visudo wants a user that has a name. */
@@ -587,6 +588,23 @@ describe('recent issues', () => {
     // The journal of this machine answers instead, or nothing can be said.
     const { failed } = await issues();
     expect(failed?.summary).not.toContain(`says ${host.layout.authLog}`);
+  });
+});
+
+describe('backups', () => {
+  const id = 'daily-backup-20261122-020000';
+
+  it('are judged by what the host itself has recorded', async () => {
+    host = makeHost();
+    expect(verdicts(await inspect('inspectBackups'))).toEqual({ 'Last good backup': 'failed', Clock: 'ok' });
+    publishHere(host.layout, id, 1);
+    expect(verdicts(await inspect('inspectBackups'))).toEqual({ 'Last good backup': 'ok', Clock: 'ok' });
+    publishHere(host.layout, id, 1, ['failed missing: .env']);
+    expect(verdicts(await inspect('inspectBackups'))).toMatchObject({ 'Doubted backups': 'warning' });
+    writeFileSync(`${host.layout.backups}/${id}.tar.gz`, 'cut');
+    expect(verdicts(await inspect('inspectBackups'))).toMatchObject({ 'Changed backups': 'failed' });
+    rmSync(`${host.layout.backups}/${id}.tar.gz`);
+    expect(verdicts(await inspect('inspectBackups'))).toMatchObject({ 'Missing backups': 'warning' });
   });
 });
 

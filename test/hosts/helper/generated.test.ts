@@ -128,6 +128,27 @@ describe('the helper', () => {
   });
 });
 
+describe('a command of an administrator', () => {
+  const names = table.filter(({ as }) => as === 'administrator').map(({ name }) => name);
+
+  it.each(['accept-backup', 'show-doubts'])('%s is in no helper and in no form of the policy', (name) => {
+    expect(names).toContain(name);
+    expect(helper).not.toContain(name);
+    expect(helper).not.toContain(name.replace('-', '_'));
+    for (const sudoVersion of ['1.9.5p2', '1.9.10', '1.9.17', 'sudo-rs 0.2.5']) {
+      expect(generateSudoers(defaultLayout, { sudoVersion, helperDigest })).not.toContain(name);
+    }
+  });
+
+  it('is on the page, apart from what the service may', () => {
+    const [service, administrators] = generatePrivilegeDocs().split('## Commands of administrators\n');
+    for (const name of names) {
+      expect(administrators).toContain(`### ${name}\n`);
+      expect(service).not.toContain(`### ${name}\n`);
+    }
+  });
+});
+
 describe('the policy', () => {
   interface Json {
     readonly Command_Aliases?: Record<string, readonly Record<string, unknown>[]>;

@@ -77,11 +77,17 @@ describe.skipIf(whyNoLab()).each(await stillHad(kinds))(
       await lab.must(['sh', '-euc', trapScript(lab.ssh.user)]);
       const clean = await sudo('environment');
       expect(clean.exitCode).toBe(0);
-      // Every one that bends sudo's own options; of those that the helper or the policy refuses as anywhere, a few.
+      // Every one that bends sudo's own options or wants what only an administrator may; of those that the helper or the
+      // policy refuses as anywhere, a few.
       const attempts = corpus
-        .flatMap((file) => file.attempts)
+        .flatMap(({ name, attempts }) =>
+          attempts.map((attempt) => ({ ...attempt, isOfAdministrators: name === 'administrators.json' })),
+        )
         .filter(({ env, by }) => Object.keys(env).length === 0 && by !== 'sudo')
-        .filter(({ sudo, command }, index) => sudo.length > 0 || index % (command[0] === '{helper}' ? 4 : 10) === 0)
+        .filter(
+          ({ sudo, command, isOfAdministrators }, index) =>
+            sudo.length > 0 || isOfAdministrators || index % (command[0] === '{helper}' ? 4 : 10) === 0,
+        )
         .map((attempt) => wordsOf(attempt, lab.config.layout.helper).argv);
       const tried = attempts.length;
       const broken: string[] = [];

@@ -1,5 +1,12 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
 places "$1"
-rm -rf -- "$_stage" "$_partial" "$backups/.$1.tar.gz.sha256.partial"
-[ -e "$backups/$1.tar.gz" ] || rm -f -- "$backups/$1.tar.gz.sha256"
+unpause "$_record"
+# Of one that was published only what was forgotten is removed; its record stays, wherever the archive is.
+_unpublished=yes
+if [ -e "$_record/proof" ] && [ ! -e "$_partial" ]; then _unpublished=; fi
+rm -rf -- "$_backups/.$1.partial" "$_record/stage" "$_partial" "$_backups/.$1.tar.gz.sha256.partial"
+if [ -n "$_unpublished" ]; then
+  [ -e "$_archive" ] || rm -f -- "$_archive.sha256"
+  rm -rf -- "${_record:?}"
+fi
 [ ! -e "$_stage" ]

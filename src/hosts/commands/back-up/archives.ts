@@ -1,9 +1,21 @@
 import { z } from 'zod';
-import { count, form, listing, many, nothing, time, words } from '../answer.ts';
-import { defineCommand, named } from '../command.ts';
+import { count, flag, form, keyValues, listing, many, nothing, one, optional, time, words } from '../answer.ts';
+import { defineCommand } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
-import { backup, sha256 } from './parameters.ts';
+import { backup, functions, safety, sha256 } from './parameters.ts';
+
+/**
+ * What the host itself knows of an archive, from the record that it made when the archive was published:
+ *
+ * - `verified`: it read the archive back whole, and the file is as it was then
+ * - `doubted`: the same, but what it holds is less than the last good one held, and no administrator has accepted that
+ * - `changed`: the file isn't what was published any more
+ * - `unproven`: it has no record: made by somebody else, or before there were records
+ */
+export type ArchiveState = z.output<typeof archiveState>;
+
+const archiveState = z.enum(['verified', 'doubted', 'changed', 'unproven']);
 
 /** An archive that is there. */
 export interface Archive {
@@ -12,9 +24,16 @@ export interface Archive {
   readonly bytes: number;
   /** ISO 8601, UTC: when the file was last written. */
   readonly writtenAt: string;
-  /** Checksum recorded when it was verified; absent for one that never was. */
+  readonly state: ArchiveState;
+  /** Checksum of the archive that was verified; absent for one that is `unproven`. */
   readonly sha256?: string;
+  /** ISO 8601, UTC, by the host's clock: when it was published. Absent for one that is `unproven`. */
+  readonly publishedAt?: string;
+  /** ISO 8601, UTC, by the host's clock: when it was last read back whole. Absent for one that is `unproven`. */
+  readonly checkedAt?: string;
 }
+
+const absent = z.literal('-').transform(() => undefined);
 
 const archive = words(
   z
@@ -24,41 +43,114 @@ const archive = words(
     .pipe(form(backup)),
   count,
   time,
-  z.union([z.literal('-'), form(sha256)]),
+  archiveState,
+  z.union([absent, form(sha256)]),
+  z.union([absent, time]),
+  z.union([absent, time]),
 ).transform(
-  ([id, bytes, writtenAt, sum]): Archive => ({ id, bytes, writtenAt, ...(sum === '-' ? {} : { sha256: sum }) }),
+  ([id, bytes, writtenAt, state, sum, publishedAt, checkedAt]): Archive => ({
+    id,
+    bytes,
+    writtenAt,
+    state,
+    ...(sum !== undefined && { sha256: sum }),
+    ...(publishedAt !== undefined && { publishedAt }),
+    ...(checkedAt !== undefined && { checkedAt }),
+  }),
 );
+
+/** `ID FOLDER`: the folder's name may hold spaces. */
+const elsewhere = z
+  .string()
+  .transform((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)] as const)
+  .pipe(z.tuple([form(backup), z.string().startsWith('/')]))
+  .transform(([id, folder]) => ({ id, folder }));
+
+/** What the host has of backups: `output` of {@link listBackups}. */
+export type Backups = z.output<typeof listBackups.answer>;
 
 export const listBackups = defineCommand({
   name: 'list-backups',
-  summary: 'The archives that are there, with size, age and recorded checksum',
+  summary: 'The archives that are there, with size, age and what the host knows of each; those that are gone',
   doing: 'Listing the backups',
   as: 'root',
   risk: 'read',
   job: false,
   parameters: [],
   script: new URL('./list-backups.sh', import.meta.url),
+  uses: [functions, safety],
   forms: [backup, sha256],
-  timeoutMs: 30_000,
+  timeoutMs: 60_000,
   maxOutputBytes: 1024 * 1024,
-  answer: listing({ archive: many(archive) }).transform(({ archive: archives, notUnderstood }) => ({
+  answer: listing({
+    now: one(time),
+    archive: many(archive),
+    gone: many(form(backup)),
+    elsewhere: many(elsewhere),
+    unsafe: optional(z.string().startsWith('/')),
+  }).transform(({ now, archive: archives, gone, elsewhere: moved, unsafe, notUnderstood }) => ({
+    /** ISO 8601, UTC: the host's clock. */
+    now,
     archives,
+    /** Ids of archives that were published and are in no folder any more. */
+    gone,
+    /** Archives that were published and lie in a folder that isn't the host's backup folder now. */
+    elsewhere: moved,
+    /** A folder on the way to the archives in which others than root may remove them. */
+    ...(unsafe !== undefined && { unsafe }),
     notUnderstood,
   })),
 });
 
+export const checkArchive = defineCommand({
+  name: 'check-archive',
+  summary: 'Read a published archive again, compare it with its checksum and note the result',
+  doing: ({ backup }) => `Reading the archive ${backup} again`,
+  as: 'root',
+  risk: 'change',
+  lock: 'host',
+  job: true,
+  parameters: [backup],
+  script: new URL('./check-archive.sh', import.meta.url),
+  uses: [functions, stop],
+  forms: [backup],
+  timeoutMs: 120 * 60_000,
+  /** `broken`: it isn't what was published. */
+  answer: keyValues({ broken: flag }),
+  exits: { 9: unverified },
+});
+
 export const removeBackup = defineCommand({
   name: 'remove-backup',
-  summary: 'Remove an archive while a newer one is there whose checksum is right',
+  summary: 'Remove an archive that is older than seven days while three newer verified ones are there',
   doing: ({ backup }) => `Removing the old archive ${backup}`,
   as: 'root',
   risk: 'change',
   lock: 'host',
   job: true,
-  parameters: [backup, named('keeping', backup)],
+  parameters: [backup],
   script: new URL('./remove-backup.sh', import.meta.url),
-  uses: [stop],
+  uses: [functions, stop],
+  forms: [backup],
   timeoutMs: 60 * 60_000,
   answer: nothing,
   exits: { 9: unverified },
+});
+
+/**
+ * Lets a backup count that the host doubts. Only an administrator who is root on the host may execute it: the policy
+ * of sudo doesn't admit it, so neither the service nor who has its key can.
+ */
+export const acceptBackup = defineCommand({
+  name: 'accept-backup',
+  summary: 'Let an archive count that holds less than the last good one',
+  doing: ({ backup }) => `Accepting the archive ${backup}`,
+  as: 'administrator',
+  risk: 'change',
+  job: false,
+  parameters: [backup],
+  script: new URL('./accept-backup.sh', import.meta.url),
+  uses: [functions, stop],
+  timeoutMs: 60_000,
+  answer: nothing,
 });

@@ -1,11 +1,42 @@
 # shellcheck shell=sh disable=SC2154,SC2034 # The helper has the layout's names; the commands use what is set here.
-# places BACKUP: a backup is made in a hidden folder beside the archives.
+# places BACKUP: where a backup is made and what is recorded of it. Links on the way to the layout's folders are followed.
+#
+# Of each backup $state/backups/BACKUP is the host's own record, root's alone. While it is made: a file for each step that
+# has ended (collected, volume-NAME, listed, packed, verified), written when the step's effect is on disk; the next step
+# needs it. Afterwards: proof (checksum, size and time of the file, when it was published, folder), contents (what the next
+# backup is compared with), doubts (what was less than last time), accepted (an administrator wants it so), checked (when
+# it was last read back), broken (it was found changed then).
 places() {
-  _stage=$backups/.$1.partial
+  folders
+  _record=$_records/$1
+  _archive=$_backups/$1.tar.gz
+  # A backup is made in a hidden folder beside the archives, or where that file system keeps no owners, in its record.
+  if keeps_owners "$_backups"; then _stage=$_backups/.$1.partial; else _stage=$_record/stage; fi
   # The one top folder of the archive: the guide's recovery renames it to the installation, whose files are right below it.
   _top=daily-${1#daily-backup-}
-  _partial=$backups/.$1.tar.gz.partial
+  _partial=$_backups/.$1.tar.gz.partial
   _manifest=backup-manifest.sha256
+}
+
+folders() {
+  _backups=$(realpath -m -- "$backups")
+  _installation=$(realpath -m -- "$installation")
+  _records=$state/backups
+}
+
+# deepest FOLDER: the folder, or the deepest one above it that is there.
+deepest() {
+  _deepest=$1
+  while [ ! -d "$_deepest" ]; do _deepest=$(dirname -- "$_deepest"); done
+  printf '%s\n' "$_deepest"
+}
+
+file_system() { stat --file-system --format=%T -- "$(deepest "$1")"; }
+
+keeps_owners() {
+  case $(file_system "$1") in
+    cifs | smb* | nfs* | fuse* | msdos | vfat | exfat | ntfs* | v9fs | 9p | hfs*) return 1 ;;
+  esac
 }
 
 # sum_of FILE: its SHA-256 checksum.
@@ -13,6 +44,54 @@ sum_of() { sha256sum <"$1" | cut -c1-64; }
 
 # unfinished ACTION: does it with everything that is hidden and named like a backup, whichever.
 unfinished() {
-  find "$backups" -maxdepth 1 -regextype posix-extended \
+  [ ! -d "$_backups" ] || find "$_backups" -maxdepth 1 -regextype posix-extended \
     -regex ".*/[.]${form_backup}([.]tar[.]gz([.]sha256)?)?[.]partial" "$@"
+}
+
+# each_record FUNCTION ARGUMENTS: calls it with each backup that there is a record of, as its last argument.
+each_record() {
+  [ -d "$_records" ] || return 0
+  find "$_records" -mindepth 1 -maxdepth 1 -type d -regextype posix-extended -regex ".*/$form_backup" -printf '%f\n' |
+    sort | while read -r _id; do "$@" "$_id"; done
+}
+
+# state_of BACKUP: sets _state (verified, doubted, changed, unproven; gone where there is no such file) and what its proof
+# says: _sum, _bytes, _written, _published, _folder, and _checked, when it was last read back.
+state_of() {
+  _state=unproven _sum=- _bytes=- _written=- _published=- _checked=- _folder=
+  _of=$_records/$1
+  if [ -e "$_of/proof" ]; then
+    read -r _sum _bytes _written _published _folder <"$_of/proof" || :
+    [ ! -e "$_of/checked" ] || read -r _checked <"$_of/checked" || :
+    case $_bytes$_written$_published$_checked in
+      *[!0-9]*) _state=unproven _sum=- _published=- _checked=- _folder= ;;
+      *) _state=verified ;;
+    esac
+  fi
+  if [ ! -f "$_backups/$1.tar.gz" ]; then _state=gone
+  elif [ "$_state" = unproven ]; then :
+  elif [ -e "$_of/broken" ] || [ "$(stat -c '%s %Y' -- "$_backups/$1.tar.gz")" != "$_bytes $_written" ]; then _state=changed
+  elif [ -e "$_of/doubts" ] && [ ! -e "$_of/accepted" ]; then _state=doubted
+  fi
+}
+
+# counting: a line `PUBLISHED BACKUP` for each archive that is there and counts, the newest first.
+counting() { each_record one_counting | sort -rn; }
+one_counting() {
+  state_of "$1"
+  [ "$_state" != verified ] || echo "$_published $1"
+}
+
+# one_lost BACKUP: says where an archive is that was published and is not in the folder now, or that it is gone.
+one_lost() {
+  state_of "$1"
+  if [ "$_state" != gone ] || [ "$_sum" = - ]; then return 0; fi
+  if [ -n "$_folder" ] && [ "$_folder" != "$_backups" ] && [ -f "$_folder/$1.tar.gz" ]; then echo "elsewhere $1 $_folder"
+  else echo "gone $1"; fi
+}
+
+# taken_at BACKUP: the time in its name, in seconds since 1970; fails where that is no time.
+taken_at() {
+  date -u +%s -d "$(printf '%s\n' "$1" |
+    sed -E 's/.*-([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{2})([0-9]{2})([0-9]{2})$/\1-\2-\3 \4:\5:\6/')" 2>/dev/null
 }

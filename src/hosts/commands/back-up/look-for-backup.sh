@@ -1,33 +1,43 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
-if [ ! -d "$installation" ]; then echo 'installation missing'
-elif [ ! -r "$installation" ] || [ ! -x "$installation" ]; then echo 'installation unreadable'
+folders
+echo "now $(date +%s)"
+if [ ! -d "$_installation" ]; then echo 'installation missing'
+elif [ ! -r "$_installation" ] || [ ! -x "$_installation" ]; then echo 'installation unreadable'
 else
-  echo "installation $(du -s --block-size=1 --exclude="$backups" -- "$installation" 2>/dev/null | cut -f1)"
-  echo "entries $(find "$installation" -mindepth 1 -path "$backups" -prune -o -printf x 2>/dev/null | wc -c)"
-  find "$installation" -path "$backups" -prune -o '(' -type f -o -type d ')' '(' ! -readable -o -type d ! -executable ')' \
+  echo "installation $(du -s --block-size=1 --exclude="$_backups" -- "$_installation" 2>/dev/null | cut -f1)"
+  echo "entries $(find "$_installation" -mindepth 1 -path "$_backups" -prune -o -printf x 2>/dev/null | wc -c)"
+  find "$_installation" -path "$_backups" -prune -o '(' -type f -o -type d ')' '(' ! -readable -o -type d ! -executable ')' \
     -printf 'unreadable %p\n' 2>/dev/null | head -n 5
+  # A folder inside the installation would be copied into itself, unless the copy leaves it out as a whole.
+  case $_backups in
+    "$_installation") echo nested ;;
+    "$_installation"/*) case ${_backups#"$_installation"/} in */*) echo nested ;; esac ;;
+  esac
+  if [ "$(id -u)" = 0 ] && [ $((0x$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status | cut -c16) & 1)) = 0 ] &&
+    find "$_installation" -path "$_backups" -prune -o ! -uid 0 -printf x -quit | grep -q x; then echo 'ownerless'; fi
 fi
 if [ ! -e "$sudoersFile" ]; then echo 'sudoers missing'
 elif [ ! -r "$sudoersFile" ]; then echo 'sudoers unreadable'
 else echo 'sudoers there'; fi
-_at=$backups
-while [ ! -d "$_at" ]; do _at=$(dirname "$_at"); done
+_at=$(deepest "$_backups")
 if [ -w "$_at" ] && [ -x "$_at" ]; then echo 'backups writable'; else echo 'backups readonly'; fi
+echo "target $(file_system "$_backups")"
+above "$(unmounted)" "$_backups" | head -n 1 | sed 's/^/unmounted /'
+unsafe_folder
 df --block-size=1 --output=avail,iavail -- "$_at" | tail -n 1 | { read -r _bytes _inodes; echo "free $_bytes $_inodes"; }
-_state=$state
-while [ ! -d "$_state" ]; do _state=$(dirname "$_state"); done
-df --block-size=1 --output=avail -- "$_state" | tail -n 1 | { read -r _bytes; echo "state-free $_bytes"; }
-if [ "$_at" = "$backups" ]; then
-  unfinished -exec du -s --block-size=1 -- {} + | while read -r _bytes _path; do echo "leftover $_bytes ${_path##*/}"; done
-fi
-if [ -z "$volumes" ]; then echo 'docker unneeded'
-elif ! command -v docker >/dev/null; then echo 'docker absent'
-elif ! timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then echo 'docker silent'
-else
-  echo 'docker there'
-  for _volume in $volumes; do
-    if _mount=$(docker volume inspect --format '{{.Mountpoint}}' -- "$_volume" 2>/dev/null) && [ -d "$_mount" ]; then
-      echo "volume $_volume $(du -s --block-size=1 -- "$_mount" | cut -f1)"
-    else echo "volume $_volume missing"; fi
+df --block-size=1 --output=avail -- "$(deepest "$state")" | tail -n 1 | { read -r _bytes; echo "state-free $_bytes"; }
+keeps_owners "$_backups" || echo 'staged apart'
+unfinished -exec du -s --block-size=1 -- {} + | while read -r _bytes _path; do echo "leftover $_bytes ${_path##*/}"; done
+_docker=$(docker_state)
+echo "docker $_docker"
+if [ "$_docker" = there ]; then
+  other_mounts | head -n 20
+  for _name in $volumes; do
+    _code=0; volume_of "$_name" || _code=$?
+    case $_code in
+      0) echo "volume $_name $(du -s --block-size=1 -- "$_data" | cut -f1) $_volume" ;;
+      1) echo "volume $_name missing -" ;;
+      2) echo "volume $_name unreadable $_volume" ;;
+    esac
   done
 fi

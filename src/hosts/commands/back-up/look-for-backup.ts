@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { count, listing, many, one, optional, words } from '../answer.ts';
+import { count, flag, listing, many, one, optional, time, words } from '../answer.ts';
 import { defineCommand } from '../command.ts';
-import { backup, functions } from './parameters.ts';
+import { backup, functions, mountPoints, safety, volumes } from './parameters.ts';
 
 const leftover = z
   .string()
@@ -24,10 +24,11 @@ export const lookForBackup = defineCommand({
   job: false,
   parameters: [],
   script: new URL('./look-for-backup.sh', import.meta.url),
-  uses: [functions],
+  uses: [functions, safety, volumes, mountPoints],
   forms: [backup],
   timeoutMs: 120_000,
   answer: listing({
+    now: one(time),
     installation: one(z.union([z.enum(['missing', 'unreadable']), count])),
     entries: optional(count),
     unreadable: many(z.string().startsWith('/')),
@@ -35,19 +36,47 @@ export const lookForBackup = defineCommand({
     backups: one(z.enum(['writable', 'readonly'])),
     free: one(words(count, inodes)),
     'state-free': one(count),
+    nested: flag,
+    ownerless: flag,
+    target: one(z.string().min(1)),
+    unmounted: optional(z.string().startsWith('/')),
+    unsafe: optional(z.string().startsWith('/')),
+    staged: optional(z.literal('apart')),
     leftover: many(words(count, leftover)),
     docker: one(z.enum(['unneeded', 'absent', 'silent', 'there'])),
-    volume: many(words(z.string().min(1), z.union([count, z.literal('missing')]))),
-  }).transform(({ installation, entries = 0, free: [bytes, freeInodes], ...look }) => ({
+    beside: many(z.string().regex(/^(volume|folder) ./)),
+    volume: many(words(z.string().min(1), z.union([count, z.enum(['missing', 'unreadable'])]), z.string().min(1))),
+  }).transform(({ installation, entries = 0, free: [bytes, freeInodes], volume, ...look }) => ({
+    /** ISO 8601, UTC: the host's clock. */
+    now: look.now,
     installation: typeof installation === 'number' ? { bytes: installation, entries } : installation,
+    /** The backup folder, as it really is, is somewhere below a folder of the installation. */
+    isNested: look.nested,
+    /** Root may not set owners here, and there are files of others. */
+    losesOwners: look.ownerless,
     /** Some of the paths in the installation that can't be read, at most five. */
     unreadable: look.unreadable,
     sudoers: look.sudoers,
     backupsAreWritable: look.backups === 'writable',
+    target: {
+      /** As `stat -f` names it: `ext2/ext3`, `tmpfs`. */
+      fileSystem: look.target,
+      /** The mount point that the archives should lie on, where nothing is mounted now. */
+      ...(look.unmounted !== undefined && { unmounted: look.unmounted }),
+      /** A folder on the way in which others than root may remove archives. */
+      ...(look.unsafe !== undefined && { unsafe: look.unsafe }),
+      /** It keeps no owners, so that the copy is made in the helper's state folder. */
+      stagedApart: look.staged !== undefined,
+    },
     free: { bytes, inodes: freeInodes, stateBytes: look['state-free'] },
     leftovers: look.leftover.map(([size, id]) => ({ id, bytes: size })),
     docker: look.docker,
-    volumes: look.volume.flatMap(([name, size]) => (size === 'missing' ? [] : [{ name, bytes: size }])),
+    /** `named`: what the volume is called that the containers have mounted. */
+    volumes: volume.flatMap(([name, size, named]) => (typeof size === 'number' ? [{ name, bytes: size, named }] : [])),
+    /** Volumes whose data isn't on this host, or not mounted now. */
+    unreadableVolumes: volume.flatMap(([name, size]) => (size === 'unreadable' ? [name] : [])),
+    /** What the installation's containers have mounted and the backup doesn't hold: `volume NAME`, `folder PATH`. */
+    beside: look.beside,
     notUnderstood: look.notUnderstood,
   })),
 });

@@ -1,11 +1,35 @@
 import { z } from 'zod';
-import { count, flag, form, keyValues, many, nothing, one } from '../answer.ts';
-import { defineCommand } from '../command.ts';
+import { count, form, keyValues, many, nothing, one, optional } from '../answer.ts';
+import { defineCommand, type ExitMeaning } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
-import { stop } from '../shared/functions.ts';
-import { backup, functions, sha256, volume } from './parameters.ts';
+import { backup, copying, making, mountPoints, sha256, volume, volumes } from './parameters.ts';
 
-// The commands that make a backup, in their order. Each may be executed again at any time.
+// The commands that make a backup, in their order. Each may be executed again at any time, and does nothing unless the one
+// before it has ended: the host records that itself.
+
+const taken: Readonly<Record<number, ExitMeaning>> = {
+  17: {
+    code: 'already-exists',
+    message: ({ host, args }) =>
+      `There is another archive ${args.backup}.tar.gz in ${host.layout.backups} on ${host.name}`,
+    remedy: 'Start the backup again: it gets another name.',
+  },
+};
+
+/** `failed TEXT` or `warning TEXT`. */
+const doubt = z
+  .string()
+  .regex(/^(failed|warning) ./)
+  .transform((line) => {
+    const [verdict = '', ...words] = line.split(' ');
+    return { verdict: verdict === 'failed' ? ('failed' as const) : ('warning' as const), summary: words.join(' ') };
+  });
+
+/** Why a backup counts for nothing until an administrator accepts it: a part of it that is less than it was, or no backup. */
+export type Doubt = z.output<typeof doubt>;
+
+/** Files that were written to until the last look, and are in the copy as they were at some moment of it. */
+const changed = many(z.string().min(1));
 
 const minutes = 60_000;
 
@@ -19,7 +43,8 @@ export const collectBackup = defineCommand({
   job: true,
   parameters: [backup],
   script: new URL('./collect-backup.sh', import.meta.url),
-  uses: [functions],
+  uses: [...making, ...copying, volumes, mountPoints, new URL('./forget.sh', import.meta.url)],
+  forms: [backup],
   fills: 'backups',
   timeoutMs: 120 * minutes,
   answer: keyValues({
@@ -29,7 +54,13 @@ export const collectBackup = defineCommand({
     /** Names in the installation that gave way to the archive's own. */
     replaced: many(z.string()),
     sudoers: one(z.enum(['copied', 'missing'])),
+    /** The Docker volumes that the backup is to hold; it can't go on without each of them. */
+    volume: many(z.string().min(1)),
+    changed,
+    /** What of attributes, ACLs or capabilities could not be copied, in the host's words. */
+    lost: many(z.string()),
   }),
+  exits: { 9: unverified, ...taken },
 });
 
 export const archiveVolume = defineCommand({
@@ -42,16 +73,22 @@ export const archiveVolume = defineCommand({
   job: true,
   parameters: [backup, volume],
   script: new URL('./archive-volume.sh', import.meta.url),
-  uses: [functions],
+  uses: [...making, ...copying, volumes],
   fills: 'backups',
   timeoutMs: 360 * minutes,
-  /** `changed`: files in it changed while they were read. */
-  answer: keyValues({ bytes: one(count), changed: flag }),
+  answer: keyValues({
+    bytes: one(count),
+    /** The name of the volume that its containers have mounted, where compose gave it another. */
+    named: optional(z.string().min(1)),
+    changed,
+    lost: many(z.string()),
+  }),
+  exits: { 9: unverified },
 });
 
 export const writeBackupManifest = defineCommand({
   name: 'write-backup-manifest',
-  summary: 'Write the checksum of each file of a backup into its manifest',
+  summary: 'Write the checksum of each file of a backup into its manifest, and compare it with the last good one',
   doing: "Writing the backup's manifest",
   as: 'root',
   risk: 'change',
@@ -59,10 +96,19 @@ export const writeBackupManifest = defineCommand({
   job: true,
   parameters: [backup],
   script: new URL('./write-backup-manifest.sh', import.meta.url),
-  uses: [functions, stop],
+  uses: [...making, ...copying, new URL('./compare.sh', import.meta.url)],
+  forms: [backup],
   fills: 'backups',
   timeoutMs: 120 * minutes,
-  answer: keyValues({ files: one(count) }),
+  answer: keyValues({
+    files: one(count),
+    /** The last good backup, with which it was compared. */
+    last: optional(form(backup)),
+    doubt: many(doubt),
+    /** What would be doubted, had an administrator not accepted it in the last good one. */
+    accepted: many(doubt),
+  }),
+  exits: { 9: unverified },
 });
 
 export const packBackup = defineCommand({
@@ -75,10 +121,11 @@ export const packBackup = defineCommand({
   job: true,
   parameters: [backup],
   script: new URL('./pack-backup.sh', import.meta.url),
-  uses: [functions],
+  uses: making,
   fills: 'backups',
   timeoutMs: 360 * minutes,
   answer: keyValues({ bytes: one(count) }),
+  exits: { 9: unverified },
 });
 
 export const verifyBackup = defineCommand({
@@ -91,7 +138,7 @@ export const verifyBackup = defineCommand({
   job: true,
   parameters: [backup],
   script: new URL('./verify-backup.sh', import.meta.url),
-  uses: [functions, stop],
+  uses: [...making, ...copying, new URL('./first-of.sh', import.meta.url)],
   fills: 'backups',
   timeoutMs: 360 * minutes,
   /** `entries`: files and folders in the archive; `files`: those whose checksum was compared. */
@@ -109,19 +156,12 @@ export const publishBackup = defineCommand({
   job: true,
   parameters: [backup, sha256],
   script: new URL('./publish-backup.sh', import.meta.url),
-  uses: [functions, stop],
+  uses: making,
   fills: 'backups',
   timeoutMs: 120 * minutes,
-  answer: keyValues({ bytes: one(count) }),
-  exits: {
-    9: unverified,
-    17: {
-      code: 'already-exists',
-      message: ({ host, args }) =>
-        `There is another archive ${args.backup}.tar.gz in ${host.layout.backups} on ${host.name}`,
-      remedy: 'Start the backup again: it gets another name.',
-    },
-  },
+  /** `doubted`: it has its name, but doesn't count; see the manifest's answer. */
+  answer: keyValues({ bytes: one(count), state: one(z.enum(['verified', 'doubted'])) }),
+  exits: { 9: unverified, ...taken },
 });
 
 export const abandonBackup = defineCommand({
@@ -134,7 +174,7 @@ export const abandonBackup = defineCommand({
   job: false,
   parameters: [backup],
   script: new URL('./abandon-backup.sh', import.meta.url),
-  uses: [functions],
+  uses: [...making, ...copying],
   timeoutMs: 300_000,
   answer: nothing,
 });

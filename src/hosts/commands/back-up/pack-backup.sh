@@ -1,12 +1,17 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
 places "$1"
+needs listed
+again packed verified
 cd "$_stage"
-# The manifest first and the rest in its order, so that what is read back can be compared line by line.
+# The manifest first, so that who reads the archive has it before the files.
 {
   printf '%s\0%s\0' "$_top" "$_top/$_manifest"
   find "$_top" -mindepth 1 ! -type s ! -path "$_top/$_manifest" -print0 | sort -z
 } >list
-tar --create --gzip --hard-dereference --no-recursion --null --files-from=list --file="$_partial"
+# Numbers for owners: a name is somebody else on another machine.
+tar --create --gzip --sparse --numeric-owner --acls --xattrs --xattrs-include='*' --hard-dereference --no-recursion \
+  --null --files-from=list --file="$_partial"
 sync "$_partial"
 [ -s "$_partial" ]
+step_ended packed
 echo "bytes $(stat -c %s -- "$_partial")"

@@ -1,4 +1,5 @@
 import type { ChoiceParameter, PatternParameter, ShellFunctions } from '../command.ts';
+import { stop } from '../shared/functions.ts';
 
 /** A backup's id: the archive's name without `.tar.gz`, as in the administrator's guide. */
 export const backup = {
@@ -24,5 +25,23 @@ export const volume = {
   description: "One of the installation's Docker volumes",
 } as const satisfies ChoiceParameter;
 
-/** `places BACKUP`, `sum_of FILE` and `unfinished ACTION`. */
+/** Where a backup is made, what is recorded of it, and what the host knows of each archive. */
 export const functions: ShellFunctions = new URL('./functions.sh', import.meta.url);
+
+/** What every command needs that makes a part of a backup: each does something only after the step before has ended. */
+export const making: readonly ShellFunctions[] = [functions, stop, new URL('./steps.sh', import.meta.url)];
+
+/** Copying a folder that is written to meanwhile. */
+export const copying: readonly ShellFunctions[] = [
+  new URL('./copy.sh', import.meta.url),
+  new URL('./pause.sh', import.meta.url),
+];
+
+/** Which Docker volume is meant, and where its data is. */
+export const volumes: ShellFunctions = new URL('./volumes.sh', import.meta.url);
+
+/** Disks that should be mounted and aren't. */
+export const mountPoints: ShellFunctions = new URL('./mount-points.sh', import.meta.url);
+
+/** Whether others than root can remove archives. */
+export const safety: ShellFunctions = new URL('./unsafe-folder.sh', import.meta.url);

@@ -1,20 +1,35 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
 places "$1"
-_archive=$backups/$1.tar.gz
 if [ -e "$_partial" ]; then
+  needs listed packed verified
+  read -r _sum _bytes <"$_record/verified"
   [ ! -e "$_archive" ] || stop 17 'an archive of this name is there already'
-  [ "$(sum_of "$_partial")" = "$2" ] || stop 9 'the archive is not the one that was verified'
-  printf '%s  %s\n' "$2" "$1.tar.gz" >"$backups/.$1.tar.gz.sha256.partial"
-  sync "$_partial" "$backups/.$1.tar.gz.sha256.partial"
-  # The checksum first: an archive that has its name has been verified.
-  mv -fT -- "$backups/.$1.tar.gz.sha256.partial" "$_archive.sha256"
+  if [ "$_sum" != "$2" ] || [ "$(sum_of "$_partial")" != "$2" ]; then stop 9 'the archive is not the one that was verified'; fi
+  printf '%s  %s\n' "$2" "$1.tar.gz" >"$_backups/.$1.tar.gz.sha256.partial"
+  sync "$_partial" "$_backups/.$1.tar.gz.sha256.partial"
+  # The proof and what belongs to it first: an archive that has its name has been verified.
+  _now=$(date +%s)
+  rm -f -- "$_record/broken"
+  for _file in contents.part doubts.new accepted.new; do
+    [ ! -e "$_record/$_file" ] || mv -fT -- "$_record/$_file" "$_record/${_file%.*}"
+  done
+  [ -e "$_record/contents" ]
+  keep checked "$_now" "$_record"
+  keep proof "$2 $_bytes $(stat -c %Y -- "$_partial") $_now $_backups" "$_record"
+  mv -fT -- "$_backups/.$1.tar.gz.sha256.partial" "$_archive.sha256"
   mv -nT -- "$_partial" "$_archive"
-  sync "$backups"
-else
-  [ "$(sum_of "$_archive")" = "$2" ] || stop 9 'the archive is not the one that was verified'
+  sync "$_backups"
+elif [ ! -e "$_record/proof" ] || [ ! -f "$_archive" ] || [ "$(sum_of "$_archive")" != "$2" ]; then
+  stop 9 'the archive is not the one that was verified'
 fi
 rm -rf -- "$_stage"
+# shellcheck disable=SC2046,SC2086 # Names of volumes.
+again collected $(printf 'volume-%s ' $volumes) listed packed verified doubts.collected $(printf 'doubts.volume-%s ' $volumes)
 [ -s "$_archive" ]
 [ -s "$_archive.sha256" ]
 [ ! -e "$_partial" ]
+# It must be found where archives are looked for.
+state_of "$1"
+case $_state in verified | doubted) ;; *) stop 9 "the archive that was just published is not found in $_backups" ;; esac
 echo "bytes $(stat -c %s -- "$_archive")"
+echo "state $_state"

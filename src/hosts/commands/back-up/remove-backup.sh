@@ -1,11 +1,27 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
-[ "$1" != "$2" ] || stop 9 'the archive to keep must be another one'
-[ "$(printf '%s\n' "$1" "$2" | sort | tail -n 1)" = "$2" ] || stop 9 'the archive to keep must be newer'
-cd "$backups"
-if [ ! -s "$2.tar.gz" ] || ! grep -qx "[0-9a-f]*  $2.tar.gz" -- "$2.tar.gz.sha256" ||
-  ! sha256sum --check --status --strict -- "$2.tar.gz.sha256"; then
-  stop 9 'the newer archive is not there or its checksum is wrong'
+places "$1"
+if [ -e "$_archive" ]; then
+  _now=$(date +%s)
+  state_of "$1"
+  [ "$_sum" != - ] || stop 9 "this host has no record of $1: it is somebody else's, who decides about it"
+  _since=$(stat -c %Y -- "$_archive")
+  _named=$(taken_at "$1") || _named=0
+  for _at in "$_named" "$_published"; do [ "$_at" = - ] || [ "$_at" -le "$_since" ] || _since=$_at; done
+  [ $((_now - _since)) -ge 604800 ] || stop 9 "$1 is younger than seven days by this host's clock"
+  # By what this host has proved itself, not by what lies beside a file.
+  _good=$(counting)
+  _newest=$(printf '%s\n' "$_good" | head -n 1)
+  [ -n "$_newest" ] || stop 9 'there is no verified archive'
+  [ "${_newest% *}" -le $((_now + 600)) ] || stop 9 'the newest archive is of the future: the clock of this host went back'
+  _newer=$(printf '%s\n' "$_good" | awk -v since="$_since" -v this="$1" '$1 > since && $2 != this' | wc -l)
+  [ "$_newer" -ge 3 ] || stop 9 "of archives that are newer than $1, verified and as they were published there are $_newer, and three are kept"
+  state_of "${_newest#* }"
+  [ "$(sum_of "$_backups/${_newest#* }.tar.gz")" = "$_sum" ] || stop 9 "the checksum of the newest archive ${_newest#* } is wrong"
+  [ ! -d "$_record" ] || keep removing "$_now" "$_record"
+elif [ -e "$_record/proof" ] && [ ! -e "$_record/removing" ]; then
+  stop 9 "$1.tar.gz is not in $_backups"
 fi
-rm -f -- "$1.tar.gz" "$1.tar.gz.sha256"
-sync .
-[ ! -e "$1.tar.gz" ]
+rm -f -- "$_archive" "$_archive.sha256"
+if [ -d "$_backups" ]; then sync "$_backups"; fi
+rm -rf -- "${_record:?}"
+[ ! -e "$_archive" ]

@@ -1,9 +1,43 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
 places "$1"
+needs collected
+for _name in $(wanted_volumes); do needs "volume-$_name"; done
+again listed packed verified
 cd "$_stage/$_top"
 rm -f -- "$_manifest"
 find . -type f -print0 | sort -z | xargs -0 -r sha256sum -- >"$_stage/manifest.partial"
 _files=$(find . -type f -printf x | wc -c)
 [ "$(wc -l <"$_stage/manifest.partial")" = "$_files" ] || stop 1 'not every file could be read'
 mv -fT -- "$_stage/manifest.partial" "$_manifest"
+cd "$_stage"
+find "$_top" -type f -print0 | sort -z | xargs -0 -r sha256sum -z -- >sums
+find "$_top" -mindepth 1 ! -type s -print | sed 's,/$,,' | sort >names
+{ describe_files; for _name in $(wanted_volumes); do cat "$_name.contents"; done; } >"$_record/contents.part"
+{ for _name in collected $(wanted_volumes | sed 's/^/volume-/'); do cat "$_record/doubts.$_name"; done; } >doubts
+# With what the last good backup held; before there was one, with what may never be empty.
+_last=$(each_record last_good | sort -n | tail -n 1 | cut -d' ' -f2)
+if [ -n "$_last" ]; then
+  echo "last $_last"
+  compare "$_records/$_last/contents" "$_record/contents.part" >>doubts
+else
+  find "$_top" -maxdepth 2 -type f -empty '(' -path "$_top/.env" -o -path "$_top/*compose*.y*ml" -o -path "$_top/keys/*" ')' \
+    -printf 'failed empty: %P\n' | sort | printable >>doubts
+fi
+# What an administrator has accepted in the last good one is said, but doubted no more.
+: >accepted
+if [ -n "$_last" ] && [ -e "$_records/$_last/doubts" ]; then
+  grep -Fxf "$_records/$_last/doubts" doubts >accepted || :
+  grep -vFxf "$_records/$_last/doubts" doubts >doubts.left || :
+  mv -f -- doubts.left doubts
+fi
+head -n 20 doubts | each_line 'doubt '
+[ "$(wc -l <doubts)" -le 20 ] || echo "doubt failed and $(($(wc -l <doubts) - 20)) more"
+head -n 20 accepted | each_line 'accepted '
+# Published with the archive; where there is nothing to doubt there is no such file.
+cat doubts accepted >"$_record/doubts.new"
+if [ ! -s doubts ]; then
+  if [ -s accepted ]; then : >"$_record/accepted.new"; else rm -f -- "$_record/doubts.new"; fi
+else rm -f -- "$_record/accepted.new"; fi
+for _file in contents.part doubts.new accepted.new; do [ ! -e "$_record/$_file" ] || sync "$_record/$_file"; done
+step_ended listed
 echo "files $_files"

@@ -1,0 +1,157 @@
+import { type Archive, type Backups, listBackups } from '../../hosts/commands/back-up/archives.ts';
+import { clockToleranceMs, lastGood } from '../../hosts/commands/back-up/last-good.ts';
+import type { Host, RunOptions } from '../../hosts/host.ts';
+import type { Finding } from '../../operations/finding.ts';
+import { cleanLine } from '../../reports/clean.ts';
+import { readableDuration, readableTime } from '../../reports/units.ts';
+import { takenAt } from '../back-up/name.ts';
+import { finding } from './finding.ts';
+import { whereInstalled } from './installation.ts';
+import { backupFailedHours, backupWarningHours, clockFailedMs } from './limits.ts';
+
+const hour = 3_600_000;
+
+/** What the host itself knows of its archives, and whether its clock can be believed. */
+export async function inspectBackups(host: Host, options: RunOptions): Promise<Finding[]> {
+  const asked = Date.now();
+  const backups = await host.run(listBackups, {}, options);
+  const place = { host: host.name, ...host.config.layout };
+  const { archives, gone, elsewhere } = backups;
+  const good = judgeLastGood(backups, place);
+  const hasNone = archives.length + gone.length + elsewhere.length === 0;
+  return [
+    ...(hasNone ? await whereInstalled(host, options, good.check, [good]) : [good]),
+    ...judgeArchives(backups, place),
+    judgeClock(backups.now, { from: asked, to: Date.now() }),
+  ];
+}
+
+interface Place {
+  readonly host: string;
+  readonly backups: string;
+  readonly state: string;
+}
+
+/** Whether there is an archive that counts, and whether it is young enough for a backup each night. */
+export function judgeLastGood(backups: Backups, { host }: Place): Finding {
+  const check = 'Last good backup';
+  const remedy = `Make one: proxmox-mcp back-up --host ${host}; then see why the nightly one did not: proxmox-mcp runs list`;
+  const last = lastGood(backups);
+  if (last?.publishedAt === undefined) {
+    const others = backups.archives.length;
+    const beside = others === 0 ? '' : ` ${others} that do not count are there.`;
+    return finding(check, 'failed', `There is no archive that the host itself has verified.${beside}`, { remedy });
+  }
+  const ageMs = Date.parse(backups.now) - Date.parse(last.publishedAt);
+  const summary = `${last.id} was published ${readableDuration(ageMs)} ago, ${readableTime(last.publishedAt)}.`;
+  if (ageMs >= backupFailedHours * hour) return finding(check, 'failed', summary, { remedy });
+  if (ageMs >= backupWarningHours * hour) return finding(check, 'warning', summary, { remedy });
+  return finding(check, 'ok', summary);
+}
+
+/** One finding for each thing that is wrong with archives, with their names; none where nothing is. */
+export function judgeArchives(answer: Backups, { host, backups, state }: Place): Finding[] {
+  const again = `proxmox-mcp back-up --host ${host}`;
+  const inState = (wanted: Archive['state']) => answer.archives.filter((one) => one.state === wanted).map(idOf);
+  const latest = Date.parse(answer.now) + clockToleranceMs;
+  const ofFuture = answer.archives.filter(({ id, publishedAt = answer.now }) => {
+    // A date that no calendar has is as little worth.
+    return !(takenAt(id) <= latest) || Date.parse(publishedAt) > latest;
+  });
+  return [
+    ...listed('Changed backups', 'failed', inState('changed'), 'is not what was published any more', (ids) => ({
+      remedy: `Make a new one: ${again}. See on the host when they were written: ls -l ${files(backups, ids)}`,
+    })),
+    ...listed('Doubted backups', 'warning', inState('doubted'), 'holds less than the last good one did', (ids) => ({
+      remedy: `See what is missing, and accept it if that is meant: proxmox-mcp host accept-backup ${host} ${ids.at(-1)}`,
+    })),
+    ...listed('Missing backups', 'warning', answer.gone, 'was published and is gone', (ids) => ({
+      remedy: `Put back what was moved away (${backups}); for one that is not missed, run on the host: rm -r ${ids.map((id) => word(`${state}/backups/${id}`)).join(' ')}`,
+    })),
+    ...listed('Backups elsewhere', 'warning', answer.elsewhere.map(idOf), 'lies in a former folder', (ids) => {
+      const shown = answer.elsewhere.filter(({ id }) => ids.includes(id));
+      const moves = shown.map(({ id, folder }) => `mv -n ${files(folder, [id])} ${word(`${backups}/`)}`);
+      return {
+        remedy: `Retention does not look there. Run on the host: ${moves.join('; ')}`,
+        evidence: shown.map(({ id, folder }) => `${folder}/${id}.tar.gz`).join('\n'),
+      };
+    }),
+    ...listed(
+      'Dates of backups',
+      'warning',
+      ofFuture.map(idOf),
+      "has a date of the future by the host's clock",
+      () => ({
+        remedy: `Set the clock of the host right (timedatectl), then make a new one: ${again}`,
+      }),
+    ),
+    ...(answer.unsafe === undefined ? [] : [unsafe(answer.unsafe)]),
+    ...(answer.notUnderstood === 0 ? [] : [strange(answer.notUnderstood, host, backups)]),
+  ];
+}
+
+function idOf({ id }: { readonly id: string }): string {
+  return id;
+}
+
+/** How many names one finding holds. */
+const most = 5;
+
+function listed(
+  check: string,
+  verdict: 'warning' | 'failed',
+  ids: readonly string[],
+  what: string,
+  more: (shown: readonly string[]) => Pick<Finding, 'remedy' | 'evidence'>,
+): Finding[] {
+  if (ids.length === 0) return [];
+  // The newest count most.
+  const shown = [...ids].sort().slice(-most);
+  const rest = ids.length > shown.length ? ` and ${ids.length - shown.length} more` : '';
+  const { remedy, evidence } = more(shown);
+  const summary = ids.length === 1 ? `${ids[0]} ${what}.` : `Each of these ${what}: ${shown.join(', ')}${rest}.`;
+  return [finding(check, verdict, summary, { ...(remedy !== undefined && { remedy }), evidence })];
+}
+
+function unsafe(path: string): Finding {
+  const summary = `Others than root may remove archives by way of ${cleanLine(path, 300)}.`;
+  const remedy = `Run on the host: chown root:root ${word(path)}; chmod go-w ${word(path)}`;
+  return finding('Folder of the backups', 'warning', summary, { remedy });
+}
+
+function strange(lines: number, host: string, backups: string): Finding {
+  const summary = `${lines} lines of the host's list of archives are not understood.`;
+  const remedy = `If the helper there is of another version, run: proxmox-mcp host install ${host}. Else look on the host at what is named like an archive: ls -la ${word(backups)}`;
+  return finding('List of backups', 'unknown', summary, { remedy });
+}
+
+/**
+ * The host's clock against this service's.
+ *
+ * @param now the host's time, ISO 8601
+ * @param asked when it was asked and when it had answered, in ms since 1970: it looked somewhere between
+ */
+export function judgeClock(now: string, asked: { readonly from: number; readonly to: number }): Finding {
+  const check = 'Clock';
+  // The host says whole seconds.
+  const there = Date.parse(now);
+  const ahead = Math.max(0, there - asked.to);
+  const behind = Math.max(0, asked.from - (there + 1_000));
+  const off = Math.max(ahead, behind);
+  if (off <= clockToleranceMs) return finding(check, 'ok', "The host's clock agrees with this service's.");
+  const summary = `The host's clock is ${readableDuration(off)} ${ahead > 0 ? 'ahead of' : 'behind'} this service's: it says ${readableTime(now)}.`;
+  return finding(check, off > clockFailedMs ? 'failed' : 'warning', summary, {
+    remedy: 'Run on both machines, and set right the one that is wrong: timedatectl',
+  });
+}
+
+/** The files of archives in a command to be typed. */
+function files(folder: string, ids: readonly string[]): string {
+  return ids.map((id) => `${word(`${folder}/${id}.tar.gz`)}*`).join(' ');
+}
+
+/** One word of a shell, for a person to type. What was taken out of it to be shown makes it name nothing. */
+function word(path: string): string {
+  const shown = cleanLine(path, 4_096);
+  return /^[A-Za-z0-9_/.@+-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,118 @@
+# shellcheck shell=sh disable=SC2154 # Beside functions.sh and pause.sh, whose names it uses.
+# list_files FOLDER: a line for each file in it: size, when its content and its entry changed, path. Files whose name
+# holds a line break aren't watched.
+list_files() {
+  find "$1" -path "$_backups" -prune -o -type f ! -name '*
+*' -printf '%s %T@ %C@ %P\n' | sort
+}
+
+# copy FOLDER COPY NAME: copies all of it as it was at one moment, as far as that can be had: what was written to
+# meanwhile is copied again until nothing was for as long as that took. Where that doesn't end with a database in it, the
+# containers that use the folder are paused for it. Prints `lost attributes …`, `changed NAME/PATH`, and a doubt about each
+# database that was written to all the time. Leaves the databases' paths in $_stage/databases.
+copy() {
+  _from=$1 _to=$2
+  list_files "$_from" >"$_stage/was"
+  copy_all
+  _whole=yes
+  settle || _whole=
+  databases "$_to" >"$_stage/databases"
+  if [ -z "$_whole" ] && unsettled_databases | grep -q . && is_quick && pause_users "$_from"; then
+    settle || :
+    unpause "$_record"
+  fi
+  unsettled_databases | while IFS= read -r _path; do
+    doubt failed "not consistent: the database $3/$_path, which was written to while it was copied; this part is not a backup"
+  done
+  grep -Ev "$_volatile" "$_stage/changed" | head -n 5 | printable | each_line "changed $3/" || :
+}
+
+# Written to all the time, and nobody's configuration: logs, locks, what a database keeps beside it, temporary files.
+readonly _volatile='(^|/)(logs?|cache|[.]cache|tmp|node_modules|[.]git|__pycache__|wal|chunks_head)/|[.](log|pid|sock|lock|tmp|swp|part)([.-][^/]*)?$|[.]log[.]|~$|-(wal|shm|journal)$'
+
+copy_all() {
+  # A log that is rotated while it is copied makes cp fail: once more, then it counts.
+  for _try in 1 2 3; do
+    rm -rf -- "$_to"
+    mkdir -- "$_to"
+    _code=0
+    find "$_from" -mindepth 1 -maxdepth 1 ! -path "$_backups" \
+      -exec cp -dR --sparse=auto "--preserve=$_keeping" --target-directory="$_to" -- {} + 2>"$_stage/said" || _code=$?
+    [ "$_code" != 0 ] || break
+    cat "$_stage/said" >&2
+    ! grep -q 'preserve ownership' "$_stage/said" ||
+      stop 1 "the file system of $_stage doesn't keep owners, or root may not set them here"
+    if grep -qi 'attribute' "$_stage/said" && [ "$_keeping" != "$_anyhow" ]; then
+      # Better without them than not at all; but it is said.
+      _keeping=$_anyhow
+      grep -i 'attribute' "$_stage/said" | head -n 1 | printable | sed 's/^/lost /'
+    else sleep 1; fi
+  done
+  [ "$_code" = 0 ] || exit 1
+}
+readonly _anyhow='mode,ownership,timestamps,links'
+_keeping="$_anyhow,xattr"
+
+# settle: copies again what differs from the last look until two looks agree; then $_stage/changed is empty.
+settle() {
+  for _try in 1 2 3 4 5; do
+    list_files "$_from" >"$_stage/is"
+    comm -3 "$_stage/was" "$_stage/is" | sed 's/^\t//' | cut -d' ' -f4- | sort -u >"$_stage/changed"
+    mv -f -- "$_stage/is" "$_stage/was"
+    [ -s "$_stage/changed" ] || return 0
+    while IFS= read -r _path; do copy_one "$_path"; done <"$_stage/changed"
+    # Logs never come to rest.
+    grep -Eqv "$_volatile" "$_stage/changed" || grep -Eq -e '-(wal|journal)$' "$_stage/changed" || return 1
+    sleep 0.2
+  done
+  return 1
+}
+
+# is_quick: whether what changed can be copied while containers stand still: 2 GiB is about ten seconds of a slow disk.
+is_quick() {
+  [ "$( ( cd "$_from" || exit; tr '\n' '\0' <"$_stage/changed" | xargs -0 -r stat -c %s -- 2>/dev/null; true ) |
+    awk '{ s += $1 } END { printf "%.0f", s }')" -le 2147483648 ]
+}
+
+# copy_one PATH: it may have gone again; then it isn't in the copy either, or a journal would belong to no database.
+copy_one() {
+  for _again in yes yes no; do
+    if [ ! -e "$_from/$1" ]; then rm -f -- "$_to/$1"; return 0; fi
+    if ( cd "$_from" && cp -d --sparse=auto "--preserve=$_keeping" --parents --target-directory="$_to" -- "./$1" ) 2>"$_stage/said"; then
+      return 0
+    fi
+    [ "$_again" = yes ] && sleep 0.2
+  done
+  cat "$_stage/said" >&2
+  exit 1
+}
+
+# databases FOLDER: paths of SQLite's files and of the folders of database servers in it.
+databases() {
+  ( cd "$1" && find . -type f -size +0 ! -name '*
+*' -exec head -v -c 15 -- {} + 2>/dev/null | tr -d '\0' | grep -a -B 1 '^SQLite format 3' | sed -n 's|^==> \./\(.*\) <==$|\1|p'
+    find . -type f '(' -name PG_VERSION -o -name ibdata1 -o -name WiredTiger -o -name '*.mdb' ')' -printf '%P\n' |
+      sed -n -e 's|/*[^/]*$||p' ) | sort -u
+}
+
+# unsettled_databases: those of which something changed until the last.
+unsettled_databases() {
+  while IFS= read -r _path; do
+    of="$_path" awk '{ p = $0; d = ENVIRON["of"]; if (d == "" || p == d || p == d "-wal" || p == d "-journal" || index(p, d "/") == 1) f = 1 } END { exit !f }' \
+      "$_stage/changed" && printf '%s\n' "$_path"
+  done <"$_stage/databases" | printable
+}
+
+# printable: names as one line each.
+printable() { tr '\001-\011\013-\037\177' '?' | cut -c1-200; }
+
+# each_line BEFORE: its input with this before each line.
+each_line() { while IFS= read -r _line; do printf '%s%s\n' "$1" "$_line"; done; }
+
+# doubts_of STEP: begins anew with what the step has to say. doubt failed|warning TEXT: why this backup counts for nothing
+# until an administrator accepts it.
+doubts_of() {
+  _doubts=$_record/doubts.$1
+  : >"$_doubts"
+}
+doubt() { printf '%s %s\n' "$1" "$2" >>"$_doubts"; }

@@ -1,0 +1,12 @@
+# shellcheck shell=sh disable=SC2154 # Beside functions.sh and pause.sh, whose names it uses.
+# forget_unfinished BACKUP: removes the record of another backup that was begun and never published, and of one whose
+# archive has been gone for a month.
+forget_unfinished() {
+  [ "$_records/$1" != "$_record" ] || return 0
+  unpause "$_records/$1" || :
+  state_of "$1"
+  if [ ! -e "$_records/$1/proof" ] ||
+    { [ "$_state" = gone ] && [ ! -e "$_folder/$1.tar.gz" ] && [ $(($(date +%s) - ${_published:-0})) -gt 2592000 ]; }; then
+    rm -rf -- "${_records:?}/$1"
+  fi
+}

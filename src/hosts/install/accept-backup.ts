@@ -1,0 +1,134 @@
+import type { z } from 'zod';
+import type { HostConfig } from '../../config.ts';
+import { ServiceError } from '../../errors.ts';
+import { type Archive, acceptBackup, type Backups, listBackups } from '../commands/back-up/archives.ts';
+import { showDoubts } from '../commands/back-up/doubts.ts';
+import { lastGood } from '../commands/back-up/last-good.ts';
+import type { ArgumentsOf } from '../commands/command.ts';
+import { checkArguments, readAnswer } from '../create-hosts.ts';
+import { type BroughtCommand, generateBrought } from '../helper/generate-helper.ts';
+import { type Administrator, connectAdministrator } from './administrator.ts';
+import type { InstallOptions } from './options.ts';
+
+type Access = Pick<InstallOptions, 'login' | 'log' | 'sudoPassword'>;
+
+/** An archive that doesn't count, with what it lacks, in the host's words. */
+export interface DoubtedArchive extends Archive {
+  readonly doubts: readonly string[];
+}
+
+/** What an administrator decides about. */
+export interface Doubtful {
+  readonly doubted: readonly DoubtedArchive[];
+  /** The newest archive that counts; undefined where there is none. */
+  readonly lastGood: Archive | undefined;
+}
+
+/** The archives of a host that it doubts. Throws what connecting and becoming root throw. */
+export async function findDoubted(host: HostConfig, access: Access): Promise<Doubtful> {
+  return await withAdministrator(host, access, async (admin) => {
+    const backups = await run(admin, host, listBackups, {});
+    return await readDoubts(admin, host, backups, backups.archives.filter(isDoubted));
+  });
+}
+
+/**
+ * Lets a doubted archive count, after `agree` has said yes to what it lacks; sees afterwards that the host counts it.
+ * Throws `not-found` for an archive that isn't there, `conflict` for one that can't be accepted, `verification-failed`
+ * when the host doubts it still, and what connecting and becoming root throw.
+ */
+export async function acceptDoubted(
+  host: HostConfig,
+  backup: string,
+  { agree, ...access }: Access & { readonly agree: (found: Doubtful) => Promise<boolean> },
+): Promise<'accepted' | 'counts-already' | 'declined'> {
+  checkArguments(acceptBackup, { backup }, host);
+  return await withAdministrator(host, access, async (admin) => {
+    const before = await run(admin, host, listBackups, {});
+    const archive = archiveOf(host, before, backup);
+    if (archive.state === 'verified') return 'counts-already';
+    if (!isDoubted(archive)) throw notAcceptable(host, archive);
+    if (!(await agree(await readDoubts(admin, host, before, [archive])))) return 'declined';
+    await run(admin, host, acceptBackup, { backup });
+    const { state } = archiveOf(host, await run(admin, host, listBackups, {}), backup);
+    if (state !== 'verified') throw stillDoubted(host, backup, state);
+    return 'accepted';
+  });
+}
+
+async function withAdministrator<T>(
+  host: HostConfig,
+  { login, log, sudoPassword }: Access,
+  act: (admin: Administrator) => Promise<T>,
+): Promise<T> {
+  const needsRoot = host.ssh !== undefined || host.local?.sudo !== false;
+  const admin = connectAdministrator(host.name, login, log, sudoPassword, needsRoot);
+  try {
+    return await act(admin);
+  } finally {
+    await admin.close();
+  }
+}
+
+/** Runs a command over the administrator's login: its script is this version's, whatever helper the host has. */
+async function run<C extends BroughtCommand, A>(
+  admin: Administrator,
+  host: HostConfig,
+  command: C & { readonly answer: z.ZodType<A> },
+  args: ArgumentsOf<C>,
+): Promise<A> {
+  const { values } = checkArguments(command, args, host);
+  const script = generateBrought(host.layout, command);
+  const result = await admin.runScript(script, [command.name, ...values], command.timeoutMs);
+  return readAnswer({ config: host }, command, args, result);
+}
+
+async function readDoubts(
+  admin: Administrator,
+  host: HostConfig,
+  backups: Backups,
+  archives: readonly Archive[],
+): Promise<Doubtful> {
+  const doubted: DoubtedArchive[] = [];
+  for (const archive of archives) {
+    doubted.push({ ...archive, doubts: await run(admin, host, showDoubts, { backup: archive.id }) });
+  }
+  return { doubted, lastGood: lastGood(backups) };
+}
+
+function isDoubted({ state }: Archive): boolean {
+  return state === 'doubted';
+}
+
+function archiveOf({ name, layout }: HostConfig, { archives }: Backups, backup: string): Archive {
+  const found = archives.find(({ id }) => id === backup);
+  if (found) return found;
+  throw new ServiceError({
+    code: 'not-found',
+    message: `There is no archive ${backup} in ${layout.backups} on ${name}`,
+    remedy: `Take its id from: proxmox-mcp host accept-backup ${name}`,
+    details: { host: name },
+  });
+}
+
+function notAcceptable({ name }: HostConfig, { id, state }: Archive): ServiceError {
+  const why =
+    state === 'changed'
+      ? 'the file is not what was published any more'
+      : 'the host has no proof of what it holds: it was made by somebody else, or before there were proofs';
+  return new ServiceError({
+    code: 'conflict',
+    message: `${id} on ${name} can't be accepted: ${why}`,
+    remedy: `Make a new one: proxmox-mcp back-up --host ${name}`,
+    details: { host: name },
+  });
+}
+
+function stillDoubted({ name }: HostConfig, backup: string, state: string): ServiceError {
+  return new ServiceError({
+    code: 'verification-failed',
+    message: `${backup} on ${name} was accepted, but the host says that it is ${state}`,
+    remedy: `Look at it again: proxmox-mcp host accept-backup ${name}`,
+    details: { host: name },
+  });
+}

@@ -1,0 +1,40 @@
+import { expect } from 'vitest';
+import { type BackupInput, createBackupActivities } from '../../../src/activities/back-up/back-up.ts';
+import { freeBackupId } from '../../../src/activities/back-up/name.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import type { TestHost } from '../../support/local-host.ts';
+
+/** The host takes only names of its own present. */
+export const id = freeBackupId('daily', Date.now(), []);
+/** The top folder in its archive. */
+export const top = id.replace('-backup', '');
+export const input: BackupInput = { host: 'pve1', id, fence: 1 };
+
+/** The steps as the workflow does them; what each of them answered. */
+export async function backUp(one: TestHost, given: BackupInput = input) {
+  const activities = createBackupActivities(one);
+  const collected = await one.run(() => activities.collectBackup(given));
+  const archived = await one.run(() => activities.archiveVolumes({ ...given, volumes: collected.volumes }));
+  const packed = await one.run(() => activities.packBackup(given));
+  const verified = await one.run(() => activities.verifyBackup(given));
+  const published = await one.run(() => activities.publishBackup({ ...given, sha256: verified.sha256 }));
+  return { collected, archived, packed, verified, published };
+}
+
+/** What is found on a host with an installation. */
+export async function lookFor(one: TestHost, anyTarget = false) {
+  const look = await one.run(() =>
+    createBackupActivities(one).lookForBackup({ host: 'pve1', kind: 'daily', anyTarget }),
+  );
+  if (!look.isInstalled) throw new Error('no installation was found');
+  return look;
+}
+
+export async function failure(promise: Promise<unknown>): Promise<ServiceError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(ServiceError);
+  return error as ServiceError;
+}
