@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'disk-full'
   | 'unreadable'
   | 'fenced-out'
+  | 'clocks-differ'
   | 'lock-timeout'
   | 'verification-failed'
   | 'guest-moved'

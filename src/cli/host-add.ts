@@ -14,7 +14,11 @@ import { ask, note } from './terminal.ts';
 /** Shows the SSH keys of a host, asks, and pins them; with an expected fingerprint only that key, without asking. */
 export async function pinSshHost(name: string, ssh: SshConfig, expected: string | undefined): Promise<void> {
   const { host, port, knownHostsPath } = ssh;
-  const keys = await scanHostKeys(host, port);
+  const keys = await scanHostKeys(
+    host,
+    port,
+    expected === undefined ? {} : { enough: ({ fingerprint }) => fingerprint === withPrefix(expected) },
+  );
   note(`${name} (${host}:${port}) shows these SSH keys:`);
   for (const { fingerprint, type } of keys) note(`  ${fingerprint}  ${type}`);
   const wanted = expected === undefined ? keys : keys.filter(({ fingerprint }) => fingerprint === withPrefix(expected));

@@ -11,6 +11,7 @@ import {
 } from '@temporalio/workflow';
 import type { LockActivities } from '../activities/lock/lock.ts';
 import {
+  type LockGrant,
   type LockHolder,
   type LockRequest,
   type LockState,
@@ -25,6 +26,8 @@ import { policies } from './lib/policies.ts';
 
 /** How often the holders that others wait for are checked to be alive. 15 s. */
 const checkHoldersMs = 15_000;
+/** A host takes no fence that is further ahead of its clock (`fence.sh`), so neither is one given. 5 min. */
+const aheadMs = 5 * 60_000;
 
 /**
  * One lock: several shared holders or one exclusive one, the others in the order in which they came. An exclusive request
@@ -32,19 +35,26 @@ const checkHoldersMs = 15_000;
  * A holder is a run; whether it still runs is looked up while somebody waits, so that a terminated run frees its lock
  * within seconds, and a run whose worker is only away keeps it. The fence it grants is checked by the helper on the host:
  * a worker that still acts for a run that lost its lock is refused there.
+ *
+ * @param carried what it begins with: of its last part, or the last fence of its last life
+ * @returns the last fence that it gave
  */
-export async function targetLock(name: string, carried?: LockState): Promise<void> {
+export async function targetLock(name: string, carried?: LockState): Promise<number> {
   const { isRunning } = proxyActivities<LockActivities>({ ...policies.service, taskQueue: serviceQueue });
   let holders: readonly LockHolder[] = carried?.holders ?? [];
   let queue: readonly LockRequest[] = carried?.queue ?? [];
   let lastFence = carried?.lastFence ?? 0;
+  let renewals: readonly LockRequest[] = [];
   let changed = false;
 
   const state = (): LockState => ({ holders, queue, lastFence });
   setHandler(lockStateQuery, state);
   setHandler(requestLockSignal, (request) => {
-    if ([...holders, ...queue].some(({ owner }) => owner === request.owner)) return;
-    queue = [...queue, request];
+    const known = [...holders, ...queue].find(({ owner }) => owner === request.owner);
+    // Who holds it and asks anew wants another fence, as no host takes the one it has.
+    if (holders.some((holder) => holder === known && holder.turn < request.turn)) renewals = [...renewals, request];
+    else if (known) return;
+    else queue = [...queue, request];
     changed = true;
   });
   setHandler(releaseLockSignal, ({ owner }) => {
@@ -54,6 +64,7 @@ export async function targetLock(name: string, carried?: LockState): Promise<voi
 
   while (holders.length > 0 || queue.length > 0) {
     changed = false;
+    await renewAll();
     await grantAll();
     await tellWaiting();
     if (queue.length === 0) await condition(() => changed);
@@ -64,6 +75,7 @@ export async function targetLock(name: string, carried?: LockState): Promise<voi
       await continueAsNew<typeof targetLock>(name, state());
     }
   }
+  return lastFence;
 
   function forget(gone: string): void {
     holders = holders.filter(({ owner }) => owner !== gone);
@@ -73,16 +85,39 @@ export async function targetLock(name: string, carried?: LockState): Promise<voi
   async function grantAll(): Promise<void> {
     for (let next = grantable(); next !== undefined; next = grantable()) {
       const { request } = next;
-      const fence = next.shares?.fence ?? Math.max(lastFence + 1, Date.now());
-      lastFence = Math.max(lastFence, fence);
+      const fence = next.shares?.fence ?? nextFence();
       queue = queue.filter((waiting) => waiting !== request);
+      const holder = { ...request, mode: next.shares?.mode ?? request.mode, fence };
       // Set before it is told: a release that arrives while the grant is on its way must find it.
-      holders = [...holders, { ...request, mode: next.shares?.mode ?? request.mode, fence }];
-      const grant = { lock: name, turn: request.turn, fence };
-      if (!(await reaches(getExternalWorkflowHandle(request.owner).signal(lockGrantedSignal, grant)))) {
-        forget(request.owner);
-      }
+      holders = [...holders, holder];
+      await tell(holder);
     }
+  }
+
+  /** Gives who asked for it a newer fence, and those who share its lock within its stretch. */
+  async function renewAll(): Promise<void> {
+    for (let [next] = renewals; next !== undefined; [next] = renewals) {
+      const { owner, turn } = next;
+      renewals = renewals.slice(1);
+      const former = holders.find((holder) => holder.owner === owner)?.fence;
+      if (former === undefined) continue;
+      const fence = nextFence();
+      const renewed = (holder: LockHolder) => ({ ...holder, fence, turn: holder.owner === owner ? turn : holder.turn });
+      holders = holders.map((holder) => (holder.fence === former ? renewed(holder) : holder));
+      for (const holder of holders) if (holder.fence === fence) await tell(holder, { isRenewal: true });
+    }
+  }
+
+  /** The time, or one more than the last: never lower, unless the clock was so far ahead that no host takes such fences. */
+  function nextFence(): number {
+    const now = Date.now();
+    lastFence = lastFence > now + aheadMs ? now : Math.max(lastFence + 1, now);
+    return lastFence;
+  }
+
+  async function tell({ owner, turn, fence }: LockHolder, more: Pick<LockGrant, 'isRenewal'> = {}): Promise<void> {
+    const grant = { lock: name, turn, fence, ...more };
+    if (!(await reaches(getExternalWorkflowHandle(owner).signal(lockGrantedSignal, grant)))) forget(owner);
   }
 
   /** Who comes next, if it may come now. A child of a holder shares what its parent holds, whoever waits. */

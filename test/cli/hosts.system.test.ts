@@ -77,7 +77,12 @@ PROXMOX_VERIFY_SSL=false
     expect(statSync(join(folder, '.env')).mode & 0o777).toBe(0o600);
     expect(await cli(folder, 'config', 'check')).toMatchObject({ code: 0 });
 
+    const connections = async () => (await sshd.log()).match(/^Connection from /gm)?.length ?? 0;
+    const before = await connections();
     const pinned = await doctor(folder);
+    // Each that ends without a login counts against this machine on OpenSSH 9.8 and newer.
+    expect(await connections()).toBe(before + 1);
+    expect((await sshd.log()).match(/^Accepted publickey /gm)).toHaveLength(1);
     expect(pinned('SSH host key')).toMatchObject({ verdict: 'ok' });
     expect(pinned('SSH login')).toMatchObject({ verdict: 'warning', summary: expect.stringContaining('helper') });
     expect(pinned('API certificate')).toMatchObject({ verdict: 'ok' });

@@ -16,6 +16,8 @@ const temporal = useTemporal();
 /** What the activities did, in order. */
 let did: string[] = [];
 let undoBroken = false;
+/** How often a host says that its fence is of a time that has not come. */
+let fencesAhead = 0;
 /** Nobody can be asked whether a run still goes. */
 let lookBroken = false;
 let inside = 0;
@@ -43,6 +45,8 @@ beforeAll(async () => {
       }
     },
     async undo({ step }) {
+      if (fencesAhead-- > 0)
+        throw new ServiceError({ code: 'clocks-differ', message: 'It was shown a fence.', remedy: 'Wait.' });
       if (undoBroken)
         throw new ServiceError({ code: 'command-failed', message: 'Could not remove it.', remedy: 'Remove it.' });
       did.push(`undo ${step}`);
@@ -74,6 +78,7 @@ beforeEach(() => {
   did = [];
   mails = [];
   undoBroken = false;
+  fencesAhead = 0;
   lookBroken = false;
   left = 'as it was';
   mostInside = 0;
@@ -170,6 +175,27 @@ describe('a run', () => {
     expect(did).toEqual(['First']);
   });
 
+  it('waits out a fence of a time that has not come, with newer ones, and asks nobody', async () => {
+    fencesAhead = 1;
+    const handle = await start({ failAt: 'First' });
+    const lock = temporal.client.workflow.getHandle(lockId('host/pve1'));
+    const holder = async () => (await lock.query<LockState>('lockState')).holders[0];
+    await vi.waitFor(async () => expect(await holder()).toMatchObject({ owner: handle.workflowId }), 10_000);
+    const before = (await holder())?.fence ?? 0;
+    const waiting = await start({ holdMs: 0 });
+    await failureOf(handle);
+    expect(did.slice(0, 2)).toEqual(['First', 'undo First']);
+    expect(mails).toEqual([]);
+    // Nobody came between, and who came next has a fence after the newer one.
+    const { output } = (await waiting.result()) as RunResult<{ fence: number }>;
+    expect(output.fence - before).toBeGreaterThan(14_000);
+    const { events } = await handle.fetchHistory();
+    const grants = events?.filter(
+      ({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName === 'lockGranted',
+    );
+    expect(grants).toHaveLength(2);
+  }, 60_000);
+
   it('refuses an answer at once that is none', async () => {
     const refused = (answer: { choice: string; question?: string }) =>
       handle.executeUpdate(decideUpdate, { args: [answer] }).then(
@@ -259,5 +285,25 @@ describe('the lock of a target', () => {
     await holder.result();
     await sleep(300);
     expect((await lock.describe()).status.name).toBe('COMPLETED');
+  });
+
+  it('gives no fence again after the clock was set back, unless the clock was so far ahead that no host takes it', async () => {
+    const begin = async (name: string, lastFence: number) => {
+      await temporal.client.workflow.start('targetLock', {
+        workflowId: lockId(`host/${name}`),
+        taskQueue: serviceQueue,
+        args: [`host/${name}`, { holders: [], queue: [], lastFence }],
+        workflowTaskTimeout: '10s',
+      });
+      await temporal.client.workflow.getHandle(lockId(`host/${name}`)).result();
+      const { output } = (await (await start({ host: name })).result()) as RunResult<{ fence: number }>;
+      return output.fence;
+    };
+    const ahead = Date.now() + 120_000;
+    expect(await begin('back', ahead)).toBe(ahead + 1);
+    expect(((await (await start({ host: 'back' })).result()) as RunResult<{ fence: number }>).output.fence).toBe(
+      ahead + 2,
+    );
+    expect(Math.abs((await begin('far', Date.now() + 86_400_000)) - Date.now())).toBeLessThan(60_000);
   });
 });

@@ -32,25 +32,33 @@ interface Source extends Log {
   readonly name: string;
   /** Why the answer is worth less than it looks. */
   readonly doubt?: string;
+  /** Any program can write to it, under any name. */
+  readonly isAnybodys?: boolean;
 }
 
 /**
- * Where the host logs logins: auth.log while somebody writes it, else the journal (Debian 12 has no rsyslog by
- * default, and leaves an old auth.log behind when it is removed).
+ * Where the host logs logins: the journal, whose lines are taken only from sudo, sshd and their like, whatever they call
+ * themselves; else auth.log while somebody writes it, which any program can write to.
  */
 function authSource({ now, auth, journal }: RecentIssues, { authLog }: Places): Source | undefined {
-  if (typeof auth === 'object' && auth.writtenAt >= now - day) return { ...auth, name: authLog };
-  if (journal === undefined) return undefined;
-  const hours = ((now - journal.since) / 3600).toFixed(1);
-  const isShort = journal.since > now - day;
-  return { ...journal, name: 'the journal', ...(isShort && { doubt: `the journal only reaches back ${hours} hours` }) };
+  if (journal !== undefined) {
+    const hours = ((now - journal.since) / 3600).toFixed(1);
+    const isShort = journal.since > now - day;
+    return {
+      ...journal,
+      name: 'the journal',
+      ...(isShort && { doubt: `the journal only reaches back ${hours} hours` }),
+    };
+  }
+  if (typeof auth !== 'object' || auth.writtenAt < now - day) return undefined;
+  return { ...auth, name: authLog, isAnybodys: true };
 }
 
 /**
  * sudo's own log and the system's both count, because one of them may be switched off; what is in both is the same, so
  * the larger number is right.
  */
-function blocked(issues: RecentIssues, { sudoLog }: Places, auth: Source | undefined): Finding {
+function blocked(issues: RecentIssues, { sudoLog, user }: Places, auth: Source | undefined): Finding {
   const check = 'Blocked commands';
   const { now, sudo } = issues;
   if (sudo === 'unreadable') return finding(check, 'unknown', `${sudoLog} can't be read.`);
@@ -62,7 +70,10 @@ function blocked(issues: RecentIssues, { sudoLog }: Places, auth: Source | undef
     sudo === undefined
       ? []
       : [{ ...sudo, name: sudoLog, ...(sudo.isFull && { doubt: 'there are more than are counted' }) }];
-  const others = auth === undefined ? [] : [{ ...auth, lines: auth.lines.filter((line) => line.isRefusal) }];
+  const others =
+    auth === undefined
+      ? []
+      : [{ ...auth, lines: auth.lines.filter((line) => line.isRefusal && line.text.includes(` ${user} : `)) }];
   const [first, second] = [...own, ...others];
   if (!first) {
     return finding(check, 'unknown', `There is no ${sudoLog}, and sudo logs nowhere else that can be read.`);
@@ -117,6 +128,10 @@ function counted(
       .slice(-5)
       .map(({ text }) => withoutArguments(text))
       .join('\n'),
+    ...(events > 0 &&
+      source.isAnybodys && {
+        remedy: `Any program can write such lines to ${source.name}, and this host has no journal that would say which did: see first whether they are true.`,
+      }),
   });
 }
 

@@ -1,5 +1,11 @@
-import type { Client } from '@temporalio/client';
-import { type LockRequest, lockId, requestLockSignal, serviceQueue } from '../../workflows/lib/messages.ts';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import {
+  type LockRequest,
+  type LockState,
+  lockId,
+  requestLockSignal,
+  serviceQueue,
+} from '../../workflows/lib/messages.ts';
 import { isRunning } from '../lib/is-running.ts';
 
 export const queue = 'service';
@@ -12,7 +18,7 @@ export function createLockActivities({ client }: { readonly client: Client }) {
       await client.workflow.signalWithStart('targetLock', {
         workflowId: lockId(name),
         taskQueue: serviceQueue,
-        args: [name],
+        args: [name, await lastLife(client, name)],
         signal: requestLockSignal,
         signalArgs: [request],
         staticSummary: `Lock of ${name}`,
@@ -22,6 +28,19 @@ export function createLockActivities({ client }: { readonly client: Client }) {
     /** Whether a run is still open. A run that the server doesn't know (any more) isn't. */
     isRunning: (workflowId: string): Promise<boolean> => isRunning(client, workflowId),
   };
+}
+
+/** What a lock begins anew with, when it isn't there: it never gives a fence again, whatever was done to the clock. */
+async function lastLife(client: Client, name: string): Promise<LockState> {
+  const lock = client.workflow.getHandle<(name: string) => Promise<number | null | undefined>>(lockId(name));
+  const state = { holders: [], queue: [] };
+  try {
+    const { status } = await lock.describe();
+    return { ...state, lastFence: status.name === 'COMPLETED' ? ((await lock.result()) ?? 0) : 0 };
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return { ...state, lastFence: 0 };
+    throw error;
+  }
 }
 
 export type LockActivities = ReturnType<typeof createLockActivities>;

@@ -2,18 +2,18 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { HostConfig, SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Executor } from '../../hosts/execution/executor.ts';
-import { lookUpHost } from '../../hosts/ssh/known-hosts.ts';
+import { fingerprint, type HostKey, lookUpHost } from '../../hosts/ssh/known-hosts.ts';
 import type { Log } from '../../log.ts';
 import { apiChecks } from './api.ts';
-import { type Check, failed, ok, skipped, warning } from './check.ts';
+import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 import { codeOf } from './machine.ts';
 
 /** What can be tried of one host. `hosts` are all that are configured. */
 export function hostChecks(host: HostConfig, hosts: readonly HostConfig[], log: Log): Check[] {
   const { name, ssh, local, api } = host;
   return [
-    ...(ssh ? [keyFile(name, ssh), hostKey(name, ssh), login(host, ssh, log)] : []),
-    ...(local ? [helper(host, `${name}: helper`, () => localExecutor(name, log))] : []),
+    ...(ssh ? sshChecks(host, ssh, log) : []),
+    ...(local ? [localHelper(host, log)] : []),
     ...(api ? apiChecks(name, api, hosts, log) : []),
   ];
 }
@@ -48,29 +48,41 @@ function keyFile(name: string, { keyPath }: SshConfig): Check {
   };
 }
 
+/** One login serves both: connections without one count against this machine (PerSourcePenalties of sshd). */
+function sshChecks(host: HostConfig, ssh: SshConfig, log: Log): Check[] {
+  let looked: Promise<Result> | undefined;
+  const look = (signal: AbortSignal) => {
+    looked ??= (async () => {
+      const { createSshExecutor } = await import('../../hosts/ssh/executor.ts');
+      return await lookForHelper(host, createSshExecutor({ name: host.name, ssh, log }), signal);
+    })();
+    return looked;
+  };
+  return [keyFile(host.name, ssh), hostKey(host.name, ssh, look), login(host, ssh, look)];
+}
+
+type Look = (signal: AbortSignal) => Promise<Result>;
+
 /** Whether the key that the host shows is the pinned one; logging in is another check. */
-function hostKey(name: string, { host, port, knownHostsPath }: SshConfig): Check {
+function hostKey(name: string, { host, port, keyPath, knownHostsPath }: SshConfig, look: Look): Check {
   return {
     check: `${name}: SSH host key`,
     tried: `connect to ${host}:${port} and compare the key it shows with ${knownHostsPath}`,
-    async run() {
-      const { scanHostKeys } = await import('../../hosts/ssh/scan.ts');
-      const shown = await scanHostKeys(host, port);
+    async run(signal) {
       const { pinned, malformed } = lookUpHost(readIfThere(knownHostsPath), host, port);
-      const { fingerprint } = await import('../../hosts/ssh/known-hosts.ts');
-      const known = pinned.map((key) => fingerprint(key));
-      const match = shown.find((key) => known.includes(key.fingerprint));
-      const seen = shown.map((key) => `${key.fingerprint} (${key.type})`).join(', ');
+      const known = pinned.map((key) => `${fingerprint(key)} (${key.type})`);
+      const refusal =
+        known.length > 0 && existsSync(keyPath) ? await refusalOf(look(signal)) : await scan(host, port, pinned);
       if (known.length === 0)
-        return failed(`no key is pinned; the host shows ${seen}`, `Pin it: proxmox-mcp host add ${name}`);
-      if (match === undefined) {
+        return failed(`no key is pinned; the host shows ${refusal}`, `Pin it: proxmox-mcp host add ${name}`);
+      if (refusal !== undefined) {
         return failed(
-          `the host shows ${seen}, but ${known.join(', ')} is pinned`,
+          `the host shows ${refusal}, but ${pinned.map(fingerprint).join(', ')} is pinned`,
           `If the host was reinstalled, compare the fingerprint on its console and run: proxmox-mcp host add ${name}. If it was not, don't connect: somebody may be between this machine and the host.`,
         );
       }
       const line = malformed[0];
-      if (line === undefined) return ok(`${match.fingerprint} (${match.type}) is pinned`);
+      if (line === undefined) return ok(`the key that it shows is pinned: ${known.join(', ')}`);
       return warning(
         `the key is pinned, but line ${line} of ${knownHostsPath} can't be read`,
         'Correct or remove that line.',
@@ -79,26 +91,53 @@ function hostKey(name: string, { host, port, knownHostsPath }: SshConfig): Check
   };
 }
 
-function login(host: HostConfig, ssh: SshConfig, log: Log): Check {
-  const { tried, check, run } = helper(host, `${host.name}: SSH login`, async () => {
-    const { createSshExecutor } = await import('../../hosts/ssh/executor.ts');
-    return createSshExecutor({ name: host.name, ssh, log });
-  });
+/** What a host showed to a login instead of a pinned key. Before it answers a login its key has been compared. */
+async function refusalOf(look: Promise<Result>): Promise<string | undefined> {
+  try {
+    await look;
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ServiceError)) throw error;
+    if (error.code === 'host-key-changed') return String(error.details.shown);
+    if (error.code === 'ssh-key-refused') return undefined;
+    throw error;
+  }
+}
+
+/** What a host shows, unless it is pinned; one connection, without a login. */
+async function scan(host: string, port: number, pinned: readonly HostKey[]): Promise<string | undefined> {
+  const { scanHostKeys } = await import('../../hosts/ssh/scan.ts');
+  const known = pinned.map(fingerprint);
+  const enough = (key: { readonly fingerprint: string }) => known.length === 0 || known.includes(key.fingerprint);
+  const shown = await scanHostKeys(host, port, { enough });
+  if (shown.some((key) => known.includes(key.fingerprint))) return undefined;
+  return shown.map((key) => `${key.fingerprint} (${key.type})`).join(', ') || 'no key of a known type';
+}
+
+function login({ name, layout }: HostConfig, ssh: SshConfig, look: Look): Check {
   return {
-    check,
-    tried: `log in as ${ssh.user}@${ssh.host}:${ssh.port}, then ${tried}`,
+    check: `${name}: SSH login`,
+    tried: `log in as ${ssh.user}@${ssh.host}:${ssh.port}, then look for ${layout.helper}`,
     async run(signal) {
       if (!existsSync(ssh.keyPath)) return skipped("the SSH key isn't there yet");
       try {
-        return await run(signal);
+        return await look(signal);
       } catch (error) {
         if (!(error instanceof ServiceError && error.code === 'ssh-key-refused')) throw error;
         return failed(
           error.message,
-          `Run: proxmox-mcp host install ${host.name}, which puts it there. By hand: ${error.remedy}`,
+          `Run: proxmox-mcp host install ${name}, which puts it there. By hand: ${error.remedy}`,
         );
       }
     },
+  };
+}
+
+function localHelper(host: HostConfig, log: Log): Check {
+  return {
+    check: `${host.name}: helper`,
+    tried: `look for ${host.layout.helper}`,
+    run: async (signal) => lookForHelper(host, await localExecutor(host.name, log), signal),
   };
 }
 
@@ -106,22 +145,15 @@ function login(host: HostConfig, ssh: SshConfig, log: Log): Check {
 const timeoutMs = 13_000;
 
 /** Logs in, where that is needed, and looks for the program that executes the privilege table. */
-function helper({ layout, name }: HostConfig, title: string, executorFor: () => Promise<Executor>): Check {
-  return {
-    check: title,
-    tried: `look for ${layout.helper}`,
-    async run(signal) {
-      const executor = await executorFor();
-      const reached = executor.kind === 'ssh' ? 'logged in;' : 'this machine;';
-      try {
-        const { exitCode } = await executor.exec(['/usr/bin/test', '-x', layout.helper], { timeoutMs, signal });
-        if (exitCode === 0) return ok(`${reached} the helper ${layout.helper} is there`);
-        return warning(`${reached} the helper ${layout.helper} isn't there`, `Run: proxmox-mcp host install ${name}`);
-      } finally {
-        await executor.close();
-      }
-    },
-  };
+async function lookForHelper({ layout, name }: HostConfig, executor: Executor, signal: AbortSignal): Promise<Result> {
+  const reached = executor.kind === 'ssh' ? 'logged in;' : 'this machine;';
+  try {
+    const { exitCode } = await executor.exec(['/usr/bin/test', '-x', layout.helper], { timeoutMs, signal });
+    if (exitCode === 0) return ok(`${reached} the helper ${layout.helper} is there`);
+    return warning(`${reached} the helper ${layout.helper} isn't there`, `Run: proxmox-mcp host install ${name}`);
+  } finally {
+    await executor.close();
+  }
 }
 
 async function localExecutor(name: string, log: Log): Promise<Executor> {

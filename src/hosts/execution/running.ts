@@ -14,6 +14,8 @@ export interface Streams {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable;
+  /** What of a chunk of standard output is the command's. Default: all. */
+  readonly ofCommand?: (chunk: Buffer) => Buffer;
   /** Emits `exit` and `close`, each with a status (null: ended by a signal; undefined: not known) and a signal. */
   readonly events: Pick<EventEmitter, 'once'>;
   /** Closes the output streams though something holds them open. */
@@ -60,8 +62,11 @@ export function attach(what: string, streams: Streams, options: ExecOptions): Ru
       }, drainMs);
     });
   });
-  streams.stdout.on('data', (chunk: Buffer) => {
+  const { ofCommand = (chunk: Buffer) => chunk } = streams;
+  streams.stdout.on('data', (read: Buffer) => {
     silence?.refresh();
+    const chunk = ofCommand(read);
+    if (chunk.length === 0) return;
     if (sink === undefined) {
       stdout.add(chunk);
     } else {

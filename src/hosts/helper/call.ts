@@ -86,8 +86,11 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
     });
   }
   if (exitCode === 75 && said.startsWith('fenced-out: ')) {
+    const behind = Number(/ahead of this host's clock, (\d+)$/.exec(said)?.[1]);
+    if (behind > 0) throw hostIsBehind(config, verb, behind, details);
     const newest = Number(/older than (\d+)$/.exec(said)?.[1]);
-    if (newest > Date.now() + aheadMs) throw clockWentBack(config, verb, newest, details);
+    // No lock has given it yet, so no other run holds the lock.
+    if (newest > Date.now()) throw isAhead(config, verb, newest, details);
     throw new ServiceError({
       code: 'fenced-out',
       message: `${host} refused ${verb}, because another run holds its lock by now (${said.slice(12)})`,
@@ -140,20 +143,33 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
   });
 }
 
-/** Fences are times. One that is so far ahead was given by a clock that was wrong then, or is wrong now. 5 min. */
+/** How far ahead of its clock the helper takes a fence; also in `fence.sh`. 5 min. */
 const aheadMs = 5 * 60_000;
 
-function clockWentBack(
-  { name, layout }: HostConfig,
-  verb: string,
-  newest: number,
-  details: Readonly<Record<string, string | number>>,
-): ServiceError {
-  const now = new Date().toISOString();
+type Details = Readonly<Record<string, string | number>>;
+
+function hostIsBehind({ name }: HostConfig, verb: string, clock: number, details: Details): ServiceError {
   return new ServiceError({
-    code: 'fenced-out',
-    message: `${name} refused ${verb}, because it was changed before with a fence of ${new Date(newest).toISOString()}, and here it is ${now}: the clock of this service was set back, or is wrong`,
-    remedy: `Nothing was changed. Check the clock here (timedatectl). If it is right now, see with "proxmox-mcp host jobs ${name}" that nothing is at work there, remove ${layout.state}/*.fence on ${name} as root, and start this one again.`,
+    code: 'clocks-differ',
+    message: `${name} refused ${verb}, because fences are times, and this one is more than five minutes ahead of its clock: there it is ${timeOf(clock)}, here it is ${timeOf(Date.now())}`,
+    remedy: `Nothing was changed. Set the clock that is wrong (timedatectl, here and on ${name}), then start this one again.`,
     details,
   });
+}
+
+function isAhead({ name }: HostConfig, verb: string, newest: number, details: Details): ServiceError {
+  const known = newest <= Date.now() + aheadMs;
+  return new ServiceError({
+    code: 'clocks-differ',
+    message: `${name} refused ${verb}, because it was shown a fence of ${timeOf(newest)}, and here it is ${timeOf(Date.now())}: a clock was set back or is wrong, or somebody else uses this service's key`,
+    remedy: known
+      ? `Nothing was changed. It passes by itself: start this one again after ${timeOf(newest)}.`
+      : `Nothing was changed. Check the clocks (timedatectl, here and on ${name}). If they are right, run: proxmox-mcp host install ${name}. Its helper forgets such a fence.`,
+    details,
+  });
+}
+
+function timeOf(ms: number): string {
+  const time = new Date(ms);
+  return Number.isNaN(time.getTime()) ? String(ms) : time.toISOString();
 }

@@ -48,6 +48,9 @@ is() {
   printf '%s\n' "$4" | grep -Eqx -e "$3" || refuse "$1: expected $3"
 }
 
+# counts TEXT: whether it is a number that we have written: decimal digits without a leading zero, at most 15.
+counts() { case $1 in '' | 0?* | *[!0123456789]* | ????????????????*) return 1 ;; esac; }
+
 # number NAME MAXLENGTH VALUE: decimal digits without a leading zero.
 number() {
   case $3 in '' | 0?* | *[!0123456789]*) refuse "$1: expected a number" ;; esac

@@ -4,7 +4,10 @@
 # Who asks for a change holds a lock of the service and shows its fence, a number that grows with each holder. Of each
 # lock, NAME.fence keeps the greatest fence that was shown here, and what is at work under one keeps NAME.lock (flock -s),
 # which the kernel takes back when it ends. A smaller fence is fenced out; a greater one waits until nothing of a smaller
-# one is at work (flock -x). The locks, in the order in which they are taken, so that no two wait for each other:
+# one is at work (flock -x). Fences are times of the service's clock, ms since the epoch: one that is further ahead of
+# this host's clock than clocks differ is refused and never kept, or whoever has the service's key could keep its runs out
+# for ever. One that is kept nevertheless, from an earlier helper or before the clock was set back, or that can't be read,
+# counts as one of a while ago: who got the lock since then goes on. The locks, in the order in which they are taken, so that no two wait for each other:
 #
 #   9  host         of who holds the host alone
 #   8  host-shared  of who shares the host, holding one guest alone
@@ -13,9 +16,13 @@
 # Who holds the host alone is compared with all, and waits for all others. Who shares it is compared only with those who
 # held it alone, and waits only for them: so two guests are worked on side by side, whichever fence is greater.
 
+# How far ahead a fence may be, in ms. 5 min.
+readonly _ahead=300000
+
 # admit: lets in what check has read, or returns why not. What it takes is kept until this process has ended.
 admit() {
   [ "$_lock" != none ] || return 0
+  near "$_fence" ${_guest_fence+"$_guest_fence"} || return
   mkdir -p "$state" && { command exec 9>>"$state/host.lock" 8>>"$state/host-shared.lock"; } 2>/dev/null || no_locks || return
   case $_lock in
     host) alone 9 "$_fence" host host-shared ;;
@@ -54,6 +61,15 @@ shared() {
   exec 9>&-
 }
 
+# near FENCES: sets _now, and says whether none of them is too far ahead of it.
+near() {
+  _now=$(date +%s%3N) || _now=
+  counts "$_now" || { say "failed: this host's clock cannot be read"; return 70; }
+  for _shown in "$@"; do
+    [ "$_shown" -le $((_now + _ahead)) ] || { say "fenced-out: fence $_shown is too far ahead of this host's clock, $_now"; return 75; }
+  done
+}
+
 # not_older FENCE NAMES: whether no greater fence of these locks was shown.
 not_older() {
   _shown=$1; shift
@@ -63,11 +79,12 @@ not_older() {
   done
 }
 
-# newest NAME: _newest becomes the greatest fence of this lock so far.
+# newest NAME: _newest becomes the greatest fence of this lock so far; after near.
 newest() {
   _newest=0
-  [ ! -e "$state/$1.fence" ] || read -r _newest <"$state/$1.fence" || _newest=
-  case $_newest in '' | *[!0-9]*) say "failed: $state/$1.fence is unreadable"; return 70 ;; esac
+  [ -e "$state/$1.fence" ] || return 0
+  { read -r _newest || _newest=damaged; } 2>/dev/null <"$state/$1.fence" || { say "failed: $state/$1.fence is unreadable"; return 70; }
+  counts "$_newest" && [ "$_newest" -le $((_now + _ahead)) ] || _newest=$((_now - _ahead))
 }
 
 busy() { say "busy: $1"; return 76; }
@@ -76,6 +93,6 @@ no_locks() { say 'failed: the state folder cannot be written'; return 70; }
 # keep NAME TEXT FOLDER: writes a file so that it is there, whole, after a crash.
 keep() {
   # shellcheck disable=SC2015 # Whatever fails, nothing half written stays.
-  printf '%s\n' "$2" >"$3/$1.new.$$" && sync "$3/$1.new.$$" && mv -f "$3/$1.new.$$" "$3/$1" && sync "$3" ||
+  printf '%s\n' "$2" >"$3/$1.new.$$" && sync "$3/$1.new.$$" && mv -fT "$3/$1.new.$$" "$3/$1" && sync "$3" ||
     { rm -f "$3/$1.new.$$"; return 1; }
 }

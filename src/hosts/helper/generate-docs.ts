@@ -44,6 +44,8 @@ construction of the types. The service logs in as \`${layout.user}\`, without a 
 
 1. through sudo, whose policy (\`${layout.sudoersFile}\`) admits one program, by its SHA-256 digest, with arguments that
    match one of the anchored regular expressions, logs input and output, and executes nothing that it can't log;
+   What else the host's own rules say by default (\`requiretty\`, \`noexec\`, \`targetpw\`, \`runas_default\` …) doesn't hold for
+   these commands, also where it is read after this policy;
 2. through that program, the helper (\`${layout.helper}\`), which counts and checks the arguments again, empties the
    environment, and executes one constant argument vector or one short script that is part of it.
 
@@ -57,11 +59,26 @@ root on the host can't change, send them to a log server by a file of your own, 
 with \`Defaults:${layout.user} log_servers=logs.example.com\` (see sudoers(5) for its TLS settings): what that server
 does not take is then not executed either.
 
+What sudo refuses is counted by the health check, from its own log and from the journal, where only lines count of which
+the journal itself knows that sudo or sshd sent them; on a host that has only \`auth.log\`, which any program can write to,
+the finding says so. Three refusals leave no line: sudo-rs 0.2.5 logs none; a process with \`ulimit -f 0\` ends sudo at its
+first write, where sudo may not lift the limit (containers without CAP_SYS_RESOURCE); and of a sender that has ended at
+once the journal may not know who it was. Nothing is executed then either. To see every attempt, have the kernel note it before
+sudo does anything: with auditd, a watch on sudo's own file (\`-w\` with its path, \`-p x -k sudo\`) in a file of
+\`/etc/audit/rules.d\`, then \`ausearch -k sudo -ua ${layout.user}\`.
+
 Commands that change something carry a **fence**: the number that goes with the lock of who asks, and that grows with each
 holder. The helper keeps the greatest one it has seen for each lock (the host's and each guest's), refuses smaller ones,
 and lets a greater one begin only when nothing of an older one is still at work. A command for a guest carries two: its
 caller holds the guest alone and shares the host, so it is refused after a newer holder of the whole host, but not after
 another guest's; a command for the host is compared with all.
+
+Fences are times: milliseconds since the epoch by the service's clock. The helper refuses one that is more than five minutes
+ahead of the host's clock, so that nobody who has the service's key can keep its runs out for longer than that. A fence that
+is kept and is further ahead nevertheless (an earlier helper took any; the host's clock was set back) counts as one of five
+minutes ago, as does one that can't be read: the next run goes on, and nothing has to be removed by hand. If the clocks of
+service and host differ by more than five minutes, changes are refused with both times; an undo waits for some minutes
+before it asks a person.
 
 A **job** outlives the connection that started it: it is executed once for its id, in its own systemd unit (or process
 group), with a deadline, bounded output and an exit code that is on disk before anyone is told. Its record names its run:

@@ -41,6 +41,7 @@ export function generateSudoers(layout: HostLayout, options: SudoersOptions): st
   const rules = !isRs && isAtLeast(1, 9, 10) ? verbRules(commands) : [];
   const looks = rules.filter((rule) => !rule.isChange);
   const changes = rules.filter((rule) => rule.isChange);
+  const aliases = [...(looks.length > 0 ? ['PMX_LOOK'] : []), 'PMX_CHANGE', 'PMX_WATCH'];
   return [
     `# What Proxmox MCP may run as root on this host: the host helper, which executes the commands listed in`,
     "# docs/privileges.md and nothing else. Made by `npm run generate` from src/hosts: don't edit.",
@@ -52,6 +53,7 @@ export function generateSudoers(layout: HostLayout, options: SudoersOptions): st
       ? [
           '# This sudo knows no regular expressions: the helper alone checks its arguments.',
           `Cmnd_Alias PMX_HELPER = ${helper}`,
+          ...(isRs ? [] : settled(['PMX_HELPER'])),
         ]
       : [
           ...alias('PMX_LOOK', helper, looks),
@@ -59,6 +61,8 @@ export function generateSudoers(layout: HostLayout, options: SudoersOptions): st
           ...alias('PMX_CHANGE', helper, changes),
           '',
           ...alias('PMX_WATCH', helper, watch),
+          '',
+          ...settled(aliases),
         ]),
     '',
     ...(rules.length === 0
@@ -67,10 +71,23 @@ export function generateSudoers(layout: HostLayout, options: SudoersOptions): st
           "# A job is looked at every other second, and what it says is in the host's job folder already.",
           'Defaults!PMX_WATCH !log_input, !log_output',
           '',
-          `${layout.user} ALL = (root) NOPASSWD: NOSETENV: ${[...(looks.length > 0 ? ['PMX_LOOK'] : []), 'PMX_CHANGE', 'PMX_WATCH'].join(', ')}`,
+          `${layout.user} ALL = (root) NOPASSWD: NOSETENV: ${aliases.join(', ')}`,
         ]),
     '',
   ].join('\n');
+}
+
+/**
+ * What a host's own defaults may say otherwise, so that nothing is executed, or with other effects. Of the kind that sudo
+ * reads last, so that neither a line for all users nor a file that is read after this one changes it.
+ */
+function settled(aliases: readonly string[]): string[] {
+  const forThese = `Defaults!${aliases.join(',')}`;
+  return [
+    '# Whatever the host says for others, also in files that are read after this one.',
+    `${forThese} !requiretty, !noexec, !targetpw, !rootpw, !runaspw, runas_default=root, !lecture`,
+    `${forThese} env_reset, !setenv, use_pty, !stay_setuid, syslog=authpriv`,
+  ];
 }
 
 interface Rule {
@@ -135,7 +152,7 @@ function defaults(
     ...(isAtLeast(1, 9, 3) ? ['runcwd=/'] : []),
     'fdexec=digest_only',
     '# No password is ever asked for and nothing is remembered.',
-    'passwd_tries=1, timestamp_timeout=0, !lecture',
+    'passwd_tries=1, timestamp_timeout=0, !lecture, !requiretty, !noexec, !targetpw, !rootpw, !runaspw, runas_default=root',
     `command_timeout=${Math.ceil(longestMs / 1000) + 60}`,
     '# Everything is logged, with its input and output; what cannot be logged is not executed.',
     `logfile=${sudoLog}, log_year, loglinelen=0`,

@@ -3,7 +3,8 @@
 
 # A job is a folder $state/jobs/ID: command (a line with the vector, one with the run it is for, and one with the lock and
 # the fences it was started under), claim (a folder: whoever makes it executes the command, so it is executed once), meta
-# (who does), stdout, stderr, and exit (written last, durably).
+# (who does), stdout, stderr, and exit (written last, durably). Any of these files may be missing, empty, cut or garbage,
+# after a crash or a fault of the disk: what the record doesn't say is then `-`, and nothing of it fails.
 job_folder() { _id=$1 _dir=$state/jobs/$1; }
 
 # job_start ID RUN VERB ARGUMENTS: starts the job unless it is there, and says which.
@@ -16,20 +17,19 @@ job_start() {
     guest) _command=$1${_command#"$1 $2 $3"} _under="guest-$_vmid $2 $3" ;;
   esac
   _found=found
-  if [ ! -e "$_dir/claim" ]; then
+  if unbegun; then
     # Following a job that is there is a look; only starting one needs the lock.
     admit || exit
     mkdir -p "$state/jobs" || fail 'the state folder cannot be written'
     ! mkdir "$_dir" 2>/dev/null || _found=started
     # Two starters write the same; a starter that died in between has written nothing or all.
-    [ -e "$_dir/command" ] || keep command "$_command
+    asked || keep command "$_command
 $_run
 $_under" "$_dir" || fail 'the job cannot be written'
   fi
   # A job that was cancelled before it began has no command.
-  _known=$_command; [ ! -e "$_dir/command" ] || read -r _known <"$_dir/command"
-  [ "$_known" = "$_command" ] || refuse 'this job id belongs to another command'
-  if [ ! -e "$_dir/claim" ]; then
+  ! asked || [ "$_known" = "$_command" ] || refuse 'this job id belongs to another command'
+  if unbegun; then
     if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ]; then
       # Fails when another start of the same job was quicker, which is as good.
       systemd-run --quiet --collect --unit="proxmox-mcp-job-$_id" --property=Type=exec \
@@ -50,15 +50,26 @@ $_under" "$_dir" || fail 'the job cannot be written'
   echo "$_found"
 }
 
+# unbegun: whether nobody has begun the job, by whatever is left of its record.
+unbegun() { [ ! -e "$_dir/claim" ] && [ ! -e "$_dir/meta" ] && [ ! -e "$_dir/exit" ]; }
+
 # job_run ID RUN VERB ARGUMENTS: what systemd or setsid executes. Ends with the command's exit code on disk.
 job_run() {
   job_folder "$1"; shift 2
   me; boot; _began=$(date +%s%3N) # Before the claim: what fails here is tried again.
-  mkdir "$_dir/claim" 2>/dev/null || exit 0
-  _stopped= ; trap '_stopped=yes' TERM INT HUP
+  # Whoever stops the job signals its whole group, so the programs that write its record must not hear it.
+  trap '' TERM INT HUP; uptime; _since=$_up
+  unbegun && mkdir "$_dir/claim" 2>/dev/null || exit 0
   keep meta "$_pid $_start $_group $_this_boot $_began" "$_dir" || exit 70
+  uptime; [ $((_up - _since)) -lt 60 ] || { record terminated; exit 0; } # It may pass for a lost one by now.
+  _stopped=; trap '_stopped=yes' TERM INT HUP
+  [ ! -e "$_dir/cancel" ] || { record cancelled; exit 0; }
   _code=0; admit 2>/dev/null || _code=$?
-  case $_code in 0) ;; 75) record fenced-out; exit 0 ;; *) record busy; exit 0 ;; esac
+  if [ "$_code" != 0 ]; then
+    trap '' TERM INT HUP
+    if [ -n "$_stopped" ]; then stopped; elif [ "$_code" = 75 ]; then record fenced-out; else record busy; fi
+    exit 0
+  fi
   mkfifo "$_dir/1" "$_dir/2"
   bound "$_dir/stdout" 8388608 <"$_dir/1" 7>&- 8>&- 9>&- & _b1=$!
   bound "$_dir/stderr" 1048576 <"$_dir/2" 7>&- 8>&- 9>&- & _b2=$!
@@ -70,14 +81,19 @@ job_run() {
   ( sleep 3; kill -s KILL "$_b1" "$_b2" 2>/dev/null ) 7>&- 8>&- 9>&- & _alarm=$!
   wait "$_b1" 2>/dev/null || :; wait "$_b2" 2>/dev/null || :
   kill "$_alarm" 2>/dev/null || :
+  trap '' TERM INT HUP
   rm -f "$_dir/1" "$_dir/2"
-  if [ -z "$_stopped" ]; then record "$_code"
-  elif [ -e "$_dir/cancel" ]; then record cancelled
-  else read -r _p _s _g _b _began _r <"$_dir/meta"
-    if [ $(( $(date +%s%3N) - _began )) -ge $(( _seconds * 1000 )) ]; then record timeout; else record terminated; fi
-  fi
+  if [ -z "$_stopped" ]; then record "$_code"; else stopped; fi
   # What is left of the process group; systemd does the same with its control group.
-  trap '' TERM; [ "$_group" = 0 ] || kill -s TERM 0 2>/dev/null || :
+  [ "$_group" = 0 ] || kill -s TERM 0 2>/dev/null || :
+}
+
+# stopped: records why the job was stopped.
+stopped() {
+  uptime
+  if [ -e "$_dir/cancel" ]; then record cancelled
+  elif [ $((_up - _since)) -ge "$_seconds" ]; then record timeout
+  else record terminated; fi
 }
 
 # bound FILE BYTES: keeps the first bytes as they come and counts the rest.
@@ -111,28 +127,76 @@ me() {
   ! grep -qs "/proxmox-mcp-job-${_id}[.]service\$" /proc/self/cgroup || _group=0
 }
 
-# job_state: sets _state and _exit.
+# job_state: sets _state, _exit, _began and _ended; of a job that is running, _pid and _pgid.
 job_state() {
   _exit=- _ended=- _began=-
   [ -d "$_dir" ] || { _state=absent; return 0; }
-  if [ -e "$_dir/meta" ]; then read -r _pid _began_at _pgid _boot _began _r <"$_dir/meta"; fi
+  _begun=yes; begun || _begun=
   ended && return 0
-  [ -e "$_dir/meta" ] || { _state=starting; return 0; }
-  boot
-  if [ "$_boot" = "$_this_boot" ]; then
-    if stat_of "$_pid"; then [ "$_start" != "$_began_at" ] || { _state=running; return 0; }
-    # A job that goes on must not pass for a lost one, which would be done again beside it.
-    elif [ -z "$_stat" ] && [ -e "/proc/$_pid/stat" ]; then fail "process $_pid cannot be looked at"; fi
+  if [ -n "$_begun" ]; then
+    boot
+    if [ "$_boot" = "$_this_boot" ]; then
+      if stat_of "$_pid"; then [ "$_start" != "$_began_at" ] || { running; return 0; }
+      # A job that goes on must not pass for a lost one, which would be done again beside it.
+      elif [ -z "$_stat" ] && [ -e "/proc/$_pid/stat" ]; then fail "process $_pid cannot be looked at"; fi
+    fi
+  elif [ ! -e "$_dir/meta" ] && beginning; then _state=starting; return 0
+  elif at_work; then running; return 0
   fi
   # It may have ended between the two looks.
   ended || _state=lost
 }
 
-ended() {
-  [ -e "$_dir/exit" ] || return 1
-  read -r _exit _ended <"$_dir/exit"
-  case $_exit in *[!0-9]*) _state=$_exit _exit=- ;; *) _state=ended ;; esac
+# running: its group is what /proc says of it, not what may be wrong in its record.
+running() {
+  _state=running _pgid=$_group
+  ! grep -qs "/proxmox-mcp-job-${_id}[.]service\$" "/proc/$_pid/cgroup" || _pgid=0
 }
+
+# asked: _known, _for and _held become what command says; false when it isn't there.
+asked() {
+  _known=- _for=- _held=-
+  [ -f "$_dir/command" ] && { read -r _known && { { read -r _for && read -r _held _fences; } || :; }; } 2>/dev/null <"$_dir/command"
+}
+
+# begun: sets what meta says; false when it isn't there, whole.
+begun() {
+  [ -f "$_dir/meta" ] && read -r _pid _began_at _pgid _boot _time _r 2>/dev/null <"$_dir/meta" || return 1
+  for _number in "$_pid" "$_began_at" "$_pgid" "$_time"; do counts "$_number" || return 1; done
+  case $_boot in ????????-????-????-????-????????????) ;; *) return 1 ;; esac
+  _began=$_time
+}
+
+ended() {
+  [ -f "$_dir/exit" ] || return 1
+  { read -r _exit _ended _r || _exit=; } 2>/dev/null <"$_dir/exit" || _exit=
+  case $_exit in
+    [0-9] | [1-9][0-9] | [1-9][0-9][0-9]) _state=ended ;;
+    cancelled | timeout | terminated | fenced-out | busy) _state=$_exit _exit=- ;;
+    *) _state=lost _exit=- ;;
+  esac
+  counts "$_ended" || written "$_dir/exit"
+}
+
+# beginning: whether somebody may still begin the job, or has done so only now.
+beginning() {
+  ! unbegun || return 0
+  _now=$(date +%s%3N) && written "$_dir/claim" || return 0
+  _claimed=$_ended _ended=-
+  [ "$_claimed" = - ] || [ $((_now - _claimed)) -lt 300000 ]
+}
+
+# at_work: whether the job's own process is there, though its record doesn't name it; sets _pid.
+at_work() {
+  set +f
+  _pid=$(grep -lszxF -e job-run /proc/[0-9]*/cmdline | xargs -r grep -lszxF -e "$_id" | head -n 1) || _pid=
+  set -f
+  _pid=${_pid#/proc/} _pid=${_pid%%/*}
+  [ -n "$_pid" ] && stat_of "$_pid"
+}
+
+# written PATH: _ended becomes when it was, in ms, or `-`.
+written() { if _ended=$(stat -c %Y -- "$1" 2>/dev/null) && counts "$_ended"; then _ended=${_ended}000; else _ended=-; fi; }
 
 job_status() {
   job_folder "$1"
@@ -145,8 +209,9 @@ job_status() {
 # output NAME OFFSET: bytes kept, bytes in all, and at most 48 KiB from the offset as base64.
 output() {
   _kept=0 _more=0
-  [ ! -e "$_dir/$1" ] || _kept=$(wc -c <"$_dir/$1")
-  [ ! -s "$_dir/$1.more" ] || _more=$(cat "$_dir/$1.more")
+  [ ! -f "$_dir/$1" ] || _kept=$(wc -c <"$_dir/$1") || _kept=0
+  [ ! -f "$_dir/$1.more" ] || { read -r _more || _more=; } 2>/dev/null <"$_dir/$1.more" || _more=
+  counts "$_more" || _more=0
   printf '%s %s %s ' "$1" "$_kept" $((_kept + _more))
   [ "$_kept" -le "$2" ] || tail -c "+$(($2 + 1))" "$_dir/$1" | head -c 49152 | base64 -w0
   echo
@@ -158,18 +223,18 @@ output() {
 job_cancel() {
   job_folder "$1"
   case $# in
-    2) not_older "$2" host host-shared || exit ;;
+    2) near "$2" && not_older "$2" host host-shared || exit ;;
     4)
-      not_older "$2" host && not_older "$3" "guest-$4" || exit
+      near "$2" "$3" && not_older "$2" host && not_older "$3" "guest-$4" || exit
       if [ -e "$_dir/command" ]; then
-        { read -r _command && read -r _run && read -r _under _fences; } <"$_dir/command" || _under=
-        [ "$_under" = "guest-$4" ] || refuse "this job is not one of guest $4"
+        asked || _held=
+        [ "$_held" = "guest-$4" ] || refuse "this job is not one of guest $4"
       fi
       ;;
   esac
-  mkdir -p "$_dir"; : >"$_dir/cancel"
+  mkdir -p "$_dir"; [ -e "$_dir/cancel" ] || : >"$_dir/cancel"
   # A job that nobody has begun to execute never will be.
-  if mkdir "$_dir/claim" 2>/dev/null; then record cancelled || say 'the end of the job cannot be written'; fi
+  if unbegun && mkdir "$_dir/claim" 2>/dev/null; then record cancelled || say 'the end of the job cannot be written'; fi
   job_state
   if [ "$_state" = starting ]; then sleep 1; job_state; fi
   _left=
@@ -209,30 +274,34 @@ members() {
   set -f
 }
 
-# each_job FUNCTION: calls it for every job, with _dir, _state and its times set.
+# each_job FUNCTION: calls it for every job, with _id, _dir, _state and its times set. What fails for one is for that one.
 each_job() {
   set +f
   for _dir in "$state"/jobs/*/; do
     set -f
     [ -d "$_dir" ] || continue
-    _dir=${_dir%/}
-    job_state
-    "$1"
+    _dir=${_dir%/} _id=${_dir##*/}
+    case $_id in -* | *[!abcdefghijklmnopqrstuvwxyz0123456789-]*) _id='?' ;; esac
+    ( job_state && "$1" ) || [ "$1" != list_job ] || echo "$_id unreadable - - - - -"
   done
   set -f
 }
 
 # A line for each job: id, state, exit code, when it began and ended, verb, run.
 list_job() {
-  _command=- _run=-
-  [ ! -e "$_dir/command" ] || { read -r _command && read -r _run || _run=-; } <"$_dir/command"
-  echo "${_dir##*/} $_state $_exit $_began $_ended ${_command%% *} $_run"
+  asked || :
+  _word=${_known%% *}
+  case $_word in '' | *[!a-z0-9-]*) _word=- ;; esac
+  case $_for in '' | [!A-Za-z0-9]?* | *[!A-Za-z0-9/_.:-]*) _for=- ;; esac
+  [ "${#_word}" -le 100 ] || _word=-
+  [ "${#_for}" -le 200 ] || _for=-
+  echo "$_id $_state $_exit $_began $_ended $_word $_for"
 }
 
 # job_clean DAYS: forgets jobs that ended so long ago; never one that may be running.
 job_clean() {
-  _now=$(date +%s%3N)
-  _limit=$((_now - $1 * 86400000))
+  _at=$(date +%s%3N)
+  _limit=$((_at - $1 * 86400000))
   each_job clean_job
 }
 
@@ -240,9 +309,12 @@ clean_job() {
   case $_state in
     running) return 0 ;;
     # One that nobody has begun for a day never will be.
-    starting) _ended=$(stat -c %Y "$_dir")000; [ "$_ended" -le "$((_now - 86400000))" ] || return 0 ;;
-    lost) _ended=$_began ;;
+    starting) written "$_dir"; [ "$_ended" != - ] && [ "$_ended" -le "$((_at - 86400000))" ] || return 0 ;;
+    lost) [ "$_began" = - ] || _ended=$_began ;;
   esac
-  [ "$_ended" -le "$_limit" ] || return 0
-  if rm -rf "$_dir"; then echo "${_dir##*/}"; fi
+  # A record without a time, or with one that has not come.
+  # shellcheck disable=SC2015 # Of either.
+  counts "$_ended" && [ "$_ended" -le "$_at" ] || written "$_dir"
+  [ "$_ended" != - ] && [ "$_ended" -le "$_limit" ] || return 0
+  if rm -rf "$_dir"; then echo "$_id"; fi
 }

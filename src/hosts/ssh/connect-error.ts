@@ -2,8 +2,12 @@ import type { SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { SshLimits } from './limits.ts';
 
-/** ssh2 says where an error comes from in `level`, the system says what it is in `code`. */
+/**
+ * ssh2 says where an error comes from in `level`, the system says what it is in `code`; `greeting` is what the server said
+ * in place of its version.
+ */
 interface LibraryError extends Error {
+  readonly greeting?: string;
   readonly level?: string;
   readonly code?: unknown;
 }
@@ -84,6 +88,20 @@ function reason(
         remedy: 'Check that the host is up and that no route or firewall is in the way.',
       };
   }
+  if (/^Not allowed at this time/.test(cause.greeting ?? '')) {
+    return {
+      message: `${where} takes no connections from this address for now: its sshd locks addresses out that connect without logging in, or whose logins fail (PerSourcePenalties)`,
+      remedy:
+        "Wait: it passes by itself, within ten minutes by default, if nothing tries again. See sshd's log on the host for what it counted (journalctl -u ssh); PerSourcePenaltyExemptList in its sshd_config can except this machine's address.",
+    };
+  }
+  if (/^Exceeded MaxStartups/.test(cause.greeting ?? '')) {
+    return {
+      message: `${where} takes no more connections now: too many are logging in at once (MaxStartups)`,
+      remedy:
+        "It is tried again by itself where that helps. See sshd's log on the host (journalctl -u ssh) for who they are.",
+    };
+  }
   if (cause.level === 'client-timeout') {
     return {
       message: `${where} did not complete the SSH handshake within ${limits.connectMs / 1000} s`,
@@ -94,11 +112,12 @@ function reason(
     return {
       message: `${where} answered, but no SSH connection came about (${cause.message})`,
       remedy:
-        "Check that the port is that of its sshd, that it isn't refusing new connections (MaxStartups, fail2ban), and that it offers current algorithms.",
+        "Check that the port is that of its sshd, that it isn't refusing new connections (MaxStartups, PerSourcePenalties, fail2ban), and that it offers current algorithms.",
     };
   }
   return {
     message: `${where} closed the connection during the handshake (${cause.message})`,
-    remedy: "Check sshd's log on the host (journalctl -u ssh): MaxStartups and fail2ban close connections like this.",
+    remedy:
+      "Check sshd's log on the host (journalctl -u ssh): MaxStartups, PerSourcePenalties (OpenSSH 9.8 and newer) and fail2ban close connections like this.",
   };
 }

@@ -55,32 +55,48 @@ export async function connect(name: string, ssh: SshConfig, limits: SshLimits): 
   }
 }
 
+/** What a server shows before anybody logs in. */
+export interface ShownKey {
+  /** Undefined: it has none of the types it was asked for. */
+  readonly key: HostKey | undefined;
+  /** Of the types it was asked for, those it has. */
+  readonly types: readonly string[];
+}
+
 /**
- * The key that a server shows when it is asked for one of these types, or undefined when it has none. Nothing is sent
- * to the server: the connection ends before authentication.
+ * The key that a server shows when it is asked for one of these types, the first of them that it has. Nothing is sent to
+ * the server: the connection ends before authentication. OpenSSH 9.8 and newer lock addresses out that do this often
+ * (`PerSourcePenalties`), so where a login is possible, log in instead.
  */
 export async function showHostKey(
   host: string,
   port: number,
   types: readonly string[],
   connectMs: number,
-): Promise<HostKey | undefined> {
-  let shown: HostKey | undefined;
+): Promise<ShownKey> {
+  let key: HostKey | undefined;
+  let offered: readonly string[] = [];
   try {
     const connection = await open(host, port, connectMs, {
       username: 'nobody',
       authHandler: [],
       algorithms: { serverHostKey: hostKeyAlgorithms(types) },
       hostVerifier: (blob: Buffer) => {
-        shown = hostKeyFromBlob(blob);
+        key = hostKeyFromBlob(blob);
         return false;
+      },
+      debug: (line: string) => {
+        offered = /^Handshake: \(remote\) Host key format: (.*)$/.exec(line)?.[1]?.split(',') ?? offered;
       },
     });
     connection.destroy();
   } catch (error) {
-    if (shown === undefined && !isNoCommonHostKey(error)) throw error;
+    if (key === undefined && !isNoCommonHostKey(error)) throw error;
   }
-  return shown;
+  return {
+    key,
+    types: types.filter((type) => hostKeyAlgorithms([type]).some((algorithm) => offered.includes(algorithm))),
+  };
 }
 
 async function keyOfOtherType(
@@ -90,7 +106,7 @@ async function keyOfOtherType(
   limits: SshLimits,
 ): Promise<ServiceError> {
   const shown = await showHostKey(ssh.host, ssh.port, keyTypes, limits.connectMs).catch(() => undefined);
-  return hostKeyChanged(name, ssh, known, shown);
+  return hostKeyChanged(name, ssh, known, shown?.key);
 }
 
 /** Resolves when the client is ready, rejects with its first error. Later errors of a failed client are of no use. */
@@ -99,6 +115,10 @@ async function open(host: string, port: number, connectMs: number, config: Conne
   // A socket of our own, because ssh2 can't close its one any more once it has said good-bye.
   const socket = dial({ host, port, noDelay: true });
   let stopWaiting = () => {};
+  let greeting = '';
+  socket.once('data', (first: Buffer) => {
+    greeting = first.toString('latin1', 0, 100);
+  });
   try {
     await new Promise<void>((resolve, reject) => {
       stopWaiting = awakeTimeout(connectMs, () => reject(tooSlow()));
@@ -111,7 +131,7 @@ async function open(host: string, port: number, connectMs: number, config: Conne
   } catch (error) {
     client.removeAllListeners().on('error', () => undefined);
     socket.destroy();
-    throw error;
+    throw withGreeting(error, greeting);
   } finally {
     stopWaiting();
   }
@@ -124,6 +144,12 @@ async function open(host: string, port: number, connectMs: number, config: Conne
     },
     destroy: () => socket.destroy(),
   };
+}
+
+/** A server that takes no connection may say why in place of its version. */
+function withGreeting(error: unknown, greeting: string): unknown {
+  if (!(error instanceof Error) || greeting === '' || greeting.startsWith('SSH-')) return error;
+  return Object.assign(error, { greeting });
 }
 
 /** As the library says it. */

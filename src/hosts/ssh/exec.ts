@@ -9,6 +9,7 @@ import { openChannel, outcomeUnknown } from './channel.ts';
 import { toCommandLine } from './command-line.ts';
 import { endCommand } from './end-command.ts';
 import type { SshLimits } from './limits.ts';
+import { findBeginning, sayBeginning, shellEnded } from './login-shell.ts';
 import type { Lease, Pool } from './pool.ts';
 
 export interface ExecContext {
@@ -23,13 +24,16 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
   // Arguments may be long or private; the program says enough.
   const what = `${context.name}: ${argv[0]}`;
   const executionId = nextExecutionId();
-  const line = toCommandLine(argv, { name: executionIdName, value: executionId });
+  // Shell files may print, also where nobody is logged in at a terminal.
+  const line = sayBeginning(executionId, toCommandLine(argv, { name: executionIdName, value: executionId }));
+  const beginning = findBeginning(executionId);
   const deadline = startDeadline(what, options.timeoutMs, options.signal);
   let lease: Lease | undefined;
   try {
     const started = await start(context, what, line, deadline, (channel) => {
       const letGo = () => channel.close();
-      const streams = { stdin: channel, stdout: channel, stderr: channel.stderr, events: channel, letGo };
+      const ends = { stdin: channel, stdout: channel, stderr: channel.stderr };
+      const streams = { ...ends, ofCommand: beginning.after, events: channel, letGo };
       return { channel, command: attach(what, streams, options) };
     });
     lease = started.lease;
@@ -45,6 +49,12 @@ export async function execOverSsh(context: ExecContext, argv: Argv, options: Exe
       throw error;
     }
     const exitCode = judge(what, lease, first, command.abandon);
+    const printed = beginning.unbegun();
+    if (printed !== undefined) {
+      const error = shellEnded(what, exitCode, printed, command.stderr.text());
+      command.abandon(error);
+      throw error;
+    }
     return await result(what, command, exitCode, begun, deadline, options);
   } finally {
     deadline.clear();

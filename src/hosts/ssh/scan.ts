@@ -27,27 +27,41 @@ const scannedTypes = [
 ] as const;
 
 /**
- * Every host key that a server shows, trusting none: each connection ends before authentication. Compare a
- * fingerprint with what the host's own console says, then {@link pinHostKey}.
+ * The host keys that a server shows, trusting none: the first connection says which types it has, and each further type
+ * costs one more, until `enough`. Each ends before authentication. Compare a fingerprint with what the host's own console
+ * says, then {@link pinHostKey}.
+ *
+ * @param enough whether the key that was just shown is the one that was looked for
  *
  * Throws `host-unreachable`.
  */
 export async function scanHostKeys(
   host: string,
   port: number,
-  connectMs: number = defaultLimits.connectMs,
+  { connectMs = defaultLimits.connectMs, enough = () => false }: ScanOptions = {},
 ): Promise<ScannedKey[]> {
   const keys: ScannedKey[] = [];
   // One after the other: sshd drops connections at random when many are unauthenticated (MaxStartups).
-  for (const type of scannedTypes) {
-    const key = await showHostKey(host, port, [type], connectMs).catch((error) => {
+  for (let types: readonly string[] = scannedTypes; types.length > 0; ) {
+    const shown = await showHostKey(host, port, types, connectMs).catch((error) => {
       const ssh = { host, port, user: '', keyPath: '', knownHostsPath: '' };
       throw connectError(host, ssh, { ...defaultLimits, connectMs }, error);
     });
-    if (key === undefined) continue;
-    keys.push({ type: key.type, fingerprint: fingerprint(key), line: knownHostsLine(host, port, key) });
+    const { key } = shown;
+    if (key === undefined) break;
+    const scanned = { type: key.type, fingerprint: fingerprint(key), line: knownHostsLine(host, port, key) };
+    keys.push(scanned);
+    if (enough(scanned)) break;
+    // The first of them is the one that was just shown.
+    types = shown.types.slice(1);
   }
   return keys;
+}
+
+export interface ScanOptions {
+  /** Default 10 s. */
+  readonly connectMs?: number;
+  readonly enough?: (key: ScannedKey) => boolean;
 }
 
 /**

@@ -24,6 +24,11 @@ export interface RunLocks {
    * them. Waiting is told to `onWait`, and can be cancelled.
    */
   take(locks: readonly Lock[]): Promise<void>;
+  /**
+   * Gets newer fences for what is held, without giving it back. Resolves to whether nobody else has held any of it
+   * meanwhile; what could not be had in time isn't held any more.
+   */
+  renew(): Promise<boolean>;
   /** Gives everything back, also when the run is cancelled. */
   release(): Promise<void>;
   /** The fences of what is held now, by the lock's name. */
@@ -43,11 +48,16 @@ export function createLocks(options: {
   const fences = new Map<string, number>();
   /** What was asked for and not given back, held or not, with its turn. */
   const asked = new Map<string, number>();
+  let held: readonly Lock[] = [];
   let turns = 0;
+  /** Counts the grants that weren't renewals. */
+  let taken = 0;
 
-  setHandler(lockGrantedSignal, ({ lock, turn, fence }) => {
+  setHandler(lockGrantedSignal, ({ lock, turn, fence, isRenewal = false }) => {
     // A grant from before a release is no grant any more.
-    if (asked.get(lock) === turn) fences.set(lock, fence);
+    if (asked.get(lock) !== turn) return;
+    fences.set(lock, fence);
+    if (!isRenewal) taken += 1;
   });
   setHandler(lockWaitSignal, ({ lock, before }) => {
     if (asked.has(lock) && !fences.has(lock)) options.onWait(`Waiting for ${before.title} (${before.owner})`);
@@ -57,17 +67,30 @@ export function createLocks(options: {
     get fences() {
       return Object.fromEntries(fences);
     },
-    async take(locks) {
-      const until = Date.now() + waitMs;
+    take,
+    async renew() {
+      const before = taken;
+      fences.clear();
       try {
-        for (const lock of inOrder(locks)) await takeOne(lock, until);
-      } catch (error) {
-        await release();
-        throw error;
+        await take(held);
+      } catch {
+        return false;
       }
+      return taken === before;
     },
     release,
   };
+
+  async function take(locks: readonly Lock[]): Promise<void> {
+    const until = Date.now() + waitMs;
+    try {
+      for (const lock of inOrder(locks)) await takeOne(lock, until);
+      held = [...new Set([...held, ...locks])];
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  }
 
   async function takeOne({ name, mode }: Lock, until: number): Promise<void> {
     const turn = ++turns;
@@ -97,6 +120,7 @@ export function createLocks(options: {
   function release(): Promise<void> {
     return CancellationScope.nonCancellable(async () => {
       const names = [...asked.keys()];
+      held = [];
       asked.clear();
       fences.clear();
       await Promise.all(names.map((name) => giveBack(name, owner)));

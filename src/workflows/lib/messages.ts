@@ -34,14 +34,17 @@ export interface LockRequest {
   /** For people who wait behind it: `Back up pve1`. */
   readonly title: string;
   readonly mode: Lock['mode'];
-  /** Counts how often the run has asked for it anew; the grant repeats it, so that an old one is known as that. */
+  /**
+   * Counts how often the run has asked for it anew; the grant repeats it, so that an old one is known as that. A greater
+   * one of who holds the lock asks for a newer fence.
+   */
   readonly turn: number;
   /** A run that may hold it: while it does, the request is granted at once, in that run's mode and with its fence. */
   readonly within?: string;
 }
 
 export interface LockHolder extends LockRequest {
-  /** Grows with every grant of a lock, across restarts: the service's clock in ms, or one more than the last. */
+  /** Grows with every grant of a lock, across restarts: the service's clock in ms since the epoch, or one more than the last. */
   readonly fence: number;
 }
 
@@ -49,6 +52,8 @@ export interface LockGrant {
   readonly lock: string;
   readonly turn: number;
   readonly fence: number;
+  /** The run has held the lock all the time, and gets a newer fence. */
+  readonly isRenewal?: boolean;
 }
 
 export interface LockWait {

@@ -5,6 +5,7 @@ import {
   isCancellation,
   ParentClosePolicy,
   setHandler,
+  sleep,
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
@@ -17,7 +18,7 @@ import { onHost } from './activities.ts';
 import { type Ask, createQuestions } from './ask.ts';
 import { keys, runIdPrefix, startOptions } from './attributes.ts';
 import { createChecklist } from './checklist.ts';
-import { failureOf } from './failure.ts';
+import { type Failure, failureOf } from './failure.ts';
 import { createLocks } from './locks.ts';
 import { progressQuery } from './messages.ts';
 import { tellAdministrators } from './tell.ts';
@@ -80,6 +81,9 @@ export interface Done<Output> {
   readonly sections: readonly Section[];
 }
 
+/** How long a run waits, again and again, until its undo is no longer kept out by a fence of a time that hasn't come. 6 min. */
+const outwaitMs = [15_000, 45_000, 60_000, 60_000, 60_000, 60_000, 60_000];
+
 type Body<Input, Output> = (run: Run<Input>) => Promise<Done<Output>>;
 
 /**
@@ -111,13 +115,14 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     const undo = createUndoStack({
       onStep: (step) => checklist.enter('undoing', `Undoing: ${step}`),
       onUndone: (step) => checklist.mark(step, 'undone'),
-      onStuck: askAboutUndo,
+      onStuck: async (step, why) => ((await outwait(why)) ? 'retry' : askAboutUndo(step, why.message)),
     });
     const isDryRun = input.dryRun === true;
     const changes = riskOf(definition, input) !== 'read' && !isDryRun;
     let place: Place;
     let children = 0;
     let sharesLocks = false;
+    let outwaited = 0;
 
     try {
       place = await locate(definition, target);
@@ -210,6 +215,19 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         if (seen === undefined || (await lookOnce(look)) === seen) return choice;
         question = `${ask.question} Somebody changed it since this was asked, so the answer "${choice ?? 'none'}" was not followed.`;
       }
+    }
+
+    /**
+     * Waits, still holding the locks, and gets newer fences: what a host was shown by a wrong clock, or by whoever has the
+     * service's key, it takes for no longer than five minutes. False: that isn't why, it has not
+     * passed in time, or another run has had a lock meanwhile.
+     */
+    async function outwait({ code }: Failure): Promise<boolean> {
+      const waitMs = outwaitMs[outwaited];
+      if (code !== 'clocks-differ' || waitMs === undefined) return false;
+      outwaited += 1;
+      await sleep(waitMs, { summary: 'Waiting until the host takes a newer fence' });
+      return await locks.renew();
     }
 
     async function askAboutUndo(step: UndoStep, why: string): Promise<'retry' | 'leave'> {

@@ -1,5 +1,5 @@
 import { CancellationScope } from '@temporalio/workflow';
-import { failureOf } from './failure.ts';
+import { type Failure, failureOf } from './failure.ts';
 
 /** How to take back a step. */
 export interface UndoStep {
@@ -27,7 +27,7 @@ export interface UndoStack {
 export function createUndoStack(hooks: {
   readonly onStep: (title: string) => void;
   readonly onUndone: (title: string) => void;
-  readonly onStuck: (step: UndoStep, why: string) => Promise<'retry' | 'leave'>;
+  readonly onStuck: (step: UndoStep, why: Failure) => Promise<'retry' | 'leave'>;
 }): UndoStack {
   const stack: UndoStep[] = [];
   return {
@@ -46,7 +46,7 @@ export function createUndoStack(hooks: {
           const why = await whyNot(step.undo);
           if (why === undefined) hooks.onUndone(step.title);
           else if ((await hooks.onStuck(step, why)) === 'retry') stack.push(step);
-          else left.push(`${step.title}: ${why}`);
+          else left.push(`${step.title}: ${why.message}`);
         }
         return left;
       });
@@ -54,11 +54,11 @@ export function createUndoStack(hooks: {
   };
 }
 
-async function whyNot(undo: () => Promise<void>): Promise<string | undefined> {
+async function whyNot(undo: () => Promise<void>): Promise<Failure | undefined> {
   try {
     await undo();
     return undefined;
   } catch (error) {
-    return failureOf(error).message;
+    return failureOf(error);
   }
 }

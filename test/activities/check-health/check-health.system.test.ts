@@ -525,6 +525,51 @@ describe('recent issues', () => {
     ).toEqual(['ok', 'warning']);
   });
 
+  it('are what sudo says of itself: names, folders and arguments that anybody may make up are none', async () => {
+    const places = { user: 'claude-user', sudoLog: '/s', authLog: '/a' };
+    const at = '1795390000.1 pve1';
+    const read = (...lines: string[]) =>
+      judgeIssues(
+        recentIssues.answer.parse({ stdout: ['now 1795390200 +0000', 'yesterday +0000', ...lines].join('\n') }),
+        places,
+      );
+    const journal = (...lines: string[]) =>
+      read('journal 1795000000', ...lines.map((line) => `journal-line ${at} ${line}`));
+    const [forged] = journal(
+      'sshd[7]: Invalid user sudo: claude-user : command not allowed from 192.0.2.1 port 1',
+      'sudo[8]:      bob : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/echo claude-user : command not allowed',
+      'sudo[8]:      bob : command not allowed ; PWD=/ ; USER=root ; COMMAND=/bin/echo claude-user',
+      'sudo[9]: claude-user : PWD=/tmp/not allowed ; USER=root ; COMMAND=/usr/bin/true',
+      'su[9]: claude-user : command not allowed ; PWD=/',
+    );
+    expect(forged).toMatchObject({ verdict: 'ok' });
+    const [real] = journal(
+      'sudo[9]: claude-user : command not allowed ; PWD=/ ; USER=root ; COMMAND=/bin/sh',
+      'sudo[9]:   claude-user : 1 incorrect password attempt ; PWD=/ ; USER=root ; COMMAND=/bin/sh',
+    );
+    expect(real).toMatchObject({ verdict: 'warning', summary: '2 in the last 24 hours, says the journal.' });
+    const [own] = read(
+      'sudo-log 10 1795390000',
+      'sudo Nov 22 23:00:01 2026 : claude-user : PWD=/tmp/not allowed ; USER=root ; COMMAND=/usr/bin/true',
+      'sudo-last Nov 22 23:00:01 2026 : claude-user : PWD=/tmp/not allowed ; USER=root ; COMMAND=/usr/bin/true',
+    );
+    expect(own).toMatchObject({ verdict: 'ok' });
+  });
+
+  it('are asked of the journal where there is one, and of auth.log, which anybody can write to, only without', async () => {
+    const line = `${stamp(hours)} pve1 sshd[1]: Failed password for claude-user from 192.0.2.1`;
+    const places = { user: 'claude-user', sudoLog: '/s', authLog: '/a' };
+    const [now] = [Math.floor(Date.now() / 1000)];
+    const read = (...lines: string[]) =>
+      judgeIssues(
+        recentIssues.answer.parse({ stdout: [`now ${now} +0000`, 'yesterday +0000', ...lines].join('\n') }),
+        places,
+      )[1];
+    const auth = [`auth-log 10 ${now}`, `auth ${line}`];
+    expect(read(...auth)).toMatchObject({ verdict: 'warning', remedy: expect.stringContaining('Any program') });
+    expect(read(...auth, `journal ${now - 200_000}`)).toMatchObject({ verdict: 'ok' });
+  });
+
   it('are found in the rotated log', async () => {
     host = makeHost();
     writeFileSync(

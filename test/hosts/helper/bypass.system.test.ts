@@ -76,7 +76,8 @@ async function attack(attempt: Attempt): Promise<string> {
   if (attempt.sudo.length === 0 && attempt.command[0] !== '{legitimate}' && attempt.by !== 'sudo') {
     const args = attempt.command[0] === '{helper}' ? command.slice(1) : command;
     const byHelper = await host.sandbox.run({ argv: [host.layout.helper, ...args] });
-    const isRefused = byHelper.code === 64 && /^proxmox-mcp-helper: refused: [ -~]+\n$/.test(byHelper.stderr);
+    const isRefused =
+      isRefusal(byHelper) && /^proxmox-mcp-helper: (refused|fenced-out): [ -~]+\n$/.test(byHelper.stderr);
     if (!isRefused) problems.push(`helper: ${JSON.stringify({ args, ...byHelper })}`);
   }
   return problems.join('\n');

@@ -41,6 +41,7 @@ export interface Said {
 
 /** sudo's own words or the helper's; anything else means that something else was executed. */
 export function isRefusal({ code, stdout, stderr }: Said): boolean {
+  if (code === 75) return stdout === '' && stderr.startsWith('proxmox-mcp-helper: fenced-out: ');
   if (code === 64) return stdout === '' && stderr.startsWith('proxmox-mcp-helper: refused: ');
   // `sudo -l COMMAND` says no by its exit code alone.
   return (

@@ -1,7 +1,7 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { callHelper, sampleClient, sampleHost } from './sample.ts';
+import { callHelper, commands, sampleClient, sampleHost } from './sample.ts';
 
 describe('the fence of a lock', () => {
   const fenced = sampleHost();
@@ -33,14 +33,91 @@ describe('the fence of a lock', () => {
     expect(admitted.at(-1)).toBe(129);
   });
 
-  it('does nothing when its file is damaged', async () => {
+  it.each([
+    ['garbage', 'garbage\n'],
+    ['empty', ''],
+    ['cut in the middle of a number', '17'],
+    ['longer than any fence', `${'9'.repeat(40)}\n`],
+    ['of a time that comes in thousands of years', '999999999999999\n'],
+    ['of a clock that was an hour ahead', `${Date.now() + 3_600_000}\n`],
+  ])('goes on with the locks of the last minutes when its file is %s', async (_what, text) => {
     const file = join(fenced.layout.state, 'host.fence');
-    writeFileSync(file, 'garbage\n');
-    const result = await mark('1000', 'damaged');
-    expect(result.exitCode).toBe(70);
-    expect(result.stderr).toContain('host.fence is unreadable');
+    writeFileSync(file, text);
+    const older = await mark(String(Date.now() - 600_000), 'older');
+    expect(older).toMatchObject({
+      exitCode: 75,
+      stderr: expect.stringMatching(/: fenced-out: fence \d+ is older than \d+\n$/),
+    });
+    const now = Date.now();
+    expect(await mark(String(now), 'healed')).toMatchObject({ exitCode: 0 });
+    expect(readFileSync(file, 'utf8')).toBe(`${now}\n`);
+    expect(await mark(String(now - 1), 'older')).toMatchObject({ exitCode: 75 });
+    expect(marks()).not.toContain('older');
+  });
+
+  it('does nothing when its file cannot be read', async () => {
+    const file = join(fenced.layout.state, 'host.fence');
+    rmSync(file, { force: true });
+    mkdirSync(file);
+    expect((await mark(String(Date.now()), 'damaged')).exitCode).toBe(70);
     expect(marks()).not.toContain('damaged');
-    expect(existsSync(file)).toBe(true);
+    rmdirSync(file);
+  });
+});
+
+describe('a fence of a time that has not come', () => {
+  const fenced = sampleHost();
+  afterAll(fenced.remove);
+  const call = (...args: string[]) => callHelper(fenced.layout, ...args);
+  const files = () => (existsSync(fenced.layout.state) ? readdirSync(fenced.layout.state) : []);
+  const tooFar = expect.stringMatching(/: fenced-out: fence \d+ is too far ahead of this host's clock, \d+\n$/);
+
+  it.each([999_999_999_999_999, Date.now() + 86_400_000, Date.now() + 400_000])(
+    'is refused and kept by nothing: %d',
+    async (number) => {
+      const [future, now] = [String(number), String(Date.now())];
+      for (const args of [
+        ['mark', future, 'x'],
+        ['mark-guest', future, now, '100', 'x'],
+        ['mark-guest', now, future, '100', 'x'],
+        ['job-start', 'poison', '-', 'count', future, 'x'],
+        ['job-start', 'poison', '-', 'count-guest', now, future, '100'],
+        ['job-cancel', 'poison', future],
+        ['job-cancel', 'poison', future, now, '100'],
+        ['job-cancel', 'poison', now, future, '100'],
+      ]) {
+        expect(await call(...args), args.join(' ')).toMatchObject({ exitCode: 75, stdout: '', stderr: tooFar });
+      }
+      expect(files()).toEqual([]);
+    },
+  );
+
+  it('is taken within what clocks differ by, and keeps nobody out for longer', async () => {
+    const minutes = Date.now() + 240_000;
+    expect(await call('mark', String(minutes), 'x')).toMatchObject({ exitCode: 0 });
+    expect(await call('mark', String(Date.now()), 'x')).toMatchObject({ exitCode: 75 });
+    const { host, error } = { host: sampleClient(fenced.config), error: (reason: unknown) => reason };
+    const mark = (fence: number) => host.run(commands.mark, { word: 'x' }, { fence: { host: fence } }).catch(error);
+    expect(await mark(Date.now())).toMatchObject({
+      code: 'clocks-differ',
+      message: expect.stringContaining(`a fence of ${new Date(minutes).toISOString()}`),
+      remedy: expect.stringContaining(`start this one again after ${new Date(minutes).toISOString()}`),
+    });
+    expect(await mark(Date.now() + 3_600_000)).toMatchObject({
+      code: 'clocks-differ',
+      message: expect.stringContaining('more than five minutes ahead of its clock'),
+    });
+  });
+
+  it('that is kept for all locks of a guest is forgotten too', async () => {
+    for (const name of ['host', 'host-shared', 'guest-100']) {
+      writeFileSync(join(fenced.layout.state, `${name}.fence`), '999999999999999\n');
+    }
+    const now = String(Date.now());
+    expect(await call('job-cancel', 'nothing', now, now, '100')).toMatchObject({ exitCode: 0 });
+    expect(await call('mark-guest', now, now, '100', 'x')).toMatchObject({ exitCode: 0 });
+    expect(await call('job-cancel', 'nothing', String(Date.now()))).toMatchObject({ exitCode: 0 });
+    expect(await call('mark', String(Date.now()), 'x')).toMatchObject({ exitCode: 0 });
   });
 });
 

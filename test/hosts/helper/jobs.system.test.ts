@@ -1,5 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
@@ -229,21 +229,6 @@ it('says that it was fenced out, also to a worker that stops watching', async ()
   expect(error).toMatchObject({ code: 'fenced-out', retryable: false });
   expect(error.message).toContain('another run holds its lock');
   expect(existsSync(folder('late'))).toBe(false);
-});
-
-it('names the clock, and the way out, when the newest fence is of a time that has not come yet', async () => {
-  const fence = join(sample.layout.state, 'host.fence');
-  const before = readFileSync(fence, 'utf8');
-  await host.run(commands.mark, { word: 'future' }, { fence: { host: Date.now() + 86_400_000 } });
-  const error = await refusal(host.run(commands.mark, { word: 'now' }, { fence: { host: Date.now() } }));
-  expect(error).toMatchObject({ code: 'fenced-out', retryable: false });
-  expect(error.message).toContain('the clock of this service was set back');
-  expect(error.remedy).toContain(`remove ${sample.layout.state}/*.fence`);
-  rmSync(fence);
-  expect(await host.run(commands.mark, { word: 'now' }, { fence: { host: Date.now() } })).toMatchObject({
-    exitCode: 0,
-  });
-  writeFileSync(fence, before);
 });
 
 it('lists jobs and forgets those that ended long enough ago', async () => {

@@ -48,6 +48,29 @@ async function proxied(limits: Partial<SshLimits> = {}): Promise<{ sshd: Sshd; p
 
 const sh = (script: string, ...args: string[]) => ['/bin/sh', '-c', script, 'sh', ...args] as const;
 
+describe('a host that takes no connections for now', () => {
+  it.each([
+    ['Not allowed at this time\r\n', 'PerSourcePenalties', 'PerSourcePenaltyExemptList'],
+    ['Exceeded MaxStartups\r\n', 'MaxStartups', 'journalctl -u ssh'],
+    ['', 'no SSH connection came about', 'PerSourcePenalties'],
+  ])('is named as that when it says %j', async (greeting, why, remedy) => {
+    const sshd = await server();
+    const port = await freePort();
+    const refusing = createServer((socket) => socket.end(greeting));
+    await new Promise<void>((resolve) => void refusing.listen(port, '127.0.0.1', resolve));
+    cleanUp.push(async () => refusing.close());
+    const known = await readFile(sshd.ssh.knownHostsPath, 'utf8');
+    await writeFile(sshd.ssh.knownHostsPath, known.replaceAll(`:${sshd.ssh.port}`, `:${port}`));
+    const executor = client({ ...sshd.ssh, port });
+    for (const attempt of [() => executor.exec(['/bin/true'], quick), () => scanHostKeys('127.0.0.1', port)]) {
+      const error = await failure(attempt());
+      expect(error).toMatchObject({ code: 'host-unreachable', retryable: true });
+      expect(error.message).toContain(why);
+      expect(error.remedy).toContain(remedy);
+    }
+  });
+});
+
 describe('host keys', () => {
   it('sends nothing to a host whose key is not pinned', async () => {
     const sshd = await server();

@@ -178,6 +178,17 @@ describe('host add', () => {
     expect(await readdir(join(folder, 'new'))).toEqual(['known_hosts']);
   });
 
+  it('connects once for each type that the host has, and no more once the wanted key is there', async () => {
+    const connections = async () => (await sshd.log()).match(/^Connection from /gm)?.length ?? 0;
+    const before = await connections();
+    await scanHostKeys(sshd.ssh.host, sshd.ssh.port);
+    await expect.poll(connections).toBe(before + 3);
+    const enough = ({ fingerprint: shown }: { fingerprint: string }) => shown === sshd.fingerprints.ecdsa;
+    const found = await scanHostKeys(sshd.ssh.host, sshd.ssh.port, { enough });
+    expect(found.at(-1)?.fingerprint).toBe(sshd.fingerprints.ecdsa);
+    await expect.poll(connections).toBe(before + 5);
+  });
+
   it('pins nothing that is no known_hosts line', async () => {
     const file = join(folder, 'untouched');
     for (const line of ['', 'pve1', `pve1 ssh-rsa ${keys.one.split(' ')[1]}`, `a ${keys.one}\nb ${keys.two}`]) {

@@ -4,12 +4,13 @@ import { json, said } from '../answer.ts';
 import { defineCommand } from '../command.ts';
 import { isMissing } from '../failure.ts';
 
-// The answer's body goes to standard output, and what curl knows of it to standard error as one last line of JSON, so
+// The answer's body goes to standard output, and what curl knows of it to standard error, at last as one line of JSON, so
 // that no answer can pass for curl's own words. `--disable` must come first: it ignores the user's .curlrc.
 const curl = [
   '/usr/bin/curl',
   '--disable',
   '--silent',
+  '--show-error',
   '--globoff',
   '--noproxy',
   '*',
@@ -26,17 +27,12 @@ const curl = [
   '--url',
 ] as const;
 
-/** The part of curl's `%{json}` that is used. */
-const transfer = z.object({
-  http_code: z.int(),
-  time_total: z.number(),
-  errormsg: z.string().nullable(),
-  exitcode: z.int(),
-});
+/** The part of curl's `%{json}` that is used; 7.74 of Debian 11 has this much of it. */
+const transfer = z.object({ http_code: z.int(), time_total: z.number() });
 
 const answered = z
-  .object({ transfer: json(transfer), server: z.string(), body: z.string() })
-  .transform(({ transfer: { http_code, time_total, errormsg, exitcode }, server, body }) => ({
+  .object({ transfer: json(transfer), server: z.string(), body: z.string(), exitCode: z.int(), words: z.string() })
+  .transform(({ transfer: { http_code, time_total }, server, body, exitCode, words }) => ({
     kind: 'asked' as const,
     status: http_code,
     seconds: time_total,
@@ -44,7 +40,7 @@ const answered = z
     server: server.startsWith('%') ? '' : server,
     body,
     /** curl's reason why there is no answer. 63: more than we wanted to read; the answer itself is there. */
-    error: exitcode === 0 || (exitcode === 63 && http_code > 0) ? undefined : (errormsg ?? `curl's error ${exitcode}`),
+    error: exitCode === 0 || (exitCode === 63 && http_code > 0) ? undefined : words || `curl's error ${exitCode}`,
   }));
 
 const answer = z.preprocess(
@@ -55,11 +51,16 @@ const answer = z.preprocess(
 /** What an endpoint answered to curl on the host; or a host without curl. */
 export type EndpointAnswer = z.output<typeof answer>;
 
-/** curl's own words are the last line of standard error; the line before holds the Server header. */
+/**
+ * The last line of standard error is curl's JSON, the line before holds the Server header, and the first one says why
+ * curl failed, if it did.
+ */
 function readAnswer(result: CommandResult): unknown {
   if (isMissing(result)) return { kind: 'no-curl' };
   const lines = result.stderr.trimEnd().split('\n');
-  return { transfer: lines.at(-1), server: lines.at(-2)?.trim() ?? '', body: result.stdout };
+  const words = /^curl: \(\d+\) (.*)$/.exec(lines[0] ?? '')?.[1] ?? '';
+  const { exitCode, stdout } = result;
+  return { transfer: lines.at(-1), server: lines.at(-2)?.trim() ?? '', body: stdout, exitCode, words };
 }
 
 export const healthEndpoint = defineCommand({

@@ -25,5 +25,15 @@ command -v journalctl >/dev/null || exit 0
 _first=$(journalctl --quiet --no-pager --output=short-unix 2>/dev/null | head -n 1 | cut -d. -f1) || :
 echo "journal $_first"
 [ -n "$_first" ] || exit 0
-journalctl --quiet --no-pager --output=short-unix --since=-24h --facility=auth,authpriv 2>/dev/null |
+# Whatever program may write "sudo" or "sshd" before its line. What the journal itself knows of the sender counts: sudo and su
+# are themselves only as root, whoever calls them; sshd and login are root's.
+set -- _TRANSPORT=syslog
+for _effective in $(journalctl --quiet --field=_CAP_EFFECTIVE 2>/dev/null); do
+  case $_effective in 0 | *[!0-9a-f]*) ;; *) set -- "$@" "_CAP_EFFECTIVE=$_effective" ;; esac
+done
+[ "$#" -gt 1 ] || set -- "$@" _UID=0
+journalctl --quiet --no-pager --output=short-unix --since=-24h --facility=auth,authpriv \
+  "$@" _COMM=sudo _EXE=/usr/bin/sudo _EXE=/usr/bin/sudo.ws _EXE=/usr/lib/cargo/bin/sudo _EXE=/usr/bin/sudo-rs + \
+  "$@" _COMM=su _EXE=/usr/bin/su _EXE=/bin/su + \
+  _TRANSPORT=syslog _UID=0 _COMM=sshd _COMM=sshd-session _COMM=sshd-auth _COMM=login 2>/dev/null |
   grep -a -F -e "$user" | grep -a -E -e "$_about" | tail -n 1000 | cut -c1-600 | sed 's/^/journal-line /'

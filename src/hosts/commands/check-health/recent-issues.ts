@@ -74,7 +74,9 @@ export const recentIssues = defineCommand({
         typeof said['sudo-log'] !== 'object'
           ? said['sudo-log']
           : {
-              lines: said.sudo.map((text) => readLine(text, clock, true)),
+              lines: said.sudo
+                .map((text) => readLine(text, clock, isRefusal(text)))
+                .filter((line) => line.isRefusal || line.at === undefined),
               isFull: said.sudo.length >= sentAtMost.sudo,
               last: last ? readLine(last, clock, false) : undefined,
             },
@@ -96,9 +98,20 @@ function readLine(text: string, clock: HostClock, isRefusal: boolean): LogLine {
   return { text, at: readLogTime(text, clock), isRefusal, times };
 }
 
-/** A line of sudo in the system's log about a command that it refused; the same words as in the script. */
+/** When a log says it, where it stands at the line's beginning: what follows is the host and the program, or a user. */
+const time = String.raw`(?:\d{9,11}\.\d+|\d{4}-\d\d-\d\d[T ]\S+|[A-Z][a-z]{2} +\d{1,2} [\d:]{8}(?: \d{4})?)`;
+const bySudo = new RegExp(String.raw`^${time} \S+ sudo(?:\[\d+\])?: +\S+ : ([^;]*)`);
+const inOwnLog = new RegExp(String.raw`^${time} : \S+ : ([^;]*)`);
+
+/**
+ * A line of sudo about a command that it refused; the same words as in the script. Only what sudo says before the first
+ * semicolon counts: names, folders and arguments come after it, and anybody may have made them up.
+ */
 function isRefusal(text: string): boolean {
+  // sudo's log in JSON has been asked for refusals by the script.
+  if (/"server_time"/.test(text)) return true;
+  const said = (bySudo.exec(text) ?? inOwnLog.exec(text))?.[1] ?? '';
   const reasons =
     /not allowed|NOT in sudoers|NOT authorized|password is required|incorrect password|terminal is required/;
-  return /\bsudo(\[\d+\])?: /.test(text) && !/pam_unix/.test(text) && reasons.test(text);
+  return !/^[A-Z]+=/.test(said) && reasons.test(said);
 }
