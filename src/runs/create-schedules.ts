@@ -6,6 +6,7 @@ import {
 } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { canonicalTimeZone, nearestTimeZone } from '../time-zone.ts';
 import { grpcFailure } from './grpc-failure.ts';
 import { asUpdate } from './reconcile-schedules.ts';
 import { type ScheduleChange, type ScheduleMemo, scheduleOptions, wantedSchedules } from './schedule-spec.ts';
@@ -40,7 +41,7 @@ export function createSchedules({ client, config }: { readonly client: Client; r
       const wanted = wantedSchedules(config).find((schedule) => schedule.id === id);
       if (!wanted) throw notFound(id);
       const memo = (await describe(id)).action.memo as Partial<ScheduleMemo> | undefined;
-      const next = merge(memo?.change ?? null, change);
+      const next = merge(memo?.change ?? null, canonical(change));
       try {
         await client.schedule.getHandle(id).update((previous) => ({
           ...asUpdate(scheduleOptions(wanted, next)),
@@ -80,6 +81,20 @@ export function createSchedules({ client, config }: { readonly client: Client; r
     }
     throw notFound(id);
   }
+}
+
+/** With the one spelling of its time zone that Temporal knows. */
+function canonical<Change extends { timeZone?: string }>(change: Change): Change {
+  if (change.timeZone === undefined) return change;
+  const timeZone = canonicalTimeZone(change.timeZone);
+  if (timeZone !== undefined) return { ...change, timeZone };
+  const nearest = nearestTimeZone(change.timeZone);
+  throw new ServiceError({
+    code: 'invalid-input',
+    message: `${JSON.stringify(change.timeZone)} is no IANA time zone`,
+    remedy: `${nearest === undefined ? 'Give one like Europe/Berlin.' : `Did you mean ${nearest}?`} Nothing was changed.`,
+    details: { field: 'timeZone' },
+  });
 }
 
 /** `cron: null` goes back to the catalogue's time and the host's time zone. */
