@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -142,18 +142,21 @@ async function reach(context: CliContext, name: string, options: LoginOptions) {
     ...config.ssh,
     ...(options.port !== undefined && { port: options.port }),
     user: options.as,
-    ...keyOf(options, name),
+    ...(await keyOf(options, name)),
   };
   await pinUnlessPinned(name, login, options.fingerprint);
   return { ...common, config: { ...config, ssh: { ...config.ssh, port: login.port } }, login };
 }
 
-function keyOf({ key, as }: LoginOptions, host: string): Pick<SshConfig, 'keyPath' | 'agent'> {
+async function keyOf({ key, as }: LoginOptions, host: string): Promise<Pick<SshConfig, 'keyPath' | 'agent'>> {
   const agent = process.env.SSH_AUTH_SOCK;
   const keyPath = key === undefined ? join(homedir(), '.ssh/id_ed25519') : resolve(key);
   if (key === undefined && agent) return { keyPath, agent };
-  if (existsSync(keyPath)) return { keyPath };
   // The pool would name SSH_KEY_PATH, and that is the service's key.
+  const { keyFileError, readKeyFile } = await import('../hosts/ssh/key-file.ts');
+  const found = readKeyFile(keyPath, '--key');
+  if (found.kind === 'usable') return { keyPath };
+  if (found.kind === 'unusable') throw keyFileError(keyPath, found);
   throw new ServiceError({
     code: 'invalid-input',
     message: `There is no SSH key ${keyPath} to log in with as ${as} on ${host}`,

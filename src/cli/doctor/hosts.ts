@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { HostConfig, SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Executor } from '../../hosts/execution/executor.ts';
@@ -6,7 +6,6 @@ import { lookUpHost } from '../../hosts/ssh/known-hosts.ts';
 import type { Log } from '../../log.ts';
 import { apiChecks } from './api.ts';
 import { type Check, failed, ok, skipped, warning } from './check.ts';
-import { codeOf } from './machine.ts';
 
 /** What can be tried of one host. */
 export function hostChecks(host: HostConfig, log: Log): Check[] {
@@ -21,29 +20,13 @@ export function hostChecks(host: HostConfig, log: Log): Check[] {
 function keyFile(name: string, { keyPath }: SshConfig): Check {
   return {
     check: `${name}: SSH key`,
-    tried: `read ${keyPath} and look at its mode`,
-    run() {
-      try {
-        const mode = statSync(keyPath).mode & 0o777;
-        if ((mode & 0o077) !== 0) {
-          return failed(
-            `${keyPath} may be read by other users (mode ${mode.toString(8)})`,
-            `Run: chmod 600 ${keyPath}`,
-          );
-        }
-        if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(readFileSync(keyPath, 'utf8'))) {
-          return failed(`${keyPath} isn't a private key`, 'Name the private key in SSH_KEY_PATH, not the .pub file.');
-        }
-        return ok(`${keyPath}, mode ${mode.toString(8)}`);
-      } catch (error) {
-        const missing = codeOf(error) === 'ENOENT';
-        return failed(
-          missing ? `${keyPath} isn't there` : `${keyPath} can't be read (${codeOf(error)})`,
-          missing
-            ? `Run: proxmox-mcp host install ${name}, which makes it; or name one that is there in SSH_KEY_PATH.`
-            : 'Give it to the user that runs the service.',
-        );
-      }
+    tried: `read ${keyPath} as a login does, and look at its mode`,
+    async run() {
+      const { readKeyFile } = await import('../../hosts/ssh/key-file.ts');
+      const key = readKeyFile(keyPath);
+      if (key.kind === 'usable') return ok(`${keyPath}, mode ${key.mode.toString(8)}`);
+      const make = `Run: proxmox-mcp host install ${name}, which makes it; or name one that is there in SSH_KEY_PATH.`;
+      return failed(`${keyPath} ${key.summary}`, key.kind === 'missing' ? make : key.remedy);
     },
   };
 }
@@ -88,7 +71,8 @@ function login(host: HostConfig, ssh: SshConfig, log: Log): Check {
     check,
     tried: `log in as ${ssh.user}@${ssh.host}:${ssh.port}, then ${tried}`,
     async run(signal) {
-      if (!existsSync(ssh.keyPath)) return skipped("the SSH key isn't there yet");
+      const { readKeyFile } = await import('../../hosts/ssh/key-file.ts');
+      if (readKeyFile(ssh.keyPath).kind !== 'usable') return skipped('there is no SSH key that can be used');
       try {
         return await run(signal);
       } catch (error) {
