@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { LoadedConfig } from '../config/load.ts';
 import { type ConfigFinding, configurationError } from '../config/problems.ts';
-import { address, hostName } from '../config/value-types.ts';
+import { address, fingerprint, hostName, sshFingerprint, type ValueType } from '../config/value-types.ts';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { textTable } from '../reports/table.ts';
@@ -88,7 +88,19 @@ function checkInput(name: string, options: AddOptions): void {
     throw wrong(`${JSON.stringify(name)} can't be the name of a host`, `Use ${hostName.expected}.`);
   }
   if (options.address !== undefined && !address.schema.safeParse(options.address).success) {
-    throw wrong(`${JSON.stringify(options.address)} is no address`, `Give ${address.expected}.`);
+    throw wrong(
+      `${JSON.stringify(options.address)} is no address`,
+      address.explain?.(options.address) ?? `Give ${address.expected}.`,
+    );
+  }
+  const given: readonly (readonly [string, string | undefined, ValueType<string>])[] = [
+    ['--fingerprint', options.fingerprint, sshFingerprint],
+    ['--api-fingerprint', options.apiFingerprint, fingerprint],
+  ];
+  for (const [option, text, type] of given) {
+    if (text === undefined || type.schema.safeParse(text).success) continue;
+    const remedy = type.explain?.(text) ?? `Give ${type.expected}.`;
+    throw wrong(`${option} ${JSON.stringify(text)} is no SHA-256 fingerprint`, remedy);
   }
 }
 

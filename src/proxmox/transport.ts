@@ -1,7 +1,7 @@
-import { isIPv6 } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import type { ApiRequestable } from 'proxmox-api';
 import { Agent, type Dispatcher, interceptors } from 'undici';
+import { urlHost } from '../address.ts';
 import type { ProxmoxApiConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -59,7 +59,7 @@ const base = '/api2/json';
 export function createTransport(config: ProxmoxApiConfig, options: TransportOptions): Transport {
   const { log, timeoutMs: defaultTimeoutMs = 30_000, retries = 2 } = options;
   const token = `${config.user}!${config.tokenName}`;
-  const origin = `https://${isIPv6(config.host) ? `[${config.host}]` : config.host}:${config.port}`;
+  const origin = `https://${urlHost(config.host)}:${config.port}`;
   checkSendable(config, origin);
   const agent = new Agent({
     connect: connectorFor(config, Math.min(defaultTimeoutMs, 10_000)),
