@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { sshFingerprint } from '../config/value-types.ts';
 import type { HostConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { defaultRevertAfterSeconds } from '../hosts/install/options.ts';
@@ -9,7 +10,7 @@ import { lookUpHost } from '../hosts/ssh/known-hosts.ts';
 import { findingLines } from '../reports/text.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
-import { whole } from './parse.ts';
+import { typed, whole } from './parse.ts';
 import { ask, note, print, printJson } from './terminal.ts';
 
 interface LoginOptions {
@@ -118,6 +119,7 @@ function withLogin(command: Command): Command {
     .option(
       '--fingerprint <SHA256:…>',
       "Pin the host's SSH key with this fingerprint, if none is pinned, and don't ask",
+      typed(sshFingerprint),
     );
 }
 

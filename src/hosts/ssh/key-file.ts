@@ -81,10 +81,9 @@ function named(setting: string): string {
   return `Name an OpenSSH private key without a passphrase in ${setting}, e.g. one made by: ssh-keygen -t ed25519 -N ""`;
 }
 
-/** Root may let the service's group read what the service can't change. */
-function isOpen({ mode, uid }: { readonly mode: number; readonly uid: number }): boolean {
-  const lent = uid === 0 && process.getuid?.() !== 0;
-  return (mode & (lent ? 0o037 : 0o077)) !== 0;
+/** A group other than root's may read what root gave it: so a service can read what it can't change. */
+function isOpen({ mode, uid, gid }: { readonly mode: number; readonly uid: number; readonly gid: number }): boolean {
+  return (mode & (uid === 0 && gid !== 0 ? 0o037 : 0o077)) !== 0;
 }
 
 /** OpenSSH's one line (certificates too), RFC 4716 or PEM: damaged ones as well. */
