@@ -47,17 +47,32 @@ function isShared(name: string): boolean {
 
 /** The time zone that was most likely meant: by its whole name, or by its city alone. `undefined` when none is near. */
 export function nearestTimeZone(text: string): string | undefined {
-  const wanted = text
-    .trim()
-    .toLowerCase()
-    .replace(/[\s-]+/g, '_');
+  const wanted = split(
+    text
+      .trim()
+      .toLowerCase()
+      .replace(/[\s-]+/g, '_'),
+  );
   const best = ['UTC', ...modern, ...Intl.supportedValuesOf('timeZone')]
-    .map((name) => ({ name, edits: editsTo(name.toLowerCase(), wanted) }))
+    .map((name) => ({ name, edits: editsTo(split(name.toLowerCase()), wanted) }))
     .reduce((a, b) => (b.edits < a.edits ? b : a));
-  return best.edits <= Math.max(1, Math.floor(wanted.length / 4)) ? best.name : undefined;
+  return best.edits === Number.POSITIVE_INFINITY ? undefined : best.name;
 }
 
-function editsTo(name: string, wanted: string): number {
-  const city = name.slice(name.lastIndexOf('/') + 1);
-  return Math.min(distance(name, wanted), wanted.includes('/') ? Number.POSITIVE_INFINITY : distance(city, wanted));
+interface ZoneName {
+  readonly region: string;
+  readonly city: string;
+}
+
+function split(name: string): ZoneName {
+  const slash = name.lastIndexOf('/');
+  return { region: name.slice(0, Math.max(slash, 0)), city: name.slice(slash + 1) };
+}
+
+/** Infinite where it is another name, not a mistyped one. */
+function editsTo(name: ZoneName, wanted: ZoneName): number {
+  const region = wanted.region === '' ? 0 : distance(name.region, wanted.region);
+  const city = distance(name.city, wanted.city);
+  const isNear = region <= 2 && city <= Math.max(1, Math.floor(wanted.city.length / 4));
+  return isNear ? region + city : Number.POSITIVE_INFINITY;
 }

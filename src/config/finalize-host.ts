@@ -15,6 +15,8 @@ export interface HostContext {
   /** Those of them that were written for this host, and not for every host. */
   readonly own: ReadonlySet<string>;
   readonly sourceOf: (key: string) => Source;
+  /** Where a key is written without a value. */
+  readonly emptyAt: (key: string) => Source | undefined;
   readonly folder: string;
   readonly dataDir: string;
   readonly features: { readonly ssh: boolean; readonly proxmoxApi: boolean };
@@ -109,7 +111,14 @@ function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
     const what = key === 'PROXMOX_HOST' ? 'Write e.g. PROXMOX_HOST=192.168.1.137' : `${makeToken} and write ${key}`;
     const remedy = `${what}, or set ENABLE_PROXMOX_API=false.`;
     const expected = `a value, because ${begun} is set`;
-    problems.push(configProblem({ key: `${label}${key}`, source: context.sourceOf(begun), expected, remedy }));
+    problems.push(
+      configProblem({
+        key: `${label}${key}`,
+        source: context.emptyAt(key) ?? context.sourceOf(begun),
+        expected,
+        remedy,
+      }),
+    );
   }
   if (!written.has('PROXMOX_HOST')) return { problems };
   const trust = trustOf(context, problems);

@@ -13,6 +13,8 @@ export interface ServiceContext {
   /** Those of them that were wrong, and have their default now. */
   readonly wrong: ReadonlySet<string>;
   readonly sourceOf: (key: string) => Source;
+  /** Where a key is written without a value. */
+  readonly emptyAt: (key: string) => Source | undefined;
   readonly folder: string;
   readonly hosts: readonly HostConfig[];
   /** Where a host is written. */
@@ -35,7 +37,7 @@ export function finalize(context: ServiceContext): Finalized {
   const mcp = mcpOf(context, warnings);
   if (values.ENABLE_MONITORING && !context.written.has('GRAFANA_PASSWORD')) {
     const remedy = 'Write GRAFANA_PASSWORD=… (or GRAFANA_PASSWORD_FILE=PATH), or set ENABLE_MONITORING=false.';
-    const source = context.sourceOf('ENABLE_MONITORING');
+    const source = context.emptyAt('GRAFANA_PASSWORD') ?? context.sourceOf('ENABLE_MONITORING');
     problems.push(
       configProblem({
         key: 'GRAFANA_PASSWORD',
@@ -126,11 +128,15 @@ function mcpOf({ values, sourceOf }: ServiceContext, warnings: ConfigFinding[]):
 
 const usualPort = { starttls: 587, tls: 465, none: 25 } as const;
 
-function mailOf({ values, written, sourceOf }: ServiceContext, problems: ConfigFinding[]): MailConfig | undefined {
+function mailOf(
+  { values, written, sourceOf, emptyAt }: ServiceContext,
+  problems: ConfigFinding[],
+): MailConfig | undefined {
   const { SMTP_HOST: host, SMTP_SECURITY: security, SMTP_USER: user, SMTP_PASSWORD: password, MAIL_TO: to } = values;
   const missing = (key: string, why: string, remedy: string) => {
     if (written.has(key)) return;
-    problems.push(configProblem({ key, source: sourceOf(why), expected: `a value, because ${why} is set`, remedy }));
+    const source = emptyAt(key) ?? sourceOf(why);
+    problems.push(configProblem({ key, source, expected: `a value, because ${why} is set`, remedy }));
   };
   const begun = ['SMTP_HOST', 'SMTP_USER', 'SMTP_PASSWORD', 'MAIL_FROM', 'MAIL_TO'].find((key) => written.has(key));
   if (begun !== undefined) {

@@ -131,7 +131,8 @@ function firstOnes(map: YAMLMap): Pair[] {
 }
 
 function nameOf(pair: Pair): string {
-  return isScalar(pair.key) ? String(pair.key.value) : '(not a name)';
+  // As it is written: ~ would be a host named null.
+  return isScalar(pair.key) ? (pair.key.source ?? String(pair.key.value)) : '(not a name)';
 }
 
 function offsetOf(pair: Pair | undefined): number | undefined {

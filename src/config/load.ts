@@ -109,6 +109,7 @@ export function inspectConfig(
   const values = collect(interpret<HostValues>(settings, hostKeys, defaultsOf<HostValues>(hostKeys)));
   const main = { ...values, written: new Set([...values.written, ...refused]) };
   const all = new Map(settings);
+  const emptyAt = emptiesOf(ours);
 
   const common = {
     folder,
@@ -124,7 +125,7 @@ export function inspectConfig(
   };
   for (const own of ownHosts(main, settings, file !== undefined)) {
     const place = waysToReach.find((key) => settings.has(key));
-    add({ ...own, label: '', source: place === undefined ? '.env' : sourceOf(place), sourceOf });
+    add({ ...own, label: '', source: place === undefined ? '.env' : sourceOf(place), sourceOf, emptyAt });
   }
   for (const entry of file?.entries ?? []) {
     const label = `${entry.name}.`;
@@ -135,18 +136,20 @@ export function inspectConfig(
     const source = (key: string) => read.settings.get(key)?.source ?? sourceOf(key);
     const own = new Set([...part.written, ...read.refused, ...entry.refused]);
     const written = new Set([...own, ...sharedWritten(main.written)]);
-    add({ name: entry.name, label, source: entry.source, values: part.values, written, own, sourceOf: source });
+    const place = { source: entry.source, sourceOf: source, emptyAt: emptiesOf(entry.settings) };
+    add({ name: entry.name, label, values: part.values, written, own, ...place });
   }
 
   const nothing =
     envText.text === undefined && hostsText.text === undefined && !ownKeys.some((key) => settings.has(key));
   const demo = service.written.has('DEMO') ? service.values.DEMO : nothing;
-  problems.push(...hostCount(hosts.size, demo, nothing, problems.some(mayHideHost)));
+  problems.push(...hostCount(hosts.size, demo ? sourceOf('DEMO') : undefined, nothing, problems.some(mayHideHost)));
   const whole = collect(
     finalize({
       ...service,
       written: new Set([...service.written, ...refused]),
       sourceOf,
+      emptyAt,
       folder,
       hosts: demo ? readDemoHosts(common.dataDir, main.values.TIME_ZONE) : [...hosts.keys()],
       placeOf: (host) => hosts.get(host) ?? 'the demo',
@@ -224,12 +227,16 @@ function mayHideHost({ key, source }: ConfigFinding): boolean {
   return key === 'this line' || meant === 'DEMO' || ownKeys.includes(meant) || source.startsWith('hosts.yaml');
 }
 
-function hostCount(hosts: number, demo: boolean, nothing: boolean, explained: boolean): ConfigFinding[] {
-  if (demo && hosts > 0) {
+function emptiesOf(settings: readonly Setting[]): (key: string) => Source | undefined {
+  return (key) => settings.find((one) => one.key === key && one.text.trim() === '')?.source;
+}
+
+function hostCount(hosts: number, demo: Source | undefined, nothing: boolean, explained: boolean): ConfigFinding[] {
+  if (demo !== undefined && hosts > 0) {
     const remedy = 'Remove DEMO=true, or the hosts.';
-    return [configProblem({ key: 'DEMO', source: '.env', expected: 'either the demo or real hosts', remedy })];
+    return [configProblem({ key: 'DEMO', source: demo, expected: 'either the demo or real hosts', remedy })];
   }
-  if (demo || hosts > 0 || explained) return [];
+  if (demo !== undefined || hosts > 0 || explained) return [];
   const remedy =
     'Write SSH_HOST=… into .env, make a hosts.yaml (see hosts.example.yaml), or set DEMO=true to try it out.';
   const source = nothing ? 'the environment' : '.env';

@@ -34,6 +34,10 @@ it.each([
   ['vienna', 'Europe/Vienna'],
   ['New York', 'America/New_York'],
   ['UTCC', 'UTC'],
+  ['Eurpoe/Berlin', 'Europe/Berlin'],
+  ['Europe/Zürich', 'Europe/Zurich'],
+  ['America/Argentina/Buenos_Airs', 'America/Argentina/Buenos_Aires'],
+  ['Europe/Wien', undefined],
   ['nowhere at all', undefined],
 ])('%s is nearest to %s', (text, zone) => {
   expect(nearestTimeZone(text)).toBe(zone);

@@ -55,6 +55,9 @@ describe('.env', () => {
       'MAIL_TO (.env:2)',
       'SMTP_PASSWORD (.env:2)',
     ]);
+    const empty = `SSH_HOST=p\nPROXMOX_HOST=p\nPROXMOX_USER=a@pve\nPROXMOX_TOKEN_NAME=t\nPROXMOX_TOKEN_VALUE=\nSMTP_HOST=m\nMAIL_TO=\n`;
+    expect(places({ '.env': empty })).toEqual(['PROXMOX_TOKEN_VALUE (.env:5)', 'MAIL_TO (.env:7)']);
+    expect(places({ '.env': 'DEMO=on\nSSH_HOST=p' })).toEqual(['DEMO (.env:1)']);
     // What could not be read is not missing.
     expect(places({ '.env': 'SSH_HOST=p\nSMTP_HOST=m\nMAIL_TO=a@b\nSMTP_USER=u\nSMTP_PASSWORD="a"b' })).toEqual([
       'SMTP_PASSWORD (.env:5)',
@@ -197,6 +200,7 @@ describe('hosts.yaml', () => {
       'this line (hosts.yaml:3)',
     ],
     ['a doubled key', entry('SSH_HOST: p', 'SSH_PORT: 1', 'SSH_HOST: q'), 'pve1.SSH_HOST (hosts.yaml:5)'],
+    ['a host without a name', { 'hosts.yaml': 'hosts:\n  ~: { SSH_HOST: p }\n' }, 'hosts (hosts.yaml:2)'],
     ['a doubled entry', { 'hosts.yaml': 'hosts:\n  a: { SSH_HOST: p }\n  a: { SSH_HOST: q }\n' }, 'a (hosts.yaml:3)'],
     [
       'hosts: twice',
