@@ -52,7 +52,7 @@ In \`.env\` each line is \`KEY=value\`, with blanks around the \`=\` or without:
 | --- | --- |
 | \`value # comment\` | \`value\`, as it stands up to the \`#\` after a blank |
 | \`'value'\` | \`value\`, as it stands: for passwords |
-| \`"value"\` | \`value\`, with \`\\"\`, \`\\\\\`, \`\\n\`, \`\\r\` and \`\\t\` for a quotation mark, a backslash and the three blanks |
+| \`"value"\` | \`value\`, with \`\\"\`, \`\\\\\`, \`\\n\`, \`\\r\` and \`\\t\` for a quotation mark, a backslash, ends of lines and a tab |
 
 Nothing is expanded, and nothing is cut: a \`#\` that may belong to the value, text after the closing quotation mark and a
 variable in braces are problems. An empty value is one too where something else is the default; in the environment it counts as
@@ -66,6 +66,9 @@ ${Object.entries(keys)
   .filter(([, key]) => key.host === 'own')
   .map(([name]) => `\`${name}\``)
   .join(', ')}.
+
+A key stands in an entry once, with one value (lists only for what is several), and without YAML tags. Two entries can't be
+reached at the same place: one host would have two locks. Installations side by side on one machine need a \`STATE_DIR\` each.
 
 ${sections.join('\n').trimEnd()}
 `;
