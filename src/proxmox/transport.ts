@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import type { ApiRequestable } from 'proxmox-api';
 import { Agent, type Dispatcher, interceptors } from 'undici';
-import { urlHost } from '../address.ts';
+import { isHostAddress, urlHost } from '../address.ts';
 import type { ProxmoxApiConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -136,7 +136,7 @@ function checkSendable(config: ProxmoxApiConfig, origin: string): void {
   const { user, tokenName, tokenValue } = config;
   const fields = { user, 'token name': tokenName, 'token value': tokenValue.reveal() };
   const [wrong] = Object.entries(fields).find(([, value]) => !/^[\x21-\x7e]+$/.test(value)) ?? [];
-  const problem = isOrigin(origin) ? wrong : 'host or port';
+  const problem = isHostAddress(config.host) && URL.canParse(origin) ? wrong : 'host or port';
   if (problem === undefined) return;
   throw new ServiceError({
     code: 'configuration',
@@ -144,12 +144,6 @@ function checkSendable(config: ProxmoxApiConfig, origin: string): void {
     remedy: 'Look for a missing value, a space, a line break or a quotation mark too many in the configuration.',
     details: { field: problem },
   });
-}
-
-function isOrigin(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { username, pathname, search, hash } = new URL(text);
-  return `${username}${pathname}${search}${hash}` === '/';
 }
 
 interface RawAnswer {
