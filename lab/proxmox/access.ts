@@ -14,7 +14,8 @@ export function authenticate(
   if (/(^|;\s*)PVEAuthCookie=./.test(headers.cookie ?? '')) throw refused('Authentication failed!');
   const given = /^PVEAPIToken[= ](.+)$/.exec(headers.authorization ?? '')?.[1];
   if (given === undefined) throw refused('No ticket');
-  const [, user, name, secret] = /^([^\s:/!=]+@[^\s:/!=]+)!([A-Za-z][\w.-]*)=([0-9a-f-]{36})$/.exec(given) ?? [];
+  // The realm follows the last @: the name before it may be a mail address.
+  const [, user, name, secret] = /^([^\s:/]+@[A-Za-z][\w.-]*)!([A-Za-z][\w.-]*)=([0-9a-f-]{36})$/.exec(given) ?? [];
   const token = state.tokens.get(`${user}!${name}`);
   const owner = state.users.get(user ?? '');
   const current = (expire: number) => expire === 0 || expire > unixTime();

@@ -1,4 +1,12 @@
 import type { Command } from 'commander';
+import type { LoadedConfig } from '../config/load.ts';
+import {
+  type ConfigFinding,
+  configProblem,
+  configurationError,
+  configWarning,
+  inLineOrder,
+} from '../config/problems.ts';
 import { settingRows } from '../config/show.ts';
 import { textTable } from '../reports/table.ts';
 import { type CliContext, noteWarnings } from './context.ts';
@@ -10,10 +18,14 @@ export function configCommands(program: Command, context: CliContext): void {
 
   config
     .command('check')
-    .description('Read .env, hosts.yaml and the environment, and list every problem at once')
-    .action(() => {
-      const { config: read, warnings, folder } = context.load();
-      noteWarnings(warnings);
+    .description('Read .env, hosts.yaml, the environment and the SSH keys, and list every problem at once')
+    .action(async () => {
+      const loaded = context.inspect();
+      const { config: read, folder } = loaded;
+      const keys = await keyFindings(loaded);
+      const problems = [...loaded.problems, ...keys.filter(({ verdict }) => verdict === 'failed')];
+      if (problems.length > 0) throw configurationError(inLineOrder(problems));
+      noteWarnings(inLineOrder([...loaded.warnings, ...keys]));
       const hosts = read.hosts.map(({ name }) => name).join(', ');
       print(
         read.demo
@@ -41,4 +53,25 @@ export function configCommands(program: Command, context: CliContext): void {
         ),
       );
     });
+}
+
+/** What a login would say of the service's private keys. One that isn't there yet is made by `host install`. */
+async function keyFindings({ config, settings }: LoadedConfig): Promise<ConfigFinding[]> {
+  const { readKeyFile } = await import('../hosts/ssh/key-file.ts');
+  const looked = new Set<string>();
+  return config.hosts.flatMap(({ name, ssh }) => {
+    if (ssh === undefined || looked.has(ssh.keyPath)) return [];
+    looked.add(ssh.keyPath);
+    const found = readKeyFile(ssh.keyPath);
+    if (found.kind === 'usable') return [];
+    const own = settings.get(`${name}.SSH_KEY_PATH`);
+    const source = (own ?? settings.get('SSH_KEY_PATH'))?.source ?? 'the default';
+    const place = { key: own === undefined ? 'SSH_KEY_PATH' : `${name}.SSH_KEY_PATH`, source };
+    if (found.kind === 'missing') {
+      const remedy = `Run: proxmox-mcp host install ${name}, which makes it; or name one that is there.`;
+      return [configWarning({ ...place, summary: `${ssh.keyPath} isn't there.`, remedy })];
+    }
+    const expected = `a private key; ${ssh.keyPath} ${found.summary}`;
+    return [configProblem({ ...place, expected, remedy: found.remedy })];
+  });
 }

@@ -2,7 +2,6 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setInDotenv, setInHostsFile } from '../config/edit.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import { fingerprint as fingerprintType } from '../config/value-types.ts';
 import type { ProxmoxApiConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { fingerprint as fingerprintOf, lookUpHost } from '../hosts/ssh/known-hosts.ts';
@@ -17,11 +16,11 @@ export async function pinSshHost(name: string, ssh: SshConfig, expected: string 
   const keys = await scanHostKeys(
     host,
     port,
-    expected === undefined ? {} : { enough: ({ fingerprint }) => fingerprint === withPrefix(expected) },
+    expected === undefined ? {} : { enough: ({ fingerprint }) => fingerprint === expected },
   );
   note(`${name} (${host}:${port}) shows these SSH keys:`);
   for (const { fingerprint, type } of keys) note(`  ${fingerprint}  ${type}`);
-  const wanted = expected === undefined ? keys : keys.filter(({ fingerprint }) => fingerprint === withPrefix(expected));
+  const wanted = expected === undefined ? keys : keys.filter(({ fingerprint }) => fingerprint === expected);
   if (wanted.length === 0) throw fingerprintMismatch(name, 'SSH key', expected ?? 'none');
   const pinned = lookUpHost(readIfThere(knownHostsPath)?.text ?? '', host, port).pinned.map((key) =>
     fingerprintOf(key),
@@ -42,10 +41,6 @@ export async function pinSshHost(name: string, ssh: SshConfig, expected: string 
   note(`Pinned in ${knownHostsPath}.`);
 }
 
-function withPrefix(fingerprint: string): string {
-  return fingerprint.startsWith('SHA256:') ? fingerprint : `SHA256:${fingerprint}`;
-}
-
 /** Shows the API's certificate, asks, and answers what to write as PROXMOX_FINGERPRINT; `undefined` where it needs no pin. */
 export async function confirmCertificate(
   name: string,
@@ -58,8 +53,7 @@ export async function confirmCertificate(
     `  SHA-256 ${fingerprint}\n  ${subject}, signed by ${issuer}, valid until ${validTo.toISOString().slice(0, 10)}`,
   );
   if (expected !== undefined) {
-    const parsed = fingerprintType.schema.safeParse(expected);
-    if (parsed.data !== fingerprint) throw fingerprintMismatch(name, 'API certificate', expected);
+    if (expected !== fingerprint) throw fingerprintMismatch(name, 'API certificate', expected);
     return fingerprint;
   }
   if (trust.kind === 'ca-file') note(`It is trusted through ${trust.path}.`);

@@ -1,12 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { sshFingerprint } from '../config/value-types.ts';
 import type { HostConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { lookUpHost } from '../hosts/ssh/known-hosts.ts';
 import type { CliContext } from './context.ts';
-import { whole } from './parse.ts';
+import { typed, whole } from './parse.ts';
 import { ask, note, print } from './terminal.ts';
 
 // What the commands share that an administrator carries out on a host by a login of their own.
@@ -39,6 +40,7 @@ export function withLogin(command: Command): Command {
     .option(
       '--fingerprint <SHA256:…>',
       "Pin the host's SSH key with this fingerprint, if none is pinned, and don't ask",
+      typed(sshFingerprint),
     );
 }
 
@@ -63,18 +65,21 @@ export async function reach(context: CliContext, name: string, options: LoginOpt
     ...config.ssh,
     ...(options.port !== undefined && { port: options.port }),
     user: options.as,
-    ...keyOf(options, name),
+    ...(await keyOf(options, name)),
   };
   await pinUnlessPinned(name, login, options.fingerprint);
   return { ...common, config: { ...config, ssh: { ...config.ssh, port: login.port } }, login };
 }
 
-function keyOf({ key, as }: LoginOptions, host: string): Pick<SshConfig, 'keyPath' | 'agent'> {
+async function keyOf({ key, as }: LoginOptions, host: string): Promise<Pick<SshConfig, 'keyPath' | 'agent'>> {
   const agent = process.env.SSH_AUTH_SOCK;
   const keyPath = key === undefined ? join(homedir(), '.ssh/id_ed25519') : resolve(key);
   if (key === undefined && agent) return { keyPath, agent };
-  if (existsSync(keyPath)) return { keyPath };
   // The pool would name SSH_KEY_PATH, and that is the service's key.
+  const { keyFileError, readKeyFile } = await import('../hosts/ssh/key-file.ts');
+  const found = readKeyFile(keyPath, '--key');
+  if (found.kind === 'usable') return { keyPath };
+  if (found.kind === 'unusable') throw keyFileError(keyPath, found);
   throw new ServiceError({
     code: 'invalid-input',
     message: `There is no SSH key ${keyPath} to log in with as ${as} on ${host}`,

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { canonicalAddress } from '../address.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { type ConfigFinding, configurationError } from '../config/problems.ts';
-import { address, hostName } from '../config/value-types.ts';
+import { address, fingerprint, hostName, sshFingerprint } from '../config/value-types.ts';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { textTable } from '../reports/table.ts';
@@ -10,7 +11,7 @@ import type { CliContext } from './context.ts';
 import { acceptBackupCommand } from './host-accept-backup.ts';
 import { hostInstallCommands } from './host-install.ts';
 import { hostJobsCommand } from './host-jobs.ts';
-import { byDefault, whole } from './parse.ts';
+import { byDefault, typed, whole } from './parse.ts';
 import { note, print, printJson } from './terminal.ts';
 
 interface AddOptions {
@@ -46,14 +47,19 @@ export function hostCommands(program: Command, context: CliContext): void {
     )
     .option('--address <address>', 'Address of a host that is not configured yet')
     .option('--ssh-port <port>', 'Its SSH port', whole('--ssh-port', 1, 65_535), 22)
-    .option('--fingerprint <SHA256:…>', "Pin the SSH key with this fingerprint and don't ask")
-    .option('--api-fingerprint <AA:BB:…>', "Pin the API certificate with this SHA-256 fingerprint and don't ask")
+    .option('--fingerprint <SHA256:…>', "Pin the SSH key with this fingerprint and don't ask", typed(sshFingerprint))
+    .option(
+      '--api-fingerprint <AA:BB:…>',
+      "Pin the API certificate with this SHA-256 fingerprint and don't ask",
+      typed(fingerprint),
+    )
     .action(async (name: string, options: AddOptions) => {
       checkInput(name, options);
       const loaded = context.inspect();
       const known = loaded.config.hosts.find((one) => one.name === name);
       if (known !== undefined && options.address !== undefined) throw alreadyThere(name);
       if (known === undefined && options.address === undefined) throw notThere(name, loaded);
+      if (known === undefined) checkAddressIsNew(loaded, options);
       const { pinSshHost, confirmCertificate, writeHostKeys } = await import('./host-add.ts');
       const ssh = known === undefined ? newSsh(loaded, options) : known.ssh;
       if (ssh !== undefined) await pinSshHost(name, ssh, options.fingerprint);
@@ -90,8 +96,23 @@ function checkInput(name: string, options: AddOptions): void {
     throw wrong(`${JSON.stringify(name)} can't be the name of a host`, `Use ${hostName.expected}.`);
   }
   if (options.address !== undefined && !address.schema.safeParse(options.address).success) {
-    throw wrong(`${JSON.stringify(options.address)} is no address`, `Give ${address.expected}.`);
+    throw wrong(
+      `${JSON.stringify(options.address)} is no address`,
+      address.explain?.(options.address) ?? `Give ${address.expected}.`,
+    );
   }
+}
+
+/** A host under two names would have two locks. */
+function checkAddressIsNew({ config }: LoadedConfig, { address: given = '', sshPort }: AddOptions): void {
+  const place = canonicalAddress(given);
+  const same = config.hosts.find(({ ssh }) => ssh && canonicalAddress(ssh.host) === place && ssh.port === sshPort);
+  if (same === undefined) return;
+  throw new ServiceError({
+    code: 'already-exists',
+    message: `The host ${same.name} has this address already`,
+    remedy: `Pin that one: proxmox-mcp host add ${same.name}; or give the address of another host.`,
+  });
 }
 
 function alreadyThere(name: string): ServiceError {

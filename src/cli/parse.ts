@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import type { ValueType } from '../config/value-types.ts';
 
 /** A parser of commander for a whole number within bounds. */
 export function whole(what: string, from: number, to: number): (text: string) => number {
@@ -6,6 +7,15 @@ export function whole(what: string, from: number, to: number): (text: string) =>
     const number = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
     if (number >= from && number <= to) return number;
     throw new InvalidArgumentError(`${what} takes a whole number from ${from} to ${to}.`);
+  };
+}
+
+/** A parser of commander for a value of the configuration: the same rule, and the same words where it isn't accepted. */
+export function typed<Value>({ schema, expected, explain }: ValueType<Value>): (text: string) => Value {
+  return (text) => {
+    const { success, data } = schema.safeParse(text);
+    if (success) return data;
+    throw new InvalidArgumentError(explain?.(text) ?? `Give ${expected}.`);
   };
 }
 

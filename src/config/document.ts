@@ -34,16 +34,29 @@ export function renderConfigurationDocs(): string {
 Made from the table of keys in \`src/config\` by \`npm run generate\`. Don't edit.
 
 The service reads \`.env\` and \`hosts.yaml\` in the project's folder (another one: \`--config-dir\` or the variable
-\`PROXMOX_MCP_CONFIG_DIR\`), then the environment, then \`--set KEY=value\` of the command line; later ones win. An empty
-value counts as not written. Relative paths are resolved against the folder of \`.env\`. With nothing configured it runs a
-demo on this machine.
+\`PROXMOX_MCP_CONFIG_DIR\`), then the environment, then \`--set KEY=value\` of the command line; later ones win. Relative
+paths are resolved against the folder of \`.env\`; \`~\` and \`$HOME\` are refused, because they are another folder for each
+user. With nothing configured it runs a demo on this machine.
 
-- \`proxmox-mcp config check\` lists every problem at once: key, line, what was expected, what was found, what to do.
+- \`proxmox-mcp config check\` lists every problem at once, in the order of the lines: key, line, what was expected,
+  what was found, what to do. It also looks at the SSH keys, as a login does.
 - \`proxmox-mcp config show\` shows every value and where it was written, without secrets.
 - \`proxmox-mcp doctor\` tries everything that the configuration names.
 
 A key that isn't known is a problem, not a comment: a mistyped \`ENABLE_DANGEROUS_COMANDS=false\` must not be ignored.
-Write quotation marks around values with a \`#\` in them. Files with secrets need mode 0600 (\`chmod 600 .env\`).
+Files with secrets need mode 0600 (\`chmod 600 .env\`).
+
+In \`.env\` each line is \`KEY=value\`, with blanks around the \`=\` or without:
+
+| written | read as |
+| --- | --- |
+| \`value # comment\` | \`value\`, as it stands up to the \`#\` after a blank |
+| \`'value'\` | \`value\`, as it stands: for passwords |
+| \`"value"\` | \`value\`, with \`\\"\`, \`\\\\\`, \`\\n\`, \`\\r\` and \`\\t\` for a quotation mark, a backslash, ends of lines and a tab |
+
+Nothing is expanded, and nothing is cut: a \`#\` that may belong to the value, text after the closing quotation mark and a
+variable in braces are problems. An empty value is one too where something else is the default; in the environment it counts as
+not written. Flags are \`true\` or \`false\`; \`yes\`/\`no\`, \`on\`/\`off\` and \`1\`/\`0\` mean the same, in upper or lower case.
 
 ## Several hosts
 
@@ -53,6 +66,9 @@ ${Object.entries(keys)
   .filter(([, key]) => key.host === 'own')
   .map(([name]) => `\`${name}\``)
   .join(', ')}.
+
+A key stands in an entry once, with one value (lists only for what is several), and without YAML tags. Two entries can't be
+reached at the same place: one host would have two locks. Installations side by side on one machine need a \`STATE_DIR\` each.
 
 ${sections.join('\n').trimEnd()}
 `;

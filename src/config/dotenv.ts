@@ -1,67 +1,101 @@
-import { parseEnv } from 'node:util';
+import { keys } from './keys.ts';
 import { type ConfigFinding, configProblem } from './problems.ts';
 import type { Setting } from './setting.ts';
 
-const assignment = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$/;
+const assignment = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*?)\s*$/;
 
 /**
- * Reads the text of a `.env` file. Values are Node's own reading of them (`util.parseEnv`); around it, each key gets
- * its line for messages, and what Node passes over in silence is a problem: lines that are no assignment, a quote that
- * never closes, a key written twice, a `#` that would cut a value short.
+ * Reads the text of a `.env` file, with the line of each key for messages. A line holds one whole value:
+ *
+ * - without quotation marks, as it stands, up to a `#` after a blank, which begins a comment;
+ * - in `'…'`, as it stands;
+ * - in `"…"`, where `\"`, `\\`, `\n`, `\r` and `\t` stand for what they do elsewhere.
+ *
+ * Nothing is expanded. What other readers would cut or change in silence (Node's own among them, and none of them tells
+ * lines) is a problem: text after a closing quotation mark, a `#` that may belong to the value, a variable in braces, a key written twice.
  */
 export function parseDotenv(text: string, file: string): { settings: Setting[]; problems: ConfigFinding[] } {
-  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
-  const settings = new Map<string, Setting>();
+  const settings: Setting[] = [];
   const problems: ConfigFinding[] = [];
+  const first = new Map<string, string>();
 
-  for (let index = 0; index < lines.length; index += 1) {
-    const line = lines[index] ?? '';
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .entries()) {
     const source = `${file}:${index + 1}`;
     if (/^\s*(#|$)/.test(line)) continue;
     const [, key, rest] = assignment.exec(line) ?? [];
     if (key === undefined || rest === undefined) {
       // Not shown: it may be the second line of a pasted key.
-      problems.push(
-        configProblem({
-          key: 'this line',
-          source,
-          expected: 'KEY=value or # comment',
-          remedy: 'Correct or remove the line.',
-        }),
-      );
+      const remedy = 'Correct or remove the line.';
+      problems.push(configProblem({ key: 'this line', source, expected: 'KEY=value or # comment', remedy }));
       continue;
     }
-    const last = lastLineOf(lines, index, rest);
-    if (last === undefined) {
-      const remedy = `Close the quotation mark of ${key}.`;
-      problems.push(configProblem({ key, source, expected: 'a value whose quotation mark is closed', remedy }));
-      continue;
-    }
-    const statement = lines.slice(index, last + 1).join('\n');
-    index = last;
-
-    if (/^[^\s"'`#][^#]*[^\s#]#/.test(rest) || /^[^\s"'`#]#/.test(rest)) {
-      const remedy = `Put quotation marks around the value (${key}="…"), or a space before the # when a comment was meant.`;
-      problems.push(configProblem({ key, source, expected: 'a value whose # is quoted', remedy }));
-      continue;
-    }
-    const earlier = settings.get(key);
-    if (earlier !== undefined) {
-      const expected = `one line for it (${earlier.source} has it too)`;
+    const earlier = first.get(key);
+    if (earlier === undefined) first.set(key, source);
+    else {
+      const expected = `one line for it (${earlier} has it too)`;
       problems.push(configProblem({ key, source, expected, remedy: 'Remove one of them.' }));
-      continue;
     }
-    settings.set(key, { key, source, text: parseEnv(statement)[key] ?? '' });
+    const value = readValue(key, rest);
+    if ('expected' in value) problems.push(configProblem({ key, source, ...value }));
+    else if (earlier === undefined) settings.push({ key, source, text: value.text });
   }
-  return { settings: [...settings.values()], problems };
+  return { settings, problems };
 }
 
-/** Where the statement that begins on line `first` ends: a quoted value may have several lines. */
-function lastLineOf(lines: readonly string[], first: number, value: string): number | undefined {
-  const quote = /^["'`]/.exec(value)?.[0];
-  if (quote === undefined || value.indexOf(quote, 1) !== -1) return first;
-  for (let index = first + 1; index < lines.length; index += 1) {
-    if (lines[index]?.includes(quote)) return index;
+type Value = { readonly text: string } | { readonly expected: string; readonly remedy: string };
+
+function readValue(key: string, rest: string): Value {
+  const quote = rest[0];
+  if (quote === '"' || quote === "'" || quote === '`') return readQuoted(key, rest, quote);
+  if (/^[\u2018-\u201F\u00AB\u2039]/.test(rest)) {
+    const remedy = `Replace them: ${key}="…".`;
+    return { expected: 'straight quotation marks (" or \')', remedy };
   }
-  return undefined;
+  const comment = /(?:^|\s)#/.exec(rest);
+  const text = (comment === null ? rest : rest.slice(0, comment.index)).trimEnd();
+  const after = comment === null ? undefined : rest.slice(comment.index).trimStart().slice(1);
+  if (text.includes('#') || (after !== undefined && mayBelongTo(key, text, after))) {
+    const remedy = `Put quotation marks around the value (${key}='…'), or a space before and after the # when a comment was meant.`;
+    return { expected: 'a value whose # is quoted', remedy };
+  }
+  return expands(text) ?? { text };
+}
+
+/** Whether what looks like a comment may be the rest of the value. */
+function mayBelongTo(key: string, text: string, comment: string): boolean {
+  if (text === '') return /^[^\s#]/.test(comment);
+  return keys[key]?.secret === true && (/^[^\s#]/.test(comment) || /[\s"'`]/.test(text));
+}
+
+function readQuoted(key: string, rest: string, quote: string): Value {
+  const body = quote === '"' ? /^"((?:[^"\\]|\\.)*)"(.*)$/ : quote === "'" ? /^'([^']*)'(.*)$/ : /^`([^`]*)`(.*)$/;
+  const [, inner, after] = body.exec(rest) ?? [];
+  if (inner === undefined || after === undefined) {
+    return { expected: 'a value whose quotation mark is closed', remedy: `Close the quotation mark of ${key}.` };
+  }
+  if (!/^(\s+#.*|\s*)$/.test(after)) {
+    const remedy =
+      quote === '"'
+        ? `Put \\ before each quotation mark inside the value, or '…' around it when it has none of those.`
+        : `Put "…" around the whole value, with \\ before each " and \\ in it.`;
+    return { expected: 'nothing but a comment after the closing quotation mark', remedy };
+  }
+  if (quote !== '"') return { text: inner };
+  if (/(?:^|[^\\])(?:\\\\)*\\[^"\\nrt]/.test(inner)) {
+    const remedy = `Write \\\\ for one backslash, or put '…' around the value.`;
+    return { expected: 'only \\", \\\\, \\n, \\r and \\t in double quotation marks', remedy };
+  }
+  return expands(inner) ?? { text: inner.replace(/\\(.)/g, (_, letter: string) => escapes[letter] ?? letter) };
+}
+
+const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' };
+
+/** A value that would be another one in a shell. */
+function expands(text: string): Value | undefined {
+  if (!/\$\{[A-Za-z_]|\$\([^)]*\)/.test(text)) return undefined;
+  const remedy = "Write the value itself, or '…' around it when it has these characters.";
+  return { expected: 'a value with no $ before a brace or parenthesis, because nothing is expanded', remedy };
 }

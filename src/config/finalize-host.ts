@@ -12,7 +12,11 @@ export interface HostContext {
   readonly values: HostValues;
   /** Keys with a text, right or wrong: a wrong one was reported already and isn't reported as missing. */
   readonly written: ReadonlySet<string>;
+  /** Those of them that were written for this host, and not for every host. */
+  readonly own: ReadonlySet<string>;
   readonly sourceOf: (key: string) => Source;
+  /** Where a key is written without a value. */
+  readonly emptyAt: (key: string) => Source | undefined;
   readonly folder: string;
   readonly dataDir: string;
   readonly features: { readonly ssh: boolean; readonly proxmoxApi: boolean };
@@ -45,19 +49,15 @@ export function finalizeHost(
       }),
     );
   }
-  if (!['SSH_HOST', 'PROXMOX_HOST', 'ENABLE_LOCAL_EXECUTION'].some((key) => context.written.has(key))) {
+  const way = waysToReach.find((key) => context.written.has(key));
+  if (way === undefined) {
     const expected = 'a way to reach the host: SSH_HOST, PROXMOX_HOST or ENABLE_LOCAL_EXECUTION=true';
     const remedy = 'Write e.g. SSH_HOST=192.168.1.137.';
     problems.push(configProblem({ key: `${label}SSH_HOST`, source, expected, remedy }));
-  } else if (ssh === undefined && local === undefined && api.value === undefined && problems.length === 0) {
-    warnings.push(
-      configWarning({
-        key: name,
-        source,
-        summary: "the host can't be reached, because each way to it is switched off.",
-        remedy: 'Set ENABLE_SSH, ENABLE_PROXMOX_API or ENABLE_LOCAL_EXECUTION to true, or remove the host.',
-      }),
-    );
+  } else if (!ssh && !local && !api.value && problems.length === 0 && !hasWrongWay(context)) {
+    const expected = `a way to reach ${name}; each one is switched off`;
+    const remedy = 'Set ENABLE_SSH, ENABLE_PROXMOX_API or ENABLE_LOCAL_EXECUTION to true, or remove the host.';
+    problems.push(configProblem({ key: `${label}${way}`, source: context.sourceOf(way), expected, remedy }));
   }
   if (ssh?.user === 'root') {
     warnings.push(
@@ -92,38 +92,45 @@ function sshOf({ values, folder, dataDir }: HostContext): SshConfig | undefined 
   };
 }
 
-const apiTokenKeys = ['PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'] as const;
+const waysToReach = ['SSH_HOST', 'PROXMOX_HOST', 'ENABLE_LOCAL_EXECUTION'] as const;
+
+/** Keys without which there is no API. */
+const apiKeys = ['PROXMOX_HOST', 'PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'] as const;
+
+/** Whether a way is written, but wrong: that is reported already. */
+function hasWrongWay({ values, written }: HostContext): boolean {
+  return (['SSH_HOST', ...apiKeys] as const).some((key) => written.has(key) && values[key] === undefined);
+}
 
 function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
-  const { values, written, label, source } = context;
+  const { values, written, label } = context;
   const problems: ConfigFinding[] = [];
-  const missing = (key: string, why: string, remedy: string) => {
-    if (written.has(key)) return;
-    problems.push(configProblem({ key: `${label}${key}`, source, expected: `a value, because ${why} is set`, remedy }));
-  };
-  if (values.PROXMOX_HOST === undefined) {
-    if (values.PROXMOX_TOKEN_VALUE !== undefined) {
-      missing(
-        'PROXMOX_HOST',
-        'PROXMOX_TOKEN_VALUE',
-        'Write e.g. PROXMOX_HOST=192.168.1.137, or set ENABLE_PROXMOX_API=false.',
-      );
-    }
-    return { problems };
-  }
-  for (const key of apiTokenKeys) {
-    missing(
-      key,
-      'PROXMOX_HOST',
-      `Make an API token (Datacenter, Permissions, API Tokens) and write ${key}, or set ENABLE_PROXMOX_API=false.`,
+  const begun = [...apiKeys, 'PROXMOX_FINGERPRINT', 'PROXMOX_CA_FILE'].find((key) => context.own.has(key));
+  if (begun === undefined) return { problems };
+  for (const key of apiKeys.filter((one) => !written.has(one))) {
+    const what = key === 'PROXMOX_HOST' ? 'Write e.g. PROXMOX_HOST=192.168.1.137' : `${makeToken} and write ${key}`;
+    const remedy = `${what}, or set ENABLE_PROXMOX_API=false.`;
+    const expected = `a value, because ${begun} is set`;
+    problems.push(
+      configProblem({
+        key: `${label}${key}`,
+        source: context.emptyAt(key) ?? context.sourceOf(begun),
+        expected,
+        remedy,
+      }),
     );
   }
+  if (!written.has('PROXMOX_HOST')) return { problems };
   const trust = trustOf(context, problems);
   const { PROXMOX_HOST: host, PROXMOX_PORT: port, PROXMOX_USER: user } = values;
   const { PROXMOX_TOKEN_NAME: tokenName, PROXMOX_TOKEN_VALUE: tokenValue } = values;
-  if (user === undefined || tokenName === undefined || tokenValue === undefined) return { problems };
+  if (host === undefined || user === undefined || tokenName === undefined || tokenValue === undefined) {
+    return { problems };
+  }
   return { value: { host, port, user, tokenName, tokenValue, trust }, problems };
 }
+
+const makeToken = 'Make an API token (Datacenter, Permissions, API Tokens)';
 
 function trustOf(
   { values, written, label, sourceOf, folder, name }: HostContext,

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { canonicalAddress, isLoopback, urlHost } from '../address.ts';
 import type { Config, HostConfig, MailConfig } from '../config.ts';
 import { defaultsOf } from './interpret.ts';
 import type { Key } from './key.ts';
@@ -9,9 +10,15 @@ import { serviceKeys } from './service-keys.ts';
 export interface ServiceContext {
   readonly values: ServiceValues;
   readonly written: ReadonlySet<string>;
+  /** Those of them that were wrong, and have their default now. */
+  readonly wrong: ReadonlySet<string>;
   readonly sourceOf: (key: string) => Source;
+  /** Where a key is written without a value. */
+  readonly emptyAt: (key: string) => Source | undefined;
   readonly folder: string;
   readonly hosts: readonly HostConfig[];
+  /** Where a host is written. */
+  readonly placeOf: (host: HostConfig) => Source;
   readonly demo: boolean;
 }
 
@@ -24,13 +31,13 @@ export interface Finalized {
 /** The whole configuration from typed values, with what only shows when several keys are seen together. */
 export function finalize(context: ServiceContext): Finalized {
   const { values, folder, hosts, demo } = context;
-  const problems: ConfigFinding[] = [...portClashes(context), ...duplicateHosts(hosts)];
+  const problems: ConfigFinding[] = [...portClashes(context), ...duplicateHosts(context)];
   const warnings: ConfigFinding[] = [...withoutEffect(context)];
   const mail = mailOf(context, problems);
   const mcp = mcpOf(context, warnings);
   if (values.ENABLE_MONITORING && !context.written.has('GRAFANA_PASSWORD')) {
     const remedy = 'Write GRAFANA_PASSWORD=… (or GRAFANA_PASSWORD_FILE=PATH), or set ENABLE_MONITORING=false.';
-    const source = context.sourceOf('ENABLE_MONITORING');
+    const source = context.emptyAt('GRAFANA_PASSWORD') ?? context.sourceOf('ENABLE_MONITORING');
     problems.push(
       configProblem({
         key: 'GRAFANA_PASSWORD',
@@ -89,16 +96,11 @@ function withoutEffect({ values, sourceOf }: ServiceContext): ConfigFinding[] {
   });
 }
 
-/** Whether only this machine can reach the address. */
-function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
-}
-
 const isWildcard = (address: string) => address === '0.0.0.0' || address === '::';
 
 function mcpOf({ values, sourceOf }: ServiceContext, warnings: ConfigFinding[]): Config['mcp'] {
   const { MCP_HOST: host, MCP_PORT: port, MCP_PUBLIC_URL: given, MCP_ALLOWED_HOSTS: listed } = values;
-  const reachable = isWildcard(host) ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  const reachable = isWildcard(host) ? '127.0.0.1' : urlHost(host);
   const publicUrl = given ?? `http://${reachable}:${port}`;
   const named = [...(listed ?? []), new URL(publicUrl).hostname.replace(/^\[|\]$/g, '')];
   const allowedHosts = [...new Set(named)].filter((name) => !isLoopback(name));
@@ -126,18 +128,24 @@ function mcpOf({ values, sourceOf }: ServiceContext, warnings: ConfigFinding[]):
 
 const usualPort = { starttls: 587, tls: 465, none: 25 } as const;
 
-function mailOf({ values, written, sourceOf }: ServiceContext, problems: ConfigFinding[]): MailConfig | undefined {
+function mailOf(
+  { values, written, sourceOf, emptyAt }: ServiceContext,
+  problems: ConfigFinding[],
+): MailConfig | undefined {
   const { SMTP_HOST: host, SMTP_SECURITY: security, SMTP_USER: user, SMTP_PASSWORD: password, MAIL_TO: to } = values;
-  const together = (key: string, other: string, remedy: string) => {
-    if (written.has(key) || !written.has(other)) return;
-    problems.push(
-      configProblem({ key, source: sourceOf(other), expected: `a value, because ${other} is set`, remedy }),
-    );
+  const missing = (key: string, why: string, remedy: string) => {
+    if (written.has(key)) return;
+    const source = emptyAt(key) ?? sourceOf(why);
+    problems.push(configProblem({ key, source, expected: `a value, because ${why} is set`, remedy }));
   };
-  together('MAIL_TO', 'SMTP_HOST', 'Write e.g. MAIL_TO=admin@example.org.');
-  together('SMTP_HOST', 'MAIL_TO', 'Write e.g. SMTP_HOST=smtp.example.org.');
-  together('SMTP_PASSWORD', 'SMTP_USER', 'Write SMTP_PASSWORD=… or SMTP_PASSWORD_FILE=PATH.');
-  together('SMTP_USER', 'SMTP_PASSWORD', 'Write SMTP_USER=….');
+  const begun = ['SMTP_HOST', 'SMTP_USER', 'SMTP_PASSWORD', 'MAIL_FROM', 'MAIL_TO'].find((key) => written.has(key));
+  if (begun !== undefined) {
+    missing('SMTP_HOST', begun, 'Write e.g. SMTP_HOST=smtp.example.org.');
+    missing('MAIL_TO', begun, 'Write e.g. MAIL_TO=admin@example.org.');
+  }
+  if (written.has('SMTP_USER'))
+    missing('SMTP_PASSWORD', 'SMTP_USER', 'Write SMTP_PASSWORD=… or SMTP_PASSWORD_FILE=PATH.');
+  if (written.has('SMTP_PASSWORD')) missing('SMTP_USER', 'SMTP_PASSWORD', 'Write SMTP_USER=….');
   if (host === undefined || to === undefined) return undefined;
   if (security === 'none' && !isLoopback(host)) {
     const expected = 'starttls or tls for a mail server on another machine';
@@ -152,25 +160,90 @@ function mailOf({ values, written, sourceOf }: ServiceContext, problems: ConfigF
 
 const listening = ['MCP_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'WORKER_METRICS_PORT'] as const;
 
-/** The service's own ports, which all listen on this machine. */
-function portClashes({ values, sourceOf }: ServiceContext): ConfigFinding[] {
-  const names = values.TEMPORAL_ADDRESS === undefined ? listening : (['MCP_PORT', 'WORKER_METRICS_PORT'] as const);
-  return names.flatMap((key, index) => {
-    const other = names.slice(0, index).find((earlier) => values[earlier] === values[key]);
+interface UsedPort {
+  readonly key: string;
+  readonly port: number;
+  readonly source: Source;
+  /** The service itself listens there; else something that it connects to on this machine. */
+  readonly ours: boolean;
+}
+
+/** Ports of this machine that two programs would listen on, at least one of them the service's own. */
+function portClashes(context: ServiceContext): ConfigFinding[] {
+  const used = [...ownPorts(context), ...portsOfOthers(context)];
+  return used.flatMap((one, index) => {
+    const other = used.slice(0, index).find((earlier) => earlier.port === one.port && (earlier.ours || one.ours));
     if (other === undefined) return [];
-    const expected = `a port of its own; ${other} is ${values[key]} too`;
-    return [configProblem({ key, source: sourceOf(key), expected, remedy: 'Give one of them another port.' })];
+    // Where somebody wrote something: a default has no line.
+    const [at, against] = one.source === 'the default' ? [other, one] : [one, other];
+    const expected = `a port of its own; ${against.key} (${against.source}) is ${one.port} too`;
+    return [configProblem({ key: at.key, source: at.source, expected, remedy: 'Give one of them another port.' })];
   });
 }
 
-function duplicateHosts(hosts: readonly HostConfig[]): ConfigFinding[] {
-  const twice = hosts.filter(({ name }, index) => hosts.findIndex((host) => host.name === name) !== index);
-  return twice.map(({ name }) =>
-    configProblem({
-      key: 'HOST_NAME',
-      source: '.env and hosts.yaml',
-      expected: `one host named ${name}; there are two`,
-      remedy: 'Rename one of them, or move all hosts to hosts.yaml.',
-    }),
+function ownPorts({ values, wrong, sourceOf }: ServiceContext): UsedPort[] {
+  const keys = values.TEMPORAL_ADDRESS === undefined ? listening : (['MCP_PORT', 'WORKER_METRICS_PORT'] as const);
+  const own = keys
+    .filter((key) => !wrong.has(key))
+    .map((key) => ({ key, port: values[key], source: sourceOf(key), ours: true }));
+  if (!values.ENABLE_MONITORING) return own;
+  const source = sourceOf('ENABLE_MONITORING');
+  return [
+    ...own,
+    { key: 'Prometheus, by ENABLE_MONITORING', port: 9090, source, ours: true },
+    { key: 'Grafana, by ENABLE_MONITORING', port: 3000, source, ours: true },
+  ];
+}
+
+function portsOfOthers({ values, sourceOf, hosts, placeOf }: ServiceContext): UsedPort[] {
+  const others: (Omit<UsedPort, 'ours'> & { readonly address: string | undefined })[] = hosts.flatMap((host) => [
+    { key: `${host.name}'s PROXMOX_PORT`, address: host.api?.host, port: host.api?.port ?? 0, source: placeOf(host) },
+    { key: `${host.name}'s SSH_PORT`, address: host.ssh?.host, port: host.ssh?.port ?? 0, source: placeOf(host) },
+  ]);
+  const [, temporal, port] = /^(.*):(\d+)$/.exec(values.TEMPORAL_ADDRESS ?? '') ?? [];
+  const address = temporal?.replace(/^\[|\]$/g, '');
+  others.push({ key: 'TEMPORAL_ADDRESS', address, port: Number(port), source: sourceOf('TEMPORAL_ADDRESS') });
+  const mail = values.SMTP_PORT ?? usualPort[values.SMTP_SECURITY];
+  others.push({ key: 'SMTP_PORT', address: values.SMTP_HOST, port: mail, source: sourceOf('SMTP_HOST') });
+  return others.flatMap(({ address: where, ...one }) =>
+    where !== undefined && isLoopback(canonicalAddress(where)) ? [{ ...one, ours: false }] : [],
   );
+}
+
+/**
+ * Two hosts of one name, and two names for one host: its lock would be two locks. Installations with state folders of
+ * their own may be side by side on one machine.
+ */
+function duplicateHosts({ hosts, placeOf }: ServiceContext): ConfigFinding[] {
+  return hosts.flatMap((host, index) => {
+    const earlier = hosts.slice(0, index);
+    const source = placeOf(host);
+    const namesake = earlier.find(({ name }) => name === host.name);
+    if (namesake !== undefined) {
+      const expected = `one host named ${host.name}; there are two (${placeOf(namesake)} has it too)`;
+      const remedy = 'Rename one of them, or move all hosts to hosts.yaml.';
+      return [configProblem({ key: 'HOST_NAME', source, expected, remedy })];
+    }
+    const same = earlier.find((one) => meet(one, host));
+    if (same === undefined) return [];
+    const expected = `one name for one host; ${same.name} (${placeOf(same)}) is the same one`;
+    const remedy = 'Remove one of them, or correct the address that is wrong.';
+    return [configProblem({ key: host.name, source, expected, remedy })];
+  });
+}
+
+function meet(a: HostConfig, b: HostConfig): boolean {
+  const common = waysTo(a).filter((way) => waysTo(b).includes(way));
+  return common.some((way) => way.startsWith('API ')) || (common.length > 0 && a.layout.state === b.layout.state);
+}
+
+/** Where a host is reached, one spelling for each place. At the usual ports of one address SSH and API are one machine's. */
+function waysTo({ ssh, api, local }: HostConfig): readonly string[] {
+  const at = (what: string, address: string, port: number) => `${what} ${canonicalAddress(address)}:${port}`;
+  return [
+    ...(local ? ['this machine'] : []),
+    ...(ssh ? [at('SSH', ssh.host, ssh.port)] : []),
+    ...(api ? [at('API', api.host, api.port)] : []),
+    ...(api?.port === 8006 && !ssh && !local ? [at('SSH', api.host, 22)] : []),
+  ];
 }

@@ -8,6 +8,8 @@ export interface Interpreted<Values> {
   readonly values: Values;
   /** Keys that were written, right or wrong. */
   readonly written: ReadonlySet<string>;
+  /** Those of them that were wrong. */
+  readonly wrong: ReadonlySet<string>;
   readonly problems: readonly ConfigFinding[];
 }
 
@@ -23,6 +25,7 @@ export function interpret<Values extends object>(
 ): Interpreted<Values> {
   const problems: ConfigFinding[] = [];
   const written = new Set<string>();
+  const wrong = new Set<string>();
   const values = { ...base } as Record<string, unknown>;
   for (const name of Object.keys(table)) {
     const setting = settings.get(name);
@@ -31,9 +34,12 @@ export function interpret<Values extends object>(
     written.add(name);
     const result = key.type.schema.safeParse(setting.text);
     if (result.success) values[name] = result.data;
-    else problems.push(wrongValue(`${label}${name}`, name, key, setting));
+    else {
+      wrong.add(name);
+      problems.push(wrongValue(`${label}${name}`, name, key, setting));
+    }
   }
-  return { values: values as object as Values, written, problems };
+  return { values: values as object as Values, written, wrong, problems };
 }
 
 /** The defaults of the table as typed values. */
@@ -51,6 +57,8 @@ function wrongValue(label: string, name: string, key: Key, setting: Setting): Co
     source: setting.source,
     expected: key.type.expected,
     ...(!key.secret && { found: shown(setting.text) }),
-    remedy: key.secret ? 'Correct the value.' : `Write e.g. ${name}=${key.example}.`,
+    remedy: key.secret
+      ? 'Correct the value.'
+      : (key.type.explain?.(setting.text) ?? `Write e.g. ${name}=${key.example}.`),
   });
 }

@@ -10,11 +10,19 @@ import { hostKeys } from './host-keys.ts';
 import { parseHostsFile } from './hosts-file.ts';
 import { defaultsOf, interpret } from './interpret.ts';
 import { type HostValues, keys, type ServiceValues } from './keys.ts';
-import { mergeLayers, misplacedKeys, parseAssignments, pickEnvironment, unknownKeys } from './merge.ts';
-import { type ConfigFinding, configProblem, configurationError, configWarning } from './problems.ts';
+import { emptyValues, mergeLayers, misplacedKeys, parseAssignments, pickEnvironment, unknownKeys } from './merge.ts';
+import {
+  type ConfigFinding,
+  configProblem,
+  configurationError,
+  configWarning,
+  inLineOrder,
+  type Source,
+} from './problems.ts';
 import { readSecretFiles } from './secret-files.ts';
 import { serviceKeys } from './service-keys.ts';
 import type { Setting } from './setting.ts';
+import { nearestKey } from './suggest.ts';
 
 export interface LoadOptions {
   /** Folder of `.env` and `hosts.yaml`; relative paths are resolved against it. Default: `configFolder(env)`. */
@@ -76,7 +84,8 @@ export function inspectConfig(
   const assignments = collect(parseAssignments(options.argv ?? []));
   const environment = pickEnvironment(env);
   warnings.push(...environment.warnings);
-  problems.push(...unknownKeys([...dotenv.settings, ...assignments.settings]), ...misplacedKeys(file?.entries ?? []));
+  const ours = [...dotenv.settings, ...assignments.settings];
+  problems.push(...unknownKeys(ours), ...emptyValues(ours), ...misplacedKeys(file?.entries ?? []));
   for (const [name, { open }] of [['.env', envText] as const, ['hosts.yaml', hostsText] as const]) {
     const written = name === '.env' ? dotenv.settings : (file?.entries ?? []).flatMap(({ settings }) => settings);
     if (open && written.some(({ key, text }) => keys[key]?.secret && text !== '')) {
@@ -92,11 +101,15 @@ export function inspectConfig(
   }
 
   const merged = mergeLayers(dotenv.settings, environment.settings, assignments.settings);
-  const { settings } = collect(readSecretFiles(merged, folder));
+  const { settings, refused: files } = collect(readSecretFiles(merged, folder));
+  // What couldn't be read is not missing.
+  const refused = [...files, ...dotenv.problems.map(({ key }) => key)];
   const sourceOf = (key: string) => settings.get(key)?.source ?? 'the default';
   const service = collect(interpret<ServiceValues>(settings, serviceKeys, defaultsOf<ServiceValues>(serviceKeys)));
-  const main = collect(interpret<HostValues>(settings, hostKeys, defaultsOf<HostValues>(hostKeys)));
+  const values = collect(interpret<HostValues>(settings, hostKeys, defaultsOf<HostValues>(hostKeys)));
+  const main = { ...values, written: new Set([...values.written, ...refused]) };
   const all = new Map(settings);
+  const emptyAt = emptiesOf(ours);
 
   const common = {
     folder,
@@ -104,51 +117,90 @@ export function inspectConfig(
     features: { ssh: service.values.ENABLE_SSH, proxmoxApi: service.values.ENABLE_PROXMOX_API },
     isRoot: options.isRoot ?? process.getuid?.() === 0,
   };
-  const hosts: HostConfig[] = [];
+  const hosts = new Map<HostConfig, Source>();
   const add = (context: Omit<HostContext, keyof typeof common>) => {
     const host = collect(finalizeHost({ ...common, ...context }));
     warnings.push(...host.warnings);
-    if (host.value !== undefined) hosts.push(host.value);
+    if (host.value !== undefined) hosts.set(host.value, context.source);
   };
-  for (const own of ownHosts(main, settings)) add({ ...own, label: '', source: '.env', sourceOf });
+  for (const own of ownHosts(main, settings, file !== undefined)) {
+    const place = waysToReach.find((key) => settings.has(key));
+    add({ ...own, label: '', source: place === undefined ? '.env' : sourceOf(place), sourceOf, emptyAt });
+  }
   for (const entry of file?.entries ?? []) {
     const label = `${entry.name}.`;
+    problems.push(...emptyValues(entry.settings, label));
     const read = collect(readSecretFiles(mergeLayers(entry.settings), folder, label));
     const part = collect(interpret<HostValues>(read.settings, hostKeys, inherited(main.values), label));
     for (const setting of read.settings.values()) all.set(`${label}${setting.key}`, setting);
     const source = (key: string) => read.settings.get(key)?.source ?? sourceOf(key);
-    const written = new Set([...part.written, ...sharedWritten(main.written)]);
-    add({ name: entry.name, label, source: entry.source, values: part.values, written, sourceOf: source });
+    const own = new Set([...part.written, ...read.refused, ...entry.refused]);
+    const written = new Set([...own, ...sharedWritten(main.written)]);
+    const place = { source: entry.source, sourceOf: source, emptyAt: emptiesOf(entry.settings) };
+    add({ name: entry.name, label, values: part.values, written, own, ...place });
   }
 
   const nothing =
     envText.text === undefined && hostsText.text === undefined && !ownKeys.some((key) => settings.has(key));
   const demo = service.written.has('DEMO') ? service.values.DEMO : nothing;
-  problems.push(...hostCount(hosts, demo, nothing, problems));
-  const managed = demo ? readDemoHosts(common.dataDir, main.values.TIME_ZONE) : hosts;
-  const whole = collect(finalize({ ...service, sourceOf, folder, hosts: managed, demo }));
-  return { config: whole.config, warnings: [...warnings, ...whole.warnings], folder, settings: all, problems };
+  problems.push(...hostCount(hosts.size, demo ? sourceOf('DEMO') : undefined, nothing, problems.some(mayHideHost)));
+  const whole = collect(
+    finalize({
+      ...service,
+      written: new Set([...service.written, ...refused]),
+      sourceOf,
+      emptyAt,
+      folder,
+      hosts: demo ? readDemoHosts(common.dataDir, main.values.TIME_ZONE) : [...hosts.keys()],
+      placeOf: (host) => hosts.get(host) ?? 'the demo',
+      demo,
+    }),
+  );
+  return {
+    config: whole.config,
+    warnings: inLineOrder([...warnings, ...whole.warnings]),
+    folder,
+    settings: all,
+    problems: inLineOrder(problems),
+  };
 }
+
+const waysToReach = ['SSH_HOST', 'PROXMOX_HOST', 'ENABLE_LOCAL_EXECUTION', 'PROXMOX_TOKEN_VALUE'];
 
 type Main = { readonly values: HostValues; readonly written: ReadonlySet<string> };
 
-/** The hosts that `.env` describes: the one at SSH_HOST or PROXMOX_HOST, and this machine. */
-function ownHosts(main: Main, settings: ReadonlyMap<string, Setting>): (Main & { readonly name: string })[] {
-  const { values, written } = main;
+/**
+ * The hosts that `.env` describes: the one at SSH_HOST or PROXMOX_HOST, and this machine. Beside a hosts.yaml what may be
+ * shared is there for its entries, else for the one host.
+ */
+function ownHosts(
+  { values, written }: Main,
+  settings: ReadonlyMap<string, Setting>,
+  besideHostsFile: boolean,
+): (Main & { readonly name: string; readonly own: ReadonlySet<string> })[] {
   const local = values.ENABLE_LOCAL_EXECUTION;
   const remote = ['SSH_HOST', ...(local ? [] : ['PROXMOX_HOST', 'PROXMOX_TOKEN_VALUE'])].some((key) =>
     settings.has(key),
   );
   const name = values.HOST_NAME;
+  const shared = besideHostsFile ? sharedWritten(written) : [];
+  const own = new Set([...written].filter((key) => !shared.includes(key)));
   return [
     ...(remote
-      ? [{ name: name ?? values.SSH_TARGET, values: { ...values, ENABLE_LOCAL_EXECUTION: false }, written }]
+      ? [{ name: name ?? values.SSH_TARGET, values: { ...values, ENABLE_LOCAL_EXECUTION: false }, written, own }]
       : []),
     // Beside a remote host this machine has no API: PROXMOX_HOST then belongs to the other one.
     ...(local && remote
-      ? [{ name: 'local', values: inherited(values, { ENABLE_LOCAL_EXECUTION: true }), written }]
+      ? [
+          {
+            name: 'local',
+            values: inherited(values, { ENABLE_LOCAL_EXECUTION: true }),
+            written,
+            own: new Set(['ENABLE_LOCAL_EXECUTION']),
+          },
+        ]
       : []),
-    ...(local && !remote ? [{ name: name ?? 'local', values, written }] : []),
+    ...(local && !remote ? [{ name: name ?? 'local', values, written, own }] : []),
   ];
 }
 
@@ -169,17 +221,22 @@ function sharedWritten(written: ReadonlySet<string>): string[] {
   return [...written].filter((name) => table[name]?.host === 'shared');
 }
 
-function hostCount(
-  hosts: readonly HostConfig[],
-  demo: boolean,
-  nothing: boolean,
-  earlier: readonly ConfigFinding[],
-): ConfigFinding[] {
-  if (demo && hosts.length > 0) {
+/** Whether a host may be there once this is corrected. */
+function mayHideHost({ key, source }: ConfigFinding): boolean {
+  const meant = nearestKey(key) ?? key;
+  return key === 'this line' || meant === 'DEMO' || ownKeys.includes(meant) || source.startsWith('hosts.yaml');
+}
+
+function emptiesOf(settings: readonly Setting[]): (key: string) => Source | undefined {
+  return (key) => settings.find((one) => one.key === key && one.text.trim() === '')?.source;
+}
+
+function hostCount(hosts: number, demo: Source | undefined, nothing: boolean, explained: boolean): ConfigFinding[] {
+  if (demo !== undefined && hosts > 0) {
     const remedy = 'Remove DEMO=true, or the hosts.';
-    return [configProblem({ key: 'DEMO', source: '.env', expected: 'either the demo or real hosts', remedy })];
+    return [configProblem({ key: 'DEMO', source: demo, expected: 'either the demo or real hosts', remedy })];
   }
-  if (demo || hosts.length > 0 || earlier.length > 0) return [];
+  if (demo !== undefined || hosts > 0 || explained) return [];
   const remedy =
     'Write SSH_HOST=… into .env, make a hosts.yaml (see hosts.example.yaml), or set DEMO=true to try it out.';
   const source = nothing ? 'the environment' : '.env';

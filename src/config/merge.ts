@@ -14,7 +14,7 @@ export function pickEnvironment(env: Readonly<Record<string, string | undefined>
     if (text === undefined) continue;
     if (isKey(key)) settings.push({ key, text, source: 'the environment' });
     else {
-      const meant = nearMiss(key);
+      const meant = nearMiss(key, text);
       if (meant !== undefined) {
         const summary = 'it is not a key of Proxmox MCP, so it was ignored.';
         warnings.push(configWarning({ key, source: 'the environment', summary, remedy: `Did you mean ${meant}?` }));
@@ -29,7 +29,7 @@ export function parseAssignments(assignments: readonly string[]): { settings: Se
   const settings: Setting[] = [];
   const problems: ConfigFinding[] = [];
   for (const assignment of assignments) {
-    const [, key, text] = /^([A-Za-z_][A-Za-z0-9_.-]*)=(.*)$/s.exec(assignment) ?? [];
+    const [, key, text] = /^\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*=(.*)$/s.exec(assignment) ?? [];
     if (key !== undefined && text !== undefined && !keys[key]?.secret) settings.push({ key, text, source: '--set' });
     else if (key !== undefined) {
       const remedy = `Write it into .env, or name a file that holds it: --set ${key}_FILE=PATH.`;
@@ -60,9 +60,30 @@ export function mergeLayers(...layers: readonly (readonly Setting[])[]): Map<str
     for (const { key } of written) {
       merged.delete(key.endsWith('_FILE') ? key.slice(0, -'_FILE'.length) : `${key}_FILE`);
     }
-    for (const setting of written) merged.set(setting.key, { ...setting, text: setting.text.trim() });
+    for (const setting of written) {
+      // A password may begin or end with a blank; .env has taken away those that aren't quoted.
+      const text = keys[setting.key]?.type.exact ? setting.text : setting.text.trim();
+      merged.set(setting.key, { ...setting, text });
+    }
   }
   return merged;
+}
+
+/**
+ * Keys of a file or of `--set` that are there without a value. Where nothing is the default that is what they say;
+ * elsewhere the default would be taken in silence. (In the environment they count as not written: Docker Compose passes
+ * variables on like that.)
+ */
+export function emptyValues(settings: readonly Setting[], label = ''): ConfigFinding[] {
+  return settings.flatMap(({ key: name, text, source }) => {
+    const key = keys[name];
+    if (text.trim() !== '' || key === undefined) return [];
+    const otherwise = key.defaultText ?? key.default;
+    if (otherwise === undefined) return [];
+    const remedy = `Write e.g. ${name}=${key.example}, or remove the line to have the default: ${otherwise}.`;
+    const place = { key: `${label}${name}`, source };
+    return [configProblem({ ...place, expected: key.type.expected, found: 'nothing', remedy })];
+  });
 }
 
 /** Keys that nobody knows, each with the known one that it most likely stands for. Values aren't shown. */
@@ -88,9 +109,9 @@ export function misplacedKeys(entries: readonly HostEntry[]): ConfigFinding[] {
   );
 }
 
-function unknownKey({ key, source }: Setting, label: string): ConfigFinding {
+function unknownKey({ key, text, source }: Setting, label: string): ConfigFinding {
   const expected = 'a known key';
-  const meant = nearestKey(key);
+  const meant = nearestKey(key, text);
   // What is neither near a key nor written like one may be a line of a pasted private key: not shown.
   if (meant === undefined && !/^[A-Z][A-Z0-9_]{0,40}$/.test(key)) {
     return configProblem({ key: 'this line', source, expected, remedy: 'Correct or remove the line.' });

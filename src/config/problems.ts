@@ -11,6 +11,7 @@ export type Source = string;
 export interface ConfigFinding extends Finding {
   /** `SSH_PORT`, or `pve1.SSH_PORT` for an entry of hosts.yaml. */
   readonly key: string;
+  readonly source: Source;
   readonly remedy: string;
 }
 
@@ -39,8 +40,21 @@ export function configWarning({
   return { ...checkOf(place), verdict: 'warning', summary, remedy };
 }
 
-function checkOf({ key, source }: Place): Pick<ConfigFinding, 'key' | 'check'> {
-  return { key, check: `${key} (${source})` };
+function checkOf({ key, source }: Place): Pick<ConfigFinding, 'key' | 'source' | 'check'> {
+  return { key, source, check: `${key} (${source})` };
+}
+
+/** In the order of the files and their lines, so that they can be corrected from top to bottom; then what has no line. */
+export function inLineOrder(findings: readonly ConfigFinding[]): ConfigFinding[] {
+  return findings
+    .map((finding) => ({ finding, place: placeOf(finding.source) }))
+    .sort((a, b) => a.place.file - b.place.file || a.place.line - b.place.line)
+    .map(({ finding }) => finding);
+}
+
+function placeOf(source: Source): { readonly file: number; readonly line: number } {
+  const [, name = '', line] = /^(\.env|hosts\.yaml)(?::(\d+))?/.exec(source) ?? [];
+  return { file: ['.env', 'hosts.yaml', ''].indexOf(name), line: Number(line ?? Number.MAX_SAFE_INTEGER) };
 }
 
 /** `SSH_PORT (.env:7): expected a port number from 1 to 65535, found "twenty-two". Write e.g. SSH_PORT=22.` */
@@ -70,7 +84,7 @@ export function shown(value: string): string {
   if (value.length > longest || /[\r\n]/.test(value)) return `a value of ${value.length} characters`;
   return JSON.stringify(
     value
-      .replace(/\/\/[^/@\s]*@/g, '//[secret]@')
+      .replace(/\/\/\S*@/g, '//[secret]@')
       .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi, '[secret]')
       .replace(/pmcp_\S*/g, '[secret]'),
   );

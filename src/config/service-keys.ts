@@ -45,7 +45,7 @@ export const serviceKeys = {
 
   MCP_HOST: withDefault(types.address, '127.0.0.1', {
     group: 'MCP server',
-    example: '0.0.0.0',
+    example: '127.0.0.1',
     what: 'Address the MCP server listens on. Outside loopback put TLS in front of it and set MCP_PUBLIC_URL.',
   }),
   MCP_PORT: withDefault(types.port, '8080', {
@@ -68,9 +68,8 @@ export const serviceKeys = {
 
   TEMPORAL_ADDRESS: optional(types.addressAndPort, {
     group: 'Temporal',
-    defaultText: 'none: the service runs a server of its own',
     example: 'temporal.example.org:7233',
-    what: 'Use this Temporal server and start none.',
+    what: 'Use this Temporal server and start none. Without it the service runs a server of its own.',
   }),
   TEMPORAL_NAMESPACE: withDefault(types.unitName, 'default', {
     group: 'Temporal',

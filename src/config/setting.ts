@@ -12,4 +12,6 @@ export interface HostEntry {
   readonly name: string;
   readonly source: Source;
   readonly settings: readonly Setting[];
+  /** Keys whose value could not be read: they are not missing. */
+  readonly refused: readonly string[];
 }

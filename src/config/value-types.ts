@@ -1,17 +1,31 @@
-import { isIP } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { isHostAddress } from '../address.ts';
 import { hostName as hostNameSchema } from '../operations/inputs.ts';
 import { Secret } from '../secret.ts';
+import { canonicalTimeZone, nearestTimeZone } from '../time-zone.ts';
 
 /** What a value may be: a zod schema over the text, and the same in words for messages and docs. */
 export interface ValueType<Value> {
   readonly schema: z.ZodType<Value, string>;
   /** Completes "expected …". */
   readonly expected: string;
+  /** Of a value that isn't accepted: what it most likely is, and what to do. `undefined` when nothing is known of it. */
+  readonly explain?: (text: string) => string | undefined;
+  /** Several values are one: a list of YAML may stand for it. */
+  readonly list?: true;
+  /** Blanks at its ends belong to it. */
+  readonly exact?: true;
 }
 
-function valueType<Value>(expected: string, schema: z.ZodType<Value, string>): ValueType<Value> {
-  return { expected, schema };
+function valueType<Value>(
+  expected: string,
+  schema: z.ZodType<Value, string>,
+  more: Pick<ValueType<Value>, 'explain' | 'list' | 'exact'> = {},
+): ValueType<Value> {
+  return { expected, schema, ...more };
 }
 
 /** A schema from a function that answers `undefined` for what it doesn't accept. */
@@ -32,7 +46,7 @@ const yes: readonly string[] = ['true', 'yes', 'y', 'on', '1'];
 const no: readonly string[] = ['false', 'no', 'n', 'off', '0'];
 
 export const flag = valueType(
-  'true or false',
+  'true or false (yes/no, on/off and 1/0 mean the same, in any case)',
   parsed((value) => {
     const word = value.toLowerCase();
     return yes.includes(word) ? true : no.includes(word) ? false : undefined;
@@ -58,25 +72,29 @@ export function oneOf<const Name extends string>(...names: readonly Name[]): Val
   );
 }
 
-function isHostAddress(value: string): boolean {
-  if (isIP(value) !== 0) return true;
-  // All-numeric names are mistyped IPv4 addresses: 192.168.1.1370.
-  if (/^[\d.]+$/.test(value)) return false;
-  return (
-    value.length <= 253 &&
-    /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*\.?$/i.test(value)
-  );
+/** `fe80::1%eth0` */
+function explainAddress(text: string): string | undefined {
+  if (/^https?:/i.test(text)) return 'Leave out the https:// and the path: only the name or the address.';
+  if (isIPv6(text)) {
+    return 'Leave out the zone (what follows the %): URLs know none. Give a name or an address that needs no zone.';
+  }
+  if (/^\[.*\]$/.test(text)) return 'Leave out the brackets.';
+  if (isIPv4(text.replace(/:\d+$/, '')) || /^[A-Za-z0-9.-]+:\d+$/.test(text))
+    return 'Leave out the port: it has a key of its own.';
+  return undefined;
 }
 
-export const address = valueType('a host name or an IP address', z.string().refine(isHostAddress));
+export const address = valueType('a host name or an IP address', z.string().refine(isHostAddress), {
+  explain: explainAddress,
+});
 
 export const addressAndPort = valueType(
   'HOST:PORT',
   z.string().refine((value) => {
     const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(value);
-    return (
-      match !== null && isHostAddress(match[1] ?? match[2] ?? '') && Number(match[3]) >= 1 && Number(match[3]) <= 65_535
-    );
+    const [, bracketed, name = '', port] = match ?? [];
+    const isAddress = bracketed === undefined ? isHostAddress(name) : isIPv6(bracketed) && isHostAddress(bracketed);
+    return isAddress && Number(port) >= 1 && Number(port) <= 65_535;
   }),
 );
 
@@ -91,8 +109,25 @@ export const url = valueType(
 
 export const urlOrNone = orNone(url, '');
 
-/** A path on this machine; relative ones are resolved against the configuration's folder. */
-export const path = valueType('a path', z.string().regex(oneLine).max(1_000));
+/**
+ * A path on this machine; relative ones are resolved against the configuration's folder. `~` and `$HOME` are another
+ * folder for each user, and the service's is seldom the one of who wrote them: they are refused, not expanded.
+ */
+export const path = valueType(
+  'a path, written in full (~ and $HOME are not expanded)',
+  z
+    .string()
+    .regex(oneLine)
+    .max(1_000)
+    .refine((value) => !value.startsWith('~') && !/\$[A-Za-z_{(]/.test(value)),
+  { explain: explainPath },
+);
+
+function explainPath(text: string): string | undefined {
+  const below = /^(?:~|\$HOME|\$\{HOME\})(\/.*)?$/.exec(text);
+  if (below === null) return undefined;
+  return `Write the folder itself; for the user of this command it is ${join(homedir(), below[1] ?? '')}.`;
+}
 
 /** A path on a managed host. These go into the privilege policy, hence the narrow alphabet. */
 export const hostPath = valueType(
@@ -118,7 +153,15 @@ export const unitName = valueType(
 
 export const proxmoxUser = valueType(
   'USER@REALM, e.g. root@pam',
-  z.string().regex(/^[^\s:/!@]+@[A-Za-z][A-Za-z0-9._-]*$/),
+  // As Proxmox reads it: the realm follows the last @, so that a user's name may be a mail address. In ASCII, because
+  // the API is told the user in a header.
+  z.string().regex(/^["-.0-9;-~]+@[A-Za-z][A-Za-z0-9._-]*$/),
+  {
+    explain: (text) =>
+      /^[^\s:/!]+@[^\s:/!]+!/.test(text)
+        ? 'Write only what stands before the !; PROXMOX_TOKEN_NAME is what follows it.'
+        : undefined,
+  },
 );
 
 export const apiTokenName = valueType(
@@ -126,31 +169,58 @@ export const apiTokenName = valueType(
   z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,126}$/),
 );
 
-/** Any notation; the value is upper case with colons, as Node's `fingerprint256` and `pvenode cert info` print it. */
+/** Any notation, `openssl`'s `sha256 Fingerprint=` included; the value is upper case with colons, as Node's `fingerprint256` and `pvenode cert info` print it. */
 export const fingerprint = valueType(
   'a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons',
   parsed((value) => {
-    const digits = value.replaceAll(':', '').toUpperCase();
+    const digits = digitsOf(value);
     return /^[0-9A-F]{64}$/.test(digits) ? digits.replace(/(..)(?!$)/g, '$1:') : undefined;
   }),
+  { explain: (text) => explainFingerprint(text, 'Take the SHA-256 one: pvenode cert info shows it on the host.') },
 );
 
-export const timeZone = valueType(
-  'an IANA time zone, e.g. Europe/Berlin',
-  z.string().refine((value) => {
-    try {
-      return /^[A-Za-z]/.test(value) && new Intl.DateTimeFormat('en', { timeZone: value }) !== undefined;
-    } catch {
-      return false;
-    }
+/** Of an SSH host key, as `ssh-keygen -l` prints it; the value begins with `SHA256:`. */
+export const sshFingerprint = valueType(
+  'a SHA-256 fingerprint of an SSH key: SHA256: and 43 characters, as ssh-keygen -l prints it',
+  parsed((value) => {
+    const [, base64] = /^(?:SHA256:)?([A-Za-z0-9+/]{43})=?$/.exec(value) ?? [];
+    return base64 === undefined ? undefined : `SHA256:${base64}`;
   }),
+  { explain: (text) => explainFingerprint(text, 'Take the SHA-256 one: ssh-keygen -l -E sha256 shows it.') },
 );
+
+function digitsOf(fingerprint: string): string {
+  return fingerprint
+    .replace(/^(SHA-?256|SHA-?1|MD5)?( ?Fingerprint)?[=:]/i, '')
+    .replace(/[:\s]/g, '')
+    .toUpperCase();
+}
+
+function explainFingerprint(text: string, remedy: string): string | undefined {
+  if (/^SHA256:[A-Za-z0-9+/]{43}=?$/.test(text))
+    return `That is the fingerprint of an SSH key, not of a certificate. ${remedy}`;
+  const digits = digitsOf(text);
+  if (!/^[0-9A-F]+$/.test(digits)) return undefined;
+  if (digits.length === 32) return `That is an MD5 fingerprint. ${remedy}`;
+  if (digits.length === 40) return `That is a SHA-1 fingerprint. ${remedy}`;
+  if (digits.length === 64) return `That is the fingerprint of a certificate, not of an SSH key. ${remedy}`;
+  return `It has ${digits.length} hexadecimal digits. ${remedy}`;
+}
+
+/** The value is the zone's one spelling that Temporal knows. */
+export const timeZone = valueType('an IANA time zone, e.g. Europe/Berlin', parsed(canonicalTimeZone), {
+  explain(text) {
+    const nearest = nearestTimeZone(text);
+    return nearest === undefined ? undefined : `Did you mean ${nearest}?`;
+  },
+});
 
 /** `none`, because an empty value means that nothing was set. */
 function orNone<Value>(of: ValueType<Value>, nothing: Value): ValueType<Value> {
   return valueType(
     `${of.expected}; or none`,
     parsed((value) => (value === 'none' ? nothing : of.schema.safeParse(value).data)),
+    of.list && { list: true },
   );
 }
 
@@ -165,6 +235,7 @@ function listOf(expected: string, accepts: (item: string) => boolean): ValueType
       const items = split(value);
       return items.length > 0 && items.every(accepts) ? items : undefined;
     }),
+    { list: true },
   );
 }
 
@@ -187,19 +258,20 @@ export const imageTag = valueType('an image tag', z.string().regex(/^[A-Za-z0-9_
 /** Values that stand in examples; one of them in the configuration means that somebody forgot to fill it in. */
 const placeholder = /^(x+|\*+|change[-_ ]?me|your[-_ ].*|<.*>|secret|placeholder|todo)$/i;
 
-function secretOf(expected: string, accepts: (value: string) => boolean): ValueType<Secret> {
+function secretOf(expected: string, accepts: (value: string) => boolean, exact?: 'exact'): ValueType<Secret> {
   return valueType(
     expected,
     parsed((value) =>
       oneLine.test(value) && !placeholder.test(value) && accepts(value) ? new Secret(value) : undefined,
     ),
+    exact && { exact: true },
   );
 }
 
-export const password = secretOf('a password of one line, not the placeholder of an example', () => true);
+export const password = secretOf('a password of one line, not the placeholder of an example', () => true, 'exact');
 export const apiTokenValue = secretOf(
   "the API token's secret (a UUID, as Proxmox showed it once), not the placeholder of an example",
-  (value) => /^[A-Za-z0-9-]{8,200}$/.test(value),
+  (value) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value),
 );
 export const webhook = secretOf(
   'an https:// URL',

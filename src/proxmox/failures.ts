@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { urlHost } from '../address.ts';
 import { type ErrorCode, ServiceError } from '../errors.ts';
 
 /** Where a call goes. */
@@ -24,7 +24,7 @@ export interface Refusal {
 }
 
 export function addressOf({ host, port }: Address): string {
-  return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  return `${urlHost(host)}:${port}`;
 }
 
 interface Meaning {

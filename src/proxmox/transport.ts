@@ -1,7 +1,7 @@
-import { isIPv6 } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import type { ApiRequestable } from 'proxmox-api';
 import { Agent, type Dispatcher, interceptors } from 'undici';
+import { isHostAddress, urlHost } from '../address.ts';
 import type { ProxmoxApiConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -59,7 +59,7 @@ const base = '/api2/json';
 export function createTransport(config: ProxmoxApiConfig, options: TransportOptions): Transport {
   const { log, timeoutMs: defaultTimeoutMs = 30_000, retries = 2 } = options;
   const token = `${config.user}!${config.tokenName}`;
-  const origin = `https://${isIPv6(config.host) ? `[${config.host}]` : config.host}:${config.port}`;
+  const origin = `https://${urlHost(config.host)}:${config.port}`;
   checkSendable(config, origin);
   const agent = new Agent({
     connect: connectorFor(config, Math.min(defaultTimeoutMs, 10_000)),
@@ -136,7 +136,7 @@ function checkSendable(config: ProxmoxApiConfig, origin: string): void {
   const { user, tokenName, tokenValue } = config;
   const fields = { user, 'token name': tokenName, 'token value': tokenValue.reveal() };
   const [wrong] = Object.entries(fields).find(([, value]) => !/^[\x21-\x7e]+$/.test(value)) ?? [];
-  const problem = isOrigin(origin) ? wrong : 'host or port';
+  const problem = isHostAddress(config.host) && URL.canParse(origin) ? wrong : 'host or port';
   if (problem === undefined) return;
   throw new ServiceError({
     code: 'configuration',
@@ -144,12 +144,6 @@ function checkSendable(config: ProxmoxApiConfig, origin: string): void {
     remedy: 'Look for a missing value, a space, a line break or a quotation mark too many in the configuration.',
     details: { field: problem },
   });
-}
-
-function isOrigin(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { username, pathname, search, hash } = new URL(text);
-  return `${username}${pathname}${search}${hash}` === '/';
 }
 
 interface RawAnswer {

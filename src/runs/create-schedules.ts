@@ -6,6 +6,7 @@ import {
 } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { canonicalTimeZone, nearestTimeZone } from '../time-zone.ts';
 import { grpcFailure } from './grpc-failure.ts';
 import { asUpdate } from './reconcile-schedules.ts';
 import { type ScheduleChange, type ScheduleMemo, scheduleOptions, wantedSchedules } from './schedule-spec.ts';
@@ -13,6 +14,9 @@ import type { ScheduleSummary, Schedules } from './schedules.ts';
 
 /** gRPC's code for what the server calls wrong. */
 const invalidArgument = 3;
+
+const giveTime =
+  'Give cron as five fields (minute hour day month weekday), e.g. "30 2 * * *", and timeZone as an IANA name, e.g. Europe/Vienna. Nothing was changed.';
 
 /** {@link Schedules} over a Temporal client. */
 export function createSchedules({ client, config }: { readonly client: Client; readonly config: Config }): Schedules {
@@ -40,7 +44,7 @@ export function createSchedules({ client, config }: { readonly client: Client; r
       const wanted = wantedSchedules(config).find((schedule) => schedule.id === id);
       if (!wanted) throw notFound(id);
       const memo = (await describe(id)).action.memo as Partial<ScheduleMemo> | undefined;
-      const next = merge(memo?.change ?? null, change);
+      const next = merge(memo?.change ?? null, canonical(id, change));
       try {
         await client.schedule.getHandle(id).update((previous) => ({
           ...asUpdate(scheduleOptions(wanted, next)),
@@ -52,8 +56,7 @@ export function createSchedules({ client, config }: { readonly client: Client; r
         throw new ServiceError({
           code: 'invalid-input',
           message: `The schedule ${id} can't have that time: ${refused?.details ?? (error as Error).message}`,
-          remedy:
-            'Give cron as five fields (minute hour day month weekday), e.g. "30 2 * * *", and timeZone as an IANA name, e.g. Europe/Vienna. Nothing was changed.',
+          remedy: giveTime,
           cause: error,
         });
       }
@@ -80,6 +83,20 @@ export function createSchedules({ client, config }: { readonly client: Client; r
     }
     throw notFound(id);
   }
+}
+
+/** With the one spelling of its time zone that Temporal knows. */
+function canonical<Change extends { timeZone?: string }>(id: string, change: Change): Change {
+  if (change.timeZone === undefined) return change;
+  const timeZone = canonicalTimeZone(change.timeZone);
+  if (timeZone !== undefined) return { ...change, timeZone };
+  const nearest = nearestTimeZone(change.timeZone);
+  throw new ServiceError({
+    code: 'invalid-input',
+    message: `The schedule ${id} can't have that time: ${JSON.stringify(change.timeZone)} is no IANA time zone`,
+    remedy: nearest === undefined ? giveTime : `Did you mean ${nearest}? ${giveTime}`,
+    details: { field: 'timeZone' },
+  });
 }
 
 /** `cron: null` goes back to the catalogue's time and the host's time zone. */

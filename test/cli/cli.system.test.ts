@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { runChecks } from '../../src/cli/doctor/check.ts';
+import { newKeyPair } from '../../src/hosts/ssh/new-key.ts';
 import type { Finding } from '../../src/operations/finding.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { runNode, useBuild } from '../support/built.ts';
@@ -145,6 +146,46 @@ describe('proxmox-mcp', () => {
     expect(await cli(configurationFolder(), ['config', 'check'])).toMatchObject({ code: 0, stderr: '' });
     const good = await cli(configurationFolder({ '.env': valid }), ['config', 'check']);
     expect(good).toMatchObject({ code: 0, stdout: expect.stringContaining('Hosts: pve1.') });
+    expect(good.stderr).toContain('SSH_KEY_PATH (the default)');
+    expect(good.stderr).toContain('proxmox-mcp host install pve1, which makes it');
+  });
+
+  it('finds a key that no login could use, in the line order of the other problems', async () => {
+    const { private: secret, public: half } = newKeyPair('test');
+    const folder = configurationFolder({
+      '.env': `SSH_HOST=p\nSSH_KEY_PATH=key.pub\nMCP_PORT=b\n`,
+      key: secret,
+      'key.pub': half,
+    });
+    const wrong = await cli(folder, ['config', 'check']);
+    expect(wrong).toMatchObject({ code: 2, stdout: '' });
+    expect(wrong.stderr).toContain(
+      `1. SSH_KEY_PATH (.env:2): expected a private key; ${join(folder, 'key.pub')} is the public half`,
+    );
+    expect(wrong.stderr).toContain(`${join(folder, 'key')},`);
+    expect(wrong.stderr).toContain('2. MCP_PORT (.env:3)');
+    writeFileSync(join(folder, '.env'), 'SSH_HOST=p\nSSH_KEY_PATH=key\n', { mode: 0o600 });
+    expect(await cli(folder, ['config', 'check'])).toMatchObject({ code: 0, stderr: '' });
+    chmodSync(join(folder, 'key'), 0o644);
+    const open = await cli(folder, ['config', 'check']);
+    expect(open).toMatchObject({ code: 2, stderr: expect.stringContaining('may be read by others (mode 0644)') });
+    const install = await cli(folder, ['host', 'install', 'proxmox', '--key', join(folder, 'key.pub')]);
+    expect(install).toMatchObject({ code: 2, stderr: expect.stringContaining('is the public half of a key') });
+    expect(install.stderr).toContain('--key');
+  });
+
+  it('says what is wrong with what host add is given, before anything is connected', async () => {
+    const folder = configurationFolder({ '.env': valid });
+    for (const [args, said] of [
+      [['pve2', '--address', 'fe80::1%eth0'], 'zone'],
+      [['pve2', '--address', '127.0.0.1', '--ssh-port', '1'], 'pve1 has this address already'],
+      [['pve1', '--fingerprint', `MD5:${'ab'.repeat(16)}`], 'That is an MD5 fingerprint'],
+      [['pve1', '--api-fingerprint', 'ab'.repeat(20)], 'That is a SHA-1 fingerprint'],
+    ] as const) {
+      const ended = await cli(folder, ['host', 'add', ...args]);
+      expect(ended).toMatchObject({ stdout: '', stderr: expect.stringContaining(said) });
+      expect(ended.code).not.toBe(0);
+    }
   });
 
   it('shows where each value comes from, and no secret', async () => {

@@ -31,5 +31,5 @@ it('gives examples that can be copied: every line of .env.example, uncommented, 
   expect(missing).toEqual([]);
   const hosts = readFileSync(join(root, 'hosts.example.yaml'), 'utf8');
   const yaml = inspectConfig({ cwd: configurationFolder({ 'hosts.yaml': hosts }), env: {} });
-  expect(yaml.problems.map(({ key }) => key)).toEqual(['pve1.PROXMOX_TOKEN_VALUE_FILE', 'pve1.PROXMOX_TOKEN_VALUE']);
+  expect(yaml.problems.map(({ key }) => key)).toEqual(['pve1.PROXMOX_TOKEN_VALUE_FILE']);
 });

@@ -100,8 +100,8 @@ describe('loadConfig', () => {
     expect(problemsOf({ '.env': 'DEMO=true\nSSH_HOST=pve' })).toEqual([expect.stringContaining('either the demo')]);
   });
 
-  it('lets the environment win over .env and --set over both, and takes empty values as not written', () => {
-    const cwd = configurationFolder({ '.env': 'SSH_HOST=one\nSSH_PORT=2201\nMCP_PORT=1111\nSSH_USER=' });
+  it('lets the environment win over .env and --set over both, and takes empty values where nothing is the default', () => {
+    const cwd = configurationFolder({ '.env': 'SSH_HOST=one\nSSH_PORT=2201\nMCP_PORT=1111\nSMTP_USER=' });
     const { config } = loadConfig({
       cwd,
       env: { SSH_PORT: '2202', MCP_PORT: '2222', LOG_LEVEL: '' },
@@ -115,13 +115,13 @@ describe('loadConfig', () => {
     const text = 'SSH_HOTS=pve\nSSH_PORT=twenty\n\nnonsense\nMCP_PORT=70000\nMCP_HOST=a b\nENABLE_SSH=perhaps';
     const problems = problemsOf({ '.env': text }, { TEMPORAL_PORT: '-1' });
     expect(problems).toEqual([
-      'this line (.env:4): expected KEY=value or # comment. Correct or remove the line.',
       'SSH_HOTS (.env:1): expected a known key. Did you mean SSH_HOST?',
-      'ENABLE_SSH (.env:7): expected true or false, found "perhaps". Write e.g. ENABLE_SSH=true.',
-      'MCP_HOST (.env:6): expected a host name or an IP address, found "a b". Write e.g. MCP_HOST=0.0.0.0.',
-      'MCP_PORT (.env:5): expected a port number from 1 to 65535, found "70000". Write e.g. MCP_PORT=8080.',
-      'TEMPORAL_PORT (the environment): expected a port number from 1 to 65535, found "-1". Write e.g. TEMPORAL_PORT=7233.',
       'SSH_PORT (.env:2): expected a port number from 1 to 65535, found "twenty". Write e.g. SSH_PORT=22.',
+      'this line (.env:4): expected KEY=value or # comment. Correct or remove the line.',
+      'MCP_PORT (.env:5): expected a port number from 1 to 65535, found "70000". Write e.g. MCP_PORT=8080.',
+      'MCP_HOST (.env:6): expected a host name or an IP address, found "a b". Write e.g. MCP_HOST=127.0.0.1.',
+      'ENABLE_SSH (.env:7): expected true or false (yes/no, on/off and 1/0 mean the same, in any case), found "perhaps". Write e.g. ENABLE_SSH=true.',
+      'TEMPORAL_PORT (the environment): expected a port number from 1 to 65535, found "-1". Write e.g. TEMPORAL_PORT=7233.',
     ]);
     const cwd = configurationFolder({ '.env': text });
     const thrown = (() => {
@@ -160,7 +160,7 @@ describe('loadConfig', () => {
       problemsOf({ '.env': 'SSH_HOST=pve\nSMTP_HOST=mail\nSMTP_USER=u' }).map((line) => line.split(' ')[0]),
     ).toEqual(['MAIL_TO', 'SMTP_PASSWORD']);
     expect(problemsOf({ '.env': 'SSH_HOST=pve\nMCP_PORT=7233' })).toEqual([
-      'TEMPORAL_PORT (the default): expected a port of its own; MCP_PORT is 7233 too. Give one of them another port.',
+      'MCP_PORT (.env:2): expected a port of its own; TEMPORAL_PORT (the default) is 7233 too. Give one of them another port.',
     ]);
     expect(problemsOf({ '.env': 'SSH_HOST=p\nSMTP_HOST=mail\nMAIL_TO=a@b\nSMTP_SECURITY=none' })).toEqual([
       expect.stringContaining('starttls or tls'),
@@ -262,15 +262,14 @@ describe('hosts.yaml', () => {
 mcp: 1
 `;
     expect(problemsOf({ 'hosts.yaml': wrong })).toEqual([
-      'mcp (hosts.yaml:11): expected only hosts: at this level. Put the keys of a host below its name, and those of the service into .env.',
-      'hosts (hosts.yaml:7): expected 1 to 63 characters of a-z, 0-9 and -, e.g. pve1, found "Pve_2". Give the entry a name like pve1.',
-      'pve4.SSH_HOST (hosts.yaml:10): expected a single value, or a list of single values. Write the value after the colon.',
+      'pve1.SSH_HOST (hosts.yaml:3): expected a host name or an IP address, found "192.168.1.1370". Write e.g. SSH_HOST=192.168.1.137.',
       'pve1.SSH_PROT (hosts.yaml:4): expected a known key. Did you mean SSH_PORT?',
       'pve1.MCP_PORT (hosts.yaml:5): expected a key of one host; this one is for the whole service. Move it to .env.',
       "pve1.HOST_NAME (hosts.yaml:6): expected no HOST_NAME in hosts.yaml. Remove it: the entry's own key, pve1, is the host's name.",
-      'pve1.SSH_HOST (hosts.yaml:3): expected a host name or an IP address, found "192.168.1.1370". Write e.g. SSH_HOST=192.168.1.137.',
+      'hosts (hosts.yaml:7): expected 1 to 63 characters of a-z, 0-9 and -, e.g. pve1, found "Pve_2". Give the entry a name like pve1.',
       'pve3.SSH_HOST (hosts.yaml:8): expected a way to reach the host: SSH_HOST, PROXMOX_HOST or ENABLE_LOCAL_EXECUTION=true. Write e.g. SSH_HOST=192.168.1.137.',
-      'pve4.SSH_HOST (hosts.yaml:9): expected a way to reach the host: SSH_HOST, PROXMOX_HOST or ENABLE_LOCAL_EXECUTION=true. Write e.g. SSH_HOST=192.168.1.137.',
+      'pve4.SSH_HOST (hosts.yaml:10): expected a single value. Write the value after the colon.',
+      'mcp (hosts.yaml:11): expected only hosts: at this level. Put the keys of a host below its name, and those of the service into .env.',
     ]);
     expect(problemsOf({ 'hosts.yaml': 'hosts:\n  a: [\n' })[0]).toMatch(/hosts\.yaml:\d: .*|valid YAML/);
     expect(problemsOf({ 'hosts.yaml': '' })).toHaveLength(1);

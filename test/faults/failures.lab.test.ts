@@ -9,6 +9,7 @@ import { createTokenStore } from '../../src/tokens/store.ts';
 import { ask } from '../mcp/lib/clients.ts';
 import { freePort } from '../support/free-ports.ts';
 import { startService, type TestService } from '../support/service.ts';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { allow, labMachine, localMachine, type Machine, makePlace, type Place } from './places.ts';
 
 const by = { kind: 'cli', name: 'test' } as const;
@@ -41,6 +42,8 @@ describe('what is wrong on this machine', () => {
   let local: Machine;
   const places = new Map<string, Place>();
   let simulator: ProxmoxSimulator;
+  /** Two names for one host are refused, so each host has an address of its own. */
+  const proxies: TcpProxy[] = [];
   const place = (name: string) => places.get(name) as Place;
 
   beforeAll(async () => {
@@ -53,9 +56,10 @@ describe('what is wrong on this machine', () => {
     await make('missing');
     await make('helperless');
     simulator = await createProxmoxSimulator();
-    const api = (token: string, fingerprint = simulator.certificateFingerprint) => ({
+    for (let made = 0; made < 3; made++) proxies.push(await startTcpProxy(simulator.port));
+    const api = (proxy: number, token: string, fingerprint = simulator.certificateFingerprint) => ({
       PROXMOX_HOST: simulator.host,
-      PROXMOX_PORT: String(simulator.port),
+      PROXMOX_PORT: String(proxies[proxy]?.port),
       PROXMOX_USER: simulator.tokens.full.user,
       PROXMOX_TOKEN_NAME: simulator.tokens.full.name,
       PROXMOX_TOKEN_VALUE: token,
@@ -66,9 +70,9 @@ describe('what is wrong on this machine', () => {
     service = await startService({
       hosts: {
         ...hosts,
-        right: api(simulator.tokens.full.secret),
-        'wrong-token': api('00000000-0000-4000-8000-000000000000'),
-        'wrong-certificate': api(simulator.tokens.full.secret, Array(32).fill('AB').join(':')),
+        right: api(0, simulator.tokens.full.secret),
+        'wrong-token': api(1, '00000000-0000-4000-8000-000000000000'),
+        'wrong-certificate': api(2, simulator.tokens.full.secret, Array(32).fill('AB').join(':')),
       },
     });
     await service.startWorker();
@@ -77,6 +81,7 @@ describe('what is wrong on this machine', () => {
 
   afterAll(async () => {
     await service?.stop();
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
     await simulator?.close();
     await local?.stop();
   });
@@ -149,7 +154,7 @@ describe('what is wrong on this machine', () => {
     expect((await get('right')).failed).toBe(false);
     const wrong = await get('wrong-token');
     expect(wrong.failed).toBe(true);
-    expect(wrong.text).toContain(`${simulator.port} refused the API token ${simulator.tokens.full.user}!`);
+    expect(wrong.text).toContain(`${proxies[1]?.port} refused the API token ${simulator.tokens.full.user}!`);
     expect(wrong.text).toContain('pveum user token list');
     expect(wrong.text).not.toContain('00000000-0000-4000');
     const certificate = await get('wrong-certificate');

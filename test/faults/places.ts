@@ -141,8 +141,7 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
       AUTH_LOG: layout.authLog,
       HEALTH_URL: layout.healthUrl,
       PROXY_URL: layout.proxyUrl,
-      CONTAINERS: '',
-      VOLUMES: volumes.join(','),
+      ...(volumes.length > 0 && { VOLUMES: volumes.join(',') }),
     },
     async reset(step) {
       await machine.sh(

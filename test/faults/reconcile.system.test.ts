@@ -15,7 +15,9 @@ const log = pino({ level: 'silent' });
 function configOf(...hosts: readonly string[]): Config {
   const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-reconcile-'));
   try {
-    const entries = Object.fromEntries(hosts.map((name) => [name, { ENABLE_LOCAL_EXECUTION: 'true' }]));
+    const entries = Object.fromEntries(
+      hosts.map((name) => [name, { ENABLE_LOCAL_EXECUTION: 'true', STATE_DIR: `/var/lib/${name}` }]),
+    );
     writeFileSync(join(folder, 'hosts.yaml'), JSON.stringify({ hosts: entries }), { mode: 0o600 });
     writeFileSync(join(folder, '.env'), `TIME_ZONE=${quietTimeZone()}\n`, { mode: 0o600 });
     return loadConfig({ cwd: folder, env: {} }).config;

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
+import { token } from '../../lab/proxmox/state.ts';
 import { explain } from '../../src/errors.ts';
 import { createProxmoxClient } from '../../src/proxmox/client.ts';
 import { Secret } from '../../src/secret.ts';
@@ -46,6 +47,20 @@ describe('what is served', () => {
       expect((await client.clusterStatus())[0]).toMatchObject({ type: 'cluster', quorate: true });
       expect((await client.permissions('/vms/100'))['/vms/100']?.['VM.Audit']).toBe(true);
     });
+  });
+
+  it('takes a user whose name is a mail address: the realm follows the last @', async () => {
+    const user = 'first.last@corp.example.org@oidc';
+    simulator.state.users.set(user, { enabled: true, expire: 0 });
+    const [id, made] = token(user, 'mcp', false);
+    simulator.state.tokens.set(id, made);
+    await withClient(
+      configFor(simulator, { user, tokenName: 'mcp', tokenValue: new Secret(made.secret) }),
+      async (client) => {
+        expect(client.token).toBe(`${user}!mcp`);
+        expect((await client.version()).version).toBe('9.1.7');
+      },
+    );
   });
 
   it('follows a task by its UPID and reads its log', async () => {

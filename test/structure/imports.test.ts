@@ -104,7 +104,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   'prom-client': /^src\/mcp\//,
   'proxmox-api': /^src\/proxmox\//,
   'rate-limiter-flexible': /^src\/mcp\/http\//,
-  ssh2: /^src\/hosts\/(ssh\/|install\/service-key\.ts$)/,
+  ssh2: /^src\/hosts\/ssh\//,
   undici: /^src\/proxmox\//,
   yaml: /^src\/config\//,
 };

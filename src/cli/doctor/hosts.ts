@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { HostConfig, SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Executor } from '../../hosts/execution/executor.ts';
@@ -6,7 +6,6 @@ import { fingerprint, type HostKey, lookUpHost } from '../../hosts/ssh/known-hos
 import type { Log } from '../../log.ts';
 import { apiChecks } from './api.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
-import { codeOf } from './machine.ts';
 
 /** What can be tried of one host. `hosts` are all that are configured. */
 export function hostChecks(host: HostConfig, hosts: readonly HostConfig[], log: Log): Check[] {
@@ -21,29 +20,13 @@ export function hostChecks(host: HostConfig, hosts: readonly HostConfig[], log: 
 function keyFile(name: string, { keyPath }: SshConfig): Check {
   return {
     check: `${name}: SSH key`,
-    tried: `read ${keyPath} and look at its mode`,
-    run() {
-      try {
-        const mode = statSync(keyPath).mode & 0o777;
-        if ((mode & 0o077) !== 0) {
-          return failed(
-            `${keyPath} may be read by other users (mode ${mode.toString(8)})`,
-            `Run: chmod 600 ${keyPath}`,
-          );
-        }
-        if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(readFileSync(keyPath, 'utf8'))) {
-          return failed(`${keyPath} isn't a private key`, 'Name the private key in SSH_KEY_PATH, not the .pub file.');
-        }
-        return ok(`${keyPath}, mode ${mode.toString(8)}`);
-      } catch (error) {
-        const missing = codeOf(error) === 'ENOENT';
-        return failed(
-          missing ? `${keyPath} isn't there` : `${keyPath} can't be read (${codeOf(error)})`,
-          missing
-            ? `Run: proxmox-mcp host install ${name}, which makes it; or name one that is there in SSH_KEY_PATH.`
-            : 'Give it to the user that runs the service.',
-        );
-      }
+    tried: `read ${keyPath} as a login does, and look at its mode`,
+    async run() {
+      const { readKeyFile } = await import('../../hosts/ssh/key-file.ts');
+      const key = readKeyFile(keyPath);
+      if (key.kind === 'usable') return ok(`${keyPath}, mode ${key.mode.toString(8)}`);
+      const make = `Run: proxmox-mcp host install ${name}, which makes it; or name one that is there in SSH_KEY_PATH.`;
+      return failed(`${keyPath} ${key.summary}`, key.kind === 'missing' ? make : key.remedy);
     },
   };
 }
@@ -71,8 +54,9 @@ function hostKey(name: string, { host, port, keyPath, knownHostsPath }: SshConfi
     async run(signal) {
       const { pinned, malformed } = lookUpHost(readIfThere(knownHostsPath), host, port);
       const known = pinned.map((key) => `${fingerprint(key)} (${key.type})`);
-      const refusal =
-        known.length > 0 && existsSync(keyPath) ? await refusalOf(look(signal)) : await scan(host, port, pinned);
+      const { readKeyFile } = await import('../../hosts/ssh/key-file.ts');
+      const canLogIn = known.length > 0 && readKeyFile(keyPath).kind === 'usable';
+      const refusal = canLogIn ? await refusalOf(look(signal)) : await scan(host, port, pinned);
       if (known.length === 0)
         return failed(`no key is pinned; the host shows ${refusal}`, `Pin it: proxmox-mcp host add ${name}`);
       if (refusal !== undefined) {
@@ -119,7 +103,8 @@ function login({ name, layout }: HostConfig, ssh: SshConfig, look: Look): Check 
     check: `${name}: SSH login`,
     tried: `log in as ${ssh.user}@${ssh.host}:${ssh.port}, then look for ${layout.helper}`,
     async run(signal) {
-      if (!existsSync(ssh.keyPath)) return skipped("the SSH key isn't there yet");
+      const { readKeyFile } = await import('../../hosts/ssh/key-file.ts');
+      if (readKeyFile(ssh.keyPath).kind !== 'usable') return skipped('there is no SSH key that can be used');
       try {
         return await look(signal);
       } catch (error) {

@@ -1,14 +1,13 @@
-import { lstatSync } from 'node:fs';
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Finding } from '../../operations/finding.ts';
+import { readKeyFile } from '../ssh/key-file.ts';
 import { connectAdministrator } from './administrator.ts';
 import type { Seen } from './facts.ts';
 import { planFor, seeHost } from './install.ts';
 import type { InstallOptions } from './options.ts';
 import { obstacles } from './plan.ts';
 import { proveService } from './prove.ts';
-import { publicKeyOf } from './service-key.ts';
 
 /**
  * Compares everything with what it should be, and tries the service's login. Changes nothing. A finding for each thing
@@ -49,20 +48,18 @@ function failed(found: Omit<Finding, 'verdict'>): Finding {
 function differences(host: HostConfig, seen: Seen, from: string | undefined) {
   // No policy can be made for another sudo; that is reported already.
   if (seen.sudoVersion === undefined) return [];
-  const publicKey = host.ssh && publicKeyOf(host.ssh.keyPath);
+  const key = host.ssh && readKeyFile(host.ssh.keyPath);
+  // A key that can't be used is reported already.
+  const publicKey = key?.kind === 'usable' ? key.publicKey : undefined;
   return planFor(host, seen, publicKey, from).map(({ difference }) => difference);
 }
 
 function keyFileFindings({ ssh }: HostConfig, again: string): Finding[] {
   if (ssh === undefined) return [];
+  const key = readKeyFile(ssh.keyPath);
+  if (key.kind === 'usable') return [];
   const check = `the service's SSH key ${ssh.keyPath}`;
-  const stat = lstatSync(ssh.keyPath, { throwIfNoEntry: false });
-  if (stat === undefined) return [failed({ check, summary: 'is missing on this machine', remedy: again })];
-  const mode = stat.mode & 0o777;
-  if ((mode & 0o077) === 0) return [];
-  const summary = `others may read it (mode ${mode.toString(8)})`;
-  const remedy = `Run on this machine: chmod 600 ${ssh.keyPath}; if others use this machine, replace the key.`;
-  return [failed({ check, summary, remedy })];
+  return [failed({ check, summary: key.summary, remedy: key.kind === 'missing' ? again : key.remedy })];
 }
 
 function pendingInstallation({ pending }: Seen): Finding[] {

@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { connect as dial } from 'node:net';
 import ssh2, { type ConnectConfig } from 'ssh2';
 import type { SshConfig } from '../../config.ts';
-import { ServiceError } from '../../errors.ts';
+import type { ServiceError } from '../../errors.ts';
 import { awakeTimeout } from './awake-timeout.ts';
 import { connectError, isNoCommonHostKey } from './connect-error.ts';
 import { hostKeyAlgorithms, hostKeyChanged, judgeHostKey, keyTypes, pinnedKeys } from './host-key-check.ts';
+import { keyFileError, readKeyFile } from './key-file.ts';
 import type { HostKey, KnownKeys } from './known-hosts.ts';
 import { hostKeyFromBlob } from './known-hosts.ts';
 import type { SshLimits } from './limits.ts';
@@ -25,10 +25,8 @@ export interface SshConnection {
  * Throws `host-key-unknown`, `host-key-changed`, `ssh-key-refused`, `host-unreachable`, `configuration`.
  */
 export async function connect(name: string, ssh: SshConfig, limits: SshLimits): Promise<SshConnection> {
-  const [known, privateKey] = await Promise.all([
-    pinnedKeys(name, ssh),
-    ssh.agent === undefined ? readKey(ssh.keyPath) : undefined,
-  ]);
+  const privateKey = ssh.agent === undefined ? readKey(ssh.keyPath) : undefined;
+  const known = await pinnedKeys(name, ssh);
   let refusal: ServiceError | undefined;
   try {
     return await open(ssh.host, ssh.port, limits.connectMs, {
@@ -157,21 +155,8 @@ function tooSlow(): Error {
   return Object.assign(new Error('Timed out while waiting for handshake'), { level: 'client-timeout' });
 }
 
-async function readKey(path: string): Promise<Buffer> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new ServiceError({
-      code: 'configuration',
-      message: `The SSH key ${path} can't be read (${error.code})`,
-      remedy: 'Set the path of the private key (SSH_KEY_PATH), and let only the user of this service read it.',
-    });
-  });
-  // Not the library's message: it may quote the file.
-  if (ssh2.utils.parseKey(bytes) instanceof Error) {
-    throw new ServiceError({
-      code: 'configuration',
-      message: `The file ${path} holds no private key that can be used: it is damaged, of an unknown kind, or protected by a passphrase`,
-      remedy: 'Use an OpenSSH private key without a passphrase, for example made by: ssh-keygen -t ed25519 -N "".',
-    });
-  }
-  return bytes;
+function readKey(path: string): Buffer {
+  const key = readKeyFile(path);
+  if (key.kind !== 'usable') throw keyFileError(path, key);
+  return key.bytes;
 }

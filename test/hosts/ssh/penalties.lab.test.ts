@@ -23,7 +23,7 @@ describe.skipIf(whyNoLab())('a host with PerSourcePenalties', () => {
 
   it('is asked by the doctor as often as one likes', async () => {
     for (let i = 0; i < 20; i++) {
-      const findings = await runChecks(hostChecks(lab.config, log), 20_000);
+      const findings = await runChecks(hostChecks(lab.config, [lab.config], log), 20_000);
       const verdicts = Object.fromEntries(findings.map(({ check, verdict }) => [check.split(': ')[1], verdict]));
       expect(verdicts).toMatchObject({ 'SSH host key': 'ok', 'SSH login': 'warning' });
     }
