@@ -19,11 +19,12 @@ start() {
   exec 9>"$run/lock" && flock 9
   if answers "$ours"; then echo "$ours"; return; fi
   rm -f "$run/pid" "$run/docker.sock"
-  # Debian's own socket is left alone. It keeps nothing of who starts it: no lock that is held, no folder it stands in.
+  # Debian's own socket is left alone. It keeps nothing of who starts it: no lock that is held, no folder it stands in, no
+  # mark of a test run (scripts/test/left-behind.mjs), as it stays.
   (
     cd /
     for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -le 2 ] || eval "exec $fd>&-"; done
-    exec setsid nohup dockerd --data-root "$cache/engine" --exec-root "$run/exec" --pidfile "$run/pid" --host "$ours" \
+    exec env -u TEST_RUN setsid nohup dockerd --data-root "$cache/engine" --exec-root "$run/exec" --pidfile "$run/pid" --host "$ours" \
       --bip 10.212.77.1/24 --storage-driver overlay2 --log-level warn </dev/null >"$cache/engine.log" 2>&1
   ) &
   for _ in $(seq 300); do

@@ -16,6 +16,13 @@ if (major < 20 || (major === 20 && minor < 19)) {
   );
 }
 
+// The bundler and the compiler give these a meaning of their own.
+const unusable = /[?!*\\\p{Cc}]/u.exec(root)?.[0];
+if (unusable !== undefined) {
+  stop(
+    `The project's folder ${JSON.stringify(root)} can't be built in, because its name holds ${JSON.stringify(unusable)}. Move or rename it.`,
+  );
+}
 process.chdir(root);
 install();
 switch (command) {

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { crashTests, forgetOutcomes, writeCrashMatrix } from './test/crash-matrix.mjs';
 import { leftAfterAWhile, watchForLeftBehind } from './test/left-behind.mjs';
 import { runVitest } from './test/vitest.mjs';
@@ -18,7 +19,8 @@ export async function runTests({ build, run, args, exhaustive = false }) {
     if (run(argv) === 0) passed += 1;
     else failed += 1;
   };
-  const leftBehind = watchForLeftBehind(process.cwd());
+  process.env.TEST_RUN = randomUUID();
+  const leftBehind = watchForLeftBehind(process.cwd(), process.env.TEST_RUN);
   check('generated files', [node, 'scripts/generate.mjs', 'before-build', '--check']);
   check('lint', [node, 'node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.']);
   check('types', [node, 'node_modules/typescript/bin/tsc', '--noEmit']);

@@ -4,13 +4,15 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 /**
  * What the tests of this checkout have left running since this function was called: a function that returns a line for
  * each process, lab host and network. What others run is theirs: another checkout, a terminal, what was there before.
+ * Only an engine that a build of the lab forgot is named whenever it was started: the lab is set up before the tests.
+ * `mark`: the value of TEST_RUN in the environment of all that these tests start.
  */
-export function watchForLeftBehind(root) {
+export function watchForLeftBehind(root, mark) {
   const before = new Set(processes().map(identity));
   const hostsBefore = new Set(orphanedHosts());
   return () => [
     ...processes()
-      .filter((one) => !before.has(identity(one)) && (isOurs(one, root) || isLostEngine(one)))
+      .filter((one) => isLostEngine(one) || (!before.has(identity(one)) && isOurs(one, root, mark)))
       .map(({ pid, args }) => `process ${pid}: ${args.slice(0, 200)}`),
     ...orphanedHosts().filter((line) => !hostsBefore.has(line)),
     ...unusedNetworks(),
@@ -51,19 +53,28 @@ function identity({ pid, started }) {
   return `${pid}-${started}`;
 }
 
-/** A process of the tests stands in this checkout or is made from it, and nobody sits before it. */
-function isOurs({ pid, args, hasTerminal }, root) {
+/** A process of the tests bears their mark, stands in this checkout or is made from it, and nobody sits before it. */
+function isOurs({ pid, args, hasTerminal }, root, mark) {
   if (pid === process.pid || pid === process.ppid || hasTerminal || args === '') return false;
   const below = (path) => path === root || path.startsWith(`${root}/`);
   if (args.split(' ').some((word) => word.startsWith(`${root}/dist/`) || word.startsWith(`${root}/.cache/`)))
     return true;
+  if (mark !== undefined && environment(pid).includes(`TEST_RUN=${mark}`)) return true;
   return namespace(pid) === namespace('self') && below(link(`/proc/${pid}/cwd`));
 }
 
-/** An engine that filled an image of the lab (lab/hosts/image/build.sh) and lives on without the build. */
+/**
+ * An engine that filled an image of the lab (lab/hosts/image/build.sh) and lives on without the build, or what such an
+ * engine left of itself. Inside of a container it is that container's.
+ */
 function isLostEngine({ pid, parent, args }) {
-  if (!/^dockerd .*--exec-root \/tmp\/engine /.test(args) || namespace(pid) !== namespace('self')) return false;
-  return !/image\/build\.sh/.test(processes().find((one) => one.pid === parent)?.args ?? '');
+  if (!isBuildEngine(args) || namespace(pid) !== namespace('self')) return false;
+  const owner = processes().find((one) => one.pid === parent)?.args ?? '';
+  return !isBuildEngine(owner) && !/image\/build\.sh/.test(owner);
+}
+
+function isBuildEngine(args) {
+  return /^(\S*\/)?(dockerd|containerd|containerd-shim\S*) .*\/tmp\/engine[/. ]/.test(args);
 }
 
 /** Lab hosts whose test process is gone. */
@@ -95,6 +106,14 @@ function docker(...args) {
     if (answer.status === 0) return answer.stdout.split('\n').filter(Boolean);
   }
   return [];
+}
+
+function environment(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return []; // It ended, or is another user's.
+  }
 }
 
 function namespace(pid) {

@@ -27,8 +27,13 @@ export function scheduleCommands(program: Command, context: CliContext): void {
         one.cron,
         one.timeZone,
         one.paused ? 'paused' : (one.nextRuns[0] ?? 'never'),
+        one.clockChange ?? '-',
       ]);
-      print(textTable(['SCHEDULE', 'CRON', 'TIME ZONE', 'NEXT RUN'], rows));
+      print(textTable(['SCHEDULE', 'CRON', 'TIME ZONE', 'NEXT RUN', 'CLOCK CHANGE'], rows));
+      if (all.some(({ clockChange }) => clockChange !== undefined)) {
+        print('\nA time that a clock change skips or repeats runs once, when that time is over.');
+      }
+      for (const { id, problem } of all) if (problem !== undefined) print(`\n${id} is not as configured: ${problem}`);
     });
 
   const reason = ['--reason <text>', 'Why, for the record', 'asked for on the command line'] as const;
@@ -69,7 +74,7 @@ export function scheduleCommands(program: Command, context: CliContext): void {
     });
   });
   change('change', 'Change its time')
-    .option('--cron <expression>', 'Five fields: minute hour day month weekday, e.g. "30 3 * * *"')
+    .option('--cron <expression>', 'Five fields: minute hour day month weekday, e.g. "30 4 * * *"')
     .option('--time-zone <zone>', 'IANA time zone, e.g. Europe/Berlin')
     .option('--reset', 'Back to the time of the catalogue')
     .action(async (id: string, options: Json & { cron?: string; timeZone?: string; reset?: boolean }) => {
@@ -94,5 +99,5 @@ export function scheduleCommands(program: Command, context: CliContext): void {
 function describe(one: ScheduleSummary): string {
   const next =
     one.nextRuns[0] === undefined ? 'never runs: the calendar has no such day' : `next run ${one.nextRuns[0]}`;
-  return `${one.id}: ${one.cron} (${one.timeZone}), ${one.paused ? 'paused' : next}${one.note ? `. Note: ${one.note}` : ''}`;
+  return `${one.id}: ${one.cron} (${one.timeZone}), ${one.paused ? 'paused' : next}${one.clockChange ? `; where the clock changes: ${one.clockChange}` : ''}${one.note ? `. Note: ${one.note}` : ''}`;
 }

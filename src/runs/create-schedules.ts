@@ -6,17 +6,16 @@ import {
 } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
-import { canonicalTimeZone, nearestTimeZone } from '../time-zone.ts';
+import { cronForm } from './cron.ts';
 import { grpcFailure } from './grpc-failure.ts';
 import { asUpdate } from './reconcile-schedules.ts';
+import { readRefusedSchedules, writeRefusedSchedules } from './refused-schedules.ts';
 import { type ScheduleChange, type ScheduleMemo, scheduleOptions, wantedSchedules } from './schedule-spec.ts';
+import { describeClockChange, scheduleTimes } from './schedule-times.ts';
 import type { ScheduleSummary, Schedules } from './schedules.ts';
 
 /** gRPC's code for what the server calls wrong. */
 const invalidArgument = 3;
-
-const giveTime =
-  'Give cron as five fields (minute hour day month weekday), e.g. "30 2 * * *", and timeZone as an IANA name, e.g. Europe/Vienna. Nothing was changed.';
 
 /** {@link Schedules} over a Temporal client. */
 export function createSchedules({ client, config }: { readonly client: Client; readonly config: Config }): Schedules {
@@ -26,7 +25,13 @@ export function createSchedules({ client, config }: { readonly client: Client; r
       for await (const { scheduleId, memo } of client.schedule.list()) {
         if (memo?.managedBy === 'proxmox-mcp') ids.push(scheduleId);
       }
-      return Promise.all(ids.sort().map((id) => get(id)));
+      const refused = readRefusedSchedules(config);
+      const all = await Promise.all([...new Set([...ids, ...Object.keys(refused)])].sort().map((id) => find(id)));
+      return all.flatMap(({ id, found }) => {
+        const problem = refused[id];
+        if (problem === undefined) return found ?? [];
+        return { ...(found ?? missing(config, id)), problem };
+      });
     },
     pause: (id, reason, by) => act(id, (handle) => handle.pause(`${reason} (${by})`)),
     resume: (id, reason, by) => act(id, (handle) => handle.unpause(`${reason} (${by})`)),
@@ -44,7 +49,7 @@ export function createSchedules({ client, config }: { readonly client: Client; r
       const wanted = wantedSchedules(config).find((schedule) => schedule.id === id);
       if (!wanted) throw notFound(id);
       const memo = (await describe(id)).action.memo as Partial<ScheduleMemo> | undefined;
-      const next = merge(memo?.change ?? null, canonical(id, change));
+      const next = merge(memo?.change ?? null, change);
       try {
         await client.schedule.getHandle(id).update((previous) => ({
           ...asUpdate(scheduleOptions(wanted, next)),
@@ -56,10 +61,13 @@ export function createSchedules({ client, config }: { readonly client: Client; r
         throw new ServiceError({
           code: 'invalid-input',
           message: `The schedule ${id} can't have that time: ${refused?.details ?? (error as Error).message}`,
-          remedy: giveTime,
+          remedy: `${cronForm} Nothing was changed.`,
+          ...(error instanceof ServiceError && { details: error.details }),
           cause: error,
         });
       }
+      const { [id]: settled, ...others } = readRefusedSchedules(config);
+      if (settled !== undefined) writeRefusedSchedules(config, others);
       return get(id);
     },
   };
@@ -68,6 +76,16 @@ export function createSchedules({ client, config }: { readonly client: Client; r
     await describe(id);
     await what(client.schedule.getHandle(id));
     return get(id);
+  }
+
+  /** With its id, because it may have gone since it was listed. */
+  async function find(id: string): Promise<{ readonly id: string; readonly found?: ScheduleSummary }> {
+    try {
+      return { id, found: await get(id) };
+    } catch (error) {
+      if (error instanceof ServiceError && error.code === 'not-found') return { id };
+      throw error;
+    }
   }
 
   async function get(id: string): Promise<ScheduleSummary> {
@@ -85,20 +103,6 @@ export function createSchedules({ client, config }: { readonly client: Client; r
   }
 }
 
-/** With the one spelling of its time zone that Temporal knows. */
-function canonical<Change extends { timeZone?: string }>(id: string, change: Change): Change {
-  if (change.timeZone === undefined) return change;
-  const timeZone = canonicalTimeZone(change.timeZone);
-  if (timeZone !== undefined) return { ...change, timeZone };
-  const nearest = nearestTimeZone(change.timeZone);
-  throw new ServiceError({
-    code: 'invalid-input',
-    message: `The schedule ${id} can't have that time: ${JSON.stringify(change.timeZone)} is no IANA time zone`,
-    remedy: nearest === undefined ? giveTime : `Did you mean ${nearest}? ${giveTime}`,
-    details: { field: 'timeZone' },
-  });
-}
-
 /** `cron: null` goes back to the catalogue's time and the host's time zone. */
 function merge(
   before: ScheduleChange | null,
@@ -113,14 +117,16 @@ function merge(
 }
 
 function summaryOf(description: ScheduleDescription): ScheduleSummary {
-  const memo = description.action.memo as unknown as ScheduleMemo;
-  const { state, info, policies } = description;
+  const memo = description.action.memo as Partial<ScheduleMemo> | undefined;
+  const { state, info, policies, scheduleId: id } = description;
+  const { cron = '', timeZone = '' } = memo ?? {};
   return {
-    id: description.scheduleId,
-    operation: memo.operation,
-    target: memo.target,
-    cron: memo.cron,
-    timeZone: memo.timeZone,
+    id,
+    operation: memo?.operation ?? operationIn(id),
+    target: memo?.target ?? targetIn(id),
+    cron,
+    timeZone,
+    ...touched(cron, timeZone),
     overlap: policies.overlap === ScheduleOverlapPolicy.BUFFER_ONE ? 'buffer-one' : 'skip',
     paused: state.paused,
     ...(state.note ? { note: state.note } : {}),
@@ -130,6 +136,40 @@ function summaryOf(description: ScheduleDescription): ScheduleSummary {
       runId: action.action.workflow.workflowId,
     })),
   };
+}
+
+/** What is known of a schedule that Temporal doesn't have. */
+function missing(config: Config, id: string): ScheduleSummary {
+  const wanted = wantedSchedules(config).find((schedule) => schedule.id === id);
+  return {
+    id,
+    operation: operationIn(id),
+    target: targetIn(id),
+    cron: wanted?.definition.cron ?? '',
+    timeZone: wanted?.timeZone ?? '',
+    overlap: wanted?.definition.overlap ?? 'skip',
+    paused: false,
+    nextRuns: [],
+    lastRuns: [],
+  };
+}
+
+/** An id is operation/schedule/target. */
+function operationIn(id: string): string {
+  return id.split('/')[0] ?? '';
+}
+
+function targetIn(id: string): string {
+  return id.split('/').slice(2).join('/');
+}
+
+function touched(cron: string, timeZone: string): Pick<ScheduleSummary, 'clockChange' | 'problem'> {
+  try {
+    const clockChange = describeClockChange(scheduleTimes(cron, timeZone));
+    return clockChange === undefined ? {} : { clockChange };
+  } catch (error) {
+    return { problem: (error as Error).message };
+  }
 }
 
 function stillGoing(id: string, run: string): ServiceError {

@@ -5,19 +5,27 @@ import {
   type ScheduleUpdateOptions,
 } from '@temporalio/client';
 import type { Config } from '../config.ts';
+import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { grpcFailure } from './grpc-failure.ts';
+import { type RefusedSchedules, writeRefusedSchedules } from './refused-schedules.ts';
 import { type ScheduleMemo, scheduleOptions, type WantedSchedule, wantedSchedules } from './schedule-spec.ts';
 
 export interface Reconciled {
   readonly created: readonly string[];
   readonly changed: readonly string[];
   readonly removed: readonly string[];
+  /** Those that could not be made or changed, with the reason; `schedules list` and `doctor` name them. */
+  readonly refused: RefusedSchedules;
 }
+
+/** gRPC's codes for a server that doesn't answer: cancelled, deadline exceeded, unavailable. */
+const noAnswer: readonly number[] = [1, 4, 14];
 
 /**
  * Makes Temporal's schedules those of the catalogue and the configuration: missing ones are created, differing ones
  * changed (a pause and a person's own time are kept), ours that nobody wants any more removed. Others are left alone.
- * Safe to run from several workers at once.
+ * One that can't be made keeps none of the others from it. Safe to run from several workers at once.
  */
 export async function reconcileSchedules(dependencies: {
   readonly client: Client;
@@ -30,6 +38,7 @@ export async function reconcileSchedules(dependencies: {
   const created: string[] = [];
   const changed: string[] = [];
   const removed: string[] = [];
+  const refused: Record<string, string> = {};
 
   for await (const { scheduleId, memo } of client.schedule.list()) {
     if (memo?.managedBy !== 'proxmox-mcp') continue;
@@ -38,11 +47,23 @@ export async function reconcileSchedules(dependencies: {
     if (await remove(scheduleId)) removed.push(scheduleId);
   }
   for (const schedule of wanted.values()) {
-    if (!there.has(schedule.id) && (await create(schedule))) created.push(schedule.id);
-    else if (await updateIfDifferent(schedule)) changed.push(schedule.id);
+    try {
+      if (!there.has(schedule.id) && (await create(schedule))) created.push(schedule.id);
+      else if (await updateIfDifferent(schedule)) changed.push(schedule.id);
+    } catch (error) {
+      const reason = refusal(error);
+      if (reason === undefined) throw error;
+      refused[schedule.id] = reason;
+      log.error({ schedule: schedule.id }, `the schedule ${schedule.id} can't be made: ${reason}`);
+    }
+  }
+  try {
+    writeRefusedSchedules(config, refused);
+  } catch (error) {
+    log.warn({ error }, 'the refused schedules could not be written down');
   }
   log.info({ created, changed, removed, total: wanted.size }, 'schedules reconciled');
-  return { created, changed, removed };
+  return { created, changed, removed, refused };
 
   /** False when another worker was quicker. */
   async function remove(id: string): Promise<boolean> {
@@ -75,6 +96,14 @@ export async function reconcileSchedules(dependencies: {
     await handle.update((previous) => ({ ...asUpdate(options), state: previous.state }));
     return true;
   }
+}
+
+/** Why this one schedule is refused; undefined when the server doesn't answer, which is about all of them. */
+function refusal(error: unknown): string | undefined {
+  const answer = grpcFailure(error);
+  if (answer !== undefined) return noAnswer.includes(answer.code) ? undefined : answer.details;
+  if (error instanceof ServiceError) return error.message;
+  return error instanceof TypeError || error instanceof RangeError ? error.message : undefined;
 }
 
 /** An update can't carry the schedule's id or memo. */

@@ -6,6 +6,7 @@ import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
 import { serviceQueue } from '../workflows/lib/messages.ts';
 import { operations } from './find-operation.ts';
 import { canServe } from './parse-input.ts';
+import { scheduleTimes } from './schedule-times.ts';
 
 /** A time that a person set instead of the catalogue's; survives reconciliation. */
 export interface ScheduleChange {
@@ -20,7 +21,7 @@ export interface ScheduleMemo {
   readonly target: string;
   readonly cron: string;
   readonly timeZone: string;
-  /** Digest of what the catalogue and the configuration say; a different one means: update. */
+  /** Digest of what the catalogue, the configuration and the clock's changes say; a different one means: update. */
   readonly definition: string;
   readonly change: ScheduleChange | null;
 }
@@ -65,14 +66,14 @@ function scheduledTargets(
     .map(({ name, timeZone }) => ({ target: { host: name }, label: name, timeZone }));
 }
 
-/** The options that Temporal is given for a wanted schedule, with a person's change on top. */
+/** The options that Temporal is given for a wanted schedule, with a person's change on top. Throws `invalid-input`. */
 export function scheduleOptions(
   wanted: WantedSchedule,
   change: ScheduleChange | null,
 ): ScheduleOptions & { action: { memo: Record<string, unknown> } } {
   const { id, operation, definition, target, label } = wanted;
   const cron = change?.cron ?? definition.cron;
-  const timeZone = change?.timeZone ?? wanted.timeZone;
+  const { spec, timeZone } = scheduleTimes(cron, change?.timeZone ?? wanted.timeZone);
   const by = { kind: 'schedule', name: id } as const;
   const input = { ...definition.input, ...target };
   const memo: ScheduleMemo = {
@@ -82,13 +83,13 @@ export function scheduleOptions(
     cron,
     timeZone,
     definition: createHash('sha256')
-      .update(JSON.stringify([definition, label, wanted.timeZone, operation.risk]))
+      .update(JSON.stringify([definition, label, spec, operation.risk]))
       .digest('hex'),
     change,
   };
   return {
     scheduleId: id,
-    spec: { cronExpressions: [cron], timezone: timeZone },
+    spec,
     action: {
       type: 'startWorkflow',
       workflowType: workflowType(operation.name),

@@ -51,5 +51,12 @@ export const scheduleSummary = z.object({
   paused: z.boolean(),
   note: z.string().optional().describe('Why it was paused or resumed, and by whom'),
   nextRuns: z.array(z.string()),
+  clockChange: z
+    .string()
+    .optional()
+    .describe(
+      'What the next clock change makes of it: a time that is skipped or comes twice runs once, when that time is over. Absent where no time of it is touched',
+    ),
+  problem: z.string().optional().describe('Why it is not there, or not as the configuration says'),
   lastRuns: z.array(z.object({ at: z.string(), runId: z.string() })),
 });

@@ -7,11 +7,19 @@ export function temporalAddress(config: Config): string {
   return config.temporal.address ?? `127.0.0.1:${config.temporal.port}`;
 }
 
+/**
+ * A connection to a Temporal server, which never goes through a proxy: the client would take `https_proxy` even for this
+ * machine's own addresses, the worker's takes none. Throws what gRPC says.
+ */
+export function openConnection(address: string, connectTimeout: number): Promise<Connection> {
+  return Connection.connect({ address, connectTimeout, channelArgs: { 'grpc.enable_http_proxy': 0 } });
+}
+
 /** Connects within `timeoutMs` (default 10 s) or throws `unavailable`. Close it with `client.connection.close()`. */
 export async function connectTemporal(config: Config, timeoutMs = 10_000): Promise<Client> {
   const address = temporalAddress(config);
   try {
-    const connection = await Connection.connect({ address, connectTimeout: timeoutMs });
+    const connection = await openConnection(address, timeoutMs);
     return new Client({ connection, namespace: config.temporal.namespace });
   } catch (cause) {
     throw new ServiceError({

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config, HostConfig, HostLayout, ProxmoxApiConfig } from '../config.ts';
+import { ServiceError } from '../errors.ts';
 import { generateHelper } from '../hosts/helper/generate-helper.ts';
 import { newKeyPair } from '../hosts/ssh/new-key.ts';
 
@@ -14,13 +15,29 @@ export const demoHostName = 'demo';
 export function makeDemoHost(config: Config, api: ProxmoxApiConfig, proxyUrl: string): HostConfig {
   const root = join(config.dataDir, 'demo');
   const layout = demoLayout(root, config, proxyUrl);
+  const helper = demoHelper(root, layout);
   writeFileIfNew(layout.sshKeyFile, 0o600, () => keyPair(layout.sshKeyFile));
   for (const [path, mode, content] of files(layout, api)) writeFileIfNew(path, mode, () => content);
   for (const folder of [layout.backups, layout.state]) mkdirSync(folder, { recursive: true, mode: 0o700 });
   mkdirSync(dirname(layout.helper), { recursive: true });
-  writeFileSync(layout.helper, generateHelper(layout, { home: root }));
+  writeFileSync(layout.helper, helper);
   chmodSync(layout.helper, 0o755);
   return { name: demoHostName, local: { sudo: false }, api, layout, timeZone: 'UTC' };
+}
+
+/** Before anything is written: a host's paths may not be all that this machine's are. Throws `configuration`. */
+function demoHelper(root: string, layout: HostLayout): string {
+  try {
+    return generateHelper(layout, { home: root });
+  } catch (cause) {
+    throw new ServiceError({
+      code: 'configuration',
+      message: `The demo's host can't be kept in ${JSON.stringify(root)}, below DATA_DIR: ${(cause as Error).message}`,
+      remedy: 'Set DATA_DIR to a folder whose whole path is of letters, digits and / . _ -',
+      details: { key: 'DATA_DIR' },
+      cause,
+    });
+  }
 }
 
 function demoLayout(root: string, { mcp }: Config, proxyUrl: string): HostLayout {

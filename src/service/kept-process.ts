@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, fstatSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '../errors.ts';
 import { replacePrivateFile } from '../private-file.ts';
-import { boundLogFile, lastLines, openLogFile } from './log-file.ts';
+import { logExcerpt } from './log-excerpt.ts';
+import { boundLogFile, openLogFile, readFrom } from './log-file.ts';
 import { endProcess, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 
 export interface KeptProcessDefinition {
@@ -12,6 +13,8 @@ export interface KeptProcessDefinition {
   readonly program: string;
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** The folder that it stands in. Default: this process's. */
+  readonly cwd?: string;
   readonly logFile: string;
   /** Where its identity is kept while it runs, so that a later start finds what a killed one left behind. */
   readonly recordFile: string;
@@ -22,8 +25,8 @@ export interface KeptProcessDefinition {
   readonly signal?: AbortSignal;
   /** How long it may take to end after SIGTERM before it is killed. */
   readonly graceMs: number;
-  /** What an administrator can do when it keeps dying. */
-  readonly remedy: string;
+  /** What an administrator can do when it keeps dying, perhaps by what its log says. */
+  readonly remedy: string | ((said: string) => string);
   /** One line for a person. */
   readonly say: (line: string) => void;
   /** It died too often and is left dead. */
@@ -107,13 +110,18 @@ export async function keepRunning(definition: KeptProcessDefinition): Promise<Ke
   return { pid: () => (child.exitCode === null && child.signalCode === null ? child.pid : undefined), stop, kill };
 }
 
+/** Where in its log the words of the newest process begin: what an earlier one said doesn't explain this one's end. */
+const logStarts = new WeakMap<KeptProcessDefinition, number>();
+
 function launch(definition: KeptProcessDefinition): ChildProcess {
   const log = openLogFile(definition.logFile);
+  logStarts.set(definition, fstatSync(log).size);
   try {
     const child = spawn(definition.program, definition.args, {
       detached: true,
       stdio: ['ignore', log, log],
       env: definition.env ?? process.env,
+      ...(definition.cwd !== undefined && { cwd: definition.cwd }),
     });
     child.on('error', () => {}); // Told by `untilExited`; without a listener it would end this process.
     const identity = child.pid === undefined ? undefined : identify(child.pid);
@@ -206,11 +214,11 @@ function readRecord(path: string): ProcessIdentity | undefined {
 }
 
 function failure(definition: KeptProcessDefinition, what: string): ServiceError {
-  const said = lastLines(definition.logFile, 3).join(' | ').slice(0, 600);
+  const said = logExcerpt(readFrom(definition.logFile, logStarts.get(definition) ?? 0));
   return new ServiceError({
     code: 'unavailable',
     message: `The ${definition.name} ${what}${said === '' ? '' : `; its log (${definition.logFile}) ends with: ${said}`}`,
-    remedy: definition.remedy,
+    remedy: typeof definition.remedy === 'string' ? definition.remedy : definition.remedy(said),
   });
 }
 

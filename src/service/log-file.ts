@@ -2,6 +2,7 @@ import { closeSync, copyFileSync, mkdirSync, openSync, readSync, rmSync, statSyn
 import { dirname } from 'node:path';
 
 const maxBytes = 10 * 1024 * 1024;
+const partBytes = 512 * 1024;
 
 /**
  * Opens a log for appending. Children write to the file itself, not through a pipe of ours, so that they outlive us;
@@ -32,16 +33,20 @@ export function boundLogFile(path: string): void {
   }
 }
 
-/** The last lines that hold something, at most 4 KiB of them. */
-export function lastLines(path: string, count: number): readonly string[] {
+/** A file's text from a byte on, or its first and last half MiB where that is more than one. Empty without the file. */
+export function readFrom(path: string, start: number): string {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  if (size === 0) return [];
+  // It was emptied meanwhile, because it had grown too large.
+  const from = start <= size ? start : 0;
+  if (size === from) return '';
   const file = openSync(path, 'r');
-  try {
-    const length = Math.min(size, 4_096);
+  const read = (position: number, length: number) => {
     const buffer = Buffer.alloc(length);
-    readSync(file, buffer, 0, length, size - length);
-    return buffer.toString('utf8').split('\n').filter(Boolean).slice(-count);
+    return buffer.toString('utf8', 0, readSync(file, buffer, 0, length, position));
+  };
+  try {
+    if (size - from <= 2 * partBytes) return read(from, size - from);
+    return `${read(from, partBytes)}\n${read(size - partBytes, partBytes)}`;
   } finally {
     closeSync(file);
   }

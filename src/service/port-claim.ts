@@ -1,5 +1,5 @@
 import { ServiceError } from '../errors.ts';
-import { findPortHolder, isPortFree } from './port-holder.ts';
+import { findPortHolder, isPortFree, type PortHolder } from './port-holder.ts';
 import { endProcess, identify } from './process-identity.ts';
 
 export interface PortClaim {
@@ -9,8 +9,8 @@ export interface PortClaim {
   readonly key: string;
   /** Whose port it is to be: `Temporal server`. */
   readonly name: string;
-  /** Whether a process with these arguments is one that an earlier start of this data folder left behind. Default: none is. */
-  readonly owned?: (args: readonly string[]) => boolean;
+  /** Whether a process is one that an earlier start of this data folder left behind. Default: none is. */
+  readonly owned?: (holder: PortHolder) => boolean;
   readonly say: (line: string) => void;
 }
 
@@ -18,7 +18,7 @@ export interface PortClaim {
 export async function claimPort(claim: PortClaim): Promise<void> {
   if (await isPortFree(claim.host, claim.port)) return;
   const holder = findPortHolder(claim.port);
-  const identity = holder && claim.owned?.(holder.args) ? identify(holder.pid) : undefined;
+  const identity = holder && claim.owned?.(holder) ? identify(holder.pid) : undefined;
   if (identity) {
     claim.say(`Ending the ${claim.name} that an earlier start left running (process ${identity.pid}).`);
     await endProcess(identity, 10_000);

@@ -7,6 +7,8 @@ export interface PortHolder {
   /** Its command line, words joined by spaces, at most 120 characters. */
   readonly command: string;
   readonly args: readonly string[];
+  /** The folder that it stands in; undefined where this user may not know it. */
+  readonly cwd: string | undefined;
 }
 
 /** Whether this process could listen there now. */
@@ -23,7 +25,7 @@ export function findPortHolder(port: number): PortHolder | undefined {
   const pid = process.platform === 'linux' ? listenerOnLinux(port) : listenerByLsof(port);
   if (pid === undefined) return undefined;
   const args = commandLine(pid);
-  return { pid, args, command: args.join(' ').slice(0, 120) };
+  return { pid, args, command: args.join(' ').slice(0, 120), cwd: workingFolder(pid) };
 }
 
 /** /proc/net/tcp names the listening socket's inode, /proc/PID/fd says who has it open. */
@@ -68,6 +70,16 @@ function commandLine(pid: number): readonly string[] {
           .split(/\s+/);
   } catch {
     return [];
+  }
+}
+
+function workingFolder(pid: number): string | undefined {
+  try {
+    if (process.platform === 'linux') return readlinkSync(`/proc/${pid}/cwd`);
+    const said = execFileSync('lsof', ['-a', '-p', String(pid), '-d', 'cwd', '-Fn'], { encoding: 'utf8' });
+    return /^n(.*)$/m.exec(said)?.[1];
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,7 +1,8 @@
-import { Connection } from '@temporalio/client';
+import type { Connection } from '@temporalio/client';
 import { msNumberToTs } from '@temporalio/common/lib/time.js';
 import { ServiceError } from '../errors.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
+import { openConnection } from '../runs/temporal-client.ts';
 
 const retentionSeconds = 30 * 24 * 3600;
 const retention = msNumberToTs(retentionSeconds * 1000);
@@ -12,7 +13,7 @@ const notFound = 5; // grpc.status.NOT_FOUND
 export async function checkTemporalServer(address: string, namespace: string, signal?: AbortSignal): Promise<void> {
   let connection: Connection | undefined;
   try {
-    connection = await Connection.connect({ address, connectTimeout: 5_000 });
+    connection = await openConnection(address, 5_000);
     const prepare = () => prepareNamespace(connection as Connection, namespace);
     await (signal ? connection.withAbortSignal(signal, prepare) : prepare());
   } catch (error) {

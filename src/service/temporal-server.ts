@@ -1,9 +1,11 @@
-import { join } from 'node:path';
+import { realpathSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
 import { keepRunning } from './kept-process.ts';
 import { claimPort } from './port-claim.ts';
+import type { PortHolder } from './port-holder.ts';
 import { checkTemporalServer } from './temporal-namespace.ts';
 
 export interface TemporalServerOptions {
@@ -39,6 +41,15 @@ export interface TemporalServer {
 
 const host = '127.0.0.1';
 
+/**
+ * By its name alone, with the data folder as the server's own: as a path it would become part of SQLite's URI, where `?`,
+ * `#` and `%20` mean something, and two folders could share one database.
+ */
+const databaseName = 'temporal.sqlite';
+
+/** What SQLite says of a file that it can't use any more (SQLITE_CORRUPT, SQLITE_NOTADB). */
+const isDamaged = /file is not a database|database disk image is malformed/;
+
 /** Without these a workflow task waits for a 50 ms beat: one shard, 20 polls a second. */
 const pollLimits = ['transfer', 'timer', 'visibility'].map((queue) => `history.${queue}ProcessorMaxPollRPS=2000`);
 
@@ -49,27 +60,35 @@ const pollLimits = ['transfer', 'timer', 'visibility'].map((queue) => `history.$
  * the server doesn't get ready.
  */
 export async function startTemporalServer(options: TemporalServerOptions): Promise<TemporalServer> {
-  const database = join(options.dataDir, 'temporal.sqlite');
+  const dataDir = resolve(options.dataDir);
+  const database = join(dataDir, databaseName);
   const address = `${host}:${options.port}`;
   const say = options.say ?? (() => {});
   const ports = [
     { port: options.port, key: 'TEMPORAL_PORT' },
     { port: options.uiPort, key: 'TEMPORAL_UI_PORT' },
   ] as const;
+  // An earlier version of this service named the database by its whole path.
+  const isOurs = ({ args, cwd }: PortHolder) =>
+    args.includes(database) || (args.includes(databaseName) && cwd === realpathSync(dataDir));
   for (const { port, key } of ports) {
-    await claimPort({ host, port, key, name: 'Temporal server', owned: (args) => args.includes(database), say });
+    await claimPort({ host, port, key, name: 'Temporal server', owned: isOurs, say });
   }
   const kept = await keepRunning({
     name: 'Temporal server',
-    program: options.binary,
-    args: serverArguments(options, database),
+    program: resolve(options.binary),
+    args: serverArguments(options),
+    cwd: dataDir,
     logFile: join(options.dataDir, 'logs', 'temporal.log'),
     recordFile: join(options.dataDir, 'run', 'temporal.json'),
     ready: (signal) => checkTemporalServer(address, options.namespace, signal),
     readyWithinMs: 60_000,
     ...(options.signal && { signal: options.signal }),
     graceMs: 10_000,
-    remedy: `Look at its log; if ${database} is damaged, move it away; the runs and the changes of schedules are then lost`,
+    remedy: (said) =>
+      isDamaged.test(said)
+        ? `Restore ${database} from a backup, or move it away: the runs and the changes of schedules are then lost`
+        : 'Look at its log, correct what it names, and start again; its database is left as it is',
     say: (line) => {
       options.log?.warn(line);
       say(line);
@@ -80,9 +99,9 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
   return { address, uiUrl: `http://${host}:${options.uiPort}`, ...kept };
 }
 
-function serverArguments(options: TemporalServerOptions, database: string): readonly string[] {
+function serverArguments(options: TemporalServerOptions): readonly string[] {
   return [
-    ...['server', 'start-dev', '--db-filename', database],
+    ...['server', 'start-dev', '--db-filename', databaseName],
     ...['--ip', host, '--port', String(options.port), '--ui-ip', host, '--ui-port', String(options.uiPort)],
     ...['--namespace', options.namespace, '--ui-disable-news-fetch', '--log-level', 'warn'],
     ...['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=FULL'],

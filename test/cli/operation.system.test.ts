@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { expect, it, onTestFinished } from 'vitest';
 import { configurationFolder } from '../config/folder.ts';
-import { runNode, useDist } from '../support/built.ts';
+import { bareEnvironment, runNode, useDist } from '../support/built.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { quietTimeZone } from '../support/quiet-time-zone.ts';
 
@@ -11,7 +11,7 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   timeout: 600_000,
 }, async () => {
   const [mcp, temporal, ui, metrics] = await freePorts(4);
-  const { PATH = '', HOME = '', TEMPORAL_BINARY } = process.env;
+  const { TEMPORAL_BINARY } = process.env;
   const env = {
     ...(TEMPORAL_BINARY !== undefined && { TEMPORAL_BINARY }),
     PROXMOX_MCP_CONFIG_DIR: configurationFolder(),
@@ -24,7 +24,7 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   const file = dist.path('src/cli.js');
   const cli = (...args: string[]) => runNode(file, args, { env });
   const service = spawn(process.execPath, [file, 'start'], {
-    env: { PATH, HOME, ...env },
+    env: { ...bareEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const gone = new Promise((resolve) => service.once('exit', (code, signal) => resolve(code ?? signal)));
@@ -69,7 +69,7 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   });
 
   const interrupted = spawn(process.execPath, [file, 'back-up'], {
-    env: { PATH, HOME, ...env },
+    env: { ...bareEnvironment(), ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let seen = '';

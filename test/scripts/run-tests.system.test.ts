@@ -133,10 +133,13 @@ describe('a test run', () => {
 
 describe('what tests left running', () => {
   /** What is said to be left in this checkout, when these were started after the beginning; they are ended again. */
-  function left(folder: string, started: readonly { argv: string[]; cwd: string; argv0?: string }[] = []): string[] {
+  function left(
+    folder: string,
+    started: readonly { argv: string[]; cwd: string; argv0?: string; env?: object }[] = [],
+  ): string[] {
     const source = `import { leftAfterAWhile, watchForLeftBehind } from ${script('left-behind.mjs')};
       import { spawn } from 'node:child_process';
-      const leftBehind = watchForLeftBehind(${JSON.stringify(folder)});
+      const leftBehind = watchForLeftBehind(${JSON.stringify(folder)}, 'this-run');
       const children = ${JSON.stringify(started)}.map(({ argv: [program, ...args], ...options }) =>
         spawn(program, args, { ...options, stdio: 'ignore' }));
       const lines = leftAfterAWhile(leftBehind, 1_000);
@@ -169,6 +172,12 @@ describe('what tests left running', () => {
     expect(lines.sort()).toEqual(['child 0: sleep 60', `child 2: ${process.execPath} ${file}`]);
   });
 
+  it('is a process that bears the mark of the run, wherever it stands', () => {
+    const argv = ['sleep', '60'];
+    const started = ['this-run', 'another-run'].map((TEST_RUN) => ({ argv, cwd: '/', env: { TEST_RUN } }));
+    expect(left(temporaryFolder(), started)).toEqual(['child 0: sleep 60']);
+  });
+
   it('is not what ran before', () => {
     const folder = temporaryFolder();
     const before = spawn('sleep', ['60'], { cwd: folder, stdio: 'ignore' });
@@ -179,10 +188,19 @@ describe('what tests left running', () => {
     expect(ran).toMatchObject({ stdout: '0\n', stderr: '' });
   });
 
-  it('is an engine that built an image of the lab and was forgotten', () => {
-    const argv = [process.execPath, '-e', 'setTimeout(() => {}, 60_000)', '--', '--exec-root', '/tmp/engine', '-'];
-    expect(left(temporaryFolder(), [{ argv, argv0: 'dockerd', cwd: '/' }])).toEqual([
-      expect.stringMatching(/^child 0: dockerd /),
+  it.each([
+    ['dockerd', ['--exec-root', '/tmp/engine', '-']],
+    ['containerd', ['--config', '/tmp/engine/containerd/containerd.toml']],
+  ])('is a %s that built an image of the lab and was forgotten, though it ran before', (argv0, args) => {
+    const idle = [process.execPath, '-e', 'setTimeout(() => {}, 60_000)', '--', ...args];
+    expect(left(temporaryFolder(), [{ argv: idle, argv0, cwd: '/' }])).toEqual([
+      expect.stringMatching(`^child 0: ${argv0} `),
     ]);
+    const before = spawn(idle[0] ?? '', idle.slice(1), { argv0, cwd: '/', stdio: 'ignore' });
+    onTestFinished(() => void before.kill());
+    const source = `import { watchForLeftBehind } from ${script('left-behind.mjs')};
+      console.log(watchForLeftBehind('/nowhere')().filter((line) => line.includes('${before.pid}')).length);`;
+    const ran = spawnSync(process.execPath, ['--input-type=module', '--eval', source], { encoding: 'utf8' });
+    expect(ran).toMatchObject({ stdout: '1\n', stderr: '' });
   });
 });

@@ -3,7 +3,9 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
+import type { ProxmoxApiConfig } from '../../src/config.ts';
 import { ensureDemoToken, prepareDemo, revokeDemoToken } from '../../src/service/demo.ts';
+import { makeDemoHost } from '../../src/service/demo-host.ts';
 import { createTokenStore } from '../../src/tokens/store.ts';
 import { afterwards, temporaryFolder } from './temporary.ts';
 
@@ -77,4 +79,12 @@ it('lets nobody reach real hosts with its token', async () => {
   await store.create({ name: 'demo', scope: 'read' });
   expect(await revokeDemoToken(config)).toBe(false);
   expect(store.list().map(({ name }) => name)).toEqual(['mine', 'demo']);
+});
+
+it('a folder that no host can be kept in is refused by the name of its key, and nothing is written', () => {
+  const { load } = nothingConfigured();
+  const dataDir = join(temporaryFolder(), 'é');
+  const api = { host: '127.0.0.1', user: 'mcp@pve', tokenName: 'x' } as ProxmoxApiConfig;
+  expect(() => makeDemoHost({ ...load(), dataDir }, api, 'http://127.0.0.1:1')).toThrow(/DATA_DIR/);
+  expect(existsSync(dataDir)).toBe(false);
 });

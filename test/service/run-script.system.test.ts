@@ -80,3 +80,14 @@ it('asks for a newer Node.js in one sentence', () => {
 it('says where the commands are that there are', () => {
   expect(run(packageRoot(), ['fly'])).toMatchObject({ status: 1, stderr: expect.stringContaining('package.json') });
 });
+
+it.each(['x?y', 'a!b', 'a*b', 'a\nb'])(
+  'a project folder %j that nothing can be built in is refused at once',
+  (name) => {
+    const folder = join(temporaryFolder(), name);
+    cpSync(join(packageRoot(), 'scripts'), join(folder, 'scripts'), { recursive: true });
+    const refused = run(folder, ['build']);
+    expect(refused).toMatchObject({ status: 1, stdout: '' });
+    expect(refused.stderr).toContain(`The project's folder ${JSON.stringify(folder)}`);
+  },
+);

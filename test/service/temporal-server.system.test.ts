@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import { pino } from 'pino';
 import { expect, it, vi } from 'vitest';
+import type { Config } from '../../src/config.ts';
 import { searchAttributes } from '../../src/operations/search-attributes.ts';
+import { connectTemporal } from '../../src/runs/temporal-client.ts';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { identify, isAlive } from '../../src/service/process-identity.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
@@ -143,9 +146,52 @@ it("names the stranger that has the port and the key to change, and doesn't touc
   expect(await (await fetch(`http://127.0.0.1:${ports.uiPort}`)).text()).toBe('mine');
 });
 
+it('is reached past the proxies of the environment', async () => {
+  for (const name of ['http_proxy', 'https_proxy', 'grpc_proxy', 'HTTPS_PROXY', 'ALL_PROXY']) {
+    vi.stubEnv(name, 'http://127.0.0.1:9');
+  }
+  afterwards(() => void vi.unstubAllEnvs());
+  const began = Date.now();
+  const { server } = await start(temporaryFolder());
+  expect(server.pid()).toBeDefined();
+  const port = Number(server.address.split(':')[1]);
+  const config = { temporal: { address: undefined, port, namespace: 'default' } } as unknown as Config;
+  const client = await connectTemporal(config);
+  afterwards(() => client.connection.close());
+  await startRun(client, 'past');
+  expect(Date.now() - began).toBeLessThan(50_000);
+});
+
+it.each(['a b#c%20d', 'a b#e', 'a b', 'x?y', 'é', '%zz', `q'q"q`, 'n\nl', 'a&mode=memory', 'b\\c', ':memory:', '-d'])(
+  'keeps its database in the folder %j and nowhere else',
+  async (name) => {
+    const parent = temporaryFolder();
+    const dataDir = join(parent, name);
+    mkdirSync(dataDir);
+    const { server, ports } = await start(dataDir);
+    await startRun(await connect(server), 'here');
+    expect(readdirSync(parent)).toEqual([name]);
+    expect(readdirSync(dataDir)).toContain('temporal.sqlite');
+    // What a killed start left behind is known by its folder.
+    const left = server.pid() ?? 0;
+    rmSync(join(dataDir, 'run'), { recursive: true });
+    const { said } = await start(dataDir, ports);
+    expect(said[0]).toContain(`left running (process ${left})`);
+  },
+);
+
+it('a server that does not get ready is not called damaged', async () => {
+  const binary = join(temporaryFolder(), 'temporal');
+  writeFileSync(binary, '#!/bin/sh\necho "Error: no room"; exit 1\n', { mode: 0o755 });
+  const ports = { port: await freePort(), uiPort: await freePort() };
+  const options = { binary, dataDir: temporaryFolder(), ...ports, namespace: 'default' };
+  const error = await startTemporalServer(options).catch((reason) => reason);
+  expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining('Error: no room') });
+  expect(error.remedy).not.toMatch(/away|damaged|lost/);
+});
+
 it('says why with the end of its log when it does not start', async () => {
   const dataDir = temporaryFolder();
-  const { writeFileSync } = await import('node:fs');
   writeFileSync(
     join(dataDir, 'temporal.sqlite'),
     'this is no database, but long enough to be read as a header by SQLite'.repeat(20),
@@ -153,5 +199,6 @@ it('says why with the end of its log when it does not start', async () => {
   await expect(start(dataDir)).rejects.toMatchObject({
     code: 'unavailable',
     message: expect.stringMatching(/ended before it was ready \(exit code 1\); its log .* ends with: .*not a database/),
+    remedy: expect.stringContaining('move it away'),
   });
 });

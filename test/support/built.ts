@@ -58,14 +58,19 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** What a program needs of ours, and the mark by which a test run knows what it left (scripts/test/left-behind.mjs). */
+export function bareEnvironment(): Record<string, string> {
+  const { PATH = '', HOME = '', TEST_RUN } = process.env;
+  return { PATH, HOME, ...(TEST_RUN && { TEST_RUN }) };
+}
+
 /** Runs Node on a compiled file to its end, without any of our variables in the environment. */
 export function runNode(
   file: string,
   args: readonly string[],
   options: { readonly env?: Readonly<Record<string, string>>; readonly stdin?: string } = {},
 ): Promise<Ended> {
-  const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [file, ...args], { env: { PATH, HOME, ...options.env } });
+  const child = spawn(process.execPath, [file, ...args], { env: { ...bareEnvironment(), ...options.env } });
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));

@@ -15,6 +15,7 @@ import type { Schedules } from '../../src/runs/schedules.ts';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
+import { bareEnvironment } from './built.ts';
 import { freePorts } from './free-ports.ts';
 import { quietTimeZone } from './quiet-time-zone.ts';
 
@@ -174,8 +175,7 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
 
 /** Nothing of this process's own configuration gets into the service's. */
 function environment(folder: string): NodeJS.ProcessEnv {
-  const { PATH = '', HOME = '' } = process.env;
-  return { PATH, HOME, PROXMOX_MCP_CONFIG_DIR: folder };
+  return { ...bareEnvironment(), PROXMOX_MCP_CONFIG_DIR: folder };
 }
 
 /** `npm test` has built already; a single file's run may have to. One at a time: files run side by side. */

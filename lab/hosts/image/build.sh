@@ -89,7 +89,8 @@ if [ -x "$root/usr/sbin/dockerd" ]; then
   say "containers' images"
   mkdir -p "$root/sys/fs/cgroup" && mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup" && mount --make-rslave "$root/sys/fs/cgroup"
   # In a network of its own: an engine without a bridge removes the docker0 of the engine that runs this build.
-  "${in_root[@]}" unshare --net dockerd --data-root /var/lib/docker --exec-root /tmp/engine --pidfile /tmp/engine.pid --host unix:///tmp/engine.sock \
+  # It ends with this shell, however that ends.
+  setpriv --pdeathsig TERM "${in_root[@]}" unshare --net dockerd --data-root /var/lib/docker --exec-root /tmp/engine --pidfile /tmp/engine.pid --host unix:///tmp/engine.sock \
     --bridge none --iptables=false --storage-driver overlay2 >"$work/engine.log" 2>&1 &
   engine_pid=$!
   for _ in $(seq 100); do [ -S "$root/tmp/engine.sock" ] && break; sleep 0.1; done

@@ -8,7 +8,14 @@ const startIt = 'Start the service: npm start';
 
 /** The service's own processes and what they depend on. */
 export function serviceChecks(config: Config): Check[] {
-  return [temporalServer(config), mcpServer(config), workerMetrics(config), mailServer(config), ...webhooks(config)];
+  return [
+    temporalServer(config),
+    schedules(config),
+    mcpServer(config),
+    workerMetrics(config),
+    mailServer(config),
+    ...webhooks(config),
+  ];
 }
 
 function temporalServer(config: Config): Check {
@@ -36,6 +43,23 @@ function temporalServer(config: Config): Check {
       } finally {
         await client.connection.close();
       }
+    },
+  };
+}
+
+function schedules(config: Config): Check {
+  return {
+    check: 'Schedules',
+    tried: 'look at what the worker could not make of them',
+    async run() {
+      const { readRefusedSchedules } = await import('../../runs/refused-schedules.ts');
+      const refused = Object.entries(readRefusedSchedules(config));
+      if (refused.length === 0) return ok('the worker refused none');
+      return failed(
+        `the worker could not make ${refused.map(([id]) => id).join(', ')}`,
+        'Correct what is named, and restart the service; the other schedules run.',
+        refused.map(([id, reason]) => `${id}: ${reason}`).join('\n'),
+      );
     },
   };
 }

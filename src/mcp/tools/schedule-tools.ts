@@ -79,7 +79,7 @@ const changeSchedule = defineTool({
       .max(100)
       .nullable()
       .optional()
-      .describe('Five fields: minute hour day month weekday, e.g. 30 2 * * *. null: back to the default'),
+      .describe('Five fields: minute hour day month weekday, e.g. 30 4 * * *. null: back to the default'),
     timeZone: z.string().trim().min(1).max(64).optional().describe('IANA name, e.g. Europe/Berlin'),
   }),
   async handler({ id: schedule, cron, timeZone }, { schedules }, { caller }) {
