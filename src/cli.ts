@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { runCli } from './cli/program.ts';
-import { bypassProxies } from './proxy-bypass.ts';
+import { bypassProxies } from './service/proxy-bypass.ts';
 
 bypassProxies();
 const code = await runCli(process.argv.slice(2));

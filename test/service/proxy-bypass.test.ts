@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { EnvHttpProxyAgent, request } from 'undici';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { bypassProxies } from '../src/proxy-bypass.ts';
+import { bypassProxies } from '../../src/service/proxy-bypass.ts';
 
 it('this machine is asked past a proxy, and what was asked past it before still is', async () => {
   vi.stubEnv('http_proxy', 'http://127.0.0.1:9');
