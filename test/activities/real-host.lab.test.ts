@@ -1,26 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ActivityCancellationDetails } from '@temporalio/common';
-import { MockActivityEnvironment } from '@temporalio/testing';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type LabHost, startLabHost } from '../../lab/hosts/lab-host.ts';
+import type { LabHost } from '../../lab/hosts/lab-host.ts';
 import { type BackupActivities, createBackupActivities } from '../../src/activities/back-up/back-up.ts';
 import { freeBackupId } from '../../src/activities/back-up/name.ts';
 import { createHealthActivities } from '../../src/activities/check-health/check-health.ts';
-import { createHosts } from '../../src/hosts/create-hosts.ts';
 import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
-import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 import type { Hosts } from '../../src/hosts/host.ts';
-import { createSshExecutor } from '../../src/hosts/ssh/executor.ts';
 import type { Verdict } from '../../src/operations/finding.ts';
 import { findingsOf, makeReport, type Section } from '../../src/operations/report.ts';
 import { renderText } from '../../src/reports/text.ts';
-import { logger } from '../support/activity-logger.ts';
+import { type ActivityLab, activityOf, attemptIn, startActivityLab } from '../support/lab-activities.ts';
 import { nobodysClient } from '../support/local-host.ts';
 
 const layout = defaultLayout;
-const log = pino({ level: 'silent' });
+let machine: ActivityLab;
 let lab: LabHost;
 let hosts: Hosts;
 let activities: BackupActivities;
@@ -29,23 +24,15 @@ let id: string;
 let count = 0;
 
 beforeAll(async () => {
-  lab = await startLabHost({ installation: true, docker: true });
-  await lab.writeFile(layout.helper, generateHelper(layout), { mode: 0o755 });
-  await lab.writeFile(layout.sudoersFile, `claude-user ALL=(root) NOPASSWD: ${layout.helper}\n`, { mode: 0o440 });
-  hosts = createHosts({
-    hosts: [{ name: 'pve1', ssh: lab.ssh, layout, timeZone: 'UTC' }],
-    executorFor: ({ name }) => createSshExecutor({ name, ssh: lab.ssh, log }),
-  });
+  machine = await startActivityLab();
+  ({ lab, hosts } = machine);
   activities = createBackupActivities({ hosts });
   const healthy = `docker inspect --format '{{.State.Health.Status}}' ${layout.containers.join(' ')}`;
   await onHost(
     `i=0; until ! ${healthy} | grep -v '^healthy'; do i=$((i + 1)); [ $i -lt 120 ]; sleep 0.5; done >/dev/null`,
   );
 }, 15 * 60_000);
-afterAll(async () => {
-  await hosts?.close();
-  await lab?.stop();
-});
+afterAll(() => machine?.stop());
 afterEach(async () => {
   // What a failed test left must not fail the next.
   await onHost(`rm -rf ${layout.backups}/.daily-* ${layout.backups}/daily-*`);
@@ -56,17 +43,9 @@ beforeEach(() => {
   id = freeBackupId('daily', Date.now() + count * 1000, []);
 });
 
+const mock = () => activityOf(run);
 /** One attempt of an activity of the current run. */
-async function attempt<T>(work: () => Promise<T>, environment = mock()): Promise<T> {
-  let answer: { readonly value: T } | undefined;
-  await environment.run(async () => {
-    answer = { value: await work() };
-  });
-  if (answer === undefined) throw new Error('no answer');
-  return answer.value;
-}
-const mock = () =>
-  new MockActivityEnvironment({ workflowExecution: { workflowId: run, runId: randomUUID() } }, { logger });
+const attempt = <T>(work: () => Promise<T>, environment = mock()) => attemptIn(environment, work);
 
 /** As Temporal does: again while the error says that it may help. */
 async function persist<T>(work: () => Promise<T>): Promise<T> {
@@ -103,7 +82,7 @@ const backupFolder = async () => (await lab.must(['ls', '-A', layout.backups])).
 /** Until the archive is being written. */
 const packing = () =>
   onHost(`i=0; until [ -s ${layout.backups}/.${id}.tar.gz.partial ]; do i=$((i + 1)); [ $i -lt 600 ]; sleep 0.1; done`);
-const onHost = (script: string) => lab.must(['sh', '-euc', script]);
+const onHost = (script: string) => machine.onHost(script);
 /** A file that packing takes a second or two for, whose middle can be hit. */
 const large = 30_000_000;
 const makeLarge = () => onHost(`head -c ${large} /dev/urandom >/opt/proxmox-mcp/logs/large`);

@@ -1,50 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { MockActivityEnvironment } from '@temporalio/testing';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type LabHost, startLabHost, startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
+import { startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
 import { type BackupActivities, createBackupActivities } from '../../../src/activities/back-up/back-up.ts';
 import { freeBackupId } from '../../../src/activities/back-up/name.ts';
-import { createHosts } from '../../../src/hosts/create-hosts.ts';
 import { defaultLayout as layout } from '../../../src/hosts/helper/default-layout.ts';
-import { generateHelper } from '../../../src/hosts/helper/generate-helper.ts';
-import type { Hosts } from '../../../src/hosts/host.ts';
-import { createSshExecutor } from '../../../src/hosts/ssh/executor.ts';
-import { logger } from '../../support/activity-logger.ts';
+import { type ActivityLab, activityOf, attemptIn, startActivityLab } from '../../support/lab-activities.ts';
 
-let lab: LabHost;
-let hosts: Hosts;
+let lab: ActivityLab;
 let activities: BackupActivities;
 let count = 0;
-const onHost = (script: string) => lab.must(['sh', '-euc', script]);
+const onHost = (script: string) => lab.onHost(script);
+const attempt = <T>(run: string, work: () => Promise<T>) => attemptIn(activityOf(run), work);
 
 beforeAll(async () => {
-  lab = await startLabHost({ installation: true, docker: true });
-  await lab.writeFile(layout.helper, generateHelper(layout), { mode: 0o755 });
-  await lab.writeFile(layout.sudoersFile, `claude-user ALL=(root) NOPASSWD: ${layout.helper}\n`, { mode: 0o440 });
-  hosts = createHosts({
-    hosts: [{ name: 'pve1', ssh: lab.ssh, layout, timeZone: 'UTC' }],
-    executorFor: ({ name }) => createSshExecutor({ name, ssh: lab.ssh, log: pino({ level: 'silent' }) }),
-  });
-  activities = createBackupActivities({ hosts });
+  lab = await startActivityLab();
+  activities = createBackupActivities({ hosts: lab.hosts });
 }, startTimeoutMs);
-afterAll(async () => {
-  await hosts?.close();
-  await lab?.stop();
-});
-
-async function attempt<T>(run: string, work: () => Promise<T>): Promise<T> {
-  const environment = new MockActivityEnvironment(
-    { workflowExecution: { workflowId: run, runId: randomUUID() } },
-    { logger },
-  );
-  let answer: { readonly value: T } | undefined;
-  await environment.run(async () => {
-    answer = { value: await work() };
-  });
-  if (answer === undefined) throw new Error('no answer');
-  return answer.value;
-}
+afterAll(() => lab?.stop());
 
 async function backUp() {
   count += 1;
@@ -146,14 +118,9 @@ describe('the target of a backup', () => {
       summary: expect.stringMatching(/^not mounted: \/opt\/proxmox-mcp\/data, /),
     });
     await onHost('mkdir -p /mnt/disk; echo "/dev/sdz9 /mnt/disk ext4 defaults 0 0" >>/etc/fstab');
-    const elsewhere = { ...layout, backups: '/mnt/disk/backups', helper: '/usr/local/libexec/proxmox-mcp/other' };
-    await lab.writeFile(elsewhere.helper, generateHelper(elsewhere), { mode: 0o755 });
-    await lab.writeFile('/etc/sudoers.d/other', `claude-user ALL=(root) NOPASSWD: ${elsewhere.helper}\n`, {
-      mode: 0o440,
-    });
-    const other = createHosts({
-      hosts: [{ name: 'pve1', ssh: lab.ssh, layout: elsewhere, timeZone: 'UTC' }],
-      executorFor: ({ name }) => createSshExecutor({ name, ssh: lab.ssh, log: pino({ level: 'silent' }) }),
+    const other = await lab.otherHosts({
+      backups: '/mnt/disk/backups',
+      helper: '/usr/local/libexec/proxmox-mcp/other',
     });
     const look = (anyTarget: boolean) =>
       attempt(randomUUID(), () =>

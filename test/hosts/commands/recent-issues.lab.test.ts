@@ -8,16 +8,9 @@ import type { Hosts } from '../../../src/hosts/host.ts';
 import { checkInstallation } from '../../../src/hosts/install/check.ts';
 import { install } from '../../../src/hosts/install/install.ts';
 import { createSshExecutor } from '../../../src/hosts/ssh/executor.ts';
-import { configOf, log, makeBare } from '../install/sample.ts';
+import { configOf, everyKind, log, makeBare } from '../install/sample.ts';
 
-const kinds = [
-  { name: 'Debian 11', debian: 'bullseye' },
-  { name: 'Debian 12', debian: 'bookworm' },
-  { name: 'Debian 13', debian: 'trixie' },
-  { name: 'Debian 13 with sudo-rs', debian: 'trixie', sudo: 'rs' },
-] as const;
-
-describe.skipIf(whyNoLab()).each(await stillHad(kinds))('what is counted on $name', ({ name, ...kind }) => {
+describe.skipIf(whyNoLab()).each(await stillHad(everyKind))('what is counted on $name', ({ name, ...kind }) => {
   let lab: LabHost;
   let hosts: Hosts;
   beforeAll(async () => {

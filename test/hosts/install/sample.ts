@@ -95,3 +95,11 @@ export function runUntil(
     child.on('close', () => resolve(said));
   });
 }
+
+/** Every kind of sudo that the service works with, and the systems that bring them. */
+export const everyKind = [
+  { name: 'Debian 11', debian: 'bullseye' },
+  { name: 'Debian 12', debian: 'bookworm' },
+  { name: 'Debian 13', debian: 'trixie' },
+  { name: 'Debian 13 with sudo-rs', debian: 'trixie', sudo: 'rs' },
+] as const;

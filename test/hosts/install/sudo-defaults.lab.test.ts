@@ -5,16 +5,9 @@ import type { HostConfig } from '../../../src/config.ts';
 import { checkInstallation } from '../../../src/hosts/install/check.ts';
 import { install } from '../../../src/hosts/install/install.ts';
 import { uninstall } from '../../../src/hosts/install/uninstall.ts';
-import { configOf, log, makeBare } from './sample.ts';
+import { configOf, everyKind, log, makeBare } from './sample.ts';
 
-const kinds = [
-  { name: 'Debian 11', debian: 'bullseye' },
-  { name: 'Debian 12', debian: 'bookworm' },
-  { name: 'Debian 13', debian: 'trixie' },
-  { name: 'Debian 13 with sudo-rs', debian: 'trixie', sudo: 'rs' },
-] as const;
-
-describe.skipIf(whyNoLab()).each(await stillHad(kinds))("sudo's own defaults on $name", ({ name, ...kind }) => {
+describe.skipIf(whyNoLab()).each(await stillHad(everyKind))("sudo's own defaults on $name", ({ name, ...kind }) => {
   let host: LabHost;
   let config: HostConfig;
   beforeAll(async () => {
