@@ -114,7 +114,7 @@ describe.skipIf(whyNoLab())('a host whose user was there before', () => {
       'a key that others may read here',
       () => chmodSync(config.ssh?.keyPath ?? '', 0o644),
       () => chmodSync(config.ssh?.keyPath ?? '', 0o600),
-      /others may read/,
+      /may be read by others/,
     ],
   ] as const)('finds %s', async (_, plant, mend, found) => {
     await plant();

@@ -61,7 +61,7 @@ describe.skipIf(whyNoLab())('a host on which the installation would lock somebod
   it.each([
     ['that admits everything', '%claude-user ALL=(ALL:ALL) NOPASSWD: ALL\n', /may run .*id -u as root/],
     ['that asks for a password', '%claude-user ALL=(ALL:ALL) PASSWD: ALL\n', /does not let claude-user run the helper/],
-    ['that wants a terminal', 'Defaults requiretty\n', /does not let claude-user run the helper/],
+    ['that wants a terminal for every command', 'Defaults!ALL requiretty\n', /does not let claude-user run the helper/],
   ])('by a rule read after ours %s', async (_, rule, message) => {
     const { error, left, steps } = await tryWith('/etc/sudoers.d/zz-late', rule);
     expect(steps.at(-1)).toBe('put everything back');
