@@ -18,6 +18,9 @@ it.runIf(process.getuid?.() === 0)('a loopback sshd ends nothing of lab hosts wh
     expect(stranger.exitCode ?? stranger.signalCode).toBeNull();
     expect((await run(['pgrep', '-u', number, 'sleep'])).exitCode).toBe(0);
   } finally {
+    // Another user's process doesn't hear of its parent's end.
+    for (const child of (await run(['pgrep', '-P', String(stranger.pid)])).stdout.split('\n').filter(Boolean))
+      process.kill(Number(child), 'SIGKILL');
     stranger.kill('SIGKILL');
     await gone;
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { pino } from 'pino';
-import { type LabHost, startLabHost } from '../../lab/hosts/lab-host.ts';
+import { type LabHost, type LabHostOptions, startLabHost } from '../../lab/hosts/lab-host.ts';
 import type { HostLayout } from '../../src/config.ts';
 import { createHosts } from '../../src/hosts/create-hosts.ts';
 import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
@@ -10,7 +10,7 @@ import type { Hosts } from '../../src/hosts/host.ts';
 import { createSshExecutor } from '../../src/hosts/ssh/executor.ts';
 import { logger } from './activity-logger.ts';
 
-/** A lab host with an installation and Docker, on which activities are executed without a Temporal server. */
+/** A lab host with an installation, on which activities are executed without a Temporal server. */
 export interface ActivityLab {
   readonly lab: LabHost;
   readonly hosts: Hosts;
@@ -21,8 +21,9 @@ export interface ActivityLab {
   readonly stop: () => Promise<void>;
 }
 
-export async function startActivityLab(): Promise<ActivityLab> {
-  const lab = await startLabHost({ installation: true, docker: true });
+/** @param options - default: with Docker, and the installation's containers and volumes */
+export async function startActivityLab(options: LabHostOptions = { docker: true }): Promise<ActivityLab> {
+  const lab = await startLabHost({ installation: true, ...options });
   const hostsWith = async (layout: HostLayout, policy: string) => {
     await lab.writeFile(layout.helper, generateHelper(layout), { mode: 0o755 });
     await lab.writeFile(policy, `claude-user ALL=(root) NOPASSWD: ${layout.helper}\n`, { mode: 0o440 });

@@ -62,6 +62,7 @@ state_of() {
   _of=$_records/$1
   if [ -e "$_of/proof" ]; then
     read -r _sum _bytes _written _published _folder <"$_of/proof" || :
+    _checked=$_published
     [ ! -e "$_of/checked" ] || read -r _checked <"$_of/checked" || :
     case $_bytes$_written$_published$_checked in
       *[!0-9]*) _state=unproven _sum=- _published=- _checked=- _folder= ;;
