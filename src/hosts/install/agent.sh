@@ -327,7 +327,10 @@ uninstall() {
   set +f
   if [ "$_keepLogs" = no ]; then rm -rf "$_log" "$_log".* "$_log"-* "/var/log/sudo-io/$_user"; rmdir /var/log/sudo-io 2>/dev/null || true; fi
   set -f
-  if [ "$_removeBackups" = yes ]; then
+  if [ "$_removeBackups" = yes ] && [ -L "$_backups" ]; then
+    # The folder that it leads to is the administrator's, and may hold more.
+    find "$_backups/" -mindepth 1 -maxdepth 1 '(' -name 'daily-backup-*' -o -name '.daily-backup-*' ')' -exec rm -rf {} + || true
+  elif [ "$_removeBackups" = yes ]; then
     rm -rf "$_backups" 2>/dev/null || true
   elif [ -f "$_before/absent" ] && grep -qxF -- "$_backups" "$_before/absent"; then
     rmdir "$_backups" 2>/dev/null || true
