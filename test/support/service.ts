@@ -16,7 +16,7 @@ import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
 import { bareEnvironment } from './built.ts';
-import { freePorts } from './free-ports.ts';
+import { freePort, freePorts } from './free-ports.ts';
 import { quietTimeZone } from './quiet-time-zone.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -71,7 +71,7 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
   const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-faults-'));
   const dataDir = join(folder, 'data');
   mkdirSync(join(dataDir, 'logs'), { recursive: true });
-  const [port, uiPort, mcpPort, metricsPort, secondMetricsPort] = await freePorts(5);
+  const [port, uiPort, mcpPort, metricsPort] = await freePorts(4);
   const env = {
     DATA_DIR: './data',
     TEMPORAL_PORT: String(port),
@@ -151,9 +151,10 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     schedules: createSchedules({ client, config }),
     temporal,
     mcpUrl: `http://127.0.0.1:${mcpPort}`,
-    startWorker: (name = 'worker', { temporalPort } = {}) =>
+    // Its port is looked for when it is needed: minutes later a connection may have it.
+    startWorker: async (name = 'worker', { temporalPort } = {}) =>
       launch(name, [join(root, 'dist/src/worker.js')], /worker is ready/, {
-        ...(name === 'worker' ? {} : { WORKER_METRICS_PORT: String(secondMetricsPort) }),
+        ...(name === 'worker' ? {} : { WORKER_METRICS_PORT: String(await freePort()) }),
         ...(temporalPort === undefined ? {} : { TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}` }),
       }),
     killWorker: (signal = 'SIGKILL', name = 'worker') => end(name, signal),
