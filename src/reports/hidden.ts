@@ -25,6 +25,9 @@ const hidden = String.raw`[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\
 
 const kept = new RegExp(`${belonging.join('|')}|(${hidden})\\1*`, 'gu');
 
+/** Nearly every text is of this kind and has nothing to be looked for, which takes long. */
+const plain = /^[\t\n\u0020-\u007e]*$/;
+
 /** So many of the same in a row are written out; more are counted. */
 const writtenOut = 3;
 
@@ -33,6 +36,7 @@ const writtenOut = 3;
  * and many of one kind as `\u{0}×4096`. What belongs to emoji and to the words of a script stays.
  */
 export function showHidden(text: string): string {
+  if (plain.test(text)) return text;
   return text.replace(kept, (run: string, character: string | undefined) => {
     if (character === undefined) return run;
     const written = `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
@@ -46,11 +50,13 @@ const piledMarks = /([\p{Mn}\p{Me}]{3})([\p{Mn}\p{Me}]+)/gu;
 
 /** A text whose characters carry at most three such marks each, as many as a language piles up. */
 export function boundMarks(text: string): string {
+  if (plain.test(text)) return text;
   return text.replace(piledMarks, '$1');
 }
 
 /** JSON that says the same with everything that {@link showHidden} and {@link boundMarks} change as JSON's own escapes. */
 export function escapeHiddenInJson(json: string): string {
+  if (plain.test(json)) return json;
   const escaped = (characters: string) =>
     Array.from({ length: characters.length }, (_, at) => {
       const unit = characters.charCodeAt(at).toString(16).padStart(4, '0');
