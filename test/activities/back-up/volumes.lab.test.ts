@@ -101,8 +101,17 @@ describe('the volumes of a host', { timeout: 180_000 }, () => {
     await onHost(`docker pause writer >/dev/null; mkdir -p ${layout.state}/backups/${stale}
       docker inspect --format '{{.Id}}' writer >${layout.state}/backups/${stale}/paused`);
     const input = { host: 'pve1', id: stale, fence: 1 };
+    const isPaused = () => onHost(`docker inspect --format '{{.State.Paused}}' writer`);
     await attempt(randomUUID(), () => activities.abandonBackup(input));
-    expect(await onHost(`docker inspect --format '{{.State.Paused}}' writer`)).toBe('false\n');
+    expect(await isPaused()).toBe('false\n');
+
+    // The same backup's next attempt, after one that was killed.
+    await attempt(randomUUID(), () => activities.collectBackup(input));
+    await onHost(`docker pause writer >/dev/null
+      docker inspect --format '{{.Id}}' writer >${layout.state}/backups/${stale}/paused`);
+    await attempt(randomUUID(), () => activities.archiveVolumes({ ...input, volumes: ['caddy_data'] }));
+    expect(await isPaused()).toBe('false\n');
+    await attempt(randomUUID(), () => activities.abandonBackup(input));
     await onHost('docker rm -f writer >/dev/null');
   });
 });

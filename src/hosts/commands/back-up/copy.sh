@@ -12,6 +12,8 @@ list_files() {
 # database that was written to all the time. Leaves the databases' paths in $_stage/databases.
 copy() {
   _from=$1 _to=$2
+  # An attempt that was killed may have left them paused: nothing would change, and nobody would let them go on.
+  unpause "$_record"
   list_files "$_from" >"$_stage/was"
   copy_all
   _whole=yes

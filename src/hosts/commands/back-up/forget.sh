@@ -3,7 +3,8 @@
 # archive has been gone for a month.
 forget_unfinished() {
   [ "$_records/$1" != "$_record" ] || return 0
-  unpause "$_records/$1" || :
+  # Who can't let its containers go on keeps the note of them for the next.
+  unpause "$_records/$1" || return 0
   state_of "$1"
   if [ ! -e "$_records/$1/proof" ] ||
     { [ "$_state" = gone ] && [ ! -e "$_folder/$1.tar.gz" ] && [ $(($(date +%s) - ${_published:-0})) -gt 2592000 ]; }; then

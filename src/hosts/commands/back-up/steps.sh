@@ -12,7 +12,7 @@ again() {
   sync "$_record"
 }
 
-# ended STEP [TEXT]: records that the step has ended, durably.
+# step_ended STEP [TEXT]: records that the step has ended, durably.
 step_ended() { keep "$1" "${2-yes}" "$_record"; }
 
 # wanted_volumes: those that the backup is to hold, as its first step found them.
