@@ -1,8 +1,44 @@
-/** `2026-11-22T08:00:03.120Z` → `2026-11-22 08:00:03 UTC`. */
-export function readableTime(iso: string): string {
+/**
+ * A moment as a clock on the wall of a time zone shows it, with the zone: `2026-11-22 09:00:03 CET`.
+ *
+ * @param iso ISO 8601; what is no time is returned as it is
+ * @param timeZone IANA name; default UTC, as is one that there is not
+ */
+export function readableTime(iso: string, timeZone = 'UTC'): string {
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return iso;
-  return `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+  const part = partsOf(time, timeZone);
+  return `${part('year')}-${part('month')}-${part('day')} ${part('hour')}:${part('minute')}:${part('second')} ${part('timeZoneName')}`;
+}
+
+function partsOf(time: Date, timeZone: string): (type: Intl.DateTimeFormatPartTypes) => string {
+  const parts = formatOf(timeZone).formatToParts(time);
+  return (type) => parts.find((part) => part.type === type)?.value ?? '';
+}
+
+/** British, because only that locale has names for the zones of Europe (CET); elsewhere the zone is `GMT-5`. */
+function formatOf(timeZone: string): Intl.DateTimeFormat {
+  const options = {
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hourCycle: 'h23',
+    timeZoneName: 'short',
+  } as const;
+  try {
+    return new Intl.DateTimeFormat('en-GB', { ...options, timeZone });
+  } catch {
+    return new Intl.DateTimeFormat('en-GB', { ...options, timeZone: 'UTC' });
+  }
+}
+
+/** How long ago a moment was, or how far ahead it is: `3 min 5 s ago`, `in 2 h 10 min`. */
+export function relativeTime(iso: string, now = Date.now()): string {
+  const ms = now - Date.parse(iso);
+  return ms < 0 ? `in ${readableDuration(-ms)}` : `${readableDuration(ms)} ago`;
 }
 
 /** Milliseconds in the unit a person would use: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 days 4 h`. */
