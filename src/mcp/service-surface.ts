@@ -15,9 +15,8 @@ const offered = 50;
 /** The service as MCP clients see it. */
 export function createServiceSurface(given: McpDependencies, version: string): Surface {
   const { config } = given;
-  const address = temporalAddress(config);
-  const runs = sayWhenTemporalIsAway(given.runs, address);
-  const dependencies = { ...given, runs, schedules: sayWhenTemporalIsAway(given.schedules, address) };
+  const dependencies = sayingOfTemporal(given);
+  const { runs } = dependencies;
   const tools = createToolbox(allTools(given.operations), dependencies);
   return {
     identity: { name: 'proxmox-mcp', title: 'Proxmox MCP', version },
@@ -35,6 +34,16 @@ export function createServiceSurface(given: McpDependencies, version: string): S
             : [];
       return values.filter((candidate) => candidate.startsWith(value)).slice(0, offered);
     },
+  };
+}
+
+/** The same, saying what to do where Temporal can't be reached. */
+export function sayingOfTemporal(given: McpDependencies): McpDependencies {
+  const address = temporalAddress(given.config);
+  return {
+    ...given,
+    runs: sayWhenTemporalIsAway(given.runs, address),
+    schedules: sayWhenTemporalIsAway(given.schedules, address),
   };
 }
 

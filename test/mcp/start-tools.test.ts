@@ -279,7 +279,7 @@ describe('search_operations', () => {
 });
 
 it('the documentation shows operations of several risks and those without a tool', async () => {
-  const html = await (await fetch(`http://127.0.0.1:${serving.port}/docs`)).text();
+  const html = await (await fetch(`http://127.0.0.1:${serving.port}/tools`)).text();
   const card = (id: string) => html.split('<section class="card"').find((part) => part.includes(`id="${id}"`)) ?? '';
   expect(card('control-service')).toContain('<code>control_service</code>');
   expect(card('control-service')).toMatch(/tag read.*tag operate/s);
