@@ -48,7 +48,7 @@ describe('a start tool', () => {
     expect(result.isError).toBeUndefined();
     expect(started).toHaveLength(1);
     expect(result.structuredContent).toMatchObject({
-      note: expect.stringContaining('goes on by itself'),
+      note: expect.stringContaining('wait_for_run waits for its report'),
       run: { id: started[0], operation: operation.replaceAll('_', '-'), state: 'running' },
       existing: false,
     });

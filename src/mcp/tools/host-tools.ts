@@ -2,7 +2,11 @@ import { z } from 'zod';
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { hostName } from '../../operations/inputs.ts';
+import type { NodeFacts } from '../../proxmox/reads.ts';
+import { cleanLine } from '../../reports/clean.ts';
+import { quoteNotice } from '../../reports/quote.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
+import { limits } from '../host-text.ts';
 
 /** A configured host as clients may see it: no users, key paths or tokens. */
 function publicHost(config: HostConfig) {
@@ -52,9 +56,20 @@ const getHost = defineTool({
       });
     }
     const node = await reads.node(name, signal);
-    return { data: { ...publicHost(found), ...(node === undefined ? {} : { node }) } };
+    if (node === undefined) return { data: publicHost(found) };
+    return { data: { note: quoteNotice, ...publicHost(found), node: shown(node) } };
   },
 });
+
+/** What its API said, in the length that an honest one has. */
+function shown(node: NodeFacts): NodeFacts {
+  return {
+    ...node,
+    node: cleanLine(node.node, limits.name),
+    version: cleanLine(node.version, limits.name),
+    loadAverage: node.loadAverage.slice(0, 3),
+  };
+}
 
 /** The tools that look at hosts without starting a run. */
 export const hostTools: readonly AnyTool[] = [listHosts, getHost];

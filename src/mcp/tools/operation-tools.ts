@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
 import {
@@ -14,6 +13,7 @@ import type { RunDetails, Runs } from '../../runs/runs.ts';
 import { type AnyTool, defineTool, type ToolAnswer, type ToolCall } from '../define-tool.ts';
 import type { McpDependencies } from '../dependencies.ts';
 import { invalidInput } from '../input-errors.ts';
+import { createOperationSearch } from '../operation-search.ts';
 import { dataOf, type RunData } from '../run-data.ts';
 import { nextStep, runLine } from '../run-text.ts';
 import { mayUse, scopeFor } from '../scopes.ts';
@@ -117,11 +117,12 @@ export function operationName() {
 function findOperation(name: string, operations: readonly OperationDefinition[]): OperationDefinition {
   const found = operations.find((operation) => operation.name === name);
   if (found !== undefined) return found;
-  const names = operations.map((operation) => operation.name);
+  const meant = createOperationSearch(operations).meant(name);
+  const hint = meant === undefined ? '' : `Did you mean ${meant.name}? `;
   throw new ServiceError({
     code: 'not-found',
     message: `operation: there is no operation "${name}", and nothing was started`,
-    remedy: `Did you mean ${closest(name, names)}? search_operations finds them by words, and names all without a query.`,
+    remedy: `${hint}search_operations finds them by words, and names all without a query.`,
   });
 }
 

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
+import { cleanLine } from '../../reports/clean.ts';
+import type { ScheduleSummary } from '../../runs/schedules.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
+import { limits, quoted } from '../host-text.ts';
 
 const id = z
   .string()
@@ -19,7 +22,7 @@ const listSchedules = defineTool({
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({}),
   async handler(_input, { schedules }) {
-    return { data: { schedules: await schedules.list() } };
+    return { data: { schedules: (await schedules.list()).map(shown) } };
   },
 });
 
@@ -32,7 +35,7 @@ const pauseSchedule = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({ id, reason }),
   async handler(input, { schedules }, { caller }) {
-    return { data: { schedule: await schedules.pause(input.id, input.reason, caller.name) } };
+    return { data: { schedule: shown(await schedules.pause(input.id, input.reason, caller.name)) } };
   },
 });
 
@@ -45,7 +48,7 @@ const resumeSchedule = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({ id, reason }),
   async handler(input, { schedules }, { caller }) {
-    return { data: { schedule: await schedules.resume(input.id, input.reason, caller.name) } };
+    return { data: { schedule: shown(await schedules.resume(input.id, input.reason, caller.name)) } };
   },
 });
 
@@ -58,7 +61,7 @@ const triggerSchedule = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
   input: z.object({ id }),
   async handler(input, { schedules }, { caller }) {
-    return { data: { schedule: await schedules.trigger(input.id, caller.name) } };
+    return { data: { schedule: shown(await schedules.trigger(input.id, caller.name)) } };
   },
 });
 
@@ -95,9 +98,21 @@ const changeSchedule = defineTool({
       ...(cron === undefined ? {} : { cron }),
       ...(timeZone === undefined ? {} : { timeZone }),
     };
-    return { data: { schedule: await schedules.change(schedule, change, caller.name) } };
+    return { data: { schedule: shown(await schedules.change(schedule, change, caller.name)) } };
   },
 });
+
+/** Reasons are what somebody wrote, problems may quote what Temporal said. */
+function shown({ note, problem, ...schedule }: ScheduleSummary): ScheduleSummary {
+  return {
+    ...schedule,
+    target: cleanLine(schedule.target, limits.name),
+    cron: cleanLine(schedule.cron, limits.name),
+    timeZone: cleanLine(schedule.timeZone, limits.name),
+    ...(note === undefined ? {} : { note: quoted(note, limits.line) }),
+    ...(problem === undefined ? {} : { problem: quoted(problem, limits.line) }),
+  };
+}
 
 /** The tools that look after schedules. */
 export const scheduleTools: readonly AnyTool[] = [
