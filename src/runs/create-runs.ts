@@ -11,12 +11,13 @@ import { ServiceError } from '../errors.ts';
 import { workflowType } from '../operations/definition.ts';
 import type { Answer, Progress, Requester } from '../operations/run.ts';
 import { targetIn, targetLabel } from '../operations/target.ts';
+import { runUrl } from '../run-url.ts';
 import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
 import { decideUpdate, progressQuery, serviceQueue } from '../workflows/lib/messages.ts';
 import { findOperation, isRunId, operationOfWorkflow } from './find-operation.ts';
 import { listRuns } from './list-runs.ts';
 import { parseInput } from './parse-input.ts';
-import { endOf, runUrl, summaryOf } from './run-details.ts';
+import { endOf, summaryOf } from './run-details.ts';
 import { readLog } from './run-log.ts';
 import type { RunDetails, RunSummary, Runs } from './runs.ts';
 

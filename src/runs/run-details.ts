@@ -2,6 +2,7 @@ import { type WorkflowExecutionInfo, WorkflowFailedError } from '@temporalio/cli
 import { TypedSearchAttributes } from '@temporalio/common';
 import type { Config } from '../config.ts';
 import type { Outcome, RunResult } from '../operations/run.ts';
+import { runUrl } from '../run-url.ts';
 import { keys } from '../workflows/lib/attributes.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
 import { operationOfWorkflow } from './find-operation.ts';
@@ -16,11 +17,6 @@ const statuses: Readonly<Record<string, RunSummary['status']>> = {
   TERMINATED: 'terminated',
   TIMED_OUT: 'timed-out',
 };
-
-/** Page of a run in the Temporal UI. */
-export function runUrl(config: Config, id: string): string {
-  return `${config.temporal.uiUrl}/namespaces/${config.temporal.namespace}/workflows/${encodeURIComponent(id)}`;
-}
 
 export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw'>): RunSummary {
   const attributes = info.typedSearchAttributes ?? new TypedSearchAttributes();

@@ -1,12 +1,17 @@
 import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
 import { Context } from '@temporalio/activity';
+import type { Config } from '../../config.ts';
 import { explain, ServiceError } from '../../errors.ts';
 import type { Mailer } from '../../mail/mailer.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { Report } from '../../operations/report.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { renderHtml } from '../../reports/html.ts';
+import { subjectOf } from '../../reports/subject.ts';
 import { renderText } from '../../reports/text.ts';
+import { runUrl } from '../../run-url.ts';
+import { zoneOfTarget } from '../../time-zone.ts';
 
 export const queue = 'service';
 
@@ -18,7 +23,13 @@ export interface MailReportResult {
 }
 
 export interface NotifyActivities {
-  mailReport(input: { readonly report: Report; readonly subject?: string }): Promise<MailReportResult>;
+  mailReport(input: {
+    readonly report: Report;
+    /** Default: with the cause in it, from the report's findings. */
+    readonly subject?: string;
+    /** The run that it is about. Default: the one that mails it. */
+    readonly run?: string;
+  }): Promise<MailReportResult>;
 }
 
 /** Used when the caller's retry policy has no limit: a report nobody gets must not keep a run open for ever. */
@@ -28,10 +39,15 @@ const defaultAttempts = 5;
  * Tells people. A report that can't be mailed isn't a failed run: what may work later is thrown so that Temporal tries
  * again, and what won't, or still doesn't at the last attempt, is returned as a finding.
  */
-export function createNotifyActivities(dependencies: { readonly mailer?: Mailer | undefined }): NotifyActivities {
-  const { mailer } = dependencies;
+export function createNotifyActivities({
+  mailer,
+  config,
+}: {
+  readonly mailer?: Mailer | undefined;
+  readonly config: Pick<Config, 'hosts' | 'temporal'>;
+}): NotifyActivities {
   return {
-    async mailReport({ report, subject }) {
+    async mailReport({ report, subject, run }) {
       if (mailer === undefined) {
         return notMailed(
           'skipped',
@@ -41,13 +57,18 @@ export function createNotifyActivities(dependencies: { readonly mailer?: Mailer 
       const { info } = Context.current();
       const last = info.attempt >= (info.retryPolicy?.maximumAttempts || defaultAttempts);
       // The same for every attempt of this run, so that a mail that was taken twice is shown once.
-      const run = `${info.workflowExecution?.workflowId}/${info.workflowExecution?.runId}/${info.activityId}`;
+      const mailing = `${info.workflowExecution?.workflowId}/${info.workflowExecution?.runId}/${info.activityId}`;
+      const about = run ?? info.workflowExecution?.workflowId;
+      const options = {
+        timeZone: zoneOfTarget(config, report.target),
+        ...(about !== undefined && { run: { id: about, url: runUrl(config, about), machine: hostname() } }),
+      };
       try {
         const sent = await mailer.send({
-          id: createHash('sha256').update(run).digest('hex').slice(0, 32),
-          subject: cleanLine(subject ?? `[${report.target}] ${report.title}: ${report.verdict}`, 150),
-          text: renderText(report),
-          html: renderHtml(report),
+          id: createHash('sha256').update(mailing).digest('hex').slice(0, 32),
+          subject: cleanLine(subject ?? subjectOf(report), 150),
+          text: renderText(report, { ...options, folded: true }),
+          html: renderHtml(report, options),
           date: new Date(report.finishedAt),
         });
         const taken = `Sent to ${sent.accepted.join(', ')}.`;
