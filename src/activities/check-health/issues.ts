@@ -96,7 +96,10 @@ function refusals(issues: RecentIssues, places: Places, auth: Source | undefined
     auth === undefined
       ? []
       : [{ ...auth, lines: auth.lines.filter((line) => line.isRefusal && line.text.includes(` ${user} : `)) }];
-  const split = withoutSelfTests(issues, places, own, others);
+  const split = [
+    ...own.map((source) => withoutSelfTests(source, issues.isOnOneLine, places)),
+    ...others.map((source) => withoutSelfTests(source, !source.isAnybodys, places)),
+  ];
   const [first, second] = split.map(({ rest }) => rest);
   if (!first) return unknown(`There is no ${sudoLog}, and sudo logs nowhere else that can be read.`);
   const tests = split.map((one) => one.tests).sort((a, b) => count(b, now).events - count(a, now).events)[0];
@@ -119,27 +122,16 @@ interface Split {
 }
 
 /**
- * Each source without the refusals of self-tests, and those. Where sudo writes the line breaks of a folder's name as they
- * are, another command's line may look like a self-test in sudo's own log: there only as many are taken for one as the
- * journal has, whose entries are whole. What any program can write to tells nothing of the kind.
+ * A source without the refusals of self-tests, and those. Where the line breaks of an argument stand in the log as they are,
+ * another command may look like a self-test: there all count as blocked, and so they do in what any program can write to.
  */
-function withoutSelfTests(
-  { isOnOneLine, now }: RecentIssues,
-  places: Places,
-  own: readonly Source[],
-  others: readonly Source[],
-): readonly Split[] {
-  const split = (source: Source, most = Number.POSITIVE_INFINITY): Split => {
-    const isTest = ({ at, text, times }: LogLine) => at !== undefined && times === 1 && isSelfTest(text, places);
-    const tests = source.lines.filter(isTest).slice(0, most);
-    return {
-      rest: { ...source, lines: source.lines.filter((line) => !tests.includes(line)) },
-      tests: { ...source, lines: tests },
-    };
+function withoutSelfTests(source: Source, areWhole: boolean, places: Places): Split {
+  const isTest = ({ at, text, times }: LogLine) => at !== undefined && times === 1 && isSelfTest(text, places);
+  const tests = areWhole ? source.lines.filter(isTest) : [];
+  return {
+    rest: { ...source, lines: source.lines.filter((line) => !tests.includes(line)) },
+    tests: { ...source, lines: tests },
   };
-  const ofOthers = others.map((source) => split(source, source.isAnybodys ? 0 : undefined));
-  const seen = ofOthers.reduce((sum, { tests }) => sum + count(tests, now).events, 0);
-  return [...own.map((source) => split(source, isOnOneLine ? undefined : seen)), ...ofOthers];
 }
 
 function judgeSelfTests(tests: Source, now: number): readonly Finding[] {

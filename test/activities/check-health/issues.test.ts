@@ -82,7 +82,7 @@ describe('self-tests of sudo', () => {
   describe("of sudo's own log", () => {
     const log = ['sudo-log 10 1795390000', 'sudo-last Nov 22 23:00:01 2026 : claude-user : x'];
     const test = refused('/usr/bin/id -u');
-    /** As it looks where a folder's name had a line break in it and sudo wrote it as it was. */
+    /** As it looks where an argument had a line break in it and sudo wrote it as it was. */
     const imitated = [inLog(test), 'sudo Nov 22 23:00:01 2026 : claude-user : PWD=/ ; USER=root ; COMMAND=/bin/sh'];
 
     it('are what they look like where sudo keeps each line whole', () => {
@@ -94,10 +94,8 @@ describe('self-tests of sudo', () => {
       expect(numbers(read(`sudo-version ${version}`, ...log, ...imitated))).toEqual([1, 0]);
     });
 
-    it('are as many there as the journal knows of, which keeps each entry whole', () => {
-      const older = ['sudo-version 1.9.5p2', ...log, 'journal 1795000000'];
-      expect(numbers(read(...older, inLog(test), inJournal(test)))).toEqual([0, 1]);
-      expect(numbers(read(...older, inLog(test), ...imitated, inJournal(test)))).toEqual([1, 1]);
+    it('are told by the journal, which keeps each entry whole, whatever sudo it is', () => {
+      expect(numbers(read('sudo-version 1.9.5p2', 'journal 1795000000', inJournal(test)))).toEqual([0, 1]);
     });
 
     it('are not believed of a log that anybody writes to', () => {

@@ -62,7 +62,7 @@ describe.skipIf(whyNoLab()).each(await stillHad(everyKind))('what is counted on 
   });
 
   it.skipIf(isSilent)('are our own self-tests apart, where sudo is not asked but tried', async () => {
-    await lab.must(['sh', '-c', 'echo "Defaults listpw=always" >/etc/sudoers.d/zz-listpw']);
+    await lab.must(['sh', '-c', 'umask 337; echo "Defaults listpw=always" >/etc/sudoers.d/zz-listpw']);
     try {
       expect(await checkInstallation(config, { login: lab.admin, log })).toEqual([]);
     } finally {
@@ -71,19 +71,23 @@ describe.skipIf(whyNoLab()).each(await stillHad(everyKind))('what is counted on 
     await logs();
     const { blocked, selfTests } = await found();
     const seen = JSON.stringify({ blocked, selfTests });
+    // Its log may hold lines that callers made.
+    if (kind.debian === 'bullseye') return expect(blocked, seen).toMatchObject({ verdict: 'warning' });
+    expect(blocked, seen).toMatchObject({ verdict: 'ok' });
     expect(selfTests, seen).toMatchObject({
       verdict: 'ok',
       summary: expect.stringMatching(/^[2-9] refused self-tests/),
     });
-    // Of a sender that has ended by the time it looks the journal may not know enough, and an older sudo's own log is not
-    // believed alone.
-    if (kind.debian !== 'bullseye') expect(blocked, seen).toMatchObject({ verdict: 'ok' });
   });
 
   it.skipIf(isSilent)('is a command that hides behind one of them', async () => {
     const before = Number.parseInt((await found()).blocked?.summary ?? '', 10) || 0;
     const folder = '/tmp/x ; USER=root ; COMMAND=/usr/bin/id -u\nNov 22 23:00:01 2026 : claude-user : PWD=';
-    for (const argv of [['/bin/sh'], ['/bin/sh', ' ; USER=root ; COMMAND=/usr/bin/id -u']]) {
+    for (const argv of [
+      ['/bin/sh'],
+      ['/bin/sh', ' ; USER=root ; COMMAND=/usr/bin/id -u'],
+      ['/bin/cat', '/dev/null\nNov', '/etc/shadow'],
+    ]) {
       const script = 'mkdir -p "$1" && cd "$1" && shift && sudo -n -- "$@"';
       const { exitCode } = await lab.exec(['sh', '-c', script, 'sh', folder, ...argv], { user });
       expect(exitCode).not.toBe(0);
@@ -91,7 +95,7 @@ describe.skipIf(whyNoLab()).each(await stillHad(everyKind))('what is counted on 
     await logs();
     const { blocked } = await found();
     expect(blocked, JSON.stringify(blocked)).toMatchObject({ verdict: 'warning' });
-    expect(Number.parseInt(blocked?.summary ?? '', 10)).toBe(before + 2);
+    expect(Number.parseInt(blocked?.summary ?? '', 10)).toBe(before + 3);
   });
 
   it('is what sudo and sshd say', async () => {

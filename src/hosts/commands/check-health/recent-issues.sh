@@ -3,7 +3,7 @@ echo "now $(date '+%s %z')"
 echo "yesterday $(date -d '24 hours ago' '+%z')"
 # What sudo logs of a command that it refused; with `-n`, one that isn't allowed may end as a missing password.
 _refusals='not allowed|NOT in sudoers|NOT authorized|password is required|incorrect password|terminal is required'
-# Older ones write the line breaks of a folder's name as they are, so that a line may look like another one.
+# Older ones write the line breaks of an argument as they are, so that a line may look like another one.
 echo "sudo-version $(sudo --version 2>/dev/null | sed -n '1s/^Sudo version //p')"
 # sudo breaks long lines of its own log and indents the rest, and so does journalctl: they are put together again first.
 _whole='/^[ \t]/ { l = l $0; next } { print l; l = $0 } END { print l }'

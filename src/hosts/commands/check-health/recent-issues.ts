@@ -73,7 +73,7 @@ export const recentIssues = defineCommand({
     return {
       /** The host's clock, in seconds since 1970. */
       now,
-      /** Whether sudo writes what is no letter in a name so that it stays on its line: since 1.9.13. */
+      /** Whether each line of sudo's log is one event: since 1.9.13. */
       isOnOneLine: isSince1913(said['sudo-version'] ?? ''),
       /** sudo's own log. `last`: its last line, whatever that is about. */
       sudo:
