@@ -30,6 +30,11 @@ export function subjectOf(report: Report): string {
   return counted + joined(causes, longest - counted.length);
 }
 
+/** A caller's own words as a subject: on one clean line, as long as one may be. */
+export function asSubject(words: string): string {
+  return shortened(cleanLine(words, 600), longest);
+}
+
 /** Empty where one failure says all. */
 function countsOf(problems: readonly Placed[]): string {
   const warnings = problems.filter(({ finding }) => finding.verdict === 'warning').length;

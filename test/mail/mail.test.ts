@@ -225,6 +225,7 @@ describe('mailReport', () => {
     const end = await run(3);
     expect(end).toMatchObject({ mailed: false, finding: { check: 'Mail', verdict: 'failed' } });
     expect(end.finding.summary).toContain('refused it for now (450)');
+    expect(end.finding.remedy).toMatch(/\w/);
   });
 
   it('is a finding at once when trying again is of no use', async () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Verdict } from '../../src/operations/finding.ts';
 import { makeReport } from '../../src/operations/report.ts';
-import { subjectOf } from '../../src/reports/subject.ts';
+import { asSubject, subjectOf } from '../../src/reports/subject.ts';
 import { fleetReport, goodReport, hostile, morningReport } from './sample-report.ts';
 
 type Line = readonly [check: string, verdict: Verdict, summary: string];
@@ -54,6 +54,11 @@ describe('the subject of a mail', () => {
     ['Nothing of it is on this host', [['Service', 'skipped', 'There is none.']]],
   ])('is “%s”', (shown, lines) => {
     expect(about(...lines)).toBe(`[pve1] Check health: ${shown}`);
+  });
+
+  it('may be its caller’s own words', () => {
+    expect(asSubject('[pve1] back-up is paused\nand needs you')).toBe('[pve1] back-up is paused and needs you');
+    expect(asSubject(`[pve1] failed: ${'no space left on device '.repeat(10)}`)).toMatch(/^.{100,117}\.\.\.$/);
   });
 
   it('is one clean line of at most 120 characters, whatever a host says', () => {

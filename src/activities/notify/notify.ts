@@ -2,13 +2,12 @@ import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Context } from '@temporalio/activity';
 import type { Config } from '../../config.ts';
-import { explain, ServiceError } from '../../errors.ts';
+import { ServiceError } from '../../errors.ts';
 import type { Mailer } from '../../mail/mailer.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { Report } from '../../operations/report.ts';
-import { cleanLine } from '../../reports/clean.ts';
 import { renderHtml } from '../../reports/html.ts';
-import { subjectOf } from '../../reports/subject.ts';
+import { asSubject, subjectOf } from '../../reports/subject.ts';
 import { renderText } from '../../reports/text.ts';
 import { runUrl } from '../../run-url.ts';
 import { zoneOfTarget } from '../../time-zone.ts';
@@ -66,7 +65,7 @@ export function createNotifyActivities({
       try {
         const sent = await mailer.send({
           id: createHash('sha256').update(mailing).digest('hex').slice(0, 32),
-          subject: cleanLine(subject ?? subjectOf(report), 150),
+          subject: subject === undefined ? subjectOf(report) : asSubject(subject),
           text: renderText(report, { ...options, folded: true }),
           html: renderHtml(report, options),
           date: new Date(report.finishedAt),
@@ -79,17 +78,18 @@ export function createNotifyActivities({
               finding: {
                 check: 'Mail',
                 verdict: 'warning',
-                summary: `${taken} The mail server refused ${sent.rejected.join(', ')}: check MAIL_TO.`,
+                summary: `${taken} The mail server refused ${sent.rejected.join(', ')}.`,
+                remedy: 'Check MAIL_TO.',
               },
             };
       } catch (error) {
         if (!(error instanceof ServiceError) || (error.retryable && !last)) throw error;
-        return notMailed('failed', explain(error));
+        return notMailed('failed', error.message, error.remedy);
       }
     },
   };
 }
 
-function notMailed(verdict: 'skipped' | 'failed', summary: string): MailReportResult {
-  return { mailed: false, finding: { check: 'Mail', verdict, summary } };
+function notMailed(verdict: 'skipped' | 'failed', summary: string, remedy?: string): MailReportResult {
+  return { mailed: false, finding: { check: 'Mail', verdict, summary, ...(remedy !== undefined && { remedy }) } };
 }
