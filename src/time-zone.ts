@@ -85,7 +85,7 @@ function editsTo(name: ZoneName, wanted: ZoneName): number {
  * @param target as a report and a run name it: `pve1`, `pve1/100`, `pve1,pve2`, `fleet`, `service`
  */
 export function zoneOfTarget({ hosts }: Pick<Config, 'hosts'>, target: string): string {
-  const names = target.split(',').map((part) => part.replace(/\/.*$/, ''));
+  const names = target.split(',').map((part) => part.trim().replace(/\/.*$/, ''));
   const named = hosts.filter(({ name }) => names.includes(name));
   const [zone, ...others] = new Set((named.length > 0 ? named : hosts).map(({ timeZone }) => timeZone));
   return zone === undefined || others.length > 0 ? 'UTC' : zone;

@@ -48,6 +48,7 @@ it.each([
   ['pve1', 'Europe/Berlin'],
   ['pve1/100', 'Europe/Berlin'],
   ['pve1,pve2', 'Europe/Berlin'],
+  ['pve1, pve2/100', 'Europe/Berlin'],
   // Of several zones, none of which is right for all.
   ['pve1,far', 'UTC'],
   ['fleet', 'UTC'],

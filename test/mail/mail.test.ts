@@ -208,13 +208,17 @@ describe('mailReport', () => {
   it('has the subject and is about the run that its caller says', async () => {
     server = await startSmtp();
     const about = { report: morningReport, subject: 'pve1 backs up no more', run: 'back-up/pve1/k3f9' };
-    await new MockActivityEnvironment({}, { logger }).run(() => activities().mailReport(about));
-    const [mailed] = server.mails;
-    expect(mailed?.headers.get('subject')).toBe('pve1 backs up no more');
-    expect(mailed?.text).toContain('All of it: proxmox-mcp runs get back-up/pve1/k3f9');
-    expect(mailed?.html).toContain('/workflows/back-up%2Fpve1%2Fk3f9"');
+    const mailed = async (input: Parameters<ReturnType<typeof activities>['mailReport']>[0]) => {
+      await new MockActivityEnvironment({}, { logger }).run(() => activities().mailReport(input));
+      return server.mails.at(-1);
+    };
+    expect((await mailed({ ...about, run: null }))?.text).not.toContain('runs get');
+    const last = await mailed(about);
+    expect(last?.headers.get('subject')).toBe('pve1 backs up no more');
+    expect(last?.text).toContain('All of it: proxmox-mcp runs get back-up/pve1/k3f9');
+    expect(last?.html).toContain('/workflows/back-up%2Fpve1%2Fk3f9"');
     // In the mail's text what is well is folded.
-    expect(mailed?.text).toContain('  ok        Resources: Memory, Swap, CPU, Root disk');
+    expect(last?.text).toContain('  ok        Resources: Memory, Swap, CPU, Root disk');
   });
 
   it('is tried again while it may work, and is a finding when it still does not', async () => {

@@ -26,8 +26,8 @@ export interface NotifyActivities {
     readonly report: Report;
     /** Default: with the cause in it, from the report's findings. */
     readonly subject?: string;
-    /** The run that it is about. Default: the one that mails it. */
-    readonly run?: string;
+    /** The run that it is about; `null` where that is none, or are several. Default: the one that mails it. */
+    readonly run?: string | null;
   }): Promise<MailReportResult>;
 }
 
@@ -57,10 +57,10 @@ export function createNotifyActivities({
       const last = info.attempt >= (info.retryPolicy?.maximumAttempts || defaultAttempts);
       // The same for every attempt of this run, so that a mail that was taken twice is shown once.
       const mailing = `${info.workflowExecution?.workflowId}/${info.workflowExecution?.runId}/${info.activityId}`;
-      const about = run ?? info.workflowExecution?.workflowId;
+      const about = run === undefined ? info.workflowExecution?.workflowId : run;
       const options = {
         timeZone: zoneOfTarget(config, report.target),
-        ...(about !== undefined && { run: { id: about, url: runUrl(config, about), machine: hostname() } }),
+        ...(typeof about === 'string' && { run: { id: about, url: runUrl(config, about), machine: hostname() } }),
       };
       try {
         const sent = await mailer.send({
