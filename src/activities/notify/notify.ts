@@ -18,7 +18,12 @@ export interface MailReportResult {
 }
 
 export interface NotifyActivities {
-  mailReport(input: { readonly report: Report; readonly subject?: string }): Promise<MailReportResult>;
+  /** @param input `id`: what the mail is about, where a later call may send the same mail once more */
+  mailReport(input: {
+    readonly report: Report;
+    readonly subject?: string;
+    readonly id?: string;
+  }): Promise<MailReportResult>;
 }
 
 /** Used when the caller's retry policy has no limit: a report nobody gets must not keep a run open for ever. */
@@ -31,7 +36,7 @@ const defaultAttempts = 5;
 export function createNotifyActivities(dependencies: { readonly mailer?: Mailer | undefined }): NotifyActivities {
   const { mailer } = dependencies;
   return {
-    async mailReport({ report, subject }) {
+    async mailReport({ report, subject, id }) {
       if (mailer === undefined) {
         return notMailed(
           'skipped',
@@ -44,7 +49,10 @@ export function createNotifyActivities(dependencies: { readonly mailer?: Mailer 
       const run = `${info.workflowExecution?.workflowId}/${info.workflowExecution?.runId}/${info.activityId}`;
       try {
         const sent = await mailer.send({
-          id: createHash('sha256').update(run).digest('hex').slice(0, 32),
+          id: createHash('sha256')
+            .update(id ?? run)
+            .digest('hex')
+            .slice(0, 32),
           subject: cleanLine(subject ?? `[${report.target}] ${report.title}: ${report.verdict}`, 150),
           text: renderText(report),
           html: renderHtml(report),
