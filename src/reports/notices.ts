@@ -91,7 +91,7 @@ function subjectOf(pending: readonly Notice[], total: number): string {
   const [cause] = causes;
   const about = `[${targetsOf(pending)}]`;
   if (total === 1) return `${about} ${headline}: ${cause}`;
-  if (headlines.size > 1) return `${about} ${total} things need a look: ${[...headlines].join(', ')}`;
+  if (headlines.size > 1) return `${about} ${total} things need a look: ${someOf([...headlines])}`;
   const times = `${headline} (${total} times)`;
   return causes.size === 1 ? `${about} ${times}: ${cause}` : `${about} ${times}`;
 }
@@ -100,11 +100,14 @@ function headlinesOf(pending: readonly Notice[]): ReadonlySet<string> {
   return new Set(pending.map(({ headline }) => headline));
 }
 
-/** How many targets are named. */
+function targetsOf(pending: readonly Notice[]): string {
+  return someOf([...new Set(pending.map(({ target }) => target))]);
+}
+
+/** How many are named. */
 const named = 3;
 
-function targetsOf(pending: readonly Notice[]): string {
-  const targets = [...new Set(pending.map(({ target }) => target))];
-  const more = targets.length > named ? ` and ${targets.length - named} more` : '';
-  return `${targets.slice(0, named).join(', ')}${more}`;
+function someOf(names: readonly string[]): string {
+  const more = names.length > named ? ` and ${names.length - named} more` : '';
+  return `${names.slice(0, named).join(', ')}${more}`;
 }

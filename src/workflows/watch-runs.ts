@@ -31,6 +31,7 @@ const hour = 60 * minute;
 const defaults: WatchSettings = {
   everyMs: minute,
   seldomMs: 10 * minute,
+  overlapMs: 10 * minute,
   gatherMs: 20_000,
   overrun: { leastMs: hour, factor: 3, firstMs: 6 * hour },
   lookForMs: 6 * hour,
@@ -86,7 +87,7 @@ export async function watchRuns(given: WatchState = {}, settings: Partial<WatchS
   for (;;) {
     if (isDue()) await mail();
     setCurrentDetails(markdown(notices));
-    await look();
+    await watchOn();
     const { historyLength, continueAsNewSuggested } = workflowInfo();
     if (historyLength >= mostEvents || continueAsNewSuggested) {
       await continueAsNew<typeof watchRuns>({ ...watched, ...notices }, settings);
@@ -99,7 +100,7 @@ export async function watchRuns(given: WatchState = {}, settings: Partial<WatchS
   }
 
   /** Until something is found, or something is to be mailed again. */
-  async function look(): Promise<void> {
+  async function watchOn(): Promise<void> {
     const { pending, unsent } = notices;
     const nextMs =
       pending.length === 0 || unsent === undefined ? times.lookForMs : Date.parse(unsent.nextTryAt) - Date.now();

@@ -18,6 +18,8 @@ export interface LookSettings {
   readonly seldomMs: number;
   /** For what else goes wrong at the same time, once something was found: it is told in the same mail. */
   readonly gatherMs: number;
+  /** What has ended is in lists of Temporal a moment later, and clocks differ a little: so far back is looked again. */
+  readonly overlapMs: number;
   readonly overrun: OverrunLimits;
 }
 
@@ -39,9 +41,6 @@ export interface WatchInput extends Watched {
 export interface WatchActivities {
   watchScheduledRuns(input: WatchInput): Promise<Watched & { readonly found: readonly Notice[] }>;
 }
-
-/** What has ended is in lists of Temporal a moment later, and clocks differ a little: so far back is looked again. 10 min. */
-const overlapMs = 10 * 60_000;
 
 /**
  * The look at scheduled runs. It lasts for hours where nothing happens, because every call of an activity stays in the
@@ -92,10 +91,10 @@ export function createWatchActivities(dependencies: {
         const pauseMs = gathering ? settings.gatherMs : Math.min(settings.everyMs, until - Date.now());
         if (!(await pause(context, Math.max(0, pauseMs)))) break;
       }
-      return { since, told: stillTold(told, since - overlapMs, goesOn), counters: counters ?? {}, found };
+      return { since, told: stillTold(told, since - settings.overlapMs, goesOn), counters: counters ?? {}, found };
 
       async function lookAtEnded(now: number): Promise<void> {
-        for (const run of await endedSince(client, since - overlapMs)) {
+        for (const run of await endedSince(client, since - settings.overlapMs)) {
           if (well.has(run.runId) || hasTold(run)) continue;
           const notice = await noticeOfEnd(looker, run);
           if (notice === undefined) well.add(run.runId);
