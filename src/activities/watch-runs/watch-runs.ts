@@ -60,7 +60,6 @@ export function createWatchActivities(dependencies: {
     async watchScheduledRuns({ forMs, settings, ...before }) {
       const context = Context.current();
       const until = Date.now() + forMs;
-      const isTold = new Set(Object.keys(before.told));
       /** Ended runs of which nothing is to be told. */
       const well = new Set<string>();
       const found: Notice[] = [];
@@ -85,8 +84,8 @@ export function createWatchActivities(dependencies: {
           counters = schedules.counters;
           if (isNew && found.length === 0) break;
         }
-        const ends = found.length > 0 ? gathering : Date.now() >= until;
-        if (ends) break;
+        const isOver = found.length > 0 ? gathering : Date.now() >= until;
+        if (isOver) break;
         gathering = found.length > 0;
         const pauseMs = gathering ? settings.gatherMs : Math.min(settings.everyMs, until - Date.now());
         if (!(await pause(context, Math.max(0, pauseMs)))) break;
@@ -109,7 +108,9 @@ export function createWatchActivities(dependencies: {
         goesOn = new Set([...runs.map(({ runId }) => runId), ...refused.map(({ key }) => key)]);
         for (const notice of refused) tell(notice, notice.key);
         for (const run of runs) {
-          const isSettled = run.phase === 'paused' ? !seldom : isTold.has(`overran:${run.runId}`);
+          // Of a run that has asked a person it is known why it takes long.
+          if (run.phase === 'paused') told[`overran:${run.runId}`] = run.runId;
+          const isSettled = run.phase === 'paused' ? !seldom : told[`overran:${run.runId}`] !== undefined;
           if (isSettled) continue;
           const notice = await noticeOfGoing(looker, run, settings.overrun, now);
           if (notice !== undefined) tell(notice, run.runId);
@@ -117,12 +118,11 @@ export function createWatchActivities(dependencies: {
       }
 
       function hasTold({ runId }: ScheduledRun): boolean {
-        return ends.some((kind) => isTold.has(`${kind}:${runId}`));
+        return ends.some((kind) => told[`${kind}:${runId}`] !== undefined);
       }
 
       function tell(notice: Notice, of: number | string): void {
-        if (isTold.has(notice.key)) return;
-        isTold.add(notice.key);
+        if (told[notice.key] !== undefined) return;
         told[notice.key] = of;
         found.push(notice);
       }
