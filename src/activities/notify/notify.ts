@@ -28,6 +28,8 @@ export interface NotifyActivities {
     readonly subject?: string;
     /** The run that it is about; `null` where that is none, or are several. Default: the one that mails it. */
     readonly run?: string | null;
+    /** What the mail is about, where a later call may send the same mail once more. Default: this call. */
+    readonly id?: string;
   }): Promise<MailReportResult>;
 }
 
@@ -46,7 +48,7 @@ export function createNotifyActivities({
   readonly config: Pick<Config, 'hosts' | 'temporal'>;
 }): NotifyActivities {
   return {
-    async mailReport({ report, subject, run }) {
+    async mailReport({ report, subject, run, id }) {
       if (mailer === undefined) {
         return notMailed(
           'skipped',
@@ -64,7 +66,10 @@ export function createNotifyActivities({
       };
       try {
         const sent = await mailer.send({
-          id: createHash('sha256').update(mailing).digest('hex').slice(0, 32),
+          id: createHash('sha256')
+            .update(id ?? mailing)
+            .digest('hex')
+            .slice(0, 32),
           subject: subject === undefined ? subjectOf(report) : asSubject(subject),
           text: renderText(report, { ...options, folded: true }),
           html: renderHtml(report, options),
