@@ -48,7 +48,7 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
 }
 
 /** No more than its shape says; who asked is a name that a client or a person chose. */
-function boundedSummary(run: RunSummary): RunSummary {
+export function boundedSummary(run: RunSummary): RunSummary {
   const { target, requestedBy, ...others } = runSummary.parse(run);
   return {
     ...others,

@@ -67,12 +67,11 @@ export function endLine({ operation, target, state, result, failure }: RunDetail
   if (result !== undefined) {
     const { title, verdict, summary, target: on } = result.report;
     const found = cleanLine(sentence(summary), limits.line);
-    return `${cleanLine(`${title} (${on})`, limits.line)}: ${result.outcome}, verdict: ${verdictInWords[verdict]}. ${found}`;
+    return `${cleanLine(`${title} (${on})`, limits.name * 2)}: ${result.outcome}, verdict: ${verdictInWords[verdict]}. ${found}`;
   }
-  const what = `${cleanLine(`${operation} on ${target}`, limits.line)}: ${state}`;
-  return failure === undefined
-    ? `${what}.`
-    : `${what} (${failure.code}): ${cleanLine(sentence(failureText(failure)), limits.message)}`;
+  const what = cleanLine(`${operation} on ${target}`, limits.name * 2);
+  if (failure === undefined) return `${what}: ${state}.`;
+  return `${what}: ${state} (${cleanLine(failure.code, limits.name)}): ${cleanLine(sentence(failureText(failure)), limits.message)}`;
 }
 
 /** For a model, which reads "done" as "all is well". */
@@ -101,7 +100,12 @@ function sentence(text: string): string {
 
 /** A run's live checklist, one line per step. */
 export function checklist(steps: readonly RunStep[]): string {
-  return steps.map((step) => stepLine(step, (note) => cleanLine(note, 500))).join('\n');
+  return steps
+    .slice(0, limits.steps)
+    .map((step) =>
+      stepLine({ ...step, title: cleanLine(step.title, limits.name) }, (note) => cleanLine(note, limits.line)),
+    )
+    .join('\n');
 }
 
 /** One line about a run. */
@@ -125,7 +129,7 @@ export function runText(run: RunDetails): string {
   if (failure ?? progress ?? result) parts.push(quoteNotice);
   if (failure !== undefined) parts.push(failureLines(failure));
   if (progress !== undefined && result === undefined) {
-    parts.push(`${cleanLine(progress.message, limits.line)}\n${checklist(progress.steps.slice(0, limits.steps))}`);
+    parts.push(`${cleanLine(progress.message, limits.line)}\n${checklist(progress.steps)}`);
     if (run.closedAt === undefined && isPaused(progress)) parts.push(nextStep(run));
   }
   if (result !== undefined) parts.push(renderText(result.report).trimEnd());

@@ -4,6 +4,7 @@ import { hostName } from '../../operations/inputs.ts';
 import { momentForm } from '../../runs/moment.ts';
 import { runState } from '../../runs/schema.ts';
 import { defineTool } from '../define-tool.ts';
+import { boundedSummary } from '../run-data.ts';
 import { operationName } from './operation-tools.ts';
 
 /** Runs, newest first. */
@@ -27,9 +28,12 @@ export const listRuns = defineTool({
   }),
   async handler({ limit, dryRuns, ...filter }, { runs }) {
     const given = Object.entries(filter).filter(([, value]) => value !== undefined);
-    return {
-      data: await runs.list({ limit, dryRuns, ...(Object.fromEntries(given) as WithoutUndefined<typeof filter>) }),
-    };
+    const page = await runs.list({
+      limit,
+      dryRuns,
+      ...(Object.fromEntries(given) as WithoutUndefined<typeof filter>),
+    });
+    return { data: { ...page, runs: page.runs.map(boundedSummary) } };
   },
 });
 
