@@ -85,9 +85,12 @@ export function createWordSearch<Item>(entries: readonly Searched<Item>[]): Word
     meant(name) {
       const terms = [...new Set(wordsOf(name.slice(0, 200)))];
       if (terms.length === 0) return undefined;
+      // Of words that say nothing elsewhere, those that stand in a name tell names apart.
+      const parts = new Set(partsOf(name));
+      const alike = (entry: Indexed<Item>) => partsOf(entry.name).filter((part) => parts.has(part)).length;
       const scored = index.flatMap((entry) => {
         const right = understood(entry, terms);
-        return right === undefined ? [] : [{ entry, value: score(entry, right) }];
+        return right === undefined ? [] : [{ entry, value: score(entry, right) + alike(entry) }];
       });
       return scored.sort((a, b) => b.value - a.value || (a.entry.name < b.entry.name ? -1 : 1))[0]?.entry.item;
     },
@@ -106,6 +109,15 @@ function best(words: ReadonlyMap<string, number>, term: string, rarity: (word: s
     }
   }
   return value;
+}
+
+function partsOf(name: string): string[] {
+  return name
+    .slice(0, 200)
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .filter((part) => part !== '')
+    .map(simplest);
 }
 
 function wordsIn(texts: readonly WeightedText[]): Map<string, number> {

@@ -28,7 +28,7 @@ const listHosts = defineTool({
   name: 'list_hosts',
   title: 'List hosts',
   description:
-    'Hosts: the configured Proxmox VE hosts, with how each is reached, its address and time zone. Their names are what the other tools take as host. Reads only the configuration; get_host asks the host itself.',
+    'Hosts: the configured Proxmox VE hosts (nodes, servers), with how each is reached, its address and time zone. Their names are what the other tools take as host. Reads only the configuration; get_host asks the host itself.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({}),
@@ -41,7 +41,7 @@ const getHost = defineTool({
   name: 'get_host',
   title: 'Get host',
   description:
-    'Host status now, read directly from its Proxmox VE API: version, node, uptime, CPU, load, memory, root disk (sizes in bytes, cpu 0 to 1); and how it is configured here. Without node where no Proxmox API is configured. For a thorough check with verdicts use check_health.',
+    'Host status now: is the node up, its Proxmox VE version, uptime, CPU, load, memory, disk space of root (sizes in bytes, cpu 0 to 1), read directly from its API; and how it is configured here. Without node where no Proxmox API is configured. Whether it is healthy, with verdicts, check_health finds out.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   input: z.object({ host: hostName() }),

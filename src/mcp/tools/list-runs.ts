@@ -12,7 +12,7 @@ export const listRuns = defineTool({
   name: 'list_runs',
   title: 'List runs',
   description:
-    'Runs of operations, newest first: what runs now, what ran last night, what failed, what is paused; of the last 30 days. Each with its state (how it goes or ended), its verdict (a check that is done may have found failures), who asked and its page in the Temporal UI. Filter by operation, host, state, verdict and time. Dry runs are left out unless asked for.',
+    'Runs of operations, newest first: what runs now, what ran last night, when the last backup was and whether it worked, what failed, what is paused; of the last 30 days. Each with its state (how it goes or ended), its verdict (a check that is done may have found failures), who asked and its page in the Temporal UI. Filter by operation, host, state, verdict and time. Dry runs are left out unless asked for.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({

@@ -51,14 +51,14 @@ export const startTools: Readonly<Record<Risk, AnyTool>> = {
     title: 'Run a read operation',
     risk: 'read',
     description:
-      'Run an operation that only looks and changes nothing (risk read): checks, audits, reports, status, logs. Take its name and its input from search_operations. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+      'Run an operation that only looks and changes nothing (risk read): checks, audits, reports, a service: is it running, its status and logs (journal). Take its name and its input from search_operations. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
   }),
   change: startTool({
     name: 'start_change',
     title: 'Start a change',
     risk: 'change',
     description:
-      'Start an operation that changes something and can undo it (risk change). Take its name and its input from search_operations. Where the input has dryRun: true first, show the plan, then do it. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+      'Start an operation that changes something and can undo it (risk change), e.g. start, stop or restart a service. Take its name and its input from search_operations. Where the input has dryRun: true first, show the plan, then do it. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
   }),
   dangerous: startTool({
     name: 'start_dangerous_change',

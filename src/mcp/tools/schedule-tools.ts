@@ -17,7 +17,7 @@ const listSchedules = defineTool({
   name: 'list_schedules',
   title: 'List schedules',
   description:
-    'Schedules: which operation runs on which target and when, in which time zone, its next and last runs, and whether it is paused and why.',
+    'Schedules: what is scheduled and when it runs next (the nightly backup, the morning health check), on which target, in which time zone, its last runs, and whether it is paused and why.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({}),
@@ -30,7 +30,7 @@ const pauseSchedule = defineTool({
   name: 'pause_schedule',
   title: 'Pause schedule',
   description:
-    'Pause a schedule: it does not fire until resume_schedule. Stays paused over restarts. A run that is already going goes on.',
+    'Pause (disable) a schedule, e.g. the nightly backup: it does not fire until resume_schedule. Stays paused over restarts. A run that is already going goes on.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({ id, reason }),
@@ -43,7 +43,7 @@ const resumeSchedule = defineTool({
   name: 'resume_schedule',
   title: 'Resume schedule',
   description:
-    'Resume a paused schedule: it fires again at its next time. Runs it missed while paused are not made up.',
+    'Resume (enable) a paused schedule: it fires again at its next time. Runs it missed while paused are not made up.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({ id, reason }),
@@ -56,7 +56,7 @@ const triggerSchedule = defineTool({
   name: 'trigger_schedule',
   title: 'Trigger schedule',
   description:
-    'Run a schedule now, with its own input and overlap policy, as if its time had come. list_runs shows the run that it starts. Works on a paused schedule too.',
+    'Run a schedule now, e.g. the nightly backup, with its own input and overlap policy, as if its time had come. list_runs shows the run that it starts. Works on a paused schedule too.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
   input: z.object({ id }),
@@ -69,7 +69,7 @@ const changeSchedule = defineTool({
   name: 'change_schedule',
   title: 'Change schedule',
   description:
-    'Change when a schedule fires: its cron time, its time zone, or both. The change survives restarts; cron: null goes back to the time of the catalogue.',
+    'Change when a schedule fires, e.g. the nightly backup: its cron time, its time zone, or both. The change survives restarts; cron: null goes back to the time of the catalogue.',
   // A backup that is moved out of sight is a backup that is lost.
   risk: 'dangerous',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
