@@ -1,6 +1,8 @@
 import type { HostConfig } from '../config.ts';
 import type { Verdict } from '../operations/finding.ts';
+import type { Notices } from '../operations/notice.ts';
 import { cleanLine } from '../reports/clean.ts';
+import { noticesFinding } from '../reports/notices.ts';
 import { readableBytes, readableTime, relativeTime } from '../reports/units.ts';
 import { verdictWords } from '../reports/verdicts.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
@@ -39,6 +41,9 @@ const verdictOfState: Readonly<Record<RunSummary['state'], Verdict>> = {
 /** So many of the next fires of schedules are shown; paused ones and those with a problem always. */
 const nextShown = 10;
 
+/** The newest of what could not be mailed. */
+const shownNotices = 10;
+
 /** Longest texts of others: a question has a line or two, a reason less. */
 const limits = { word: 100, question: 1_000, note: 300 } as const;
 
@@ -64,7 +69,7 @@ export function viewOf(state: ConsoleState, { hosts }: { readonly hosts: readonl
     ),
     runs: mapPart(state.runs, (all) => all.map(run)),
     schedules: mapPart(state.schedules, (all) => inOrder(all).map((one) => scheduleView(one, moment))),
-    notices: mapPart(state.notices, (all) => all.map((line) => cleanLine(line, limits.question))),
+    notices: mapPart(state.notices, (notices) => noticesView(notices, hosts[0]?.timeZone ?? 'UTC', moment)),
   };
 }
 
@@ -142,6 +147,27 @@ function questionView({ id, progress }: RunDetails, moment: ToMoment, zone: stri
       command: `proxmox-mcp runs decide ${id} ${cleanLine(name, limits.word)}`,
     })),
   };
+}
+
+/** What a person should have been told of and was not. Nothing where mail works, or where health says what is wrong. */
+function noticesView(notices: Notices | 'absent' | 'silent' | undefined, zone: string, moment: ToMoment) {
+  if (notices === undefined || notices === 'silent') return [];
+  if (notices === 'absent') {
+    return [
+      { text: 'Nobody watches over the scheduled runs: what fails is told to nobody.', remedy: 'Restart the service.' },
+    ];
+  }
+  const { verdict, summary, remedy = '' } = noticesFinding(notices, zone);
+  if (verdict === 'ok' || verdict === 'skipped') return [];
+  const line = (text: string) => cleanLine(text, limits.note);
+  return [
+    { text: line(summary), remedy: line(remedy) },
+    ...notices.pending.slice(-shownNotices).map(({ target, headline, cause, remedy: toDo, at, timeZone }) => ({
+      text: line(`${target}: ${headline}: ${cause}`),
+      remedy: line(toDo),
+      when: moment(at, timeZone),
+    })),
+  ];
 }
 
 /** What needs a look first, then by when they fire. */

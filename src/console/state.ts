@@ -1,6 +1,7 @@
 import type { Config, HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Notices } from '../operations/notice.ts';
 import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import { type Backup, createBackups } from './backups.ts';
@@ -31,8 +32,8 @@ export interface ConsoleState {
   readonly waiting: Part<readonly RunDetails[]>;
   readonly runs: Part<readonly RunSummary[]>;
   readonly schedules: Part<readonly ScheduleSummary[]>;
-  /** What somebody should have been told of and nothing could be mailed. */
-  readonly notices: Part<readonly string[]>;
+  /** What the watch over the scheduled runs says; undefined: nobody knows. */
+  readonly notices: Part<Notices | 'absent' | 'silent' | undefined>;
 }
 
 export interface StateDependencies {
@@ -40,8 +41,7 @@ export interface StateDependencies {
   readonly schedules: Schedules;
   readonly config: Config;
   readonly log: Log;
-  /** What could not be mailed, a line each. */
-  readonly unmailed?: () => Promise<readonly string[]>;
+  readonly notices?: () => Promise<Notices | 'absent' | 'silent'>;
 }
 
 /** So many of the newest runs are looked at; in them stand nearly every host's last check and backup. */
@@ -58,21 +58,21 @@ const freshMs = 1_000;
 
 /** Reads what the page shows; all parts side by side, and at most once a second, however many look. */
 export function createStateReader(dependencies: StateDependencies): () => Promise<ConsoleState> {
-  const { runs, schedules, config, log, unmailed } = dependencies;
+  const { runs, schedules, config, log } = dependencies;
   const backupOf = createBackups(runs);
   let last: { readonly at: number; readonly state: Promise<ConsoleState> } | undefined;
 
   async function read(): Promise<ConsoleState> {
     const recent = runs.list({ limit: newest }).then((page) => page.runs);
-    const [hosts, backups, waiting, shown, planned, notices] = await Promise.all([
+    const [hosts, backups, waiting, shown, planned, unmailed] = await Promise.all([
       part('hosts', () => each(config.hosts, (host) => hostState(host, recent))),
       part('backups', () => each(config.hosts, (host) => backupState(host, recent))),
       part('waiting runs', readWaiting),
       part('runs', async () => (await recent).slice(0, shownRuns)),
       part('schedules', () => schedules.list()),
-      part('notices', async () => (await unmailed?.()) ?? []),
+      part('notices', async () => dependencies.notices?.()),
     ]);
-    return { hosts, backups, waiting, runs: shown, schedules: planned, notices };
+    return { hosts, backups, waiting, runs: shown, schedules: planned, notices: unmailed };
   }
 
   async function part<T>(name: string, find: () => Promise<T>): Promise<Part<T>> {

@@ -5,8 +5,9 @@ import type { HostConfig } from '../../src/config.ts';
 import { ServiceError } from '../../src/errors.ts';
 import type { RateLimits } from '../../src/mcp/http/limits.ts';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
+import type { Notices } from '../../src/operations/notice.ts';
 import { memoryConfig, tokens } from '../mcp/lib/memory-service.ts';
-import { ended, paused, sampleRuns, sampleService, signIn } from './lib/sample-service.ts';
+import { ago, ended, paused, sampleRuns, sampleService, signIn } from './lib/sample-service.ts';
 
 let serving: HttpServing | undefined;
 
@@ -292,6 +293,41 @@ describe('the state', () => {
     Object.assign(service.runs, { get: (id: string) => (id === run.id ? new Promise(() => {}) : found(id)) });
     const html = await stateOf(service);
     expect(html).toContain('What it asks could not be read now');
+  });
+
+  it('says what could not be mailed', async () => {
+    const notices: Notices = {
+      pending: [
+        {
+          key: 'a',
+          kind: 'failed',
+          target: 'pve2',
+          headline: 'Back up failed',
+          cause: 'the backup folder is <full>',
+          summary: 'It failed.',
+          remedy: 'Make room.',
+          at: ago(2),
+          timeZone: 'Europe/Berlin',
+          run: 'back-up/pve2/1',
+        },
+      ],
+      dropped: 0,
+      unsent: { since: ago(1), why: 'The mail server does not answer.', nextTryAt: ago(-0.1), tries: 3 },
+      mailed: 4,
+    };
+    const service = sampleService(sampleRuns, [], { notices: async () => notices });
+    const html = await stateOf(service);
+    expect(html).toContain('pve2: Back up failed: the backup folder is &lt;full&gt;');
+    expect(html).toContain('The mail server does not answer.');
+  });
+
+  it.each([
+    ['works', { pending: [], dropped: 0, mailed: 4 }, false],
+    ['is not known of, because no worker answers', 'silent', false],
+    ['is watched by nobody', 'absent', true],
+  ] as const)('has no such part when mail %s', async (_what, notices, isShown) => {
+    const html = await stateOf(sampleService([], [], { notices: async () => notices as Notices }));
+    expect(html.includes('Not mailed')).toBe(isShown);
   });
 
   it('is short for whoever has nothing yet', async () => {
