@@ -1,29 +1,29 @@
 import type { Finding } from '../operations/finding.ts';
 import type { Notice, Notices } from '../operations/notice.ts';
 import { makeReport, type Report } from '../operations/report.ts';
-import { cleanLine } from './clean.ts';
 import { readableTime } from './units.ts';
 
 /** A mail about some notices, oldest first; one at least. */
 export interface NoticeMail {
   readonly subject: string;
   readonly report: Report;
+  /** The run that it is about, where that is one. */
+  readonly run: string | null;
   /** What it is about: the same for the same notices. */
   readonly id: string;
 }
-
-const subjectLimit = 150;
 
 /** One mail of everything that waits: a line each, and why it comes late where it does. */
 export function mailOf({ pending, dropped, unsent }: Notices, now: number): NoticeMail {
   const finishedAt = new Date(now).toISOString();
   const first = pending[0];
-  const lines = pending.map(findingOf);
+  const total = pending.length + dropped;
+  const lines = pending.map((notice) => findingOf(notice, total === 1));
   const more = dropped === 0 ? [] : [older(dropped)];
   const late = unsent === undefined || unsent.tries === 0 ? [] : [lateness(unsent, now, first?.timeZone)];
-  const total = pending.length + dropped;
   return {
-    subject: cleanLine(subjectOf(pending, total), subjectLimit),
+    subject: subjectOf(pending, total),
+    run: (total === 1 && first?.run?.id) || null,
     id: `notices ${pending.map(({ key }) => key).join(' ')}${dropped === 0 ? '' : ` and ${dropped}`}`,
     report: makeReport({
       title:
@@ -33,8 +33,8 @@ export function mailOf({ pending, dropped, unsent }: Notices, now: number): Noti
       startedAt: first?.at ?? finishedAt,
       finishedAt,
       sections: [
-        { title: 'What happened', findings: [...lines, ...more] },
-        ...(late.length === 0 ? [] : [{ title: 'Mail', findings: late }]),
+        // Lines that need no section: what each is about stands before it.
+        { title: '', findings: [...lines, ...more, ...late] },
       ],
     }),
   };
@@ -52,7 +52,7 @@ export function noticesFinding({ pending, dropped, unsent, lastMailedAt }: Notic
     check,
     verdict: 'failed',
     summary: `${count === 1 ? '1 notice' : `${count} notices`} of scheduled runs could not be mailed since ${readableTime(unsent.since, timeZone)}: ${unsent.why}${last}`,
-    remedy: `They are tried again by themselves, next at ${readableTime(unsent.nextTryAt, timeZone)}, and when the service is restarted.`,
+    remedy: `${unsent.remedy === undefined ? '' : `${unsent.remedy} `}They are tried again by themselves, next at ${readableTime(unsent.nextTryAt, timeZone)}, and when the service is restarted.`,
     evidence: pending
       .slice(-5)
       .map(({ target, headline, cause }) => `${target}: ${headline}: ${cause}`)
@@ -60,9 +60,11 @@ export function noticesFinding({ pending, dropped, unsent, lastMailedAt }: Notic
   };
 }
 
-function findingOf({ target, headline, kind, summary, remedy }: Notice): Finding {
+/** A mail about one run says by itself where that is to be seen. */
+function findingOf({ target, headline, kind, summary, remedy, run }: Notice, isAlone: boolean): Finding {
   const verdict = kind === 'overran' || kind === 'skipped' || kind === 'missed' ? 'warning' : 'failed';
-  return { check: `${target}: ${headline}`, verdict, summary, remedy };
+  const look = isAlone || run === undefined ? '' : ` Look at it: ${run.look}`;
+  return { check: isAlone ? headline : `${target}: ${headline}`, verdict, summary, remedy: `${remedy}${look}` };
 }
 
 function older(count: number): Finding {
@@ -74,12 +76,12 @@ function older(count: number): Finding {
   };
 }
 
-function lateness({ since, why }: NonNullable<Notices['unsent']>, now: number, timeZone = 'UTC'): Finding {
+function lateness({ since, why, remedy }: NonNullable<Notices['unsent']>, now: number, timeZone = 'UTC'): Finding {
   return {
     check: 'Mail',
     verdict: 'warning',
-    summary: `This comes late: mail could not be sent from ${readableTime(since, timeZone)} to ${readableTime(new Date(now).toISOString(), timeZone)}.`,
-    evidence: why,
+    summary: `This comes late: mail could not be sent from ${readableTime(since, timeZone)} to ${readableTime(new Date(now).toISOString(), timeZone)}. ${why}`,
+    remedy: remedy ?? 'Nothing, if it stays so.',
   };
 }
 

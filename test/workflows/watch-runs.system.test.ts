@@ -4,7 +4,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { createNotifyActivities } from '../../src/activities/notify/notify.ts';
 import { createWatchActivities } from '../../src/activities/watch-runs/watch-runs.ts';
-import type { MailConfig } from '../../src/config.ts';
+import type { Config, MailConfig } from '../../src/config.ts';
 import { createMailer } from '../../src/mail/mailer.ts';
 import type { Notices } from '../../src/operations/notice.ts';
 import { readNotices, startWatch } from '../../src/runs/watch.ts';
@@ -36,18 +36,19 @@ const settings = {
   againMs: [1_000, 2_000, 600_000],
 };
 
+const hosts = ['pve1', 'pve2', 'pve7'].map((name) => ({ name, timeZone: 'Europe/Berlin' }));
+const config = {
+  hosts,
+  temporal: { namespace: 'default', uiUrl: 'https://temporal.example.org' },
+} as unknown as Config;
+
 function activities() {
-  const hosts = { names: ['pve1', 'pve2'], get: () => ({ config: { timeZone: 'Europe/Berlin' } }) };
-  const watch = createWatchActivities({
-    client: temporal.client,
-    hosts: hosts as never,
-    refusedSchedules: () => refused,
-  });
+  const watch = createWatchActivities({ client: temporal.client, config, refusedSchedules: () => refused });
   return {
     ...watch,
     async mailReport(...input: Parameters<ReturnType<typeof createNotifyActivities>['mailReport']>) {
       const mailer = isConfigured ? createMailer(mail) : undefined;
-      const answer = await createNotifyActivities({ mailer }).mailReport(...input);
+      const answer = await createNotifyActivities({ mailer, config }).mailReport(...input);
       if (losesAnswers === 0) return answer;
       losesAnswers -= 1;
       throw new Error('the worker died');
