@@ -27,6 +27,8 @@ export interface Notice {
   readonly remedy: string;
   /** When it happened; ISO 8601. */
   readonly at: string;
+  /** When the run was started that ended then. */
+  readonly from?: string;
   /** Of its host, for the times in what is made of it. */
   readonly timeZone: string;
   /** The run that it is about, and where to see it; a schedule that made none has none. */

@@ -15,29 +15,34 @@ export interface NoticeMail {
 
 /** One mail of everything that waits: a line each, and why it comes late where it does. */
 export function mailOf({ pending, dropped, unsent }: Notices, now: number): NoticeMail {
-  const finishedAt = new Date(now).toISOString();
-  const first = pending[0];
+  const at = new Date(now).toISOString();
+  const [first] = pending;
   const total = pending.length + dropped;
-  const lines = pending.map((notice) => findingOf(notice, total === 1));
+  const only = total === 1 ? first : undefined;
+  const lines = pending.map((notice) => findingOf(notice, only !== undefined));
   const more = dropped === 0 ? [] : [older(dropped)];
   const late = unsent === undefined || unsent.tries === 0 ? [] : [lateness(unsent, now, first?.timeZone)];
   return {
     subject: subjectOf(pending, total),
-    run: (total === 1 && first?.run?.id) || null,
+    run: only?.run?.id ?? null,
     id: `notices ${pending.map(({ key }) => key).join(' ')}${dropped === 0 ? '' : ` and ${dropped}`}`,
     report: makeReport({
-      title:
-        total === 1 && first ? `${first.headline}: ${first.target}` : `${total} things of schedules that need a look`,
+      title: only ? only.headline : `${total} things need a look`,
       target: targetsOf(pending),
-      summary: total === 1 && first ? first.summary : `${[...headlinesOf(pending)].join('; ')}.`,
-      startedAt: first?.at ?? finishedAt,
-      finishedAt,
+      summary: only ? sentence(only.cause) : `${[...headlinesOf(pending)].join('; ')}.`,
+      ...(only?.from !== undefined && late.length === 0
+        ? { startedAt: only.from, finishedAt: only.at }
+        : { startedAt: at, finishedAt: at }),
       sections: [
         // Lines that need no section: what each is about stands before it.
         { title: '', findings: [...lines, ...more, ...late] },
       ],
     }),
   };
+}
+
+function sentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? '' : '.'}`;
 }
 
 /** The watch's own state as a line of `doctor` or of a health check. */
@@ -76,12 +81,12 @@ function older(count: number): Finding {
   };
 }
 
-function lateness({ since, why, remedy }: NonNullable<Notices['unsent']>, now: number, timeZone = 'UTC'): Finding {
+function lateness({ since, why }: NonNullable<Notices['unsent']>, now: number, timeZone = 'UTC'): Finding {
   return {
     check: 'Mail',
     verdict: 'warning',
     summary: `This comes late: mail could not be sent from ${readableTime(since, timeZone)} to ${readableTime(new Date(now).toISOString(), timeZone)}. ${why}`,
-    remedy: remedy ?? 'Nothing, if it stays so.',
+    remedy: 'Nothing, if it stays so. See: proxmox-mcp doctor',
   };
 }
 

@@ -333,7 +333,7 @@ it('tells of schedules that could not be made, and of runs that were due while t
   await schedule.unpause();
   await mailsCome(2);
   expect(subjects()[1]).toBe('[pve1] Back up was not started: its last run was still going');
-  expect(mails()[1]?.text).toContain('proxmox-mcp schedules trigger back-up/daily/pve1');
+  expect(mails()[1]?.text).toContain('proxmox-mcp runs get back-up/pve1/due');
   await schedule.pause();
   const { info } = await schedule.describe();
   await schedule.delete();

@@ -47,6 +47,7 @@ export function ofEnd(words: RunWords, kind: BadEnd, why: Why): Notice {
       wasForced ? 'What it had begun was not undone: look at what it has left, then start it again.' : why.remedy,
     ),
     at: end,
+    from: new Date(run.startedAt).toISOString(),
   };
 }
 
@@ -65,10 +66,10 @@ export function ofOverrun(
     headline: `${title} takes too long`,
     cause: `it has run for ${takes}`,
     summary: cleanLine(
-      `Since ${readableTime(new Date(run.startedAt).toISOString(), timeZone)}, for ${takes}, and its runs are told of after ${readableDuration(usual)}.${doing}`,
+      `It has run for ${takes}, since ${readableTime(new Date(run.startedAt).toISOString(), timeZone)}; more than ${readableDuration(usual)} is unusual for it.${doing}`,
       limits.summary,
     ),
-    remedy: `Leave it if it gets on, or stop it: proxmox-mcp runs cancel ${run.id}`,
+    remedy: `Stop it (proxmox-mcp runs cancel ${run.id}), unless it gets on.`,
     at: new Date(now).toISOString(),
   };
 }
@@ -108,8 +109,9 @@ export function ofReport(
       `It was made at ${readableTime(end, timeZone)} and says: ${summary} The mail: ${why}`,
       limits.summary,
     ),
-    remedy: 'Read the report, and see why it was not mailed: proxmox-mcp doctor',
+    remedy: 'Read the report, and see why it was not mailed (proxmox-mcp doctor).',
     at: end,
+    from: new Date(run.startedAt).toISOString(),
   };
 }
 
@@ -130,8 +132,11 @@ export function ofMissed(
   const next =
     schedule.next === undefined
       ? ''
-      : ` It is due again at ${readableTime(schedule.next.toISOString(), timeZone)}${kind === 'missed' ? '' : ', if that run has ended then'}.`;
-  const going = schedule.going === undefined ? '' : ` Look at that run: proxmox-mcp runs get ${schedule.going}.`;
+      : `It is due again at ${readableTime(schedule.next.toISOString(), timeZone)}${schedule.going === undefined ? '' : ', if that run has ended then'}. `;
+  const act =
+    schedule.going === undefined
+      ? `To start it now: proxmox-mcp schedules trigger ${schedule.id}`
+      : `Look at that run: proxmox-mcp runs get ${schedule.going}`;
   return {
     target: targetIn(schedule.id),
     timeZone,
@@ -142,8 +147,8 @@ export function ofMissed(
     summary:
       kind === 'missed'
         ? `It was due ${often} while the service was down, and was not made up for: its time for that had passed.`
-        : `It was due ${often} while its last run was still going.`,
-    remedy: `Start it now, if it is wanted: proxmox-mcp schedules trigger ${schedule.id}.${next}${kind === 'skipped' ? going : ''}`,
+        : `It was due ${often} while its last run was still going, and is not made up for.`,
+    remedy: `${next}${act}`,
     at: new Date(counted.now).toISOString(),
   };
 }

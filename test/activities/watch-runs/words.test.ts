@@ -72,7 +72,7 @@ it('a run that takes too long is told with what it says, and from when on it is 
   const details = { usual: 3 * 3_600_000, message: 'Waiting for the lock of pve1', now };
   const notice = ofOverrun(of(), details);
   expect(notice).toMatchObject({ headline: 'Back up takes too long', cause: 'it has run for 4 h 0 min' });
-  expect(notice.summary).toMatch(/told of after 3 h 0 min\. It says: Waiting for the lock of pve1$/);
+  expect(notice.summary).toMatch(/more than 3 h 0 min is unusual for it\. It says: Waiting for the lock of pve1$/);
   expect(notice.remedy).toContain(`proxmox-mcp runs cancel ${run.id}`);
 });
 
@@ -87,6 +87,14 @@ it('a run that was due and was not started is told with the command that starts 
   });
   expect(notice.summary).toContain('2 times');
   expect(notice.remedy).toBe(
-    'Start it now, if it is wanted: proxmox-mcp schedules trigger check-health/daily/pve1. It is due again at 2026-11-23 08:00:00 CET.',
+    'It is due again at 2026-11-23 08:00:00 CET. To start it now: proxmox-mcp schedules trigger check-health/daily/pve1',
   );
+});
+
+it('a run that was skipped is not started by hand while the other goes on', () => {
+  const schedule = { id: 'back-up/daily/pve1', next: undefined, going: run.id };
+  const counted = { kind: 'skipped', times: 1, total: 1, now: run.startedAt } as const;
+  const notice = ofMissed(schedule, { title: 'Back up' }, counted, 'UTC');
+  expect(notice).toMatchObject({ cause: 'its last run was still going' });
+  expect(notice.remedy).toBe(`Look at that run: proxmox-mcp runs get ${run.id}`);
 });
