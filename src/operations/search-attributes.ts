@@ -6,4 +6,8 @@ export const searchAttributes = {
   phase: 'OpsPhase',
   outcome: 'OpsOutcome',
   requestedBy: 'OpsRequestedBy',
+  /** The worst verdict of the report of a run that is done; absent where there is no report. */
+  verdict: 'OpsVerdict',
+  /** `yes` or `no`; absent of runs that were started before there was this attribute. */
+  dryRun: 'OpsDryRun',
 } as const;

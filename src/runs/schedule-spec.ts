@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type ScheduleOptions, ScheduleOverlapPolicy } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import { type OperationDefinition, type ScheduleDefinition, workflowType } from '../operations/definition.ts';
+import { searchAttributes } from '../operations/search-attributes.ts';
 import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
 import { serviceQueue } from '../workflows/lib/messages.ts';
 import { operations } from './find-operation.ts';
@@ -83,7 +84,8 @@ export function scheduleOptions(
     cron,
     timeZone,
     definition: createHash('sha256')
-      .update(JSON.stringify([definition, label, spec, operation.risk]))
+      // With the attributes, so that a schedule of an earlier version starts its runs with those that are new.
+      .update(JSON.stringify([definition, label, spec, operation.risk, Object.values(searchAttributes)]))
       .digest('hex'),
     change,
   };

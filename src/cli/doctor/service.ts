@@ -33,6 +33,14 @@ function temporalServer(config: Config): Check {
       const client = await connectTemporal(config, 5_000);
       try {
         await client.withAbortSignal(signal, () => client.workflowService.describeNamespace({ namespace }));
+        const { addAttributes, missingAttributes } = await import('../../service/temporal-namespace.ts');
+        const missing = await client.withAbortSignal(signal, () => missingAttributes(client.connection, namespace));
+        if (missing.length > 0) {
+          return failed(
+            `the namespace ${namespace} has no search attributes ${missing.join(', ')}, without which runs can't go on`,
+            `Restart the service, which adds them. If its server refuses that: ${addAttributes(namespace, missing)}`,
+          );
+        }
         return ok(`${where} answers, the namespace ${namespace} is there`);
       } catch (error) {
         return failed(

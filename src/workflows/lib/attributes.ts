@@ -13,6 +13,8 @@ export const keys = {
   phase: keyword(searchAttributes.phase),
   outcome: keyword(searchAttributes.outcome),
   requestedBy: keyword(searchAttributes.requestedBy),
+  verdict: keyword(searchAttributes.verdict),
+  dryRun: keyword(searchAttributes.dryRun),
 };
 
 /** What every start of a run says, whoever starts it: a client, a schedule or another run. */
@@ -35,6 +37,7 @@ export function startOptions(
       { key: keys.risk, value: risk },
       { key: keys.phase, value: 'running' },
       { key: keys.requestedBy, value: `${by.kind}:${by.name}` },
+      { key: keys.dryRun, value: input.dryRun === true ? 'yes' : 'no' },
     ],
     staticSummary: `${operation.title} ${target}`,
     staticDetails: [

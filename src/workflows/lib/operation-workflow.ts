@@ -11,6 +11,7 @@ import {
 } from '@temporalio/workflow';
 import { z } from 'zod';
 import { type OperationDefinition, riskOf, type TypedOperation, workflowType } from '../../operations/definition.ts';
+import type { Verdict } from '../../operations/finding.ts';
 import { makeReport, type Report, type Section } from '../../operations/report.ts';
 import type { Outcome, Phase, RunRequest, RunResult } from '../../operations/run.ts';
 import { type Lock, locksOf, type Place, type TargetInput, targetIn, targetLabel } from '../../operations/target.ts';
@@ -128,8 +129,9 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       place = await locate(definition, target);
       if (changes) await takeLocks();
       const done = await act();
-      finish(isDryRun ? 'planned' : 'done', done.summary);
-      return { outcome: isDryRun ? 'planned' : 'done', output: done.output, report: reportOf(done) };
+      const [outcome, report] = [isDryRun ? 'planned' : 'done', reportOf(done)] as const;
+      finish(outcome, done.summary, report.verdict);
+      return { outcome, output: done.output, report };
     } catch (error) {
       if (checklist.progress().phase !== 'finished') {
         finish(isCancellation(error) ? 'cancelled' : 'failed', failureOf(error).message);
@@ -302,9 +304,9 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       }
     }
 
-    function finish(outcome: Outcome, message: string): void {
+    function finish(outcome: Outcome, message: string, verdict?: Verdict): void {
       checklist.enter('finished', message);
-      setPhase('finished', outcome);
+      setPhase('finished', { outcome, verdict });
     }
 
     function reportOf(done: Pick<Done<unknown>, 'sections' | 'summary'>): Report {
@@ -372,9 +374,13 @@ function outcomeOf(end: { readonly left: boolean; readonly cancelled: boolean; r
   return end.undone ? 'undone' : 'failed';
 }
 
-function setPhase(phase: Phase, outcome?: Outcome): void {
+function setPhase(
+  phase: Phase,
+  { outcome, verdict }: { readonly outcome?: Outcome; readonly verdict?: Verdict | undefined } = {},
+): void {
   upsertSearchAttributes([
     { key: keys.phase, value: phase },
     ...(outcome === undefined ? [] : [{ key: keys.outcome, value: outcome }]),
+    ...(verdict === undefined ? [] : [{ key: keys.verdict, value: verdict }]),
   ]);
 }
