@@ -117,7 +117,7 @@ describe('a run', () => {
   it('undoes what it did, last first, the half-done step included, and says why', async () => {
     const handle = await start({ failAt: 'Second' });
     const failure = await failureOf(handle);
-    expect(failure.message).toBe('No room for Second. Free some. What it had done was undone.');
+    expect(failure.message).toBe('No room for Second. Free some. It stopped at step "Second". Undone: Second, First.');
     expect(failure.type).toBe('disk-full');
     expect(did).toEqual(['First', 'Second', 'undo Second', 'undo First']);
     expect(states(await progressOf(handle))).toEqual(['undone', 'undone', 'pending']);

@@ -308,8 +308,8 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 
     /**
      * Waits, still holding the locks, and gets newer fences: what a host was shown by a wrong clock, or by whoever has the
-     * service's key, it takes for no longer than five minutes. False: that isn't why, it has not
-     * passed in time, or another run has had a lock meanwhile.
+     * service's key, it takes for no longer than five minutes. False: that isn't why, it has not passed in time, or another
+     * run has had a lock meanwhile.
      */
     async function outwait({ code }: Failure): Promise<boolean> {
       const waitMs = outwaitMs[outwaited];
