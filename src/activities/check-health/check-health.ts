@@ -9,6 +9,7 @@ import { probeHealth, probeProxy } from './endpoints.ts';
 import { findingsOf, section } from './finding.ts';
 import { inspectIssues } from './issues.ts';
 import { inspectJobs } from './jobs.ts';
+import { inspectPausedRuns } from './paused-runs.ts';
 import { inspectDisks, inspectMemoryAndCpu } from './resources.ts';
 import { inspectSecurityFiles } from './security.ts';
 import { inspectUnit } from './service.ts';
@@ -82,6 +83,7 @@ export function createHealthActivities({
           const [host, options] = at(input);
           return inspectJobs(host, (run) => isRunning(client, run), options);
         }),
+        findingsOf('Paused runs', () => inspectPausedRuns(client, input.host)),
       ),
     inspectBackups: (input) =>
       section(
