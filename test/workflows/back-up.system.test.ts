@@ -158,7 +158,7 @@ it('fails when what was there last time is gone, and keeps the archive', async (
   const error = await failureOf('gone');
   expect(error).toMatchObject({ type: 'verification-failed' });
   expect(error?.message).toMatch(
-    /^The archive daily-backup-20261122-020000 was made and read back, but it does not count as a good backup\. Compared with daily-backup-20261121-020000: missing: \.env\. .*host accept-backup pve1 daily-backup-20261122-020000 The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old\. It stopped after step "Retention"\.$/,
+    /^The archive daily-backup-20261122-020000 was made and read back, but it does not count as a good backup\. Compared with daily-backup-20261121-020000: missing: \.env\. .*host accept-backup pve1 daily-backup-20261122-020000 The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old\.$/,
   );
   expect(abandoned).toEqual([]);
 });
@@ -176,7 +176,7 @@ it('is done with a warning when something is much less than last time', async ()
 it('says with a failure how old the last good backup is', async () => {
   failing = true;
   expect((await failureOf('failing'))?.message).toBe(
-    'It broke. The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old. It stopped at step "Pack". Undone: Collect.',
+    'It broke. The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old. It stopped at step "Verify". Undone: Collect.',
   );
   expect(abandoned).toEqual([id]);
 });

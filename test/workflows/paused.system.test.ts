@@ -8,6 +8,7 @@ import { failureInterceptor } from '../../src/activities/failures.ts';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import { ServiceError } from '../../src/errors.ts';
 import { type Progress, type Requester, type RunResult, runMemo } from '../../src/operations/run.ts';
+import { activitySummaries, pendingActivities } from '../../src/runs/pending-activities.ts';
 import { startOptions } from '../../src/workflows/lib/attributes.ts';
 import { decideUpdate, type LockState, lockId, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
@@ -156,6 +157,13 @@ describe('what a run asks', () => {
     mailDown = true;
     const handle = await start('askFixture');
     await paused(handle);
+    const waits = async () => {
+      const summaries = activitySummaries(await handle.fetchHistory());
+      return pendingActivities((await handle.describe()).raw.pendingActivities, { summaries }).map(({ text }) => text);
+    };
+    await expect
+      .poll(waits, { timeout: 10_000, interval: 100 })
+      .toEqual([expect.stringMatching(/^Tell the administrators: No, trying again in \d s \(attempt \d of 8\)$/)]);
     await handle.executeUpdate(decideUpdate, { args: [{ choice: 'that' }] });
     expect((await handle.result()).output).toMatchObject({ choice: 'that' });
     mailDown = false;

@@ -364,10 +364,16 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       const failure = failureOf(error);
       const stoppedAt = failedAt ?? at;
       const hadUndo = !undo.isEmpty();
+      // What failed is what came of it, and not one of its steps.
+      const wentThrough =
+        !hadUndo && checklist.progress().steps.every(({ state }) => state === 'done' || state === 'skipped');
       const { undone, left } = await undo.unwind();
       const ending = { at: stoppedAt, undone: [...undone], left: [...left] };
       const cancelled = isCancellation(error);
-      const message = `${cancelled ? 'Cancelled.' : failure.message} ${endingText(ending)}`;
+      const message =
+        wentThrough && !cancelled
+          ? failure.message
+          : `${cancelled ? 'Cancelled.' : failure.message} ${endingText(ending)}`;
       finish(outcomeOf({ left: left.length > 0, cancelled, undone: hadUndo }), message, { ending });
       if (cancelled && left.length === 0) return error;
       return ApplicationFailure.create({
