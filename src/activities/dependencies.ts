@@ -9,6 +9,7 @@ import type { Redact } from '../secret.ts';
 
 /** Everything that activities may hold; each area takes what it names. */
 export interface ActivityDependencies {
+  readonly config: Config;
   readonly client: Client;
   readonly hosts: Hosts;
   readonly proxmox: ProxmoxApis;
@@ -23,6 +24,7 @@ export function createDependencies(options: {
 }): ActivityDependencies {
   const { config, client, log, redact } = options;
   return {
+    config,
     client,
     hosts: connectHosts(config, { log, redact }),
     proxmox: createProxmoxApis(config, log),
