@@ -135,7 +135,13 @@ describe('a run', () => {
     undoBroken = true;
     const handle = await start({ failAt: 'Second' });
     await vi.waitFor(async () => expect((await progressOf(handle)).phase).toBe('paused'), 10_000);
-    await vi.waitFor(() => expect(mails).toEqual(['[pve1] Fixture pve1 is paused and needs you']), 5_000);
+    await vi.waitFor(
+      () =>
+        expect(mails).toEqual([
+          expect.stringMatching(/^\[pve1\] Fixture pve1 is paused and needs you: Could not undo "Second"\./),
+        ]),
+      5_000,
+    );
     undoBroken = false;
     // A slip of a person's finger decides nothing.
     await handle.signal(decideSignal, 'rety');

@@ -49,7 +49,7 @@ function paused(
     ({ name, meaning }) => `proxmox-mcp runs decide ${workflowId} ${name} (${meaning})`,
   );
   return {
-    subject: `[${target}] ${title} is paused and needs you`,
+    subject: `[${target}] ${title} is paused and needs you: ${question.text}`,
     report: makeReport({
       title: `${title} is paused`,
       target,
