@@ -11,6 +11,7 @@ import { findingsOf, section } from './finding.ts';
 import { inspectIssues } from './issues.ts';
 import { inspectJobs } from './jobs.ts';
 import { inspectNotices } from './notices.ts';
+import { inspectPausedRuns } from './paused-runs.ts';
 import { inspectDisks, inspectMemoryAndCpu } from './resources.ts';
 import { inspectSecurityFiles } from './security.ts';
 import { inspectUnit } from './service.ts';
@@ -87,6 +88,7 @@ export function createHealthActivities({
           return inspectJobs(host, (run) => isRunning(client, run), options);
         }),
         findingsOf('Notices', () => inspectNotices(client, mailer, hosts.get(input.host).config.timeZone)),
+        findingsOf('Paused runs', () => inspectPausedRuns(client, input.host)),
       ),
     inspectBackups: (input) =>
       section(
