@@ -110,7 +110,7 @@ export function apiReader(apis: ProxmoxApis, host: string, options: CallOptions 
   };
 }
 
-/** Whether the API as such can't be used, or doesn't let the token do this: commands may answer instead. */
+/** Whether the API as such can't be used, or refuses this: commands may answer instead. */
 export function isAboutTheApi(error: unknown): error is ServiceError {
   return error instanceof ServiceError && (error.code.startsWith('proxmox-') || isServiceError(error, 'timeout'));
 }
