@@ -111,6 +111,7 @@ interface ByApi {
 
 async function byApi(proxmox: ProxmoxApis, name: string, signal: AbortSignal): Promise<ByApi> {
   const check = 'Proxmox API';
+  const api = proxmox.hosts.find((one) => one.name === name)?.api;
   try {
     const { version } = await proxmox.get(name).version({ signal, timeoutMs: reachMs });
     const missing = await missingForHealth(proxmox, name, { signal, timeoutMs: reachMs });
@@ -134,7 +135,7 @@ async function byApi(proxmox: ProxmoxApis, name: string, signal: AbortSignal): P
     return {
       error,
       findings: [
-        finding(check, 'failed', `The Proxmox API of ${name} can't be used: ${apiCause(error)}.`, {
+        finding(check, 'failed', `The Proxmox API of ${name} can't be used: ${apiCause(error, api)}.`, {
           remedy: error.remedy,
           evidence: error.message,
         }),
@@ -171,7 +172,7 @@ function findingsOf(
   if (commands === undefined) {
     if (api?.error === undefined) return [finding(check, 'ok', 'Its Proxmox API answers.'), ...(api?.findings ?? [])];
     const { error } = api;
-    const summary = `${name} does not answer: ${apiCause(error)}.`;
+    const summary = `${name} does not answer: ${apiCause(error, config?.api)}.`;
     return [finding(check, 'failed', summary, { remedy: error.remedy, evidence: error.message })];
   }
   const helper = commands.facts?.helper;
@@ -215,8 +216,8 @@ function wayCause(error: ServiceError, config: HostConfig | undefined): string {
 }
 
 /** Why its API can't be used, as a clause. */
-function apiCause(error: ServiceError): string {
-  const address = `${error.details.host ?? 'it'}:${error.details.port ?? 8006}`;
+function apiCause(error: ServiceError, api: HostConfig['api']): string {
+  const address = api === undefined ? 'it' : `${urlHost(api.host)}:${api.port}`;
   switch (error.code) {
     case 'timeout':
     case 'cancelled':
