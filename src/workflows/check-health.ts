@@ -200,7 +200,7 @@ const namedCauses = 3;
 
 /** What is wrong, by its causes: of the worst ones each once, as in the mail's subject. */
 function summarize(host: string, sections: readonly Section[]): string {
-  const problems = problemsOf({ sections });
+  const problems = problemsOf({ sections: [...sections] });
   const bad = problems.filter(({ finding }) => finding.verdict === 'failed');
   if (bad.length > 0) {
     const causes = causesOf(bad);
