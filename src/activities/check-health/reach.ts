@@ -207,6 +207,8 @@ function wayCause(error: ServiceError, config: HostConfig | undefined): string {
     case 'timeout':
     case 'cancelled':
       return `${address} says nothing`;
+    case 'connection-lost':
+      return `${address} says nothing any more`;
   }
   if (cause === 'ECONNREFUSED') return `nothing listens on ${address}`;
   if (cause === 'ENOTFOUND' || cause === 'EAI_AGAIN') return `the name ${ssh?.host} can't be resolved`;
