@@ -1,3 +1,4 @@
+import { Client, Connection } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -8,8 +9,9 @@ import type { FindingsSection } from '../../../src/operations/report.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../../src/proxmox/connect.ts';
 import { hostOf } from '../../proxmox/support.ts';
 import { logger } from '../../support/activity-logger.ts';
-import { nobodysClient } from '../../support/local-host.ts';
 
+/** Of a Temporal server that isn't there: none of these looks asks it. */
+const client = new Client({ connection: Connection.lazy({ address: '127.0.0.1:1' }) });
 let simulator: ProxmoxSimulator;
 let apis: ProxmoxApis;
 beforeEach(async () => {
@@ -31,7 +33,7 @@ async function look(what: Look, as?: SimulatorToken): Promise<FindingsSection> {
       throw new Error('it has no commands');
     },
   });
-  const health: HealthActivities = createHealthActivities({ hosts, proxmox: apis, client: nobodysClient });
+  const health: HealthActivities = createHealthActivities({ hosts, proxmox: apis, client });
   const input = { host: 'pve1', ways: { commands: false, api: true }, hasProxmox: true };
   return (await new MockActivityEnvironment({}, { logger }).run(() => health[what](input))) as FindingsSection;
 }
