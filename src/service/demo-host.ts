@@ -56,6 +56,8 @@ function demoLayout(root: string, { mcp }: Config, proxyUrl: string): HostLayout
     // This machine's containers are none of the demo's business.
     containers: [],
     volumes: [],
+    backupPaths: [],
+    hostRoot: root,
     healthUrl: `http://127.0.0.1:${mcp.port}/health`,
     proxyUrl,
   };
