@@ -24,9 +24,7 @@ export async function backUp(one: TestHost, given: BackupInput = input) {
 
 /** What is found on a host. */
 export async function lookFor(one: TestHost, anyTarget = false) {
-  return await one.run(() =>
-    createBackupActivities(one).lookForBackup({ host: 'pve1', kind: 'daily', anyTarget }),
-  );
+  return await one.run(() => createBackupActivities(one).lookForBackup({ host: 'pve1', kind: 'daily', anyTarget }));
 }
 
 export async function failure(promise: Promise<unknown>): Promise<ServiceError> {
