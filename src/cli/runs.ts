@@ -1,18 +1,26 @@
 import { type Command, Option } from 'commander';
+import { type Verdict, verdict } from '../operations/finding.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { textTable } from '../reports/table.ts';
+import { readableTime, relativeTime } from '../reports/units.ts';
+import { verdictWords } from '../reports/verdicts.ts';
+import { momentForm } from '../runs/moment.ts';
+import type { RunSummary } from '../runs/runs.ts';
+import { runState } from '../runs/schema.ts';
 import type { CliContext } from './context.ts';
 import { byDefault, whole } from './parse.ts';
 import { followRun, showRun } from './show-run.ts';
 import { requester, withTemporal } from './temporal.ts';
-import { note, print, printJson } from './terminal.ts';
-
-const statuses = ['running', 'completed', 'failed', 'cancelled', 'terminated', 'timed-out'] as const;
+import { note, ownTimeZone, print, printJson } from './terminal.ts';
 
 interface ListOptions {
   readonly operation?: string;
   readonly host?: string;
-  readonly status?: (typeof statuses)[number];
+  readonly state?: RunSummary['state'];
+  readonly verdict?: Verdict;
+  readonly since?: string;
+  readonly until?: string;
+  readonly dryRuns?: boolean;
   readonly limit: number;
   readonly cursor?: string;
   readonly json?: boolean;
@@ -26,16 +34,19 @@ export function runCommands(program: Command, context: CliContext): void {
     .description('List runs, the newest first')
     .option('--operation <name>', 'Only of this operation')
     .option('--host <name>', 'Only of this host')
-    .addOption(new Option('--status <status>', 'Only in this state').choices(statuses))
+    .addOption(new Option('--state <state>', 'Only in this state; running: all that go on').choices(runState.options))
+    .addOption(new Option('--verdict <verdict>', 'Only whose report says this').choices(verdict.options))
+    .option('--since <time>', `Only those that started since then: ${momentForm}`)
+    .option('--until <time>', 'Only those that started before then')
+    .option('--dry-runs', 'Also those that only planned')
     .option('--limit <number>', 'At most so many', whole('--limit', 1, 200), 20)
     .option('--cursor <cursor>', 'Go on where an earlier list ended')
     .option('--json', 'Print them as JSON')
     .action(async ({ json, ...filter }: ListOptions) => {
-      const found = await withTemporal(context, (service) => service.runs.list(filter));
+      const found = await withTemporal(context, ({ runs: all }) => all.list({ ...filter, timeZone: ownTimeZone() }));
       if (json) return printJson(found);
       if (found.runs.length === 0) return note('There are no such runs.');
-      const rows = found.runs.map((run) => [run.startedAt, run.outcome ?? run.status, run.requestedBy ?? '', run.id]);
-      print(textTable(['STARTED', 'STATE', 'ASKED BY', 'RUN'], rows));
+      print(textTable(['STARTED', '', 'STATE', 'VERDICT', 'ASKED BY', 'RUN'], found.runs.map(rowOf)));
       if (found.cursor !== undefined) note(`There are more: add --cursor ${found.cursor}`);
     });
 
@@ -67,8 +78,9 @@ export function runCommands(program: Command, context: CliContext): void {
     .action(async (id: string, { reason, json = false }: { reason: string; json?: boolean }) => {
       const run = await withTemporal(context, (service) => service.runs.cancel(id, reason, requester()));
       if (json) printJson(run);
-      else if (run.status === 'running') note(`Asked it to stop. See how it ends with: proxmox-mcp runs wait ${id}`);
-      else note(`It has ended: ${run.outcome ?? run.status}.`);
+      else if (run.closedAt === undefined)
+        note(`Asked it to stop. See how it ends with: proxmox-mcp runs wait ${run.id}`);
+      else note(`It has ended: ${run.state}.`);
     });
 
   runs
@@ -80,7 +92,7 @@ export function runCommands(program: Command, context: CliContext): void {
       const answer = { choice, ...(reason === undefined ? {} : { reason }) };
       const run = await withTemporal(context, (service) => service.runs.decide(id, answer, requester()));
       if (json) printJson(run);
-      else note(`Answered "${choice}". See how it goes on with: proxmox-mcp runs wait ${id}`);
+      else note(`Answered "${choice}". See how it goes on with: proxmox-mcp runs wait ${run.id}`);
     });
 
   runs
@@ -91,6 +103,19 @@ export function runCommands(program: Command, context: CliContext): void {
       const lines = await withTemporal(context, (service) => service.runs.log(id));
       if (json) printJson(lines);
       else
-        print(lines.map(({ at, event, text }) => `${at}  ${event.padEnd(24)}  ${cleanLine(text, 2_000)}`).join('\n'));
+        print(lines.map(({ at, text }) => `${readableTime(at, ownTimeZone())}  ${cleanLine(text, 2_000)}`).join('\n'));
     });
+}
+
+/** What is not as it should be is in capitals, as in reports. */
+function rowOf({ startedAt, state, verdict, dryRun, requestedBy = '', id }: RunSummary): readonly string[] {
+  const shown = dryRun && state !== 'planned' ? `${state} (dry run)` : state;
+  return [
+    readableTime(startedAt, ownTimeZone()),
+    relativeTime(startedAt),
+    shown,
+    verdict === undefined ? '' : verdictWords[verdict],
+    requestedBy,
+    id,
+  ];
 }

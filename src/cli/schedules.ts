@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { ServiceError } from '../errors.ts';
 import { textTable } from '../reports/table.ts';
+import { readableTime, relativeTime } from '../reports/units.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import type { CliContext } from './context.ts';
 import { byDefault } from './parse.ts';
@@ -26,7 +27,7 @@ export function scheduleCommands(program: Command, context: CliContext): void {
         one.id,
         one.cron,
         one.timeZone,
-        one.paused ? 'paused' : (one.nextRuns[0] ?? 'never'),
+        one.paused ? 'paused' : nextRun(one),
         one.clockChange ?? '-',
       ]);
       print(textTable(['SCHEDULE', 'CRON', 'TIME ZONE', 'NEXT RUN', 'CLOCK CHANGE'], rows));
@@ -96,8 +97,12 @@ export function scheduleCommands(program: Command, context: CliContext): void {
     });
 }
 
+/** By the clock of its own time zone. */
+function nextRun({ nextRuns: [next], timeZone }: ScheduleSummary): string {
+  return next === undefined ? 'never' : `${readableTime(next, timeZone)}, ${relativeTime(next)}`;
+}
+
 function describe(one: ScheduleSummary): string {
-  const next =
-    one.nextRuns[0] === undefined ? 'never runs: the calendar has no such day' : `next run ${one.nextRuns[0]}`;
+  const next = one.nextRuns[0] === undefined ? 'never runs: the calendar has no such day' : `next run ${nextRun(one)}`;
   return `${one.id}: ${one.cron} (${one.timeZone}), ${one.paused ? 'paused' : next}${one.clockChange ? `; where the clock changes: ${one.clockChange}` : ''}${one.note ? `. Note: ${one.note}` : ''}`;
 }

@@ -40,7 +40,7 @@ export async function followRun(context: CliContext, runs: Runs, run: RunSummary
     const onProgress = options.json ? () => undefined : progressLines(note);
     const details = await runs.wait(run.id, { timeoutMs: options.timeoutMs, signal, onProgress });
     showRun(context, details, options.json);
-    if (details.status !== 'running') return;
+    if (details.closedAt !== undefined) return;
     // A script that goes on after 0 would take it for done.
     note(`It is still running. ${howToGoOn(run)}`);
     context.exitWith(exitCodes.failed);
@@ -61,8 +61,7 @@ function howToGoOn(run: RunSummary): string {
 export function showRun(context: CliContext, run: RunDetails, json: boolean): void {
   if (json) printJson(run);
   else print(describeRun(run));
-  const ended = run.status !== 'running';
-  if (ended && (run.status !== 'completed' || run.result?.report.verdict === 'failed')) {
+  if (run.closedAt !== undefined && (run.result === undefined || run.result.report.verdict === 'failed')) {
     context.exitWith(exitCodes.failed);
   }
 }
@@ -70,10 +69,10 @@ export function showRun(context: CliContext, run: RunDetails, json: boolean): vo
 function describeRun(run: RunDetails): string {
   const lines = [
     ...(run.result === undefined
-      ? [`${run.operation} of ${run.target}: ${run.outcome ?? run.status}`]
+      ? [`${run.operation} of ${run.target}: ${run.state}`]
       : [renderText(run.result.report)]),
     ...(run.failure === undefined ? [] : [failureText(run.failure)]),
-    ...(run.status === 'running' && run.progress ? [run.progress.message, ...checklist(run.progress)] : []),
+    ...(run.closedAt === undefined && run.progress ? [run.progress.message, ...checklist(run.progress)] : []),
     ...(run.progress?.question === undefined ? [] : howToDecide(run.id, run.progress.question)),
     `Run ${run.id}`,
     run.url,

@@ -19,6 +19,11 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${escapeHiddenInJson(JSON.stringify(value, null, 2))}\n`);
 }
 
+/** The time zone of who reads what is printed. */
+export function ownTimeZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
 /** Asks a person; `undefined` when nobody is there to answer, nothing (`''`) when they press Ctrl-C or Ctrl-D instead. */
 export async function ask(question: string): Promise<string | undefined> {
   if (!process.stdin.isTTY) return undefined;

@@ -41,7 +41,7 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
 
 /** Whether the run ended without doing what it was to do. */
 export function hasFailed(run: RunDetails): boolean {
-  return run.status !== 'running' && run.result === undefined;
+  return run.closedAt !== undefined && run.result === undefined;
 }
 
 function noteOn(run: RunDetails): string {

@@ -22,7 +22,7 @@ export function runMcpTasks({ runs, operations }: Pick<McpDependencies, 'runs' |
     },
     async cancel(id, caller) {
       const run = await runs.get(id);
-      if (run.status !== 'running') return;
+      if (run.closedAt !== undefined) return;
       checkMaySteer(run, operations, caller, 'Cancelling');
       await runs.cancel(id, `cancelled as an MCP task by ${caller.name}`, { kind: 'mcp', name: caller.name });
     },
@@ -54,17 +54,17 @@ function mcpTaskOf(run: RunDetails): McpTask {
     pollIntervalMs,
     statusMessage: cleanText(statusMessage(run)),
   };
-  if (run.status === 'running') return { ...common, status: 'working' };
-  if (run.status === 'cancelled') return { ...common, status: 'cancelled' };
+  if (run.closedAt === undefined) return { ...common, status: 'working' };
+  if (run.state === 'cancelled') return { ...common, status: 'cancelled' };
   // A run that failed is an answer about the host, not a failure of the protocol.
   return { ...common, status: 'completed', result: resultOf(run) };
 }
 
 function statusMessage(run: RunDetails): string {
-  if (run.status === 'running') {
+  if (run.closedAt === undefined) {
     return run.progress === undefined ? 'starting' : describeProgress(run.progress).line;
   }
-  return run.result?.report.summary ?? run.failure?.message ?? run.outcome ?? run.status;
+  return run.result?.report.summary ?? run.failure?.message ?? run.state;
 }
 
 function resultOf(run: RunDetails): CallToolResultLike {

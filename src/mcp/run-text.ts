@@ -30,7 +30,7 @@ export function asksCaller(progress: Progress | undefined): boolean {
 
 /** What comes of a run that was asked for or looked at, and what to do to get there. */
 export function nextStep(run: RunDetails): string {
-  if (run.status !== 'running') return 'It has ended; get_run has its report.';
+  if (run.closedAt !== undefined) return 'It has ended; get_run has its report.';
   if (run.progress === undefined || !isPaused(run.progress)) {
     return 'It goes on by itself. wait_for_run waits for its report and shows progress; cancel_run stops it.';
   }
@@ -66,8 +66,9 @@ export function checklist(steps: readonly RunStep[]): string {
 
 /** One line about a run. */
 export function runLine(run: RunSummary): string {
-  const state = run.outcome ?? run.status;
-  return `${run.operation} on ${run.target}: ${state}, started ${run.startedAt}${run.closedAt === undefined ? '' : `, ended ${run.closedAt}`}`;
+  const what = run.dryRun ? `${run.operation} (dry run)` : run.operation;
+  const found = run.verdict === undefined ? '' : ` (verdict: ${run.verdict})`;
+  return `${what} on ${run.target}: ${run.state}${found}, started ${run.startedAt}${run.closedAt === undefined ? '' : `, ended ${run.closedAt}`}`;
 }
 
 /** A run as a text that says all that its data says: state, checklist, question, failure, report. */
@@ -78,7 +79,7 @@ export function runText(run: RunDetails): string {
   if (failure !== undefined) parts.push(cleanText(`It failed (${failure.code}): ${failureText(failure)}`));
   if (progress !== undefined && result === undefined) {
     parts.push(`${cleanText(progress.message)}\n${checklist(progress.steps)}`);
-    if (run.status === 'running' && isPaused(progress)) parts.push(nextStep(run));
+    if (run.closedAt === undefined && isPaused(progress)) parts.push(nextStep(run));
   }
   if (result !== undefined) parts.push(renderText(result.report).trimEnd());
   return cleanText(parts.join('\n\n'));

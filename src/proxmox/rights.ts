@@ -30,8 +30,39 @@ export interface RightsTrial {
 /** Everything of the catalogue and the tools that needs rights of the API token. */
 export const rightsTrials: readonly RightsTrial[] = [
   { operation: 'get_host', run: tryNode },
+  { operation: 'check-health', run: tryHealth },
   { operation: 'control-guest', run: tryGuests },
 ];
+
+/**
+ * What the health check looks at by the API, and the right that each needs. Archives of guests need more (what it takes
+ * to restore them), and their tasks stand in for them; updates need Sys.Modify, and are left out without it.
+ */
+const healthRights: readonly MissingRight[] = [
+  { privilege: 'Sys.Audit', path: '/' },
+  { privilege: 'Datastore.Audit', path: '/storage' },
+  { privilege: 'VM.Audit', path: '/vms' },
+];
+
+/** Which of the rights that the health check needs a host's API token lacks. */
+export async function missingForHealth(
+  apis: ProxmoxApis,
+  host: string,
+  options: CallOptions,
+): Promise<readonly MissingRight[]> {
+  const client = apis.get(host);
+  const node = await apis
+    .node(host, options)
+    .catch((error: unknown) => (isServiceError(error, 'proxmox-permission') ? undefined : Promise.reject(error)));
+  const wanted = [...healthRights, ...(node === undefined ? [] : [{ privilege: 'Sys.Audit', path: `/nodes/${node}` }])];
+  const held = await Promise.all(wanted.map(({ path }) => client.permissions(path, options)));
+  return wanted.filter(({ privilege, path }, index) => held[index]?.[path]?.[privilege] === undefined);
+}
+
+async function tryHealth(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
+  const missing = await missingForHealth(apis, host, options);
+  return { may: missing.length === 0 ? 'services, quorum, storages, guests' : '', missing };
+}
 
 /** Of how many guests one by one, where the rights aren't given on all. */
 const askedGuests = 50;

@@ -1,11 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  type Client,
-  WorkflowExecutionAlreadyStartedError,
-  type WorkflowExecutionDescription,
-  WorkflowNotFoundError,
-  WorkflowUpdateFailedError,
-} from '@temporalio/client';
+import { createHash } from 'node:crypto';
+import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { workflowType } from '../operations/definition.ts';
@@ -13,10 +7,12 @@ import type { Answer, Progress, Requester } from '../operations/run.ts';
 import { targetIn, targetLabel } from '../operations/target.ts';
 import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
 import { decideUpdate, progressQuery, serviceQueue } from '../workflows/lib/messages.ts';
-import { findOperation, isRunId, operationOfWorkflow } from './find-operation.ts';
+import { findOperation } from './find-operation.ts';
+import { findRun } from './find-run.ts';
 import { listRuns } from './list-runs.ts';
 import { parseInput } from './parse-input.ts';
 import { endOf, runUrl, summaryOf } from './run-details.ts';
+import { keyedPart, randomPart } from './run-id.ts';
 import { readLog } from './run-log.ts';
 import type { RunDetails, RunSummary, Runs } from './runs.ts';
 
@@ -38,7 +34,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     const operation = findOperation(name);
     const input = parseInput(operation, rawInput, config);
     const key = options.idempotencyKey;
-    const unique = key === undefined ? randomBytes(16).toString('hex') : digest(by.kind, by.name, name, key);
+    const unique = key === undefined ? randomPart() : keyedPart(by.kind, by.name, name, key);
     const workflowId = `${runIdPrefix(operation, input)}/${unique}`;
     const inputDigest = digest(JSON.stringify(input));
     try {
@@ -53,7 +49,9 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       });
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      const info = await describe(workflowId);
+      // Two random parts that happen to be alike.
+      if (key === undefined) return start(name, rawInput, by);
+      const info = await findRun(client, workflowId);
       if (info.memo?.inputDigest !== inputDigest) throw keyReused(name);
       return { ...summaryOf(config, info), existing: true };
     }
@@ -61,7 +59,8 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       id: workflowId,
       operation: name,
       target: targetLabel(operation.target, targetIn(input)),
-      status: 'running',
+      state: 'running',
+      dryRun: input.dryRun === true,
       requestedBy: `${by.kind}:${by.name}`,
       startedAt: new Date().toISOString(),
       url: runUrl(config, workflowId),
@@ -70,17 +69,17 @@ export function createRuns({ client, config }: { readonly client: Client; readon
   }
 
   async function get(id: string): Promise<RunDetails> {
-    const info = await describe(id);
+    const info = await findRun(client, id);
     const summary = summaryOf(config, info);
-    if (summary.status === 'running') {
-      const progress = await queryProgress(id);
+    if (summary.closedAt === undefined) {
+      const progress = await queryProgress(summary.id);
       return { ...summary, ...(progress && { progress }) };
     }
-    return { ...summary, ...(await endOf(() => client.workflow.getHandle(id, info.runId).result())) };
+    return { ...summary, ...(await endOf(() => client.workflow.getHandle(summary.id, info.runId).result())) };
   }
 
   async function wait(
-    id: string,
+    meant: string,
     options: {
       readonly timeoutMs: number;
       readonly signal?: AbortSignal;
@@ -89,6 +88,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
   ): Promise<RunDetails> {
     const stop = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), ...(options.signal ? [options.signal] : [])]);
     const { onProgress } = options;
+    const { workflowId: id } = await findRun(client, meant);
     const poll = onProgress
       ? setInterval(
           () => void queryProgress(id).then((progress) => progress && onProgress(progress)),
@@ -96,11 +96,9 @@ export function createRuns({ client, config }: { readonly client: Client; readon
         )
       : undefined;
     try {
-      if (!isRunId(id)) throw noRun(id);
       const ended = await client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
-      return { ...summaryOf(config, await describe(id)), ...ended };
+      return { ...summaryOf(config, await findRun(client, id)), ...ended };
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) throw noRun(id);
       if (!stop.aborted) throw error;
       if (!options.signal?.aborted) return await get(id);
       throw new ServiceError({
@@ -114,20 +112,20 @@ export function createRuns({ client, config }: { readonly client: Client; readon
   }
 
   async function cancel(id: string, reason: string, by: Requester): Promise<RunDetails> {
-    const info = await describe(id);
-    if (info.status.name === 'RUNNING') {
+    const { workflowId, runId, status } = await findRun(client, id);
+    if (status.name === 'RUNNING') {
       await client.workflowService.requestCancelWorkflowExecution({
         namespace: config.temporal.namespace,
-        workflowExecution: { workflowId: id, runId: info.runId },
+        workflowExecution: { workflowId, runId },
         identity: `${by.kind}:${by.name}`,
         reason,
       });
     }
-    return get(id);
+    return get(workflowId);
   }
 
-  async function decide(id: string, answer: Answer, by: Requester): Promise<RunDetails> {
-    const { progress } = await get(id);
+  async function decide(meant: string, answer: Answer, by: Requester): Promise<RunDetails> {
+    const { id, progress } = await get(meant);
     const question = progress?.question;
     if (question === undefined) throw notAnswered(id, 'It waits for no answer now.');
     if (question.kind === 'approval' && by.kind === 'mcp') {
@@ -149,19 +147,8 @@ export function createRuns({ client, config }: { readonly client: Client; readon
   }
 
   async function log(id: string) {
-    await describe(id);
-    return readLog(await client.workflow.getHandle(id).fetchHistory());
-  }
-
-  /** Describes one of our runs; the service's inner workflows (locks) can't be reached by guessing their ids. */
-  async function describe(id: string): Promise<WorkflowExecutionDescription> {
-    try {
-      const info = await client.workflow.getHandle(id).describe();
-      if (operationOfWorkflow(info.type)) return info;
-    } catch (error) {
-      if (!(error instanceof WorkflowNotFoundError)) throw error;
-    }
-    throw noRun(id);
+    const { workflowId } = await findRun(client, id);
+    return readLog(await client.workflow.getHandle(workflowId).fetchHistory());
   }
 
   /** Undefined when no worker answers: the run's state is known, only its checklist isn't. */
@@ -184,14 +171,6 @@ function notAnswered(id: string, why: string): ServiceError {
   });
 }
 
-function noRun(id: string): ServiceError {
-  return new ServiceError({
-    code: 'not-found',
-    message: `There is no run "${id}"; runs are kept for 30 days.`,
-    remedy: 'Look for it: list_runs, or `proxmox-mcp runs list`.',
-  });
-}
-
 function keyReused(operation: string): ServiceError {
   return new ServiceError({
     code: 'conflict',
@@ -200,6 +179,6 @@ function keyReused(operation: string): ServiceError {
   });
 }
 
-function digest(...parts: readonly string[]): string {
-  return createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 32);
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }

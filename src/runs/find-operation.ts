@@ -16,11 +16,6 @@ export function findOperation(name: string): OperationDefinition {
   });
 }
 
-/** Whether an id could be a run's, which begins with its operation. Asks nobody. */
-export function isRunId(id: string): boolean {
-  return Object.hasOwn(operations, id.split('/', 1)[0] ?? '');
-}
-
 const byWorkflowType = new Map(Object.values(operations).map((operation) => [workflowType(operation.name), operation]));
 
 /** The operation that a workflow of the Temporal server runs; undefined for the service's inner workflows and strangers. */

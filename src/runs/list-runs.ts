@@ -1,67 +1,104 @@
-import type { Client } from '@temporalio/client';
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
-import { workflowType } from '../operations/definition.ts';
+import { type OperationDefinition, workflowType } from '../operations/definition.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
 import { findOperation, operations } from './find-operation.ts';
+import { momentOf } from './moment.ts';
 import { summaryOf } from './run-details.ts';
 import type { RunSummary, Runs } from './runs.ts';
 
 type Filter = Parameters<Runs['list']>[0];
 
-const statusNames: Readonly<Record<RunSummary['status'], string>> = {
-  running: 'Running',
-  completed: 'Completed',
-  failed: 'Failed',
-  cancelled: 'Canceled',
-  terminated: 'Terminated',
-  'timed-out': 'TimedOut',
+const { outcome, phase, target, verdict, dryRun } = searchAttributes;
+const ended = (as: string) => `${outcome} = ${quote(as)} AND ExecutionStatus NOT IN ('Terminated', 'TimedOut')`;
+
+const stateQueries: Readonly<Record<RunSummary['state'], string>> = {
+  running: "ExecutionStatus = 'Running'",
+  paused: `ExecutionStatus = 'Running' AND ${phase} = 'paused'`,
+  done: ended('done'),
+  planned: ended('planned'),
+  undone: ended('undone'),
+  // One whose workflow failed before it could say anything, too.
+  failed: `ExecutionStatus = 'Failed' AND (${outcome} IS NULL OR ${outcome} = 'failed')`,
+  cancelled: `ExecutionStatus = 'Canceled'`,
+  terminated: "ExecutionStatus = 'Terminated'",
+  'timed-out': "ExecutionStatus = 'TimedOut'",
 };
 
 /** A page of runs, newest first. The cursor is the server's own page token. */
 export async function listRuns(client: Client, config: Config, filter: Filter): ReturnType<Runs['list']> {
-  const { namespace } = config.temporal;
-  const page = await client.workflowService
-    .listWorkflowExecutions({
-      namespace,
-      pageSize: filter.limit,
-      query: queryOf(filter),
-      ...(filter.cursor === undefined ? {} : { nextPageToken: Buffer.from(filter.cursor, 'base64url') }),
-    })
-    .catch((error: unknown) => {
-      if (filter.cursor === undefined) throw error;
-      throw new ServiceError({
-        code: 'invalid-input',
-        message: 'The cursor is not one that list_runs gave for this filter.',
-        remedy: 'Leave the cursor out to start with the newest runs.',
-        cause: error,
-      });
+  const { limit: pageSize, cursor } = filter;
+  const query = queryOf(filter, config);
+  const page = await listExecutions(client, { query, pageSize, cursor }).catch((error: unknown) => {
+    if (cursor === undefined) throw error;
+    throw new ServiceError({
+      code: 'invalid-input',
+      message: 'The cursor is not one that list_runs gave for this filter.',
+      remedy: 'Leave the cursor out to start with the newest runs.',
+      cause: error,
     });
-  const infos = await Promise.all(
+  });
+  return {
+    runs: page.executions.map((info) => summaryOf(config, info)),
+    ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
+  };
+}
+
+/** A page of what Temporal finds, newest first. */
+export async function listExecutions(
+  client: Client,
+  {
+    query,
+    pageSize,
+    cursor,
+  }: { readonly query: string; readonly pageSize: number; readonly cursor?: string | undefined },
+): Promise<{ readonly executions: readonly WorkflowExecutionInfo[]; readonly cursor?: string }> {
+  const { namespace } = client.options;
+  const page = await client.workflowService.listWorkflowExecutions({
+    namespace,
+    pageSize,
+    query,
+    ...(cursor === undefined ? {} : { nextPageToken: Buffer.from(cursor, 'base64url') }),
+  });
+  const executions = await Promise.all(
     page.executions.map((raw) => executionInfoFromRaw(raw, client.options.loadedDataConverter, raw, namespace)),
   );
   return {
-    runs: infos.map((info) => summaryOf(config, info)),
+    executions,
     ...(page.nextPageToken?.length ? { cursor: Buffer.from(page.nextPageToken).toString('base64url') } : {}),
   };
 }
 
 /** Values are names from closed lists or host names, checked by their callers' schemas; quoted all the same. */
-function queryOf(filter: Filter): string {
-  const types = filter.operation ? [findOperation(filter.operation)] : Object.values(operations);
+function queryOf(filter: Filter, { hosts }: Config): string {
+  const { since, until } = filter;
+  const host = hosts.find(({ name }) => name === filter.host) ?? hosts[0];
+  const timeZone = filter.timeZone ?? host?.timeZone ?? 'UTC';
   return [
-    `WorkflowType IN (${types.map((operation) => quote(workflowType(operation.name))).join(', ')})`,
+    ofTypes(...(filter.operation ? [findOperation(filter.operation)] : [])),
     // Of the host itself, and of its guests.
     ...(filter.host
-      ? [
-          `(${searchAttributes.target} = ${quote(filter.host)} OR ${searchAttributes.target} STARTS_WITH ${quote(`${filter.host}/`)})`,
-        ]
+      ? [`(${target} = ${quote(filter.host)} OR ${target} STARTS_WITH ${quote(`${filter.host}/`)})`]
       : []),
-    ...(filter.status ? [`ExecutionStatus = ${quote(statusNames[filter.status])}`] : []),
+    ...(filter.state ? [stateQueries[filter.state]] : []),
+    ...(filter.verdict ? [`${verdict} = ${quote(filter.verdict)}`] : []),
+    ...(since === undefined ? [] : [`StartTime >= ${quote(momentOf(since, 'since', timeZone))}`]),
+    ...(until === undefined ? [] : [`StartTime < ${quote(momentOf(until, 'until', timeZone))}`]),
+    // Who asks for plans gets plans.
+    ...(filter.dryRuns || filter.state === 'planned'
+      ? []
+      : [`(${dryRun} IS NULL OR ${dryRun} != 'yes') AND (${outcome} IS NULL OR ${outcome} != 'planned')`]),
   ].join(' AND ');
 }
 
-function quote(value: string): string {
+/** Runs of operations, of all where none is named: the service's inner workflows (locks) are none. */
+export function ofTypes(...some: readonly OperationDefinition[]): string {
+  const types = some.length > 0 ? some : Object.values(operations);
+  return `WorkflowType IN (${types.map(({ name }) => quote(workflowType(name))).join(', ')})`;
+}
+
+export function quote(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }

@@ -1,21 +1,25 @@
 import { type WorkflowExecutionInfo, WorkflowFailedError } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
 import type { Config } from '../config.ts';
+import type { Verdict } from '../operations/finding.ts';
 import type { Outcome, RunResult } from '../operations/run.ts';
 import { keys } from '../workflows/lib/attributes.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
 import { operationOfWorkflow } from './find-operation.ts';
 import type { RunDetails, RunSummary } from './runs.ts';
 
-const statuses: Readonly<Record<string, RunSummary['status']>> = {
+/** What Temporal says, where the run itself has not said more. */
+const states: Readonly<Record<string, RunSummary['state']>> = {
   RUNNING: 'running',
-  PAUSED: 'running',
-  COMPLETED: 'completed',
+  COMPLETED: 'done',
   FAILED: 'failed',
   CANCELLED: 'cancelled',
   TERMINATED: 'terminated',
   TIMED_OUT: 'timed-out',
 };
+
+/** In these Temporal has the last word: what the run said before it was ended counts for nothing. */
+const hasLastWord: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT']);
 
 /** Page of a run in the Temporal UI. */
 export function runUrl(config: Config, id: string): string {
@@ -24,14 +28,16 @@ export function runUrl(config: Config, id: string): string {
 
 export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw'>): RunSummary {
   const attributes = info.typedSearchAttributes ?? new TypedSearchAttributes();
-  const outcome = attributes.get(keys.outcome);
+  const verdict = attributes.get(keys.verdict);
   const requestedBy = attributes.get(keys.requestedBy);
   return {
     id: info.workflowId,
     operation: operationOfWorkflow(info.type)?.name ?? info.type,
     target: attributes.get(keys.target) ?? '',
-    status: statuses[info.status.name] ?? 'running',
-    ...(outcome === undefined ? {} : { outcome: outcome as Outcome }),
+    state: stateOf(info.status.name, attributes),
+    ...(verdict === undefined ? {} : { verdict: verdict as Verdict }),
+    // Those of before there was the attribute have said it when they ended.
+    dryRun: attributes.get(keys.dryRun) === 'yes' || attributes.get(keys.outcome) === 'planned',
     ...(requestedBy === undefined ? {} : { requestedBy }),
     startedAt: info.startTime.toISOString(),
     ...(info.closeTime === undefined ? {} : { closedAt: info.closeTime.toISOString() }),
@@ -39,13 +45,20 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
   };
 }
 
+function stateOf(status: string, attributes: TypedSearchAttributes): RunSummary['state'] {
+  const fallback = states[status] ?? 'running';
+  if (status === 'RUNNING') return attributes.get(keys.phase) === 'paused' ? 'paused' : fallback;
+  const outcome = attributes.get(keys.outcome);
+  return outcome === undefined || hasLastWord.has(status) ? fallback : (outcome as Outcome);
+}
+
 /** The end of a run, from what awaiting its result gave or threw. */
 export async function endOf(
   result: () => Promise<unknown>,
-): Promise<Pick<RunDetails, 'result' | 'failure'> & { readonly outcome?: Outcome }> {
+): Promise<Pick<RunDetails, 'result' | 'failure' | 'verdict'>> {
   try {
     const value = (await result()) as RunResult<Record<string, unknown>>;
-    return { result: value, outcome: value.outcome };
+    return { result: value, verdict: value.report.verdict };
   } catch (error) {
     if (!(error instanceof WorkflowFailedError)) throw error;
     return { failure: failureOf(error.cause) };

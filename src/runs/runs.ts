@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { Verdict } from '../operations/finding.ts';
 import type { Answer, Progress, Requester } from '../operations/run.ts';
 import type { runDetails, runLogLine, runSummary } from './schema.ts';
 
@@ -23,14 +24,30 @@ export interface Runs {
     by: Requester,
     options?: { readonly idempotencyKey?: string },
   ): Promise<RunSummary & { readonly existing: boolean }>;
+  /**
+   * A page of runs, newest first. `running` as a state is whatever goes on; `host` holds its guests, too. Throws
+   * `invalid-input` for a moment that can't be understood and for a cursor of another filter.
+   */
   list(filter: {
     readonly operation?: string;
     readonly host?: string;
-    readonly status?: RunSummary['status'];
+    readonly state?: RunSummary['state'];
+    readonly verdict?: Verdict;
+    /** Started at this moment or later, as `momentOf` takes it. */
+    readonly since?: string;
+    /** Started before this moment, as `momentOf` takes it. */
+    readonly until?: string;
+    /** Of `since` and `until`. Default: the host's, or the first one's. */
+    readonly timeZone?: string;
+    /** Also those that only plan. Default false. */
+    readonly dryRuns?: boolean;
     readonly limit: number;
     readonly cursor?: string;
   }): Promise<{ readonly runs: readonly RunSummary[]; readonly cursor?: string }>;
-  /** Throws `not-found`. */
+  /**
+   * Throws `not-found`, and `conflict` where several begin so: here and below an id is the whole one, or as much of its
+   * start as only this run has; of its last part alone, too.
+   */
   get(id: string): Promise<RunDetails>;
   /** Resolves when the run has ended or `timeoutMs` has passed, whichever is first. */
   wait(

@@ -1,19 +1,34 @@
 import { z } from 'zod';
+import { verdict } from '../operations/finding.ts';
 import { report } from '../operations/report.ts';
 import { outcome, progress } from '../operations/run.ts';
 
 // The shapes of runs and schedules as callers see them, once for MCP, the command line and JSON. Times are ISO 8601, UTC.
 
-export const runStatus = z.enum(['running', 'completed', 'failed', 'cancelled', 'terminated', 'timed-out']);
+/**
+ * How a run stands: it goes on, or waits for a person (`paused`), or how it ended. `terminated`: somebody ended it in
+ * Temporal without letting it undo anything. Whether what it looked at is well is its report's verdict.
+ */
+export const runState = z.enum([
+  'running',
+  'paused',
+  'done',
+  'planned',
+  'undone',
+  'failed',
+  'cancelled',
+  'terminated',
+  'timed-out',
+]);
 
 /** A run as lists show it. */
 export const runSummary = z.object({
-  // The workflow's id, which can't be guessed: `back-up/pve1/<128 random bits or a digest of the idempotency key>`.
-  id: z.string(),
+  id: z.string().describe('operation/target/…; the start of it is enough where it is the only one that begins so'),
   operation: z.string(),
   target: z.string().describe('What it works on: a host, host/VMID, fleet or service'),
-  status: runStatus,
-  outcome: outcome.optional(),
+  state: runState.describe('running, paused (it waits for a person), or how it ended'),
+  verdict: verdict.optional().describe('Of a run that is done: the worst that its report says of the target'),
+  dryRun: z.boolean().describe('It only plans, and changes nothing'),
   requestedBy: z.string().optional(),
   startedAt: z.string(),
   closedAt: z.string().optional(),

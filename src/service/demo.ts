@@ -123,9 +123,9 @@ async function runAndDescribe(runs: Runs, operation: string, input: object, sign
   let run: RunDetails;
   do {
     run = await runs.wait(started.id, { timeoutMs: 60_000, signal });
-  } while (run.status === 'running' && !signal.aborted && (await sleep(200, true)));
+  } while (run.closedAt === undefined && !signal.aborted && (await sleep(200, true)));
   const failure = run.failure && failureText(run.failure);
-  const said = run.result ? renderText(run.result.report) : `${operation}: ${run.status}. ${failure ?? ''}`;
+  const said = run.result ? renderText(run.result.report) : `${operation}: ${run.state}. ${failure ?? ''}`;
   return `\n${said.trimEnd()}\n  ${run.url}`;
 }
 

@@ -6,6 +6,7 @@ import { createBackupActivities } from '../../src/activities/back-up/back-up.ts'
 import { createHealthActivities } from '../../src/activities/check-health/check-health.ts';
 import { defaultLayout as layout } from '../../src/hosts/helper/default-layout.ts';
 import { findingsOf, type Section } from '../../src/operations/report.ts';
+import { looksOf } from '../support/health.ts';
 import { type ActivityLab, activityOf, attemptIn, startActivityLab } from '../support/lab-activities.ts';
 import { nobodysClient } from '../support/local-host.ts';
 
@@ -50,9 +51,9 @@ describe.skipIf(whyNoLab()).each(await stillHad(oldest))('the programs of $name'
   }, 120_000);
 
   it('answer every look of the health check', async () => {
-    const health = createHealthActivities({ hosts: machine.hosts, client: nobodysClient });
+    const health = createHealthActivities({ ...machine, client: nobodysClient });
     const sections = await Promise.all(
-      Object.values(health).map((inspect) => attempt<Section>(() => inspect({ host: 'pve1' }))),
+      looksOf(health).map((inspect) => attempt<Section>(() => inspect({ host: 'pve1' }))),
     );
     expect(findingsOf(sections).filter(({ verdict }) => verdict === 'unknown')).toEqual([]);
   }, 120_000);

@@ -38,7 +38,7 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   await expect.poll(() => said, { timeout: 150_000, interval: 500 }).toContain('claude mcp add');
 
   const planned = await cli('back-up', '--dry-run', '--json');
-  expect(JSON.parse(planned.stdout)).toMatchObject({ status: 'completed', result: { outcome: 'planned' } });
+  expect(JSON.parse(planned.stdout)).toMatchObject({ state: 'planned', dryRun: true, result: { outcome: 'planned' } });
   expect(planned.stderr).toContain('Started run back-up/demo/');
 
   const followed = await cli('check-health', '--host', 'demo');
@@ -51,10 +51,10 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   expect(again.stdout).toBe(first.stdout);
   expect(again.stderr).toContain('Found run');
   const id = first.stdout.trim();
-  expect(JSON.parse((await cli('runs', 'wait', id, '--json')).stdout)).toMatchObject({ id, status: 'completed' });
+  expect(JSON.parse((await cli('runs', 'wait', id, '--json')).stdout)).toMatchObject({ id, state: 'done' });
   expect((await cli('runs', 'list', '--operation', 'check-health')).stdout).toContain(id);
-  expect((await cli('runs', 'log', id)).stdout).toContain('started');
-  expect(await cli('runs', 'get', 'check-health/demo/0')).toMatchObject({ code: 1, stdout: '' });
+  expect((await cli('runs', 'log', id)).stdout).toContain('Started, asked for by');
+  expect(await cli('runs', 'get', 'check-health/demo/none')).toMatchObject({ code: 1, stdout: '' });
   expect((await cli('host', 'jobs', 'demo')).stdout).toMatch(
     /daily-backup-\d{8}-\d{6}-publish-\S+ +publish-backup +ended \(0\)/,
   );
@@ -81,7 +81,7 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   expect(await new Promise((resolve) => interrupted.once('exit', resolve))).toBe(130);
   expect(seen).toContain('The run goes on.');
   const goesOn = /runs wait (\S+)/.exec(seen)?.[1] ?? '';
-  expect(JSON.parse((await cli('runs', 'wait', goesOn, '--json')).stdout)).toMatchObject({ status: 'completed' });
+  expect(JSON.parse((await cli('runs', 'wait', goesOn, '--json')).stdout)).toMatchObject({ state: 'done' });
 
   const schedule = 'back-up/daily/demo';
   expect((await cli('schedules', 'pause', schedule, '--reason', 'moving')).stdout).toContain('paused. Note: moving');

@@ -8,9 +8,25 @@ const running: RunDetails = {
   id: 'back-up/pve1/1',
   operation: 'back-up',
   target: 'pve1',
-  status: 'running',
+  state: 'running',
+  dryRun: false,
   startedAt: '2026-01-01T00:00:00.000Z',
   url: 'http://127.0.0.1:8233/1',
+};
+
+const ended = { closedAt: '2026-01-01T00:01:00.000Z' };
+const result: RunDetails['result'] = {
+  outcome: 'done',
+  report: {
+    title: 'Back up',
+    target: 'pve1',
+    verdict: 'ok',
+    summary: 'Done.',
+    startedAt: running.startedAt,
+    finishedAt: ended.closedAt,
+    sections: [],
+  },
+  output: {},
 };
 
 /** The exit code of following a run that is in this state when the waiting ends. */
@@ -24,8 +40,8 @@ async function exitCodeOf(end: RunDetails): Promise<number> {
 
 it('does not say 0, which is done, of a run that is not done when the waiting ends', async () => {
   expect(await exitCodeOf(running)).toBe(1);
-  expect(await exitCodeOf({ ...running, status: 'completed' })).toBe(0);
-  expect(await exitCodeOf({ ...running, status: 'failed' })).toBe(1);
+  expect(await exitCodeOf({ ...running, ...ended, state: 'done', result })).toBe(0);
+  expect(await exitCodeOf({ ...running, ...ended, state: 'failed' })).toBe(1);
 });
 
 it('says once what to do about a failed run', () => {

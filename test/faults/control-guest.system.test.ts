@@ -87,7 +87,7 @@ const ends = (held: Held): Promise<RunDetails[]> =>
 async function expectDone(fault: string, held: Held): Promise<void> {
   for (const [index, run] of (await ends(held)).entries()) {
     const { step } = held[index] as Held[number];
-    expect(run, step).toMatchObject({ status: 'completed', outcome: 'done' });
+    expect(run, step).toMatchObject({ state: 'done' });
     expect(tasksOf(step), step).toEqual([step === 'Act' ? 'vzstart' : 'qmstart']);
     expect(guestOf(step).status, step).toBe('running');
     const effects = 'one task; the guest runs';
@@ -99,7 +99,7 @@ async function expectDone(fault: string, held: Held): Promise<void> {
 async function expectUndone(fault: string, held: Held): Promise<void> {
   for (const [index, run] of (await ends(held)).entries()) {
     const { step } = held[index] as Held[number];
-    expect(run, `${step}: ${run.failure?.message}`).toMatchObject({ status: 'cancelled', outcome: 'cancelled' });
+    expect(run, `${step}: ${run.failure?.message}`).toMatchObject({ state: 'cancelled' });
     expect(guestOf(step).status, step).toBe('stopped');
     expect([...simulator.state.tasks.values()].filter(({ endtime }) => endtime === undefined)).toEqual([]);
     expect(tasksOf(step).filter((type) => /start$/.test(type)).length, step).toBe(step === 'Look' ? 0 : 1);

@@ -113,7 +113,7 @@ describe('what is wrong on this machine', () => {
     expect(await place('missing').backups()).toEqual([archive]);
     await machine.sh(`rm ${layout.backups}/${archive}`);
     const run = await backUp('missing');
-    expect(run, JSON.stringify(run.failure)).toMatchObject({ outcome: 'done', result: { output: { kept: 0 } } });
+    expect(run, JSON.stringify(run.failure)).toMatchObject({ state: 'done', result: { output: { kept: 0 } } });
     expect(run.result?.report).toMatchObject({
       verdict: 'skipped',
       summary: expect.stringContaining('no installation'),
@@ -298,7 +298,7 @@ describe.skipIf(whyNoLab())('what is wrong with a host behind SSH', () => {
       await host.freeDisk('/srv/faults/small');
       await expectUntouched(place('full'));
       await place('full').reset();
-      expect(await backUp('full')).toMatchObject({ outcome: 'done' });
+      expect(await backUp('full')).toMatchObject({ state: 'done' });
     },
     240_000,
   );
@@ -324,7 +324,7 @@ describe.skipIf(whyNoLab())('what is wrong with a host behind SSH', () => {
     const halves = "find /srv/faults/tiny/state -name '*.new.*'";
     expect(await place('stateless').machine.sh(halves)).toBe('');
     await place('stateless').reset();
-    expect(await backUp('stateless')).toMatchObject({ outcome: 'done' });
+    expect(await backUp('stateless')).toMatchObject({ state: 'done' });
   }, 240_000);
 
   it('a network that swallows everything: given up within two minutes', async () => {
@@ -336,13 +336,13 @@ describe.skipIf(whyNoLab())('what is wrong with a host behind SSH', () => {
   }, 240_000);
 
   it('a host key that changes while the service runs: the next run stops, and goes on when it is the pinned one again', async () => {
-    expect(await backUp('changed-key')).toMatchObject({ outcome: 'done' });
+    expect(await backUp('changed-key')).toMatchObject({ state: 'done' });
     await place('changed-key').reset();
     await host.changeHostKey();
     await host.cutConnections();
     expectFailure(await backUp('changed-key'), 'host-key-changed', /changed-key/, /host add changed-key/);
     await host.restoreHostKey();
     await expectUntouched(place('changed-key'));
-    expect(await backUp('changed-key')).toMatchObject({ outcome: 'done' });
+    expect(await backUp('changed-key')).toMatchObject({ state: 'done' });
   }, 240_000);
 });

@@ -90,7 +90,7 @@ function told(): string {
 /** The run is done, its archive is whole, and nothing else is there or at work. */
 async function expectDone(place: Place, id: string): Promise<void> {
   const run = await service.runs.wait(id, { timeoutMs: 120_000 });
-  expect(run, `${place.name}: ${JSON.stringify(run)}`).toMatchObject({ status: 'completed', outcome: 'done' });
+  expect(run, `${place.name}: ${JSON.stringify(run)}`).toMatchObject({ state: 'done' });
   const name = archiveOf(run);
   expect(await place.backups(), place.name).toEqual([name, `${name}.sha256`]);
   await compareArchive(place, name);

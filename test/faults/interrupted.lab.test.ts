@@ -94,7 +94,7 @@ async function expectDone(held: Held, again = 0): Promise<void> {
   for (const [index, run] of runs.entries()) {
     const { place, step } = held[index] as Held[number];
     const where = `${place.name}, held at ${step}`;
-    expect(run, where).toMatchObject({ status: 'completed', outcome: 'done' });
+    expect(run, where).toMatchObject({ state: 'done' });
     const name = archiveOf(run);
     expect(await place.backups(), where).toEqual([name, `${name}.sha256`]);
     await compareArchive(place, name);
@@ -128,7 +128,7 @@ async function expectUndone(fault: string, held: Held): Promise<void> {
   for (const [index, run] of (await ends(held)).entries()) {
     const { place, step } = held[index] as Held[number];
     const where = `${place.name}, held at ${step}: ${run.failure?.message}`;
-    expect(run, where).toMatchObject({ status: 'cancelled', outcome: 'cancelled' });
+    expect(run, where).toMatchObject({ state: 'cancelled' });
     expect(await place.backups(), where).toEqual([]);
     await expectNothingAtWork(place);
   }
@@ -153,7 +153,7 @@ const faults: readonly { readonly name: string; readonly ssh?: true; test(): Pro
         places.filter(({ step }) => step === 'Collect').map((one) => ({ ...one, step: 'Clean' })),
       );
       await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
-      for (const run of await ends(held)) expect(run.outcome).toBe('cancelled');
+      for (const run of await ends(held)) expect(run.state).toBe('cancelled');
       // The activity goes on in its worker, which hasn't heard of it yet.
       await Promise.all(held.map(({ place }) => place.openFor()));
       // Nothing tells when it has tried; on a slow machine this proves less, but doesn't fail.
@@ -175,7 +175,7 @@ const faults: readonly { readonly name: string; readonly ssh?: true; test(): Pro
       await Promise.all(held.map(({ id }) => service.runs.cancel(id, 'test', by)));
       await Promise.all(held.map(({ place }) => place.held()));
       expect(await lab().cutConnections()).toBeGreaterThan(0);
-      for (const run of await ends(held)) expect(run.outcome).toBe('cancelled');
+      for (const run of await ends(held)) expect(run.state).toBe('cancelled');
       await Promise.all(held.map(({ place }) => place.open()));
       await expectUndone(this.name, held);
     },

@@ -105,7 +105,7 @@ describe('schedules', () => {
     await expect.poll(fired, { timeout: 90_000, interval: 500 }).toBeDefined();
     await service.schedules.change('back-up/daily/first', { cron: null }, 'test');
     const run = await service.runs.wait((await fired()) as string, { timeoutMs: 60_000 });
-    expect(run).toMatchObject({ status: 'completed', outcome: 'done', requestedBy: 'schedule:back-up/daily/first' });
+    expect(run).toMatchObject({ state: 'done', requestedBy: 'schedule:back-up/daily/first' });
     expect((await place('first').backups()).length).toBeGreaterThanOrEqual(2);
   }, 180_000);
 
@@ -126,7 +126,7 @@ describe('schedules', () => {
 
     await place('first').open();
     const ends = await Promise.all([asked.id, id].map((run) => service.runs.wait(run, { timeoutMs: 120_000 })));
-    expect(ends, JSON.stringify(ends)).toMatchObject([{ outcome: 'done' }, { outcome: 'done' }]);
+    expect(ends, JSON.stringify(ends)).toMatchObject([{ state: 'done' }, { state: 'done' }]);
     expect(await place('first').calls()).toMatchObject({ Collect: 2, Publish: 2 });
     expect(await runsOf('first')).toHaveLength(before + 1);
     // Nothing of the second began before the first had ended.
@@ -141,7 +141,7 @@ describe('schedules', () => {
     await place('first').held();
     const next = await service.runs.start('back-up', { host: 'first' }, by);
     await service.client.workflow.getHandle(ended.id).terminate('test');
-    expect(await service.runs.wait(next.id, { timeoutMs: 180_000 })).toMatchObject({ outcome: 'done' });
+    expect(await service.runs.wait(next.id, { timeoutMs: 180_000 })).toMatchObject({ state: 'done' });
     expect(await place('first').backups()).toHaveLength(2);
     expect(await place('first').processes()).toEqual([]);
   }, 240_000);

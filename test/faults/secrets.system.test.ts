@@ -185,11 +185,11 @@ describe('no secret', () => {
     const checks = await Promise.all(
       ['local', 'through-ssh'].map((host) => runOf('check_health', { host, mail: true })),
     );
-    expect(checks.map(({ status }) => status)).toEqual(['completed', 'completed']);
+    expect(checks.map(({ state }) => state)).toEqual(['done', 'done']);
     // The mail server has quoted the password twice by now; from here on it lets us in.
     expect((await runOf('check_health', { host: 'failing', mail: true })).result?.output.mailed).toBe(true);
     const backups = await Promise.all(['local', 'through-ssh', 'failing'].map((host) => runOf('back_up', { host })));
-    expect(backups.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'undone']);
+    expect(backups.map(({ state }) => state)).toEqual(['done', 'done', 'undone']);
     for (const host of ['through-ssh', 'local', 'nowhere']) await tool('get_host', { host });
     for (const name of ['list_hosts', 'list_runs', 'list_schedules']) await tool(name);
     await tool('back_up', { host: 'nowhere' });

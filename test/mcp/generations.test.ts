@@ -68,7 +68,7 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
     const client = await connect();
     const started = await client.callTool({ name: 'back_up', arguments: { host: 'pve1' } });
     const { run } = started.structuredContent as { run: { id: string; url: string; status: string } };
-    expect(run).toMatchObject({ status: 'running', target: 'pve1' });
+    expect(run).toMatchObject({ state: 'running', target: 'pve1' });
     expect((started.content as { text: string }[])[0]?.text).toContain(run.url);
 
     const told: (string | undefined)[] = [];
@@ -78,7 +78,7 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
     const waited = (await ('getDiscoverResult' in client
       ? client.callTool(wait, progress)
       : client.callTool(wait, undefined as never, progress as never))) as Awaited<ReturnType<typeof client.callTool>>;
-    expect(waited.structuredContent).toMatchObject({ run: { status: 'completed' }, result: { outcome: 'done' } });
+    expect(waited.structuredContent).toMatchObject({ run: { state: 'done' }, result: { outcome: 'done' } });
     expect((waited.content as { text: string }[])[0]?.text).toContain('Everything is as it should be.');
     expect(told.filter((message) => message !== undefined && /^\d\/8 /.test(message)).length).toBeGreaterThanOrEqual(4);
     await client.close();

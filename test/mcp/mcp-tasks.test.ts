@@ -39,7 +39,7 @@ describe('a run as an MCP task', () => {
     expect(task.taskId).toMatch(/^back-up\/pve1\//);
     expect(task.ttlMs).toBe(30 * 24 * 3_600_000);
     const { last } = await ask(url, 'operator-token', 'tools/call', backUp('pve1'));
-    expect(last.result).toMatchObject({ resultType: 'complete', structuredContent: { run: { status: 'running' } } });
+    expect(last.result).toMatchObject({ resultType: 'complete', structuredContent: { run: { state: 'running' } } });
   });
 
   it('tells its progress and ends with the report', async () => {
@@ -48,7 +48,7 @@ describe('a run as an MCP task', () => {
     expect(task).toMatchObject({
       status: 'completed',
       statusMessage: 'Everything is as it should be.',
-      result: { structuredContent: { run: { status: 'completed' }, result: { outcome: 'done' } } },
+      result: { structuredContent: { run: { state: 'done' }, result: { outcome: 'done' } } },
     });
     expect(task.result.content[0].text).toContain('Everything is as it should be.');
   });
@@ -142,8 +142,8 @@ describe('cancellation', () => {
     await expect(waiting).rejects.toThrow();
     await new Promise((resolve) => setTimeout(resolve, 60));
     expect(ended).toBe(true);
-    expect((await service.runs.get(id)).status).toBe('running');
-    expect((await service.runs.wait(id, { timeoutMs: 5_000 })).status).toBe('completed');
+    expect((await service.runs.get(id)).state).toBe('running');
+    expect((await service.runs.wait(id, { timeoutMs: 5_000 })).state).toBe('done');
   });
 });
 

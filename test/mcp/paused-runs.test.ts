@@ -85,7 +85,7 @@ describe('a paused run', () => {
     const asked = await call('wait_for_run', { id, timeoutSeconds: 30 });
     expect(performance.now() - begun).toBeLessThan(10_000);
     expect(asked.isError).toBeUndefined();
-    expect(asked.structuredContent).toMatchObject({ run: { status: 'running' }, progress: { question: { id: 'q1' } } });
+    expect(asked.structuredContent).toMatchObject({ run: { state: 'running' }, progress: { question: { id: 'q1' } } });
     const other = await paused(approval);
     const before = Date.now();
     const waited = await call('wait_for_run', { id: other, timeoutSeconds: 1 });
@@ -105,7 +105,7 @@ describe('decide_run', () => {
     ]);
     expect(structuredContent.note).toContain('goes on by itself');
     const { structuredContent: ended } = await call('wait_for_run', { id });
-    expect(ended.run.status).toBe('completed');
+    expect(ended.run.state).toBe('done');
   });
 
   it.each([

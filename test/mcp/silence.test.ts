@@ -119,7 +119,7 @@ it('a client that takes only JSON gets JSON', async () => {
   const { type, text } = await ask(url, '2026-07-28', 'tools/call', wait(run), { accept: 'application/json' });
   expect(type).toBe('application/json');
   expect(text).toMatch(/^ +\{/);
-  expect(JSON.parse(text).result.structuredContent.run.status).toBe('running');
+  expect(JSON.parse(text).result.structuredContent.run.state).toBe('running');
 });
 
 it.each(['2026-07-28', '2025-11-25'])('a client that goes away ends its wait (%s)', async (protocol) => {
@@ -154,7 +154,7 @@ describe('over stdio', () => {
       await client.connect(ofClient);
       expect(client.getNegotiatedProtocolVersion()).toBe(protocol);
       const silent = await client.callTool(wait(id));
-      expect(silent.structuredContent).toMatchObject({ run: { status: 'running' } });
+      expect(silent.structuredContent).toMatchObject({ run: { state: 'running' } });
 
       const started = Date.now();
       const told: unknown[] = [];

@@ -49,7 +49,7 @@ describe('a start tool', () => {
     expect(started).toHaveLength(1);
     expect(result.structuredContent).toMatchObject({
       note: expect.stringContaining('goes on by itself'),
-      run: { id: started[0], operation: operation.replaceAll('_', '-'), status: 'running' },
+      run: { id: started[0], operation: operation.replaceAll('_', '-'), state: 'running' },
       existing: false,
     });
     expect(text).toContain(started[0]);

@@ -66,10 +66,12 @@ it('is shown as paused with its choices, refuses what is none, and goes on when 
   expect((await service.cli('runs', 'decide', id, 'retry', '--reason', 'it has its rights again')).stderr).toContain(
     'Answered "retry"',
   );
-  expect(await ended(id)).toMatchObject({ status: 'cancelled', outcome: 'cancelled' });
+  expect(await ended(id)).toMatchObject({ state: 'cancelled' });
   expect(guest()?.status).toBe('stopped');
   await expect(service.runs.decide(id, { choice: 'retry' }, by)).rejects.toMatchObject({ code: 'conflict' });
-  expect((await service.runs.log(id)).map(({ text }) => text)).toContain('Was answered: decide');
+  expect((await service.runs.log(id)).map(({ text }) => text)).toContain(
+    'Answered "retry" by root (cli): it has its rights again',
+  );
 }, 180_000);
 
 it('ends as it is when a person says so, and says what was left', async () => {
@@ -77,6 +79,6 @@ it('ends as it is when a person says so, and says what was left', async () => {
   giveBack();
   await service.runs.decide(id, { choice: 'leave' }, by);
   const run = await ended(id);
-  expect(run).toMatchObject({ status: 'failed', outcome: 'failed' });
+  expect(run).toMatchObject({ state: 'failed' });
   expect(run.failure?.message).toContain('Not undone: Act');
 }, 180_000);

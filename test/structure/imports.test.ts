@@ -51,7 +51,7 @@ const houses: Readonly<Record<string, House>> = {
   tokens: { holds: 'the bearer tokens of MCP', may: [], why: 'stands for itself' },
   runs: {
     holds: 'start, find, watch, decide and end runs; schedules',
-    may: ['operations', 'messages'],
+    may: ['operations', 'reports', 'messages'],
     why: 'is what MCP, the command line and the service share: Temporal’s client, behind words of the catalogue',
   },
   mcp: {

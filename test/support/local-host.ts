@@ -13,6 +13,7 @@ import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 import type { Hosts } from '../../src/hosts/host.ts';
 import { createLocalExecutor } from '../../src/hosts/local/executor.ts';
+import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
 import { logger } from './activity-logger.ts';
 
 /** Of a Temporal server that isn't there: most looks have nothing to ask it. */
@@ -22,6 +23,8 @@ export interface TestHost {
   readonly folder: string;
   readonly layout: HostLayout;
   readonly hosts: Hosts;
+  /** It has none. */
+  readonly proxmox: ProxmoxApis;
   readonly client: Client;
   /** Runs an activity as a worker would, in a run of its own. */
   readonly run: <T>(activity: () => Promise<T>) => Promise<T>;
@@ -72,6 +75,7 @@ export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backu
     folder,
     layout,
     hosts,
+    proxmox: createProxmoxApis({ hosts: [config] }, pino({ level: 'silent' })),
     client: nobodysClient,
     run: async <T>(activity: () => Promise<T>): Promise<T> => {
       let answer: { readonly value: T } | undefined;

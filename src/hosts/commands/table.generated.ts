@@ -5,10 +5,12 @@ import { lookForBackup } from './back-up/look-for-backup.ts';
 import { abandonBackup, archiveVolume, collectBackup, collectHost, packBackup, publishBackup, verifyBackup, writeBackupManifest } from './back-up/make-backup.ts';
 import { containerStates } from './check-health/container-states.ts';
 import { healthEndpoint, proxyEndpoint } from './check-health/endpoints.ts';
+import { guestSettings, proxmoxArchives, proxmoxFacts, proxmoxServices } from './check-health/proxmox.ts';
 import { recentIssues } from './check-health/recent-issues.ts';
 import { diskSpace, resourceCounters } from './check-health/resources.ts';
 import { securityState } from './check-health/security-state.ts';
 import { serviceState } from './check-health/service-state.ts';
+import { failedUnits, hostAnswers, pendingUpdates, runningState, updateMarks } from './check-health/upkeep.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
 import type { Command } from './command.ts';
 
@@ -31,11 +33,20 @@ export const table: readonly Command[] = [
   containerStates,
   healthEndpoint,
   proxyEndpoint,
+  proxmoxFacts,
+  proxmoxArchives,
+  guestSettings,
+  proxmoxServices,
   recentIssues,
   resourceCounters,
   diskSpace,
   securityState,
   serviceState,
+  hostAnswers,
+  failedUnits,
+  runningState,
+  pendingUpdates,
+  updateMarks,
   unitState,
   changeUnit,
   restoreUnit,

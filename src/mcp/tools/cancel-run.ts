@@ -17,7 +17,8 @@ export const cancelRun = defineTool({
   }),
   async handler({ id, reason }, { runs }, { caller }) {
     const run = await runs.cancel(id, reason, { kind: 'mcp', name: caller.name });
-    const text = run.status === 'running' ? `Asked it to stop and undo what it did.\n\n${runText(run)}` : runText(run);
+    const text =
+      run.closedAt === undefined ? `Asked it to stop and undo what it did.\n\n${runText(run)}` : runText(run);
     return { data: dataOf(run), text };
   },
 });

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { verdict } from '../../operations/finding.ts';
 import { hostName } from '../../operations/inputs.ts';
-import { runStatus } from '../../runs/schema.ts';
+import { momentForm } from '../../runs/moment.ts';
+import { runState } from '../../runs/schema.ts';
 import { defineTool } from '../define-tool.ts';
 import { operationName } from './operation-tools.ts';
 
@@ -9,24 +11,26 @@ export const listRuns = defineTool({
   name: 'list_runs',
   title: 'List runs',
   description:
-    'Runs of operations, newest first: what runs now and what ran in the last 30 days, with status, outcome, who asked and the page in the Temporal UI. Filter by operation, host and status.',
+    'Runs of operations, newest first: what runs now, what ran last night, what failed, what is paused; of the last 30 days. Each with its state (how it goes or ended), its verdict (a check that is done may have found failures), who asked and its page in the Temporal UI. Filter by operation, host, state, verdict and time. Dry runs are left out unless asked for.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({
     operation: operationName().optional().describe('Only of this operation, e.g. back-up'),
-    host: hostName().optional().describe('Only runs on this host'),
-    status: runStatus.optional().describe('Only runs in this status'),
+    host: hostName().optional().describe('Only runs on this host and its guests'),
+    state: runState.optional().describe('Only runs in this state; running: all that have not ended'),
+    verdict: verdict.optional().describe('Only runs whose report has this verdict, e.g. failed'),
+    since: z.string().max(40).optional().describe(`Started at this moment or later: ${momentForm}`),
+    until: z.string().max(40).optional().describe('Started before this moment; in the same forms'),
+    dryRuns: z.boolean().default(false).describe('true: also those that only planned'),
     limit: z.int().min(1).max(100).default(20).describe('How many at most'),
     cursor: z.string().max(4_000).optional().describe('From the answer before, to go on where it ended'),
   }),
-  async handler({ operation, host, status, limit, cursor }, { runs }) {
-    const found = await runs.list({
-      limit,
-      ...(operation === undefined ? {} : { operation }),
-      ...(host === undefined ? {} : { host }),
-      ...(status === undefined ? {} : { status }),
-      ...(cursor === undefined ? {} : { cursor }),
-    });
-    return { data: found };
+  async handler({ limit, dryRuns, ...filter }, { runs }) {
+    const given = Object.entries(filter).filter(([, value]) => value !== undefined);
+    return {
+      data: await runs.list({ limit, dryRuns, ...(Object.fromEntries(given) as WithoutUndefined<typeof filter>) }),
+    };
   },
 });
+
+type WithoutUndefined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };

@@ -148,7 +148,7 @@ async function start(
   const { existing, ...started } = await startOnce(runs, operation.name, input, call);
   metrics.runStarted(operation.name, existing);
   // One that was there before may be waiting for a person by now.
-  const run: RunDetails = existing && started.status === 'running' ? await runs.get(started.id) : started;
+  const run: RunDetails = existing && started.closedAt === undefined ? await runs.get(started.id) : started;
   const what = existing ? 'This request had already started a run' : 'Started';
   return {
     data: { ...dataOf(run), existing },

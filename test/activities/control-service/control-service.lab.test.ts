@@ -84,22 +84,22 @@ describe('a service that root has named', () => {
 
   it('that dies right after its start is put back, whatever systemctl said', async () => {
     const run = await control({ unit: 'pmx-dying', action: 'start' });
-    expect(run).toMatchObject({ status: 'failed', outcome: 'undone', failure: { code: 'verification-failed' } });
+    expect(run).toMatchObject({ state: 'undone', failure: { code: 'verification-failed' } });
     expect(run.failure?.message).toContain('pmx-dying.service is not as it was to be');
     expect(await isActive('pmx-dying')).toBe('inactive');
   });
 
   it('that does its work and ends is done', async () => {
-    expect(await control({ unit: 'pmx-once', action: 'start' })).toMatchObject({ outcome: 'done' });
+    expect(await control({ unit: 'pmx-once', action: 'start' })).toMatchObject({ state: 'done' });
   });
 
   it('can not be enabled where its unit says nothing of that, or reloaded where it has no way to', async () => {
     expect(await control({ unit: 'pmx-dying', action: 'enable' })).toMatchObject({
-      outcome: 'undone',
+      state: 'undone',
       failure: { code: 'verification-failed' },
     });
     const run = await control({ unit: 'pmx-slow', action: 'reload' });
-    expect(run).toMatchObject({ outcome: 'failed', failure: { code: 'conflict' } });
+    expect(run).toMatchObject({ state: 'failed', failure: { code: 'conflict' } });
     expect(run.failure?.message).toContain("can't reload");
   });
 
@@ -179,11 +179,11 @@ describe('a start in the middle', () => {
   it('keeps another change of the host waiting, but not a look', async () => {
     const id = await start({ unit: 'pmx-slow', action: 'start' });
     await begun();
-    expect(await control({ unit: 'pmx-slow', action: 'status' })).toMatchObject({ outcome: 'done' });
-    expect((await service.runs.get(id)).status).toBe('running');
+    expect(await control({ unit: 'pmx-slow', action: 'status' })).toMatchObject({ state: 'done' });
+    expect((await service.runs.get(id)).state).toBe('running');
     const other = await start({ unit: 'pmx-good', action: 'start' });
     await expect.poll(async () => (await service.runs.get(other)).progress?.phase).toBe('waiting-for-lock');
-    expect(await service.runs.wait(id, { timeoutMs: 120_000 })).toMatchObject({ outcome: 'done' });
-    expect(await service.runs.wait(other, { timeoutMs: 120_000 })).toMatchObject({ outcome: 'done' });
+    expect(await service.runs.wait(id, { timeoutMs: 120_000 })).toMatchObject({ state: 'done' });
+    expect(await service.runs.wait(other, { timeoutMs: 120_000 })).toMatchObject({ state: 'done' });
   });
 });

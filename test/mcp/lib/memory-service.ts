@@ -32,7 +32,7 @@ export function memoryRuns(options: {
 
   function progressOf(id: string, progress: Progress): void {
     const run = runs.get(id);
-    if (run?.status === 'running') runs.set(id, { ...run, progress });
+    if (run !== undefined && run.closedAt === undefined) runs.set(id, { ...run, progress });
   }
 
   async function play(id: string, name: string, dryRun: boolean): Promise<void> {
@@ -52,7 +52,7 @@ export function memoryRuns(options: {
       while (runs.get(id)?.progress?.question !== undefined) await sleep(5);
     }
     const run = runs.get(id);
-    if (run?.status !== 'running') return;
+    if (run === undefined || run.closedAt !== undefined) return;
     const now = new Date().toISOString();
     const broken = run.target === 'broken';
     runs.set(id, {
@@ -60,13 +60,12 @@ export function memoryRuns(options: {
       closedAt: now,
       ...(broken
         ? {
-            status: 'failed',
-            outcome: 'undone',
+            state: 'undone',
             failure: { code: 'disk-full', message: 'The disk is full on broken.', remedy: 'Make room.' },
           }
         : {
-            status: 'completed',
-            outcome: dryRun ? 'planned' : 'done',
+            state: dryRun ? 'planned' : 'done',
+            verdict: 'ok',
             result: {
               outcome: dryRun ? 'planned' : 'done',
               report: {
@@ -141,7 +140,8 @@ export function memoryRuns(options: {
         id,
         operation,
         target: host,
-        status: 'running',
+        state: 'running',
+        dryRun: dryRun === true,
         requestedBy: by.name,
         startedAt: new Date().toISOString(),
         url: `http://127.0.0.1:8233/namespaces/default/workflows/${encodeURIComponent(id)}`,
@@ -151,19 +151,21 @@ export function memoryRuns(options: {
       void play(id, operation, dryRun === true);
       return { ...run, existing: false };
     },
-    async list({ operation, host, status, limit }) {
+    async list({ operation, host, state, verdict, dryRuns = false, limit }) {
       const matching = [...runs.values()]
         .reverse()
         .filter((run) => operation === undefined || run.operation === operation)
         .filter((run) => host === undefined || run.target === host)
-        .filter((run) => status === undefined || run.status === status);
+        .filter((run) => state === undefined || run.state === state)
+        .filter((run) => verdict === undefined || run.verdict === verdict)
+        .filter((run) => dryRuns || !run.dryRun);
       return { runs: matching.slice(0, limit).map((run) => runSummary.parse(run)) };
     },
     get: async (id) => found(id),
     async wait(id, { timeoutMs, signal, onProgress }) {
       const end = Date.now() + timeoutMs;
       let last: Progress | undefined;
-      while (found(id).status === 'running' && Date.now() < end) {
+      while (found(id).closedAt === undefined && Date.now() < end) {
         signal?.throwIfAborted();
         const { progress } = found(id);
         if (progress !== undefined && progress !== last) onProgress?.(progress);
@@ -174,11 +176,10 @@ export function memoryRuns(options: {
     },
     async cancel(id, reason, by) {
       const run = found(id);
-      if (run.status !== 'running') return run;
+      if (run.closedAt !== undefined) return run;
       runs.set(id, {
         ...run,
-        status: 'cancelled',
-        outcome: 'cancelled',
+        state: 'cancelled',
         closedAt: new Date().toISOString(),
         failure: { code: 'cancelled', message: `Cancelled by ${by.name}: ${reason}.`, remedy: 'Start it again.' },
       });
