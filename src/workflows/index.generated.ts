@@ -3,4 +3,5 @@ export { backUp } from './back-up.ts';
 export { checkHealth } from './check-health.ts';
 export { controlGuest } from './control-guest.ts';
 export { controlService } from './control-service.ts';
+export { listBackups } from './list-backups.ts';
 export { targetLock } from './target-lock.ts';

@@ -24,13 +24,19 @@ const retryWindowMs = 2 * 60_000;
 /** How many ended runs of one key are looked through before the last is taken for the one that was asked for. */
 const longestChain = 50;
 
+/** How long a tool waits for the report of an operation that answers at once. Milliseconds. */
+const atOnceMs = 20_000;
+
+const starts = 'Starts a run and returns at once with its id; wait_for_run waits for its report.';
+const answers = `Answers with the report itself; if that takes longer than ${atOnceMs / 1_000} s, with the id of its run, for wait_for_run.`;
+
 /** The tool of its own of an operation that is asked for daily. */
 export function operationTool(operation: OperationDefinition): AnyTool {
   const worst = worstRisk(operation);
   return defineTool({
     name: toolName(operation.name),
     title: operation.title,
-    description: `${operation.description} Starts a run and returns at once with its id; wait_for_run waits for its report.`,
+    description: `${operation.description} ${operation.answersAtOnce ? answers : starts}`,
     risk: operation.risk,
     annotations: {
       readOnlyHint: worst === 'read',
