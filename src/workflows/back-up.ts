@@ -390,7 +390,9 @@ function hostContents({ parts, absent, closed }: BackupContents['own'], copied?:
           ];
     if (there === undefined || there.length === 0) {
       if (none === undefined || none.length === 0 || unread.length > 0) return unread;
-      return [{ check, verdict: 'skipped', summary: `This host has none: ${paths(none)}` }];
+      return [
+        { check, verdict: kind === 'chosen' ? 'warning' : 'skipped', summary: `This host has none: ${paths(none)}` },
+      ];
     }
     const how = kind === 'proxmox' && copied?.database !== undefined ? `, the database by ${copied.database}` : '';
     const summary = `${paths(found)}: ${sum(found, 'files')} files, ${readableBytes(sum(found, 'bytes'))}${how}`;

@@ -52,7 +52,8 @@ export const listBackups = operationWorkflow(definition, async (run) => {
     .slice(0, limit);
   const lastGood = [...(archives?.lastGood === undefined ? [] : [archives.lastGood]), ...(guests?.lastGood ?? [])];
   const total = (archives?.total ?? 0) + (guests?.total ?? 0);
-  const isComplete = problems.every(({ verdict }) => verdict !== 'unknown' && verdict !== 'failed') && (guests?.isComplete ?? true);
+  const isComplete =
+    problems.every(({ verdict }) => verdict !== 'unknown' && verdict !== 'failed') && (guests?.isComplete ?? true);
   const labels = new Map(guests?.labels.map(({ vmid: number, label }) => [number, label]) ?? []);
   const context: Context = { host, zone, labels };
   return {
