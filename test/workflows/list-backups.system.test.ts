@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/activity';
 import { beforeAll, beforeEach, expect, it } from 'vitest';
+import type { HealthActivities } from '../../src/activities/check-health/check-health.ts';
 import type { Reached } from '../../src/activities/check-health/reach.ts';
 import type {
   GuestArchives,
@@ -40,7 +41,7 @@ const ofGuest: BackupEntry = {
   where: 'nas',
 };
 
-const activities: ListBackupsActivities & object = {
+const activities: ListBackupsActivities & Pick<HealthActivities, 'reachHost' | 'inspectLastKnown'> = {
   async listHostArchives() {
     asked.push('archives');
     return archives;
