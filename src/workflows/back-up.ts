@@ -316,11 +316,13 @@ function describeLook(look: BackupLook): string {
 }
 
 function describeHost({ parts }: CollectedHost): string {
-  return `${sum(parts, 'files')} files, ${readableBytes(sum(parts, 'bytes'))}`;
+  return sizeOf(parts);
 }
 
-function sum<Key extends string>(all: readonly { readonly [Name in Key]: number }[], key: Key): number {
-  return all.reduce((total, one) => total + one[key], 0);
+function sizeOf(parts: CollectedHost['parts']): string {
+  const files = parts.reduce((sum, one) => sum + one.files, 0);
+  const bytes = parts.reduce((sum, one) => sum + one.bytes, 0);
+  return `${files} ${files === 1 ? 'file' : 'files'}, ${readableBytes(bytes)}`;
 }
 
 function contents(look: BackupContents, copied?: CollectedHost): readonly Section[] {
@@ -374,34 +376,39 @@ function hostContents({ parts, absent, closed }: BackupContents['own'], copied?:
   const kinds = Object.keys(partTitles) as PartKind[];
   const findings = kinds.flatMap((kind): Finding[] => {
     const check = partTitles[kind];
-    const [there, none, shut] = [parts, absent, closed].map((all) => all.filter((one) => one.kind === kind));
-    const found = parts.filter((one) => one.kind === kind);
-    const paths = (all: readonly { readonly path: string }[] = []) => all.map(({ path }) => path).join(', ');
-    const unread: Finding[] =
-      shut === undefined || shut.length === 0
+    const of = <T extends { readonly kind: PartKind }>(all: readonly T[]) => all.filter((one) => one.kind === kind);
+    const paths = (all: readonly { readonly path: string }[]) => all.map(({ path }) => path).join(', ');
+    const [there, none, unread] = [of(parts), of(absent), of(closed)];
+    const how = kind === 'proxmox' && copied?.database !== undefined ? `, the database by ${copied.database}` : '';
+    // Who chose a folder expects it there; the rest nearly every host has only a part of.
+    const lacking = kind === 'chosen' ? none.length > 0 : none.length > 0 && there.length + unread.length === 0;
+    return [
+      ...(there.length === 0
+        ? []
+        : [{ check, verdict: 'ok', summary: `${paths(there)}: ${sizeOf(there)}${how}` } as const]),
+      ...(unread.length === 0
         ? []
         : [
             {
               check,
               verdict: 'warning',
-              summary: `Could not be read, so it is not in the backup, or not whole: ${paths(shut)}`,
+              summary: `Could not be read, so it is not in the backup, or not whole: ${paths(unread)}`,
               remedy: 'Look at it on the host as root: ls -la and mount say more.',
-            },
-          ];
-    if (there === undefined || there.length === 0) {
-      if (none === undefined || none.length === 0 || unread.length > 0) return unread;
-      return [
-        { check, verdict: kind === 'chosen' ? 'warning' : 'skipped', summary: `This host has none: ${paths(none)}` },
-      ];
-    }
-    const how = kind === 'proxmox' && copied?.database !== undefined ? `, the database by ${copied.database}` : '';
-    const summary = `${paths(found)}: ${sum(found, 'files')} files, ${readableBytes(sum(found, 'bytes'))}${how}`;
-    // What was chosen and isn't there may be a word that was mistyped.
-    const lacking: Finding[] =
-      kind === 'chosen' && none !== undefined && none.length > 0
-        ? [{ check, verdict: 'warning', summary: `Not on this host: ${paths(none)}`, remedy: 'See BACKUP_PATHS.' }]
-        : [];
-    return [{ check, verdict: 'ok', summary }, ...lacking, ...unread];
+            } as const,
+          ]),
+      ...(!lacking
+        ? []
+        : kind === 'chosen'
+          ? [
+              {
+                check,
+                verdict: 'warning',
+                summary: `Not on this host: ${paths(none)}`,
+                remedy: 'See BACKUP_PATHS.',
+              } as const,
+            ]
+          : [{ check, verdict: 'skipped', summary: `This host has none: ${paths(none)}` } as const]),
+    ];
   });
   return { title: "The host's configuration", findings };
 }

@@ -217,7 +217,7 @@ function program(gate: string): string {
   return `#!/bin/sh
 name=\${0##*/}
 case "$name $*" in
-  'cp '*--target-directory=*/volume*) exec /usr/bin/cp "$@" ;;
+  'cp '*--target-directory=*/volume* | 'cp '*--target-directory=*/host/*) exec /usr/bin/cp "$@" ;;
   'cp '*--target-directory*) step=Collect ;;
   'tar '*volume.partial*) step=Volumes ;;
   'tar '*--files-from=list*) step=Pack ;;

@@ -218,7 +218,7 @@ it('makes an archive of a host that has no installation, and says with a word wh
   const section = (title: string) => findingsOf(report.sections.filter((one) => one.title === title));
   expect(section("The host's configuration")).toEqual([
     { check: 'Proxmox', verdict: 'skipped', summary: 'This host has none: /etc/pve' },
-    { check: 'Network', verdict: 'ok', summary: '/etc/hosts: 1 files, 10 B' },
+    { check: 'Network', verdict: 'ok', summary: '/etc/hosts: 1 file, 10 B' },
   ]);
   expect(section('Contents')).toEqual([
     {
