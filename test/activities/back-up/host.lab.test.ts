@@ -37,7 +37,7 @@ beforeAll(async () => {
   activities = createBackupActivities({ hosts });
   // Debian's own, for a host that has none: Proxmox VE's depends on it.
   for (const file of ['/usr/bin/sqlite3', ...librariesOf('/usr/bin/sqlite3')])
-    await lab.writeFile(file.replace('/usr/bin', '/usr/local/bin'), readFileSync(file), { mode: 0o755 });
+    await lab.writeFile(file, readFileSync(file), { mode: 0o755 });
 }, startTimeoutMs);
 afterAll(async () => {
   await hosts?.close();
