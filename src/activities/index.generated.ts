@@ -7,6 +7,7 @@ import { createGuestActivities } from './guests/guests.ts';
 import { createListBackupsActivities } from './list-backups/list-backups.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
+import { createWatchActivities } from './watch-runs/watch-runs.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 
 /** The activities of the hosts’ own queues. */
@@ -26,5 +27,6 @@ export function createServiceActivities(dependencies: ActivityDependencies) {
   return {
     ...createLockActivities(dependencies),
     ...createNotifyActivities(dependencies),
+    ...createWatchActivities(dependencies),
   };
 }

@@ -124,7 +124,8 @@ export function firstThen(first: ProxmoxReader, second: ProxmoxReader): ProxmoxR
     try {
       return await ask(first);
     } catch (error) {
-      if (!isAboutTheApi(error)) throw error;
+      // What isn't understood may come of a page in between.
+      if (!isAboutTheApi(error) && !isServiceError(error, 'unexpected-answer')) throw error;
       try {
         return await ask(second);
       } catch {

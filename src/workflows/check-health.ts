@@ -4,8 +4,9 @@ import type { Reached } from '../activities/check-health/reach.ts';
 import type { NotifyActivities } from '../activities/notify/notify.ts';
 import { checkHealth as definition } from '../operations/check-health.ts';
 import { type Finding, type Verdict, worst } from '../operations/finding.ts';
-import { countVerdicts, type FindingsSection, findingsOf, type Section, verdictsOf } from '../operations/report.ts';
-import { cleanLine } from '../reports/clean.ts';
+import { countVerdicts, type FindingsSection, type Section, verdictsOf } from '../operations/report.ts';
+import { causeOf } from '../reports/subject.ts';
+import { type Placed, problemsOf } from '../reports/view.ts';
 import { onHost, onService } from './lib/activities.ts';
 import { failureOf, isAboutTheWay } from './lib/failure.ts';
 import { operationWorkflow, type Run } from './lib/operation-workflow.ts';
@@ -197,31 +198,19 @@ async function mailReport(
 /** How many causes the one sentence names. */
 const namedCauses = 3;
 
-/** What is wrong, by its causes: the worst ones, each once. */
+/** What is wrong, by its causes: of the worst ones each once, as in the mail's subject. */
 function summarize(host: string, sections: readonly Section[]): string {
-  const findings = findingsOf(sections);
-  const bad = findings.filter((finding) => finding.verdict === 'failed');
-  const open = findings.filter((finding) => finding.verdict === 'unknown' || finding.verdict === 'warning');
+  const problems = problemsOf({ sections: [...sections] });
+  const bad = problems.filter(({ finding }) => finding.verdict === 'failed');
   if (bad.length > 0) {
     const causes = causesOf(bad);
     return `${causes.startsWith(`${host} `) ? '' : `${host}: `}${causes}.`;
   }
-  if (open.length > 0) return `${host} works; look at: ${causesOf(open)}.`;
-  return `${host} is healthy.`;
+  return problems.length > 0 ? `${host} works; look at: ${causesOf(problems)}.` : `${host} is healthy.`;
 }
 
-function causesOf(findings: readonly Finding[]): string {
-  const causes = [...new Set(findings.map(causeOf))];
+function causesOf(problems: readonly Placed[]): string {
+  const causes = [...new Set(problems.map(causeOf))];
   const more = causes.length - namedCauses;
   return `${causes.slice(0, namedCauses).join('; ')}${more > 0 ? ` and ${more} more` : ''}`;
-}
-
-/** What was found, in its first sentence, with the name of what it is about where that doesn't say it. */
-function causeOf({ check, summary }: Finding): string {
-  const clause = cleanLine(summary.split(/(?<=[^.])\.\s/)[0] ?? '', 160).replace(/\.$/, '');
-  const isNamed = check
-    .toLowerCase()
-    .split(/\W+/)
-    .every((word) => clause.toLowerCase().includes(word));
-  return isNamed ? clause : `${check}: ${clause}`;
 }

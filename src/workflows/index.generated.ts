@@ -5,3 +5,4 @@ export { controlGuest } from './control-guest.ts';
 export { controlService } from './control-service.ts';
 export { listBackups } from './list-backups.ts';
 export { targetLock } from './target-lock.ts';
+export { watchRuns } from './watch-runs.ts';

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
+import type { Mailer } from '../../mail/mailer.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { FindingsSection } from '../../operations/report.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
@@ -16,6 +17,7 @@ import { inspectGuests } from './guests.ts';
 import { inspectIssues } from './issues.ts';
 import { inspectJobs } from './jobs.ts';
 import { backedUpSince, inspectLastKnown } from './last-known.ts';
+import { inspectNotices } from './notices.ts';
 import { inspectQuorum, inspectServices, inspectVersion } from './proxmox.ts';
 import { type Reached, reachHost } from './reach.ts';
 import { inspectDisks, inspectMemoryAndCpu } from './resources.ts';
@@ -65,8 +67,9 @@ export function createHealthActivities(dependencies: {
   readonly hosts: Hosts;
   readonly proxmox: ProxmoxApis;
   readonly client: Client;
+  readonly mailer?: Mailer | undefined;
 }): HealthActivities {
-  const { hosts, proxmox, client } = dependencies;
+  const { hosts, proxmox, client, mailer } = dependencies;
   const options = (): RunOptions => ({ signal: Context.current().cancellationSignal });
   const at = (input: HealthInput): [Host, RunOptions] => [hosts.get(input.host), options()];
   const waysTo = ({ host, ways }: HealthInput) => ways ?? waysOf(proxmox, host);
@@ -155,6 +158,7 @@ export function createHealthActivities(dependencies: {
           const [host, given] = at(input);
           return inspectJobs(host, (run) => isRunning(client, run), given);
         }),
+        findingsOf('Notices', () => inspectNotices(client, mailer, timeZoneOf(input.host))),
       ),
   };
 }

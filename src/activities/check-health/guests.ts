@@ -57,17 +57,20 @@ export async function inspectGuests(reader: ProxmoxReader): Promise<readonly Fin
       }
     }),
   );
-  return judgeGuests(reader.host, guests, settings);
+  return judgeGuests(reader, guests, settings);
 }
 
 /** @param settings of the guests that are off */
 export function judgeGuests(
-  host: string,
+  { host, way }: Pick<ProxmoxReader, 'host' | 'way'>,
   guests: readonly NodeGuest[],
   settings: ReadonlyMap<number, GuestSetting>,
 ): readonly Finding[] {
   const own = guests.filter(({ isTemplate }) => !isTemplate);
-  if (own.length === 0) return [finding('Guests', 'skipped', 'There are no guests on this node.')];
+  if (own.length === 0) {
+    const shown = way === 'api' ? ' that the API token may see' : '';
+    return [finding('Guests', 'skipped', `There are no guests on this node${shown}.`)];
+  }
   const off = own.filter(({ vmid, isRunning }) => !isRunning && settings.get(vmid)?.onboot === true);
   const down = off.map((guest) =>
     finding(guest.label, 'failed', `${guest.label} should run with its host, and is stopped.`, {

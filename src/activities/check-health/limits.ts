@@ -51,7 +51,7 @@ export const storageFailed = 95;
 export const packageListsDays = 8;
 
 /** A host is given up as away after so many ms, a quick second try included. */
-export const reachMs = 12_500;
+export const reachMs = 12_000;
 /** A first try that failed as soon as this is worth a second one. */
 export const retryReachMs = 4_000;
 

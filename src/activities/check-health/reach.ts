@@ -48,9 +48,11 @@ export async function reachHost(
     api: ofApi?.error === undefined && ways.api,
   };
   const facts = ofCommands?.facts;
+  // Lists that an API token may not see are empty, and nothing says so: commands see all of them.
+  const isBlind = ofApi?.lacksRights === true && facts !== undefined && facts.helper === undefined;
   return {
     findings: findingsOf(name, config, ofCommands, ofApi),
-    ways: answers,
+    ways: { ...answers, api: answers.api && !isBlind },
     hasProxmox: answers.api || facts?.hasProxmox === true,
     hasHelper: facts !== undefined && facts.helper === undefined,
     isInstalled: facts?.isInstalled === true,
@@ -106,6 +108,7 @@ function asError(error: unknown): ServiceError | undefined {
 
 interface ByApi {
   readonly error?: ServiceError;
+  readonly lacksRights?: boolean;
   readonly findings: readonly Finding[];
 }
 
@@ -119,10 +122,11 @@ async function byApi(proxmox: ProxmoxApis, name: string, signal: AbortSignal): P
       return { findings: [finding(check, 'ok', `It answers (Proxmox VE ${cleanLine(version, 40)}).`)] };
     const rights = missing.map(({ privilege, path }) => `${privilege} on ${path}`).join(', ');
     return {
+      lacksRights: true,
       findings: [
         finding(
           check,
-          'failed',
+          'warning',
           `The API token ${proxmox.get(name).token} may not see all that is looked at: it lacks ${rights}.`,
           {
             remedy: `Give it the role PVEAuditor on / (pveum acl modify / --tokens '${proxmox.get(name).token}' --roles PVEAuditor); an API token with privilege separation needs it besides its user.`,
@@ -207,6 +211,8 @@ function wayCause(error: ServiceError, config: HostConfig | undefined): string {
     case 'timeout':
     case 'cancelled':
       return `${address} says nothing`;
+    case 'connection-lost':
+      return `${address} says nothing any more`;
   }
   if (cause === 'ECONNREFUSED') return `nothing listens on ${address}`;
   if (cause === 'ENOTFOUND' || cause === 'EAI_AGAIN') return `the name ${ssh?.host} can't be resolved`;

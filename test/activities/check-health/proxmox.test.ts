@@ -120,17 +120,17 @@ describe('guests', () => {
       [102, { onboot: false }],
       [103, { onboot: true }],
     ]);
-    const found = judgeGuests('pve1', guests, settings);
+    const found = judgeGuests({ host: 'pve1', way: 'commands' }, guests, settings);
     expect(verdicts(found)).toEqual({ 'VM 101': 'failed' });
     expect(found[0]?.remedy).toContain('proxmox-mcp control-guest --host pve1 --vmid 101 --action start');
-    expect(judgeGuests('pve1', guests.slice(0, 1), new Map())).toMatchObject([
+    expect(judgeGuests({ host: 'pve1', way: 'commands' }, guests.slice(0, 1), new Map())).toMatchObject([
       { check: 'Guests', verdict: 'ok', summary: '1 of 1 guests run.' },
     ]);
-    expect(judgeGuests('pve1', [], new Map())).toMatchObject([{ verdict: 'skipped' }]);
+    expect(judgeGuests({ host: 'pve1', way: 'commands' }, [], new Map())).toMatchObject([{ verdict: 'skipped' }]);
   });
   it('that are locked are told, by the list or by their settings', () => {
     const found = judgeGuests(
-      'pve1',
+      { host: 'pve1', way: 'commands' },
       [guest(100, { lock: 'backup' }), guest(101, { ...off, type: 'lxc' })],
       new Map([[101, { onboot: false, lock: 'snapshot' }]]),
     );
