@@ -23,9 +23,9 @@ seen() {
   _code=0 _said=$(timeout -k 2 20 stat -- "$1" 2>&1 >/dev/null) || _code=$?
   if [ "$_code" = 124 ] || [ "$_code" = 137 ]; then _seen=unreadable
   elif [ "$_code" = 0 ] || [ -L "$1" ]; then
-    if [ -L "$1" ]; then _seen=file
+    if [ -L "$1" ]; then _seen='file'
     elif [ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ]; then _seen=folder
-    elif [ -f "$1" ] && [ -r "$1" ]; then _seen=file
+    elif [ -f "$1" ] && [ -r "$1" ]; then _seen='file'
     else _seen=unreadable; fi
   else
     case $_said in *'No such file'* | *'Not a directory'*) _seen=absent ;; *) _seen=unreadable ;; esac
