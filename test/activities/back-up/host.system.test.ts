@@ -329,5 +329,9 @@ it('a helper that is older than the service is named as that, before anything is
   host.sh(`sed -i '/^    collect-host) /d' "$helper"`);
   const activities = createBackupActivities(host);
   await host.run(() => activities.collectBackup(input));
-  expect((await failure(host.run(() => activities.collectHost(input)))).remedy).toContain('host install pve1');
+  expect(await failure(host.run(() => activities.collectHost(input)))).toMatchObject({
+    code: 'command-refused',
+    message: expect.stringContaining("it doesn't know collect-host"),
+    remedy: 'Run host install again: proxmox-mcp host install pve1',
+  });
 });
