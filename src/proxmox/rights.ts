@@ -32,6 +32,7 @@ export const rightsTrials: readonly RightsTrial[] = [
   { operation: 'get_host', run: tryNode },
   { operation: 'check-health', run: tryHealth },
   { operation: 'control-guest', run: tryGuests },
+  { operation: 'list-backups', run: tryBackups },
 ];
 
 /**
@@ -62,6 +63,15 @@ export async function missingForHealth(
 async function tryHealth(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
   const missing = await missingForHealth(apis, host, options);
   return { may: missing.length === 0 ? 'services, quorum, storages, guests' : '', missing };
+}
+
+/** What the list of guests' backups needs, beside the rights to see each archive, which the list itself names. */
+async function tryBackups(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
+  const client = apis.get(host);
+  const wanted = healthRights.filter(({ privilege }) => privilege !== 'Sys.Audit');
+  const held = await Promise.all(wanted.map(({ path }) => client.permissions(path, options)));
+  const missing = wanted.filter(({ privilege, path }, index) => held[index]?.[path]?.[privilege] === undefined);
+  return { may: missing.length === 0 ? 'storages, guests' : '', missing };
 }
 
 /** Of how many guests one by one, where the rights aren't given on all. */

@@ -29,6 +29,7 @@ describe.skipIf(whyNoLab()).each(await stillHad(oldest))('the programs of $name'
       if (!look.isInstalled) throw new Error('no installation');
       const input = { host: 'pve1', id: look.id, fence: Date.now() };
       const { volumes } = await attempt(() => activities.collectBackup(input));
+      await attempt(() => activities.collectHost(input));
       await attempt(() => activities.archiveVolumes({ ...input, volumes }));
       const { doubts } = await attempt(() => activities.packBackup(input));
       const { sha256 } = await attempt(() => activities.verifyBackup(input));
