@@ -37,8 +37,6 @@ export interface SshConfig {
   readonly port: number;
   readonly user: string;
   readonly keyPath: string;
-  /** Socket of an SSH agent whose keys are used instead of `keyPath`: an administrator's, never the service's. */
-  readonly agent?: string;
   /** OpenSSH known_hosts file that pins the host's key. Default `<dataDir>/known_hosts`. */
   readonly knownHostsPath: string;
 }

@@ -8,7 +8,7 @@ import { fingerprint as fingerprintOf, lookUpHost } from '../hosts/ssh/known-hos
 import { pinHostKey, type ScannedKey, scanHostKeys } from '../hosts/ssh/scan.ts';
 import { replacePrivateFile } from '../private-file.ts';
 import { probeCertificate } from '../proxmox/certificate.ts';
-import { ask, note } from './terminal.ts';
+import { ask, isYes, note } from './terminal.ts';
 
 /** Shows the SSH keys of a host, asks, and pins them; with an expected fingerprint only that key, without asking. */
 export async function pinSshHost(name: string, ssh: SshConfig, expected: string | undefined): Promise<void> {
@@ -30,7 +30,11 @@ export async function pinSshHost(name: string, ssh: SshConfig, expected: string 
   if (replaced.length > 0) note(`Others are pinned now, and would be replaced:\n  ${replaced.join('\n  ')}`);
   if (expected === undefined) {
     note('Compare them on the console of the host: for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $f; done');
-    await confirm(`Are they the same? Type yes to pin them: `, '--fingerprint SHA256:…');
+    await confirm(
+      `Are they the same? Type yes to pin them: `,
+      keys.map(({ fingerprint }) => fingerprint),
+      '--fingerprint SHA256:…',
+    );
   }
   await pinHostKey(
     knownHostsPath,
@@ -65,7 +69,7 @@ export async function confirmCertificate(
     return undefined;
   }
   note('Compare it on the host: pvenode cert info (or in the web interface: Node, System, Certificates).');
-  await confirm('Is it the same? Type yes to pin it: ', '--api-fingerprint AA:BB:…');
+  await confirm('Is it the same? Type yes to pin it: ', [fingerprint], '--api-fingerprint AA:BB:…');
   return fingerprint;
 }
 
@@ -105,10 +109,10 @@ function readIfThere(path: string): { readonly text: string; readonly path: stri
   }
 }
 
-/** Throws unless a person says yes; where nobody can be asked, it names the option to give instead. */
-async function confirm(question: string, option: string): Promise<void> {
+/** Throws unless a person says yes, or types one of the fingerprints; where nobody can be asked, it names the option to give instead. */
+async function confirm(question: string, shown: readonly string[], option: string): Promise<void> {
   const answer = await ask(question);
-  if (answer?.toLowerCase() === 'yes') return;
+  if (isYes(answer) || (answer !== undefined && shown.includes(answer))) return;
   throw new ServiceError(
     answer === undefined
       ? {
@@ -118,8 +122,11 @@ async function confirm(question: string, option: string): Promise<void> {
         }
       : {
           code: 'cancelled',
+          // Only who has said no has seen a difference.
           message: 'Nothing was pinned',
-          remedy: 'Find out why the fingerprints differ before you connect.',
+          remedy: /^no?$/i.test(answer)
+            ? 'If they differ, find out why before you connect: somebody may be between this machine and the host.'
+            : 'Run it again, and answer yes when they are the same.',
         },
   );
 }

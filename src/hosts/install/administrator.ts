@@ -1,9 +1,9 @@
 import { userInfo } from 'node:os';
-import type { SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Argv, CommandResult, Executor } from '../execution/executor.ts';
 import { createLocalExecutor } from '../local/executor.ts';
+import type { SshLogin } from '../ssh/credential.ts';
 import { createSshExecutor } from '../ssh/executor.ts';
 import { agent, bringAgent, workFolder } from './agent.ts';
 import { becomeRoot, type RunAsRoot, type SudoPassword } from './become-root.ts';
@@ -34,7 +34,7 @@ export interface Administrator {
  */
 export function connectAdministrator(
   name: string,
-  ssh: SshConfig | undefined,
+  ssh: SshLogin | undefined,
   log: Log,
   password?: SudoPassword,
   needsRoot = true,

@@ -1,9 +1,9 @@
-import type { SshConfig } from '../../config.ts';
 import type { Log } from '../../log.ts';
+import type { SshLogin } from '../ssh/credential.ts';
 import type { SudoPassword } from './become-root.ts';
 
 /** How the administrator logs in; undefined: this machine itself. */
-export type AdministratorLogin = SshConfig | undefined;
+export type AdministratorLogin = SshLogin | undefined;
 
 /** So that a host that nobody can reach any more is as it was within a minute, its own work included. */
 export const defaultRevertAfterSeconds = 50;
