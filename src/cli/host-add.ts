@@ -2,16 +2,24 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setInDotenv, setInHostsFile } from '../config/edit.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import type { ProxmoxApiConfig, SshConfig } from '../config.ts';
+import type { HostConfig, ProxmoxApiConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { fingerprint as fingerprintOf, lookUpHost } from '../hosts/ssh/known-hosts.ts';
+import { refuseSameKey } from '../hosts/ssh/same-host.ts';
 import { pinHostKey, type ScannedKey, scanHostKeys } from '../hosts/ssh/scan.ts';
 import { replacePrivateFile } from '../private-file.ts';
 import { probeCertificate } from '../proxmox/certificate.ts';
 import { ask, isYes, note } from './terminal.ts';
 
-/** Shows the SSH keys of a host, asks, and pins them; with an expected fingerprint only that key, without asking. */
-export async function pinSshHost(name: string, ssh: SshConfig, expected: string | undefined): Promise<void> {
+/**
+ * Shows the SSH keys of a host, asks, and pins them; with an expected fingerprint only that key, without asking. `others`: the
+ * hosts that it could be, under another name; refused where it shows a key of theirs.
+ */
+export async function pinSshHost(
+  name: string,
+  ssh: SshConfig,
+  { expected, others }: { readonly expected: string | undefined; readonly others: readonly HostConfig[] },
+): Promise<void> {
   const { host, port, knownHostsPath } = ssh;
   const keys = await scanHostKeys(
     host,
@@ -22,6 +30,7 @@ export async function pinSshHost(name: string, ssh: SshConfig, expected: string 
   for (const { fingerprint, type } of keys) note(`  ${fingerprint}  ${type}`);
   const wanted = expected === undefined ? keys : keys.filter(({ fingerprint }) => fingerprint === expected);
   if (wanted.length === 0) throw fingerprintMismatch(name, 'SSH key', expected ?? 'none');
+  refuseSameKey(name, keys, others);
   const pinned = lookUpHost(readIfThere(knownHostsPath)?.text ?? '', host, port).pinned.map((key) =>
     fingerprintOf(key),
   );

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { sshFingerprint } from '../config/value-types.ts';
 import type { HostConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { mayBeSame } from '../hosts/one-machine.ts';
 import { lookUpHost } from '../hosts/ssh/known-hosts.ts';
 import type { Secret } from '../secret.ts';
 import type { CliContext } from './context.ts';
@@ -57,11 +58,11 @@ export async function reach(context: CliContext, name: string, options: LoginOpt
   const who = isHere ? 'this machine' : `${options.as} on ${name}`;
   const common = (ofLogin?: Secret) => {
     const password = passwordFor(who, { file: options.sudoPasswordFile, ofLogin });
-    return { log, hosts, ...(password && { sudoPassword: password }) };
+    return { log, others: hosts.filter((one) => one.name !== name), ...(password && { sudoPassword: password }) };
   };
   if (config.ssh === undefined) return { ...common(), config, login: undefined };
   if (options.local) {
-    await pinUnlessPinned(name, config.ssh, options.fingerprint);
+    await pinUnlessPinned(config, config.ssh, hosts, options.fingerprint);
     return { ...common(), config, login: undefined };
   }
   const ssh: SshConfig = {
@@ -70,7 +71,7 @@ export async function reach(context: CliContext, name: string, options: LoginOpt
     user: options.as,
   };
   // Nobody's password is offered to a host that isn't known.
-  await pinUnlessPinned(name, ssh, options.fingerprint);
+  await pinUnlessPinned(config, ssh, hosts, options.fingerprint);
   const [{ findCredential }, { passwordOf }] = await Promise.all([
     import('../hosts/ssh/find-credential.ts'),
     import('../hosts/ssh/credential.ts'),
@@ -90,11 +91,17 @@ export async function reach(context: CliContext, name: string, options: LoginOpt
   };
 }
 
-async function pinUnlessPinned(name: string, login: SshConfig, fingerprint: string | undefined): Promise<void> {
+async function pinUnlessPinned(
+  host: HostConfig,
+  login: SshConfig,
+  hosts: readonly HostConfig[],
+  fingerprint: string | undefined,
+): Promise<void> {
   const { pinned } = lookUpHost(readIfThere(login.knownHostsPath), login.host, login.port);
   if (pinned.length > 0) return;
   const { pinSshHost } = await import('./host-add.ts');
-  await pinSshHost(name, login, fingerprint);
+  const others = hosts.filter((other) => mayBeSame(host, other));
+  await pinSshHost(host.name, login, { expected: fingerprint, others });
 }
 
 /** Shows the plan and asks a person; no answer means no. */

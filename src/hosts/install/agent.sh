@@ -58,6 +58,7 @@ look() {
     command -v "$_program" >/dev/null || fact missing "$_program"
   done
   ! has_systemd || fact systemd yes
+  fact machine "$(cat /etc/machine-id 2>/dev/null || :)" "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || :)"
   { sshd -T -C "user=$_user,host=localhost,addr=127.0.0.1" 2>/dev/null || true; } |
     grep -E '^(allowusers|denyusers|allowgroups|denygroups|authorizedkeysfile|pubkeyauthentication) ' | lines sshd || true
   if _entry=$(getent passwd "$_user"); then

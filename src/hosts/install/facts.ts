@@ -1,6 +1,7 @@
 import type { HostLayout } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { supportsSudo } from '../helper/generate-sudoers.ts';
+import { type Machine, toMachine } from '../one-machine.ts';
 import type { Administrator } from './administrator.ts';
 
 /** A path of the host as it is. */
@@ -35,6 +36,8 @@ export interface Seen {
   /** Programs that an installation needs and that aren't there. */
   readonly missing: readonly string[];
   readonly systemd: boolean;
+  /** Undefined where nothing tells it from others. */
+  readonly machine: Machine | undefined;
   /** sshd's settings that decide who may log in, as `sshd -T` prints them. */
   readonly sshd: readonly string[];
   readonly account: SeenAccount | undefined;
@@ -86,6 +89,7 @@ function parseFacts(host: string, text: string): Seen {
     visudo: one('visudo') ?? 'visudo is missing',
     missing: all('missing').flat(),
     systemd: one('systemd') === 'yes',
+    machine: toMachine(one('machine') ?? '', all('machine')[0]?.[1] ?? ''),
     sshd: all('sshd').flat(),
     account: parseAccount(one('account'), all('groups')[0], one('password')),
     keys: Buffer.from(one('keys') ?? '', 'base64').toString('utf8'),

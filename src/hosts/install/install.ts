@@ -1,5 +1,6 @@
 import type { HostConfig } from '../../config.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
+import { sameMachine } from '../one-machine.ts';
 import { type Administrator, connectAdministrator } from './administrator.ts';
 import type { SudoPassword } from './become-root.ts';
 import { readFacts, type Seen } from './facts.ts';
@@ -7,6 +8,7 @@ import { ioLogFolder } from './log-rotation.ts';
 import { defaultRevertAfterSeconds, type InstallOptions } from './options.ts';
 import { type Change, changes, type Obstacle, obstacles } from './plan.ts';
 import { proveAccess } from './prove.ts';
+import { findOtherName } from './same-machine.ts';
 import { makeServiceKey, publicKeyOf } from './service-key.ts';
 import { fromOf, keysFileOf, otherKeysFileOf, pathsOf, type Wanted, wanted } from './wanted.ts';
 
@@ -28,6 +30,8 @@ export async function install(host: HostConfig, options: InstallOptions): Promis
     const blocked = obstacles(seen, host.layout)[0];
     if (blocked) throw blockedBy(host, blocked);
     if (seen.pending) throw anotherInstallation(host);
+    const other = await findOtherName(host, seen.machine, options.others ?? [], options.log);
+    if (other) throw sameMachine(host.name, other.name, `machine-id ${seen.machine?.id}`);
     const keyPath = host.ssh?.keyPath;
     const before = keyPath === undefined ? undefined : publicKeyOf(keyPath);
     const makesKey = keyPath !== undefined && before === undefined;
