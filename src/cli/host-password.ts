@@ -23,8 +23,8 @@ export function passwordFor(
 export function personAtTerminal(): Person | undefined {
   if (!process.stdin.isTTY) return undefined;
   return {
-    secret: (question) => fromTerminal(cleanLine(question, 200)),
-    text: async (question) => (await ask(cleanLine(question, 200))) || undefined,
+    secret: (question) => fromTerminal(`${cleanLine(question, 200)} `),
+    text: async (question) => (await ask(`${cleanLine(question, 200)} `)) || undefined,
   };
 }
 

@@ -13,7 +13,11 @@ export interface Administrator {
   /** The host's name, for messages. */
   readonly name: string;
   /** Runs a verb of the agent without leaving the agent on the host. Returns its standard output. */
-  runOnce(verb: 'look' | 'uninstall', args: readonly string[]): Promise<string>;
+  runOnce(
+    verb: 'look' | 'uninstall' | 'add_sudo' | 'remove_sudo',
+    args: readonly string[],
+    timeoutMs?: number,
+  ): Promise<string>;
   /** Brings the agent to the host and starts its verb. */
   bring(verb: 'arm', args: readonly string[]): Promise<void>;
   /** Runs a verb of the agent that was brought. */
@@ -46,14 +50,14 @@ export function connectAdministrator(
 }
 
 function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Administrator {
-  const exec = async (argv: Argv, stdin?: string) => {
-    const result = await asRoot(argv, stdin);
+  const exec = async (argv: Argv, stdin?: string, timeoutMs?: number) => {
+    const result = await asRoot(argv, stdin, timeoutMs);
     if (result.exitCode !== 0) throw agentError(name, result);
     return result.stdout;
   };
   return {
     name,
-    runOnce: (verb, args) => exec(['/bin/sh', '-s', '--', verb, ...args], agent),
+    runOnce: (verb, args, timeoutMs) => exec(['/bin/sh', '-s', '--', verb, ...args], agent, timeoutMs),
     async bring(verb, args) {
       await exec(bringAgent(verb, args), agent);
     },
@@ -64,6 +68,7 @@ function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Adm
       asRoot(
         [...cleanShell, 'timeout', '-k', '5', String(Math.ceil(timeoutMs / 1000)), ...readScript, ...args],
         script,
+        timeoutMs + 10_000,
       ),
     provesRoot: async () => (await exec(['/usr/bin/id', '-u'])).trim() === '0',
     runAs: (user, argv) => asRoot(['/usr/sbin/runuser', '-u', user, '--', ...argv]),

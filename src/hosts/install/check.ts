@@ -7,7 +7,7 @@ import { connectAdministrator } from './administrator.ts';
 import type { Seen } from './facts.ts';
 import { planFor, seeHost } from './install.ts';
 import type { InstallOptions } from './options.ts';
-import { obstacles } from './plan.ts';
+import { obstacles, withSudo } from './plan.ts';
 import { proveService } from './prove.ts';
 import { findOtherName } from './same-machine.ts';
 
@@ -26,7 +26,8 @@ export async function checkInstallation(
     const findings = [
       ...pendingInstallation(seen),
       ...(await otherName(host, seen, options)),
-      ...obstacles(seen, host.layout),
+      ...sudoComes(seen, remedy),
+      ...obstacles(withSudo(seen) ?? seen, host.layout),
       ...keyFileFindings(host, remedy),
       ...differences(host, seen, options.from).map((difference) => failed({ ...difference, remedy })),
     ];
@@ -55,6 +56,11 @@ function differences(host: HostConfig, seen: Seen, from: string | undefined) {
   // A key that can't be used is reported already.
   const publicKey = key?.kind === 'usable' ? key.publicKey : undefined;
   return planFor(host, seen, publicKey, from).map(({ difference }) => difference);
+}
+
+function sudoComes(seen: Seen, remedy: string): Finding[] {
+  if (withSudo(seen) === undefined) return [];
+  return [failed({ check: 'sudo', summary: 'is missing', remedy: `${remedy}, which installs it` })];
 }
 
 function keyFileFindings({ ssh }: HostConfig, again: string): Finding[] {

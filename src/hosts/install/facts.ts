@@ -31,6 +31,10 @@ export interface Seen {
   /** `1.9.13p3`, `sudo-rs 0.2.5`; undefined where no policy can be made for it or it is missing: then {@link sudoText} says what is there. */
   readonly sudoVersion: string | undefined;
   readonly sudoText: string;
+  /** Where there is no sudo: the version of its package that apt would install, if that is one a policy can be made for. */
+  readonly sudoCandidate: string | undefined;
+  /** An installation has added sudo to the host. */
+  readonly addedSudo: boolean;
   /** `ok`, or what visudo says against the host's rules as they are. */
   readonly visudo: string;
   /** Programs that an installation needs and that aren't there. */
@@ -82,10 +86,13 @@ function parseFacts(host: string, text: string): Seen {
   }
   const sudoText = one('sudo') ?? 'none';
   const version = /^(?:Sudo version )?((?:sudo-rs )?\d+\.\d+\.\d+\w*)/.exec(sudoText)?.[1];
+  const candidate = /^(?:\d+:)?(\d+\.\d+(?:\.\d+)?\w*)/.exec(one('candidate') ?? '')?.[1];
   return {
     os: one('os') ?? 'unknown',
     sudoVersion: version !== undefined && supportsSudo(version) ? version : undefined,
     sudoText,
+    sudoCandidate: candidate !== undefined && supportsSudo(candidate) ? candidate : undefined,
+    addedSudo: one('added') === 'sudo',
     visudo: one('visudo') ?? 'visudo is missing',
     missing: all('missing').flat(),
     systemd: one('systemd') === 'yes',

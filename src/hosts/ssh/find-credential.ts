@@ -82,7 +82,7 @@ export async function findCredential(
   if (!takesPasswords) throw refused('it takes no passwords');
   if (person === undefined) throw refused('nobody is there to type a password (no terminal)');
   const found = await askForPassword(name, ssh, person, limits);
-  if (found === 'not-asked') throw refused('it asks for no password');
+  if (found === 'not-asked') throw refused('it takes no passwords');
   if (found === 'refused') {
     const root = ssh.user === 'root' ? ', or lets root in by a key only (PermitRootLogin)' : '';
     throw refused(`it did not accept that password${root}`);
