@@ -1,6 +1,6 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { setInDotenv, setInHostsFile } from '../config/edit.ts';
+import { removeFromDotenv, removeFromHostsFile, setInDotenv, setInHostsFile } from '../config/edit.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { HostConfig, ProxmoxApiConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
@@ -106,6 +106,16 @@ export function writeHostKeys(
   // A new hosts.yaml is read by whoever reads .env.
   replacePrivateFile(before?.path ?? path, text, join(loaded.folder, '.env'));
   note(`Wrote ${Object.keys(values).join(', ')} to ${before?.path ?? path}.`);
+}
+
+/** Takes keys of a host out again, where they stand in a file; those of the environment are a person's own. */
+export function removeHostKeys(loaded: LoadedConfig, name: string, keys: readonly string[]): void {
+  const isInHostsFile = [...loaded.settings.keys()].some((key) => key.startsWith(`${name}.`));
+  const path = join(loaded.folder, isInHostsFile ? 'hosts.yaml' : '.env');
+  const before = readIfThere(path);
+  if (before === undefined) return;
+  const text = isInHostsFile ? removeFromHostsFile(before.text, name, keys) : removeFromDotenv(before.text, keys);
+  if (text !== before.text) replacePrivateFile(before.path, text, join(loaded.folder, '.env'));
 }
 
 /** A symbolic link stays one: what it leads to is replaced. */

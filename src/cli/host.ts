@@ -76,8 +76,12 @@ export function hostCommands(program: Command, context: CliContext): void {
         ...(sha256 !== undefined && { PROXMOX_FINGERPRINT: sha256 }),
       };
       if (Object.keys(keys).length > 0) writeHostKeys(loaded, name, keys, isNew);
-      if (isNew) note(`Next, put the service's user and key on it: proxmox-mcp host install ${name}`);
-      note(`${isNew ? 'Then see' : 'Done. See'} whether all is well with: proxmox-mcp doctor --host ${name}`);
+      const [{ nextAfterAdding }, { createLogger }] = await Promise.all([
+        import('./host-next.ts'),
+        import('../logger.ts'),
+      ]);
+      const log = createLogger({ level: 'error', name: 'cli' });
+      note(await nextAfterAdding({ name, ...(ssh && { ssh }) }, log));
     });
 }
 

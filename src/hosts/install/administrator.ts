@@ -24,6 +24,8 @@ export interface Administrator {
   run(verb: string, args: readonly string[], content?: string): Promise<void>;
   /** Runs a POSIX shell script as root without leaving it on the host. Its result, whatever its exit code. */
   runScript(script: string, args: readonly string[], timeoutMs: number): Promise<CommandResult>;
+  /** Runs a program of the host as root, without this session's environment. Its result, whatever its exit code. */
+  runProgram(argv: Argv, timeoutMs: number): Promise<CommandResult>;
   /** Whether this login is, or becomes, root. */
   provesRoot(): Promise<boolean>;
   /** Runs a program as another user, without root's rights. */
@@ -70,6 +72,7 @@ function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Adm
         script,
         timeoutMs + 10_000,
       ),
+    runProgram: (argv, timeoutMs) => asRoot([...cleanShell, ...argv], undefined, timeoutMs),
     provesRoot: async () => (await exec(['/usr/bin/id', '-u'])).trim() === '0',
     runAs: (user, argv) => asRoot(['/usr/sbin/runuser', '-u', user, '--', ...argv]),
     close: () => executor.close(),

@@ -107,7 +107,7 @@ add_sudo() {
     timeout 120 apt-get -qq update >>"$_log" 2>&1 || true
     fetch_sudo >>"$_log" 2>&1 || die "apt-get can't fetch the package sudo, so nothing was changed: $(last_words "$_log")"
   }
-  apt --no-download install sudo >"$_log" 2>&1 || {
+  apt install sudo >"$_log" 2>&1 || {
     _said=$(last_words "$_log")
     if purge_sudo; then die "apt-get could not install sudo, and took it off again: $_said"; fi
     die "apt-get could not install sudo, nor take it off again (see: dpkg --audit): $_said"
