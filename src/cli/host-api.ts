@@ -61,8 +61,9 @@ export async function planApi(
   return await withRoot(host, login, async (run) => {
     const seen = await lookAtAccess(name, run);
     if (seen === undefined) return leave(noProxmox(name), true);
-    const address = api?.host ?? host.ssh?.host ?? '127.0.0.1';
-    const port = api?.port ?? 8006;
+    const written = (key: string) => loaded.settings.get(`${name}.${key}`)?.text ?? ownText(loaded, name, key);
+    const address = api?.host ?? written('PROXMOX_HOST') ?? host.ssh?.host ?? '127.0.0.1';
+    const port = api?.port ?? Number(written('PROXMOX_PORT') ?? 8006);
     const shown = await shownAt(name, address, port).catch((error: unknown) => {
       if (error instanceof ServiceError) return error;
       throw error;
@@ -146,8 +147,8 @@ export async function planApiRemoval(loaded: LoadedConfig, host: HostConfig, log
 }
 
 const writtenKeys = [
-  ...['PROXMOX_HOST', 'PROXMOX_PORT', 'PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE_FILE'],
-  'PROXMOX_FINGERPRINT',
+  ...['PROXMOX_HOST', 'PROXMOX_PORT', 'PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'],
+  ...['PROXMOX_TOKEN_VALUE_FILE', 'PROXMOX_FINGERPRINT'],
 ];
 
 async function withRoot<T>(host: HostConfig, login: Login, work: (run: RunAsRoot) => Promise<T>): Promise<T> {
@@ -199,6 +200,12 @@ async function shownAt(name: string, address: string, port: number): Promise<str
       remedy: `Let this machine reach it, or write PROXMOX_HOST and PROXMOX_PORT; then: proxmox-mcp host install ${name}`,
     });
   }
+}
+
+/** What `.env` or the environment says, where the host isn't one of hosts.yaml. */
+function ownText({ settings }: LoadedConfig, name: string, key: string): string | undefined {
+  const isInHostsFile = [...settings.keys()].some((one) => one.startsWith(`${name}.`));
+  return isInHostsFile && key === 'PROXMOX_HOST' ? undefined : settings.get(key)?.text;
 }
 
 function isSwitchedOff({ settings }: LoadedConfig): boolean {

@@ -2,13 +2,14 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { type ConfigFinding, configurationError } from '../config/problems.ts';
 import { sshFingerprint } from '../config/value-types.ts';
-import type { HostConfig, SshConfig } from '../config.ts';
+import type { Config, HostConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { mayBeSame } from '../hosts/one-machine.ts';
 import { lookUpHost } from '../hosts/ssh/known-hosts.ts';
 import type { Secret } from '../secret.ts';
-import type { CliContext } from './context.ts';
+import { type CliContext, noteWarnings } from './context.ts';
 import { typed, whole } from './parse.ts';
 import { ask, isYes, note, print } from './terminal.ts';
 
@@ -48,7 +49,8 @@ export function withLogin(command: Command): Command {
 
 /** The host, and the administrator's login on it, its SSH key pinned first. */
 export async function reach(context: CliContext, name: string, options: LoginOptions) {
-  const { hosts, logLevel } = await context.config();
+  const loaded = context.inspect();
+  const { hosts, logLevel } = usable(loaded, name);
   const config = hosts.find((one) => one.name === name);
   if (config === undefined || (config.ssh === undefined && config.local === undefined)) throw unreachable(name, hosts);
   const { createLogger } = await import('../logger.ts');
@@ -121,6 +123,20 @@ export function askToAgree(what: string, { yes, dryRun }: AgreeOptions): (plan: 
       remedy: answer === undefined ? 'Look at the plan, then give --yes.' : 'Run it again when you are ready.',
     });
   };
+}
+
+/** The configuration, though the host's API has no token yet: that one is made here. Throws every other problem. */
+function usable({ config, problems, warnings }: ReturnType<CliContext['inspect']>, name: string): Config {
+  const comes = ['PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'];
+  const isToCome = ({ key, summary }: ConfigFinding) => {
+    const word = key.replace(`${name}.`, '');
+    if (word === 'PROXMOX_VERIFY_SSL') return summary.startsWith('expected PROXMOX_FINGERPRINT');
+    return comes.includes(word) && summary.startsWith('expected a value, because');
+  };
+  const others = problems.filter((problem) => !isToCome(problem));
+  if (others.length > 0) throw configurationError(others);
+  noteWarnings(warnings);
+  return config;
 }
 
 function unreachable(name: string, hosts: readonly HostConfig[]): ServiceError {
