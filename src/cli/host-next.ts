@@ -1,5 +1,4 @@
-import type { Config, HostConfig, SshConfig } from '../config.ts';
-import { isServiceError } from '../errors.ts';
+import type { Config, HostConfig } from '../config.ts';
 import type { Log } from '../log.ts';
 import { tcp } from './tcp.ts';
 
@@ -8,7 +7,9 @@ import { tcp } from './tcp.ts';
 /** After `host add`: installing, unless the service gets in already. */
 export async function nextAfterAdding({ name, ssh }: Pick<HostConfig, 'name' | 'ssh'>, log: Log): Promise<string> {
   const look = `See whether all is well with: proxmox-mcp doctor --host ${name}`;
-  if (ssh === undefined || (await letsServiceIn(name, ssh, log))) return look;
+  if (ssh === undefined) return look;
+  const { letsServiceIn } = await import('../hosts/install/prove.ts');
+  if (await letsServiceIn(name, ssh, log)) return look;
   return `Next, put the service's user and key on it: proxmox-mcp host install ${name}`;
 }
 
@@ -23,23 +24,4 @@ export async function nextAfterInstalling(
   const refused = await tcp(wildcards[mcp.host] ?? mcp.host, mcp.port, AbortSignal.timeout(3_000));
   if (refused !== undefined) return [look, 'Then start the service, which makes its schedules: npm start'];
   return configured ? [look, 'Then start the service anew: it runs with what was configured before.'] : [look];
-}
-
-/** One login by the service's key. Whatever else is wrong, the doctor explains. */
-async function letsServiceIn(name: string, ssh: SshConfig, log: Log): Promise<boolean> {
-  const [{ readKeyFile }, { createSshExecutor }] = await Promise.all([
-    import('../hosts/ssh/key-file.ts'),
-    import('../hosts/ssh/executor.ts'),
-  ]);
-  if (readKeyFile(ssh.keyPath).kind !== 'usable') return false;
-  const executor = createSshExecutor({ name, ssh, log });
-  try {
-    await executor.exec(['/usr/bin/true'], { timeoutMs: 13_000 });
-    return true;
-  } catch (error) {
-    // Only a refusal says that it isn't installed.
-    return !isServiceError(error, 'ssh-key-refused');
-  } finally {
-    await executor.close();
-  }
 }

@@ -98,18 +98,18 @@ interface Step {
 /** What is to be done, each step with a line for a person. Nothing to do: no lines. */
 export interface AccessPlan {
   readonly lines: readonly string[];
-  /** Before the token. */
+  /** Before the API token. */
   readonly steps: readonly Step[];
-  /** Name of the token. */
+  /** Name of the API token. */
   readonly token: string;
   readonly makesToken: boolean;
-  /** After the token. */
+  /** After the API token. */
   readonly grants: readonly Step[];
 }
 
 /**
- * @param held - the token of {@link apiUser} that the configuration has and that the API accepts; undefined: none. The secret of
- * any other one is unknown, and a token that is made anew would take it from whoever uses it: so a further one is made.
+ * @param held - the API token of {@link apiUser} that the configuration has and that the API accepts; undefined: none. The secret of
+ * any other one is unknown, and an API token that is made anew would take it from whoever uses it: so a further one is made.
  */
 export function planAccess(host: string, seen: AccessSeen, held: string | undefined): AccessPlan {
   const wanted = readingPrivileges.filter((privilege) => seen.privileges.includes(privilege));
@@ -155,7 +155,7 @@ export function planAccess(host: string, seen: AccessSeen, held: string | undefi
 }
 
 /**
- * Carries a plan out. The secret of a new token is given to `keep` alone, at once; where that or what follows fails, the token is
+ * Carries a plan out. The secret of a new API token is given to `keep` alone, at once; where that or what follows fails, it is
  * removed again.
  */
 export async function makeAccess(
@@ -191,7 +191,7 @@ export async function makeAccess(
   }
 }
 
-/** What is taken off: a token, and with the last one its user and role. */
+/** What is taken off: an API token, and with the last one its user and role. */
 export interface AccessRemoval {
   readonly lines: readonly string[];
   readonly commands: readonly (readonly [string, ...string[]])[];

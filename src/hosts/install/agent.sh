@@ -227,7 +227,7 @@ policy() {
   _said=$(visudo -c 2>&1) || die "with the policy, visudo refuses the host's rules as a whole: $(printf %s "$_said" | tr '\n' ' ')"
 }
 
-# confirm [sudo]: what was changed stays. The rename decides: after it nothing is taken back, before it everything is. `sudo`:
+# confirm [sudo]: what was changed stays. The rename decides: after it nothing is taken back, before it everything is. sudo:
 # its package was added for this.
 confirm() {
   armed

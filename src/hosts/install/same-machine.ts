@@ -1,9 +1,7 @@
 import type { HostConfig } from '../../config.ts';
 import type { Log } from '../../log.ts';
-import type { Executor } from '../execution/executor.ts';
-import { createLocalExecutor } from '../local/executor.ts';
+import { executorOf } from '../connect-hosts.ts';
 import { isSameMachine, type Machine, machineOf, mayBeSame } from '../one-machine.ts';
-import { createSshExecutor } from '../ssh/executor.ts';
 
 /** How long another host may take to connect, ms: it may be away, and then it can't be compared. */
 const connectMs = 5_000;
@@ -23,7 +21,7 @@ export async function findOtherName(
     others
       .filter((other) => mayBeSame(host, other))
       .map(async (other) => {
-        const executor = executorOf(other, log);
+        const executor = executorOf(other, log, { connectMs });
         try {
           const theirs = await machineOf(executor);
           return theirs !== undefined && isSameMachine(machine, theirs) ? other : undefined;
@@ -35,8 +33,4 @@ export async function findOtherName(
       }),
   );
   return asked.find((other) => other !== undefined);
-}
-
-function executorOf({ name, ssh }: HostConfig, log: Log): Executor {
-  return ssh ? createSshExecutor({ name, ssh, log, limits: { connectMs } }) : createLocalExecutor({ name, log });
 }
