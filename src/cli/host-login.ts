@@ -72,20 +72,21 @@ export async function reach(context: CliContext, name: string, options: LoginOpt
     ...(options.port !== undefined && { port: options.port }),
     user: options.as,
   };
-  // Nobody's password is offered to a host that isn't known.
-  await pinUnlessPinned(config, ssh, hosts, options.fingerprint);
-  const [{ findCredential }, { passwordOf }] = await Promise.all([
+  const [{ findCredential, readCandidates }, { passwordOf }] = await Promise.all([
     import('../hosts/ssh/find-credential.ts'),
     import('../hosts/ssh/credential.ts'),
   ]);
   const agent = process.env.SSH_AUTH_SOCK;
   const person = personAtTerminal();
-  const credential = await findCredential(name, ssh, {
+  const candidates = await readCandidates(name, ssh, {
     home: homedir(),
     ...(agent && { agent }),
     ...(options.key !== undefined && { keyFile: resolve(options.key) }),
     ...(person && { person }),
   });
+  // Nobody's key or password is offered to a host that isn't known.
+  await pinUnlessPinned(config, ssh, hosts, options.fingerprint);
+  const credential = await findCredential(name, ssh, candidates);
   return {
     ...common(passwordOf(credential)),
     config: { ...config, ssh: { ...config.ssh, port: ssh.port } },

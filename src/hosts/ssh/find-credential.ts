@@ -31,10 +31,15 @@ interface Candidate {
   readonly credential: () => Credential;
 }
 
-interface Candidates {
+/** What can be offered, and whom to ask beside it. */
+export interface Candidates {
   readonly keys: readonly Candidate[];
   /** What was there and couldn't be offered, each with the reason. */
   readonly left: readonly string[];
+  /** Undefined: no password is asked for. */
+  readonly person: Person | undefined;
+  /** Why not. */
+  readonly noPerson: string;
 }
 
 /**
@@ -50,20 +55,17 @@ const passphraseTries = 3;
 const standardFiles = ['id_ed25519', 'id_ecdsa', 'id_rsa'] as const;
 
 /**
- * Finds what lets an administrator in, as `ssh` would: the keys of the agent, first those that are also in a file; the files
- * of `~/.ssh/config` or the standard ones, those with a passphrase last; then what the host asks a person for. Answers what
- * was accepted, for each later connection.
+ * Finds what lets an administrator in, as `ssh` would: what {@link readCandidates} has found, then what the host asks a person
+ * for. Answers what was accepted, for each later connection.
  *
- * Throws `ssh-key-refused` with all that was tried, `configuration` for a named file that is none, `cancelled`, and what
- * connecting throws.
+ * Throws `ssh-key-refused` with all that was tried, `cancelled`, and what connecting throws.
  */
 export async function findCredential(
   name: string,
   ssh: SshConfig,
-  sources: LoginSources,
+  { keys, left, person, noPerson }: Candidates,
   limits = defaultLimits,
 ): Promise<Credential> {
-  const { keys, left } = await candidatesOf(name, ssh, sources);
   let accepts: readonly string[] | undefined;
   for (let rest = keys; rest.length > 0; ) {
     const batch = rest.slice(0, triesPerConnection);
@@ -75,12 +77,10 @@ export async function findCredential(
     // A server that allows fewer tries has ended the connection before the last of them.
     rest = rest.slice(Math.max(1, tried));
   }
-  const { person } = sources;
   const takesPasswords = accepts === undefined || accepts.some((method) => passwordMethods.includes(method));
   const refused = (why: string) => nothingAccepted(name, ssh, { tried: keys.map(({ what }) => what), left, why });
-  if (sources.keyFile !== undefined) throw refused('');
-  if (!takesPasswords) throw refused('it takes no passwords');
-  if (person === undefined) throw refused('nobody is there to type a password (no terminal)');
+  if (person !== undefined && !takesPasswords) throw refused('it takes no passwords');
+  if (person === undefined) throw refused(noPerson);
   const found = await askForPassword(name, ssh, person, limits);
   if (found === 'not-asked') throw refused('it takes no passwords');
   if (found === 'refused') {
@@ -136,6 +136,17 @@ async function askForPassword(
   return found ?? (asked ? 'refused' : 'not-asked');
 }
 
+/**
+ * What there is to log in with, before anything is connected: the keys of the agent, first those that are also in a file; the
+ * files of `~/.ssh/config` or the standard ones, those with a passphrase last. Throws `configuration` for a named file that is
+ * no key, `invalid-input` where there is nothing and nobody can be asked.
+ */
+export async function readCandidates(name: string, ssh: SshConfig, sources: LoginSources): Promise<Candidates> {
+  const found = await candidatesOf(name, ssh, sources);
+  if (found.keys.length > 0 || found.person !== undefined) return found;
+  throw nothingAccepted(name, ssh, { tried: [], left: found.left, why: found.noPerson });
+}
+
 async function candidatesOf(name: string, ssh: SshConfig, sources: LoginSources): Promise<Candidates> {
   const { home, agent, keyFile, person } = sources;
   if (keyFile !== undefined) {
@@ -143,7 +154,8 @@ async function candidatesOf(name: string, ssh: SshConfig, sources: LoginSources)
     if (key.kind === 'missing') throw noKeyFile(name, ssh, keyFile);
     const candidate = candidateOf(keyFile, shorten(keyFile, home), person);
     if (candidate === undefined && key.kind === 'unusable') throw keyFileError(keyFile, key);
-    return { keys: candidate === undefined ? [] : [candidate], left: [] };
+    const keys = candidate === undefined ? [] : [candidate];
+    return { keys, left: [], person: undefined, noPerson: 'only that key was to be used (--key)' };
   }
   const left: string[] = [];
   const config = readClientConfig(readIfThere(join(home, '.ssh/config')), [ssh.host, name], home);
@@ -174,7 +186,8 @@ async function candidatesOf(name: string, ssh: SshConfig, sources: LoginSources)
       left.push(`${shorten(path, home)}, which ${isLocked ? `has a passphrase (ssh-add ${path})` : read.summary}`);
     }
   }
-  return { keys: [...agentKeys, ...plain, ...locked], left };
+  const noPerson = 'nobody is there to type a password (no terminal)';
+  return { keys: [...agentKeys, ...plain, ...locked], left, person, noPerson };
 }
 
 /** What is in a file as well comes first: most likely it was made for such logins. */
@@ -305,7 +318,7 @@ function nothingAccepted(name: string, ssh: SshConfig, { tried, left, why }: Tri
       : `${where} let ${ssh.user} in with none of these: ${tried.join(', ')}`;
   const more = [...(left.length > 0 ? [`not tried: ${left.join('; ')}`] : []), ...(why === '' ? [] : [why])];
   return new ServiceError({
-    code: 'ssh-key-refused',
+    code: tried.length === 0 ? 'invalid-input' : 'ssh-key-refused',
     message: [first, ...more].join('; '),
     remedy: `Put your key on the host (ssh-copy-id ${ssh.user}@${ssh.host}), name another one (--key FILE) or another administrator (--as USER), or add the key to the SSH agent (ssh-add FILE). In a terminal you are asked for passphrases and for the password.`,
     details: { host: name, user: ssh.user },
