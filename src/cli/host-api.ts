@@ -64,17 +64,17 @@ export async function planApi(
     const written = (key: string) => loaded.settings.get(`${name}.${key}`)?.text ?? ownText(loaded, name, key);
     const address = api?.host ?? written('PROXMOX_HOST') ?? host.ssh?.host ?? '127.0.0.1';
     const port = api?.port ?? Number(written('PROXMOX_PORT') ?? 8006);
-    const shown = await shownAt(name, address, port).catch((error: unknown) => {
-      if (error instanceof ServiceError) return error;
-      throw error;
-    });
+    const shown = await shownAt(name, address, port).catch(onlyServiceError);
     if (shown instanceof ServiceError) return leave(shown);
     if (shown !== seen.fingerprint) return leave(otherCertificate(name, `${address}:${port}`, shown, seen));
     const pinned: ProxmoxApiConfig | undefined = api && {
       ...api,
       trust: { kind: 'fingerprint', sha256: seen.fingerprint },
     };
-    const held = pinned && (await isAccepted(pinned, login)) ? pinned.tokenName : undefined;
+    const accepted = pinned !== undefined && (await isAccepted(pinned, login).catch(onlyServiceError));
+    // Whether its token is good can't be told now; a second one would be made each time.
+    if (accepted instanceof ServiceError) return leave(accepted);
+    const held = accepted ? pinned?.tokenName : undefined;
     const plan = planAccess(name, seen, held);
     const pins = api === undefined || (api.trust.kind === 'fingerprint' && api.trust.sha256 !== seen.fingerprint);
     const file = `./keys/${name}-api-token`;
@@ -160,7 +160,12 @@ async function withRoot<T>(host: HostConfig, login: Login, work: (run: RunAsRoot
   }
 }
 
-/** Whether the API takes the token that is configured. Throws nothing: what can't be told isn't relied on. */
+function onlyServiceError(error: unknown): ServiceError {
+  if (error instanceof ServiceError) return error;
+  throw error;
+}
+
+/** Whether the API takes the API token that is configured. Throws where it can't be told. */
 async function isAccepted(api: ProxmoxApiConfig, { log }: Login): Promise<boolean> {
   const client = createProxmoxClient(api, { log, retries: 0 });
   try {
@@ -168,7 +173,8 @@ async function isAccepted(api: ProxmoxApiConfig, { log }: Login): Promise<boolea
     return true;
   } catch (error) {
     if (isServiceError(error, 'proxmox-permission')) return true;
-    return false;
+    if (isServiceError(error, 'proxmox-authentication')) return false;
+    throw error;
   } finally {
     await client.close();
   }

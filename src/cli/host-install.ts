@@ -61,8 +61,8 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
       else if (api.lines.length === 0) print(`${name} is as it should be: nothing to do.`);
       else if (!(await agree(api.lines))) return;
       await api.carryOut();
-      for (const line of await nextAfterInstalling(name, loaded.config, { configured: api.lines.length > 0 }))
-        note(line);
+      const state = { configured: api.lines.length > 0, isHere: access.login === undefined };
+      for (const line of await nextAfterInstalling(name, loaded.config, state)) note(line);
     });
 
   withLogin(host.command('uninstall <name>'))

@@ -13,13 +13,14 @@ export async function nextAfterAdding({ name, ssh }: Pick<HostConfig, 'name' | '
   return `Next, put the service's user and key on it: proxmox-mcp host install ${name}`;
 }
 
-/** After `host install`: looking, and starting the service where it doesn't run. */
+/** After `host install`: looking, and starting the service where it doesn't run. `isHere`: whoever installs here starts it, too. */
 export async function nextAfterInstalling(
   name: string,
   { mcp }: Config,
-  { configured }: { readonly configured: boolean },
+  { configured, isHere }: { readonly configured: boolean; readonly isHere: boolean },
 ): Promise<readonly string[]> {
   const look = `Next, see that all is well: proxmox-mcp doctor --host ${name}`;
+  if (isHere) return [look];
   const wildcards: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
   const refused = await tcp(wildcards[mcp.host] ?? mcp.host, mcp.port, AbortSignal.timeout(3_000));
   if (refused !== undefined) return [look, 'Then start the service, which makes its schedules: npm start'];

@@ -1,18 +1,8 @@
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
-import type { Argv, CommandResult, Executor } from './execution/executor.ts';
-
-/** What tells one machine from another. */
-export interface Machine {
-  /** `/etc/machine-id`: a clone has that of its original. */
-  readonly id: string;
-  /** Of this start of its kernel: no two machines have the same. */
-  readonly boot: string;
-}
-
-const idFile = '/etc/machine-id';
-const bootFile = '/proc/sys/kernel/random/boot_id';
-const timeoutMs = 15_000;
+import { type Machine, machineIdentity } from './commands/shared/machine.ts';
+import type { Argv, Executor } from './execution/executor.ts';
+import { fillVector, resolveCommand } from './helper/resolve.ts';
 
 /** Sees to it that no machine is worked on under two names: each would have a lock of its own. */
 export interface OneName {
@@ -27,25 +17,21 @@ export interface OneName {
  * @param hosts - all that are configured: where there is one alone, nothing is looked at
  */
 export function createOneName(hosts: readonly HostConfig[]): OneName {
-  const known = new Map<string, { readonly name: string; readonly executor: Executor }>();
+  const known = new Map<string, { readonly config: HostConfig; readonly executor: Executor }>();
 
   async function enter(config: HostConfig, executor: Executor): Promise<void> {
-    const id = await read(executor, idFile);
-    // Some containers have none; then nothing can be told.
-    if (!isMachineId(id)) return;
-    const key = `${id} ${config.layout.state}`;
+    const machine = await machineOf(executor, config);
+    if (machine === undefined) return;
+    const key = `${machine.id} ${config.layout.state}`;
     const other = known.get(key);
-    if (other === undefined || other.name === config.name) {
-      known.set(key, { name: config.name, executor });
+    if (other === undefined || other.config.name === config.name) {
+      known.set(key, { config, executor });
       return;
     }
-    const [own, theirs] = await Promise.all([
-      read(executor, bootFile),
-      // Who can't be asked now may be the same.
-      read(other.executor, bootFile).catch(() => ''),
-    ]);
-    if (isDifferent(own, theirs)) return;
-    throw sameMachine(config.name, other.name, `machine-id ${id}`);
+    // Who can't be asked now may be the same; and it may have started anew since it was asked.
+    const now = await machineOf(other.executor, other.config).catch(() => ({ id: machine.id, boot: '' }));
+    if (now === undefined || !isSameMachine(machine, now)) return;
+    throw sameMachine(config.name, other.config.name, `machine-id ${machine.id}`);
   }
 
   return {
@@ -88,20 +74,18 @@ export function mayBeSame(a: HostConfig, b: HostConfig): boolean {
   return a.name !== b.name && counts(a) && counts(b) && a.layout.state === b.layout.state;
 }
 
-/** What is known of a machine; undefined where it doesn't say. */
-export async function machineOf(executor: Executor): Promise<Machine | undefined> {
-  const [id, boot] = [await read(executor, idFile), await read(executor, bootFile)];
-  return toMachine(id, boot);
-}
-
-/** The machine, if what it said tells it from others. */
-export function toMachine(id: string, boot: string): Machine | undefined {
-  return isMachineId(id) ? { id, boot } : undefined;
+/** As the service's user. Throws what connecting throws. */
+export async function machineOf(executor: Executor, { layout }: HostConfig): Promise<Machine | undefined> {
+  const vector = fillVector(resolveCommand(machineIdentity, layout), []);
+  const argv: Argv = ['/usr/bin/env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C', ...vector];
+  const { timeoutMs, maxOutputBytes } = machineIdentity;
+  return machineIdentity.answer.parse(await executor.exec(argv, { timeoutMs, maxOutputBytes }));
 }
 
 /** A clone has the machine-id of its original, but not its start. */
 export function isSameMachine(a: Machine, b: Machine): boolean {
-  return a.id === b.id && !isDifferent(a.boot, b.boot);
+  const bothSay = a.boot !== '' && b.boot !== '';
+  return a.id === b.id && !(bothSay && a.boot !== b.boot);
 }
 
 /** The error for a second name of one machine. `by` says what they have in common. */
@@ -112,20 +96,4 @@ export function sameMachine(name: string, other: string, by: string): ServiceErr
     remedy: `Remove one of them from .env or hosts.yaml. If they are two machines, one a clone of the other, give the clone an id of its own (on the clone: rm /etc/machine-id; systemd-machine-id-setup; then reboot it); where that can't be, write SHARES_MACHINE_ID=true for it.`,
     details: { host: name, other },
   });
-}
-
-/** Empty, `uninitialized`, and that of an image which was never started, are of nobody. */
-function isMachineId(text: string): boolean {
-  return /^[0-9a-f]{32}$/.test(text) && !/^0+$/.test(text);
-}
-
-function isDifferent(one: string, other: string): boolean {
-  return one !== '' && other !== '' && one !== other;
-}
-
-/** As the service's user; empty where it can't be read. Throws what connecting throws. */
-async function read(executor: Executor, path: string): Promise<string> {
-  const argv: Argv = ['/usr/bin/env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C', 'cat', path];
-  const { exitCode, stdout }: CommandResult = await executor.exec(argv, { timeoutMs, maxOutputBytes: 256 });
-  return exitCode === 0 ? stdout.trim() : '';
 }

@@ -1,7 +1,7 @@
 import type { HostLayout } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
+import { type Machine, toMachine } from '../commands/shared/machine.ts';
 import { supportsSudo } from '../helper/generate-sudoers.ts';
-import { type Machine, toMachine } from '../one-machine.ts';
 import type { Administrator } from './administrator.ts';
 
 /** A path of the host as it is. */

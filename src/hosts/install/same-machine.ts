@@ -1,7 +1,8 @@
 import type { HostConfig } from '../../config.ts';
 import type { Log } from '../../log.ts';
+import type { Machine } from '../commands/shared/machine.ts';
 import { executorOf } from '../connect-hosts.ts';
-import { isSameMachine, type Machine, machineOf, mayBeSame } from '../one-machine.ts';
+import { isSameMachine, machineOf, mayBeSame } from '../one-machine.ts';
 
 /** How long another host may take to connect, ms: it may be away, and then it can't be compared. */
 const connectMs = 5_000;
@@ -23,7 +24,7 @@ export async function findOtherName(
       .map(async (other) => {
         const executor = executorOf(other, log, { connectMs });
         try {
-          const theirs = await machineOf(executor);
+          const theirs = await machineOf(executor, other);
           return theirs !== undefined && isSameMachine(machine, theirs) ? other : undefined;
         } catch {
           return undefined;

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ssh2, { type AnyAuthMethod, type ParsedKey } from 'ssh2';
 import type { SshConfig } from '../../config.ts';
-import { ServiceError } from '../../errors.ts';
+import { type ErrorCode, ServiceError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
 import { readClientConfig } from './client-config.ts';
 import { offer } from './connect.ts';
@@ -36,10 +36,10 @@ export interface Candidates {
   readonly keys: readonly Candidate[];
   /** What was there and couldn't be offered, each with the reason. */
   readonly left: readonly string[];
-  /** Undefined: no password is asked for. */
+  /** Undefined: nobody can be asked for a password. */
   readonly person: Person | undefined;
-  /** Why not. */
-  readonly noPerson: string;
+  /** A file was named, and nothing else is to be used. */
+  readonly onlyFile: boolean;
 }
 
 /**
@@ -63,7 +63,7 @@ const standardFiles = ['id_ed25519', 'id_ecdsa', 'id_rsa'] as const;
 export async function findCredential(
   name: string,
   ssh: SshConfig,
-  { keys, left, person, noPerson }: Candidates,
+  { keys, left, person, onlyFile }: Candidates,
   limits = defaultLimits,
 ): Promise<Credential> {
   let accepts: readonly string[] | undefined;
@@ -79,8 +79,9 @@ export async function findCredential(
   }
   const takesPasswords = accepts === undefined || accepts.some((method) => passwordMethods.includes(method));
   const refused = (why: string) => nothingAccepted(name, ssh, { tried: keys.map(({ what }) => what), left, why });
-  if (person !== undefined && !takesPasswords) throw refused('it takes no passwords');
-  if (person === undefined) throw refused(noPerson);
+  if (onlyFile) throw refused('only that key was to be used (--key)');
+  if (!takesPasswords) throw refused('it takes no passwords');
+  if (person === undefined) throw refused(nobody);
   const found = await askForPassword(name, ssh, person, limits);
   if (found === 'not-asked') throw refused('it takes no passwords');
   if (found === 'refused') {
@@ -90,6 +91,7 @@ export async function findCredential(
   return found;
 }
 
+const nobody = 'nobody is there to type a password (no terminal)';
 const passwordMethods: readonly string[] = ['keyboard-interactive', 'password'];
 
 /** One connection in which a person answers what the host asks. */
@@ -144,7 +146,7 @@ async function askForPassword(
 export async function readCandidates(name: string, ssh: SshConfig, sources: LoginSources): Promise<Candidates> {
   const found = await candidatesOf(name, ssh, sources);
   if (found.keys.length > 0 || found.person !== undefined) return found;
-  throw nothingAccepted(name, ssh, { tried: [], left: found.left, why: found.noPerson });
+  throw nothingAccepted(name, ssh, { tried: [], left: found.left, why: nobody }, 'invalid-input');
 }
 
 async function candidatesOf(name: string, ssh: SshConfig, sources: LoginSources): Promise<Candidates> {
@@ -155,7 +157,7 @@ async function candidatesOf(name: string, ssh: SshConfig, sources: LoginSources)
     const candidate = candidateOf(keyFile, shorten(keyFile, home), person);
     if (candidate === undefined && key.kind === 'unusable') throw keyFileError(keyFile, key);
     const keys = candidate === undefined ? [] : [candidate];
-    return { keys, left: [], person: undefined, noPerson: 'only that key was to be used (--key)' };
+    return { keys, left: [], person, onlyFile: true };
   }
   const left: string[] = [];
   const config = readClientConfig(readIfThere(join(home, '.ssh/config')), [ssh.host, name], home);
@@ -186,8 +188,7 @@ async function candidatesOf(name: string, ssh: SshConfig, sources: LoginSources)
       left.push(`${shorten(path, home)}, which ${isLocked ? `has a passphrase (ssh-add ${path})` : read.summary}`);
     }
   }
-  const noPerson = 'nobody is there to type a password (no terminal)';
-  return { keys: [...agentKeys, ...plain, ...locked], left, person, noPerson };
+  return { keys: [...agentKeys, ...plain, ...locked], left, person, onlyFile: false };
 }
 
 /** What is in a file as well comes first: most likely it was made for such logins. */
@@ -310,7 +311,12 @@ interface Tried {
   readonly why: string;
 }
 
-function nothingAccepted(name: string, ssh: SshConfig, { tried, left, why }: Tried): ServiceError {
+function nothingAccepted(
+  name: string,
+  ssh: SshConfig,
+  { tried, left, why }: Tried,
+  code: ErrorCode = 'ssh-key-refused',
+): ServiceError {
   const where = `${name} (${ssh.host}:${ssh.port})`;
   const first =
     tried.length === 0
@@ -318,7 +324,7 @@ function nothingAccepted(name: string, ssh: SshConfig, { tried, left, why }: Tri
       : `${where} let ${ssh.user} in with none of these: ${tried.join(', ')}`;
   const more = [...(left.length > 0 ? [`not tried: ${left.join('; ')}`] : []), ...(why === '' ? [] : [why])];
   return new ServiceError({
-    code: tried.length === 0 ? 'invalid-input' : 'ssh-key-refused',
+    code,
     message: [first, ...more].join('; '),
     remedy: `Put your key on the host (ssh-copy-id ${ssh.user}@${ssh.host}), name another one (--key FILE) or another administrator (--as USER), or add the key to the SSH agent (ssh-add FILE). In a terminal you are asked for passphrases and for the password.`,
     details: { host: name, user: ssh.user },
