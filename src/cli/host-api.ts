@@ -129,8 +129,8 @@ export async function planApiRemoval(loaded: LoadedConfig, host: HostConfig, log
   if (api?.user !== apiUser) return nothing;
   return await withRoot(host, login, async (run) => {
     const seen = await lookAtAccess(name, run);
-    const removal = seen && planRemoval(seen, api.tokenName);
-    if (removal === undefined || removal.lines.length === 0) return nothing;
+    // Somebody else may have removed it on the host; here it is still configured.
+    const removal = seen === undefined ? { lines: [], commands: [] } : planRemoval(seen, api.tokenName);
     const file = resolve(loaded.folder, `./keys/${name}-api-token`);
     return {
       lines: [

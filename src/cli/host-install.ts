@@ -52,7 +52,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
         revertAfterSeconds: options.revertAfter,
         agree: (plan) => agree([...plan, ...api.lines]),
         progress: (step) => {
-          interruption.begun();
+          interruption.begun(step);
           note(`· ${step}`);
         },
       }).finally(interruption.dispose);
@@ -122,19 +122,22 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
 
 /** Ctrl-C in the middle of an installation looks like damage; the host reverts it by itself, and a person must know that. */
 function explainInterruption(name: string, revertAfter: number) {
-  let isChanging = false;
+  let doing = '';
   const say = () => {
+    const isApt = doing.includes('the package sudo');
     note(
-      isChanging
-        ? `\nInterrupted. Soon after ${revertAfter} s ${name} puts back by itself what was changed.\nSee that nothing is left: proxmox-mcp host check ${name}`
-        : '\nInterrupted. Nothing was changed on the host.',
+      isApt
+        ? `\nInterrupted. apt-get on ${name} goes on to its end; nothing else was changed there.\nSee what is there: proxmox-mcp host install ${name} --dry-run`
+        : doing !== ''
+          ? `\nInterrupted. Soon after ${revertAfter} s ${name} puts back by itself what was changed.\nSee that nothing is left: proxmox-mcp host check ${name}`
+          : '\nInterrupted. Nothing was changed on the host.',
     );
     process.exit(exitCodes.interrupted);
   };
   process.once('SIGINT', say);
   return {
-    begun: () => {
-      isChanging = true;
+    begun: (step: string) => {
+      doing = step;
     },
     dispose: () => void process.off('SIGINT', say),
   };

@@ -8,6 +8,7 @@ import { createState, token } from '../../lab/proxmox/state.ts';
 import { apiUser, readingRole } from '../../src/proxmox/onboard.ts';
 import { readingPrivileges } from '../../src/proxmox/rights.ts';
 import { configFolder, configOf, makeBare } from '../hosts/install/sample.ts';
+import { typeInto } from '../hosts/install/terminal.ts';
 import { runNode, useBuild } from '../support/built.ts';
 
 const pveum = readFileSync(new URL('./stand-ins/pveum.sh', import.meta.url), 'utf8');
@@ -77,6 +78,14 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
     expect(without, without.stderr).toMatchObject({ code: 0 });
     expect(await database()).toBe('');
     expect(env()).not.toContain('PROXMOX_TOKEN');
+  });
+
+  it('is asked about once, with everything else', async () => {
+    const args = ['--config-dir', folder, 'host', 'install', 'lab', '--as', 'admin', '--key', host.admin.keyPath];
+    const { screen } = await typeInto(process.execPath, [build.path('src/cli.js'), ...args], { 'Type yes: ': 'no\n' });
+    expect(screen.match(/Type yes: /g)).toHaveLength(1);
+    expect(screen).toContain(`Proxmox API: make the user ${apiUser}`);
+    expect(await database()).toBe('');
   });
 
   it('is left as it was where the cluster has no quorum, and the host stays installed', async () => {
