@@ -130,6 +130,9 @@ remove_sudo() {
   fact 'done' yes
 }
 
+# with_sudo: its package was added for this installation, and goes with it.
+with_sudo() { armed; : >"$work/added-sudo"; sync; }
+
 # arm SECONDS USER STATE BACKUPS PATHS: remembers how everything is, and sees to it that it is put back after so many
 # seconds, or when the host starts again, unless confirm comes first.
 arm() {
@@ -227,8 +230,7 @@ policy() {
   _said=$(visudo -c 2>&1) || die "with the policy, visudo refuses the host's rules as a whole: $(printf %s "$_said" | tr '\n' ' ')"
 }
 
-# confirm [sudo]: what was changed stays. The rename decides: after it nothing is taken back, before it everything is. sudo:
-# its package was added for this.
+# confirm: what was changed stays. The rename decides: after it nothing is taken back, before it everything is.
 confirm() {
   armed
   _state=$(cat "$work/snapshot/state")
@@ -236,7 +238,7 @@ confirm() {
     rm -rf "$_state/before.new"; cp -R "$work/snapshot" "$_state/before.new"; rm -rf "$_state/before.new/accounts"
     mv "$_state/before.new" "$_state/before"
   fi
-  [ "${1-}" != sudo ] || : >"$_state/before/added-sudo"
+  [ ! -e "$work/added-sudo" ] || : >"$_state/before/added-sudo"
   sync
   mv "$work/pending" "$work/confirmed"
   sync
@@ -283,6 +285,7 @@ revert() {
       # Somebody else changed accounts meanwhile: only ours is put back.
       restore_account "$_from" "$_user"
     fi
+    [ ! -e "$work/added-sudo" ] || purge_sudo || true
     sync
   fi
   forget
@@ -391,7 +394,7 @@ main() {
   [ "$(id -u)" = 0 ] || die 'this must run as root'
   case $1 in
     look | uninstall | add_sudo | remove_sudo) _verb=$1; shift; exec </dev/null; "$_verb" "$@" ;;
-    arm | user | folder | file | policy | confirm | revert) _verb=$1; shift; "$_verb" "$@" ;;
+    arm | with_sudo | user | folder | file | policy | confirm | revert) _verb=$1; shift; "$_verb" "$@" ;;
     *) die 'unknown verb' ;;
   esac
 }

@@ -56,7 +56,7 @@ export async function install(host: HostConfig, options: InstallOptions): Promis
       const now = await seeHost(admin, host);
       const blockedNow = obstacles(now, host.layout)[0];
       if (blockedNow) throw blockedBy(host, blockedNow);
-      await change(host, admin, now, planFor(host, now, publicKey, options.from), options, 'sudo');
+      await change(host, admin, now, planFor(host, now, publicKey, options.from), options, true);
     } catch (error) {
       throw await takeSudoOff(host, options, error);
     }
@@ -141,7 +141,7 @@ async function change(
   seen: Seen,
   changes: readonly Change[],
   options: InstallOptions,
-  ...added: readonly 'sudo'[]
+  addedSudo = false,
 ): Promise<void> {
   const { layout, name } = host;
   const seconds = options.revertAfterSeconds ?? defaultRevertAfterSeconds;
@@ -158,6 +158,7 @@ async function change(
     ...[...absent, ...ours, `${layout.state}/before`],
   ]);
   try {
+    if (addedSudo) await admin.run('with_sudo', []);
     for (const { step, target } of changes) {
       await say(step);
       await carryOut(admin, layout.user, home, target);
@@ -169,7 +170,7 @@ async function change(
       throw explainRefusedKey(host, seen, error);
     });
     await say('confirm');
-    await admin.run('confirm', added);
+    await admin.run('confirm', []);
   } catch (error) {
     const isLate = performance.now() - begun > seconds * 1000;
     throw await revert(host, options, { seconds, isLate }, error);

@@ -116,6 +116,20 @@ describe.skipIf(whyNoLab())('a host without sudo, as Proxmox VE is', () => {
     await host.must(['systemctl', 'reload', 'ssh']);
   });
 
+  it('is without it again when it puts everything back by itself', { timeout: 120_000 }, async () => {
+    let isLeft: boolean | undefined;
+    const progress = async (step: string) => {
+      if (!step.startsWith('prove')) return;
+      await host.must(['sh', '/var/lib/proxmox-mcp-install/agent', 'revert']);
+      isLeft = await isThere();
+    };
+    await expect(install(config, { ...options(), progress })).rejects.toMatchObject({
+      message: expect.stringMatching(/The package sudo, which was added for it, was removed again$/),
+    });
+    expect(isLeft).toBe(false);
+    await unchanged();
+  });
+
   it('gets it with the installation, as the plan says, and keeps it', { timeout: 120_000 }, async () => {
     expect(await checkInstallation(config, options())).toContainEqual(
       expect.objectContaining({ check: 'sudo', remedy: expect.stringContaining('which installs it') }),
