@@ -9,10 +9,13 @@ import type { Redact } from '../secret.ts';
 
 /** Everything that activities may hold; each area takes what it names. */
 export interface ActivityDependencies {
+  readonly config: Config;
   readonly client: Client;
   readonly hosts: Hosts;
   readonly proxmox: ProxmoxApis;
   readonly mailer: Mailer | undefined;
+  /** Why schedules could not be made when the worker started, by their ids. */
+  readonly refusedSchedules: () => Readonly<Record<string, string>>;
 }
 
 export function createDependencies(options: {
@@ -20,12 +23,15 @@ export function createDependencies(options: {
   readonly client: Client;
   readonly log: Log;
   readonly redact: Redact;
+  readonly refusedSchedules: ActivityDependencies['refusedSchedules'];
 }): ActivityDependencies {
-  const { config, client, log, redact } = options;
+  const { config, client, log, redact, refusedSchedules } = options;
   return {
+    config,
     client,
     hosts: connectHosts(config, { log, redact }),
     proxmox: createProxmoxApis(config, log),
     mailer: config.mail && createMailer(config.mail),
+    refusedSchedules,
   };
 }
