@@ -11,8 +11,8 @@ export const limits = {
   line: 500,
   /** Why something failed. */
   message: 1_500,
-  /** An operation's output as JSON. */
-  output: 16_000,
+  /** An operation's output as JSON: a list of two hundred backups. */
+  output: 48_000,
   /** A log, whose end counts. */
   log: 24_000,
   steps: 60,

@@ -140,6 +140,7 @@ const calls: Readonly<Record<string, Record<string, unknown>>> = {
   get_host: { host: 'pve1' },
   get_run: { id },
   get_run_log: { id, last: 1_000 },
+  list_backups: { host: 'pve1' },
   list_hosts: {},
   list_runs: {},
   list_schedules: {},
