@@ -12,10 +12,10 @@ import { memoryService } from './lib/memory-service.ts';
 const info = { name: 'test', version: '1' };
 
 /** A minute of a proxy's patience, and a quarter of it. */
-const idleMs = 1_500;
-const keepAliveMs = 200;
+const idleMs = 600;
+const keepAliveMs = 100;
 /** Far longer than the proxy's patience. */
-const lastsMs = 2_500;
+const lastsMs = 1_000;
 
 let serving: HttpServing | undefined;
 let proxy: TcpProxy | undefined;
@@ -90,7 +90,7 @@ describe.each(['2026-07-28', '2025-11-25'])('through a proxy that ends silent co
     const { type, text } = await ask(url, protocol, 'tools/call', wait(run));
     expect(type).toBe('text/event-stream');
     expect(text.match(/^: keepalive$/gm)?.length).toBeGreaterThanOrEqual(lastsMs / keepAliveMs / 2);
-    expect(text).toMatch(/^data: .*It goes on by itself/m);
+    expect(text).toMatch(/^data: .*wait_for_run waits for its report/m);
   });
 
   it('so do looks, reports and errors', async () => {
