@@ -13,6 +13,8 @@ export interface ActivityDependencies {
   readonly hosts: Hosts;
   readonly proxmox: ProxmoxApis;
   readonly mailer: Mailer | undefined;
+  /** Keys of the configuration whose values in the files are others now than those that this worker runs with. */
+  readonly changedKeys: () => readonly string[];
 }
 
 export function createDependencies(options: {
@@ -20,12 +22,14 @@ export function createDependencies(options: {
   readonly client: Client;
   readonly log: Log;
   readonly redact: Redact;
+  readonly changedKeys: ActivityDependencies['changedKeys'];
 }): ActivityDependencies {
-  const { config, client, log, redact } = options;
+  const { config, client, log, redact, changedKeys } = options;
   return {
     client,
     hosts: connectHosts(config, { log, redact }),
     proxmox: createProxmoxApis(config, log),
     mailer: config.mail && createMailer(config.mail),
+    changedKeys,
   };
 }
