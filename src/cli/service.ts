@@ -22,7 +22,6 @@ export function serviceCommands(program: Command, context: CliContext): void {
       if (keep) {
         const { startKept } = await import('../service/keep.ts');
         await startKept(config, print);
-        print('Stop it: npx proxmox-mcp stop');
         return;
       }
       const { start } = await import('../service/start.ts');

@@ -45,21 +45,23 @@ const starters = {
 
 /** @internal For a person. `next`: the next runs, a line for each host. */
 export function statusText(status: ServiceStatus, config: Config, next: readonly string[]): string {
-  const { service, work } = status;
+  const { service, work, parts } = status;
+  const isAbsent = service === undefined && parts.every(({ state }) => state === 'not running');
   const blocks: readonly (readonly [title: string, lines: readonly string[]])[] = [
     ['', [headline(status), ...(service ? [`Started ${starters[service.by]}, version ${service.version}.`] : [])]],
     ['', changedLines(status)],
     [
       'Parts',
-      status.parts.map(({ name, state, address, pid, reason }) => {
+      // Of a service that isn't there nothing more is said than that.
+      (isAbsent ? [] : status.parts).map(({ name, state, address, pid, reason }) => {
         const process = pid === undefined ? '' : `, process ${pid}`;
         return `${name.padEnd(17)}${state.padEnd(13)}${address}${process}${reason === undefined ? '' : `: ${reason}`}`;
       }),
     ],
     ...(work ? workBlocks(work) : []),
     ['Next', next],
-    ['Reports', [status.reports]],
-    ['Temporal UI', [config.temporal.uiUrl]],
+    ['Reports', isAbsent ? [] : [status.reports]],
+    ['Temporal UI', work ? [config.temporal.uiUrl] : []],
   ];
   return blocks
     .filter(([, lines]) => lines.length > 0)

@@ -92,8 +92,11 @@ export async function start(configured: Config, { print, by, whenOutputLost }: S
       await runDemo(config, print, stopping.signal);
     }
     if (!stopping.signal.aborted) {
+      const atTerminal = by === 'terminal';
       const token = demo && (await ensureDemoToken(config));
-      print(summary(config, { token: by === 'terminal' ? token : undefined, schedules: await nextRuns(config) }));
+      // A log is no place for a token; without it the line for Claude Code makes one.
+      const facts = { ...(atTerminal && { token }), atTerminal, schedules: await nextRuns(config) };
+      print(summary(config, facts));
       record.is('running');
       await untilAborted(stopping.signal);
     }

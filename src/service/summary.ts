@@ -7,10 +7,12 @@ export interface SummaryFacts {
   /** The demo's. */
   readonly token?: string | undefined;
   readonly schedules: readonly ScheduleSummary[];
+  /** Whether Ctrl-C stops it: somebody sits before it. Default: true. */
+  readonly atTerminal?: boolean;
 }
 
 /** What `start` says when all of it runs. Every command can be pasted as it is, in the project's folder. */
-export function summary(config: Config, { token, schedules }: SummaryFacts): string {
+export function summary(config: Config, { token, schedules, atTerminal = true }: SummaryFacts): string {
   const lines: readonly (readonly [name: string, text: string])[] = [
     ['Hosts', config.hosts.map(({ name }) => name).join(', ') || 'none'],
     ...nextLines(config, schedules).map((line, index) => [index === 0 ? 'Next' : '', line] as const),
@@ -21,7 +23,7 @@ export function summary(config: Config, { token, schedules }: SummaryFacts): str
     ['Claude Code', claudeLine(config, token)],
     ['Data', `${config.dataDir} (runs, schedules, tokens; logs in logs/)`],
     ['Status', 'npx proxmox-mcp status'],
-    ['Stop', 'npx proxmox-mcp stop, or Ctrl-C; starting again goes on where this ended'],
+    ['Stop', `${atTerminal ? 'Ctrl-C, or ' : ''}npx proxmox-mcp stop; starting again goes on where this ended`],
     ['Remove', removeLine(config)],
   ];
   return ['', 'Proxmox MCP is running.', ...lines.map(([name, text]) => `  ${name.padEnd(13)}${text}`), ''].join('\n');
