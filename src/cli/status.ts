@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
-import { listedKeys } from '../config/in-use.ts';
 import type { Config } from '../config.ts';
-import { readableTime, relativeTime } from '../reports/units.ts';
+import { readableList, readableTime, relativeTime } from '../reports/units.ts';
 import { verdictWords } from '../reports/verdicts.ts';
 import type { RunSummary } from '../runs/runs.ts';
 import type { ServiceStatus, WorkStatus } from '../service/status.ts';
@@ -86,7 +85,7 @@ function headline({ service, dataDir, parts }: ServiceStatus): string {
 function changedLines({ changedKeys }: ServiceStatus): readonly string[] {
   if (changedKeys.length === 0) return [];
   return [
-    `The configuration has changed since the service was started (${listedKeys(changedKeys)}): it runs with the old one.`,
+    `The configuration has changed since the service was started (${readableList(changedKeys)}): it runs with the old one.`,
     'Restart it: npx proxmox-mcp stop, then start it again.',
   ];
 }

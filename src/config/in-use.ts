@@ -67,12 +67,6 @@ export function forgetConfiguration(dataDir: string, reader: Reader): void {
   rmSync(pathOf(dataDir, reader), { force: true });
 }
 
-/** `BACKUP_DIR, pve1.SSH_HOST and 3 more` */
-export function listedKeys(keys: readonly string[]): string {
-  const more = keys.length > 6 ? ` and ${keys.length - 6} more` : '';
-  return `${keys.slice(0, 6).join(', ')}${more}`;
-}
-
 /** What the files alone say: the environment of who asks is none of the service's. */
 function digestsOf(folder: string, salt: string): Readonly<Record<string, string>> {
   const { settings } = inspectConfig({ cwd: folder, env: {} });

@@ -12,6 +12,7 @@ export function connectHosts(config: Config, { log, redact }: { readonly log: Lo
   return createHosts({
     hosts: config.hosts,
     redact,
+    checkHelper: true,
     executorFor({ name, ssh, local }) {
       if (ssh) return createSshExecutor({ name, ssh, log });
       if (local) return createLocalExecutor({ name, log });

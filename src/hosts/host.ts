@@ -11,6 +11,7 @@ import type {
   PlainCommand,
 } from './commands/command.ts';
 import type { TransferOptions, TransferResult } from './execution/executor.ts';
+import type { HelperState } from './helper/state.ts';
 
 export type { GuestFence, HostFence } from './commands/command.ts';
 
@@ -54,7 +55,7 @@ export type CancelOptions =
  * own answer. What a command's exit codes mean is thrown as a `ServiceError`; beside its own meanings: `command-failed`,
  * `disk-full`, `unreadable`; `unexpected-answer` for what isn't an answer of the command; `invalid-input` for arguments
  * that aren't of their form; `command-refused`, `fenced-out` and `conflict` (somebody else is at work: again later) by
- * the host's helper; `timeout`, `cancelled`; and what a connection can throw.
+ * the host's helper, and `helper-differs` where that is of another version or configuration; `timeout`, `cancelled`; and what a connection can throw.
  */
 export interface Host {
   readonly name: string;
@@ -74,6 +75,8 @@ export interface Host {
     args: ArgumentsOf<C>,
     options: JobOptions & FenceOf<C>,
   ): Promise<A>;
+  /** What the host's helper says it was made for. */
+  helper(options?: RunOptions): Promise<HelperState>;
   /** The jobs that the host knows, running or ended. */
   jobs(options?: RunOptions): Promise<JobListing>;
   /**

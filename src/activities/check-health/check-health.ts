@@ -4,6 +4,7 @@ import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
 import type { FindingsSection } from '../../operations/report.ts';
 import { isRunning } from '../lib/is-running.ts';
 import { inspectBackups } from './backups.ts';
+import { inspectConfiguration } from './configuration.ts';
 import { inspectContainers } from './containers.ts';
 import { probeHealth, probeProxy } from './endpoints.ts';
 import { findingsOf, section } from './finding.ts';
@@ -38,9 +39,11 @@ export interface HealthActivities {
 export function createHealthActivities({
   hosts,
   client,
+  changedKeys = () => [],
 }: {
   readonly hosts: Hosts;
   readonly client: Client;
+  readonly changedKeys?: () => readonly string[];
 }): HealthActivities {
   const at = (input: HealthInput): [Host, RunOptions] => [
     hosts.get(input.host),
@@ -78,6 +81,7 @@ export function createHealthActivities({
       section(
         'Recent issues',
         findingsOf('Recent issues', () => inspectIssues(...at(input))),
+        findingsOf('Configuration', () => inspectConfiguration(...at(input), changedKeys())),
         findingsOf('Jobs', () => {
           const [host, options] = at(input);
           return inspectJobs(host, (run) => isRunning(client, run), options);

@@ -46,6 +46,7 @@ const ofTheCommand: ReadonlySet<string> = new Set([
   'timeout',
   'command-failed',
   'command-refused',
+  'helper-differs',
   'unexpected-answer',
   'outcome-unknown',
 ]);

@@ -130,11 +130,17 @@ function localHelper(host: HostConfig, log: Log): Check {
 const timeoutMs = 13_000;
 
 /** Logs in, where that is needed, and looks for the program that executes the privilege table. */
-async function lookForHelper({ layout, name }: HostConfig, executor: Executor, signal: AbortSignal): Promise<Result> {
+async function lookForHelper(host: HostConfig, executor: Executor, signal: AbortSignal): Promise<Result> {
+  const { layout, name } = host;
   const reached = executor.kind === 'ssh' ? 'logged in;' : 'this machine;';
   try {
     const { exitCode } = await executor.exec(['/usr/bin/test', '-x', layout.helper], { timeoutMs, signal });
-    if (exitCode === 0) return ok(`${reached} the helper ${layout.helper} is there`);
+    if (exitCode === 0) {
+      const { describeHelper, lookAtHelper, reinstall } = await import('../../hosts/helper/state.ts');
+      const wrong = describeHelper(host, await lookAtHelper({ config: host, executor }, { timeoutMs, signal }));
+      if (wrong !== undefined) return failed(`${reached} ${wrong}`, `${reinstall(host)}.`);
+      return ok(`${reached} the helper ${layout.helper} is there`);
+    }
     return warning(`${reached} the helper ${layout.helper} isn't there`, `Run: proxmox-mcp host install ${name}`);
   } finally {
     await executor.close();
