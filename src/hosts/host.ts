@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { HostConfig } from '../config.ts';
+import type { HostConfig, HostLayout } from '../config.ts';
 import type {
   ArgumentsOf,
   Command,
@@ -11,7 +11,6 @@ import type {
   PlainCommand,
 } from './commands/command.ts';
 import type { TransferOptions, TransferResult } from './execution/executor.ts';
-import type { HelperState } from './helper/state.ts';
 
 export type { GuestFence, HostFence } from './commands/command.ts';
 
@@ -93,6 +92,26 @@ export interface Host {
   download(from: string, to: string, options: TransferOptions): Promise<TransferResult>;
   /** Copies a file to the host; see `Executor.upload`. */
   upload(from: string, to: string, options: TransferOptions): Promise<TransferResult>;
+}
+
+/** What a host's helper says it was made for, against what this service would install now. */
+export type HelperState =
+  | { readonly kind: 'current' }
+  /** There is none, or it can't be read: whoever calls it hears why. */
+  | { readonly kind: 'unknown' }
+  /** Made by another version of this service, for the same places. */
+  | { readonly kind: 'version' }
+  /** Made for another configuration of the host. */
+  | { readonly kind: 'layout'; readonly differences: readonly LayoutDifference[] }
+  /** Something else stands where the helper should. */
+  | { readonly kind: 'foreign' };
+
+export interface LayoutDifference {
+  readonly entry: keyof HostLayout;
+  /** `BACKUP_DIR` */
+  readonly key: string;
+  readonly there: string;
+  readonly here: string;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { packageRoot } from '../../src/package.ts';
@@ -7,6 +7,7 @@ import { isAlive } from '../../src/service/process-identity.ts';
 import { runningPart, runningService } from '../../src/service/record.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { runNode, useDist } from '../support/built.ts';
+import { sample } from '../support/exhaustive.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { afterwards, temporaryFolder } from './temporary.ts';
 
@@ -71,13 +72,15 @@ function parentOf(pid: number): number {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
 }
 
-it.each([
+const ends: readonly (readonly [what: string, line: string, end: (at: Ended) => void])[] = [
   ['the start is killed', 'exec node dist/src/cli.js start', ({ start }: Ended) => process.kill(start, 'SIGKILL')],
   ['npm is killed', 'npm start', ({ start }: Ended) => process.kill(npmOf(start), 'SIGKILL')],
   ['npm alone is asked to stop', 'npm start', ({ start }: Ended) => process.kill(npmOf(start), 'SIGTERM')],
   ['Ctrl-C ends a reader, too', 'npm start | cat', ({ session }: Ended) => signal(session, 'SIGINT')],
   ['its terminal is closed', 'npm start', ({ session }: Ended) => signal(session, 'SIGHUP')],
-])(
+];
+
+it.each(sample(ends, 3))(
   'nothing of it lives on when %s',
   async (_, line, end) => {
     const { dataDir, env, isReady } = await service();
@@ -126,8 +129,7 @@ it('is kept running without a terminal, says how it is, notices a changed .env, 
   expect(said).toMatch(/Hosts +here\n +Next +here: check-health .*back-up /s);
   expect(said).toContain(`It runs on without this terminal (process ${runningService({ dataDir })?.pid})`);
 
-  const { writeFileSync } = await import('node:fs');
-  writeFileSync(join(folder, '.env'), `${readFileSync(join(folder, '.env'), 'utf8')}BACKUP_DIR=/srv/backups\n`);
+  appendFileSync(join(folder, '.env'), 'BACKUP_DIR=/srv/backups\n');
   const status = await cli('status');
   expect(status).toMatchObject({ code: 0 });
   expect(status.stdout).toMatch(/^Proxmox MCP is running since .*\nStarted without a terminal/);

@@ -1,28 +1,9 @@
 import type { HostConfig, HostLayout } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { cleanLine } from '../../reports/clean.ts';
+import type { HelperState } from '../host.ts';
 import { type HostContext, retryLook } from './call.ts';
 import { generateHelper, statedLines } from './generate-helper.ts';
-
-/** What a host's helper says it was made for, against what this service would install now. */
-export type HelperState =
-  | { readonly kind: 'current' }
-  /** There is none, or it can't be read: whoever calls it hears why. */
-  | { readonly kind: 'unknown' }
-  /** Made by another version of this service, for the same places. */
-  | { readonly kind: 'version' }
-  /** Made for another configuration of the host. */
-  | { readonly kind: 'layout'; readonly differences: readonly LayoutDifference[] }
-  /** Something else stands where the helper should. */
-  | { readonly kind: 'foreign' };
-
-export interface LayoutDifference {
-  readonly entry: keyof HostLayout;
-  /** `BACKUP_DIR` */
-  readonly key: string;
-  readonly there: string;
-  readonly here: string;
-}
 
 const keyOf: Readonly<Record<keyof HostLayout, string>> = {
   installation: 'INSTALLATION_DIR',
