@@ -5,10 +5,10 @@ import type { RunSummary } from '../../src/runs/runs.ts';
 import type { ServiceStatus } from '../../src/service/status.ts';
 import { configurationFolder } from '../config/folder.ts';
 
-const { config } = loadConfig({
-  cwd: configurationFolder({ '.env': 'SSH_HOST=192.0.2.1\nHOST_NAME=pve1\n' }),
-  env: {},
-});
+const configured = () =>
+  loadConfig({ cwd: configurationFolder({ '.env': 'SSH_HOST=192.0.2.1
+HOST_NAME=pve1
+' }), env: {} }).config;
 const part = { name: 'worker', address: 'metrics on 127.0.0.1:9464', state: 'not running' } as const;
 const stopped: ServiceStatus = {
   running: false,
