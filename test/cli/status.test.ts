@@ -6,9 +6,7 @@ import type { ServiceStatus } from '../../src/service/status.ts';
 import { configurationFolder } from '../config/folder.ts';
 
 const configured = () =>
-  loadConfig({ cwd: configurationFolder({ '.env': 'SSH_HOST=192.0.2.1
-HOST_NAME=pve1
-' }), env: {} }).config;
+  loadConfig({ cwd: configurationFolder({ '.env': 'SSH_HOST=192.0.2.1\nHOST_NAME=pve1\n' }), env: {} }).config;
 const part = { name: 'worker', address: 'metrics on 127.0.0.1:9464', state: 'not running' } as const;
 const stopped: ServiceStatus = {
   running: false,
