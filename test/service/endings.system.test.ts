@@ -111,7 +111,7 @@ it('a reader that goes while it starts ends it', async () => {
       timeout: 60_000,
     })
     .toBeUndefined();
-  expect(session.exitCode).not.toBeNull();
+  await expect.poll(() => session.exitCode, { timeout: 30_000 }).not.toBeNull();
 }, 180_000);
 
 it('is kept running without a terminal, says how it is, notices a changed .env, and is stopped', async () => {
