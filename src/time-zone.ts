@@ -1,4 +1,5 @@
 import { distance } from 'fastest-levenshtein';
+import type { Config } from './config.ts';
 
 /** Today's names of zones that Node.js 20 and 22 call by an older one: both are right, people write these. */
 const modern = [
@@ -75,4 +76,17 @@ function editsTo(name: ZoneName, wanted: ZoneName): number {
   const city = distance(name.city, wanted.city);
   const isNear = region <= 2 && city <= Math.max(1, Math.floor(wanted.city.length / 4));
   return isNear ? region + city : Number.POSITIVE_INFINITY;
+}
+
+/**
+ * The time zone in which people read what is said of a target: that of its host or hosts; of a fleet and of the service,
+ * which have none, the one that all hosts share. UTC where zones differ, or nothing is known.
+ *
+ * @param target as a report and a run name it: `pve1`, `pve1/100`, `pve1,pve2`, `fleet`, `service`
+ */
+export function zoneOfTarget({ hosts }: Pick<Config, 'hosts'>, target: string): string {
+  const names = target.split(',').map((part) => part.trim().replace(/\/.*$/, ''));
+  const named = hosts.filter(({ name }) => names.includes(name));
+  const [zone, ...others] = new Set((named.length > 0 ? named : hosts).map(({ timeZone }) => timeZone));
+  return zone === undefined || others.length > 0 ? 'UTC' : zone;
 }

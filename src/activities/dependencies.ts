@@ -9,12 +9,15 @@ import type { Redact } from '../secret.ts';
 
 /** Everything that activities may hold; each area takes what it names. */
 export interface ActivityDependencies {
+  readonly config: Config;
   readonly client: Client;
   readonly hosts: Hosts;
   readonly proxmox: ProxmoxApis;
   readonly mailer: Mailer | undefined;
   /** Keys of the configuration whose values in the files are others now than those that this worker runs with. */
   readonly changedKeys: () => readonly string[];
+  /** Why schedules could not be made when the worker started, by their ids. */
+  readonly refusedSchedules: () => Readonly<Record<string, string>>;
 }
 
 export function createDependencies(options: {
@@ -23,13 +26,16 @@ export function createDependencies(options: {
   readonly log: Log;
   readonly redact: Redact;
   readonly changedKeys: ActivityDependencies['changedKeys'];
+  readonly refusedSchedules: ActivityDependencies['refusedSchedules'];
 }): ActivityDependencies {
-  const { config, client, log, redact, changedKeys } = options;
+  const { config, client, log, redact, changedKeys, refusedSchedules } = options;
   return {
+    config,
     client,
     hosts: connectHosts(config, { log, redact }),
     proxmox: createProxmoxApis(config, log),
     mailer: config.mail && createMailer(config.mail),
     changedKeys,
+    refusedSchedules,
   };
 }

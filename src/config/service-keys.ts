@@ -96,7 +96,7 @@ export const serviceKeys = {
     group: 'Temporal',
     defaultText: 'http://127.0.0.1:TEMPORAL_UI_PORT',
     example: 'https://temporal.example.org',
-    what: 'Base URL of the Temporal UI in links.',
+    what: 'Base URL of the Temporal UI in links; in mails only where it is none of loopback.',
   }),
 
   WORKER_METRICS_PORT: withDefault(types.port, '9464', {

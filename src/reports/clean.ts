@@ -1,6 +1,7 @@
-import type { Finding } from '../operations/finding.ts';
+import type { Finding, Verdict } from '../operations/finding.ts';
 import type { Report, Section } from '../operations/report.ts';
 import { boundMarks, showHidden } from './hidden.ts';
+import { isProblem, rankOf } from './view.ts';
 
 /** How much of a report is shown. Gmail cuts mails at 102 KB, and a model's context isn't free either. */
 const limits = {
@@ -10,7 +11,7 @@ const limits = {
   evidence: 800,
   evidenceLines: 12,
   sections: 40,
-  /** Evidence of all findings together, in characters; the first ones win. */
+  /** Evidence of all findings together, in characters; that of the worst wins. */
   allEvidence: 16_000,
   /** Of all sections together. */
   findings: 200,
@@ -51,44 +52,87 @@ function bounded(clean: string, max: number): string {
   return `${kept.trimEnd()} … (${clean.length - max} more characters)`;
 }
 
-/** A report that is safe to show: what hosts said is cleaned and bounded. Verdicts and their number stay as they are. */
+/**
+ * A report that is safe to show: what hosts said is cleaned and bounded. Verdicts stay as they are, and what needs a look
+ * is kept before what is good.
+ */
 export function cleanReport(report: Report): Report {
   const left = {
-    evidence: limits.allEvidence as number,
-    findings: limits.findings as number,
     quoted: limits.quoted as number,
     rows: limits.rows as number,
     cells: limits.cells as number,
   };
-  const sections = report.sections.slice(0, limits.sections).map((section): Section => {
+  const { kept, hidden } = mostUrgent(report.sections);
+  const findings = cleanFindings(kept);
+  const sections = kept.map((section, at): Section => {
     const title = cleanLine(section.title, limits.check);
     if ('quoted' in section) return { title, quoted: cleanQuoted(section.quoted, left) };
     if ('rows' in section) return { title, ...cleanTable(section, left) };
-    return { title, findings: cleanFindings(section.findings, left) };
+    return { title, findings: findings[at] ?? [] };
   });
-  const hidden = report.sections.length - sections.length;
+  const more = (): Section => ({
+    title: 'More',
+    findings: [notShown(hidden.length, 'sections', hidden.flatMap(verdictsIn))],
+  });
   return {
     ...report,
     title: cleanLine(report.title, limits.title),
     target: cleanLine(report.target, limits.check),
     summary: cleanLine(report.summary, limits.summary),
-    sections: hidden === 0 ? sections : [...sections, { title: 'More', findings: [notShown(hidden, 'sections')] }],
+    sections: hidden.length === 0 ? sections : [...sections, more()],
   };
 }
 
 /** What may still be shown; each part that is shown takes from it. */
-type Left = Record<'evidence' | 'findings' | 'quoted' | 'rows' | 'cells', number>;
+type Left = Record<'quoted' | 'rows' | 'cells', number>;
 
-function cleanFindings(findings: readonly Finding[], left: Left): Finding[] {
-  const shown = findings.slice(0, left.findings).map((finding) => cleanFinding(finding, left));
-  left.findings -= shown.length;
-  const hidden = findings.length - shown.length;
-  return hidden === 0 ? shown : [...shown, notShown(hidden, 'lines')];
+/** As many sections as are shown, those with what is worst; each part in its order. */
+function mostUrgent(sections: readonly Section[]): Record<'kept' | 'hidden', readonly Section[]> {
+  const rank = (section: Section) => Math.min(rankOf('ok'), ...verdictsIn(section).map(rankOf));
+  const places = sections.map((section, at) => ({ at, rank: rank(section) })).sort((a, b) => a.rank - b.rank);
+  const shown = new Set(places.slice(0, limits.sections).map(({ at }) => at));
+  return {
+    kept: sections.filter((_, at) => shown.has(at)),
+    hidden: sections.filter((_, at) => !shown.has(at)),
+  };
 }
 
-function cleanFinding({ check, verdict, summary, remedy, evidence }: Finding, left: Left): Finding {
-  const shown = evidence === undefined || left.evidence === 0 ? '' : cleanEvidence(evidence, left.evidence);
-  left.evidence = Math.max(0, left.evidence - shown.length);
+function verdictsIn(section: Section): readonly Verdict[] {
+  return 'findings' in section ? section.findings.map(({ verdict }) => verdict) : [];
+}
+
+/** The findings of each section. What is worst is the first to be kept, and to keep its evidence. */
+function cleanFindings(sections: readonly Section[]): Finding[][] {
+  const every = sections.map((section) => ('findings' in section ? section.findings : []));
+  const places = every
+    .flatMap((findings, of) => findings.map((finding, at) => ({ of, at, finding })))
+    .sort((a, b) => rankOf(a.finding.verdict) - rankOf(b.finding.verdict))
+    .slice(0, limits.findings);
+  const clean = every.map((): (Finding | undefined)[] => []);
+  let evidence: number = limits.allEvidence;
+  for (const { of, at, finding } of places) {
+    const shown = cleanFinding(finding, evidence);
+    evidence = Math.max(0, evidence - (shown.evidence?.length ?? 0));
+    const findings = clean[of];
+    if (findings !== undefined) findings[at] = shown;
+  }
+  return clean.map((findings, of) => {
+    const shown = findings.filter((finding) => finding !== undefined);
+    const hidden = (every[of] ?? []).filter((_, at) => findings[at] === undefined);
+    if (hidden.length === 0) return shown;
+    return [
+      ...shown,
+      notShown(
+        hidden.length,
+        'lines',
+        hidden.map(({ verdict }) => verdict),
+      ),
+    ];
+  });
+}
+
+function cleanFinding({ check, verdict, summary, remedy, evidence }: Finding, room: number): Finding {
+  const shown = evidence === undefined || room === 0 ? '' : cleanEvidence(evidence, room);
   return {
     check: cleanLine(check, limits.check),
     verdict,
@@ -130,6 +174,8 @@ function cleanTable(
   return { columns: head, rows: hidden === 0 ? shown : [...shown, [`${hidden} more rows are not shown here.`]] };
 }
 
-function notShown(count: number, what: string): Finding {
-  return { check: 'More', verdict: 'unknown', summary: `${count} more ${what} are not shown here.` };
+/** Only what needs a look is missed. */
+function notShown(count: number, what: string, verdicts: readonly Verdict[]): Finding {
+  const verdict = verdicts.some((one) => isProblem({ verdict: one })) ? 'unknown' : 'skipped';
+  return { check: 'More', verdict, summary: `${count} more ${what} are not shown here.` };
 }

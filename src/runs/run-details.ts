@@ -3,6 +3,7 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import type { Config } from '../config.ts';
 import type { Verdict } from '../operations/finding.ts';
 import type { Outcome, RunResult } from '../operations/run.ts';
+import { runUrl } from '../run-url.ts';
 import { keys } from '../workflows/lib/attributes.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
 import { operationOfWorkflow } from './find-operation.ts';
@@ -20,11 +21,6 @@ const states: Readonly<Record<string, RunSummary['state']>> = {
 
 /** In these Temporal has the last word: what the run said before it was ended counts for nothing. */
 const hasLastWord: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT']);
-
-/** Page of a run in the Temporal UI. */
-export function runUrl(config: Config, id: string): string {
-  return `${config.temporal.uiUrl}/namespaces/${config.temporal.namespace}/workflows/${encodeURIComponent(id)}`;
-}
 
 export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw'>): RunSummary {
   const attributes = info.typedSearchAttributes ?? new TypedSearchAttributes();

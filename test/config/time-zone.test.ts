@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { canonicalTimeZone, nearestTimeZone } from '../../src/time-zone.ts';
+import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
+import { canonicalTimeZone, nearestTimeZone, zoneOfTarget } from '../../src/time-zone.ts';
 
 it.each([
   ['Europe/Berlin', 'Europe/Berlin'],
@@ -41,4 +42,22 @@ it.each([
   ['nowhere at all', undefined],
 ])('%s is nearest to %s', (text, zone) => {
   expect(nearestTimeZone(text)).toBe(zone);
+});
+
+it.each([
+  ['pve1', 'Europe/Berlin'],
+  ['pve1/100', 'Europe/Berlin'],
+  ['pve1,pve2', 'Europe/Berlin'],
+  ['pve1, pve2/100', 'Europe/Berlin'],
+  // Of several zones, none of which is right for all.
+  ['pve1,far', 'UTC'],
+  ['fleet', 'UTC'],
+  ['service', 'UTC'],
+  ['far', 'Asia/Tokyo'],
+])('of %s is %s', (target, zone) => {
+  const host = (name: string, timeZone: string) => ({ name, timeZone, layout: defaultLayout });
+  const hosts = [host('pve1', 'Europe/Berlin'), host('pve2', 'Europe/Berlin'), host('far', 'Asia/Tokyo')];
+  expect(zoneOfTarget({ hosts }, target)).toBe(zone);
+  expect(zoneOfTarget({ hosts: hosts.slice(0, 2) }, 'fleet')).toBe('Europe/Berlin');
+  expect(zoneOfTarget({ hosts: [] }, target)).toBe('UTC');
 });

@@ -3,9 +3,10 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createNotifyActivities, type MailReportResult } from '../../src/activities/notify/notify.ts';
 import type { MailConfig } from '../../src/config.ts';
 import { explain, ServiceError } from '../../src/errors.ts';
+import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { createMailer, type MailerOptions } from '../../src/mail/mailer.ts';
 import { Secret } from '../../src/secret.ts';
-import { hostileReport } from '../reports/sample-report.ts';
+import { hostileReport, morningReport } from '../reports/sample-report.ts';
 import { logger } from '../support/activity-logger.ts';
 import { makeCertificate, startSmtp, type TestSmtp } from './smtp.ts';
 
@@ -164,8 +165,13 @@ describe('a mailer', () => {
 });
 
 describe('mailReport', () => {
+  const service = {
+    temporal: { namespace: 'default', port: 7233, uiPort: 8233, uiUrl: 'https://temporal.example.org' },
+    hosts: [{ name: 'pve1', layout: defaultLayout, timeZone: 'Europe/Berlin' }],
+  };
   const activities = (options?: Partial<MailConfig>) =>
     createNotifyActivities({
+      config: service,
       mailer: createMailer(config(options), { timeouts: { connect: 1_000, greeting: 1_000, silence: 1_000 } }),
     });
   const run = (attempt: number, options?: Partial<MailConfig>) =>
@@ -183,12 +189,36 @@ describe('mailReport', () => {
     });
     await run(2);
     const [first, second] = server.mails;
-    expect(first?.headers.get('subject')).toBe('[pve1] Health check: failed');
+    expect(first?.headers.get('subject')).toBe(
+      '[pve1] Health check: 2 problems, 1 warning: Health endpoint: http://localhost:8080/health answers...; ...',
+    );
     expect(first?.text).toContain('FAILED    Health endpoint');
     expect(first?.html).toContain('&lt;script&gt;');
     expect(first?.headers.get('date')).toBe('Sun, 22 Nov 2026 08:00:02 +0000');
     expect(first?.headers.get('message-id')).toMatch(/^<[0-9a-f]{32}@example\.org>$/);
+    // As the host's clock shows it, and where more is to be seen.
+    expect(first?.text).toContain('pve1, 2026-11-22 09:00:00 CET, took 2.3 s');
+    expect(first?.text).toContain('All of it: proxmox-mcp runs get test');
+    const page = 'https://temporal.example.org/namespaces/default/workflows/test';
+    expect(first?.text).toContain(`\r\n${page}\r\n`);
+    expect(first?.html).toContain(`<a href="${page}"`);
     expect(second?.headers.get('message-id')).toBe(first?.headers.get('message-id'));
+  });
+
+  it('has the subject and is about the run that its caller says', async () => {
+    server = await startSmtp();
+    const about = { report: morningReport, subject: 'pve1 backs up no more', run: 'back-up/pve1/k3f9' };
+    const mailed = async (input: Parameters<ReturnType<typeof activities>['mailReport']>[0]) => {
+      await new MockActivityEnvironment({}, { logger }).run(() => activities().mailReport(input));
+      return server.mails.at(-1);
+    };
+    expect((await mailed({ ...about, run: null }))?.text).not.toContain('runs get');
+    const last = await mailed(about);
+    expect(last?.headers.get('subject')).toBe('pve1 backs up no more');
+    expect(last?.text).toContain('All of it: proxmox-mcp runs get back-up/pve1/k3f9');
+    expect(last?.html).toContain('/workflows/back-up%2Fpve1%2Fk3f9"');
+    // In the mail's text what is well is folded.
+    expect(last?.text).toContain('  ok        Resources: Memory, Swap, CPU, Root disk');
   });
 
   it('is tried again while it may work, and is a finding when it still does not', async () => {
@@ -199,6 +229,7 @@ describe('mailReport', () => {
     const end = await run(3);
     expect(end).toMatchObject({ mailed: false, finding: { check: 'Mail', verdict: 'failed' } });
     expect(end.finding.summary).toContain('refused it for now (450)');
+    expect(end.finding.remedy).toMatch(/\w/);
   });
 
   it('is a finding at once when trying again is of no use', async () => {
@@ -210,7 +241,7 @@ describe('mailReport', () => {
 
   it('says that nothing is configured', async () => {
     server = await startSmtp();
-    const { mailReport } = createNotifyActivities({});
+    const { mailReport } = createNotifyActivities({ config: service });
     expect(await mailReport({ report: hostileReport })).toMatchObject({
       mailed: false,
       finding: { verdict: 'skipped' },

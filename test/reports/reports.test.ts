@@ -29,15 +29,25 @@ describe('makeReport', () => {
 describe('renderText', () => {
   it('reads like a report', () => {
     const lines = renderText(hostileReport).split('\n');
-    expect(lines.slice(0, 8)).toEqual([
+    expect(lines.slice(0, 7)).toEqual([
       'Health check: FAILED',
       hostileReport.summary,
       'pve1, 2026-11-22 08:00:00 UTC, took 2.3 s',
       '',
+      'Problems',
+      '  FAILED    Health endpoint (Health endpoints): http://localhost:8080/health answers 503 <b>& says</b> "unhealthy".',
+      "            To do: Look at it on pve1, and at what the run did: the run's log",
+    ]);
+    expect(lines.slice(-9)).toEqual([
+      '  WARNING   Starts at boot (Service): proxmox-mcp is disabled.',
+      '            | UnitFileState=disabled',
+      '',
       'Service',
       '  ok        Running: proxmox-mcp is active (running) since 2026-11-20 07:12:44 UTC.',
-      '  WARNING   Starts at boot: proxmox-mcp is disabled.',
-      '            | UnitFileState=disabled',
+      '',
+      'Containers',
+      '  skipped   Docker: Docker is not installed on this host.',
+      '',
     ]);
   });
 

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
+import type { Mailer } from '../../mail/mailer.ts';
 import type { FindingsSection } from '../../operations/report.ts';
 import { isRunning } from '../lib/is-running.ts';
 import { inspectBackups } from './backups.ts';
@@ -10,6 +11,7 @@ import { probeHealth, probeProxy } from './endpoints.ts';
 import { findingsOf, section } from './finding.ts';
 import { inspectIssues } from './issues.ts';
 import { inspectJobs } from './jobs.ts';
+import { inspectNotices } from './notices.ts';
 import { inspectDisks, inspectMemoryAndCpu } from './resources.ts';
 import { inspectSecurityFiles } from './security.ts';
 import { inspectUnit } from './service.ts';
@@ -39,10 +41,12 @@ export interface HealthActivities {
 export function createHealthActivities({
   hosts,
   client,
+  mailer,
   changedKeys = () => [],
 }: {
   readonly hosts: Hosts;
   readonly client: Client;
+  readonly mailer?: Mailer | undefined;
   readonly changedKeys?: () => readonly string[];
 }): HealthActivities {
   const at = (input: HealthInput): [Host, RunOptions] => [
@@ -86,6 +90,7 @@ export function createHealthActivities({
           const [host, options] = at(input);
           return inspectJobs(host, (run) => isRunning(client, run), options);
         }),
+        findingsOf('Notices', () => inspectNotices(client, mailer, hosts.get(input.host).config.timeZone)),
       ),
     inspectBackups: (input) =>
       section(

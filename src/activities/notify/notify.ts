@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
 import { Context } from '@temporalio/activity';
-import { explain, ServiceError } from '../../errors.ts';
+import type { Config } from '../../config.ts';
+import { ServiceError } from '../../errors.ts';
 import type { Mailer } from '../../mail/mailer.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { Report } from '../../operations/report.ts';
-import { cleanLine } from '../../reports/clean.ts';
 import { renderHtml } from '../../reports/html.ts';
+import { asSubject, subjectOf } from '../../reports/subject.ts';
 import { renderText } from '../../reports/text.ts';
+import { runUrl } from '../../run-url.ts';
+import { zoneOfTarget } from '../../time-zone.ts';
 
 export const queue = 'service';
 
@@ -18,7 +22,15 @@ export interface MailReportResult {
 }
 
 export interface NotifyActivities {
-  mailReport(input: { readonly report: Report; readonly subject?: string }): Promise<MailReportResult>;
+  mailReport(input: {
+    readonly report: Report;
+    /** Default: with the cause in it, from the report's findings. */
+    readonly subject?: string;
+    /** The run that it is about; `null` where that is none, or are several. Default: the one that mails it. */
+    readonly run?: string | null;
+    /** What the mail is about, where a later call may send the same mail once more. Default: this call. */
+    readonly id?: string;
+  }): Promise<MailReportResult>;
 }
 
 /** Used when the caller's retry policy has no limit: a report nobody gets must not keep a run open for ever. */
@@ -28,10 +40,15 @@ const defaultAttempts = 5;
  * Tells people. A report that can't be mailed isn't a failed run: what may work later is thrown so that Temporal tries
  * again, and what won't, or still doesn't at the last attempt, is returned as a finding.
  */
-export function createNotifyActivities(dependencies: { readonly mailer?: Mailer | undefined }): NotifyActivities {
-  const { mailer } = dependencies;
+export function createNotifyActivities({
+  mailer,
+  config,
+}: {
+  readonly mailer?: Mailer | undefined;
+  readonly config: Pick<Config, 'hosts' | 'temporal'>;
+}): NotifyActivities {
   return {
-    async mailReport({ report, subject }) {
+    async mailReport({ report, subject, run, id }) {
       if (mailer === undefined) {
         return notMailed(
           'skipped',
@@ -41,13 +58,21 @@ export function createNotifyActivities(dependencies: { readonly mailer?: Mailer 
       const { info } = Context.current();
       const last = info.attempt >= (info.retryPolicy?.maximumAttempts || defaultAttempts);
       // The same for every attempt of this run, so that a mail that was taken twice is shown once.
-      const run = `${info.workflowExecution?.workflowId}/${info.workflowExecution?.runId}/${info.activityId}`;
+      const mailing = `${info.workflowExecution?.workflowId}/${info.workflowExecution?.runId}/${info.activityId}`;
+      const about = run === undefined ? info.workflowExecution?.workflowId : run;
+      const options = {
+        timeZone: zoneOfTarget(config, report.target),
+        ...(typeof about === 'string' && { run: { id: about, url: runUrl(config, about), machine: hostname() } }),
+      };
       try {
         const sent = await mailer.send({
-          id: createHash('sha256').update(run).digest('hex').slice(0, 32),
-          subject: cleanLine(subject ?? `[${report.target}] ${report.title}: ${report.verdict}`, 150),
-          text: renderText(report),
-          html: renderHtml(report),
+          id: createHash('sha256')
+            .update(id ?? mailing)
+            .digest('hex')
+            .slice(0, 32),
+          subject: subject === undefined ? subjectOf(report) : asSubject(subject),
+          text: renderText(report, { ...options, folded: true }),
+          html: renderHtml(report, options),
           date: new Date(report.finishedAt),
         });
         const taken = `Sent to ${sent.accepted.join(', ')}.`;
@@ -58,17 +83,18 @@ export function createNotifyActivities(dependencies: { readonly mailer?: Mailer 
               finding: {
                 check: 'Mail',
                 verdict: 'warning',
-                summary: `${taken} The mail server refused ${sent.rejected.join(', ')}: check MAIL_TO.`,
+                summary: `${taken} The mail server refused ${sent.rejected.join(', ')}.`,
+                remedy: 'Check MAIL_TO.',
               },
             };
       } catch (error) {
         if (!(error instanceof ServiceError) || (error.retryable && !last)) throw error;
-        return notMailed('failed', explain(error));
+        return notMailed('failed', error.message, error.remedy);
       }
     },
   };
 }
 
-function notMailed(verdict: 'skipped' | 'failed', summary: string): MailReportResult {
-  return { mailed: false, finding: { check: 'Mail', verdict, summary } };
+function notMailed(verdict: 'skipped' | 'failed', summary: string, remedy?: string): MailReportResult {
+  return { mailed: false, finding: { check: 'Mail', verdict, summary, ...(remedy !== undefined && { remedy }) } };
 }

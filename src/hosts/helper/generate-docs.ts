@@ -61,7 +61,9 @@ does not take is then not executed either.
 
 What sudo refuses is counted by the health check, from its own log and from the journal, where only lines count of which
 the journal itself knows that sudo or sshd sent them; on a host that has only \`auth.log\`, which any program can write to,
-the finding says so. Three refusals leave no line: sudo-rs 0.2.5 logs none; a process with \`ulimit -f 0\` ends sudo at its
+the finding says so. The refusals that the service asks for itself, to see that sudo refuses (\`src/hosts/self-tests.ts\`), are
+counted in a line of their own: whole lines of exactly those commands, from the journal and from the log of a sudo that
+writes each event on one line (1.9.13 or newer), and more than 60 a day are a warning. Three refusals leave no line: sudo-rs 0.2.5 logs none; a process with \`ulimit -f 0\` ends sudo at its
 first write, where sudo may not lift the limit (containers without CAP_SYS_RESOURCE); and of a sender that has ended at
 once the journal may not know who it was. Nothing is executed then either. To see every attempt, have the kernel note it before
 sudo does anything: with auditd, a watch on sudo's own file (\`-w\` with its path, \`-p x -k sudo\`) in a file of

@@ -2,6 +2,7 @@ import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Argv, CommandResult } from '../execution/executor.ts';
+import { admittedOnPurpose, refusedOnPurpose } from '../self-tests.ts';
 import { createSshExecutor } from '../ssh/executor.ts';
 import { type Administrator, connectAdministrator } from './administrator.ts';
 import type { SudoPassword } from './become-root.ts';
@@ -36,19 +37,16 @@ export async function proveService(host: HostConfig, admin: Administrator, log: 
   try {
     const who = await run(['/usr/bin/id', '-un']);
     if (who.stdout.trim() !== layout.user) throw unproved(host, `the service's login is not ${layout.user}`);
-    const looked = await sudo(layout.helper, 'job-list');
+    const admitted = admittedOnPurpose(layout);
+    const looked = await sudo(...admitted);
     if (looked.exitCode !== 0) {
       throw unproved(host, `sudo does not let ${layout.user} run the helper (${firstLine(looked.stderr)})`);
     }
-    // sudo is asked whether it would: an attempt would be logged as refused, and look like an attack. Everything here only
-    // looks, should it be admitted.
+    // sudo is asked whether it would: an attempt is logged as refused. Where it doesn't answer that (`listpw`), the health
+    // check knows these attempts.
     const list = (...argv: readonly string[]) => run(['/usr/bin/sudo', '-n', '-l', '--', ...argv]);
-    const answersLists = (await list(layout.helper, 'job-list')).exitCode === 0;
-    for (const argv of [
-      ['/usr/bin/id', '-u'],
-      ['/bin/cat', '/etc/shadow'],
-      [layout.helper, 'no-such-verb'],
-    ]) {
+    const answersLists = (await list(...admitted)).exitCode === 0;
+    for (const argv of refusedOnPurpose(layout)) {
       if (answersLists && (await list(...argv)).exitCode !== 0) continue;
       // Where sudo knows no regular expressions it is the helper that refuses.
       const refused = await sudo(...argv);

@@ -504,7 +504,7 @@ describe('recent issues', () => {
     host = makeHost();
     writeFileSync(host.layout.sudoLog, 'some other format\n');
     expect((await issues()).blocked?.verdict).toBe('unknown');
-    const places = { user: 'claude-user', sudoLog: '/s', authLog: '/a' };
+    const places = { user: 'claude-user', helper: '/h', sudoLog: '/s', authLog: '/a' };
     const read = (...lines: string[]) =>
       judgeIssues(
         recentIssues.answer.parse({
@@ -526,7 +526,7 @@ describe('recent issues', () => {
   });
 
   it('are what sudo says of itself: names, folders and arguments that anybody may make up are none', async () => {
-    const places = { user: 'claude-user', sudoLog: '/s', authLog: '/a' };
+    const places = { user: 'claude-user', helper: '/h', sudoLog: '/s', authLog: '/a' };
     const at = '1795390000.1 pve1';
     const read = (...lines: string[]) =>
       judgeIssues(
@@ -558,7 +558,7 @@ describe('recent issues', () => {
 
   it('are asked of the journal where there is one, and of auth.log, which anybody can write to, only without', async () => {
     const line = `${stamp(hours)} pve1 sshd[1]: Failed password for claude-user from 192.0.2.1`;
-    const places = { user: 'claude-user', sudoLog: '/s', authLog: '/a' };
+    const places = { user: 'claude-user', helper: '/h', sudoLog: '/s', authLog: '/a' };
     const [now] = [Math.floor(Date.now() / 1000)];
     const read = (...lines: string[]) =>
       judgeIssues(

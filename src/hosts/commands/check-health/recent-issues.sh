@@ -3,11 +3,14 @@ echo "now $(date '+%s %z')"
 echo "yesterday $(date -d '24 hours ago' '+%z')"
 # What sudo logs of a command that it refused; with `-n`, one that isn't allowed may end as a missing password.
 _refusals='not allowed|NOT in sudoers|NOT authorized|password is required|incorrect password|terminal is required'
-# sudo breaks long lines of its own log and indents the rest: they are put together again first.
+# Older ones write the line breaks of an argument as they are, so that a line may look like another one.
+echo "sudo-version $(sudo --version 2>/dev/null | sed -n '1s/^Sudo version //p')"
+# sudo breaks long lines of its own log and indents the rest, and so does journalctl: they are put together again first.
+_whole='/^[ \t]/ { l = l $0; next } { print l; l = $0 } END { print l }'
 if [ -r "$sudoLog" ]; then
   echo "sudo-log $(stat -L -c '%s %Y' -- "$sudoLog")"
   for _log in "$sudoLog.1" "$sudoLog"; do [ ! -r "$_log" ] || tail -c 16777216 -- "$_log"; done |
-    awk '/^[ \t]/ { l = l $0; next } { print l; l = $0 } END { print l }' |
+    awk "$_whole" |
     awk "/$_refusals/"' { print "sudo " substr($0, 1, 600) } NF { l = $0 } END { print "sudo-last " substr(l, 1, 200) }' |
     tail -n 501
 else
@@ -36,4 +39,4 @@ journalctl --quiet --no-pager --output=short-unix --since=-24h --facility=auth,a
   "$@" _COMM=sudo _EXE=/usr/bin/sudo _EXE=/usr/bin/sudo.ws _EXE=/usr/lib/cargo/bin/sudo _EXE=/usr/bin/sudo-rs + \
   "$@" _COMM=su _EXE=/usr/bin/su _EXE=/bin/su + \
   _TRANSPORT=syslog _UID=0 _COMM=sshd _COMM=sshd-session _COMM=sshd-auth _COMM=login 2>/dev/null |
-  grep -a -F -e "$user" | grep -a -E -e "$_about" | tail -n 1000 | cut -c1-600 | sed 's/^/journal-line /'
+  awk "$_whole" | grep -a -F -e "$user" | grep -a -E -e "$_about" | tail -n 1000 | cut -c1-600 | sed 's/^/journal-line /'

@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import type { HostLayout } from '../../../config.ts';
+import type { Argv } from '../../execution/executor.ts';
+import { admittedOnPurpose, refusedOnPurpose } from '../../self-tests.ts';
 import { count, keyValues, many, one, optional, words } from '../answer.ts';
 import { defineCommand } from '../command.ts';
 import { type HostClock, readLogTime, readOffset } from './log-times.ts';
@@ -51,6 +54,7 @@ export const recentIssues = defineCommand({
   answer: keyValues({
     now: one(words(count, offset)),
     yesterday: one(offset),
+    'sudo-version': optional(z.string()),
     'sudo-log': optional(log),
     sudo: many(z.string()),
     'sudo-last': optional(z.string()),
@@ -69,6 +73,8 @@ export const recentIssues = defineCommand({
     return {
       /** The host's clock, in seconds since 1970. */
       now,
+      /** Whether each line of sudo's log is one event: since 1.9.13. */
+      isOnOneLine: isSince1913(said['sudo-version'] ?? ''),
       /** sudo's own log. `last`: its last line, whatever that is about. */
       sudo:
         typeof said['sudo-log'] !== 'object'
@@ -98,6 +104,12 @@ function readLine(text: string, clock: HostClock, isRefusal: boolean): LogLine {
   return { text, at: readLogTime(text, clock), isRefusal, times };
 }
 
+/** CVE-2023-28486: older ones write control characters of folders and arguments into their logs as they are. */
+function isSince1913(version: string): boolean {
+  const [, minor = 0, patch = 0] = (/^1\.(\d+)\.(\d+)/.exec(version) ?? []).map(Number);
+  return minor > 9 || (minor === 9 && patch >= 13);
+}
+
 /** When a log says it, where it stands at the line's beginning: what follows is the host and the program, or a user. */
 const time = String.raw`(?:\d{9,11}\.\d+|\d{4}-\d\d-\d\d[T ]\S+|[A-Z][a-z]{2} +\d{1,2} [\d:]{8}(?: \d{4})?)`;
 const bySudo = new RegExp(String.raw`^${time} \S+ sudo(?:\[\d+\])?: +\S+ : ([^;]*)`);
@@ -114,4 +126,23 @@ function isRefusal(text: string): boolean {
   const reasons =
     /not allowed|NOT in sudoers|NOT authorized|password is required|incorrect password|terminal is required/;
   return !/^[A-Z]+=/.test(said) && reasons.test(said);
+}
+
+/** As many characters of a line as the host sends: a longer one has lost its end. */
+const lineAtMost = 600;
+
+/**
+ * Whether a line is sudo's about a self-test of the service: all of it, so that it is about nothing else. Its folder has a
+ * plain name, and its end is there, as the rest of the line might name another command.
+ */
+export function isSelfTest(text: string, layout: Pick<HostLayout, 'helper' | 'user'>): boolean {
+  if (text.length >= lineAtMost) return false;
+  const literally = (words: string) => words.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const any = (...argvs: readonly Argv[]) => argvs.map((argv) => literally(argv.join(' '))).join('|');
+  const refused = refusedOnPurpose(layout);
+  const command = `(?:${any(...refused)}|list(?: (?:${any(...refused, admittedOnPurpose(layout))}))?)`;
+  const said = `${literally(layout.user)} : (?:command not allowed|a password is required)`;
+  const where = String.raw`(?: ; TTY=[\w/]+)?(?: ; PWD=[\w./-]+)? ; USER=root`;
+  const by = String.raw`(?: \S+ sudo(?:\[\d+\])?: +| : )`;
+  return new RegExp(`^${time}${by}${said}${where} ; COMMAND=${command}$`).test(text);
 }
