@@ -43,7 +43,7 @@ const dependencies = createDependencies({
 const common = {
   connection,
   namespace: config.temporal.namespace,
-  interceptors: { activity: [redactingInterceptor(redact), failureInterceptor(redact, log)] },
+  interceptors: { activity: [redactingInterceptor(redact), failureInterceptor(redact, log, () => changedKeys(inUse))] },
   // Activities hear at once that the worker stops; they hand back what they follow, and their jobs go on.
   shutdownGraceTime: 0,
   shutdownForceTime: '30s',

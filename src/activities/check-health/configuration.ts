@@ -29,5 +29,7 @@ export async function inspectConfiguration(
 
 function runsWithOld(changed: readonly string[]): Finding {
   const summary = `It has changed since the service was started (${readableList(changed)}): the service runs with the old one.`;
-  return finding(check, 'failed', summary, { remedy: 'Restart the service: proxmox-mcp stop, then start it again.' });
+  return finding(check, 'failed', summary, {
+    remedy: 'Restart the service: npx proxmox-mcp stop, then start it again.',
+  });
 }

@@ -72,7 +72,7 @@ function configurationInUse(config: Config): Check {
       if (changed.length === 0) return ok('the running service has read what is there now');
       return failed(
         `the configuration has changed since the service was started (${readableList(changed)}): it runs with the old one`,
-        'Restart the service: proxmox-mcp stop, then start it again.',
+        'Restart the service: npx proxmox-mcp stop, then start it again.',
       );
     },
   };

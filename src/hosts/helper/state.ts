@@ -94,7 +94,7 @@ export function describeHelper({ name, layout }: HostConfig, state: HelperState)
 
 /** What to do about it. */
 export function reinstall({ name }: Pick<HostConfig, 'name'>): string {
-  return `Run: proxmox-mcp host install ${name}. If .env was changed after the service was started, restart that first`;
+  return `Run: npx proxmox-mcp host install ${name}. If .env was changed after the service was started, restart that first`;
 }
 
 /** How long a helper that was found to be current is taken to be so. */

@@ -59,7 +59,7 @@ it('a folder of backups that only .env knows stops everything before it begins, 
     message: expect.stringMatching(
       /^The helper on pve1 .*: BACKUP_DIR is \S+\/b there, \/srv\/backups here; so nothing was done there$/,
     ),
-    remedy: expect.stringMatching(/^Run: proxmox-mcp host install pve1\./),
+    remedy: expect.stringMatching(/^Run: npx proxmox-mcp host install pve1\./),
   };
   expect(await look()).toMatchObject(error);
   await expect(change()).rejects.toMatchObject(error);
