@@ -7,7 +7,9 @@ import { loadConfig } from './config/load.ts';
 import { secretsOf } from './config/secrets.ts';
 import { createLogger } from './logger.ts';
 import { reconcileSchedules } from './runs/reconcile-schedules.ts';
+import { readRefusedSchedules } from './runs/refused-schedules.ts';
 import { connectTemporal, temporalAddress } from './runs/temporal-client.ts';
+import { startWatch } from './runs/watch.ts';
 import { createRedact } from './secret.ts';
 import { temporalLogger } from './temporal-logger.ts';
 import { followQueue, hostQueue, serviceQueue } from './workflows/lib/messages.ts';
@@ -24,7 +26,8 @@ Runtime.install({
 const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
 const redact = createRedact(secretsOf(config));
-const dependencies = createDependencies({ config, client, log, redact });
+const refusedSchedules = () => readRefusedSchedules(config);
+const dependencies = createDependencies({ config, client, log, redact, refusedSchedules });
 
 const common = {
   connection,
@@ -66,6 +69,7 @@ const workers = await Promise.all([
 ]);
 
 await reconcileSchedules({ client, config, log });
+await startWatch(client);
 log.info({ hosts: dependencies.hosts.names }, 'worker is ready');
 await Promise.all(workers.map((worker) => worker.run()));
 await Promise.all([dependencies.hosts.close(), dependencies.proxmox.close()]);

@@ -14,6 +14,8 @@ export interface ActivityDependencies {
   readonly hosts: Hosts;
   readonly proxmox: ProxmoxApis;
   readonly mailer: Mailer | undefined;
+  /** Why schedules could not be made when the worker started, by their ids. */
+  readonly refusedSchedules: () => Readonly<Record<string, string>>;
 }
 
 export function createDependencies(options: {
@@ -21,13 +23,15 @@ export function createDependencies(options: {
   readonly client: Client;
   readonly log: Log;
   readonly redact: Redact;
+  readonly refusedSchedules: ActivityDependencies['refusedSchedules'];
 }): ActivityDependencies {
-  const { config, client, log, redact } = options;
+  const { config, client, log, redact, refusedSchedules } = options;
   return {
     config,
     client,
     hosts: connectHosts(config, { log, redact }),
     proxmox: createProxmoxApis(config, log),
     mailer: config.mail && createMailer(config.mail),
+    refusedSchedules,
   };
 }

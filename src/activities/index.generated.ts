@@ -6,6 +6,7 @@ import { createControlServiceActivities } from './control-service/control-servic
 import { createGuestActivities } from './guests/guests.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
+import { createWatchActivities } from './watch-runs/watch-runs.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 
 /** The activities of the hosts’ own queues. */
@@ -24,5 +25,6 @@ export function createServiceActivities(dependencies: ActivityDependencies) {
   return {
     ...createLockActivities(dependencies),
     ...createNotifyActivities(dependencies),
+    ...createWatchActivities(dependencies),
   };
 }

@@ -6,6 +6,7 @@ import type { CliContext } from './context.ts';
 import { describeFinding, runChecks } from './doctor/check.ts';
 import { hostChecks } from './doctor/hosts.ts';
 import { configurationChecks, machineChecks } from './doctor/machine.ts';
+import { noticesCheck } from './doctor/notices.ts';
 import { serviceChecks } from './doctor/service.ts';
 import { exitCodes } from './exit-codes.ts';
 import { whole } from './parse.ts';
@@ -28,6 +29,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
         ...configurationChecks(folder, [...problems, ...warnings]),
         ...machineChecks(config),
         ...serviceChecks(config),
+        noticesCheck(config),
       ];
       const log = createLogger({ level: 'error', name: 'doctor' });
       const hosts = config.hosts.filter(({ name }) => host === undefined || name === host);

@@ -4,3 +4,4 @@ export { checkHealth } from './check-health.ts';
 export { controlGuest } from './control-guest.ts';
 export { controlService } from './control-service.ts';
 export { targetLock } from './target-lock.ts';
+export { watchRuns } from './watch-runs.ts';

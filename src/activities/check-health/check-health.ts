@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
+import type { Mailer } from '../../mail/mailer.ts';
 import type { FindingsSection } from '../../operations/report.ts';
 import { isRunning } from '../lib/is-running.ts';
 import { inspectBackups } from './backups.ts';
@@ -9,6 +10,7 @@ import { probeHealth, probeProxy } from './endpoints.ts';
 import { findingsOf, section } from './finding.ts';
 import { inspectIssues } from './issues.ts';
 import { inspectJobs } from './jobs.ts';
+import { inspectNotices } from './notices.ts';
 import { inspectPausedRuns } from './paused-runs.ts';
 import { inspectDisks, inspectMemoryAndCpu } from './resources.ts';
 import { inspectSecurityFiles } from './security.ts';
@@ -39,9 +41,11 @@ export interface HealthActivities {
 export function createHealthActivities({
   hosts,
   client,
+  mailer,
 }: {
   readonly hosts: Hosts;
   readonly client: Client;
+  readonly mailer?: Mailer | undefined;
 }): HealthActivities {
   const at = (input: HealthInput): [Host, RunOptions] => [
     hosts.get(input.host),
@@ -83,6 +87,7 @@ export function createHealthActivities({
           const [host, options] = at(input);
           return inspectJobs(host, (run) => isRunning(client, run), options);
         }),
+        findingsOf('Notices', () => inspectNotices(client, mailer, hosts.get(input.host).config.timeZone)),
         findingsOf('Paused runs', () => inspectPausedRuns(client, input.host)),
       ),
     inspectBackups: (input) =>

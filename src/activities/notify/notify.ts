@@ -28,6 +28,8 @@ export interface NotifyActivities {
     readonly subject?: string;
     /** The run that it is about; `null` where that is none, or are several. Default: the one that mails it. */
     readonly run?: string | null;
+    /** What it tells, where a later call may tell the same once more. Default: this call. */
+    readonly id?: string;
   }): Promise<MailReportResult>;
 }
 
@@ -46,7 +48,7 @@ export function createNotifyActivities({
   readonly config: Pick<Config, 'hosts' | 'temporal'>;
 }): NotifyActivities {
   return {
-    async mailReport({ report, subject, run }) {
+    async mailReport({ report, subject, run, id }) {
       if (mailer === undefined) {
         return notMailed(
           'skipped',
@@ -56,7 +58,7 @@ export function createNotifyActivities({
       const { info } = Context.current();
       const last = info.attempt >= (info.retryPolicy?.maximumAttempts || defaultAttempts);
       // The same for every attempt of this run, so that a mail that was taken twice is shown once.
-      const mailing = `${info.workflowExecution?.workflowId}/${info.workflowExecution?.runId}/${info.activityId}`;
+      const mailing = id ?? `${info.workflowExecution?.workflowId}/${info.workflowExecution?.runId}/${info.activityId}`;
       const about = run === undefined ? info.workflowExecution?.workflowId : run;
       const options = {
         timeZone: zoneOfTarget(config, report.target),

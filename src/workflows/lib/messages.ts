@@ -1,4 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Notices } from '../../operations/notice.ts';
 import type { Answer, Progress } from '../../operations/run.ts';
 import type { Lock } from '../../operations/target.ts';
 
@@ -83,3 +84,12 @@ export const lockStateQuery = defineQuery<LockState>('lockState');
 export function lockId(name: string): string {
   return `lock/${name}`;
 }
+
+/** Workflow id of the watch over the scheduled runs, of which there is one. */
+export const watchId = 'watch/runs';
+
+/** What the watch has told and could not tell. */
+export const noticesQuery = defineQuery<Notices>('notices');
+
+/** To the watch: what could not be mailed is tried again now. The worker says so when it starts. */
+export const mailAgainSignal = defineSignal('mailAgain');
