@@ -20,6 +20,7 @@ import { createHelperCheck, lookAtHelper } from './helper/state.ts';
 import type { Host, Hosts, RunOptions } from './host.ts';
 import { cancelJob, followJob } from './jobs/follow.ts';
 import { parseClean, parseList } from './jobs/protocol.ts';
+import { createOneName } from './one-machine.ts';
 
 export interface HostsOptions {
   readonly hosts: readonly HostConfig[];
@@ -35,6 +36,7 @@ export interface HostsOptions {
 export function createHosts({ hosts, executorFor, redact, checkHelper = false }: HostsOptions): Hosts {
   const names = hosts.map((host) => host.name);
   const known = new Map<string, { host: Host; executor: Executor }>();
+  const oneName = createOneName(hosts);
   return {
     names,
     get(name) {
@@ -48,7 +50,7 @@ export function createHosts({ hosts, executorFor, redact, checkHelper = false }:
       }
       const existing = known.get(name);
       if (existing) return existing.host;
-      const executor = executorFor(config);
+      const executor = oneName.guard(config, executorFor(config));
       const context = { config, executor, ...(redact && { redact }) };
       const host = createHost(context, checkHelper ? createHelperCheck(context) : async () => {});
       known.set(name, { host, executor });
@@ -88,6 +90,7 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
       return readAnswer(context, command, args, result);
     },
     async jobs(options) {
+      await checkHelper(true, options?.signal);
       const listing = { timeoutMs: 30_000, isLook: true, maxOutputBytes: 1024 * 1024, ...options };
       return parseList(await callHelper(context, ['job-list'], listing));
     },

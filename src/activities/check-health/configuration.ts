@@ -4,32 +4,26 @@ import type { Finding } from '../../operations/finding.ts';
 import { readableList } from '../../reports/units.ts';
 import { finding } from './finding.ts';
 
-const check = 'Configuration';
-
 /**
- * Whether everybody works with the configuration that is written down: the worker, which reads it when it starts, and the
- * host's helper, which has it from its installation.
+ * Whether the worker runs with the configuration that is written down, which it reads when it starts.
  *
- * @param changed keys that have changed since the worker read them
+ * @param changed keys that have changed since then
  */
-export async function inspectConfiguration(
-  host: Host,
-  options: RunOptions,
-  changed: readonly string[],
-): Promise<Finding[]> {
-  const stale = changed.length === 0 ? [] : [runsWithOld(changed)];
-  const { ssh, local } = host.config;
-  const helper = ssh || local ? describeHelper(host.config, await host.helper(options)) : undefined;
-  if (helper !== undefined) {
-    stale.push(finding(check, 'failed', `${helper}.`, { remedy: `${reinstall(host.config)}.` }));
-  }
-  if (stale.length > 0) return stale;
-  return [finding(check, 'ok', 'The service and the host have the configuration that is written down.')];
-}
-
-function runsWithOld(changed: readonly string[]): Finding {
+export function inspectConfiguration(changed: readonly string[]): Finding {
+  const check = 'Configuration';
+  if (changed.length === 0) return finding(check, 'ok', 'The service runs with what is written in its files.');
   const summary = `It has changed since the service was started (${readableList(changed)}): the service runs with the old one.`;
   return finding(check, 'failed', summary, {
     remedy: 'Restart the service: npx proxmox-mcp stop, then start it again.',
   });
+}
+
+/** Whether the host's helper was installed for this configuration, by this version. One that is missing is told elsewhere. */
+export async function inspectHelper(host: Host, options: RunOptions): Promise<Finding[]> {
+  const check = 'Helper';
+  const state = await host.helper(options);
+  if (state.kind === 'unknown') return [];
+  const wrong = describeHelper(host.config, state);
+  if (wrong === undefined) return [finding(check, 'ok', 'It was installed by this version, for this configuration.')];
+  return [finding(check, 'failed', `${wrong}.`, { remedy: `${reinstall(host.config)}.` })];
 }

@@ -18,12 +18,20 @@ const keyOf: Readonly<Record<keyof HostLayout, string>> = {
   user: 'SERVICE_USER',
   containers: 'CONTAINERS',
   volumes: 'VOLUMES',
+  backupPaths: 'BACKUP_PATHS',
+  hostRoot: 'the root folder',
   healthUrl: 'HEALTH_URL',
   proxyUrl: 'PROXY_URL',
 };
 
 /** What doesn't change where a look looks. */
-const besideLooks: ReadonlySet<string> = new Set<keyof HostLayout>(['containers', 'volumes', 'healthUrl', 'proxyUrl']);
+const besideLooks: ReadonlySet<string> = new Set<keyof HostLayout>([
+  'containers',
+  'volumes',
+  'backupPaths',
+  'healthUrl',
+  'proxyUrl',
+]);
 
 /**
  * Reads what the helper on a host states of itself; as the service's user, who may read it, so that sudo needs no rule.

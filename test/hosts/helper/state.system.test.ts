@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { expect, it, onTestFinished } from 'vitest';
-import { inspectConfiguration } from '../../../src/activities/check-health/configuration.ts';
+import { inspectConfiguration, inspectHelper } from '../../../src/activities/check-health/configuration.ts';
 import type { HostConfig, HostLayout } from '../../../src/config.ts';
 import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
 import { publishBackup } from '../../../src/hosts/commands/back-up/make-backup.ts';
@@ -48,7 +48,7 @@ it('the helper that was installed for this configuration is run, wherever its co
     expect(await host.helper()).toEqual({ kind: 'current' });
     await look();
     expect(ran).toHaveLength(1);
-    expect(await inspectConfiguration(host, {}, [])).toMatchObject([{ verdict: 'ok' }]);
+    expect(await inspectHelper(host, {})).toMatchObject([{ verdict: 'ok' }]);
   }
 });
 
@@ -64,8 +64,7 @@ it('a folder of backups that only .env knows stops everything before it begins, 
   expect(await look()).toMatchObject(error);
   await expect(change()).rejects.toMatchObject(error);
   expect(ran).toEqual([]);
-  expect(await inspectConfiguration(host, {}, ['BACKUP_DIR'])).toMatchObject([
-    { verdict: 'failed', summary: expect.stringContaining('(BACKUP_DIR): the service runs with the old one') },
+  expect(await inspectHelper(host, {})).toMatchObject([
     { verdict: 'failed', summary: expect.stringContaining('BACKUP_DIR is ') },
   ]);
 });
@@ -98,4 +97,13 @@ it('what stands in its place is named, and one that is missing is left to who ca
   const missing = hostWith(generateHelper);
   rmSync(missing.config.layout.helper);
   expect(await missing.host.helper()).toEqual({ kind: 'unknown' });
+  expect(await inspectHelper(missing.host, {})).toEqual([]);
+});
+
+it('a health check says when the worker has not read what is written', () => {
+  expect(inspectConfiguration([])).toMatchObject({ verdict: 'ok' });
+  expect(inspectConfiguration(['BACKUP_DIR'])).toMatchObject({
+    verdict: 'failed',
+    summary: expect.stringContaining('(BACKUP_DIR): the service runs with the old one'),
+  });
 });
