@@ -189,7 +189,9 @@ function findingsOf(
             'Helper',
             'failed',
             `Nothing can be looked at as root on ${name}: ${cleanLine(helper.message, 300)}.`,
-            { remedy: `Run: proxmox-mcp host install ${name}` },
+            {
+              remedy: helper.code === 'helper-differs' ? helper.remedy : `Run: proxmox-mcp host install ${name}`,
+            },
           ),
         ]),
     ...(api?.findings ?? []),
