@@ -90,6 +90,7 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
       return readAnswer(context, command, args, result);
     },
     async jobs(options) {
+      await checkHelper(true, options?.signal);
       const listing = { timeoutMs: 30_000, isLook: true, maxOutputBytes: 1024 * 1024, ...options };
       return parseList(await callHelper(context, ['job-list'], listing));
     },

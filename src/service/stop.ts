@@ -43,7 +43,9 @@ export async function stopService(config: Config, say: (line: string) => void): 
     `Stopped: ${running.join(', ') || 'it had not started anything yet'} (${readableDuration(performance.now() - began)}).`,
   );
   if (service?.by === 'unit') {
-    say(`It starts again with your next login, or now: systemctl --user start ${unitName}`);
+    say(
+      `It starts again when you log in next (lingering: with the machine), or now: systemctl --user start ${unitName}`,
+    );
   } else say('Starting again goes on where this ended.');
 }
 

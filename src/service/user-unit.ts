@@ -27,6 +27,8 @@ export function unitText(folder: string): string {
     '# Written by: proxmox-mcp service install. Removed by: proxmox-mcp service uninstall.',
     '[Unit]',
     'Description=Proxmox MCP: durable automation for Proxmox VE hosts',
+    'StartLimitIntervalSec=600',
+    'StartLimitBurst=10',
     '',
     '[Service]',
     `Environment=${quoted(`PROXMOX_MCP_CONFIG_DIR=${folder}`)}`,
@@ -36,6 +38,8 @@ export function unitText(folder: string): string {
       .join(' ')}`,
     'Restart=on-failure',
     'RestartSec=5',
+    '# The configuration is wrong: trying again changes nothing.',
+    'RestartPreventExitStatus=2',
     '# The start ends the others in order; what it could not end is killed after that.',
     'KillMode=mixed',
     'TimeoutStopSec=120',
@@ -59,11 +63,16 @@ export async function installUnit(config: Config, folder: string, say: (line: st
   say(`Wrote ${path}.`);
   await systemctl('daemon-reload');
   await systemctl('enable', unitName);
-  await systemctl('restart', unitName);
+  // Not `restart`: it goes on with the count of what failed before.
+  await systemctl('stop', unitName);
+  await ask('reset-failed', unitName);
+  await systemctl('start', unitName);
   const deadline = performance.now() + readyWithinMs;
   while (runningService(config)?.phase !== 'running') {
-    const state = (await ask('show', '--property=ActiveState', '--value', unitName)) ?? '';
-    if (/^(failed|inactive)$/.test(state.trim()) || performance.now() > deadline) throw notReady();
+    const state = (await ask('show', '--property=ActiveState,NRestarts', unitName)) ?? '';
+    // It may be about to be started again, which rarely helps.
+    const failed = /^ActiveState=(failed|inactive)$|^NRestarts=[1-9]/m.test(state);
+    if (failed || performance.now() > deadline) throw notReady();
     await sleep(500);
   }
   say(`It runs, and starts again by itself. Its log: journalctl --user -u ${unitName}`);

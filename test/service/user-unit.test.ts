@@ -41,14 +41,19 @@ function running({ dataDir }: Config, by: string) {
 
 it('a unit is written, enabled and started, and removed again', async () => {
   const { config, asked, say, said } = machine(
-    'case $* in *Version) echo Version=252 ;; *ActiveState*) echo active ;; esac',
+    'case $* in *Version) echo Version=252 ;; *ActiveState*) echo ActiveState=active ;; esac',
   );
   running(config, 'unit');
   await installUnit(config, '/srv/my config', say);
   expect(asked()).toEqual(
-    ['show --property=Version', 'daemon-reload', 'enable proxmox-mcp.service', 'restart proxmox-mcp.service'].map(
-      (words) => `--user ${words}`,
-    ),
+    [
+      'show --property=Version',
+      'daemon-reload',
+      'enable proxmox-mcp.service',
+      'stop proxmox-mcp.service',
+      'reset-failed proxmox-mcp.service',
+      'start proxmox-mcp.service',
+    ].map((words) => `--user ${words}`),
   );
   expect(readFileSync(unitPath(), 'utf8')).toBe(unitText('/srv/my config'));
   expect(said.join('\n')).toContain('journalctl --user -u proxmox-mcp.service');
@@ -73,7 +78,7 @@ it('where users have no systemd nothing is written, and another way is named', a
 });
 
 it('a unit that fails says where it is said why; what runs already is not started a second time', async () => {
-  const failing = machine('case $* in *ActiveState*) echo failed ;; esac');
+  const failing = machine('case $* in *ActiveState*) echo ActiveState=activating; echo NRestarts=1 ;; esac');
   await expect(installUnit(failing.config, '/srv', failing.say)).rejects.toMatchObject({
     remedy: expect.stringContaining('journalctl --user -u proxmox-mcp.service'),
   });
