@@ -158,7 +158,7 @@ it('problems are named by their causes: at most three, and how many more', async
   };
   const { report } = await check();
   expect(report.summary).toBe(
-    'pve1: The last good backup is 3 days old; nas is not active; VM 100 should run with its host, and is stopped and 2 more.',
+    'pve1: last good backup is 3 days old; nas is not active; VM 100 should run with its host, and is stopped and 2 more.',
   );
   found = { System: [finding('Memory', 'warning', '27 of 32 GiB used.')] };
   expect((await check()).report.summary).toBe('pve1 works; look at: Memory: 27 of 32 GiB used.');
@@ -199,6 +199,6 @@ it('without a helper, what needs it is one line', async () => {
     'Health endpoints',
     'Security',
   ]);
-  expect(report.summary).toBe('pve1: The helper of pve1 is of another version.');
+  expect(report.summary).toBe('pve1: helper of pve1 is of another version.');
   expect(inputs.find(({ hasHelper }) => hasHelper === false)).toBeDefined();
 });
