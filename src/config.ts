@@ -26,6 +26,13 @@ export interface HostLayout {
   readonly containers: readonly string[];
   /** Docker volumes in the daily backup. Default `mcp_logs`, `caddy_data`. */
   readonly volumes: readonly string[];
+  /** Folders and files of the host's own that the backup holds beside what it always does. Default: none. */
+  readonly backupPaths: readonly string[];
+  /**
+   * What the host's own configuration is looked for below. Empty, except on the demo's host, which is a folder of this
+   * machine.
+   */
+  readonly hostRoot: string;
   /** Default `http://localhost:8080/health`. */
   readonly healthUrl: string;
   /** Default `http://localhost:80`. */
@@ -37,8 +44,6 @@ export interface SshConfig {
   readonly port: number;
   readonly user: string;
   readonly keyPath: string;
-  /** Socket of an SSH agent whose keys are used instead of `keyPath`: an administrator's, never the service's. */
-  readonly agent?: string;
   /** OpenSSH known_hosts file that pins the host's key. Default `<dataDir>/known_hosts`. */
   readonly knownHostsPath: string;
 }
@@ -66,6 +71,8 @@ export interface HostConfig {
   readonly local?: { readonly sudo: boolean };
   readonly api?: ProxmoxApiConfig;
   readonly layout: HostLayout;
+  /** Its machine-id is another machine's too, so it doesn't tell that two names are one machine. */
+  readonly sharesMachineId?: true;
   /** IANA name; schedules of this host are read in it. Default `UTC`. */
   readonly timeZone: string;
 }

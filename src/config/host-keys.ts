@@ -30,6 +30,13 @@ export const hostKeys = {
     what: "With ENABLE_LOCAL_EXECUTION: whether root's commands go through sudo.",
   }),
 
+  SHARES_MACHINE_ID: withDefault(types.flag, 'false', {
+    group: 'Host',
+    example: 'true',
+    host: 'own',
+    what: "true: the host's /etc/machine-id is another machine's too (of a clone or a container's image that can't have its own), so it doesn't tell that two names are one machine.",
+  }),
+
   SSH_TARGET: withDefault(types.hostName, 'proxmox', {
     group: 'SSH',
     example: 'proxmox',
@@ -152,6 +159,12 @@ export const hostKeys = {
     "The installation's containers, watched by the health check; none where there are none.",
   ),
   VOLUMES: layout(types.namesOrNone, 'mcp_logs,caddy_data', 'Docker volumes in the backup; none where there are none.'),
+  BACKUP_PATHS: withDefault(types.hostPathsOrNone, 'none', {
+    group: 'Layout of a host',
+    example: '/srv/scripts,/usr/local/etc',
+    host: 'shared',
+    what: "Folders and files of the host's own that the backup holds beside its configuration (docs/backups.md says what that is). What is mounted below them is left out. Written into the host's helper by `proxmox-mcp host install`, so that nobody can choose others with the service's key.",
+  }),
   HEALTH_URL: layout(
     types.urlOrNone,
     'http://localhost:8080/health',

@@ -16,9 +16,11 @@ import { commandFailed, unexpectedAnswer } from './commands/failure.ts';
 import type { Argv, CommandResult, Executor } from './execution/executor.ts';
 import { callHelper, type HostContext, redacted, retryLook } from './helper/call.ts';
 import { fillVector, type ResolvedCommand, resolveCommand } from './helper/resolve.ts';
+import { createHelperCheck, lookAtHelper } from './helper/state.ts';
 import type { Host, Hosts, RunOptions } from './host.ts';
 import { cancelJob, followJob } from './jobs/follow.ts';
 import { parseClean, parseList } from './jobs/protocol.ts';
+import { createOneName } from './one-machine.ts';
 
 export interface HostsOptions {
   readonly hosts: readonly HostConfig[];
@@ -26,12 +28,15 @@ export interface HostsOptions {
   readonly executorFor: (config: HostConfig) => Executor;
   /** Takes known secrets out of what the hosts say. Default: nothing is taken out. */
   readonly redact?: Redact;
+  /** Whether a host's helper must be the one that its configuration wants before anything is run by it. Default: no. */
+  readonly checkHelper?: boolean;
 }
 
 /** The managed hosts, each with its executor, which is made when it is first needed. */
-export function createHosts({ hosts, executorFor, redact }: HostsOptions): Hosts {
+export function createHosts({ hosts, executorFor, redact, checkHelper = false }: HostsOptions): Hosts {
   const names = hosts.map((host) => host.name);
   const known = new Map<string, { host: Host; executor: Executor }>();
+  const oneName = createOneName(hosts);
   return {
     names,
     get(name) {
@@ -45,8 +50,9 @@ export function createHosts({ hosts, executorFor, redact }: HostsOptions): Hosts
       }
       const existing = known.get(name);
       if (existing) return existing.host;
-      const executor = executorFor(config);
-      const host = createHost({ config, executor, ...(redact && { redact }) });
+      const executor = oneName.guard(config, executorFor(config));
+      const context = { config, executor, ...(redact && { redact }) };
+      const host = createHost(context, checkHelper ? createHelperCheck(context) : async () => {});
       known.set(name, { host, executor });
       return host;
     },
@@ -67,15 +73,18 @@ export function jobId(runId: string, step: string): string {
   return `${word || 'job'}-${createHash('sha256').update(`${runId}\0${step}`).digest('hex').slice(0, 32)}`;
 }
 
-function createHost(context: HostContext): Host {
+function createHost(context: HostContext, checkHelper: ReturnType<typeof createHelperCheck>): Host {
   const { config, executor } = context;
   return {
     name: config.name,
     config,
-    run: async (command, args, ...[options]) =>
-      readAnswer(context, command, args, await execute(context, command, args, options ?? {})),
+    async run(command, args, ...[options]) {
+      if (command.as === 'root') await checkHelper(command.risk === 'read', options?.signal);
+      return readAnswer(context, command, args, await execute(context, command, args, options ?? {}));
+    },
     async job(command, args, options) {
       const { values } = checkArguments(command, args, config);
+      await checkHelper(command.risk === 'read', options.signal);
       const vector = [command.name, ...fencesOf(command, options.fence), ...values];
       const result = await followJob(context, vector, { ...options, maxOutputBytes: command.maxOutputBytes });
       return readAnswer(context, command, args, result);
@@ -84,6 +93,7 @@ function createHost(context: HostContext): Host {
       const listing = { timeoutMs: 30_000, isLook: true, maxOutputBytes: 1024 * 1024, ...options };
       return parseList(await callHelper(context, ['job-list'], listing));
     },
+    helper: (options) => lookAtHelper(context, options),
     cancelJob: (id, options) => cancelJob(context, id, options),
     async cleanJobs(days) {
       const cleaning = { timeoutMs: 120_000, isLook: true, maxOutputBytes: 1024 * 1024 };

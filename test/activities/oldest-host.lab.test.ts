@@ -29,6 +29,7 @@ describe.skipIf(whyNoLab()).each(await stillHad(oldest))('the programs of $name'
       if (!look.isInstalled) throw new Error('no installation');
       const input = { host: 'pve1', id: look.id, fence: Date.now() };
       const { volumes } = await attempt(() => activities.collectBackup(input));
+      await attempt(() => activities.collectHost(input));
       await attempt(() => activities.archiveVolumes({ ...input, volumes }));
       const { doubts } = await attempt(() => activities.packBackup(input));
       const { sha256 } = await attempt(() => activities.verifyBackup(input));
@@ -54,6 +55,8 @@ describe.skipIf(whyNoLab()).each(await stillHad(oldest))('the programs of $name'
     const sections = await Promise.all(
       looksOf(health).map((inspect) => attempt<Section>(() => inspect({ host: 'pve1' }))),
     );
-    expect(findingsOf(sections).filter(({ verdict }) => verdict === 'unknown')).toEqual([]);
+    const unknown = findingsOf(sections).filter(({ verdict }) => verdict === 'unknown');
+    // Which nobody's Temporal server knows.
+    expect(unknown.map(({ check }) => check)).toEqual(['Paused runs']);
   }, 120_000);
 });

@@ -62,12 +62,14 @@ async function persist<T>(work: () => Promise<T>): Promise<T> {
 
 async function collect() {
   await persist(() => activities.collectBackup(input()));
+  await persist(() => activities.collectHost(input()));
   return await persist(() => activities.archiveVolumes({ ...input(), volumes: layout.volumes }));
 }
 
 async function backUp() {
   const input = { host: 'pve1', id, fence: 1 };
   const { volumes } = await persist(() => activities.collectBackup(input));
+  await persist(() => activities.collectHost(input));
   const archived = await persist(() => activities.archiveVolumes({ ...input, volumes }));
   await persist(() => activities.packBackup(input));
   const verified = await persist(() => activities.verifyBackup(input));

@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, chownSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { inspectConfig, loadConfig } from '../../src/config/load.ts';
@@ -89,6 +89,46 @@ describe('loadConfig', () => {
     const [host] = inspectConfig({ cwd, env: {} }).config.hosts;
     expect(host?.layout).toMatchObject({ containers: [], volumes: [], proxyUrl: '' });
     expect(host?.layout.healthUrl).toBe('http://localhost:8080/health');
+  });
+
+  it('takes folders for the backup that are absolute and real, and never those of the archives themselves', () => {
+    const file = (value: string) => ({ '.env': `SSH_HOST=192.168.1.137\nSSH_KEY_PATH=/k\nBACKUP_PATHS=${value}\n` });
+    const [host] = inspectConfig({ cwd: configurationFolder(file('/srv/scripts, /usr/local/etc')), env: {} }).config
+      .hosts;
+    expect(host?.layout).toMatchObject({ backupPaths: ['/srv/scripts', '/usr/local/etc'], hostRoot: '' });
+    const hostile = [
+      ...[
+        'relative',
+        '/srv/../etc/shadow',
+        '/srv/./x',
+        '/',
+        '//',
+        '/srv/',
+        '/srv/$(id)',
+        '/srv/`id`',
+        '/srv/a;b',
+        "/srv/'",
+        '/srv/*',
+        '~/x',
+      ],
+      ...['/proc', '/proc/self', '/sys/kernel', '/dev/sda', '/run/secrets', '-rf', '/srv/x\\y'],
+    ];
+    for (const one of hostile) {
+      expect(problemsOf(file(`/srv/good,${one}`)), one).toEqual([
+        expect.stringMatching(/^BACKUP_PATHS \(\.env:3\): expected /),
+      ]);
+    }
+    const within = [
+      '/opt/proxmox-mcp-backups',
+      '/opt/proxmox-mcp-backups/old',
+      '/opt',
+      '/var/lib',
+      '/var/lib/proxmox-mcp/jobs',
+    ];
+    for (const one of within) {
+      expect(problemsOf(file(`/srv/good,${one}`)), one).toEqual([expect.stringContaining('would hold themselves')]);
+    }
+    expect(problemsOf(file('/opt/proxmox-mcp-backups2'))).toEqual([]);
   });
 
   it('is a demo when nothing is configured, whatever the service keys say', () => {
@@ -193,6 +233,23 @@ describe('loadConfig', () => {
     // The environment's value takes the place of .env's file.
     const { config } = loadConfig({ cwd, env: { SMTP_PASSWORD: 'from-env' } });
     expect(config.mail?.password?.reveal()).toBe('from-env');
+  });
+
+  it.runIf(process.getuid?.() === 0)("reads what root lets the service's group read, as install.sh has it", () => {
+    const base =
+      'SSH_HOST=pve\nSMTP_HOST=mail.example.org\nMAIL_TO=a@example.org\nSMTP_USER=u\nSMTP_PASSWORD_FILE=pw\n';
+    const cwd = configurationFolder({ '.env': base, pw: 'hunter 2\n' });
+    chownSync(join(cwd, 'pw'), 0, 65_534);
+    chmodSync(join(cwd, 'pw'), 0o640);
+    expect(loadConfig({ cwd, env: {} }).config.mail?.password?.reveal()).toBe('hunter 2');
+    chmodSync(join(cwd, 'pw'), 0o644);
+    expect(inspectConfig({ cwd, env: {} }).problems).toHaveLength(1);
+  });
+
+  it('knows of a host whose machine-id is not its own', () => {
+    const entries = 'hosts:\n  a:\n    SSH_HOST: a\n    SHARES_MACHINE_ID: true\n  b:\n    SSH_HOST: b\n';
+    const { hosts } = loadConfig({ cwd: configurationFolder({ 'hosts.yaml': entries }), env: {} }).config;
+    expect(hosts.map(({ sharesMachineId }) => sharesMachineId)).toEqual([true, undefined]);
   });
 
   it('warns when .env holds a secret and others may read it', () => {

@@ -248,6 +248,11 @@ describe('an API token with rights on a part', () => {
       ),
     });
 
+    expect(of('list-backups')).toMatchObject({
+      verdict: 'warning',
+      summary: 'list-backups is refused: the API token lacks Datastore.Audit on /storage, VM.Audit on /vms',
+    });
+
     give('/nodes', 'PVEAuditor');
     give('/vms/100', 'PVEVMUser');
     give('/vms/120', 'PVEAuditor');

@@ -9,6 +9,7 @@ import type { ProxmoxReader } from '../../proxmox/reader.ts';
 import { isRunning } from '../lib/is-running.ts';
 import { proxmoxReader, type Ways, waysOf } from '../lib/proxmox-reader.ts';
 import { inspectBackups } from './backups.ts';
+import { judgeConfiguration } from './configuration.ts';
 import { inspectContainers } from './containers.ts';
 import { probeHealth, probeProxy } from './endpoints.ts';
 import { findingsOf, section } from './finding.ts';
@@ -18,6 +19,7 @@ import { inspectIssues } from './issues.ts';
 import { inspectJobs } from './jobs.ts';
 import { backedUpSince, inspectLastKnown } from './last-known.ts';
 import { inspectNotices } from './notices.ts';
+import { inspectPausedRuns } from './paused-runs.ts';
 import { inspectQuorum, inspectServices, inspectVersion } from './proxmox.ts';
 import { type Reached, reachHost } from './reach.ts';
 import { inspectDisks, inspectMemoryAndCpu } from './resources.ts';
@@ -61,6 +63,8 @@ export interface HealthActivities {
   probeEndpoints(input: HealthInput): Promise<FindingsSection>;
   inspectSecurity(input: HealthInput): Promise<FindingsSection>;
   inspectRecentIssues(input: HealthInput): Promise<FindingsSection>;
+  /** What of the service itself needs a person; nothing is asked of the host, so it is told of one that is away, too. */
+  inspectAutomation(input: HealthInput): Promise<FindingsSection>;
 }
 
 export function createHealthActivities(dependencies: {
@@ -68,8 +72,10 @@ export function createHealthActivities(dependencies: {
   readonly proxmox: ProxmoxApis;
   readonly client: Client;
   readonly mailer?: Mailer | undefined;
+  /** Keys of the configuration that have changed since this process read them. Default: none. */
+  readonly changedKeys?: () => readonly string[];
 }): HealthActivities {
-  const { hosts, proxmox, client, mailer } = dependencies;
+  const { hosts, proxmox, client, mailer, changedKeys = () => [] } = dependencies;
   const options = (): RunOptions => ({ signal: Context.current().cancellationSignal });
   const at = (input: HealthInput): [Host, RunOptions] => [hosts.get(input.host), options()];
   const waysTo = ({ host, ways }: HealthInput) => ways ?? waysOf(proxmox, host);
@@ -158,7 +164,13 @@ export function createHealthActivities(dependencies: {
           const [host, given] = at(input);
           return inspectJobs(host, (run) => isRunning(client, run), given);
         }),
+      ),
+    inspectAutomation: (input) =>
+      section(
+        'Automation',
+        findingsOf('Paused runs', () => inspectPausedRuns(client, input.host)),
         findingsOf('Notices', () => inspectNotices(client, mailer, timeZoneOf(input.host))),
+        findingsOf('Configuration', async () => judgeConfiguration(changedKeys())),
       ),
   };
 }

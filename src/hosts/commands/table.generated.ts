@@ -2,7 +2,7 @@
 import { acceptBackup, checkArchive, listBackups, removeBackup } from './back-up/archives.ts';
 import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
-import { abandonBackup, archiveVolume, collectBackup, packBackup, publishBackup, verifyBackup, writeBackupManifest } from './back-up/make-backup.ts';
+import { abandonBackup, archiveVolume, collectBackup, collectHost, packBackup, publishBackup, verifyBackup, writeBackupManifest } from './back-up/make-backup.ts';
 import { containerStates } from './check-health/container-states.ts';
 import { healthEndpoint, proxyEndpoint } from './check-health/endpoints.ts';
 import { guestSettings, proxmoxArchives, proxmoxFacts, proxmoxServices } from './check-health/proxmox.ts';
@@ -12,6 +12,7 @@ import { securityState } from './check-health/security-state.ts';
 import { serviceState } from './check-health/service-state.ts';
 import { failedUnits, hostAnswers, pendingUpdates, runningState, updateMarks } from './check-health/upkeep.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
+import { machineIdentity } from './shared/machine.ts';
 import type { Command } from './command.ts';
 
 /** Every command that the service may run on a host: the policy, the helper, the docs and the tests are made of it. */
@@ -23,6 +24,7 @@ export const table: readonly Command[] = [
   showDoubts,
   lookForBackup,
   collectBackup,
+  collectHost,
   archiveVolume,
   writeBackupManifest,
   packBackup,
@@ -50,4 +52,5 @@ export const table: readonly Command[] = [
   changeUnit,
   restoreUnit,
   followUnitLog,
+  machineIdentity,
 ];

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
 import {
@@ -14,8 +13,9 @@ import type { RunDetails, Runs } from '../../runs/runs.ts';
 import { type AnyTool, defineTool, type ToolAnswer, type ToolCall } from '../define-tool.ts';
 import type { McpDependencies } from '../dependencies.ts';
 import { invalidInput } from '../input-errors.ts';
-import { dataOf, type RunData } from '../run-data.ts';
-import { nextStep, runLine } from '../run-text.ts';
+import { createOperationSearch } from '../operation-search.ts';
+import { dataOf, hasFailed, type RunData } from '../run-data.ts';
+import { describeProgress, nextStep, runLine, runText } from '../run-text.ts';
 import { mayUse, scopeFor } from '../scopes.ts';
 
 /** After this long, the same key from a client is a new request that happens to be numbered alike. Milliseconds. */
@@ -24,13 +24,19 @@ const retryWindowMs = 2 * 60_000;
 /** How many ended runs of one key are looked through before the last is taken for the one that was asked for. */
 const longestChain = 50;
 
+/** How long a tool waits for the report of an operation that answers at once. Milliseconds. */
+const atOnceMs = 20_000;
+
+const starts = 'Starts a run and returns at once with its id; wait_for_run waits for its report.';
+const answers = `Answers with the report itself; if that takes longer than ${atOnceMs / 1_000} s, with the id of its run, for wait_for_run.`;
+
 /** The tool of its own of an operation that is asked for daily. */
 export function operationTool(operation: OperationDefinition): AnyTool {
   const worst = worstRisk(operation);
   return defineTool({
     name: toolName(operation.name),
     title: operation.title,
-    description: `${operation.description} Starts a run and returns at once with its id; wait_for_run waits for its report.`,
+    description: `${operation.description} ${operation.answersAtOnce ? answers : starts}`,
     risk: operation.risk,
     annotations: {
       readOnlyHint: worst === 'read',
@@ -51,14 +57,14 @@ export const startTools: Readonly<Record<Risk, AnyTool>> = {
     title: 'Run a read operation',
     risk: 'read',
     description:
-      'Run an operation that only looks and changes nothing (risk read): checks, audits, reports, status, logs. Take its name and its input from search_operations. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+      'Run an operation that only looks and changes nothing (risk read): checks, audits, reports, a service: is it running, its status and logs (journal). Take its name and its input from search_operations. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
   }),
   change: startTool({
     name: 'start_change',
     title: 'Start a change',
     risk: 'change',
     description:
-      'Start an operation that changes something and can undo it (risk change). Take its name and its input from search_operations. Where the input has dryRun: true first, show the plan, then do it. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+      'Start an operation that changes something and can undo it (risk change), e.g. start, stop or restart a service. Take its name and its input from search_operations. Where the input has dryRun: true first, show the plan, then do it. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
   }),
   dangerous: startTool({
     name: 'start_dangerous_change',
@@ -117,11 +123,12 @@ export function operationName() {
 function findOperation(name: string, operations: readonly OperationDefinition[]): OperationDefinition {
   const found = operations.find((operation) => operation.name === name);
   if (found !== undefined) return found;
-  const names = operations.map((operation) => operation.name);
+  const meant = createOperationSearch(operations).meant(name);
+  const hint = meant === undefined ? '' : `Did you mean ${meant.name}? `;
   throw new ServiceError({
     code: 'not-found',
     message: `operation: there is no operation "${name}", and nothing was started`,
-    remedy: `Did you mean ${closest(name, names)}? search_operations finds them by words, and names all without a query.`,
+    remedy: `${hint}search_operations finds them by words, and names all without a query.`,
   });
 }
 
@@ -148,13 +155,36 @@ async function start(
   const { existing, ...started } = await startOnce(runs, operation.name, input, call);
   metrics.runStarted(operation.name, existing);
   // One that was there before may be waiting for a person by now.
-  const run: RunDetails = existing && started.closedAt === undefined ? await runs.get(started.id) : started;
+  const run: RunDetails = operation.answersAtOnce
+    ? await waitAtOnce(runs, started.id, call)
+    : existing && started.closedAt === undefined
+      ? await runs.get(started.id)
+      : started;
+  if (operation.answersAtOnce && run.closedAt !== undefined) {
+    return { data: { ...dataOf(run), existing }, text: runText(run), failed: hasFailed(run) };
+  }
   const what = existing ? 'This request had already started a run' : 'Started';
   return {
     data: { ...dataOf(run), existing },
     text: `${what}: ${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}\n${nextStep(run)}`,
     ...(call.takesMcpTasks ? { mcpTask: run.id } : {}),
   };
+}
+
+/** Until the run has ended, or it is time to answer with its id. */
+async function waitAtOnce(
+  runs: Runs,
+  id: string,
+  { signal, progress, answerWithinMs = atOnceMs }: ToolCall,
+): Promise<RunDetails> {
+  return await runs.wait(id, {
+    timeoutMs: Math.min(atOnceMs, answerWithinMs),
+    signal,
+    onProgress(now) {
+      const { done, total, line } = describeProgress(now);
+      progress?.(done, total, line);
+    },
+  });
 }
 
 /**

@@ -1,4 +1,4 @@
-import { setCurrentDetails } from '@temporalio/workflow';
+import { setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { Progress, Question, RunStep } from '../../operations/run.ts';
 import { cleanText } from '../../reports/clean.ts';
 import { stepLine } from '../../reports/steps.ts';
@@ -39,11 +39,30 @@ export function createChecklist(title: string, steps: readonly string[]): Checkl
 
   function show(): void {
     const lines = [...items.values()].map((step) => `- ${stepLine(step, escapeMarkdown)}`);
-    const choices = (asked?.choices ?? []).map(({ name, meaning }) => `- \`${name}\`: ${escapeMarkdown(meaning)}`);
-    const waits = asked === undefined ? [] : ['', 'Send it the signal `decide` with one of:', '', ...choices];
+    const waits = asked === undefined ? [] : howToAnswer(asked);
     setCurrentDetails([`**${title}** – ${escapeMarkdown(message)}`, '', ...lines, ...waits].join('\n'));
   }
 }
+
+function howToAnswer({ choices, ifCancelled }: Question): readonly string[] {
+  const { workflowId } = workflowInfo();
+  return [
+    '',
+    'Answer it with one of:',
+    '',
+    ...choices.map(
+      ({ name, meaning }) => `- \`proxmox-mcp runs decide ${workflowId} ${name}\`: ${escapeMarkdown(meaning)}`,
+    ),
+    '',
+    "Or send it the signal `decide` with the choice's name from here.",
+    ...(ifCancelled === undefined ? [] : ['', cancelling[ifCancelled]]),
+  ];
+}
+
+const cancelling = {
+  ends: 'Cancelling it is a no: it undoes what it did, and ends.',
+  nothing: 'Cancelling it changes nothing: it is ending already, and only an answer lets it go on.',
+} as const;
 
 /** Notes may quote what a host said; the UI renders Markdown. */
 function escapeMarkdown(text: string): string {
