@@ -37,7 +37,8 @@ readonly _volatile='(^|/)(logs?|cache|[.]cache|tmp|node_modules|[.]git|__pycache
 
 copy_all() {
   set --
-  [ -z "$_stay" ] || set -- '(' ! -type d -o ! -exec mountpoint --quiet -- '{}' ';' ')'
+  # shellcheck disable=SC2016 # For the shell that find starts.
+  [ -z "$_stay" ] || set -- '(' ! -type d -o -exec sh -c '[ "$(stat -c %d -- "$1")" = "$2" ]' sh '{}' "$(stat -c %d -- "$_from")" ';' ')'
   # A log that is rotated while it is copied makes cp fail: once more, then it counts.
   for _try in 1 2 3; do
     rm -rf -- "$_to"
