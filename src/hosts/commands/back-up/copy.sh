@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154 # Beside functions.sh and pause.sh, whose names it uses.
 # With _stay, what is mounted below a folder is left out; with _without, what right in it has a name of that pattern.
-_stay='' _without=''
+_stay='' _without='//none'
 
 # list_files FOLDER: a line for each file in it: size, when its content and its entry changed, path. Files whose name
 # holds a line break aren't watched.

@@ -13,7 +13,7 @@ take() {
   _into=$_stage/host$2
   like_above "$2"
   # What pmxcfs makes up, as .version and .rrd, is no configuration, and never rests.
-  _without=; [ "$2" != /etc/pve ] || _without='.*'
+  _without='//none'; [ "$2" != /etc/pve ] || _without='.*'
   set +e
   if [ "$_seen" = folder ]; then ( set -e; _stay=yes; copy "$_real" "$_into" "$2" ) 2>"$_stage/why"
   else ( set -e; copy_file "$_real" "$_into" "$2" ) 2>"$_stage/why"; fi
