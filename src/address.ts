@@ -22,12 +22,21 @@ function isName(text: string): boolean {
   );
 }
 
-/** One spelling of an address, for comparing: lower case, no final dot, IPv6 in its short form, `127.0.0.1` for this machine. */
+/**
+ * One spelling of an address, for comparing: lower case, no final dot, IPv6 in its short form, IPv4 as such where it is written
+ * within IPv6 (`::ffff:192.0.2.1`), `127.0.0.1` for this machine.
+ */
 export function canonicalAddress(address: string): string {
-  const name = isIPv6(address)
-    ? new URL(`http://[${address}]`).hostname.slice(1, -1)
-    : address.toLowerCase().replace(/\.$/, '');
+  const name = isIPv6(address) ? plainIPv6(address) : address.toLowerCase().replace(/\.$/, '');
   return isLoopback(name) ? '127.0.0.1' : name;
+}
+
+function plainIPv6(address: string): string {
+  const short = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  const [, high = '', low = ''] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(short) ?? [];
+  if (high === '') return short;
+  const numbers = [high, low].map((part) => Number.parseInt(part, 16));
+  return numbers.flatMap((number) => [number >> 8, number & 255]).join('.');
 }
 
 /** Whether only this machine can reach the address. */

@@ -44,8 +44,6 @@ export interface SshConfig {
   readonly port: number;
   readonly user: string;
   readonly keyPath: string;
-  /** Socket of an SSH agent whose keys are used instead of `keyPath`: an administrator's, never the service's. */
-  readonly agent?: string;
   /** OpenSSH known_hosts file that pins the host's key. Default `<dataDir>/known_hosts`. */
   readonly knownHostsPath: string;
 }
@@ -73,6 +71,8 @@ export interface HostConfig {
   readonly local?: { readonly sudo: boolean };
   readonly api?: ProxmoxApiConfig;
   readonly layout: HostLayout;
+  /** Its machine-id is another machine's too, so it doesn't tell that two names are one machine. */
+  readonly sharesMachineId?: true;
   /** IANA name; schedules of this host are read in it. Default `UTC`. */
   readonly timeZone: string;
 }

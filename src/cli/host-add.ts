@@ -1,17 +1,25 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { setInDotenv, setInHostsFile } from '../config/edit.ts';
+import { removeFromDotenv, removeFromHostsFile, setInDotenv, setInHostsFile } from '../config/edit.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import type { ProxmoxApiConfig, SshConfig } from '../config.ts';
+import type { HostConfig, ProxmoxApiConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { fingerprint as fingerprintOf, lookUpHost } from '../hosts/ssh/known-hosts.ts';
+import { refuseSameKey } from '../hosts/ssh/same-host.ts';
 import { pinHostKey, type ScannedKey, scanHostKeys } from '../hosts/ssh/scan.ts';
 import { replacePrivateFile } from '../private-file.ts';
 import { probeCertificate } from '../proxmox/certificate.ts';
-import { ask, note } from './terminal.ts';
+import { ask, isYes, note } from './terminal.ts';
 
-/** Shows the SSH keys of a host, asks, and pins them; with an expected fingerprint only that key, without asking. */
-export async function pinSshHost(name: string, ssh: SshConfig, expected: string | undefined): Promise<void> {
+/**
+ * Shows the SSH keys of a host, asks, and pins them; with an expected fingerprint only that key, without asking. `others`: the
+ * hosts that it could be, under another name; refused where it shows a key of theirs.
+ */
+export async function pinSshHost(
+  name: string,
+  ssh: SshConfig,
+  { expected, others }: { readonly expected: string | undefined; readonly others: readonly HostConfig[] },
+): Promise<void> {
   const { host, port, knownHostsPath } = ssh;
   const keys = await scanHostKeys(
     host,
@@ -22,6 +30,7 @@ export async function pinSshHost(name: string, ssh: SshConfig, expected: string 
   for (const { fingerprint, type } of keys) note(`  ${fingerprint}  ${type}`);
   const wanted = expected === undefined ? keys : keys.filter(({ fingerprint }) => fingerprint === expected);
   if (wanted.length === 0) throw fingerprintMismatch(name, 'SSH key', expected ?? 'none');
+  refuseSameKey(name, keys, others);
   const pinned = lookUpHost(readIfThere(knownHostsPath)?.text ?? '', host, port).pinned.map((key) =>
     fingerprintOf(key),
   );
@@ -30,7 +39,11 @@ export async function pinSshHost(name: string, ssh: SshConfig, expected: string 
   if (replaced.length > 0) note(`Others are pinned now, and would be replaced:\n  ${replaced.join('\n  ')}`);
   if (expected === undefined) {
     note('Compare them on the console of the host: for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $f; done');
-    await confirm(`Are they the same? Type yes to pin them: `, '--fingerprint SHA256:…');
+    await confirm(
+      `Are they the same? Type yes to pin them: `,
+      keys.map(({ fingerprint }) => fingerprint),
+      '--fingerprint SHA256:…',
+    );
   }
   await pinHostKey(
     knownHostsPath,
@@ -65,7 +78,7 @@ export async function confirmCertificate(
     return undefined;
   }
   note('Compare it on the host: pvenode cert info (or in the web interface: Node, System, Certificates).');
-  await confirm('Is it the same? Type yes to pin it: ', '--api-fingerprint AA:BB:…');
+  await confirm('Is it the same? Type yes to pin it: ', [fingerprint], '--api-fingerprint AA:BB:…');
   return fingerprint;
 }
 
@@ -95,6 +108,16 @@ export function writeHostKeys(
   note(`Wrote ${Object.keys(values).join(', ')} to ${before?.path ?? path}.`);
 }
 
+/** Takes keys of a host out again, where they stand in a file; those of the environment are a person's own. */
+export function removeHostKeys(loaded: LoadedConfig, name: string, keys: readonly string[]): void {
+  const isInHostsFile = [...loaded.settings.keys()].some((key) => key.startsWith(`${name}.`));
+  const path = join(loaded.folder, isInHostsFile ? 'hosts.yaml' : '.env');
+  const before = readIfThere(path);
+  if (before === undefined) return;
+  const text = isInHostsFile ? removeFromHostsFile(before.text, name, keys) : removeFromDotenv(before.text, keys);
+  if (text !== before.text) replacePrivateFile(before.path, text, join(loaded.folder, '.env'));
+}
+
 /** A symbolic link stays one: what it leads to is replaced. */
 function readIfThere(path: string): { readonly text: string; readonly path: string } | undefined {
   try {
@@ -105,10 +128,10 @@ function readIfThere(path: string): { readonly text: string; readonly path: stri
   }
 }
 
-/** Throws unless a person says yes; where nobody can be asked, it names the option to give instead. */
-async function confirm(question: string, option: string): Promise<void> {
+/** Throws unless a person says yes, or types one of the fingerprints; where nobody can be asked, it names the option to give instead. */
+async function confirm(question: string, shown: readonly string[], option: string): Promise<void> {
   const answer = await ask(question);
-  if (answer?.toLowerCase() === 'yes') return;
+  if (isYes(answer) || (answer !== undefined && shown.includes(answer))) return;
   throw new ServiceError(
     answer === undefined
       ? {
@@ -118,8 +141,11 @@ async function confirm(question: string, option: string): Promise<void> {
         }
       : {
           code: 'cancelled',
+          // Only who has said no has seen a difference.
           message: 'Nothing was pinned',
-          remedy: 'Find out why the fingerprints differ before you connect.',
+          remedy: /^no?$/i.test(answer)
+            ? 'If they differ, find out why before you connect: somebody may be between this machine and the host.'
+            : 'Run it again, and answer yes when they are the same.',
         },
   );
 }

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { defaultRevertAfterSeconds } from '../hosts/install/options.ts';
 import { findingLines } from '../reports/text.ts';
 import type { CliContext } from './context.ts';
@@ -6,6 +6,12 @@ import { exitCodes } from './exit-codes.ts';
 import { type AgreeOptions, askToAgree, type LoginOptions, reach, withLogin } from './host-login.ts';
 import { whole } from './parse.ts';
 import { note, print, printJson } from './terminal.ts';
+
+interface InstallCommandOptions {
+  readonly from?: string;
+  readonly api?: 'yes' | 'no';
+  readonly revertAfter: number;
+}
 
 /** `host install|uninstall|check`, registered below `host`. */
 export function hostInstallCommands(host: Command, context: CliContext): void {
@@ -15,6 +21,12 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
       "Put the service's user, key, helper and policy of sudo on a host, over an administrator's own SSH login. Shows its plan and asks. The host reverts everything by itself unless new connections prove in time that the service and the administrator can log in. Run it again after an update of Proxmox MCP.",
     )
     .option('--from <addresses>', "Addresses the service's key may be used from, with commas between; '*': anywhere")
+    .addOption(
+      new Option(
+        '--api <yes|no>',
+        'Whether a user, a reading role and a token for its Proxmox API are made too (default: where it has one, and none is configured)',
+      ).choices(['yes', 'no']),
+    )
     .option('--yes', "Don't ask")
     .option('--dry-run', 'Show the plan and change nothing')
     .option(
@@ -23,22 +35,34 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
       whole('--revert-after', 3, 600),
       defaultRevertAfterSeconds,
     )
-    .action(async (name: string, options: LoginOptions & AgreeOptions & { from?: string; revertAfter: number }) => {
-      const { install } = await import('../hosts/install/install.ts');
+    .action(async (name: string, options: LoginOptions & AgreeOptions & InstallCommandOptions) => {
+      const [{ install }, { planApi }, { nextAfterInstalling }] = await Promise.all([
+        import('../hosts/install/install.ts'),
+        import('./host-api.ts'),
+        import('./host-next.ts'),
+      ]);
       const { config, ...access } = await reach(context, name, options);
+      const loaded = context.inspect();
+      const api = await planApi(loaded, config, access, options.api);
+      const agree = askToAgree(`install on ${name}`, options);
       const interruption = explainInterruption(name, options.revertAfter);
       const outcome = await install(config, {
         ...access,
         ...(options.from !== undefined && { from: options.from }),
         revertAfterSeconds: options.revertAfter,
-        agree: askToAgree(`install on ${name}`, options),
+        agree: (plan) => agree([...plan, ...api.lines]),
         progress: (step) => {
-          interruption.begun();
+          interruption.begun(step);
           note(`· ${step}`);
         },
       }).finally(interruption.dispose);
-      if (outcome === 'nothing-to-do') print(`${name} is as it should be: nothing to do.`);
+      if (outcome === 'declined') return;
       if (outcome === 'installed') print(`Installed on ${name}, and verified over new connections.`);
+      else if (api.lines.length === 0) print(`${name} is as it should be: nothing to do.`);
+      else if (!(await agree(api.lines))) return;
+      await api.carryOut();
+      const state = { configured: api.lines.length > 0, isHere: access.login === undefined };
+      for (const line of await nextAfterInstalling(name, loaded.config, state)) note(line);
     });
 
   withLogin(host.command('uninstall <name>'))
@@ -52,16 +76,26 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
     .option('--dry-run', 'Show the plan and change nothing')
     .action(
       async (name: string, options: LoginOptions & AgreeOptions & { removeBackups?: boolean; keepLogs?: boolean }) => {
-        const { uninstall } = await import('../hosts/install/uninstall.ts');
+        const [{ uninstall }, { planApiRemoval }] = await Promise.all([
+          import('../hosts/install/uninstall.ts'),
+          import('./host-api.ts'),
+        ]);
         const { config, ...access } = await reach(context, name, options);
+        const api = await planApiRemoval(context.inspect(), config, access);
+        const agree = askToAgree(`uninstall on ${name}`, options);
         const outcome = await uninstall(config, {
           ...access,
           removeBackups: options.removeBackups ?? false,
           keepLogs: options.keepLogs ?? false,
-          agree: askToAgree(`uninstall on ${name}`, options),
+          agree: (plan) => agree([...plan, ...api.lines]),
         });
-        if (outcome === 'nothing-to-do') print(`There is nothing of the service on ${name}.`);
-        if (outcome === 'uninstalled') print(`Uninstalled from ${name}.`);
+        if (outcome === 'declined') return;
+        if (outcome === 'nothing-to-do') {
+          if (api.lines.length === 0) return print(`There is nothing of the service on ${name}.`);
+          if (!(await agree(api.lines))) return;
+        }
+        await api.carryOut();
+        print(`Uninstalled from ${name}.`);
       },
     );
 
@@ -88,19 +122,22 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
 
 /** Ctrl-C in the middle of an installation looks like damage; the host reverts it by itself, and a person must know that. */
 function explainInterruption(name: string, revertAfter: number) {
-  let isChanging = false;
+  let doing = '';
   const say = () => {
+    const isApt = doing.includes('the package sudo');
     note(
-      isChanging
-        ? `\nInterrupted. Soon after ${revertAfter} s ${name} puts back by itself what was changed.\nSee that nothing is left: proxmox-mcp host check ${name}`
-        : '\nInterrupted. Nothing was changed on the host.',
+      isApt
+        ? `\nInterrupted. apt-get on ${name} goes on to its end; nothing else was changed there.\nSee what is there: proxmox-mcp host install ${name} --dry-run`
+        : doing !== ''
+          ? `\nInterrupted. Soon after ${revertAfter} s ${name} puts back by itself what was changed.\nSee that nothing is left: proxmox-mcp host check ${name}`
+          : '\nInterrupted. Nothing was changed on the host.',
     );
     process.exit(exitCodes.interrupted);
   };
   process.once('SIGINT', say);
   return {
-    begun: () => {
-      isChanging = true;
+    begun: (step: string) => {
+      doing = step;
     },
     dispose: () => void process.off('SIGINT', say),
   };

@@ -3,13 +3,29 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { ServiceError } from '../errors.ts';
 import { type SudoPassword, sudoPassword } from '../hosts/install/become-root.ts';
+import type { Person } from '../hosts/ssh/credential.ts';
+import { cleanLine } from '../reports/clean.ts';
 import { Secret } from '../secret.ts';
+import { ask } from './terminal.ts';
 
-/** Where the password of an administrator's sudo comes from: a file, or the terminal, without echo. */
-export function passwordFor(who: string, file: string | undefined): SudoPassword | undefined {
+/** Where the password of an administrator's sudo comes from: a file, that of their login, or the terminal, without echo. */
+export function passwordFor(
+  who: string,
+  { file, ofLogin }: { readonly file?: string | undefined; readonly ofLogin?: Secret | undefined },
+): SudoPassword | undefined {
   if (file !== undefined) return sudoPassword(async () => fromFile(file));
+  if (ofLogin !== undefined) return sudoPassword(async () => ofLogin);
   if (!process.stdin.isTTY) return undefined;
   return sudoPassword(() => fromTerminal(`Password of sudo for ${who}: `));
+}
+
+/** Who sits at the terminal; undefined: nobody. What they type is kept by nobody here. */
+export function personAtTerminal(): Person | undefined {
+  if (!process.stdin.isTTY) return undefined;
+  return {
+    secret: (question) => fromTerminal(`${cleanLine(question, 200)} `),
+    text: async (question) => (await ask(`${cleanLine(question, 200)} `)) || undefined,
+  };
 }
 
 function fromFile(path: string): Secret {
@@ -62,5 +78,5 @@ function toPassword(text: string): Secret {
 }
 
 function unusable(why: string, remedy: string): ServiceError {
-  return new ServiceError({ code: 'invalid-input', message: `The password of sudo can't be used: ${why}`, remedy });
+  return new ServiceError({ code: 'invalid-input', message: `The password can't be used: ${why}`, remedy });
 }

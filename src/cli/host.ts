@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { canonicalAddress } from '../address.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { type ConfigFinding, configurationError } from '../config/problems.ts';
 import { address, fingerprint, hostName, sshFingerprint } from '../config/value-types.ts';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { mayBeSame } from '../hosts/one-machine.ts';
 import { textTable } from '../reports/table.ts';
 import type { CliContext } from './context.ts';
 import { acceptBackupCommand } from './host-accept-backup.ts';
@@ -59,10 +59,16 @@ export function hostCommands(program: Command, context: CliContext): void {
       const known = loaded.config.hosts.find((one) => one.name === name);
       if (known !== undefined && options.address !== undefined) throw alreadyThere(name);
       if (known === undefined && options.address === undefined) throw notThere(name, loaded);
-      if (known === undefined) checkAddressIsNew(loaded, options);
+      const { hosts } = loaded.config;
+      if (known === undefined) {
+        const { refuseSameAddress } = await import('../hosts/ssh/same-host.ts');
+        // A host under two names would have two locks.
+        await refuseSameAddress(name, { address: options.address ?? '', sshPort: options.sshPort }, hosts);
+      }
       const { pinSshHost, confirmCertificate, writeHostKeys } = await import('./host-add.ts');
       const ssh = known === undefined ? newSsh(loaded, options) : known.ssh;
-      if (ssh !== undefined) await pinSshHost(name, ssh, options.fingerprint);
+      const others = hosts.filter((other) => known === undefined || mayBeSame(known, other));
+      if (ssh !== undefined) await pinSshHost(name, ssh, { expected: options.fingerprint, others });
       const isNew = known === undefined;
       const sha256 = known?.api && (await confirmCertificate(name, known.api, options.apiFingerprint));
       const keys = {
@@ -70,8 +76,12 @@ export function hostCommands(program: Command, context: CliContext): void {
         ...(sha256 !== undefined && { PROXMOX_FINGERPRINT: sha256 }),
       };
       if (Object.keys(keys).length > 0) writeHostKeys(loaded, name, keys, isNew);
-      if (isNew) note(`Next, put the service's user and key on it: proxmox-mcp host install ${name}`);
-      note(`${isNew ? 'Then see' : 'Done. See'} whether all is well with: proxmox-mcp doctor --host ${name}`);
+      const [{ nextAfterAdding }, { createLogger }] = await Promise.all([
+        import('./host-next.ts'),
+        import('../logger.ts'),
+      ]);
+      const log = createLogger({ level: 'error', name: 'cli' });
+      note(await nextAfterAdding({ name, ...(ssh && { ssh }) }, log));
     });
 }
 
@@ -101,18 +111,6 @@ function checkInput(name: string, options: AddOptions): void {
       address.explain?.(options.address) ?? `Give ${address.expected}.`,
     );
   }
-}
-
-/** A host under two names would have two locks. */
-function checkAddressIsNew({ config }: LoadedConfig, { address: given = '', sshPort }: AddOptions): void {
-  const place = canonicalAddress(given);
-  const same = config.hosts.find(({ ssh }) => ssh && canonicalAddress(ssh.host) === place && ssh.port === sshPort);
-  if (same === undefined) return;
-  throw new ServiceError({
-    code: 'already-exists',
-    message: `The host ${same.name} has this address already`,
-    remedy: `Pin that one: proxmox-mcp host add ${same.name}; or give the address of another host.`,
-  });
 }
 
 function alreadyThere(name: string): ServiceError {

@@ -39,6 +39,11 @@ export async function ask(question: string): Promise<string | undefined> {
   }
 }
 
+/** `yes`, `y`, in upper or lower case. */
+export function isYes(answer: string | undefined): boolean {
+  return /^y(es)?$/i.test(answer ?? '');
+}
+
 /** Aborted by the first Ctrl-C or SIGTERM; the second ends the process as usual. */
 export function listenForInterruption(): { readonly signal: AbortSignal; readonly dispose: () => void } {
   const controller = new AbortController();

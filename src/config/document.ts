@@ -68,7 +68,8 @@ ${Object.entries(keys)
   .join(', ')}.
 
 A key stands in an entry once, with one value (lists only for what is several), and without YAML tags. Two entries can't be
-reached at the same place: one host would have two locks. Installations side by side on one machine need a \`STATE_DIR\` each.
+reached at the same place: one host would have two locks ([how else it is found](installing-a-host.md#one-machine-one-name)).
+Installations side by side on one machine need a \`STATE_DIR\` each.
 
 ${sections.join('\n').trimEnd()}
 `;

@@ -23,3 +23,21 @@ export function setInHostsFile(text: string, host: string, values: Readonly<Reco
   for (const [key, value] of Object.entries(values)) document.setIn(['hosts', host, key], value);
   return document.toString({ lineWidth: 0 });
 }
+
+/** The text of `.env` without the lines of these keys. Everything else stays. */
+export function removeFromDotenv(text: string, keys: readonly string[]): string {
+  const lines = parseDotenv(text, '')
+    .settings.filter(({ key }) => keys.includes(key))
+    .map(({ source }) => Number(source.slice(1)) - 1);
+  return text
+    .split('\n')
+    .filter((_, index) => !lines.includes(index))
+    .join('\n');
+}
+
+/** The text of `hosts.yaml` without these keys in the entry of a host. */
+export function removeFromHostsFile(text: string, host: string, keys: readonly string[]): string {
+  const document = parseDocument(text);
+  for (const key of keys) if (document.hasIn(['hosts', host, key])) document.deleteIn(['hosts', host, key]);
+  return document.toString({ lineWidth: 0 });
+}

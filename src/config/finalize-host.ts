@@ -77,6 +77,7 @@ export function finalizeHost(
     ...(api.value && { api: api.value }),
     layout: layoutOf(values),
     timeZone: values.TIME_ZONE,
+    ...(values.SHARES_MACHINE_ID && { sharesMachineId: true }),
   };
   return { value: host, problems, warnings };
 }

@@ -30,6 +30,13 @@ export const hostKeys = {
     what: "With ENABLE_LOCAL_EXECUTION: whether root's commands go through sudo.",
   }),
 
+  SHARES_MACHINE_ID: withDefault(types.flag, 'false', {
+    group: 'Host',
+    example: 'true',
+    host: 'own',
+    what: "true: the host's /etc/machine-id is another machine's too (of a clone or a container's image that can't have its own), so it doesn't tell that two names are one machine.",
+  }),
+
   SSH_TARGET: withDefault(types.hostName, 'proxmox', {
     group: 'SSH',
     example: 'proxmox',

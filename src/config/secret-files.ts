@@ -50,8 +50,9 @@ type Read = { readonly text: string } | { readonly expected: string; readonly re
 
 function readSecret(path: string): Read {
   try {
-    const { mode, size } = statSync(path);
-    if ((mode & 0o077) !== 0) {
+    const { mode, size, uid, gid } = statSync(path);
+    // Root's own file may be its group's too: so a service can read what it can't change.
+    if ((mode & (uid === 0 && gid !== 0 ? 0o037 : 0o077)) !== 0) {
       const found = (mode & 0o777).toString(8).padStart(4, '0');
       return { expected: `a file with mode 0600; ${path} has ${found}`, remedy: `Run: chmod 600 ${path}` };
     }

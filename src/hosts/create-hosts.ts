@@ -19,6 +19,7 @@ import { fillVector, type ResolvedCommand, resolveCommand } from './helper/resol
 import type { Host, Hosts, RunOptions } from './host.ts';
 import { cancelJob, followJob } from './jobs/follow.ts';
 import { parseClean, parseList } from './jobs/protocol.ts';
+import { createOneName } from './one-machine.ts';
 
 export interface HostsOptions {
   readonly hosts: readonly HostConfig[];
@@ -32,6 +33,7 @@ export interface HostsOptions {
 export function createHosts({ hosts, executorFor, redact }: HostsOptions): Hosts {
   const names = hosts.map((host) => host.name);
   const known = new Map<string, { host: Host; executor: Executor }>();
+  const oneName = createOneName(hosts);
   return {
     names,
     get(name) {
@@ -45,7 +47,7 @@ export function createHosts({ hosts, executorFor, redact }: HostsOptions): Hosts
       }
       const existing = known.get(name);
       if (existing) return existing.host;
-      const executor = executorFor(config);
+      const executor = oneName.guard(config, executorFor(config));
       const host = createHost({ config, executor, ...(redact && { redact }) });
       known.set(name, { host, executor });
       return host;

@@ -8,7 +8,7 @@ export const checkHealth = defineOperation({
   title: 'Check health',
   summary: 'Look at a host: last backups, Proxmox VE, storages, guests, system, updates, and its installation.',
   description:
-    "Health check: is the host healthy, what is its status, is anything wrong? Looks at last backups (the host's own and of each guest, VM or container, with age), Proxmox VE services and quorum, storage (active, free space), guests that should run and don't, locked guests, failed systemd units, load, memory, disk, updates (security), whether a restart is needed; then at the Proxmox MCP installation where there is one (service, Docker containers, health endpoints), sudoers and SSH key, blocked commands and failed logins of the last 24 hours, jobs whose runs have ended, the clock. Works on any managed host, by SSH or by the Proxmox API alone; what a host doesn't have is skipped. Changes nothing. Returns a verdict per line with its evidence and one overall.",
+    "Health check: is the host healthy, what is its status, is anything wrong? Looks at last backups (the host's own and of each guest, VM or container, with age), Proxmox VE services and quorum, storage (active, free space), guests that should run and don't, locked guests, failed systemd units, load, memory, disk, updates (security), whether a restart is needed; then at the Proxmox MCP installation where there is one (service, Docker containers, health endpoints), sudoers and SSH key, blocked commands and failed logins of the last 24 hours, jobs whose runs have ended, paused runs, the clock. Works on any managed host, by SSH or by the Proxmox API alone; what a host doesn't have is skipped. Changes nothing. Returns a verdict per line with its evidence and one overall.",
   guide: 'Daily Operations: Morning Health Check',
   target: 'host',
   needs: 'either',
@@ -38,6 +38,7 @@ export const checkHealth = defineOperation({
     'Health endpoints',
     'Security',
     'Recent issues',
+    'Automation',
     'Report',
   ],
   schedules: [

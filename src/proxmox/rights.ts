@@ -23,17 +23,22 @@ export interface TriedRights {
 export interface RightsTrial {
   /** `get_host`, `control-guest` */
   readonly operation: string;
+  /** The privileges with which it looks; what it changes with is another role's. */
+  readonly reads: readonly string[];
   /** Tries what it reads and asks for the rights to what it changes; changes nothing. Throws what the API throws else. */
   readonly run: (apis: ProxmoxApis, host: string, options: CallOptions) => Promise<TriedRights>;
 }
 
 /** Everything of the catalogue and the tools that needs rights of the API token. */
 export const rightsTrials: readonly RightsTrial[] = [
-  { operation: 'get_host', run: tryNode },
-  { operation: 'check-health', run: tryHealth },
-  { operation: 'control-guest', run: tryGuests },
-  { operation: 'list-backups', run: tryBackups },
+  { operation: 'get_host', reads: ['Sys.Audit'], run: tryNode },
+  { operation: 'check-health', reads: ['Sys.Audit', 'Datastore.Audit', 'VM.Audit'], run: tryHealth },
+  { operation: 'control-guest', reads: ['Sys.Audit', 'VM.Audit'], run: tryGuests },
+  { operation: 'list-backups', reads: ['Datastore.Audit', 'VM.Audit'], run: tryBackups },
 ];
+
+/** What the reading role has that `host install` makes: no more than what the operations look with. */
+export const readingPrivileges: readonly string[] = [...new Set(rightsTrials.flatMap(({ reads }) => reads))].sort();
 
 /**
  * What the health check looks at by the API, and the right that each needs. Archives of guests need more (what it takes

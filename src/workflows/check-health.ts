@@ -45,9 +45,12 @@ async function lookAtHost(run: Run<unknown>, host: string): Promise<Section[]> {
   const answer: FindingsSection = { title: 'Host', findings: [...findings] };
   const look = (summary: string) => onHost<HealthActivities>(host, 'look', summary);
   if (!ways.commands && !ways.api) {
-    for (const title of definition.steps.slice(2, -1)) run.skip(title, 'The host does not answer');
-    const { section } = await inspectSection(run, 'Backups', (text) => look(text).inspectLastKnown({ host }));
-    return [answer, section];
+    for (const title of definition.steps.slice(2, -2)) run.skip(title, 'The host does not answer');
+    const known = await Promise.all([
+      inspectSection(run, 'Backups', (text) => look(text).inspectLastKnown({ host })),
+      inspectSection(run, 'Automation', (text) => look(text).inspectAutomation({ host })),
+    ]);
+    return [answer, ...known.map(({ section }) => section)];
   }
   const hasReader = hasProxmox && (ways.api || hasHelper);
   const asked = { host, ways, hasProxmox: hasReader, hasHelper };
@@ -96,6 +99,7 @@ async function lookAtHost(run: Run<unknown>, host: string): Promise<Section[]> {
             ['Recent issues', (text) => look(text).inspectRecentIssues({ host })],
           ],
         )),
+    ['Automation', (text) => look(text).inspectAutomation({ host })],
   ];
   const found = await Promise.all(looks.map(([title, act]) => inspectSection(run, title, act)));
   const sections = [...found.filter(({ unreachable }) => !unreachable).map(({ section }) => section), ...skipped];

@@ -55,6 +55,8 @@ describe.skipIf(whyNoLab()).each(await stillHad(oldest))('the programs of $name'
     const sections = await Promise.all(
       looksOf(health).map((inspect) => attempt<Section>(() => inspect({ host: 'pve1' }))),
     );
-    expect(findingsOf(sections).filter(({ verdict }) => verdict === 'unknown')).toEqual([]);
+    const unknown = findingsOf(sections).filter(({ verdict }) => verdict === 'unknown');
+    // Which nobody's Temporal server knows.
+    expect(unknown.map(({ check }) => check)).toEqual(['Paused runs']);
   }, 120_000);
 });

@@ -1,4 +1,5 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
@@ -79,10 +80,12 @@ PROXMOX_VERIFY_SSL=false
 
     const connections = async () => (await sshd.log()).match(/^Connection from /gm)?.length ?? 0;
     const before = await connections();
+    const logins = async () => (await sshd.log()).match(/^Accepted publickey /gm)?.length ?? 0;
+    const loginsBefore = await logins();
     const pinned = await doctor(folder);
     // Each that ends without a login counts against this machine on OpenSSH 9.8 and newer.
     expect(await connections()).toBe(before + 1);
-    expect((await sshd.log()).match(/^Accepted publickey /gm)).toHaveLength(1);
+    expect(await logins()).toBe(loginsBefore + 1);
     expect(pinned('SSH host key')).toMatchObject({ verdict: 'ok' });
     expect(pinned('SSH login')).toMatchObject({ verdict: 'warning', summary: expect.stringContaining('helper') });
     expect(pinned('API certificate')).toMatchObject({ verdict: 'ok' });
@@ -125,6 +128,58 @@ PROXMOX_VERIFY_SSL=false
     expect(screen).toContain('Nothing was pinned.');
     expect(screen).not.toContain('unexpected');
     expect(code).toBe(130);
+    expect(existsSync(join(folder, 'hosts.yaml'))).toBe(false);
+  });
+
+  it.each([
+    ['y', 'y\n'],
+    ['Yes', 'Yes\n'],
+  ])('is pinned when a person answers %s, and nothing says afterwards that it differs', async (_, answer) => {
+    const sshd = await startSshd();
+    onTestFinished(() => sshd.stop());
+    const folder = configurationFolder();
+    const args = [build.path('src/cli.js'), '--config-dir', folder];
+    const add = [...args, 'host', 'add', 'pve1', '--address', '127.0.0.1', '--ssh-port', String(sshd.ssh.port)];
+    const { code, screen } = await typeInto(process.execPath, add, { 'Type yes to pin them: ': answer });
+    expect(code, screen).toBe(0);
+    expect(screen).toContain('Next, put the service');
+    expect(screen).not.toMatch(/differ|proxmox-mcp doctor/);
+    // Every key that it has is pinned, so that whichever it shows later is the right one.
+    const pins = readFileSync(join(folder, 'data/known_hosts'), 'utf8').trim().split('\n');
+    expect(pins).toHaveLength(Object.keys(sshd.fingerprints).length);
+    const install = await cli(folder, 'host', 'install', 'pve1', '--yes', '--key', sshd.ssh.keyPath, '--as', 'nobody');
+    const checked = await cli(folder, 'doctor', '--host', 'pve1');
+    for (const { stdout, stderr } of [install, checked]) {
+      expect(stdout + stderr).not.toMatch(/fingerprints? differ|but SHA256:\S+ is pinned|shows \S+ SHA256/);
+    }
+  });
+
+  it('is told to find out why only by who has said no', async () => {
+    const sshd = await startSshd();
+    onTestFinished(() => sshd.stop());
+    const args = [build.path('src/cli.js'), '--config-dir', configurationFolder()];
+    const add = [...args, 'host', 'add', 'pve1', '--address', '127.0.0.1', '--ssh-port', String(sshd.ssh.port)];
+    const type = (answer: string) => typeInto(process.execPath, add, { 'Type yes to pin them: ': answer });
+    expect((await type('no\n')).screen).toContain('If they differ, find out why');
+    expect((await type('maybe\n')).screen).not.toContain('differ');
+    // The fingerprint itself is the surest answer.
+    expect((await type(`${sshd.fingerprints.ed25519}\n`)).code).toBe(0);
+  });
+
+  it('is not added under a second name that leads to the same address, or with the same key', async () => {
+    const sshd = await startSshd();
+    onTestFinished(() => sshd.stop());
+    const port = String(sshd.ssh.port);
+    const folder = configurationFolder({
+      '.env': `HOST_NAME=pve1\nSSH_HOST=127.0.0.1\nSSH_PORT=${port}\n`,
+    });
+    const add = (...more: string[]) =>
+      cli(folder, 'host', 'add', 'other', '--fingerprint', sshd.fingerprints.ed25519 ?? '', ...more);
+    for (const address of ['localhost', '::ffff:127.0.0.1', hostname()]) {
+      const added = await add('--address', address, '--ssh-port', port);
+      expect(added.stderr, address).toMatch(/The host pve1 (has this address already|is the same one)/);
+      expect(added.code, address).toBe(1);
+    }
     expect(existsSync(join(folder, 'hosts.yaml'))).toBe(false);
   });
 

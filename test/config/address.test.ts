@@ -45,3 +45,13 @@ it('takes nothing that a URL would change or refuse', () => {
     { numRuns: 2_000 },
   );
 });
+
+it.each([
+  ['::ffff:192.0.2.1', '192.0.2.1'],
+  ['::FFFF:C000:0201', '192.0.2.1'],
+  ['::ffff:127.0.0.1', '127.0.0.1'],
+  ['2001:DB8:0::1', '2001:db8::1'],
+  ['PVE1.Example.org.', 'pve1.example.org'],
+])('knows %s as %s', (text, same) => {
+  expect(canonicalAddress(text)).toBe(same);
+});

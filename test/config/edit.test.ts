@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { parseDotenv } from '../../src/config/dotenv.ts';
-import { setInDotenv, setInHostsFile } from '../../src/config/edit.ts';
+import { removeFromDotenv, removeFromHostsFile, setInDotenv, setInHostsFile } from '../../src/config/edit.ts';
 import { parseHostsFile } from '../../src/config/hosts-file.ts';
 
 it('sets a key of .env on its line or at the end, and touches nothing else', () => {
@@ -35,4 +35,13 @@ it('sets keys in hosts.yaml and keeps comments and other hosts', () => {
   expect(parseHostsFile(pinned, 'hosts.yaml').entries[0]?.settings.map(({ text }) => text)).toEqual(['a', 'AA:01']);
   expect(pinned).toContain('# first');
   expect(setInHostsFile('', 'x', { SSH_HOST: 'y' })).toBe('hosts:\n  x:\n    SSH_HOST: y\n');
+});
+
+it('takes keys out again, and touches nothing else', () => {
+  expect(removeFromDotenv('# A=1\nA=1 # x\nB=2\nAB=3\n', ['A'])).toBe('# A=1\nB=2\nAB=3\n');
+  expect(removeFromDotenv('B=2', ['A'])).toBe('B=2');
+  const before = '# ours\nhosts:\n  pve1:\n    SSH_HOST: a # here\n  pve2:\n    SSH_HOST: b\n';
+  const more = setInHostsFile(before, 'pve1', { PROXMOX_USER: 'x@pve', PROXMOX_TOKEN_VALUE_FILE: './keys/x' });
+  expect(removeFromHostsFile(more, 'pve1', ['PROXMOX_USER', 'PROXMOX_TOKEN_VALUE_FILE', 'SSH_PORT'])).toBe(before);
+  expect(removeFromHostsFile(before, 'pve3', ['SSH_HOST'])).toBe(before);
 });

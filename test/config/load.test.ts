@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, chownSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { inspectConfig, loadConfig } from '../../src/config/load.ts';
@@ -233,6 +233,23 @@ describe('loadConfig', () => {
     // The environment's value takes the place of .env's file.
     const { config } = loadConfig({ cwd, env: { SMTP_PASSWORD: 'from-env' } });
     expect(config.mail?.password?.reveal()).toBe('from-env');
+  });
+
+  it.runIf(process.getuid?.() === 0)("reads what root lets the service's group read, as install.sh has it", () => {
+    const base =
+      'SSH_HOST=pve\nSMTP_HOST=mail.example.org\nMAIL_TO=a@example.org\nSMTP_USER=u\nSMTP_PASSWORD_FILE=pw\n';
+    const cwd = configurationFolder({ '.env': base, pw: 'hunter 2\n' });
+    chownSync(join(cwd, 'pw'), 0, 65_534);
+    chmodSync(join(cwd, 'pw'), 0o640);
+    expect(loadConfig({ cwd, env: {} }).config.mail?.password?.reveal()).toBe('hunter 2');
+    chmodSync(join(cwd, 'pw'), 0o644);
+    expect(inspectConfig({ cwd, env: {} }).problems).toHaveLength(1);
+  });
+
+  it('knows of a host whose machine-id is not its own', () => {
+    const entries = 'hosts:\n  a:\n    SSH_HOST: a\n    SHARES_MACHINE_ID: true\n  b:\n    SSH_HOST: b\n';
+    const { hosts } = loadConfig({ cwd: configurationFolder({ 'hosts.yaml': entries }), env: {} }).config;
+    expect(hosts.map(({ sharesMachineId }) => sharesMachineId)).toEqual([true, undefined]);
   });
 
   it('warns when .env holds a secret and others may read it', () => {

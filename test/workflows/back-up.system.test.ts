@@ -185,7 +185,7 @@ it('is done with a warning when something is much less than last time', async ()
 it('says with a failure how old the last good backup is', async () => {
   failing = true;
   expect((await failureOf('failing'))?.message).toBe(
-    'It broke. The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old. What it had done was undone.',
+    'It broke. The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old. It stopped at step "Verify". Undone: Collect.',
   );
   expect(abandoned).toEqual([id]);
 });

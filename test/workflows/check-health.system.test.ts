@@ -52,6 +52,7 @@ const activities: HealthActivities = {
   probeEndpoints: section('Health endpoints'),
   inspectSecurity: section('Security'),
   inspectRecentIssues: section('Recent issues'),
+  inspectAutomation: section('Automation'),
 };
 const notify: NotifyActivities = {
   mailReport: async ({ report }) => {
@@ -101,6 +102,7 @@ it('a host that is well is healthy, its backups first', async () => {
     'Health endpoints',
     'Security',
     'Recent issues',
+    'Automation',
   ]);
   expect(skipped).toEqual(['Report']);
 });
@@ -109,9 +111,18 @@ it('what a host does not have is one skipped line each', async () => {
   reached = { ...well, ways: { commands: true, api: false }, hasProxmox: false, isInstalled: false };
   const { report, titles, skipped } = await check();
   expect(report).toMatchObject({ verdict: 'ok', summary: 'pve1 is healthy.' });
-  expect(titles).toEqual(['Backups', 'Host', 'Proxmox VE', 'System', 'Installation', 'Security', 'Recent issues']);
+  expect(titles).toEqual([
+    'Backups',
+    'Host',
+    'Proxmox VE',
+    'System',
+    'Installation',
+    'Security',
+    'Recent issues',
+    'Automation',
+  ]);
   expect(skipped).toEqual(['Proxmox VE', 'Storage', 'Guests', 'Service', 'Containers', 'Health endpoints', 'Report']);
-  expect(asked.sort()).toEqual(['Backups', 'Recent issues', 'Security', 'System']);
+  expect(asked.sort()).toEqual(['Automation', 'Backups', 'Recent issues', 'Security', 'System']);
   const lines = report.sections.flatMap((one) => ('findings' in one ? one.findings : []));
   expect(lines.filter(({ verdict }) => verdict === 'skipped')).toMatchObject([
     { summary: 'There is no Proxmox VE on this host.' },
@@ -123,8 +134,8 @@ it('a host with only an API is looked at by that; what needs commands is one lin
   reached = { ...well, ways: { commands: false, api: true }, hasHelper: false, isInstalled: false };
   const { report, titles } = await check();
   expect(report.verdict).toBe('ok');
-  expect(titles).toEqual(['Backups', 'Host', 'Proxmox VE', 'Storage', 'Guests', 'System', 'Commands']);
-  expect(inputs.every(({ ways }) => ways?.commands === false && ways.api)).toBe(true);
+  expect(titles).toEqual(['Backups', 'Host', 'Proxmox VE', 'Storage', 'Guests', 'System', 'Commands', 'Automation']);
+  expect(inputs.filter(({ ways }) => ways?.commands === false && ways.api)).toHaveLength(inputs.length - 1);
 });
 
 it('a host that is away is one line, with its last known backup, in report, headline and mail', async () => {
@@ -139,8 +150,8 @@ it('a host that is away is one line, with its last known backup, in report, head
   found = { Backups: [finding('Last known good backup', 'ok', 'x was published 7 h ago.')] };
   const { report, titles, skipped } = await check(true);
   expect(report).toMatchObject({ verdict: 'failed', summary });
-  expect(titles).toEqual(['Host', 'Backups', 'Report']);
-  expect(asked).toEqual(['Backups']);
+  expect(titles).toEqual(['Host', 'Backups', 'Automation', 'Report']);
+  expect(asked.sort()).toEqual(['Automation', 'Backups']);
   expect(skipped).toHaveLength(9);
   expect(mailed?.summary).toBe(summary);
   expect(JSON.stringify(mailed)).not.toMatch(/Security|Recent issues/);
@@ -158,7 +169,7 @@ it('problems are named by their causes: at most three, and how many more', async
   };
   const { report } = await check();
   expect(report.summary).toBe(
-    'pve1: The last good backup is 3 days old; nas is not active; VM 100 should run with its host, and is stopped and 2 more.',
+    'pve1: last good backup is 3 days old; nas is not active; VM 100 should run with its host, and is stopped and 2 more.',
   );
   found = { System: [finding('Memory', 'warning', '27 of 32 GiB used.')] };
   expect((await check()).report.summary).toBe('pve1 works; look at: Memory: 27 of 32 GiB used.');
@@ -169,7 +180,16 @@ it('a host that goes away in the middle is one line, and what was seen of it sta
   broken = Object.fromEntries(['Guests', 'System', 'Security', 'Recent issues'].map((title) => [title, away]));
   const { report, titles } = await check();
   expect(report.summary).toBe('pve1 stopped answering while it was looked at.');
-  expect(titles).toEqual(['Host', 'Backups', 'Proxmox VE', 'Storage', 'Service', 'Containers', 'Health endpoints']);
+  expect(titles).toEqual([
+    'Host',
+    'Backups',
+    'Proxmox VE',
+    'Storage',
+    'Service',
+    'Containers',
+    'Health endpoints',
+    'Automation',
+  ]);
 });
 
 it('one thing that could not be looked at is unknown, and hides no other', async () => {
@@ -198,7 +218,8 @@ it('without a helper, what needs it is one line', async () => {
     'Containers',
     'Health endpoints',
     'Security',
+    'Automation',
   ]);
-  expect(report.summary).toBe('pve1: The helper of pve1 is of another version.');
+  expect(report.summary).toBe('pve1: helper of pve1 is of another version.');
   expect(inputs.find(({ hasHelper }) => hasHelper === false)).toBeDefined();
 });

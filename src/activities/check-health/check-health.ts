@@ -18,6 +18,7 @@ import { inspectIssues } from './issues.ts';
 import { inspectJobs } from './jobs.ts';
 import { backedUpSince, inspectLastKnown } from './last-known.ts';
 import { inspectNotices } from './notices.ts';
+import { inspectPausedRuns } from './paused-runs.ts';
 import { inspectQuorum, inspectServices, inspectVersion } from './proxmox.ts';
 import { type Reached, reachHost } from './reach.ts';
 import { inspectDisks, inspectMemoryAndCpu } from './resources.ts';
@@ -61,6 +62,8 @@ export interface HealthActivities {
   probeEndpoints(input: HealthInput): Promise<FindingsSection>;
   inspectSecurity(input: HealthInput): Promise<FindingsSection>;
   inspectRecentIssues(input: HealthInput): Promise<FindingsSection>;
+  /** What of the service itself needs a person; nothing is asked of the host, so it is told of one that is away, too. */
+  inspectAutomation(input: HealthInput): Promise<FindingsSection>;
 }
 
 export function createHealthActivities(dependencies: {
@@ -158,6 +161,11 @@ export function createHealthActivities(dependencies: {
           const [host, given] = at(input);
           return inspectJobs(host, (run) => isRunning(client, run), given);
         }),
+      ),
+    inspectAutomation: (input) =>
+      section(
+        'Automation',
+        findingsOf('Paused runs', () => inspectPausedRuns(client, input.host)),
         findingsOf('Notices', () => inspectNotices(client, mailer, timeZoneOf(input.host))),
       ),
   };

@@ -31,7 +31,7 @@ export async function inspectLastKnown(
   const query = `WorkflowType = '${workflowType(backUp.name)}' AND ${target} = '${host}' AND ${outcome} = 'done'`;
   const check = 'Last known good backup';
   try {
-    return await client.withDeadline(now + askMs, async () => {
+    return await client.withDeadline(Date.now() + askMs, async () => {
       let read = 0;
       for await (const { workflowId, runId } of client.workflow.list({ query, pageSize: lookedThrough })) {
         read += 1;

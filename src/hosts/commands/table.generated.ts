@@ -12,6 +12,7 @@ import { securityState } from './check-health/security-state.ts';
 import { serviceState } from './check-health/service-state.ts';
 import { failedUnits, hostAnswers, pendingUpdates, runningState, updateMarks } from './check-health/upkeep.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
+import { machineIdentity } from './shared/machine.ts';
 import type { Command } from './command.ts';
 
 /** Every command that the service may run on a host: the policy, the helper, the docs and the tests are made of it. */
@@ -51,4 +52,5 @@ export const table: readonly Command[] = [
   changeUnit,
   restoreUnit,
   followUnitLog,
+  machineIdentity,
 ];

@@ -1,9 +1,9 @@
 import { userInfo } from 'node:os';
-import type { SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Argv, CommandResult, Executor } from '../execution/executor.ts';
 import { createLocalExecutor } from '../local/executor.ts';
+import type { SshLogin } from '../ssh/credential.ts';
 import { createSshExecutor } from '../ssh/executor.ts';
 import { agent, bringAgent, workFolder } from './agent.ts';
 import { becomeRoot, type RunAsRoot, type SudoPassword } from './become-root.ts';
@@ -13,13 +13,19 @@ export interface Administrator {
   /** The host's name, for messages. */
   readonly name: string;
   /** Runs a verb of the agent without leaving the agent on the host. Returns its standard output. */
-  runOnce(verb: 'look' | 'uninstall', args: readonly string[]): Promise<string>;
+  runOnce(
+    verb: 'look' | 'uninstall' | 'add_sudo' | 'remove_sudo',
+    args: readonly string[],
+    timeoutMs?: number,
+  ): Promise<string>;
   /** Brings the agent to the host and starts its verb. */
   bring(verb: 'arm', args: readonly string[]): Promise<void>;
   /** Runs a verb of the agent that was brought. */
   run(verb: string, args: readonly string[], content?: string): Promise<void>;
   /** Runs a POSIX shell script as root without leaving it on the host. Its result, whatever its exit code. */
   runScript(script: string, args: readonly string[], timeoutMs: number): Promise<CommandResult>;
+  /** Runs a program of the host as root, without this session's environment. Its result, whatever its exit code. */
+  runProgram(argv: Argv, timeoutMs: number): Promise<CommandResult>;
   /** Whether this login is, or becomes, root. */
   provesRoot(): Promise<boolean>;
   /** Runs a program as another user, without root's rights. */
@@ -34,7 +40,7 @@ export interface Administrator {
  */
 export function connectAdministrator(
   name: string,
-  ssh: SshConfig | undefined,
+  ssh: SshLogin | undefined,
   log: Log,
   password?: SudoPassword,
   needsRoot = true,
@@ -46,14 +52,14 @@ export function connectAdministrator(
 }
 
 function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Administrator {
-  const exec = async (argv: Argv, stdin?: string) => {
-    const result = await asRoot(argv, stdin);
+  const exec = async (argv: Argv, stdin?: string, timeoutMs?: number) => {
+    const result = await asRoot(argv, stdin, timeoutMs);
     if (result.exitCode !== 0) throw agentError(name, result);
     return result.stdout;
   };
   return {
     name,
-    runOnce: (verb, args) => exec(['/bin/sh', '-s', '--', verb, ...args], agent),
+    runOnce: (verb, args, timeoutMs) => exec(['/bin/sh', '-s', '--', verb, ...args], agent, timeoutMs),
     async bring(verb, args) {
       await exec(bringAgent(verb, args), agent);
     },
@@ -64,7 +70,9 @@ function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Adm
       asRoot(
         [...cleanShell, 'timeout', '-k', '5', String(Math.ceil(timeoutMs / 1000)), ...readScript, ...args],
         script,
+        timeoutMs + 10_000,
       ),
+    runProgram: (argv, timeoutMs) => asRoot([...cleanShell, ...argv], undefined, timeoutMs),
     provesRoot: async () => (await exec(['/usr/bin/id', '-u'])).trim() === '0',
     runAs: (user, argv) => asRoot(['/usr/sbin/runuser', '-u', user, '--', ...argv]),
     close: () => executor.close(),

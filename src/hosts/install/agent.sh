@@ -50,7 +50,8 @@ look() {
   _sudoers=$1 _user=$2 _keys=$3 _state=$4 _helper=$5; shift 5
   fact os "$(. /etc/os-release && echo "$PRETTY_NAME")"
   # sudo-rs says it on standard error; there sudo complains of broken rules first.
-  if command -v sudo >/dev/null; then fact sudo "$(sudo --version 2>&1 | grep -E '^(Sudo version|sudo-rs) [0-9]' | head -n 1)"; fi
+  if command -v sudo >/dev/null; then fact sudo "$(sudo --version 2>&1 | grep -E '^(Sudo version|sudo-rs) [0-9]' | head -n 1)"
+  elif command -v apt-get >/dev/null; then fact candidate "$(apt-cache policy sudo 2>/dev/null | sed -n 's/^ *Candidate: //p')"; fi
   if command -v visudo >/dev/null; then
     if _said=$(visudo -c 2>&1); then fact visudo ok; else fact visudo "$(printf %s "$_said" | tr '\n\t' '  ')"; fi
   fi
@@ -58,6 +59,7 @@ look() {
     command -v "$_program" >/dev/null || fact missing "$_program"
   done
   ! has_systemd || fact systemd yes
+  fact machine "$(cat /etc/machine-id 2>/dev/null || :)" "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || :)"
   { sshd -T -C "user=$_user,host=localhost,addr=127.0.0.1" 2>/dev/null || true; } |
     grep -E '^(allowusers|denyusers|allowgroups|denygroups|authorizedkeysfile|pubkeyauthentication) ' | lines sshd || true
   if _entry=$(getent passwd "$_user"); then
@@ -89,10 +91,47 @@ look() {
   done
   set -f
   [ ! -e "$work" ] || fact pending yes
+  [ ! -e "$_state/before/added-sudo" ] || fact added sudo
   if [ -s "$_state/before/account" ]; then fact record kept; elif [ -e "$_state/before" ]; then fact record made; fi
   if [ -x "$_helper" ] && trusted "$_helper"; then "$_helper" job-list 2>/dev/null </dev/null | lines job || true; fi
   fact 'done' yes
 }
+
+# add_sudo: the package of that name, from the host's own sources, and nothing removed for it. What isn't there whole in the end
+# is taken off again.
+add_sudo() {
+  lock
+  [ ! -e "$work" ] || die 'an installation is at work, or is being reverted: try again in a minute' 76
+  _log=$run/apt
+  fetch_sudo >"$_log" 2>&1 || {
+    timeout 120 apt-get -qq update >>"$_log" 2>&1 || true
+    fetch_sudo >>"$_log" 2>&1 || die "apt-get can't fetch the package sudo, so nothing was changed: $(last_words "$_log")"
+  }
+  apt install sudo >"$_log" 2>&1 || {
+    _said=$(last_words "$_log")
+    if purge_sudo; then die "apt-get could not install sudo, and took it off again: $_said"; fi
+    die "apt-get could not install sudo, nor take it off again (see: dpkg --audit): $_said"
+  }
+  command -v visudo >/dev/null || die 'apt-get has installed sudo, but there is no visudo'
+  fact 'done' yes
+}
+apt() {
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-remove --no-install-recommends -o DPkg::Lock::Timeout=60 \
+    -o Dpkg::Options::=--force-confold -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 "$@"
+}
+fetch_sudo() { apt --download-only install sudo; }
+last_words() { grep -v '^[[:space:]]*$' "$1" | tail -n 3 | tr '\n\t' '  ' | cut -c 1-400; }
+purge_sudo() { SUDO_FORCE_REMOVE=yes DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=60 purge sudo >/dev/null 2>&1; }
+# remove_sudo: takes it off again, as long as nothing of an installation is there that needs it.
+remove_sudo() {
+  lock
+  [ ! -e "$work" ] || die 'an installation is at work, or is being reverted' 76
+  purge_sudo || die 'apt-get could not remove sudo'
+  fact 'done' yes
+}
+
+# with_sudo: its package was added for this installation, and goes with it.
+with_sudo() { armed; : >"$work/added-sudo"; sync; }
 
 # arm SECONDS USER STATE BACKUPS PATHS: remembers how everything is, and sees to it that it is put back after so many
 # seconds, or when the host starts again, unless confirm comes first.
@@ -199,6 +238,7 @@ confirm() {
     rm -rf "$_state/before.new"; cp -R "$work/snapshot" "$_state/before.new"; rm -rf "$_state/before.new/accounts"
     mv "$_state/before.new" "$_state/before"
   fi
+  [ ! -e "$work/added-sudo" ] || : >"$_state/before/added-sudo"
   sync
   mv "$work/pending" "$work/confirmed"
   sync
@@ -245,6 +285,7 @@ revert() {
       # Somebody else changed accounts meanwhile: only ours is put back.
       restore_account "$_from" "$_user"
     fi
+    [ ! -e "$work/added-sudo" ] || purge_sudo || true
     sync
   fi
   forget
@@ -344,7 +385,7 @@ uninstall() {
     done
   fi
   rm -rf "$_state"
-  visudo -c >/dev/null 2>&1 || die "visudo refuses the host's remaining rules; see: visudo -c"
+  ! command -v visudo >/dev/null || visudo -c >/dev/null 2>&1 || die "visudo refuses the host's remaining rules; see: visudo -c"
   rm -rf "$run"
   fact 'done' yes
 }
@@ -352,8 +393,8 @@ uninstall() {
 main() {
   [ "$(id -u)" = 0 ] || die 'this must run as root'
   case $1 in
-    look | uninstall) _verb=$1; shift; exec </dev/null; "$_verb" "$@" ;;
-    arm | user | folder | file | policy | confirm | revert) _verb=$1; shift; "$_verb" "$@" ;;
+    look | uninstall | add_sudo | remove_sudo) _verb=$1; shift; exec </dev/null; "$_verb" "$@" ;;
+    arm | with_sudo | user | folder | file | policy | confirm | revert) _verb=$1; shift; "$_verb" "$@" ;;
     *) die 'unknown verb' ;;
   esac
 }

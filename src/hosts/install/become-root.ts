@@ -23,7 +23,7 @@ export function sudoPassword(ask: () => Promise<Secret>): SudoPassword {
   };
 }
 
-export type RunAsRoot = (argv: Argv, stdin?: string) => Promise<CommandResult>;
+export type RunAsRoot = (argv: Argv, stdin?: string, timeoutMs?: number) => Promise<CommandResult>;
 
 interface Login {
   /** The host's name, for messages. */
@@ -46,13 +46,13 @@ const sudo = ['/usr/bin/env', 'LC_ALL=C', '/usr/bin/sudo'] as const;
 export function becomeRoot(login: Login): RunAsRoot {
   const { executor, isRoot } = login;
   let way: Promise<Secret | 'unasked'> | undefined;
-  return async (argv, stdin) => {
-    const options = { ...limits, ...(stdin !== undefined && { stdin }) };
+  return async (argv, stdin, timeoutMs = limits.timeoutMs) => {
+    const options = { ...limits, timeoutMs, ...(stdin !== undefined && { stdin }) };
     if (isRoot) return executor.exec(argv, options);
     way ??= chooseWay(login);
     const secret = await way;
     if (secret === 'unasked') return executor.exec([...sudo, '-n', '-k', '--', ...argv], options);
-    return withPassword(executor, secret, argv, stdin ?? '');
+    return withPassword(executor, secret, argv, { content: stdin ?? '', timeoutMs });
   };
 }
 
@@ -62,6 +62,7 @@ async function chooseWay({ name, executor, user, password }: Login): Promise<Sec
     const unasked = await executor.exec([...sudo, '-n', '-k', '--', '/bin/sh', '-c', ':'], limits);
     if (unasked.exitCode === 0) return 'unasked';
     const said = unasked.stderr.trim().split('\n').at(-1)?.slice(0, 300) ?? '';
+    if (unasked.exitCode === 127 || /sudo: (No such file|not found)/.test(said)) throw noSudo(name, user);
     const asks = /password is required|authentication is required|PAM error/.test(said);
     if (!asks || password === undefined) {
       throw forbidden(
@@ -108,7 +109,12 @@ async function proveWithoutCounting(name: string, executor: Executor, user: stri
 const skipInput = shellScript(new URL('./skip-input.sh', import.meta.url));
 
 /** The program's input is held back until sudo has let it begin: sudo-rs reads ahead, and sudo would try it as passwords. */
-async function withPassword(executor: Executor, secret: Secret, argv: Argv, content: string): Promise<CommandResult> {
+async function withPassword(
+  executor: Executor,
+  secret: Secret,
+  argv: Argv,
+  { content, timeoutMs }: { readonly content: string; readonly timeoutMs: number },
+): Promise<CommandResult> {
   const begin = `proxmox-mcp-${randomUUID()}`;
   const stdin = new PassThrough();
   stdin.write(`${secret.reveal()}\n`);
@@ -126,9 +132,16 @@ async function withPassword(executor: Executor, secret: Secret, argv: Argv, cont
     },
   });
   const line: Argv = [...sudo, '-k', '-S', '-p', '', '--', ...skipInput(begin, ...argv)];
-  const result = await executor.exec(line, { ...limits, stdin, stdoutTo });
+  const result = await executor.exec(line, { ...limits, timeoutMs, stdin, stdoutTo });
   const redact = createRedact([secret]);
   return { ...result, stdout: text().slice(begin.length + 1), stderr: redact(result.stderr) };
+}
+
+function noSudo(name: string, user: string): ServiceError {
+  return forbidden(
+    `There is no sudo on ${name}, so ${user} can't become root`,
+    'Log in as root (--as root), who installs it; Proxmox VE comes without it.',
+  );
 }
 
 function forbidden(message: string, remedy: string): ServiceError {

@@ -1,13 +1,15 @@
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Finding } from '../../operations/finding.ts';
+import { sameMachine } from '../one-machine.ts';
 import { readKeyFile } from '../ssh/key-file.ts';
 import { connectAdministrator } from './administrator.ts';
 import type { Seen } from './facts.ts';
 import { planFor, seeHost } from './install.ts';
 import type { InstallOptions } from './options.ts';
-import { obstacles } from './plan.ts';
+import { obstacles, withSudo } from './plan.ts';
 import { proveService } from './prove.ts';
+import { findOtherName } from './same-machine.ts';
 
 /**
  * Compares everything with what it should be, and tries the service's login. Changes nothing. A finding for each thing
@@ -15,7 +17,7 @@ import { proveService } from './prove.ts';
  */
 export async function checkInstallation(
   host: HostConfig,
-  options: Pick<InstallOptions, 'login' | 'log' | 'from' | 'sudoPassword'>,
+  options: Pick<InstallOptions, 'login' | 'log' | 'from' | 'sudoPassword' | 'others'>,
 ): Promise<readonly Finding[]> {
   const admin = connectAdministrator(host.name, options.login, options.log, options.sudoPassword);
   try {
@@ -23,7 +25,9 @@ export async function checkInstallation(
     const remedy = `Run: proxmox-mcp host install ${host.name}`;
     const findings = [
       ...pendingInstallation(seen),
-      ...obstacles(seen, host.layout),
+      ...(await otherName(host, seen, options)),
+      ...sudoComes(seen, remedy),
+      ...obstacles(withSudo(seen) ?? seen, host.layout),
       ...keyFileFindings(host, remedy),
       ...differences(host, seen, options.from).map((difference) => failed({ ...difference, remedy })),
     ];
@@ -54,12 +58,28 @@ function differences(host: HostConfig, seen: Seen, from: string | undefined) {
   return planFor(host, seen, publicKey, from).map(({ difference }) => difference);
 }
 
+function sudoComes(seen: Seen, remedy: string): Finding[] {
+  if (withSudo(seen) === undefined) return [];
+  return [failed({ check: 'sudo', summary: 'is missing', remedy: `${remedy}, which installs it` })];
+}
+
 function keyFileFindings({ ssh }: HostConfig, again: string): Finding[] {
   if (ssh === undefined) return [];
   const key = readKeyFile(ssh.keyPath);
   if (key.kind === 'usable') return [];
   const check = `the service's SSH key ${ssh.keyPath}`;
   return [failed({ check, summary: key.summary, remedy: key.kind === 'missing' ? again : key.remedy })];
+}
+
+async function otherName(
+  host: HostConfig,
+  { machine }: Seen,
+  { others, log }: Pick<InstallOptions, 'others' | 'log'>,
+): Promise<Finding[]> {
+  const other = await findOtherName(host, machine, others ?? [], log);
+  if (other === undefined) return [];
+  const { message, remedy } = sameMachine(host.name, other.name, `machine-id ${machine?.id}`);
+  return [failed({ check: 'one name', summary: message, remedy })];
 }
 
 function pendingInstallation({ pending }: Seen): Finding[] {

@@ -1,5 +1,6 @@
 import type { HostLayout } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
+import { type Machine, toMachine } from '../commands/shared/machine.ts';
 import { supportsSudo } from '../helper/generate-sudoers.ts';
 import type { Administrator } from './administrator.ts';
 
@@ -30,11 +31,17 @@ export interface Seen {
   /** `1.9.13p3`, `sudo-rs 0.2.5`; undefined where no policy can be made for it or it is missing: then {@link sudoText} says what is there. */
   readonly sudoVersion: string | undefined;
   readonly sudoText: string;
+  /** Where there is no sudo: the version of its package that apt would install, if that is one a policy can be made for. */
+  readonly sudoCandidate: string | undefined;
+  /** An installation has added sudo to the host. */
+  readonly addedSudo: boolean;
   /** `ok`, or what visudo says against the host's rules as they are. */
   readonly visudo: string;
   /** Programs that an installation needs and that aren't there. */
   readonly missing: readonly string[];
   readonly systemd: boolean;
+  /** Undefined where nothing tells it from others. */
+  readonly machine: Machine | undefined;
   /** sshd's settings that decide who may log in, as `sshd -T` prints them. */
   readonly sshd: readonly string[];
   readonly account: SeenAccount | undefined;
@@ -79,13 +86,17 @@ function parseFacts(host: string, text: string): Seen {
   }
   const sudoText = one('sudo') ?? 'none';
   const version = /^(?:Sudo version )?((?:sudo-rs )?\d+\.\d+\.\d+\w*)/.exec(sudoText)?.[1];
+  const candidate = /^(?:\d+:)?(\d+\.\d+(?:\.\d+)?\w*)/.exec(one('candidate') ?? '')?.[1];
   return {
     os: one('os') ?? 'unknown',
     sudoVersion: version !== undefined && supportsSudo(version) ? version : undefined,
     sudoText,
+    sudoCandidate: candidate !== undefined && supportsSudo(candidate) ? candidate : undefined,
+    addedSudo: one('added') === 'sudo',
     visudo: one('visudo') ?? 'visudo is missing',
     missing: all('missing').flat(),
     systemd: one('systemd') === 'yes',
+    machine: toMachine(one('machine') ?? '', all('machine')[0]?.[1] ?? ''),
     sshd: all('sshd').flat(),
     account: parseAccount(one('account'), all('groups')[0], one('password')),
     keys: Buffer.from(one('keys') ?? '', 'base64').toString('utf8'),

@@ -1,12 +1,14 @@
 import type { HostConfig } from '../../config.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
+import { sameMachine } from '../one-machine.ts';
 import { type Administrator, connectAdministrator } from './administrator.ts';
 import type { SudoPassword } from './become-root.ts';
 import { readFacts, type Seen } from './facts.ts';
 import { ioLogFolder } from './log-rotation.ts';
 import { defaultRevertAfterSeconds, type InstallOptions } from './options.ts';
-import { type Change, changes, type Obstacle, obstacles } from './plan.ts';
+import { type Change, changes, type Obstacle, obstacles, withSudo } from './plan.ts';
 import { proveAccess } from './prove.ts';
+import { findOtherName } from './same-machine.ts';
 import { makeServiceKey, publicKeyOf } from './service-key.ts';
 import { fromOf, keysFileOf, otherKeysFileOf, pathsOf, type Wanted, wanted } from './wanted.ts';
 
@@ -24,26 +26,69 @@ export async function install(host: HostConfig, options: InstallOptions): Promis
   checkUsers(host);
   const admin = connectAdministrator(host.name, options.login, options.log, options.sudoPassword);
   try {
-    const seen = await seeHost(admin, host);
+    const found = await seeHost(admin, host);
+    const sudoComes = withSudo(found);
+    const seen = sudoComes ?? found;
     const blocked = obstacles(seen, host.layout)[0];
     if (blocked) throw blockedBy(host, blocked);
     if (seen.pending) throw anotherInstallation(host);
+    const other = await findOtherName(host, seen.machine, options.others ?? [], options.log);
+    if (other) throw sameMachine(host.name, other.name, `machine-id ${seen.machine?.id}`);
     const keyPath = host.ssh?.keyPath;
     const before = keyPath === undefined ? undefined : publicKeyOf(keyPath);
     const makesKey = keyPath !== undefined && before === undefined;
     const changes = planFor(host, seen, makesKey ? placeholderKey : before, options.from);
     if (changes.length === 0 && !makesKey) return 'nothing-to-do';
     const agreed = await options.agree([
+      ...(sudoComes ? [`install the package sudo ${sudoComes.sudoText} (apt-get, from the host's own sources)`] : []),
       ...(makesKey ? [`make the service's SSH key ${keyPath} here: Ed25519, mode 600`] : []),
       ...changes.map((change) => (makesKey ? withoutDigestOfKey(change) : change.step)),
     ]);
     if (!agreed) return 'declined';
     const publicKey = makesKey ? makeServiceKey(keyPath) : before;
-    await change(host, admin, seen, planFor(host, seen, publicKey, options.from), options);
+    if (sudoComes === undefined) {
+      await change(host, admin, seen, planFor(host, seen, publicKey, options.from), options);
+      return 'installed';
+    }
+    await options.progress?.('install the package sudo');
+    await admin.runOnce('add_sudo', [], addSudoMs);
+    try {
+      const now = await seeHost(admin, host);
+      const blockedNow = obstacles(now, host.layout)[0];
+      if (blockedNow) throw blockedBy(host, blockedNow);
+      await change(host, admin, now, planFor(host, now, publicKey, options.from), options, true);
+    } catch (error) {
+      throw await takeSudoOff(host, options, error);
+    }
     return 'installed';
   } finally {
     await admin.close();
   }
+}
+
+/** For apt-get: it may wait for another one, fetch lists and a package, and set it up. */
+const addSudoMs = 8 * 60_000;
+
+/** Takes the package off again that was added for an installation which did not come about. Answers what to throw. */
+async function takeSudoOff({ name }: HostConfig, options: InstallOptions, error: unknown): Promise<unknown> {
+  await options.progress?.('remove the package sudo again');
+  const admin = connectAdministrator(name, options.login, options.log, options.sudoPassword);
+  const isOff = await admin.runOnce('remove_sudo', [], addSudoMs).then(
+    () => true,
+    () => false,
+  );
+  await admin.close();
+  if (!(error instanceof ServiceError)) return error;
+  const left = isOff
+    ? 'The package sudo, which was added for it, was removed again'
+    : 'The package sudo, which was added for it, is still there (on the host: apt-get purge sudo)';
+  return new ServiceError({
+    code: error.code,
+    message: `${error.message}. ${left}`,
+    remedy: error.remedy,
+    cause: error,
+    details: error.details,
+  });
 }
 
 /** Reads everything on the host that an installation depends on. */
@@ -96,6 +141,7 @@ async function change(
   seen: Seen,
   changes: readonly Change[],
   options: InstallOptions,
+  addedSudo = false,
 ): Promise<void> {
   const { layout, name } = host;
   const seconds = options.revertAfterSeconds ?? defaultRevertAfterSeconds;
@@ -112,6 +158,7 @@ async function change(
     ...[...absent, ...ours, `${layout.state}/before`],
   ]);
   try {
+    if (addedSudo) await admin.run('with_sudo', []);
     for (const { step, target } of changes) {
       await say(step);
       await carryOut(admin, layout.user, home, target);

@@ -108,12 +108,26 @@ function obstacle(check: string, summary: string, remedy: string, evidence?: str
   return { check, verdict: 'failed', summary, remedy, ...(evidence !== undefined && { evidence }) };
 }
 
+/** The host as it will be once the package sudo is there; undefined where it is there, or can't be installed. */
+export function withSudo(seen: Seen): Seen | undefined {
+  if (seen.sudoText !== 'none' || seen.sudoCandidate === undefined) return undefined;
+  const rules: SeenPath = { kind: 'folder', mode: '755', owner: '0:0', sha256: '-' };
+  return {
+    ...seen,
+    sudoVersion: seen.sudoCandidate,
+    sudoText: seen.sudoCandidate,
+    visudo: 'ok',
+    paths: new Map([...seen.paths, ['/etc/sudoers.d', rules]]),
+  };
+}
+
 function sudoObstacles({ sudoVersion, sudoText, visudo }: Seen): readonly Obstacle[] {
   const remedy = 'Install sudo 1.9 or newer, or sudo-rs 0.2.5 or newer, on the host.';
-  const version =
-    sudoText === 'none'
-      ? obstacle('sudo', 'is missing', remedy)
-      : obstacle('sudo', 'is too old, or of another kind', remedy, sudoText);
+  if (sudoText === 'none') {
+    const how = 'Run on the host: apt-get update && apt-get install sudo (1.9 or newer); then try again.';
+    return [obstacle('sudo', 'is missing, and apt-get there knows no package of it that can be used', how)];
+  }
+  const version = obstacle('sudo', 'is too old, or of another kind', remedy, sudoText);
   const rules = obstacle(
     'the policy of sudo',
     'is broken already',

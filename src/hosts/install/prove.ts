@@ -1,9 +1,10 @@
-import type { HostConfig } from '../../config.ts';
-import { ServiceError } from '../../errors.ts';
+import type { HostConfig, SshConfig } from '../../config.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Argv, CommandResult } from '../execution/executor.ts';
 import { admittedOnPurpose, refusedOnPurpose } from '../self-tests.ts';
 import { createSshExecutor } from '../ssh/executor.ts';
+import { readKeyFile } from '../ssh/key-file.ts';
 import { type Administrator, connectAdministrator } from './administrator.ts';
 import type { SudoPassword } from './become-root.ts';
 import type { InstallOptions } from './options.ts';
@@ -54,6 +55,20 @@ export async function proveService(host: HostConfig, admin: Administrator, log: 
     }
   } finally {
     await executor?.close();
+  }
+}
+
+/** One login by the service's key: false only where there is no key, or the host refuses it. */
+export async function letsServiceIn(name: string, ssh: SshConfig, log: Log): Promise<boolean> {
+  if (readKeyFile(ssh.keyPath).kind !== 'usable') return false;
+  const executor = createSshExecutor({ name, ssh, log });
+  try {
+    await executor.exec(['/usr/bin/true'], { timeoutMs: 13_000 });
+    return true;
+  } catch (error) {
+    return !isServiceError(error, 'ssh-key-refused');
+  } finally {
+    await executor.close();
   }
 }
 

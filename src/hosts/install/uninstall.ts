@@ -54,6 +54,7 @@ function uninstallPlan(host: HostConfig, seen: Seen, options: UninstallOptions):
     ...remove,
     ...(isThere(keys) ? [`remove the service's key from ${keys}`] : []),
     ...(seen.account === undefined ? [] : [userStep(layout.user, seen.record)]),
+    ...(seen.addedSudo ? ['keep the package sudo, which host install had added (apt-get purge sudo removes it)'] : []),
     ...logs.map((path) => `${options.keepLogs ? 'keep' : 'remove'} ${path}`),
     ...(isThere(layout.backups)
       ? [`${options.removeBackups ? 'REMOVE THE BACKUPS in' : 'keep the backups in'} ${layout.backups}`]

@@ -1,5 +1,6 @@
 import type { SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
+import type { SshLogin } from './credential.ts';
 import type { SshLimits } from './limits.ts';
 
 /**
@@ -18,12 +19,13 @@ export function isNoCommonHostKey(error: unknown): boolean {
 }
 
 /** Why a connection could not be made, by what an administrator can do about it. */
-export function connectError(name: string, ssh: SshConfig, limits: SshLimits, error: unknown): ServiceError {
+export function connectError(name: string, ssh: SshLogin, limits: SshLimits, error: unknown): ServiceError {
   const cause: LibraryError = error instanceof Error ? error : new Error(String(error));
   const where = `${name} (${ssh.host}:${ssh.port})`;
-  if (cause.level === 'agent') return noAgent(name, ssh, cause);
+  if (cause instanceof ServiceError) return cause;
+  if (cause.level === 'agent') return notSigned(name, ssh, cause);
   if (cause.level === 'client-authentication' || /authentication failures/i.test(cause.message)) {
-    if (ssh.agent !== undefined) return agentRefused(name, where, ssh, cause);
+    if (ssh.credential !== undefined) return credentialRefused(name, where, ssh, cause);
     return new ServiceError({
       code: 'ssh-key-refused',
       message: `${where} refused the SSH key ${ssh.keyPath} for the user ${ssh.user}`,
@@ -41,22 +43,22 @@ export function connectError(name: string, ssh: SshConfig, limits: SshLimits, er
   });
 }
 
-function agentRefused(name: string, where: string, { user }: SshConfig, cause: Error): ServiceError {
+function credentialRefused(name: string, where: string, { user }: SshLogin, cause: Error): ServiceError {
   return new ServiceError({
     code: 'ssh-key-refused',
-    message: `${where} refused every key of the SSH agent for the user ${user}`,
-    remedy:
-      'See ssh-add -l for the keys it holds, and add the right one with ssh-add. sshd hears of no more than six keys: with more, name the file of the right one (--key).',
+    message: `${where} does not let ${user} in any more with what it took before`,
+    remedy: "Try again; if it stays, look at sshd's log on the host (journalctl -u ssh).",
     details: { host: name, user },
     cause,
   });
 }
 
-function noAgent(name: string, { user, agent }: SshConfig, cause: Error): ServiceError {
+function notSigned(name: string, { user }: SshConfig, cause: LibraryError): ServiceError {
   return new ServiceError({
     code: 'ssh-key-refused',
-    message: `The SSH agent at ${agent} can't be asked for the keys of ${user} on ${name} (${cause.message})`,
-    remedy: 'Start it again and add the key (eval "$(ssh-agent)"; ssh-add), or name the file of the key (--key).',
+    message: `${name} takes a key for ${user}, but it could not be used (${cause.message})`,
+    remedy:
+      'Look whether the SSH agent asks you to confirm, or start it again and add the key (ssh-add), or name a file: --key FILE.',
     details: { host: name, user },
     cause,
   });

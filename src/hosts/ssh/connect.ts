@@ -1,9 +1,10 @@
 import { connect as dial } from 'node:net';
-import ssh2, { type ConnectConfig } from 'ssh2';
+import ssh2, { type AnyAuthMethod, type ConnectConfig } from 'ssh2';
 import type { SshConfig } from '../../config.ts';
-import type { ServiceError } from '../../errors.ts';
+import { ServiceError } from '../../errors.ts';
 import { awakeTimeout } from './awake-timeout.ts';
 import { connectError, isNoCommonHostKey } from './connect-error.ts';
+import { authMethod, type SshLogin } from './credential.ts';
 import { hostKeyAlgorithms, hostKeyChanged, judgeHostKey, keyTypes, pinnedKeys } from './host-key-check.ts';
 import { keyFileError, readKeyFile } from './key-file.ts';
 import type { HostKey, KnownKeys } from './known-hosts.ts';
@@ -24,16 +25,117 @@ export interface SshConnection {
  *
  * Throws `host-key-unknown`, `host-key-changed`, `ssh-key-refused`, `host-unreachable`, `configuration`.
  */
-export async function connect(name: string, ssh: SshConfig, limits: SshLimits): Promise<SshConnection> {
-  const privateKey = ssh.agent === undefined ? readKey(ssh.keyPath) : undefined;
+export async function connect(name: string, ssh: SshLogin, limits: SshLimits): Promise<SshConnection> {
+  const { credential } = ssh;
+  if (credential === undefined) {
+    // Without the `none` method, which ssh2 tries first by itself: it only costs a round trip.
+    return await openPinned(name, ssh, limits, { privateKey: readKey(ssh.keyPath), authHandler: ['publickey'] });
+  }
+  const person = { asked: false };
+  let given = false;
+  return await openPinned(
+    name,
+    ssh,
+    limits,
+    {
+      authHandler: (_left, _partial, next) => {
+        const asking = (is: boolean) => {
+          person.asked = is;
+        };
+        next(given ? noMore : authMethod(credential, ssh.user, asking));
+        given = true;
+      },
+    },
+    () => person.asked,
+  );
+}
+
+/** How the library is told that there is nothing more to try. */
+const noMore = false as unknown as AnyAuthMethod;
+
+/** What a server said to several ways of logging in, offered one after the other in one connection. */
+export interface Offered {
+  /** Number of the way that it let in; undefined: none. */
+  readonly accepted: number | undefined;
+  /** How many it has refused. */
+  readonly tried: number;
+  /** The kinds of ways that it takes at all: `publickey`, `password` …; undefined: it didn't say. */
+  readonly accepts: readonly string[] | undefined;
+}
+
+export interface Offering {
+  readonly accepts: readonly string[] | undefined;
+  /** While a person is being asked nothing is taken for the server's silence. */
+  readonly asking: (is: boolean) => void;
+}
+
+/**
+ * Offers ways of logging in to the host whose key is pinned, until one is let in, `next` has no more or the server ends it; then
+ * the connection is closed. Throws as {@link connect}, but not that everything was refused.
+ */
+export async function offer(
+  name: string,
+  ssh: SshConfig,
+  limits: SshLimits,
+  next: (index: number, offering: Offering) => AnyAuthMethod | undefined | Promise<AnyAuthMethod | undefined>,
+): Promise<Offered> {
+  // The method `none` comes first: it says which others there are, and isn't counted.
+  let index = -2;
+  let accepts: readonly string[] | undefined;
+  let isAsked = false;
+  let failure: unknown;
+  const asking = (is: boolean) => {
+    isAsked = is;
+  };
+  try {
+    const connection = await openPinned(
+      name,
+      ssh,
+      limits,
+      {
+        authHandler: (left, _partial, give) => {
+          accepts = left ?? accepts;
+          index++;
+          if (index === -1) return give({ type: 'none', username: ssh.user });
+          Promise.resolve(next(index, { accepts, asking })).then(
+            (way) => give(way ?? noMore),
+            (error: unknown) => {
+              failure = error;
+              give(noMore);
+            },
+          );
+        },
+      },
+      () => isAsked,
+    );
+    connection.end();
+    return { accepted: index, tried: index, accepts };
+  } catch (error) {
+    if (failure !== undefined) throw failure;
+    const cause = error instanceof ServiceError ? String(error.cause) : '';
+    // A server that allows no more tries ends the connection (MaxAuthTries).
+    const isEnded = /Too many authentication failures/.test(cause);
+    const isRefused = error instanceof ServiceError && error.code === 'ssh-key-refused';
+    if (index < 0 || !(isEnded || isRefused)) throw error;
+    // Only when nothing was left to offer the last number is of none.
+    const isThrough = /All configured authentication methods failed/.test(cause);
+    return { accepted: undefined, tried: isThrough ? index : index + 1, accepts };
+  }
+}
+
+async function openPinned(
+  name: string,
+  ssh: SshConfig,
+  limits: SshLimits,
+  authentication: Pick<ConnectConfig, 'privateKey' | 'authHandler'>,
+  isAsking: () => boolean = () => false,
+): Promise<SshConnection> {
   const known = await pinnedKeys(name, ssh);
   let refusal: ServiceError | undefined;
   try {
-    return await open(ssh.host, ssh.port, limits.connectMs, {
+    const config: ConnectConfig = {
       username: ssh.user,
-      ...(ssh.agent === undefined ? { privateKey: privateKey ?? '' } : { agent: ssh.agent }),
-      // Without the `none` method, which ssh2 tries first by itself: it only costs a round trip.
-      authHandler: [ssh.agent === undefined ? 'publickey' : 'agent'],
+      ...authentication,
       keepaliveInterval: limits.keepaliveMs,
       keepaliveCountMax: limits.keepaliveCount,
       algorithms: {
@@ -45,7 +147,8 @@ export async function connect(name: string, ssh: SshConfig, limits: SshLimits): 
         refusal = judgeHostKey(name, ssh, known, blob);
         return refusal === undefined;
       },
-    });
+    };
+    return await open(ssh.host, ssh.port, limits.connectMs, config, isAsking);
   } catch (error) {
     if (refusal !== undefined) throw refusal;
     if (isNoCommonHostKey(error)) throw await keyOfOtherType(name, ssh, known, limits);
@@ -108,7 +211,13 @@ async function keyOfOtherType(
 }
 
 /** Resolves when the client is ready, rejects with its first error. Later errors of a failed client are of no use. */
-async function open(host: string, port: number, connectMs: number, config: ConnectConfig): Promise<SshConnection> {
+async function open(
+  host: string,
+  port: number,
+  connectMs: number,
+  config: ConnectConfig,
+  isAsking: () => boolean = () => false,
+): Promise<SshConnection> {
   const client = new ssh2.Client();
   // A socket of our own, because ssh2 can't close its one any more once it has said good-bye.
   const socket = dial({ host, port, noDelay: true });
@@ -119,7 +228,10 @@ async function open(host: string, port: number, connectMs: number, config: Conne
   });
   try {
     await new Promise<void>((resolve, reject) => {
-      stopWaiting = awakeTimeout(connectMs, () => reject(tooSlow()));
+      const wait = () => {
+        stopWaiting = awakeTimeout(connectMs, () => (isAsking() ? wait() : reject(tooSlow())));
+      };
+      wait();
       // Not once: of an agent that can't be reached the library tells, and then that no method was left.
       client.once('ready', resolve).on('error', reject);
       client.once('close', () => reject(new Error('the connection was closed during the handshake')));

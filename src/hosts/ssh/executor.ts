@@ -1,7 +1,7 @@
-import type { SshConfig } from '../../config.ts';
 import type { Log } from '../../log.ts';
 import type { Executor } from '../execution/executor.ts';
 import { connect } from './connect.ts';
+import type { SshLogin } from './credential.ts';
 import { downloadOverSsh } from './download.ts';
 import { execOverSsh } from './exec.ts';
 import { defaultLimits, type SshLimits } from './limits.ts';
@@ -11,7 +11,7 @@ import { uploadOverSsh } from './upload.ts';
 export interface SshExecutorOptions {
   /** The host's name in the configuration, for messages. */
   readonly name: string;
-  readonly ssh: SshConfig;
+  readonly ssh: SshLogin;
   readonly log: Log;
   readonly limits?: Partial<SshLimits>;
 }

@@ -18,6 +18,8 @@ export interface UnusableKey {
   /** Completes "The SSH key PATH …". */
   readonly summary: string;
   readonly remedy: string;
+  /** Of a key that only its passphrase keeps from being used: the file's content, for whoever can ask for that. */
+  readonly locked?: Buffer;
 }
 
 const maxBytes = 64 * 1024;
@@ -60,7 +62,7 @@ export function readKeyFile(path: string, setting = 'SSH_KEY_PATH'): UsableKey |
   if (key instanceof Error) {
     if (/passphrase/i.test(key.message) || bytes.includes('BEGIN ENCRYPTED PRIVATE KEY')) {
       const remedy = `Take it away (ssh-keygen -p -f ${path}), or name a key without one in ${setting}.`;
-      return unusable('is protected by a passphrase, which nobody is there to type', remedy);
+      return { ...unusable('is protected by a passphrase, which nobody is there to type', remedy), locked: bytes };
     }
     if (bytes.includes('-----BEGIN PRIVATE KEY-----')) {
       const remedy = `Write it anew in OpenSSH's own form: ssh-keygen -p -N "" -f ${path}`;

@@ -8,12 +8,13 @@ export function typeInto(
   program: string,
   args: readonly string[],
   answers: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly code: number | null; readonly screen: string }> {
   const { PATH = '', HOME = '' } = process.env;
   const line = [program, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
   // util-linux's script gives it a terminal, and takes what is typed from its own standard input.
   const child = spawn('script', ['--quiet', '--return', '--flush', '--command', line, '/dev/null'], {
-    env: { PATH, HOME, TERM: 'xterm' },
+    env: { PATH, HOME, TERM: 'xterm', ...env },
   });
   const left = new Map(Object.entries(answers));
   let screen = '';

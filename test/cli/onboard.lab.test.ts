@@ -1,0 +1,193 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { whyNoLab } from '../../lab/hosts/available.ts';
+import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
+import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
+import { createState, token } from '../../lab/proxmox/state.ts';
+import { apiUser, readingRole } from '../../src/proxmox/onboard.ts';
+import { readingPrivileges } from '../../src/proxmox/rights.ts';
+import { configFolder, configOf, makeBare } from '../hosts/install/sample.ts';
+import { typeInto } from '../hosts/install/terminal.ts';
+import { runNode, useBuild } from '../support/built.ts';
+
+const pveum = readFileSync(new URL('./stand-ins/pveum.sh', import.meta.url), 'utf8');
+const full = `${apiUser}!mcp-lab`;
+
+describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
+  const build = useBuild();
+  let host: LabHost;
+  let api: ProxmoxSimulator;
+  let folder: string;
+  let secret: string;
+
+  beforeAll(async () => {
+    const state = createState();
+    const [, made] = token(apiUser, 'mcp-lab', true);
+    const [, second] = token(apiUser, 'mcp-lab-2', true);
+    second.secret = made.secret;
+    state.tokens.set(full, made).set(`${full}-2`, second);
+    const example = [...state.users.values()][0];
+    if (example === undefined) throw new Error('the simulator has users');
+    state.users.set(apiUser, { ...example, enabled: true });
+    for (const subject of [apiUser, full, `${full}-2`]) {
+      state.acl.push({ path: '/', subject, role: 'PVEAuditor', propagate: true });
+    }
+    secret = made.secret;
+    [host, api] = await Promise.all([startLabHost(), createProxmoxSimulator({ state })]);
+    await makeBare(host);
+    await host.writeFile('/usr/local/bin/pveum', pveum, { mode: 0o755 });
+    await host.must(['ln', '-s', '/usr/local/bin/pveum', '/usr/bin/pveum']);
+    await host.writeFile('/etc/pve/local/pve-ssl.pem', api.certificatePem);
+    await host.writeFile('/etc/pve/next-secret', secret, { mode: 0o600 });
+    folder = configFolder(host, configOf(host));
+    // Where the simulated API is; a real one is found at SSH_HOST.
+    const env = join(folder, '.env');
+    writeFileSync(env, `${readFileSync(env, 'utf8')}PROXMOX_HOST=${api.host}\nPROXMOX_PORT=${api.port}\n# mine\n`);
+  }, startTimeoutMs);
+  afterAll(async () => {
+    await Promise.all([api?.close(), host?.stop()]);
+  });
+  beforeEach(async () => {
+    await host.must(['sh', '-c', ': >/etc/pve/asked']);
+  });
+
+  const cli = async (verb: string, ...more: string[]) => {
+    const args = ['--config-dir', folder, '--debug', 'host', verb, 'lab', '--as', 'admin', '--key', host.admin.keyPath];
+    const ran = await runNode(build.path('src/cli.js'), [...args, ...more], { env: { HOME: folder } });
+    expect(ran.stdout + ran.stderr).not.toContain(secret);
+    return ran;
+  };
+  const env = () => readFileSync(join(folder, '.env'), 'utf8');
+  const database = () => host.readFile('/etc/pve/stand-in');
+  const asked = async () => (await host.readFile('/etc/pve/asked')).split('\n').filter((line) => !/ list/.test(line));
+
+  it('is in the plan, and nothing is made before it is agreed to, or without it', { timeout: 120_000 }, async () => {
+    const planned = await cli('install', '--dry-run');
+    expect(planned, planned.stderr).toMatchObject({ code: 0 });
+    for (const line of [
+      `Proxmox API: make the role ${readingRole}, which reads: Sys.Audit, VM.Audit`,
+      `Proxmox API: make the user ${apiUser}`,
+      `Proxmox API: make the API token ${full}, with privileges of its own`,
+      `/keys/lab-api-token, mode 600, and nowhere else`,
+      'to leave the Proxmox API out: --api no',
+    ]) {
+      expect(planned.stdout).toContain(line.replace('Sys.Audit, VM.Audit', readingPrivileges.join(', ')));
+    }
+    const without = await cli('install', '--yes', '--api', 'no', '--revert-after', '300');
+    expect(without, without.stderr).toMatchObject({ code: 0 });
+    expect(await database()).toBe('');
+    expect(env()).not.toContain('PROXMOX_TOKEN');
+  });
+
+  it('is asked about once, with everything else', async () => {
+    const args = ['--config-dir', folder, 'host', 'install', 'lab', '--as', 'admin', '--key', host.admin.keyPath];
+    const { screen } = await typeInto(process.execPath, [build.path('src/cli.js'), ...args], { 'Type yes: ': 'no\n' });
+    expect(screen.match(/Type yes: /g)).toHaveLength(1);
+    expect(screen).toContain(`Proxmox API: make the user ${apiUser}`);
+    expect(await database()).toBe('');
+  });
+
+  it('is left as it was where the cluster has no quorum, and the host stays installed', async () => {
+    await host.writeFile('/etc/pve/no-quorum', '');
+    const failed = await cli('install', '--yes');
+    await host.must(['rm', '/etc/pve/no-quorum']);
+    expect(failed.code).not.toBe(0);
+    expect(failed.stderr).toContain('no quorum');
+    expect(env()).not.toContain('PROXMOX_TOKEN');
+    expect(await cli('check')).toMatchObject({ code: 0 });
+  });
+
+  it('is made, pinned and used, and its secret is in one file alone', { timeout: 120_000 }, async () => {
+    const ran = await cli('install', '--yes');
+    expect(ran, ran.stderr).toMatchObject({ code: 0 });
+    expect(ran.stderr).toContain('The Proxmox API of lab accepts the token.');
+    expect(ran.stderr).toContain('proxmox-mcp doctor --host lab');
+    expect(ran.stderr).toContain('npm start');
+    expect((await asked()).filter(Boolean)).toEqual([
+      `role add ${readingRole} --privs ${readingPrivileges.join(',')}`,
+      `user add ${apiUser} --comment Proxmox MCP`,
+      `acl modify / --users ${apiUser} --roles ${readingRole}`,
+      `user token add ${apiUser} mcp-lab --privsep 1 --output-format json`,
+      `acl modify / --tokens ${full} --roles ${readingRole}`,
+    ]);
+    expect(readFileSync(join(folder, 'keys/lab-api-token'), 'utf8')).toBe(`${secret}\n`);
+    expect(statSync(join(folder, 'keys/lab-api-token')).mode & 0o777).toBe(0o600);
+    expect(env()).toContain('PROXMOX_TOKEN_VALUE_FILE=./keys/lab-api-token\n');
+    expect(env()).toContain(`PROXMOX_FINGERPRINT=${api.certificateFingerprint}\n`);
+    expect(env()).toContain('# mine\n');
+    expect(env()).not.toContain(secret);
+    const doctor = await runNode(build.path('src/cli.js'), [
+      '--config-dir',
+      folder,
+      'doctor',
+      '--host',
+      'lab',
+      '--json',
+    ]);
+    const { findings } = JSON.parse(doctor.stdout) as { findings: { check: string; verdict: string }[] };
+    const verdicts = new Map(findings.map(({ check, verdict }) => [check, verdict]));
+    for (const check of ['API certificate', 'API token', 'rights for get_host', 'SSH login']) {
+      expect(verdicts.get(`lab: ${check}`), check).toBe('ok');
+    }
+  });
+
+  it('is nothing to do a second time, and is corrected where somebody changed it', { timeout: 120_000 }, async () => {
+    const again = await cli('install', '--yes');
+    expect(again.stdout).toContain('lab is as it should be: nothing to do.');
+    expect((await asked()).filter(Boolean)).toEqual([]);
+    await host.must([
+      'sh',
+      '-c',
+      `sed -i 's/^role .*/role ${readingRole} Sys.Modify,Sys.Audit/; s/^user \\(.*\\) 1/user \\1 0/' /etc/pve/stand-in`,
+    ]);
+    const corrected = await cli('install', '--yes');
+    expect(corrected, corrected.stderr).toMatchObject({ code: 0 });
+    expect((await asked()).filter(Boolean)).toEqual([
+      `role modify ${readingRole} --privs ${readingPrivileges.join(',')}`,
+      `user modify ${apiUser} --enable 1`,
+    ]);
+  });
+
+  it('makes a second token where the secret of the first is not known here', { timeout: 120_000 }, async () => {
+    const kept = env();
+    const without = kept.split('\n').filter((line) => !/^PROXMOX_(TOKEN|USER|FINGER)/.test(line));
+    writeFileSync(join(folder, '.env'), without.join('\n'));
+    const ran = await cli('install', '--yes');
+    expect(ran, ran.stderr).toMatchObject({ code: 0 });
+    expect(ran.stderr).toContain(`make the API token ${full}-2`);
+    expect(ran.stderr).toContain("the secret of mcp-lab, which is there, isn't known here");
+    expect(await database()).toContain(`token ${apiUser} mcp-lab\n`);
+  });
+
+  it('pins nothing where another certificate is shown than the host has', async () => {
+    await host.writeFile('/etc/pve/local/pveproxy-ssl.pem', api.caPem);
+    const refused = await cli('install', '--yes', '--api', 'yes');
+    await host.must(['rm', '/etc/pve/local/pveproxy-ssl.pem']);
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain('somebody may be between this machine and the host');
+  });
+
+  it('is taken away by host uninstall: its own token, and with the last one user and role', {
+    timeout: 120_000,
+  }, async () => {
+    const off = await cli('uninstall', '--yes');
+    expect(off, off.stderr).toMatchObject({ code: 0 });
+    expect(off.stderr).toContain(`remove the API token ${full}-2; ${apiUser} stays, as it has others (mcp-lab)`);
+    expect(await database()).not.toContain('mcp-lab-2');
+    expect(() => statSync(join(folder, 'keys/lab-api-token'))).toThrow();
+    expect(env()).not.toContain('PROXMOX_');
+    expect(env()).toContain('# mine\n');
+
+    const lines = [`PROXMOX_HOST=${api.host}`, `PROXMOX_PORT=${api.port}`, `PROXMOX_USER=${apiUser}`];
+    const more = [
+      'PROXMOX_TOKEN_NAME=mcp-lab',
+      `PROXMOX_TOKEN_VALUE=${secret}`,
+      `PROXMOX_FINGERPRINT=${api.certificateFingerprint}`,
+    ];
+    writeFileSync(join(folder, '.env'), `${env()}${[...lines, ...more].join('\n')}\n`);
+    const last = await cli('uninstall', '--yes');
+    expect(last, last.stderr).toMatchObject({ code: 0 });
+    expect(await database()).toBe('');
+  });
+});
