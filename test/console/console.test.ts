@@ -308,7 +308,7 @@ describe('the state', () => {
           remedy: 'Make room.',
           at: ago(2),
           timeZone: 'Europe/Berlin',
-          run: { id: 'back-up/pve2/1', look: 'proxmox-mcp runs get back-up/pve2/1' },
+          run: { id: 'back-up/pve2/1', look: 'Look at it.' },
         },
       ],
       dropped: 0,

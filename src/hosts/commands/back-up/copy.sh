@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154 # Beside functions.sh and pause.sh, whose names it uses.
 # With _stay, what is mounted below a folder is left out; with _without, what right in it has a name of that pattern.
-_stay='' _without=''
+_stay='' _without='//none'
 
 # list_files FOLDER: a line for each file in it: size, when its content and its entry changed, path. Files whose name
 # holds a line break aren't watched.
@@ -37,7 +37,8 @@ readonly _volatile='(^|/)(logs?|cache|[.]cache|tmp|node_modules|[.]git|__pycache
 
 copy_all() {
   set --
-  [ -z "$_stay" ] || set -- '(' ! -type d -o ! -exec mountpoint --quiet -- '{}' ';' ')'
+  # shellcheck disable=SC2016 # For the shell that find starts.
+  [ -z "$_stay" ] || set -- '(' ! -type d -o -exec sh -c '[ "$(stat -c %d -- "$1")" = "$2" ]' sh '{}' "$(stat -c %d -- "$_from")" ';' ')'
   # A log that is rotated while it is copied makes cp fail: once more, then it counts.
   for _try in 1 2 3; do
     rm -rf -- "$_to"

@@ -4,7 +4,7 @@ copy_file() {
   for _try in 1 2 3 4 5; do
     _was=$(stat -c '%s %y %z' -- "$1")
     rm -rf -- "$2"
-    cp -d "--preserve=$_keeping" -- "$1" "$2" 2>"$_stage/said" || cp -d "--preserve=$_anyhow" -- "$1" "$2" 2>"$_stage/said"
+    cp -d "--preserve=$_keeping" -- "$1" "$2" 2>"$_stage/said" || cp -d "--preserve=$_anyhow" -- "$1" "$2"
     [ "$(stat -c '%s %y %z' -- "$1")" != "$_was" ] || return 0
     sleep 0.2
   done

@@ -13,18 +13,20 @@ take() {
   _into=$_stage/host$2
   like_above "$2"
   # What pmxcfs makes up, as .version and .rrd, is no configuration, and never rests.
-  _without=; [ "$2" != /etc/pve ] || _without='.*'
+  _without='//none'; [ "$2" != /etc/pve ] || _without='.*'
   set +e
-  if [ "$_seen" = folder ]; then ( set -e; _stay=yes; copy "$_real" "$_into" "$2" )
-  else ( set -e; copy_file "$_real" "$_into" "$2" ); fi
+  if [ "$_seen" = folder ]; then ( set -e; _stay=yes; copy "$_real" "$_into" "$2" ) 2>"$_stage/why"
+  else ( set -e; copy_file "$_real" "$_into" "$2" ) 2>"$_stage/why"; fi
   _code=$?
   set -e
   if [ "$_code" != 0 ]; then
-    ! grep -Eq 'No space left on device|Disk quota exceeded' "$_stage/said" || exit 1
-    closed "$1" "$2" "$(tail -n 1 "$_stage/said" | printable)"
+    cat "$_stage/why" >&2
+    ! grep -Eq 'No space left on device|Disk quota exceeded|I/O error' "$_stage/why" || exit 1
+    closed "$1" "$2" "$(tail -n 1 "$_stage/why" | printable)"
   elif [ "$_seen" = folder ]; then
     like "$_real" "$_into"
-    _source=$(find "$_real" -xdev -mindepth 1 -path "$_backups" -prune -o -path "$_real/$_without" -prune -o -printf x | wc -c)
+    _source=$(find "$_real" -xdev -mindepth 1 -path "$_backups" -prune -o -path "$_real/$_without" -prune -o -type d -printf '%D\n' -o -printf 'x\n' |
+      grep -cx -e x -e "$(stat -c %d -- "$_real")") || :
     _copied=$(find "$_into" -mindepth 1 -printf x | wc -c)
     [ "$_copied" -ge $((_source * 99 / 100 - 2)) ] || doubt failed "not whole: $2, of which $_copied of $_source files and folders were copied"
   fi
