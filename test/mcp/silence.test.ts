@@ -12,10 +12,10 @@ import { memoryService } from './lib/memory-service.ts';
 const info = { name: 'test', version: '1' };
 
 /** A minute of a proxy's patience, and a quarter of it. */
-const idleMs = 600;
-const keepAliveMs = 100;
+const idleMs = 1_500;
+const keepAliveMs = 200;
 /** Far longer than the proxy's patience. */
-const lastsMs = 1_000;
+const lastsMs = 3_000;
 
 let serving: HttpServing | undefined;
 let proxy: TcpProxy | undefined;
@@ -82,7 +82,7 @@ async function ask(
   return { type: response.headers.get('content-type'), text: await response.text() };
 }
 
-const wait = (id: string) => ({ name: 'wait_for_run', arguments: { id, timeoutSeconds: 1 } });
+const wait = (id: string) => ({ name: 'wait_for_run', arguments: { id, timeoutSeconds: lastsMs / 1_000 } });
 
 describe.each(['2026-07-28', '2025-11-25'])('through a proxy that ends silent connections (%s)', (protocol) => {
   it('a wait goes on to its end', async () => {
