@@ -26,6 +26,13 @@ export interface HostLayout {
   readonly containers: readonly string[];
   /** Docker volumes in the daily backup. Default `mcp_logs`, `caddy_data`. */
   readonly volumes: readonly string[];
+  /** Folders and files of the host's own that the backup holds beside what it always does. Default: none. */
+  readonly backupPaths: readonly string[];
+  /**
+   * What the host's own configuration is looked for below. Empty, except on the demo's host, which is a folder of this
+   * machine.
+   */
+  readonly hostRoot: string;
   /** Default `http://localhost:8080/health`. */
   readonly healthUrl: string;
   /** Default `http://localhost:80`. */

@@ -8,6 +8,7 @@ import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { guestRoutes } from './routes/guests.ts';
 import { nodeRoutes } from './routes/nodes.ts';
+import { storageRoutes } from './routes/storages.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { createListener, type SeenRequest } from './server.ts';
 import { createState, type SimulatorState, unixTime } from './state.ts';
@@ -90,14 +91,21 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       : keptCertificate(certificateFolder, state.localNode, names);
   let certificate = await make();
   const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state);
-  if (!options.state && !memberOf) addHistory(tasks);
+  if (!options.state && !memberOf) addHistory(state, tasks);
   const faults = createFaults();
   const requests: SeenRequest[] = [];
   const listener = createListener({
     state,
     tasks,
     faults,
-    router: createRouter([...accessRoutes, ...nodeRoutes, ...guestRoutes, ...taskRoutes, ...clusterRoutes]),
+    router: createRouter([
+      ...accessRoutes,
+      ...nodeRoutes,
+      ...storageRoutes,
+      ...guestRoutes,
+      ...taskRoutes,
+      ...clusterRoutes,
+    ]),
     authenticationDelayMs: options.authenticationDelayMs ?? 3000,
     unreachableDelayMs: options.unreachableDelayMs ?? 3000,
     onRequest: (request) => {
@@ -189,12 +197,25 @@ function tokenOf(state: SimulatorState, id: string): SimulatorToken {
   return { user: token.user, name: token.name, secret: token.secret };
 }
 
-/** Last night's backups, so that a task list has something to show. */
-function addHistory(tasks: TaskEngine): void {
+/** Last night's backups, so that lists of tasks and of archives have something to show. */
+function addHistory(state: SimulatorState, tasks: TaskEngine): void {
   const caller = { id: 'root@pam', user: 'root@pam' };
   for (const [index, node] of ['pve1', 'pve2'].entries()) {
     const starttime = unixTime() - 8 * 3600 + index * 600;
-    const log = ['INFO: starting new backup job', 'INFO: Backup job finished successfully'];
+    const guests = [...state.guests.values()].filter((guest) => guest.node === node);
+    const log = [
+      'INFO: starting new backup job: vzdump --all 1 --storage local --mode snapshot --compress zstd',
+      ...guests.flatMap(({ vmid, type }) => [
+        `INFO: Starting Backup of VM ${vmid} (${type})`,
+        `INFO: Finished Backup of VM ${vmid} (00:01:00)`,
+      ]),
+      'INFO: Backup job finished successfully',
+    ];
     tasks.record({ node, type: 'vzdump', id: '', caller, starttime, endtime: starttime + 240, exitstatus: 'OK', log });
+    for (const [place, { vmid, type, name, disk }] of guests.entries()) {
+      const takenAt = starttime + place * 60;
+      const size = Math.floor(disk / 8);
+      state.archives.push({ storage: 'local', node, vmid, type, takenAt, size, notes: name });
+    }
   }
 }

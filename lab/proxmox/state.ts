@@ -27,6 +27,17 @@ export interface SimulatedNode {
   load: number;
   /** Unix seconds. */
   bootedAt: number;
+  /** Its services that aren't as the daemons of a well node are, by systemd's ActiveState. */
+  readonly services: Map<string, string>;
+  /** Packages of which there is a newer version. */
+  readonly updates: SimulatedUpdate[];
+}
+
+export interface SimulatedUpdate {
+  readonly package: string;
+  readonly from: string;
+  readonly to: string;
+  readonly origin: string;
 }
 
 /** What a test makes a guest do. Times in ms. */
@@ -67,6 +78,8 @@ export interface SimulatedGuest {
   /** The lock of its configuration: `backup`, `migrate` … */
   lock?: string;
   protection?: boolean;
+  /** It is started with its node. */
+  onboot?: boolean;
   /** There when the HA stack manages it. */
   ha?: { state: string };
   /** UPID of the task that holds its lock file now. */
@@ -83,6 +96,24 @@ export interface SimulatedStorage {
   status: 'available' | 'unknown';
   total: number;
   used: number;
+  /** Switched off in its definition. */
+  disabled?: boolean;
+}
+
+/** A backup of a guest in a storage. */
+export interface SimulatedArchive {
+  readonly storage: string;
+  /** Of a storage that isn't shared: whose. */
+  readonly node: string;
+  readonly vmid: number;
+  readonly type: 'qemu' | 'lxc';
+  /** Unix seconds. */
+  readonly takenAt: number;
+  readonly size: number;
+  notes?: string;
+  protected?: boolean;
+  /** What a Proxmox Backup Server found when it verified it. */
+  verification?: 'ok' | 'failed';
 }
 
 export interface SimulatedToken {
@@ -130,6 +161,7 @@ export interface SimulatorState {
   readonly nodes: Map<string, SimulatedNode>;
   readonly guests: Map<number, SimulatedGuest>;
   readonly storages: SimulatedStorage[];
+  readonly archives: SimulatedArchive[];
   readonly users: Map<string, { enabled: boolean; expire: number }>;
   /** By `user!name`. */
   readonly tokens: Map<string, SimulatedToken>;
@@ -164,6 +196,8 @@ export function createState(): SimulatorState {
       diskUsed: 17 * gibibyte,
       load,
       bootedAt: unixTime() - 12 * 86_400,
+      services: new Map(),
+      updates: [],
     },
   ];
   const guest = (vmid: number, type: 'qemu' | 'lxc', name: string, on: string, running: boolean) =>
@@ -205,6 +239,7 @@ export function createState(): SimulatorState {
       guest(120, 'qemu', 'workstation', 'pve1', false),
     ]),
     storages: [local('pve1'), local('pve2')],
+    archives: [],
     users: new Map(['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 }])),
     tokens: new Map([
       token('mcp@pve', 'full', false),

@@ -4,6 +4,7 @@ import { createHealthActivities } from './check-health/check-health.ts';
 import { createControlGuestActivities } from './control-guest/control-guest.ts';
 import { createControlServiceActivities } from './control-service/control-service.ts';
 import { createGuestActivities } from './guests/guests.ts';
+import { createListBackupsActivities } from './list-backups/list-backups.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
 import { createWatchActivities } from './watch-runs/watch-runs.ts';
@@ -17,6 +18,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createControlGuestActivities(dependencies),
     ...createControlServiceActivities(dependencies),
     ...createGuestActivities(dependencies),
+    ...createListBackupsActivities(dependencies),
   };
 }
 

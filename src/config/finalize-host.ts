@@ -69,6 +69,7 @@ export function finalizeHost(
       }),
     );
   }
+  problems.push(...wrongBackupPaths(context));
   const host: HostConfig = {
     name,
     ...(ssh && { ssh }),
@@ -157,6 +158,26 @@ function trustOf(
   return { kind: 'system' };
 }
 
+/** A folder that holds the archives, or lies among them, would be copied into itself, more each night. */
+function wrongBackupPaths({ values, label, sourceOf }: HostContext): readonly ConfigFinding[] {
+  const { BACKUP_PATHS: paths, BACKUP_DIR: backups, STATE_DIR: state } = values;
+  const overlap = (one: string, other: string) =>
+    `${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`);
+  return paths.flatMap((path) => {
+    const key = overlap(path, backups) ? 'BACKUP_DIR' : overlap(path, state) ? 'STATE_DIR' : undefined;
+    if (key === undefined) return [];
+    return [
+      configProblem({
+        key: `${label}BACKUP_PATHS`,
+        source: sourceOf('BACKUP_PATHS'),
+        expected: `folders that neither hold ${key} (${key === 'BACKUP_DIR' ? backups : state}) nor are in it, because backups would hold themselves`,
+        found: path,
+        remedy: `Name the folders beside it instead of ${path}.`,
+      }),
+    ];
+  });
+}
+
 function layoutOf(values: HostValues): HostLayout {
   return {
     installation: values.INSTALLATION_DIR,
@@ -171,6 +192,8 @@ function layoutOf(values: HostValues): HostLayout {
     user: values.SERVICE_USER ?? values.SSH_USER,
     containers: values.CONTAINERS,
     volumes: values.VOLUMES,
+    backupPaths: values.BACKUP_PATHS,
+    hostRoot: '',
     healthUrl: values.HEALTH_URL,
     proxyUrl: values.PROXY_URL,
   };

@@ -159,6 +159,12 @@ export const hostKeys = {
     "The installation's containers, watched by the health check; none where there are none.",
   ),
   VOLUMES: layout(types.namesOrNone, 'mcp_logs,caddy_data', 'Docker volumes in the backup; none where there are none.'),
+  BACKUP_PATHS: withDefault(types.hostPathsOrNone, 'none', {
+    group: 'Layout of a host',
+    example: '/srv/scripts,/usr/local/etc',
+    host: 'shared',
+    what: "Folders and files of the host's own that the backup holds beside its configuration (docs/backups.md says what that is). What is mounted below them is left out. Written into the host's helper by `proxmox-mcp host install`, so that nobody can choose others with the service's key.",
+  }),
   HEALTH_URL: layout(
     types.urlOrNone,
     'http://localhost:8080/health',

@@ -139,6 +139,17 @@ export const hostPath = valueType(
     .refine((value) => !value.split('/').some((segment) => segment === '.' || segment === '..')),
 );
 
+/** What is no file that could be kept, only the kernel's word of now. */
+const notKept = /^\/(proc|sys|dev|run)(\/|$)/;
+
+export const hostPathsOrNone = orNone(
+  listOf(
+    'absolute paths of letters, digits and . _ - / without .., not in /proc, /sys, /dev or /run',
+    (item) => hostPath.schema.safeParse(item).success && !notKept.test(item),
+  ),
+  [],
+);
+
 export const hostName = valueType('1 to 63 characters of a-z, 0-9 and -, e.g. pve1', hostNameSchema());
 
 export const userName = valueType(

@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { defineOperation } from './definition.ts';
 import { dryRun, hostName } from './inputs.ts';
 
-/** The guide's daily backup: configuration, keys, sudoers and volumes in one verified archive on the host. */
+/** The guide's daily backup: the host's own configuration and the installation in one verified archive on the host. */
 export const backUp = defineOperation({
   name: 'back-up',
   title: 'Back up',
-  summary: "Archive a host's installation: configuration, keys, sudoers and Docker volumes.",
+  summary: "Archive a host's own configuration (/etc/pve, network, storage, packages, keys) and its installation.",
   description:
-    "Backup of a Proxmox MCP installation on its host: configuration, SSH keys, sudoers file and Docker volumes into one archive, written under a temporary name, checksummed, read back, then renamed. Compares with the last good one, reads older archives again, keeps seven days and always the last three good ones. Use dryRun to see the plan. Doesn't back up guests.",
+    "Back up a host now: its own configuration (/etc/pve with its database, network, storage, package list and sources, fstab, cron, SSH keys, kernel settings, systemd units, chosen folders) and the Proxmox MCP installation with Docker volumes, where there is one, into one archive on the host, checksummed, read back, then renamed; single files are restored by tar. Compares with the last good one, reads older archives again, keeps seven days and always the last three good ones. Makes a new backup: to ask when the last backup was, use list_backups. Use dryRun to see the plan. Doesn't back up guests (VMs, containers).",
   guide: 'Backup and Recovery: Automated Backup System, Daily Backup Script',
   target: 'host',
   needs: 'commands',
@@ -21,7 +21,7 @@ export const backUp = defineOperation({
       kind: z
         .enum(['daily'])
         .default('daily')
-        .describe('daily: configuration, keys, sudoers, volumes; kept for seven days'),
+        .describe("daily: the host's configuration and the installation; kept for seven days"),
       anyTarget: z
         .boolean()
         .default(false)
@@ -40,11 +40,11 @@ export const backUp = defineOperation({
           counts: z.boolean().describe('False while it holds less than the last good one and nobody has accepted that'),
         })
         .optional()
-        .describe('Absent in a plan, and where there is no installation to back up'),
+        .describe('Absent in a plan'),
       removed: z.array(z.string()).describe('Archives that retention removed, or would remove'),
       kept: z.int().describe('Archives of this kind that are there afterwards'),
     }),
-  steps: ['Look', 'Collect', 'Volumes', 'Pack', 'Verify', 'Publish', 'Read again', 'Retention'],
+  steps: ['Look', 'Collect', 'Host', 'Volumes', 'Pack', 'Verify', 'Publish', 'Read again', 'Retention'],
   schedules: [
     {
       id: 'daily',

@@ -3,6 +3,7 @@ import { backUp } from './back-up.ts';
 import { checkHealth } from './check-health.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
+import { listBackups } from './list-backups.ts';
 import type { OperationDefinition } from './definition.ts';
 
 /** Every operation, by name, with its own types. */
@@ -11,6 +12,7 @@ const typed = {
   'check-health': checkHealth,
   'control-guest': controlGuest,
   'control-service': controlService,
+  'list-backups': listBackups,
 };
 
 export type OperationName = keyof typeof typed;

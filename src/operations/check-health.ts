@@ -2,16 +2,16 @@ import { z } from 'zod';
 import { defineOperation } from './definition.ts';
 import { hostName } from './inputs.ts';
 
-/** The guide's morning health check: its six sections and the backups, a verdict per line, one overall. */
+/** The morning health check: backups, Proxmox VE, the system, the installation; a verdict per line, one overall. */
 export const checkHealth = defineOperation({
   name: 'check-health',
   title: 'Check health',
-  summary: 'Look at a host: service, containers, endpoints, resources, security, recent issues, backups.',
+  summary: 'Look at a host: last backups, Proxmox VE, storages, guests, system, updates, and its installation.',
   description:
-    "Health check of a Proxmox MCP host: systemd service, Docker containers, health endpoints, memory, disk and CPU, sudoers and SSH key, blocked commands and failed logins of the last 24 hours, jobs whose runs have ended, age and state of the backups, the host's clock. Changes nothing. Returns a verdict per line with its evidence and one overall.",
+    "Health check: is the host healthy, what is its status, is anything wrong? Looks at last backups (the host's own and of each guest, VM or container, with age), Proxmox VE services and quorum, storage (active, free space), guests that should run and don't, locked guests, failed systemd units, load, memory, disk, updates (security), whether a restart is needed; then at the Proxmox MCP installation where there is one (service, Docker containers, health endpoints), sudoers and SSH key, blocked commands and failed logins of the last 24 hours, jobs whose runs have ended, paused runs, the clock. Works on any managed host, by SSH or by the Proxmox API alone; what a host doesn't have is skipped. Changes nothing. Returns a verdict per line with its evidence and one overall.",
   guide: 'Daily Operations: Morning Health Check',
   target: 'host',
-  needs: 'commands',
+  needs: 'either',
   risk: 'read',
   exposure: 'direct',
   idempotent: true,
@@ -26,7 +26,21 @@ export const checkHealth = defineOperation({
       counts: z.object({ ok: z.int(), warning: z.int(), failed: z.int(), unknown: z.int(), skipped: z.int() }),
       mailed: z.boolean(),
     }),
-  steps: ['Service', 'Containers', 'Health endpoints', 'Resources', 'Security', 'Recent issues', 'Backups', 'Report'],
+  steps: [
+    'Host',
+    'Backups',
+    'Proxmox VE',
+    'Storage',
+    'Guests',
+    'System',
+    'Service',
+    'Containers',
+    'Health endpoints',
+    'Security',
+    'Recent issues',
+    'Automation',
+    'Report',
+  ],
   schedules: [
     {
       id: 'daily',

@@ -56,6 +56,11 @@ export interface OperationDefinition {
   readonly needs: 'commands' | 'api' | 'either';
   readonly risk: Risk | RiskByField;
   readonly exposure: Exposure;
+  /**
+   * A look that takes some seconds and is asked for its answer, not for its run: its tool waits for the report, and lists
+   * of runs may leave it out.
+   */
+  readonly answersAtOnce?: true;
   /** Whether running it again changes nothing more (MCP's `idempotentHint`). */
   readonly idempotent: boolean;
   /** Flat object schema; top-level names of `A-Za-z0-9_`. Names its target; has `dryRun` if it changes something. */

@@ -27,10 +27,12 @@ export interface Notice {
   readonly remedy: string;
   /** When it happened; ISO 8601. */
   readonly at: string;
+  /** When the run was started that ended then. */
+  readonly from?: string;
   /** Of its host, for the times in what is made of it. */
   readonly timeZone: string;
-  /** Id of the run that it is about; a schedule that made none has none. */
-  readonly run?: string;
+  /** The run that it is about, and where to see it; a schedule that made none has none. */
+  readonly run?: { readonly id: string; readonly look: string };
 }
 
 /** What the watch over the scheduled runs says of itself. */
@@ -43,8 +45,10 @@ export interface Notices {
   readonly unsent?: {
     /** Of the first mail that could not be sent. */
     readonly since: string;
-    /** What the last attempt said, with what to do. */
+    /** What the last attempt said. */
     readonly why: string;
+    /** What to do about it. */
+    readonly remedy?: string;
     readonly nextTryAt: string;
     readonly tries: number;
   };

@@ -37,6 +37,12 @@ export const question = z.object({
   kind: z.enum(['decision', 'approval']).describe('An approval is given by an administrator, never by a model'),
   askedAt: z.iso.datetime(),
   until: z.iso.datetime().optional().describe('Without an answer by then it is a no'),
+  ifCancelled: z
+    .enum(['ends', 'nothing'])
+    .optional()
+    .describe(
+      'What cancelling the run does meanwhile. ends: it is a no, and the run undoes what it did and ends; nothing: the run is ending already, and only an answer lets it go on',
+    ),
 });
 export type Question = z.infer<typeof question>;
 
@@ -48,6 +54,24 @@ export interface Answer {
   readonly by?: Requester;
   readonly reason?: string;
 }
+
+/** How a run that isn't done came to its end; what a cancelled one leaves, because Temporal keeps no text of it. */
+export const ending = z.object({
+  at: z.string().describe('Where it was: at step "Pack", or while it waited for the lock of pve1'),
+  undone: z.array(z.string()).describe('Steps that were undone, in that order'),
+  left: z.array(z.string()).describe('Steps that could not be undone and were left as they are, with the reason'),
+});
+export type Ending = z.infer<typeof ending>;
+
+/**
+ * What a run says of itself in its memo, so that lists and descriptions have it when no worker answers. Bounded, and what
+ * hosts said in it is cleaned.
+ */
+export const runMemo = z.object({
+  question: question.optional().catch(undefined).describe('What it asks, as long as it is paused'),
+  ending: ending.optional().catch(undefined),
+});
+export type RunMemo = z.infer<typeof runMemo>;
 
 export const phase = z.enum(['starting', 'waiting-for-lock', 'running', 'undoing', 'paused', 'finished']);
 export type Phase = z.infer<typeof phase>;

@@ -79,6 +79,14 @@ export interface ProxmoxClient {
    * `client.api({ signal }).nodes.$(node).qemu.$(100).config.$get()`. What it answers is not checked.
    */
   api(options?: CallOptions): Proxmox.Api;
+  /** Any other read: a path template, each `*` filled with the next value, its data held to the schema. */
+  read<Schema extends z.ZodType>(
+    schema: Schema,
+    template: string,
+    values?: readonly string[],
+    parameters?: object,
+    options?: CallOptions,
+  ): Promise<z.output<Schema>>;
   version(options?: CallOptions): Promise<ProxmoxVersion>;
   nodes(options?: CallOptions): Promise<ProxmoxNode[]>;
   nodeStatus(node: string, options?: CallOptions): Promise<ProxmoxNodeStatus>;
@@ -151,6 +159,8 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
   return {
     token: `${config.user}!${config.tokenName}`,
     api: (callOptions) => buildApi()(transport.engine(callOptions)),
+    read: async (schema, template, values = [], parameters, callOptions) =>
+      (await get(schema, template, values, parameters, callOptions)).data,
     version: async (callOptions) => (await get(versionSchema, '/version', [], undefined, callOptions)).data,
     nodes: async (callOptions) => (await get(nodesSchema, '/nodes', [], undefined, callOptions)).data,
     nodeStatus: async (node, callOptions) =>

@@ -29,14 +29,58 @@ export interface RightsTrial {
   readonly run: (apis: ProxmoxApis, host: string, options: CallOptions) => Promise<TriedRights>;
 }
 
+/**
+ * What the health check looks at by the API, and the right that each needs. Archives of guests need more (what it takes
+ * to restore them), and their tasks stand in for them; updates need Sys.Modify, and are left out without it.
+ */
+const healthRights: readonly MissingRight[] = [
+  { privilege: 'Sys.Audit', path: '/' },
+  { privilege: 'Datastore.Audit', path: '/storage' },
+  { privilege: 'VM.Audit', path: '/vms' },
+];
+
+/** What the list of guests' backups needs, beside the rights to see each archive, which the list itself names. */
+const backupRights = healthRights.filter(({ privilege }) => privilege !== 'Sys.Audit');
+
+const privilegesOf = (rights: readonly MissingRight[]) => rights.map(({ privilege }) => privilege);
+
 /** Everything of the catalogue and the tools that needs rights of the API token. */
 export const rightsTrials: readonly RightsTrial[] = [
   { operation: 'get_host', reads: ['Sys.Audit'], run: tryNode },
+  { operation: 'check-health', reads: privilegesOf(healthRights), run: tryHealth },
   { operation: 'control-guest', reads: ['Sys.Audit', 'VM.Audit'], run: tryGuests },
+  { operation: 'list-backups', reads: privilegesOf(backupRights), run: tryBackups },
 ];
 
 /** What the reading role has that `host install` makes: no more than what the operations look with. */
 export const readingPrivileges: readonly string[] = [...new Set(rightsTrials.flatMap(({ reads }) => reads))].sort();
+
+/** Which of the rights that the health check needs a host's API token lacks. */
+export async function missingForHealth(
+  apis: ProxmoxApis,
+  host: string,
+  options: CallOptions,
+): Promise<readonly MissingRight[]> {
+  const client = apis.get(host);
+  const node = await apis
+    .node(host, options)
+    .catch((error: unknown) => (isServiceError(error, 'proxmox-permission') ? undefined : Promise.reject(error)));
+  const wanted = [...healthRights, ...(node === undefined ? [] : [{ privilege: 'Sys.Audit', path: `/nodes/${node}` }])];
+  const held = await Promise.all(wanted.map(({ path }) => client.permissions(path, options)));
+  return wanted.filter(({ privilege, path }, index) => held[index]?.[path]?.[privilege] === undefined);
+}
+
+async function tryHealth(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
+  const missing = await missingForHealth(apis, host, options);
+  return { may: missing.length === 0 ? 'services, quorum, storages, guests' : '', missing };
+}
+
+async function tryBackups(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
+  const client = apis.get(host);
+  const held = await Promise.all(backupRights.map(({ path }) => client.permissions(path, options)));
+  const missing = backupRights.filter(({ privilege, path }, index) => held[index]?.[path]?.[privilege] === undefined);
+  return { may: missing.length === 0 ? 'storages, guests' : '', missing };
+}
 
 /** Of how many guests one by one, where the rights aren't given on all. */
 const askedGuests = 50;

@@ -112,6 +112,77 @@ const memberSchema = z.discriminatedUnion('type', [
 /** Path → privilege → whether it reaches below the path. */
 export const permissionsSchema = z.record(z.string(), z.record(z.string(), flag));
 
+/** A storage as one node sees it. */
+const storageSchema = z.looseObject({
+  storage: z.string(),
+  /** `dir`, `pbs`, `zfspool` … */
+  type: z.string(),
+  /** `backup,iso,vztmpl` */
+  content: z.string(),
+  /** Not switched off in its definition. */
+  enabled: flag.default(true),
+  /** The node can use it now. */
+  active: flag.default(false),
+  shared: flag.default(false),
+  /** Bytes; 0 or absent while it isn't active. */
+  total: figure.optional(),
+  used: figure.optional(),
+  avail: figure.optional(),
+});
+
+/** What a storage holds of type `backup`. */
+const archiveSchema = z.looseObject({
+  volid: z.string(),
+  /** Absent of archives whose names say no guest. */
+  vmid: figure.optional(),
+  /** Unix seconds. */
+  ctime: figure.optional(),
+  /** Bytes. */
+  size: figure.optional(),
+  /** `qemu` or `lxc`. */
+  subtype: z.string().optional(),
+  /** The first line. */
+  notes: z.string().optional(),
+  protected: flag.optional(),
+  /** Only of a Proxmox Backup Server that has verified it. */
+  verification: z.looseObject({ state: z.string() }).optional(),
+});
+
+/** A guest of one node, as that node itself sees it. */
+const nodeGuestSchema = z.looseObject({
+  vmid: figure,
+  name: z.string().optional(),
+  /** `running` or `stopped`. */
+  status: z.string(),
+  template: flag.optional(),
+  /** The lock of its configuration: `backup`, `migrate` … */
+  lock: z.string().optional(),
+});
+
+/** What of a guest's configuration says whether it runs with its host. */
+export const guestConfigSchema = z.looseObject({
+  onboot: flag.default(false),
+  template: flag.default(false),
+  lock: z.string().optional(),
+});
+
+const serviceSchema = z.looseObject({
+  service: z.string(),
+  /** systemd's SubState. */
+  state: z.string(),
+  /** systemd's ActiveState; versions before 8 don't tell it. */
+  'active-state': z.string().optional(),
+  'unit-state': z.string().optional(),
+});
+
+/** A package of which there is a newer version. */
+const updateSchema = z.looseObject({
+  Package: z.string(),
+  Version: z.string().optional(),
+  OldVersion: z.string().optional(),
+  Origin: z.string().optional(),
+});
+
 const taskSchema = z.looseObject({
   upid: z.string(),
   node: z.string(),
@@ -150,6 +221,11 @@ export const resourcesSchema = z.array(resourceSchema);
 export const guestsSchema = z.array(guestSchema);
 export const clusterStatusSchema = z.array(memberSchema);
 export const tasksSchema = z.array(taskSchema);
+export const storagesSchema = z.array(storageSchema);
+export const archivesSchema = z.array(archiveSchema);
+export const nodeGuestsSchema = z.array(nodeGuestSchema);
+export const servicesSchema = z.array(serviceSchema);
+export const updatesSchema = z.array(updateSchema);
 
 export type ProxmoxVersion = z.infer<typeof versionSchema>;
 export type ProxmoxNode = z.infer<typeof nodeSchema>;
@@ -160,4 +236,9 @@ export type ProxmoxGuestStatus = z.infer<typeof guestStatusSchema>;
 export type ProxmoxClusterStatus = z.infer<typeof memberSchema>;
 export type ProxmoxPermissions = z.infer<typeof permissionsSchema>;
 export type ProxmoxTask = z.infer<typeof taskSchema>;
+export type ProxmoxStorage = z.infer<typeof storageSchema>;
+export type ProxmoxArchive = z.infer<typeof archiveSchema>;
+export type ProxmoxNodeGuest = z.infer<typeof nodeGuestSchema>;
+export type ProxmoxService = z.infer<typeof serviceSchema>;
+export type ProxmoxUpdate = z.infer<typeof updateSchema>;
 export type ProxmoxTaskStatus = z.infer<typeof taskStatusSchema>;

@@ -1,46 +1,48 @@
 import type { Finding } from '../operations/finding.ts';
 import type { Notice, Notices } from '../operations/notice.ts';
 import { makeReport, type Report } from '../operations/report.ts';
-import { cleanLine } from './clean.ts';
 import { readableTime } from './units.ts';
 
 /** A mail about some notices, oldest first; one at least. */
 export interface NoticeMail {
   readonly subject: string;
   readonly report: Report;
+  /** The run that it is about, where that is one. */
+  readonly run: string | null;
   /** What it is about: the same for the same notices. */
   readonly id: string;
-  /** Id of the run that it is about; null where that is none, or are several. */
-  readonly run: string | null;
 }
-
-const subjectLimit = 150;
 
 /** One mail of everything that waits: a line each, and why it comes late where it does. */
 export function mailOf({ pending, dropped, unsent }: Notices, now: number): NoticeMail {
-  const finishedAt = new Date(now).toISOString();
-  const first = pending[0];
-  const lines = pending.map(findingOf);
+  const at = new Date(now).toISOString();
+  const [first] = pending;
+  const total = pending.length + dropped;
+  const only = total === 1 ? first : undefined;
+  const lines = pending.map((notice) => findingOf(notice, only !== undefined));
   const more = dropped === 0 ? [] : [older(dropped)];
   const late = unsent === undefined || unsent.tries === 0 ? [] : [lateness(unsent, now, first?.timeZone)];
-  const total = pending.length + dropped;
   return {
-    subject: cleanLine(subjectOf(pending, total), subjectLimit),
-    run: (total === 1 ? first?.run : undefined) ?? null,
+    subject: subjectOf(pending, total),
+    run: only?.run?.id ?? null,
     id: `notices ${pending.map(({ key }) => key).join(' ')}${dropped === 0 ? '' : ` and ${dropped}`}`,
     report: makeReport({
-      title:
-        total === 1 && first ? `${first.headline}: ${first.target}` : `${total} things of schedules that need a look`,
+      title: only ? only.headline : `${total} things need a look`,
       target: targetsOf(pending),
-      summary: total === 1 && first ? first.summary : `${[...headlinesOf(pending)].join('; ')}.`,
-      startedAt: first?.at ?? finishedAt,
-      finishedAt,
+      summary: only ? sentence(only.cause) : `${[...headlinesOf(pending)].join('; ')}.`,
+      ...(only?.from !== undefined && late.length === 0
+        ? { startedAt: only.from, finishedAt: only.at }
+        : { startedAt: at, finishedAt: at }),
       sections: [
-        { title: 'What happened', findings: [...lines, ...more] },
-        ...(late.length === 0 ? [] : [{ title: 'Mail', findings: late }]),
+        // Lines that need no section: what each is about stands before it.
+        { title: '', findings: [...lines, ...more, ...late] },
       ],
     }),
   };
+}
+
+function sentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? '' : '.'}`;
 }
 
 /** The watch's own state as a line of `doctor` or of a health check. */
@@ -55,7 +57,7 @@ export function noticesFinding({ pending, dropped, unsent, lastMailedAt }: Notic
     check,
     verdict: 'failed',
     summary: `${count === 1 ? '1 notice' : `${count} notices`} of scheduled runs could not be mailed since ${readableTime(unsent.since, timeZone)}: ${unsent.why}${last}`,
-    remedy: `They are tried again by themselves, next at ${readableTime(unsent.nextTryAt, timeZone)}, and when the service is restarted.`,
+    remedy: `${unsent.remedy === undefined ? '' : `${unsent.remedy} `}They are tried again by themselves, next at ${readableTime(unsent.nextTryAt, timeZone)}, and when the service is restarted.`,
     evidence: pending
       .slice(-5)
       .map(({ target, headline, cause }) => `${target}: ${headline}: ${cause}`)
@@ -63,9 +65,11 @@ export function noticesFinding({ pending, dropped, unsent, lastMailedAt }: Notic
   };
 }
 
-function findingOf({ target, headline, kind, summary, remedy }: Notice): Finding {
+/** A mail about one run says by itself where that is to be seen. */
+function findingOf({ target, headline, kind, summary, remedy, run }: Notice, isAlone: boolean): Finding {
   const verdict = kind === 'overran' || kind === 'skipped' || kind === 'missed' ? 'warning' : 'failed';
-  return { check: `${target}: ${headline}`, verdict, summary, remedy };
+  const look = isAlone || run === undefined ? '' : ` Look at it: ${run.look}`;
+  return { check: isAlone ? headline : `${target}: ${headline}`, verdict, summary, remedy: `${remedy}${look}` };
 }
 
 function older(count: number): Finding {
@@ -81,8 +85,8 @@ function lateness({ since, why }: NonNullable<Notices['unsent']>, now: number, t
   return {
     check: 'Mail',
     verdict: 'warning',
-    summary: `This comes late: mail could not be sent from ${readableTime(since, timeZone)} to ${readableTime(new Date(now).toISOString(), timeZone)}.`,
-    evidence: why,
+    summary: `This comes late: mail could not be sent from ${readableTime(since, timeZone)} to ${readableTime(new Date(now).toISOString(), timeZone)}. ${why}`,
+    remedy: 'Nothing, if it stays so. See: proxmox-mcp doctor',
   };
 }
 

@@ -62,7 +62,7 @@ function joined(causes: readonly string[], room: number): string {
 }
 
 /** A check and what was found, in few words. What already names its check, or stands in a section of its name, stands alone. */
-function causeOf({ section, finding }: Placed): string {
+export function causeOf({ section, finding }: Placed): string {
   const check = cleanLine(finding.check, 200);
   const words = firstClause(cleanLine(finding.summary, 600));
   const isNamed = check

@@ -56,6 +56,8 @@ function demoLayout(root: string, { mcp }: Config, proxyUrl: string): HostLayout
     // This machine's containers are none of the demo's business.
     containers: [],
     volumes: [],
+    backupPaths: [],
+    hostRoot: root,
     healthUrl: `http://127.0.0.1:${mcp.port}/health`,
     proxyUrl,
   };
@@ -95,6 +97,14 @@ function files(
     [inside('config/README'), 0o644, text(["The installation's own settings are kept here."])],
     [inside('logs/mcp-server.log'), 0o640, text([`${new Date().toISOString()} demo installation made`])],
     [layout.sudoersFile, 0o440, text([`${layout.user} ALL = (root:root) NOPASSWD: NOSETENV: ${layout.helper}`])],
+    // What a Proxmox host has of its own, so that the demo's backup holds something of it.
+    [join(layout.hostRoot, 'etc/hostname'), 0o644, text([demoHostName])],
+    [join(layout.hostRoot, 'etc/network/interfaces'), 0o644, text(['auto lo', 'iface lo inet loopback'])],
+    [
+      join(layout.hostRoot, 'etc/pve/storage.cfg'),
+      0o640,
+      text(['dir: local', '\tpath /var/lib/vz', '\tcontent backup']),
+    ],
     [layout.sudoLog, 0o640, ''],
     [layout.authLog, 0o640, ''],
   ];

@@ -1,4 +1,4 @@
-import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
+import { ApplicationFailure, isCancellation, patched } from '@temporalio/workflow';
 import type { z } from 'zod';
 import type {
   ArchivedVolume,
@@ -6,6 +6,7 @@ import type {
   BackupLook,
   CheckedArchives,
   CollectedFiles,
+  CollectedHost,
   ComparedBackup,
 } from '../activities/back-up/back-up.ts';
 import type { BackupContents } from '../activities/back-up/look.ts';
@@ -42,7 +43,9 @@ async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
     (summary) => on('survey')(summary).lookForBackup({ host, kind, anyTarget }),
     describeLook,
   );
-  if (!found.isInstalled) {
+  // Runs that looked before the host's own configuration was backed up go on without it.
+  const takesHost = patched('host-configuration');
+  if (!takesHost && !found.isInstalled) {
     for (const title of definition.steps.slice(1)) run.skip(title, 'There is nothing to back up');
     return {
       output: { removed: [], kept: 0 },
@@ -58,7 +61,7 @@ async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
     return {
       output: { removed: [...plan.remove], kept: plan.keep.length },
       summary: `Would back up ${host} to ${found.folder}/${id}.tar.gz; nothing was changed.`,
-      sections: [contents(found), retention(plan, 'Would remove'), ...listings({ found, plan })],
+      sections: [...contents(found), retention(plan, 'Would remove'), ...listings({ found, plan })],
     };
   }
 
@@ -67,14 +70,18 @@ async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
     () => undo('Remove what was begun').abandonBackup(backup()),
     async () => {
       const left = await on('survey')('Look at what is left').lookForBackup({ host, kind, anyTarget });
-      return left.isInstalled ? left.leftovers.join(' ') : '';
+      return (left.leftovers ?? []).join(' ');
     },
   );
   const collected = await run.step(
     'Collect',
     (summary) => job(summary).collectBackup(backup()),
-    ({ entries }) => `${entries} files and folders`,
+    ({ entries }) =>
+      found.isInstalled ? `${entries} files and folders of the installation` : 'There is no installation',
   );
+  let own: CollectedHost | undefined;
+  if (takesHost) own = await run.step('Host', (summary) => job(summary).collectHost(backup()), describeHost);
+  else run.skip('Host', 'The run was begun by an earlier version');
   const { volumes } = collected;
   let archived: readonly ArchivedVolume[] = [];
   if (volumes.length === 0) run.skip('Volumes', 'There are none');
@@ -113,11 +120,12 @@ async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
       summary: `${verified.files} checksums agree`,
       evidence: `sha256 ${published.sha256}`,
     },
-    ...(collected.sudoers ? [] : [noSudoers(found)]),
+    ...(collected.sudoers || !found.isInstalled ? [] : [noSudoers(found)]),
     ...replaced(found, collected),
-    ...attributes(collected, archived),
+    ...attributes([collected, ...(own === undefined ? [] : [own]), ...archived]),
     ...archived.flatMap(({ name, named }) => (named === undefined ? [] : [otherName(name, named)])),
-    ...changedFiles([collected, ...archived]),
+    ...changedFiles([collected, ...(own === undefined ? [] : [own]), ...archived]),
+    ...guestsGone(packed),
     comparison(host, id, packed),
   ];
   return {
@@ -129,7 +137,7 @@ async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
     summary: `Backed up ${host} to ${published.path} (${readableBytes(published.bytes)}).`,
     sections: [
       { title: 'Archive', findings: archive },
-      contents(found),
+      ...contents(found, own),
       ...(checked === undefined ? [] : [{ title: 'Older archives', findings: [...checked] }]),
       kept.section,
       ...listings({ found, collected, plan: kept.plan }),
@@ -229,8 +237,8 @@ function comparison(host: string, id: string, { last, doubts, accepted }: Compar
   };
 }
 
-function attributes(collected: CollectedFiles, archived: readonly ArchivedVolume[]): readonly Finding[] {
-  const lost = [...collected.lost, ...archived.flatMap((one) => one.lost)];
+function attributes(parts: readonly { readonly lost: readonly string[] }[]): readonly Finding[] {
+  const lost = parts.flatMap((part) => part.lost);
   if (lost.length === 0) return [];
   return [
     {
@@ -267,6 +275,19 @@ function changedFiles(parts: readonly { readonly changed: readonly string[] }[])
   ];
 }
 
+/** Said once: it isn't doubted, because guests come and go. */
+function guestsGone({ last, gone = [] }: ComparedBackup): readonly Finding[] {
+  if (gone.length === 0) return [];
+  return [
+    {
+      check: 'Guests',
+      verdict: 'warning',
+      summary: `The configuration of these is not on the host any more, and is in ${last} still: ${gone.join(', ')}.`,
+      remedy: `If they were not removed on purpose: tar -xzOf ${last}.tar.gz --wildcards 'host/etc/pve/nodes/*/NUMBER.conf'`,
+    },
+  ];
+}
+
 function olderArchives({ whole, broken }: CheckedArchives): readonly Finding[] {
   return [
     ...(broken.length === 0
@@ -289,29 +310,107 @@ function olderArchives({ whole, broken }: CheckedArchives): readonly Finding[] {
 }
 
 function describeLook(look: BackupLook): string {
-  if (!look.isInstalled) return 'There is no installation';
-  return `${look.entries} files and folders, ${readableBytes(look.bytes)}; ${readableBytes(look.freeBytes)} free`;
+  const free = `${readableBytes(look.freeBytes)} free`;
+  if (!look.isInstalled) return `There is no installation; ${free}`;
+  return `${look.entries} files and folders, ${readableBytes(look.bytes)}; ${free}`;
 }
 
-function contents(look: BackupContents): Section {
-  return {
-    title: 'Contents',
-    findings: [
-      {
-        check: 'Installation',
-        verdict: 'ok',
-        summary: `${look.installation}: ${look.entries} files and folders, ${readableBytes(look.bytes)}`,
-      },
-      look.sudoers.there ? { check: 'Sudoers', verdict: 'ok', summary: look.sudoers.path } : noSudoers(look),
-      ...look.volumes.map(
-        ({ name, bytes }): Finding => ({ check: `Volume ${name}`, verdict: 'ok', summary: readableBytes(bytes) }),
-      ),
-      ...look.skippedVolumes.map(
-        ({ name, why, verdict }): Finding => ({ check: `Volume ${name}`, verdict, summary: why }),
-      ),
-      ...look.concerns,
-    ],
-  };
+function describeHost({ parts }: CollectedHost): string {
+  return sizeOf(parts);
+}
+
+function sizeOf(parts: CollectedHost['parts']): string {
+  const files = parts.reduce((sum, one) => sum + one.files, 0);
+  const bytes = parts.reduce((sum, one) => sum + one.bytes, 0);
+  return `${files} ${files === 1 ? 'file' : 'files'}, ${readableBytes(bytes)}`;
+}
+
+function contents(look: BackupContents, copied?: CollectedHost): readonly Section[] {
+  const installation: Finding[] = look.isInstalled
+    ? [
+        {
+          check: 'Installation',
+          verdict: 'ok',
+          summary: `${look.installation}: ${look.entries} files and folders, ${readableBytes(look.bytes)}`,
+        },
+        look.sudoers.there ? { check: 'Sudoers', verdict: 'ok', summary: look.sudoers.path } : noSudoers(look),
+        ...look.volumes.map(
+          ({ name, bytes }): Finding => ({ check: `Volume ${name}`, verdict: 'ok', summary: readableBytes(bytes) }),
+        ),
+      ]
+    : [
+        {
+          check: 'Installation',
+          verdict: 'skipped',
+          summary: `There is none at ${look.installation} on this host, so nothing of one is in the backup.`,
+        },
+      ];
+  const skipped = look.skippedVolumes.map(
+    ({ name, why, verdict }): Finding => ({ check: `Volume ${name}`, verdict, summary: why }),
+  );
+  return [
+    // Of a run that was begun by an earlier version there is none.
+    ...((look.own as BackupContents['own'] | undefined) === undefined
+      ? []
+      : [hostContents(copied ?? look.own, copied)]),
+    { title: 'Contents', findings: [...installation, ...skipped, ...look.concerns] },
+  ];
+}
+
+type PartKind = BackupContents['own']['parts'][number]['kind'];
+
+const partTitles: Readonly<Record<PartKind, string>> = {
+  proxmox: 'Proxmox',
+  network: 'Network',
+  storage: 'Storage',
+  packages: 'Packages and sources',
+  schedules: 'Cron',
+  keys: 'SSH keys',
+  kernel: 'Kernel',
+  system: 'System',
+  chosen: 'Chosen folders',
+};
+
+/** One line for each part of the host's configuration: what of it is there, and that the host has none of it. */
+function hostContents({ parts, absent, closed }: BackupContents['own'], copied?: CollectedHost): Section {
+  const kinds = Object.keys(partTitles) as PartKind[];
+  const findings = kinds.flatMap((kind): Finding[] => {
+    const check = partTitles[kind];
+    const of = <T extends { readonly kind: PartKind }>(all: readonly T[]) => all.filter((one) => one.kind === kind);
+    const paths = (all: readonly { readonly path: string }[]) => all.map(({ path }) => path).join(', ');
+    const [there, none, unread] = [of(parts), of(absent), of(closed)];
+    const how = kind === 'proxmox' && copied?.database !== undefined ? `, the database by ${copied.database}` : '';
+    // Who chose a folder expects it there; the rest nearly every host has only a part of.
+    const lacking = kind === 'chosen' ? none.length > 0 : none.length > 0 && there.length + unread.length === 0;
+    return [
+      ...(there.length === 0
+        ? []
+        : [{ check, verdict: 'ok', summary: `${paths(there)}: ${sizeOf(there)}${how}` } as const]),
+      ...(unread.length === 0
+        ? []
+        : [
+            {
+              check,
+              verdict: 'warning',
+              summary: `Could not be read, so it is not in the backup, or not whole: ${paths(unread)}`,
+              remedy: 'Look at it on the host as root: ls -la and mount say more.',
+            } as const,
+          ]),
+      ...(!lacking
+        ? []
+        : kind === 'chosen'
+          ? [
+              {
+                check,
+                verdict: 'warning',
+                summary: `Not on this host: ${paths(none)}`,
+                remedy: 'See BACKUP_PATHS.',
+              } as const,
+            ]
+          : [{ check, verdict: 'skipped', summary: `This host has none: ${paths(none)}` } as const]),
+    ];
+  });
+  return { title: "The host's configuration", findings };
 }
 
 /** What of the installation isn't in the archive. */

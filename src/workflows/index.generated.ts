@@ -3,5 +3,6 @@ export { backUp } from './back-up.ts';
 export { checkHealth } from './check-health.ts';
 export { controlGuest } from './control-guest.ts';
 export { controlService } from './control-service.ts';
+export { listBackups } from './list-backups.ts';
 export { targetLock } from './target-lock.ts';
 export { watchRuns } from './watch-runs.ts';

@@ -125,24 +125,31 @@ export async function watchRuns(given: WatchState = {}, settings: Partial<WatchS
   }
 
   async function mail(): Promise<void> {
+    const mailing = mailOf(notices, Date.now());
     try {
-      const { mailed, finding } = await mailReport(mailOf(notices, Date.now()));
+      const { mailed, finding } = await mailReport(mailing);
       // Where no mail server is configured nothing piles up; `doctor` says so.
       if (mailed || finding.verdict === 'skipped') notices = emptied(notices, mailed);
-      else notices = failed(notices, finding.summary);
+      else notices = failed(notices, finding.summary, finding.remedy);
     } catch (error) {
       if (isCancellation(error)) throw error;
       notices = failed(notices, failureOf(error).message);
     }
   }
 
-  function failed(before: Notices, why: string): Notices {
+  function failed(before: Notices, why: string, remedy?: string): Notices {
     const tries = (before.unsent?.tries ?? 0) + 1;
     const pauseMs = times.againMs[Math.min(tries, times.againMs.length) - 1] ?? hour;
     const since = before.unsent?.since ?? new Date().toISOString();
     return {
       ...before,
-      unsent: { since, why, tries, nextTryAt: new Date(Date.now() + pauseMs).toISOString() },
+      unsent: {
+        since,
+        why,
+        ...(remedy !== undefined && { remedy }),
+        tries,
+        nextTryAt: new Date(Date.now() + pauseMs).toISOString(),
+      },
     };
   }
 }

@@ -24,7 +24,7 @@ afterAll(async () => {
 
 async function ofJobs(): Promise<Finding[]> {
   const { findings } = await host.run(() =>
-    createHealthActivities({ hosts: host.hosts, client: temporal.client }).inspectRecentIssues({ host: 'pve1' }),
+    createHealthActivities({ ...host, client: temporal.client }).inspectRecentIssues({ host: 'pve1' }),
   );
   return findings.filter(({ check }) => /jobs?$/i.test(check));
 }

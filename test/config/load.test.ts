@@ -91,6 +91,46 @@ describe('loadConfig', () => {
     expect(host?.layout.healthUrl).toBe('http://localhost:8080/health');
   });
 
+  it('takes folders for the backup that are absolute and real, and never those of the archives themselves', () => {
+    const file = (value: string) => ({ '.env': `SSH_HOST=192.168.1.137\nSSH_KEY_PATH=/k\nBACKUP_PATHS=${value}\n` });
+    const [host] = inspectConfig({ cwd: configurationFolder(file('/srv/scripts, /usr/local/etc')), env: {} }).config
+      .hosts;
+    expect(host?.layout).toMatchObject({ backupPaths: ['/srv/scripts', '/usr/local/etc'], hostRoot: '' });
+    const hostile = [
+      ...[
+        'relative',
+        '/srv/../etc/shadow',
+        '/srv/./x',
+        '/',
+        '//',
+        '/srv/',
+        '/srv/$(id)',
+        '/srv/`id`',
+        '/srv/a;b',
+        "/srv/'",
+        '/srv/*',
+        '~/x',
+      ],
+      ...['/proc', '/proc/self', '/sys/kernel', '/dev/sda', '/run/secrets', '-rf', '/srv/x\\y'],
+    ];
+    for (const one of hostile) {
+      expect(problemsOf(file(`/srv/good,${one}`)), one).toEqual([
+        expect.stringMatching(/^BACKUP_PATHS \(\.env:3\): expected /),
+      ]);
+    }
+    const within = [
+      '/opt/proxmox-mcp-backups',
+      '/opt/proxmox-mcp-backups/old',
+      '/opt',
+      '/var/lib',
+      '/var/lib/proxmox-mcp/jobs',
+    ];
+    for (const one of within) {
+      expect(problemsOf(file(`/srv/good,${one}`)), one).toEqual([expect.stringContaining('would hold themselves')]);
+    }
+    expect(problemsOf(file('/opt/proxmox-mcp-backups2'))).toEqual([]);
+  });
+
   it('is a demo when nothing is configured, whatever the service keys say', () => {
     const { config } = loadConfig({ cwd: configurationFolder(), env: { MCP_PORT: '9090', DATA_DIR: '/srv/x' } });
     expect(config).toMatchObject({ demo: true, hosts: [], dataDir: '/srv/x', mcp: { port: 9090 } });

@@ -100,25 +100,25 @@ describe('what is wrong on this machine', () => {
     await expectUntouched(place('readonly'));
   }, 120_000);
 
-  it('an installation that was there and is gone is named; one that never was is no fault', async () => {
+  it('an installation that never was is no fault; one that was there and is gone is named, and the rest backed up', async () => {
     const { machine, layout } = place('missing');
-    const archive = 'daily-backup-20261101-020000.tar.gz';
-    await machine.sh(`mv ${layout.installation} ${layout.installation}.away; echo x >${layout.backups}/${archive}`);
+    await machine.sh(`mv ${layout.installation} ${layout.installation}.away`);
+    const never = await backUp('missing');
+    expect(never, JSON.stringify(never.failure)).toMatchObject({
+      state: 'done',
+      result: { output: { archive: { counts: true } } },
+    });
+    await machine.sh(`mv ${layout.installation}.away ${layout.installation}`);
+    expect((await backUp('missing')).state).toBe('done');
+    await machine.sh(`mv ${layout.installation} ${layout.installation}.away`);
     expectFailure(
       await backUp('missing'),
-      'not-found',
-      /no installation at .*proxmox-mcp on missing/,
-      /INSTALLATION_DIR/,
+      'verification-failed',
+      /does not count as a good backup\. .*missing: the installation .*proxmox-mcp/,
+      /accept-backup missing/,
     );
-    expect(await place('missing').backups()).toEqual([archive]);
-    await machine.sh(`rm ${layout.backups}/${archive}`);
-    const run = await backUp('missing');
-    expect(run, JSON.stringify(run.failure)).toMatchObject({ state: 'done', result: { output: { kept: 0 } } });
-    expect(run.result?.report).toMatchObject({
-      verdict: 'skipped',
-      summary: expect.stringContaining('no installation'),
-    });
-    await expectUntouched(place('missing'));
+    expect((await place('missing').backups()).filter((name) => name.endsWith('.tar.gz'))).toHaveLength(3);
+    expect(await place('missing').processes()).toEqual([]);
   }, 120_000);
 
   it('a helper that is not there is named', async () => {
@@ -294,7 +294,7 @@ describe.skipIf(whyNoLab())('what is wrong with a host behind SSH', () => {
         /BACKUP_DIR/,
         'undone',
       );
-      expect(run.failure?.message).toContain('What it had done was undone.');
+      expect(run.failure?.message).toMatch(/It stopped at step "(Collect|Pack)"\. Undone: Collect\.$/);
       await host.freeDisk('/srv/faults/small');
       await expectUntouched(place('full'));
       await place('full').reset();

@@ -111,6 +111,8 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
     authLog: `${root}/auth.log`,
     containers: [],
     volumes,
+    // Of this machine's own configuration nothing is copied into a test's archive.
+    hostRoot: machine.kind === 'local' ? `${root}/own` : '',
     ...options.layout,
   };
   const gate = `${root}/gate`;
@@ -119,6 +121,9 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
     `for _name in cp tar mv date rm; do ln -sf ../program ${gate}/bin/$_name; done`,
     write(layout.helper, helperOf(layout, gate, options.user), '755'),
     installation(layout, secret),
+    ...(layout.hostRoot === ''
+      ? []
+      : [`mkdir -p ${layout.hostRoot}/etc; echo ${name} >${layout.hostRoot}/etc/hostname`]),
     ...(machine.kind === 'local' ? [write(layout.sudoersFile, '# the policy\n', '440')] : []),
     // Every folder on the way to a helper that sudo runs must be root's alone.
     `chmod 755 ${machine.root} ${root}`,
@@ -217,7 +222,7 @@ function program(gate: string): string {
   return `#!/bin/sh
 name=\${0##*/}
 case "$name $*" in
-  'cp '*--target-directory=*/volume*) exec /usr/bin/cp "$@" ;;
+  'cp '*--target-directory=*/volume* | 'cp '*--target-directory=*/host/*) exec /usr/bin/cp "$@" ;;
   'cp '*--target-directory*) step=Collect ;;
   'tar '*volume.partial*) step=Volumes ;;
   'tar '*--files-from=list*) step=Pack ;;
@@ -267,7 +272,8 @@ export async function compareArchive({ machine, layout }: Place, archive: string
       `rm -rf ${folder}; mkdir ${folder}; trap 'rm -rf ${folder}' EXIT`,
       `(cd ${layout.backups} && sha256sum --check --status --strict ${archive}.sha256)`,
       `tar -xzf ${layout.backups}/${archive} -C ${folder}`,
-      `cd ${folder}/*; sha256sum --check --status --strict backup-manifest.sha256`,
+      `cd ${folder}/host; sha256sum --check --status --strict backup-manifest.sha256; test -e etc/hostname`,
+      `cd ${folder}/daily-*; sha256sum --check --status --strict backup-manifest.sha256`,
       `rm -f backup-manifest.sha256 $(basename ${layout.sudoersFile}) *.tar.gz`,
       `diff -r . ${layout.installation} >&2`,
     ].join('\n'),

@@ -80,7 +80,7 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
       : client.callTool(wait, undefined as never, progress as never))) as Awaited<ReturnType<typeof client.callTool>>;
     expect(waited.structuredContent).toMatchObject({ run: { state: 'done' }, result: { outcome: 'done' } });
     expect((waited.content as { text: string }[])[0]?.text).toContain('Everything is as it should be.');
-    expect(told.filter((message) => message !== undefined && /^\d\/8 /.test(message)).length).toBeGreaterThanOrEqual(4);
+    expect(told.filter((message) => message !== undefined && /^\d\/9 /.test(message)).length).toBeGreaterThanOrEqual(4);
     await client.close();
   });
 

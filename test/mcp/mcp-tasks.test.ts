@@ -44,7 +44,7 @@ describe('a run as an MCP task', () => {
 
   it('tells its progress and ends with the report', async () => {
     const { task, messages } = await settled((await start('pve1')).taskId);
-    expect(messages.some((message) => /^[1-8]\/8 /.test(message))).toBe(true);
+    expect(messages.some((message) => /^[1-9]\/9 /.test(message))).toBe(true);
     expect(task).toMatchObject({
       status: 'completed',
       statusMessage: 'Everything is as it should be.',

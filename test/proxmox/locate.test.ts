@@ -241,6 +241,17 @@ describe('an API token with rights on a part', () => {
       verdict: 'warning',
       summary: 'control-guest is refused: the API token lacks VM.Audit on /vms, VM.PowerMgmt on /vms',
     });
+    expect(of('check-health')).toMatchObject({
+      verdict: 'warning',
+      summary: expect.stringMatching(
+        /check-health is refused: the API token lacks Sys\.Audit on \/, Datastore\.Audit on \/storage, VM\.Audit on \/vms/,
+      ),
+    });
+
+    expect(of('list-backups')).toMatchObject({
+      verdict: 'warning',
+      summary: 'list-backups is refused: the API token lacks Datastore.Audit on /storage, VM.Audit on /vms',
+    });
 
     give('/nodes', 'PVEAuditor');
     give('/vms/100', 'PVEVMUser');
@@ -266,9 +277,9 @@ describe('an API token with rights on a part', () => {
     expect(away('get_host')).toMatchObject({ verdict: 'skipped' });
   });
 
-  it('is tried for every operation that acts on guests', () => {
-    const onGuests = Object.values(catalogue).filter(({ target }) => target === 'guest');
-    expect(rightsTrials.map(({ operation }) => operation)).toEqual(['get_host', ...onGuests.map(({ name }) => name)]);
+  it('is tried for every operation that asks the API', () => {
+    const asking = Object.values(catalogue).filter(({ needs }) => needs !== 'commands');
+    expect(rightsTrials.map(({ operation }) => operation)).toEqual(['get_host', ...asking.map(({ name }) => name)]);
   });
 });
 

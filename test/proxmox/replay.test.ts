@@ -241,7 +241,35 @@ function stateOf(scenario: string, own: readonly Exchange[]): SimulatorState {
   state.roles.set('PVEVMAdmin', ['VM.Audit', 'VM.Backup']);
   if (scenario === 'token-role-backup-only') state.storages.splice(2);
   addTasks(state, own);
+  addArchives(state, own);
+  for (const exchange of own.filter(({ path }) => path.endsWith('/apt/update'))) {
+    const text = (entry: Entry, field: string) => String(entry[field]);
+    for (const entry of entriesOf(exchange.body)) {
+      const [name, from] = [text(entry, 'Package'), text(entry, 'OldVersion')];
+      const update = { package: name, from, to: text(entry, 'Version'), origin: text(entry, 'Origin') };
+      state.nodes.get('pve1')?.updates.push(update);
+    }
+  }
+  const idle = scenario === 'read-services' ? ['spiceproxy'] : [];
+  for (const name of idle) state.nodes.get('pve1')?.services.set(name, 'inactive');
   return state;
+}
+
+function addArchives(state: SimulatorState, own: readonly Exchange[]): void {
+  for (const exchange of own.filter(({ path, status }) => path.endsWith('/content') && status === 200)) {
+    for (const entry of entriesOf(exchange.body)) {
+      state.archives.push({
+        storage: 'local',
+        node: 'pve1',
+        vmid: Number(entry.vmid),
+        type: entry.subtype as 'qemu' | 'lxc',
+        takenAt: Number(entry.ctime),
+        size: Number(entry.size),
+        ...(entry.notes === undefined ? {} : { notes: String(entry.notes) }),
+        ...(entry.protected === undefined ? {} : { protected: true }),
+      });
+    }
+  }
 }
 
 function addTasks(state: SimulatorState, own: readonly Exchange[]): void {

@@ -7,7 +7,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { bundle } from '../support/temporal.ts';
 
 const folder = join(import.meta.dirname, 'histories');
-const histories = readdirSync(folder).map((file) => file.replace('.json', ''));
+/** Of a workflow whose runs have changed there is more than one: `check-health`, and then `check-health.any-host`. */
+const histories = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
 let code: string;
 
 beforeAll(async () => {
@@ -36,6 +37,7 @@ describe('runs that were begun by an earlier version', () => {
   it.each([
     ['back-up', 'packBackup', 'verifyBackup'],
     ['check-health', 'inspectContainers', 'inspectSecurity'],
+    ['check-health.any-host', 'inspectProxmox', 'inspectStorages'],
   ])('%s: steps in another order without a patch are noticed', async (name, first, second) => {
     await expect(replay(name, swap(first, second))).rejects.toThrow(DeterminismViolationError);
   });
@@ -43,6 +45,6 @@ describe('runs that were begun by an earlier version', () => {
   it('has a history of every workflow', () => {
     const source = readFileSync(join(import.meta.dirname, '../../src/workflows/index.generated.ts'), 'utf8');
     const files = [...source.matchAll(/from '\.\/([a-z-]+)\.ts'/g)].map(([, file]) => file);
-    expect(histories.sort()).toEqual(files.sort());
+    expect([...new Set(histories.map((name) => name.split('.', 1)[0]))].sort()).toEqual(files.sort());
   });
 });

@@ -33,7 +33,12 @@ describe('a mail of notices', () => {
   it('has the cause of the one in its subject', () => {
     const { subject, report } = mailOf(waiting([notice('pve1')]), now);
     expect(subject).toBe('[pve1] Back up failed: the backup folder is full');
-    expect(report).toMatchObject({ title: 'Back up failed: pve1', target: 'pve1', verdict: 'failed' });
+    expect(report).toMatchObject({
+      title: 'Back up failed',
+      summary: 'The backup folder is full.',
+      target: 'pve1',
+      verdict: 'failed',
+    });
     expect(renderText(report)).toContain('Free some space.');
     expect(renderText(report)).not.toContain('comes late');
   });

@@ -8,12 +8,15 @@ import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 import type { Hosts } from '../../src/hosts/host.ts';
 import { createSshExecutor } from '../../src/hosts/ssh/executor.ts';
+import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
 import { logger } from './activity-logger.ts';
 
 /** A lab host with an installation, on which activities are executed without a Temporal server. */
 export interface ActivityLab {
   readonly lab: LabHost;
   readonly hosts: Hosts;
+  /** It has none. */
+  readonly proxmox: ProxmoxApis;
   /** Executes a script on the host as root. */
   readonly onHost: (script: string) => Promise<string>;
   /** The same host with another layout, whose helper is put on it first. Close it. */
@@ -36,6 +39,10 @@ export async function startActivityLab(options: LabHostOptions = { docker: true 
   return {
     lab,
     hosts,
+    proxmox: createProxmoxApis(
+      { hosts: [{ name: 'pve1', ssh: lab.ssh, layout: defaultLayout, timeZone: 'UTC' }] },
+      pino({ level: 'silent' }),
+    ),
     onHost: (script) => lab.must(['sh', '-euc', script]),
     otherHosts: (changes) => hostsWith({ ...defaultLayout, ...changes }, '/etc/sudoers.d/other'),
     async stop() {

@@ -13,6 +13,7 @@ import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 import type { Hosts } from '../../src/hosts/host.ts';
 import { createLocalExecutor } from '../../src/hosts/local/executor.ts';
+import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
 import { logger } from './activity-logger.ts';
 
 /** Of a Temporal server that isn't there: most looks have nothing to ask it. */
@@ -22,6 +23,8 @@ export interface TestHost {
   readonly folder: string;
   readonly layout: HostLayout;
   readonly hosts: Hosts;
+  /** It has none. */
+  readonly proxmox: ProxmoxApis;
   readonly client: Client;
   /** Runs an activity as a worker would, in a run of its own. */
   readonly run: <T>(activity: () => Promise<T>) => Promise<T>;
@@ -51,6 +54,8 @@ export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backu
     authLog: at('auth.log'),
     containers: [],
     volumes: [],
+    backupPaths: [],
+    hostRoot: at('root'),
     healthUrl: '',
     proxyUrl: '',
     ...changes,
@@ -58,6 +63,7 @@ export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backu
   // The tree is written as root: never outside of the tests' own folders.
   if (!layout.installation.startsWith(join(tmpdir(), 'pmx ops-'))) throw new Error('not a folder of the tests');
   fillInstallation(layout);
+  fillRoot(layout);
   writeFileSync(layout.helper, generateHelper(layout));
   chmodSync(layout.helper, 0o755);
   chmodSync(folder, 0o755);
@@ -69,6 +75,7 @@ export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backu
     folder,
     layout,
     hosts,
+    proxmox: createProxmoxApis({ hosts: [config] }, pino({ level: 'silent' })),
     client: nobodysClient,
     run: async <T>(activity: () => Promise<T>): Promise<T> => {
       let answer: { readonly value: T } | undefined;
@@ -92,8 +99,8 @@ export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backu
   };
 }
 
-function paths({ installation, backups, state, helper }: HostLayout): Record<string, string> {
-  return { installation, backups, state, helper, LC_ALL: 'C' };
+function paths({ installation, backups, state, helper, hostRoot }: HostLayout): Record<string, string> {
+  return { installation, backups, state, helper, root: hostRoot, LC_ALL: 'C' };
 }
 
 function executorAs(user: number | undefined): Executor {
@@ -136,4 +143,22 @@ function fillInstallation(layout: HostLayout): void {
   writeFileSync(layout.sudoersFile, 'claude-user ALL=(root) NOPASSWD: /usr/bin/true\n');
   chmodSync(layout.sudoersFile, 0o440);
   if (process.getuid?.() === 0) chownSync(join(root, 'logs/empty.log'), 1234, 1234);
+}
+
+/** What a plain Debian has of its own: no Proxmox VE. */
+function fillRoot({ hostRoot }: HostLayout): void {
+  const write = (path: string, text: string, mode = 0o644) => {
+    mkdirSync(join(hostRoot, path, '..'), { recursive: true });
+    writeFileSync(join(hostRoot, path), text);
+    chmodSync(join(hostRoot, path), mode);
+  };
+  write('etc/hostname', 'pve1\n');
+  write('etc/hosts', '127.0.0.1 localhost\n');
+  write('etc/network/interfaces', 'auto lo\niface lo inet loopback\n');
+  write('etc/fstab', '# none\n');
+  write('etc/apt/sources.list', 'deb http://deb.debian.org/debian bookworm main\n');
+  write('etc/cron.d/nightly', '0 2 * * * root true\n');
+  write('etc/ssh/ssh_host_ed25519_key', 'a host key\n', 0o600);
+  write('etc/default/ssh', 'SSHD_OPTS=\n');
+  symlinkSync('../run/resolv.conf', join(hostRoot, 'etc/resolv.conf'));
 }

@@ -5,6 +5,7 @@ import type {
   BackupActivities,
   BackupLook,
   CollectedFiles,
+  CollectedHost,
   ComparedBackup,
 } from '../../src/activities/back-up/back-up.ts';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
@@ -20,8 +21,9 @@ const id = 'daily-backup-20261122-020000';
 let look: BackupLook;
 let notUnderstood: number;
 let collected: CollectedFiles;
+let own: CollectedHost;
 let changed: readonly string[];
-let compared: Pick<ComparedBackup, 'doubts' | 'accepted' | 'last'>;
+let compared: Pick<ComparedBackup, 'doubts' | 'accepted' | 'last' | 'gone'>;
 let old: string[] = [];
 let removing = false;
 let failing = false;
@@ -31,6 +33,11 @@ const contents: BackupLook = {
   isInstalled: true,
   id,
   installation: '/opt/proxmox-mcp',
+  own: {
+    parts: [{ kind: 'network', bytes: 10, files: 1, path: '/etc/hosts' }],
+    absent: [{ kind: 'proxmox', path: '/etc/pve' }],
+    closed: [],
+  },
   entries: 3,
   bytes: 100,
   sudoers: { path: '/etc/sudoers.d/claude-user', there: true },
@@ -51,6 +58,7 @@ const contents: BackupLook = {
 const activities: BackupActivities = {
   lookForBackup: async () => look,
   collectBackup: async () => collected,
+  collectHost: async () => own,
   archiveVolumes: async ({ volumes }) =>
     volumes.map((name) => ({ name, bytes: 1, changed: name === 'mcp_logs' ? changed : [], lost: [] })),
   packBackup: async () => ({ files: 3, bytes: 50, ...compared }),
@@ -104,6 +112,7 @@ beforeEach(() => {
     lost: [],
     notUnderstood: 0,
   };
+  own = { ...contents.own, changed: [], lost: [] };
   changed = [];
   failing = false;
   abandoned = [];
@@ -176,7 +185,7 @@ it('is done with a warning when something is much less than last time', async ()
 it('says with a failure how old the last good backup is', async () => {
   failing = true;
   expect((await failureOf('failing'))?.message).toBe(
-    'It broke. The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old. What it had done was undone.',
+    'It broke. The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old. It stopped at step "Verify". Undone: Collect.',
   );
   expect(abandoned).toEqual([id]);
 });
@@ -200,17 +209,50 @@ it('is done when it is cancelled while old archives are removed, because its arc
   expect(retention).toMatchObject({ verdict: 'warning', summary: expect.stringContaining('asked to stop') });
 });
 
-it('is done, with a word, on a host that has no installation', async () => {
-  look = { isInstalled: false, installation: '/opt/proxmox-mcp', notUnderstood: 0 };
+it('makes an archive of a host that has no installation, and says with a word what the host never had', async () => {
+  look = { ...contents, isInstalled: false, entries: 0, bytes: 0, volumes: [], sudoers: { path: '/x', there: false } };
+  collected = { ...collected, entries: 0, sudoers: false, volumes: [] };
   const { output, report } = await backUp('absent');
-  expect(output).toEqual({ removed: [], kept: 0 });
-  expect(report).toMatchObject({
-    verdict: 'skipped',
-    sections: [
-      {
-        findings: [{ check: 'Installation', verdict: 'skipped', summary: expect.stringContaining('/opt/proxmox-mcp') }],
-      },
-    ],
+  expect(output).toMatchObject({ archive: { counts: true, volumes: [] } });
+  expect(report.verdict).toBe('ok');
+  const section = (title: string) => findingsOf(report.sections.filter((one) => one.title === title));
+  expect(section("The host's configuration")).toEqual([
+    { check: 'Proxmox', verdict: 'skipped', summary: 'This host has none: /etc/pve' },
+    { check: 'Network', verdict: 'ok', summary: '/etc/hosts: 1 file, 10 B' },
+  ]);
+  expect(section('Contents')).toEqual([
+    {
+      check: 'Installation',
+      verdict: 'skipped',
+      summary: expect.stringContaining('There is none at /opt/proxmox-mcp'),
+    },
+  ]);
+});
+
+it('says what of the host could not be read, what was chosen and is not there, and which guests are gone', async () => {
+  own = {
+    ...own,
+    parts: [...own.parts, { kind: 'proxmox', bytes: 5, files: 1, path: '/var/lib/pve-cluster/config.db' }],
+    absent: [{ kind: 'chosen', path: '/srv/mistyped' }],
+    closed: [{ kind: 'proxmox', path: '/etc/pve' }],
+    database: 'sqlite3',
+  };
+  compared = { ...compared, gone: ['guest 101'] };
+  const { report } = await backUp('closed');
+  const found = findingsOf(report.sections);
+  expect(found).toContainEqual(
+    expect.objectContaining({
+      check: 'Proxmox',
+      verdict: 'ok',
+      summary: expect.stringContaining('the database by sqlite3'),
+    }),
+  );
+  expect(found).toContainEqual(
+    expect.objectContaining({ check: 'Proxmox', verdict: 'warning', summary: expect.stringContaining('/etc/pve') }),
+  );
+  expect(found.find(({ check }) => check === 'Guests')).toMatchObject({
+    verdict: 'warning',
+    summary: expect.stringContaining('is in daily-backup-20261121-020000 still: guest 101'),
   });
 });
 

@@ -117,7 +117,7 @@ describe('a run', () => {
   it('undoes what it did, last first, the half-done step included, and says why', async () => {
     const handle = await start({ failAt: 'Second' });
     const failure = await failureOf(handle);
-    expect(failure.message).toBe('No room for Second. Free some. What it had done was undone.');
+    expect(failure.message).toBe('No room for Second. Free some. It stopped at step "Second". Undone: Second, First.');
     expect(failure.type).toBe('disk-full');
     expect(did).toEqual(['First', 'Second', 'undo Second', 'undo First']);
     expect(states(await progressOf(handle))).toEqual(['undone', 'undone', 'pending']);
@@ -135,7 +135,13 @@ describe('a run', () => {
     undoBroken = true;
     const handle = await start({ failAt: 'Second' });
     await vi.waitFor(async () => expect((await progressOf(handle)).phase).toBe('paused'), 10_000);
-    await vi.waitFor(() => expect(mails).toEqual(['[pve1] Fixture pve1 is paused and needs you']), 5_000);
+    await vi.waitFor(
+      () =>
+        expect(mails).toEqual([
+          expect.stringMatching(/^\[pve1\] Fixture pve1 is paused and needs you: Could not undo "Second"\./),
+        ]),
+      5_000,
+    );
     undoBroken = false;
     // A slip of a person's finger decides nothing.
     await handle.signal(decideSignal, 'rety');

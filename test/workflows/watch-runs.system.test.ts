@@ -4,7 +4,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { createNotifyActivities } from '../../src/activities/notify/notify.ts';
 import { createWatchActivities } from '../../src/activities/watch-runs/watch-runs.ts';
-import type { MailConfig } from '../../src/config.ts';
+import type { Config, MailConfig } from '../../src/config.ts';
 import { createMailer } from '../../src/mail/mailer.ts';
 import type { Notices } from '../../src/operations/notice.ts';
 import { readNotices, startWatch } from '../../src/runs/watch.ts';
@@ -36,19 +36,14 @@ const settings = {
   againMs: [1_000, 2_000, 600_000],
 };
 
-/** The Temporal UI is not on this machine, so that mails have its links. */
+const hosts = ['pve1', 'pve2', 'pve7'].map((name) => ({ name, timeZone: 'Europe/Berlin' }));
 const config = {
-  hosts: [],
-  temporal: { uiUrl: 'https://temporal.example.org', namespace: 'default' },
-} as unknown as Parameters<typeof createNotifyActivities>[0]['config'];
+  hosts,
+  temporal: { namespace: 'default', uiUrl: 'https://temporal.example.org' },
+} as unknown as Config;
 
 function activities() {
-  const hosts = { names: ['pve1', 'pve2'], get: () => ({ config: { timeZone: 'Europe/Berlin' } }) };
-  const watch = createWatchActivities({
-    client: temporal.client,
-    hosts: hosts as never,
-    refusedSchedules: () => refused,
-  });
+  const watch = createWatchActivities({ client: temporal.client, config, refusedSchedules: () => refused });
   return {
     ...watch,
     async mailReport(...input: Parameters<ReturnType<typeof createNotifyActivities>['mailReport']>) {
@@ -338,7 +333,7 @@ it('tells of schedules that could not be made, and of runs that were due while t
   await schedule.unpause();
   await mailsCome(2);
   expect(subjects()[1]).toBe('[pve1] Back up was not started: its last run was still going');
-  expect(mails()[1]?.text).toContain('proxmox-mcp schedules trigger back-up/daily/pve1');
+  expect(mails()[1]?.text).toContain('proxmox-mcp runs get back-up/pve1/due');
   await schedule.pause();
   const { info } = await schedule.describe();
   await schedule.delete();

@@ -29,10 +29,34 @@ const parametersOf: Readonly<Record<GuestType, Readonly<Record<PowerAction, Para
 };
 
 export const guestRoutes: readonly Route[] = (['qemu', 'lxc'] as const).flatMap((type) => [
+  list(type),
   look(type, 'config', type === 'qemu' ? machineConfig : containerConfig),
   look(type, 'status/current', type === 'qemu' ? machineStatus : containerStatus),
   ...(['start', 'stop', 'shutdown', 'reboot'] as const).map((action) => change(type, action)),
 ]);
+
+/** A node's own guests, as far as the caller may see them. */
+function list(type: GuestType): Route {
+  return {
+    method: 'GET',
+    path: `/nodes/{node}/${type}`,
+    onNode: true,
+    parameters: type === 'qemu' ? { full: { type: 'boolean' } } : {},
+    handle: ({ state, permissions, parameters }) => ({
+      data: [...state.guests.values()]
+        .filter((guest) => guest.type === type && guest.node === parameters.node)
+        .filter(({ vmid }) => permissions.has(`/vms/${vmid}`, 'VM.Audit'))
+        .map((guest) => listEntry(guest, parameters.full === 1)),
+    }),
+  };
+}
+
+function listEntry(guest: SimulatedGuest, full: boolean): Record<string, unknown> {
+  const { ha, ...common } = commonStatus(guest);
+  if (guest.type === 'lxc') return { ...common, type: 'lxc', swap: 0, maxswap: 536_870_912, diskread: 0, diskwrite: 0 };
+  const qmpstatus = guest.paused ? 'paused' : guest.status;
+  return { ...common, memhost: 0, ...(full ? { qmpstatus } : {}) };
+}
 
 function look(type: GuestType, what: string, show: (guest: SimulatedGuest) => Record<string, unknown>): Route {
   return {
@@ -113,11 +137,12 @@ function containerStatus(guest: SimulatedGuest): Record<string, unknown> {
 
 const digest = '59ca8fe1b33f8316467a05667ec5e74f78031e36';
 
-function flags({ lock, protection, template, tags }: SimulatedGuest): Record<string, unknown> {
+function flags({ lock, protection, template, tags, onboot }: SimulatedGuest): Record<string, unknown> {
   return {
     digest,
     ...(lock === undefined ? {} : { lock }),
     ...(protection ? { protection: 1 } : {}),
+    ...(onboot ? { onboot: 1 } : {}),
     ...(template ? { template: 1 } : {}),
     ...(tags === undefined ? {} : { tags }),
   };

@@ -1,5 +1,5 @@
 import type { Route } from '../router.ts';
-import { type SimulatedNode, type SimulatorState, unixTime } from '../state.ts';
+import { type SimulatedNode, type SimulatedUpdate, type SimulatorState, unixTime } from '../state.ts';
 
 const kernel = { release: '6.17.4-1-pve', version: '#1 SMP PREEMPT_DYNAMIC PMX 6.17.4-1' };
 
@@ -35,8 +35,66 @@ export const nodeRoutes: readonly Route[] = [
     onNode: true,
     handle: ({ state, parameters }) => ({ data: nodeStatus(state, nodeNamed(state, parameters)) }),
   },
+  {
+    method: 'GET',
+    path: '/nodes/{node}/services',
+    permission: { path: '/nodes/{node}', anyOf: ['Sys.Audit'] },
+    onNode: true,
+    handle: ({ state, parameters }) => ({ data: services(nodeNamed(state, parameters)) }),
+  },
+  {
+    method: 'GET',
+    path: '/nodes/{node}/apt/update',
+    // Only to look at them, too.
+    permission: { path: '/nodes/{node}', anyOf: ['Sys.Modify'] },
+    onNode: true,
+    handle: ({ state, parameters }) => ({ data: nodeNamed(state, parameters).updates.map(update) }),
+  },
   { method: 'GET', path: '/nodes/{node}/version', onNode: true, handle: ({ state }) => ({ data: state.version }) },
 ];
+
+/** What a node lists, in its order: name, description, and of those that don't run why. */
+const daemons: readonly (readonly [name: string, description: string, isHere: boolean])[] = [
+  ['chrony', 'chrony.service', false],
+  ['corosync', 'Corosync Cluster Engine', true],
+  ['cron', 'Regular background program processing daemon', true],
+  ['ksmtuned', 'ksmtuned.service', false],
+  ['pve-cluster', 'The Proxmox VE cluster filesystem', true],
+  ['pvedaemon', 'PVE API Daemon', true],
+  ['pveproxy', 'PVE API Proxy Server', true],
+  ['pvescheduler', 'Proxmox VE scheduler', true],
+  ['pvestatd', 'PVE Status Daemon', true],
+  ['spiceproxy', 'PVE SPICE Proxy Server', true],
+  ['sshd', 'OpenBSD Secure Shell server', true],
+];
+
+function services({ services: others }: SimulatedNode): Record<string, unknown>[] {
+  return daemons.map(([name, desc, isHere]) => {
+    const active = others.get(name) ?? (isHere ? 'active' : 'inactive');
+    return {
+      service: name,
+      name,
+      desc,
+      'active-state': active,
+      state: active === 'active' ? 'running' : active === 'failed' ? 'failed' : 'dead',
+      'unit-state': isHere ? 'enabled' : 'not-found',
+    };
+  });
+}
+
+function update({ package: name, from, to, origin }: SimulatedUpdate): Record<string, unknown> {
+  return {
+    Package: name,
+    Title: name,
+    Description: name,
+    OldVersion: from,
+    Version: to,
+    Origin: origin,
+    Arch: 'amd64',
+    Priority: 'optional',
+    Section: 'admin',
+  };
+}
 
 /** The figures that the statistics daemon gathers; a node that is away has only its sizes. */
 export function nodeFigures(node: SimulatedNode): Record<string, number> {
@@ -46,7 +104,8 @@ export function nodeFigures(node: SimulatedNode): Record<string, number> {
 }
 
 function nodeNamed(state: SimulatorState, parameters: Readonly<Record<string, string | number>>): SimulatedNode {
-  const node = state.nodes.get(String(parameters.node));
+  const name = String(parameters.node);
+  const node = state.nodes.get(name === 'localhost' ? state.localNode : name);
   if (!node) throw new Error(`no simulated node ${parameters.node}`);
   return node;
 }

@@ -7,11 +7,13 @@ import {
   listBackups,
   removeBackup,
 } from '../../hosts/commands/back-up/archives.ts';
+import type { HostConfiguration } from '../../hosts/commands/back-up/host-parts.ts';
 import { lastGood } from '../../hosts/commands/back-up/last-good.ts';
 import {
   abandonBackup,
   archiveVolume,
   collectBackup,
+  collectHost,
   type Doubt,
   packBackup,
   publishBackup,
@@ -25,7 +27,7 @@ import { withHeartbeat } from '../lib/heartbeat.ts';
 import { repeatable } from '../lib/repeat.ts';
 import { jobOf, runJob } from '../lib/run-job.ts';
 import { stopJobs } from '../lib/stop-jobs.ts';
-import { type BackupContents, installationIsGone, lookBeforeBackup, type NoInstallation } from './look.ts';
+import { type BackupContents, lookBeforeBackup } from './look.ts';
 import { type BackupKind, freeBackupId, isBackupId } from './name.ts';
 import { planRetention, type RetentionPlan } from './retention.ts';
 
@@ -41,7 +43,7 @@ export interface BackupInput {
 }
 
 export interface CollectedFiles {
-  /** Files and folders copied. */
+  /** Files and folders copied; 0 where there is no installation. */
   readonly entries: number;
   readonly sudoers: boolean;
   /** Docker volumes that are to be archived next. */
@@ -54,6 +56,15 @@ export interface CollectedFiles {
   readonly lost: readonly string[];
   /** Lines of the host's list of jobs that are not understood. */
   readonly notUnderstood: number;
+}
+
+/** What of the host's own configuration is in the copy. */
+export interface CollectedHost extends HostConfiguration {
+  /** What copied the database of /etc/pve: `files` is nothing that understands it. Absent where there is none. */
+  readonly database?: 'sqlite3' | 'python3' | 'perl' | 'files';
+  /** As of {@link CollectedFiles}. */
+  readonly changed: readonly string[];
+  readonly lost: readonly string[];
 }
 
 export interface ArchivedVolume {
@@ -76,6 +87,8 @@ export interface ComparedBackup {
   readonly doubts: readonly Doubt[];
   /** What would be doubted, had an administrator not accepted it in the last good one. */
   readonly accepted: readonly Doubt[];
+  /** Guests whose configuration the last good one held and the host has no more: `guest 100`. Absent: an older host said nothing. */
+  readonly gone?: readonly string[];
 }
 
 export interface VerifiedArchive {
@@ -102,8 +115,8 @@ export interface CheckedArchives {
   readonly broken: readonly string[];
 }
 
-/** What was found before a backup: it gets that id, or there is nothing to back up and never was. */
-export type BackupLook = (BackupContents & { readonly id: string }) | NoInstallation;
+/** What was found before a backup, which gets that id. */
+export type BackupLook = BackupContents & { readonly id: string };
 
 /**
  * The steps of a daily backup, in their order. Each may be run again at any time, after any crash, and ends with the
@@ -111,16 +124,18 @@ export type BackupLook = (BackupContents & { readonly id: string }) | NoInstalla
  */
 export interface BackupActivities {
   /**
-   * Changes nothing, and names the backup after the host's clock. Throws `not-found` (an installation that is
-   * empty, or gone though there are archives of it), `unreadable`, `configuration`, `disk-full` before anything is written.
+   * Changes nothing, and names the backup after the host's clock. Throws `command-refused` (the helper is an older one),
+   * `unreadable`, `configuration`, `disk-full` before anything is written.
    */
   lookForBackup(input: {
     readonly host: string;
     readonly kind: BackupKind;
     readonly anyTarget: boolean;
   }): Promise<BackupLook>;
-  /** Copies the installation and the sudoers file into the backup's hidden folder; removes those of dead runs. */
+  /** Begins it: copies the installation, where there is one, into the backup's hidden folder; removes those of dead runs. */
   collectBackup(input: BackupInput): Promise<CollectedFiles>;
+  /** Adds the host's own configuration. What it doesn't have is left out, what can't be read is a doubt. */
+  collectHost(input: BackupInput): Promise<CollectedHost>;
   /** Adds the Docker volumes, one after the other. */
   archiveVolumes(input: BackupInput & { readonly volumes: readonly string[] }): Promise<readonly ArchivedVolume[]>;
   /** Writes the manifest, compares the contents with those of the last good backup, and packs the archive under a hidden temporary name. */
@@ -155,11 +170,6 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
         const look = await lookBeforeBackup(host, { anyTarget, signal: Context.current().cancellationSignal });
         const { archives, gone, elsewhere, notUnderstood } = await host.run(listBackups, {});
         const counted = { ...look, notUnderstood: look.notUnderstood + notUnderstood };
-        if (!counted.isInstalled) {
-          const known = archives.length + gone.length + elsewhere.length + notUnderstood;
-          if (known > 0) throw installationIsGone(host);
-          return counted;
-        }
         const taken = [...[...archives, ...elsewhere].map(({ id }) => id), ...gone, ...counted.leftovers];
         return { ...counted, id: freeBackupId(kind, Date.parse(counted.now), taken) };
       });
@@ -180,7 +190,7 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
         ...rest
       } = await runJob(host, collectBackup, { backup: input.id }, step(input, 'collect'));
       // A few files may come and go while a living installation is copied; a hundredth of them may not.
-      if (copied === 0 || copied + rest.replaced.length < source * 0.99 - 2) {
+      if ((source > 0 && copied === 0) || copied + rest.replaced.length < source * 0.99 - 2) {
         throw new ServiceError({
           code: 'verification-failed',
           message: `Only ${copied} of ${source} files and folders of ${host.config.layout.installation} on ${host.name} were copied`,
@@ -188,6 +198,23 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
         });
       }
       return { ...rest, volumes, entries: copied, sudoers: sudoers === 'copied', notUnderstood };
+    },
+
+    async collectHost(input) {
+      const host = hostFor(hosts, input);
+      const {
+        part: parts,
+        database,
+        ...rest
+      } = await runJob(host, collectHost, { backup: input.id }, step(input, 'host'));
+      if (parts.length === 0) {
+        throw new ServiceError({
+          code: 'verification-failed',
+          message: `Nothing of the configuration of ${host.name} was copied`,
+          remedy: "Look at the host's /etc: not even its name and network are there, or may be read.",
+        });
+      }
+      return { parts, ...rest, lost: rest.lost.slice(0, 5), ...(database !== undefined && { database }) };
     },
 
     async archiveVolumes(input) {
@@ -205,8 +232,8 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
       const host = hostFor(hosts, input);
       const manifest = await runJob(host, writeBackupManifest, { backup: input.id }, step(input, 'manifest'));
       const { bytes } = await runJob(host, packBackup, { backup: input.id }, step(input, 'pack'));
-      const { files, last, doubt: doubts, accepted } = manifest;
-      return { files, bytes, doubts, accepted, ...(last !== undefined && { last }) };
+      const { files, last, doubt: doubts, accepted, gone } = manifest;
+      return { files, bytes, doubts, accepted, gone, ...(last !== undefined && { last }) };
     },
 
     async verifyBackup(input) {

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
+import type { HostConfiguration } from '../../hosts/commands/back-up/host-parts.ts';
 import { clockToleranceMs } from '../../hosts/commands/back-up/last-good.ts';
 import { lookForBackup } from '../../hosts/commands/back-up/look-for-backup.ts';
 import type { Host, RunOptions } from '../../hosts/host.ts';
@@ -8,9 +9,12 @@ import { readableBytes } from '../../reports/units.ts';
 
 /** What a backup would hold, and what it needs. */
 export interface BackupContents {
-  readonly isInstalled: true;
+  /** Whether there is an installation, with something in it. */
+  readonly isInstalled: boolean;
   readonly installation: string;
-  /** Files and folders of the installation. */
+  /** The host's own configuration. */
+  readonly own: HostConfiguration;
+  /** Files and folders of the installation; 0 where there is none. */
   readonly entries: number;
   readonly bytes: number;
   readonly sudoers: { readonly path: string; readonly there: boolean };
@@ -36,13 +40,6 @@ export interface BackupContents {
   readonly notUnderstood: number;
 }
 
-/** There is no installation at that path. */
-export interface NoInstallation {
-  readonly isInstalled: false;
-  readonly installation: string;
-  readonly notUnderstood: number;
-}
-
 type Seen = z.output<typeof lookForBackup.answer>;
 
 export interface LookOptions extends RunOptions {
@@ -55,27 +52,22 @@ const marginBytes = 16 * 1024 * 1024;
 const marginShare = 0.1;
 
 /**
- * Looks at what is to be backed up. Throws `not-found` (an empty installation), `unreadable`, `configuration` and
- * `disk-full`, all before anything is written.
+ * Looks at what is to be backed up. Throws `command-refused` (a helper that knows no host's configuration), `unreadable`,
+ * `configuration` and `disk-full`, all before anything is written.
  */
-export async function lookBeforeBackup(host: Host, options: LookOptions): Promise<BackupContents | NoInstallation> {
+export async function lookBeforeBackup(host: Host, options: LookOptions): Promise<BackupContents> {
   const { installation, backups, sudoersFile, volumes } = host.config.layout;
   if (backups === installation) throw nested(host);
   const seen = await host.run(lookForBackup, {}, options);
-  const { notUnderstood } = seen;
+  const { parts, absent, closed } = seen.host;
+  if (parts.length + absent.length + closed.length === 0) throw olderHelper(host);
   if (seen.isNested) throw nested(host);
-  if (seen.installation === 'missing') return { isInstalled: false, installation, notUnderstood };
   if (seen.installation === 'unreadable') throw unreadable(host, installation);
   const [first] = seen.unreadable;
   if (first !== undefined) throw unreadable(host, first, seen.unreadable.length - 1);
-  const { bytes, entries } = seen.installation;
-  if (entries === 0) {
-    throw new ServiceError({
-      code: 'not-found',
-      message: `The installation ${installation} on ${host.name} is empty, so there is nothing to back up`,
-      remedy: 'Check INSTALLATION_DIR, or whether its disk is mounted.',
-    });
-  }
+  const there = seen.installation === 'missing' ? undefined : seen.installation;
+  const isInstalled = there !== undefined && there.entries > 0;
+  const { bytes, entries } = isInstalled ? there : { bytes: 0, entries: 0 };
   if (seen.sudoers === 'unreadable') throw unreadable(host, sudoersFile);
   if (!seen.backupsAreWritable) {
     throw new ServiceError({
@@ -85,36 +77,79 @@ export async function lookBeforeBackup(host: Host, options: LookOptions): Promis
     });
   }
 
-  if (seen.losesOwners) throw losesOwners(host);
+  if (seen.losesOwners && isInstalled) throw losesOwners(host);
   const target = targetConcerns(host, seen.target, options.anyTarget);
-  const { neededBytes } = requireAllSpace(host, seen, { bytes, entries });
+  const own = { bytes: sumOf(parts, ({ bytes }) => bytes), files: sumOf(parts, ({ files }) => files) };
+  const { neededBytes } = requireAllSpace(host, seen, { bytes: bytes + own.bytes, entries: entries + own.files });
   return {
-    isInstalled: true,
+    isInstalled,
     installation,
+    own: seen.host,
     entries,
     bytes,
     sudoers: { path: sudoersFile, there: seen.sudoers === 'there' },
     volumes: seen.volumes,
-    skippedVolumes: volumes
+    skippedVolumes: (isInstalled ? volumes : [])
       .filter((name) => !seen.volumes.some((one) => one.name === name))
       .map((name) => ({ name, ...whySkipped(seen, name) })),
-    concerns: [...target, ...clockConcerns(seen.now, new Date()), ...besideConcerns(seen.beside)],
+    concerns: [
+      ...target,
+      ...clockConcerns(seen.now, new Date()),
+      ...(there?.entries === 0 ? [emptyInstallation(host)] : []),
+      ...besideConcerns(seen.beside),
+      ...otherPaths(host, seen.host),
+    ],
     now: seen.now,
     folder: backups,
     freeBytes: seen.free.bytes,
     neededBytes,
     leftovers: [...new Set(seen.leftovers.map(({ id }) => id))].sort(),
-    notUnderstood,
+    notUnderstood: seen.notUnderstood,
   };
 }
 
-/** It was there, since it was backed up. */
-export function installationIsGone(host: Host): ServiceError {
+function sumOf<T>(all: readonly T[], of: (one: T) => number): number {
+  return all.reduce((sum, one) => sum + of(one), 0);
+}
+
+function olderHelper({ name }: Host): ServiceError {
   return new ServiceError({
-    code: 'not-found',
-    message: `There is no installation at ${host.config.layout.installation} on ${host.name}`,
-    remedy: 'Set INSTALLATION_DIR to where it is, or install it first.',
+    code: 'command-refused',
+    message: `The helper on ${name} is older than this service: it doesn't know how to back up the host's own configuration; nothing was written`,
+    remedy: `Run host install again: proxmox-mcp host install ${name}`,
+    details: { host: name },
   });
+}
+
+function emptyInstallation({ config }: Host): Finding {
+  const { installation } = config.layout;
+  return {
+    check: 'Installation',
+    verdict: 'warning',
+    summary: `${installation} is empty, so the backup holds nothing of an installation.`,
+    remedy: `Remove the folder if there is none; else look whether its disk is mounted (mount, /etc/fstab), or set INSTALLATION_DIR.`,
+  };
+}
+
+/** The folders are chosen in the configuration, and taken by the host's helper as they were when it was installed. */
+function otherPaths({ name, config }: Host, { parts, absent, closed }: HostConfiguration): readonly Finding[] {
+  const taken = [...parts, ...absent, ...closed].flatMap(({ kind, path }) => (kind === 'chosen' ? [path] : []));
+  const wanted = config.layout.backupPaths;
+  const missing = wanted.filter((path) => !taken.includes(path));
+  const more = taken.filter((path) => !wanted.includes(path));
+  if (missing.length + more.length === 0) return [];
+  const words = [
+    ...(missing.length === 0 ? [] : [`doesn't take ${missing.join(', ')}`]),
+    ...(more.length === 0 ? [] : [`takes ${more.join(', ')} still`]),
+  ];
+  return [
+    {
+      check: 'Chosen folders',
+      verdict: 'warning',
+      summary: `BACKUP_PATHS was changed, and the helper on ${name} ${words.join(' and ')}.`,
+      remedy: `Run host install again: proxmox-mcp host install ${name}`,
+    },
+  ];
 }
 
 function whySkipped(

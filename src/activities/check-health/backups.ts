@@ -6,34 +6,60 @@ import { cleanLine } from '../../reports/clean.ts';
 import { readableDuration, readableTime } from '../../reports/units.ts';
 import { takenAt } from '../back-up/name.ts';
 import { finding } from './finding.ts';
-import { whereInstalled } from './installation.ts';
+import { isInstalled } from './installation.ts';
 import { backupFailedHours, backupWarningHours, clockFailedMs } from './limits.ts';
 
 const hour = 3_600_000;
 
+interface BackupOptions extends RunOptions {
+  /** Since when the service is to back the host up, in ms since 1970. */
+  readonly knownSince?: () => Promise<number | undefined>;
+}
+
 /** What the host itself knows of its archives, and whether its clock can be believed. */
-export async function inspectBackups(host: Host, options: RunOptions): Promise<Finding[]> {
+export async function inspectBackups(host: Host, { knownSince, ...options }: BackupOptions): Promise<Finding[]> {
   const asked = Date.now();
   const backups = await host.run(listBackups, {}, options);
-  const place = { host: host.name, ...host.config.layout };
+  const answered = Date.now();
+  const place = { host: host.name, timeZone: host.config.timeZone, ...host.config.layout };
   const { archives, gone, elsewhere } = backups;
-  const good = judgeLastGood(backups, place);
   const hasNone = archives.length + gone.length + elsewhere.length === 0;
-  return [
-    ...(hasNone ? await whereInstalled(host, options, good.check, [good]) : [good]),
-    ...judgeArchives(backups, place),
-    judgeClock(backups.now, { from: asked, to: Date.now() }),
-  ];
+  const good =
+    hasNone && !(await isInstalled(host, options))
+      ? judgeNone(host.name, { since: await knownSince?.(), now: answered })
+      : judgeLastGood(backups, place);
+  return [good, ...judgeArchives(backups, place), judgeClock(backups.now, { from: asked, to: answered })];
+}
+
+/**
+ * A host of which there was never any archive: nothing is wrong with that in its first days. Where the service is to back
+ * it up for longer, none has ever come about.
+ */
+export function judgeNone(
+  host: string,
+  { since, now }: { readonly since: number | undefined; readonly now: number },
+): Finding {
+  const check = 'Last good backup';
+  const remedy = `Make one: proxmox-mcp back-up --host ${host}`;
+  const ageMs = since === undefined ? 0 : now - since;
+  if (ageMs < backupFailedHours * hour)
+    return finding(check, 'skipped', 'No backup of this host has been made yet.', { remedy });
+  const summary = `No backup of this host was ever made, in the ${readableDuration(ageMs)} since its backups were scheduled.`;
+  return finding(check, 'failed', summary, {
+    remedy: `${remedy}; then see why the scheduled ones did not: proxmox-mcp runs list`,
+  });
 }
 
 interface Place {
   readonly host: string;
+  /** IANA name. */
+  readonly timeZone?: string;
   readonly backups: string;
   readonly state: string;
 }
 
 /** Whether there is an archive that counts, and whether it is young enough for a backup each night. */
-export function judgeLastGood(backups: Backups, { host }: Place): Finding {
+export function judgeLastGood(backups: Backups, { host, timeZone }: Place): Finding {
   const check = 'Last good backup';
   const remedy = `Make one: proxmox-mcp back-up --host ${host}; then see why the nightly one did not: proxmox-mcp runs list`;
   const last = lastGood(backups);
@@ -43,7 +69,7 @@ export function judgeLastGood(backups: Backups, { host }: Place): Finding {
     return finding(check, 'failed', `There is no archive that the host itself has verified.${beside}`, { remedy });
   }
   const ageMs = Date.parse(backups.now) - Date.parse(last.publishedAt);
-  const summary = `${last.id} was published ${readableDuration(ageMs)} ago, ${readableTime(last.publishedAt)}.`;
+  const summary = `${last.id} was published ${readableDuration(ageMs)} ago, ${readableTime(last.publishedAt, timeZone)}.`;
   if (ageMs >= backupFailedHours * hour) return finding(check, 'failed', summary, { remedy });
   if (ageMs >= backupWarningHours * hour) return finding(check, 'warning', summary, { remedy });
   return finding(check, 'ok', summary);

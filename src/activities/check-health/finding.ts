@@ -1,6 +1,7 @@
 import { ServiceError } from '../../errors.ts';
 import type { Finding, Verdict } from '../../operations/finding.ts';
 import type { FindingsSection } from '../../operations/report.ts';
+import { isAboutTheApi } from '../../proxmox/reader.ts';
 import { cleanText } from '../../reports/clean.ts';
 
 /** Evidence as it travels through Temporal's history: enough to see, little enough to keep. */
@@ -37,9 +38,9 @@ export async function findingsOf(check: string, look: () => Promise<Finding | re
   }
 }
 
-/** Whether one command failed, and not the way to the host. */
+/** Whether one command, or one call of the Proxmox API, failed, and not the way to the host. */
 export function isOfTheCommand(error: unknown): error is ServiceError {
-  return error instanceof ServiceError && ofTheCommand.has(error.code);
+  return error instanceof ServiceError && (ofTheCommand.has(error.code) || isAboutTheApi(error));
 }
 
 const ofTheCommand: ReadonlySet<string> = new Set([

@@ -19,8 +19,8 @@ export async function whereInstalled(
   return [finding(check, 'skipped', `There is no installation at ${host.config.layout.installation} on this host.`)];
 }
 
-/** Not where there is neither its systemd unit nor its folder: one without the other is a fault. */
-async function isInstalled(host: Host, options: RunOptions): Promise<boolean> {
+/** Whether there is an installation. Not where there is neither its systemd unit nor its folder: one without the other is a fault. */
+export async function isInstalled(host: Host, options: RunOptions): Promise<boolean> {
   const { installation } = host.config.layout;
   try {
     const [service, { complaints }] = await Promise.all([

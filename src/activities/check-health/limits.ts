@@ -32,3 +32,30 @@ export const clockFailedMs = 24 * 3_600_000;
 
 /** Seconds that the health endpoint may take before it is worth a look. */
 export const slowEndpoint = 2;
+
+/**
+ * Hours, for guests whose last two backups lie further apart than a nightly one's may, or that have only one: they are
+ * backed up weekly, and a week's was missed. Of others, two nights as above.
+ */
+export const weeklyBackupFailedHours = 8 * 24;
+
+/** Load over fifteen minutes for each processor. Work has waited for all that time; it may be a backup, so it only warns. */
+export const loadWarning = 2;
+
+/** Percent of a storage. */
+export const storageWarning = 85;
+/** Percent of a storage: thin pools and copy-on-write file systems stop their guests when nothing is left. */
+export const storageFailed = 95;
+
+/** Days since apt's lists were made: older ones say nothing of what is to be upgraded today. */
+export const packageListsDays = 8;
+
+/** A host is given up as away after so many ms, a quick second try included. */
+export const reachMs = 12_000;
+/** A first try that failed as soon as this is worth a second one. */
+export const retryReachMs = 4_000;
+
+/** How many guests are told one by one; of more, those that are well are one line. */
+export const guestsOneByOne = 12;
+/** Whose settings are asked for one by one through the API. */
+export const guestsAsked = 300;

@@ -19,17 +19,17 @@ export async function inspectMemoryAndCpu(host: Host, options: RunOptions): Prom
   const first = await host.run(resourceCounters, {}, options);
   await sleep(cpuSampleMs, undefined, options.signal ? { signal: options.signal } : {});
   const second = await host.run(resourceCounters, {}, options);
-  return [...memory(second), cpu(first, second)];
+  return [...judgeMemory(second), cpu(first, second)];
 }
 
-function memory({
+export function judgeMemory({
   memory: total,
   memoryAvailable,
   swap = 0,
   swapFree = swap,
   arc = 0,
   arcMinimum = 0,
-}: Counters): Finding[] {
+}: Omit<Counters, 'cpu'>): Finding[] {
   if (memoryAvailable === undefined) {
     return [finding('Memory', 'unknown', 'The kernel does not say how much memory is available.')];
   }
@@ -66,10 +66,24 @@ function cpu(first: Counters, second: Counters): Finding {
   const idle = (deltas[3] ?? 0) + (deltas[4] ?? 0);
   if (total <= 0) return finding('CPU', 'unknown', 'The counters of processor time stood still.');
   const percent = Math.min(100, Math.max(0, (100 * (total - idle)) / total));
-  return finding('CPU', percent >= cpuWarning ? 'warning' : 'ok', `${percent.toFixed(0)} % used over about a second.`);
+  return judgeCpu(percent, 'over about a second');
 }
 
-/** Space and inodes where the installation is, and where the backups are when they are there. */
+export function judgeCpu(percent: number, when: string): Finding {
+  return finding('CPU', percent >= cpuWarning ? 'warning' : 'ok', `${percent.toFixed(0)} % used ${when}.`);
+}
+
+/** What of a file system is judged. */
+type Space = Pick<Disk, 'size' | 'used' | 'available'> & Partial<Disk>;
+
+export function judgeRootDisk(disk: Space): Finding {
+  return judgeDisk('Root disk', disk);
+}
+
+/**
+ * Space and inodes of the root disk, of that of the installation, and of that of the backups when they are there. What
+ * is on the root disk is told with it.
+ */
 export async function inspectDisks(host: Host, options: RunOptions): Promise<Finding[]> {
   const { installation, backups } = host.config.layout;
   const { disks, complaints } = await host.run(diskSpace, {}, options);
@@ -85,13 +99,22 @@ export async function inspectDisks(host: Host, options: RunOptions): Promise<Fin
     remedy: 'Check INSTALLATION_DIR, or whether its disk is mounted.',
   });
   const none = finding(ofBackups, 'skipped', `${backups} is not there yet.`);
+  const root = disks.find(({ path }) => path === '/');
+  const isOnRoot = (path: string) => {
+    const disk = disks.find((one) => one.path === path);
+    // Free space of two disks is hardly ever the same to the byte.
+    return disk !== undefined && disk.size === root?.size && disk.available === root.available;
+  };
   return [
-    ...(await whereInstalled(host, options, ofInstallation, [judge(ofInstallation, installation, gone)])),
-    judge(ofBackups, backups, none),
+    root === undefined ? finding('Root disk', 'unknown', 'The root disk could not be looked at.') : judgeRootDisk(root),
+    ...(isOnRoot(installation)
+      ? []
+      : await whereInstalled(host, options, ofInstallation, [judge(ofInstallation, installation, gone)])),
+    ...(isOnRoot(backups) ? [] : [judge(ofBackups, backups, none)]),
   ];
 }
 
-function judgeDisk(check: string, disk: Disk): Finding {
+function judgeDisk(check: string, disk: Space): Finding {
   // As df does: what root keeps for itself is neither used nor available.
   const percent = disk.used + disk.available === 0 ? 100 : (100 * disk.used) / (disk.used + disk.available);
   const { inodes: all = 0, freeInodes: free = 0 } = disk;

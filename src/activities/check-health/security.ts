@@ -7,8 +7,16 @@ import { whereInstalled } from './installation.ts';
 /** Who may own a file, by user id, in words. */
 type Owners = ReadonlyMap<number, string>;
 
-/** The sudoers file's syntax, and mode and owner of it and of the installation's SSH key. */
-export async function inspectSecurityFiles(host: Host, options: RunOptions): Promise<readonly Finding[]> {
+/**
+ * The sudoers file's syntax, and mode and owner of it and of the installation's SSH key.
+ *
+ * @param isInstalled where it is known that there is no installation, nothing is said of its key
+ */
+export async function inspectSecurityFiles(
+  host: Host,
+  options: RunOptions,
+  isInstalled?: boolean,
+): Promise<readonly Finding[]> {
   const { sudoersFile, sshKeyFile, user } = host.config.layout;
   const state = await host.run(securityState, {}, options);
   // Where the service has no root (local execution without sudo), the files are its own.
@@ -19,7 +27,7 @@ export async function inspectSecurityFiles(host: Host, options: RunOptions): Pro
   const key = judgeKey(sshKeyFile, state.key, state.keyLines, user, owners);
   return [
     ...judgeSudoers(host.name, sudoersFile, state.sudoers, state.syntax, owners),
-    ...(await whereInstalled(host, options, 'SSH key', key)),
+    ...(isInstalled === false ? [] : await whereInstalled(host, options, 'SSH key', key)),
   ];
 }
 

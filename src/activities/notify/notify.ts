@@ -28,7 +28,7 @@ export interface NotifyActivities {
     readonly subject?: string;
     /** The run that it is about; `null` where that is none, or are several. Default: the one that mails it. */
     readonly run?: string | null;
-    /** What the mail is about, where a later call may send the same mail once more. Default: this call. */
+    /** What it tells, where a later call may tell the same once more. Default: this call. */
     readonly id?: string;
   }): Promise<MailReportResult>;
 }
@@ -58,7 +58,7 @@ export function createNotifyActivities({
       const { info } = Context.current();
       const last = info.attempt >= (info.retryPolicy?.maximumAttempts || defaultAttempts);
       // The same for every attempt of this run, so that a mail that was taken twice is shown once.
-      const mailing = `${info.workflowExecution?.workflowId}/${info.workflowExecution?.runId}/${info.activityId}`;
+      const mailing = id ?? `${info.workflowExecution?.workflowId}/${info.workflowExecution?.runId}/${info.activityId}`;
       const about = run === undefined ? info.workflowExecution?.workflowId : run;
       const options = {
         timeZone: zoneOfTarget(config, report.target),
@@ -66,10 +66,7 @@ export function createNotifyActivities({
       };
       try {
         const sent = await mailer.send({
-          id: createHash('sha256')
-            .update(id ?? mailing)
-            .digest('hex')
-            .slice(0, 32),
+          id: createHash('sha256').update(mailing).digest('hex').slice(0, 32),
           subject: subject === undefined ? subjectOf(report) : asSubject(subject),
           text: renderText(report, { ...options, folded: true }),
           html: renderHtml(report, options),

@@ -14,7 +14,7 @@ import { keys } from '../../workflows/lib/attributes.ts';
 import { failureOf } from '../../workflows/lib/failure.ts';
 import { progressQuery } from '../../workflows/lib/messages.ts';
 import { judgeEnd, type OverrunLimits, type ScheduledRun, usualMs } from './decide.ts';
-import { ofEnd, ofOverrun, ofQuestion, ofReport } from './words.ts';
+import { ofEnd, ofOverrun, ofQuestion, ofReport, type RunWords } from './words.ts';
 
 /** How many runs one look reads at most; more never ended while nobody looked. */
 const most = 2_000;
@@ -29,6 +29,8 @@ interface Looker {
   readonly client: Client;
   readonly titleOf: (operation: string) => { readonly title: string };
   readonly timeZoneOf: (target: string) => string;
+  /** Where a run is to be seen, in words. */
+  readonly placeOf: (id: string) => string;
 }
 
 /** The scheduled runs that have ended since a moment (ms). */
@@ -66,16 +68,19 @@ function read(info: WorkflowExecutionInfo): ScheduledRun {
   };
 }
 
+function aboutRun({ titleOf, timeZoneOf, placeOf }: Looker, run: ScheduledRun): RunWords {
+  return { run, title: titleOf(run.operation).title, timeZone: timeZoneOf(run.target), look: placeOf(run.id) };
+}
+
 /** What a person must hear of a run that has ended; undefined where nothing. */
 export async function noticeOfEnd(looker: Looker, run: ScheduledRun): Promise<Notice | undefined> {
-  const operation = looker.titleOf(run.operation);
-  const timeZone = looker.timeZoneOf(run.target);
+  const about = aboutRun(looker, run);
   const kind = judgeEnd(run);
   const handle = looker.client.workflow.getHandle(run.id, run.runId, { followRuns: false });
   if (kind === undefined) {
     if (run.status !== 'COMPLETED') return undefined;
     const unsent = unsentReport.safeParse(await endOf(handle)).data;
-    return unsent && ofReport(run, operation, unsent, timeZone);
+    return unsent && ofReport(about, unsent);
   }
   try {
     await endOf(handle);
@@ -85,7 +90,7 @@ export async function noticeOfEnd(looker: Looker, run: ScheduledRun): Promise<No
     const why = failureOf(error.cause);
     // Temporal's own words where somebody ended it without a reason.
     const reason = why.message === 'Workflow execution terminated' ? 'no reason was given' : why.message;
-    return ofEnd(run, kind, operation, { ...why, message: reason }, timeZone);
+    return ofEnd(about, kind, { ...why, message: reason });
   }
 }
 
@@ -121,16 +126,15 @@ export async function noticeOfGoing(
   limits: OverrunLimits,
   now: number,
 ): Promise<Notice | undefined> {
-  const operation = looker.titleOf(run.operation);
-  const timeZone = looker.timeZoneOf(run.target);
+  const about = aboutRun(looker, run);
   if (run.phase === 'paused') {
     const question = await unsentQuestion(looker.client, run);
-    return question && ofQuestion(run, operation, question, timeZone);
+    return question && ofQuestion(about, question);
   }
   if (now - run.startedAt <= limits.leastMs) return undefined;
   const usual = usualMs(await goodDurations(looker.client, run.schedule), limits);
   if (now - run.startedAt <= usual) return undefined;
-  return ofOverrun(run, operation, { usual, message: await messageOf(looker.client, run), now }, timeZone);
+  return ofOverrun(about, { usual, message: await messageOf(looker.client, run), now });
 }
 
 async function goodDurations(client: Client, schedule: string): Promise<readonly number[]> {
@@ -164,7 +168,7 @@ const mailResult = z.object({ mailed: z.boolean() });
 async function unsentQuestion(
   client: Client,
   run: ScheduledRun,
-): Promise<Parameters<typeof ofQuestion>[2] | undefined> {
+): Promise<Parameters<typeof ofQuestion>[1] | undefined> {
   const { events } = await client.workflow.getHandle(run.id, run.runId).fetchHistory();
   const asked = events?.findLast((event) => {
     return event.activityTaskScheduledEventAttributes?.activityType?.name === 'mailReport';

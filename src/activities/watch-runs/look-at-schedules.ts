@@ -31,9 +31,10 @@ export async function lookAtSchedules(
     const counted = { missed: info.numActionsMissedCatchupWindow, skipped: info.numActionsSkippedOverlap };
     counters[id] = counted;
     const more = moreNotStarted(before[id], counted);
-    const schedule = { id, next: info.nextActionTimes[0], going: info.runningActions[0]?.workflow.workflowId };
+    const going = info.runningActions[0]?.workflow.workflowId;
     for (const kind of ['missed', 'skipped'] as const) {
       if (more[kind] === 0) continue;
+      const schedule = { id, next: info.nextActionTimes[0], going: kind === 'skipped' ? going : undefined };
       const times = { kind, times: more[kind], total: counted[kind], now };
       notices.push(ofMissed(schedule, titleOf(operationIn(id)), times, timeZoneOf(targetIn(id))));
     }

@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import type { Hosts } from '../../hosts/host.ts';
+import type { Config } from '../../config.ts';
 import { catalogue } from '../../operations/catalogue.generated.ts';
 import type { Notice } from '../../operations/notice.ts';
+import { describeRunReference } from '../../reports/run-reference.ts';
+import { runUrl } from '../../run-url.ts';
+import { zoneOfTarget } from '../../time-zone.ts';
 import { type OverrunLimits, type ScheduledRun, stillTold, type Told } from './decide.ts';
 import { endedSince, goingOn, noticeOfEnd, noticeOfGoing } from './look-at-runs.ts';
 import { type Counters, lookAtRefused, lookAtSchedules } from './look-at-schedules.ts';
@@ -50,11 +53,11 @@ export interface WatchActivities {
  */
 export function createWatchActivities(dependencies: {
   readonly client: Client;
-  readonly hosts: Pick<Hosts, 'names' | 'get'>;
+  readonly config: Pick<Config, 'hosts' | 'temporal'>;
   readonly refusedSchedules: () => Readonly<Record<string, string>>;
 }): WatchActivities {
-  const { client, hosts, refusedSchedules } = dependencies;
-  const looker = { client, titleOf, timeZoneOf };
+  const { client, config, refusedSchedules } = dependencies;
+  const looker = { client, titleOf, timeZoneOf: (target: string) => zoneOfTarget(config, target), placeOf };
 
   return {
     async watchScheduledRuns({ forMs, settings, ...before }) {
@@ -129,10 +132,9 @@ export function createWatchActivities(dependencies: {
     },
   };
 
-  function timeZoneOf(target: string): string {
-    const [name = ''] = target.split(/[/,]/);
-    const known = hosts.names.includes(name) ? name : hosts.names[0];
-    return known === undefined ? 'UTC' : hosts.get(known).config.timeZone;
+  function placeOf(id: string): string {
+    const { command, link } = describeRunReference({ id, url: runUrl(config, id), machine: '' });
+    return link === undefined ? command : `${command}, or ${link}`;
   }
 }
 

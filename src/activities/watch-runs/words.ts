@@ -10,7 +10,17 @@ interface Why {
   readonly remedy: string;
 }
 
-const limits = { cause: 100, summary: 480, remedy: 300 };
+/** A run, and what every notice of it says. */
+export interface RunWords {
+  readonly run: ScheduledRun;
+  /** Of its operation. */
+  readonly title: string;
+  readonly timeZone: string;
+  /** Where it is to be seen. */
+  readonly look: string;
+}
+
+const limits = { cause: 100, summary: 480, remedy: 400 };
 
 const said: Readonly<Record<BadEnd, string>> = {
   failed: 'failed',
@@ -20,85 +30,77 @@ const said: Readonly<Record<BadEnd, string>> = {
 };
 
 /** What is said of a run that ended badly. */
-export function ofEnd(
-  run: ScheduledRun,
-  kind: BadEnd,
-  { title }: Pick<OperationDefinition, 'title'>,
-  why: Why,
-  timeZone: string,
-): Notice {
+export function ofEnd(words: RunWords, kind: BadEnd, why: Why): Notice {
+  const { run, title, timeZone } = words;
   const end = new Date(run.closedAt ?? run.startedAt).toISOString();
   const when = `${readableTime(end, timeZone)}, ${readableDuration(Date.parse(end) - run.startedAt)} after it was started`;
   const wasForced = kind === 'terminated';
-  const words = wasForced ? `somebody ended it by force: ${why.message}` : withoutRemedy(why);
+  const what = wasForced ? `somebody ended it by force: ${why.message}` : withoutRemedy(why);
   return {
-    ...about(run, timeZone),
+    ...about(words),
     key: `${kind}:${run.runId}`,
     kind,
     headline: `${title} ${said[kind]}`,
-    cause: causeIn(wasForced ? why.message : words),
-    summary: cleanLine(`At ${when}: ${words}`, limits.summary),
-    remedy: withLook(
+    cause: causeIn(wasForced ? why.message : what),
+    summary: cleanLine(`At ${when}: ${what}`, limits.summary),
+    remedy: remedyIn(
       wasForced ? 'What it had begun was not undone: look at what it has left, then start it again.' : why.remedy,
-      run.id,
     ),
     at: end,
+    from: new Date(run.startedAt).toISOString(),
   };
 }
 
 /** What is said of a run that takes longer than its schedule's runs usually do. `message`: what it says it is doing. */
 export function ofOverrun(
-  run: ScheduledRun,
-  { title }: Pick<OperationDefinition, 'title'>,
+  words: RunWords,
   { usual, message, now }: { readonly usual: number; readonly message: string | undefined; readonly now: number },
-  timeZone: string,
 ): Notice {
+  const { run, title, timeZone } = words;
   const takes = readableDuration(now - run.startedAt);
   const doing = message === undefined ? '' : ` It says: ${message}`;
   return {
-    ...about(run, timeZone),
+    ...about(words),
     key: `overran:${run.runId}`,
     kind: 'overran',
     headline: `${title} takes too long`,
     cause: `it has run for ${takes}`,
     summary: cleanLine(
-      `Since ${readableTime(new Date(run.startedAt).toISOString(), timeZone)}, for ${takes}, and its runs are told of after ${readableDuration(usual)}.${doing}`,
+      `It has run for ${takes}, since ${readableTime(new Date(run.startedAt).toISOString(), timeZone)}; more than ${readableDuration(usual)} is unusual for it.${doing}`,
       limits.summary,
     ),
-    remedy: withLook(`Leave it if it gets on, or stop it: proxmox-mcp runs cancel ${run.id}`, run.id),
+    remedy: `Stop it (proxmox-mcp runs cancel ${run.id}), unless it gets on.`,
     at: new Date(now).toISOString(),
   };
 }
 
 /** What is said of a run that a person must decide about, when the run's own mail could not be sent. */
 export function ofQuestion(
-  run: ScheduledRun,
-  { title }: Pick<OperationDefinition, 'title'>,
+  words: RunWords,
   mail: { readonly event: string; readonly askedAt: string; readonly question: string; readonly remedy: string },
-  timeZone: string,
 ): Notice {
+  const { run, title, timeZone } = words;
   return {
-    ...about(run, timeZone),
+    ...about(words),
     key: `paused:${run.runId}:${mail.event}`,
     kind: 'paused',
     headline: `${title} is paused and needs you`,
     cause: causeIn(mail.question),
     summary: cleanLine(`Since ${readableTime(mail.askedAt, timeZone)}: ${mail.question}`, limits.summary),
-    remedy: withLook(mail.remedy, run.id),
+    remedy: cleanLine(mail.remedy, limits.remedy),
     at: mail.askedAt,
   };
 }
 
 /** What is said of a run that ended well, whose report could not be mailed. */
 export function ofReport(
-  run: ScheduledRun,
-  { title }: Pick<OperationDefinition, 'title'>,
+  words: RunWords,
   { summary, why }: { readonly summary: string; readonly why: string },
-  timeZone: string,
 ): Notice {
+  const { run, title, timeZone } = words;
   const end = new Date(run.closedAt ?? run.startedAt).toISOString();
   return {
-    ...about(run, timeZone),
+    ...about(words),
     key: `not-mailed:${run.runId}`,
     kind: 'not-mailed',
     headline: `The report of ${title} was not mailed`,
@@ -107,8 +109,9 @@ export function ofReport(
       `It was made at ${readableTime(end, timeZone)} and says: ${summary} The mail: ${why}`,
       limits.summary,
     ),
-    remedy: withLook('Read the report.', run.id),
+    remedy: 'Read the report, and see why it was not mailed (proxmox-mcp doctor).',
     at: end,
+    from: new Date(run.startedAt).toISOString(),
   };
 }
 
@@ -129,8 +132,11 @@ export function ofMissed(
   const next =
     schedule.next === undefined
       ? ''
-      : ` It is due again at ${readableTime(schedule.next.toISOString(), timeZone)}${kind === 'missed' ? '' : ', if that run has ended then'}.`;
-  const going = schedule.going === undefined ? '' : ` Look at that run: proxmox-mcp runs get ${schedule.going}.`;
+      : `It is due again at ${readableTime(schedule.next.toISOString(), timeZone)}${schedule.going === undefined ? '' : ', if that run has ended then'}. `;
+  const act =
+    schedule.going === undefined
+      ? `To start it now: proxmox-mcp schedules trigger ${schedule.id}`
+      : `Look at that run: proxmox-mcp runs get ${schedule.going}`;
   return {
     target: targetIn(schedule.id),
     timeZone,
@@ -141,8 +147,8 @@ export function ofMissed(
     summary:
       kind === 'missed'
         ? `It was due ${often} while the service was down, and was not made up for: its time for that had passed.`
-        : `It was due ${often} while its last run was still going.`,
-    remedy: `Start it now, if it is wanted: proxmox-mcp schedules trigger ${schedule.id}.${next}${kind === 'skipped' ? going : ''}`,
+        : `It was due ${often} while its last run was still going, and is not made up for.`,
+    remedy: `${next}${act}`,
     at: new Date(counted.now).toISOString(),
   };
 }
@@ -179,7 +185,7 @@ export function causeIn(text: string): string {
   const begun = /^(The|A|An|It|Its|No|There|Somebody|Nobody|This|Could)\b/.test(words)
     ? words.charAt(0).toLowerCase() + words.slice(1)
     : words;
-  return begun.length <= limits.cause ? begun : `${begun.slice(0, limits.cause - 1).trimEnd()}…`;
+  return begun.length <= limits.cause ? begun : `${begun.slice(0, limits.cause - 3).trimEnd()}...`;
 }
 
 function withoutRemedy({ message, remedy }: Why): string {
@@ -190,11 +196,11 @@ function withoutRemedy({ message, remedy }: Why): string {
   return [message.slice(0, at).trim(), rest].filter(Boolean).join(' ');
 }
 
-function withLook(remedy: string, run: string): string {
-  const short = cleanLine(remedy, limits.remedy);
-  return `${short}${/[.!?]$/.test(short) ? '' : '.'} Look at it: proxmox-mcp runs get ${run}`;
+function remedyIn(text: string): string {
+  const short = cleanLine(text, limits.remedy);
+  return /[.!?]$/.test(short) ? short : `${short}.`;
 }
 
-function about(run: ScheduledRun, timeZone: string): Pick<Notice, 'target' | 'timeZone' | 'run'> {
-  return { target: run.target, timeZone, run: run.id };
+function about({ run, timeZone, look }: RunWords): Pick<Notice, 'target' | 'timeZone' | 'run'> {
+  return { target: run.target, timeZone, run: { id: run.id, look } };
 }

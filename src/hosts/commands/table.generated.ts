@@ -2,13 +2,15 @@
 import { acceptBackup, checkArchive, listBackups, removeBackup } from './back-up/archives.ts';
 import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
-import { abandonBackup, archiveVolume, collectBackup, packBackup, publishBackup, verifyBackup, writeBackupManifest } from './back-up/make-backup.ts';
+import { abandonBackup, archiveVolume, collectBackup, collectHost, packBackup, publishBackup, verifyBackup, writeBackupManifest } from './back-up/make-backup.ts';
 import { containerStates } from './check-health/container-states.ts';
 import { healthEndpoint, proxyEndpoint } from './check-health/endpoints.ts';
+import { guestSettings, proxmoxArchives, proxmoxFacts, proxmoxServices } from './check-health/proxmox.ts';
 import { recentIssues } from './check-health/recent-issues.ts';
 import { diskSpace, resourceCounters } from './check-health/resources.ts';
 import { securityState } from './check-health/security-state.ts';
 import { serviceState } from './check-health/service-state.ts';
+import { failedUnits, hostAnswers, pendingUpdates, runningState, updateMarks } from './check-health/upkeep.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
 import { machineIdentity } from './shared/machine.ts';
 import type { Command } from './command.ts';
@@ -22,6 +24,7 @@ export const table: readonly Command[] = [
   showDoubts,
   lookForBackup,
   collectBackup,
+  collectHost,
   archiveVolume,
   writeBackupManifest,
   packBackup,
@@ -31,11 +34,20 @@ export const table: readonly Command[] = [
   containerStates,
   healthEndpoint,
   proxyEndpoint,
+  proxmoxFacts,
+  proxmoxArchives,
+  guestSettings,
+  proxmoxServices,
   recentIssues,
   resourceCounters,
   diskSpace,
   securityState,
   serviceState,
+  hostAnswers,
+  failedUnits,
+  runningState,
+  pendingUpdates,
+  updateMarks,
   unitState,
   changeUnit,
   restoreUnit,

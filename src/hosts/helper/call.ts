@@ -77,6 +77,14 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
   const said = /^proxmox-mcp-helper: (.*)$/m.exec(stderr)?.[1] ?? '';
   const details = { host: config.name, verb, exitCode };
   const host = config.name;
+  if (exitCode === 64 && said === 'refused: unknown verb') {
+    throw new ServiceError({
+      code: 'command-refused',
+      message: `The helper on ${host} is another version than this service: it doesn't know ${verb}`,
+      remedy: `Run host install again: proxmox-mcp host install ${host}`,
+      details,
+    });
+  }
   if (exitCode === 64 && said.startsWith('refused: ')) {
     throw new ServiceError({
       code: 'command-refused',

@@ -14,6 +14,8 @@ export const defaultLayout: HostLayout = {
   user: 'claude-user',
   containers: ['proxmox-mcp-server', 'mcp-reverse-proxy'],
   volumes: ['mcp_logs', 'caddy_data'],
+  backupPaths: [],
+  hostRoot: '',
   healthUrl: 'http://localhost:8080/health',
   proxyUrl: 'http://localhost:80',
 };

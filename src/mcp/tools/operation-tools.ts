@@ -14,8 +14,8 @@ import type { RunDetails, Runs } from '../../runs/runs.ts';
 import { type AnyTool, defineTool, type ToolAnswer, type ToolCall } from '../define-tool.ts';
 import type { McpDependencies } from '../dependencies.ts';
 import { invalidInput } from '../input-errors.ts';
-import { dataOf, type RunData } from '../run-data.ts';
-import { nextStep, runLine } from '../run-text.ts';
+import { dataOf, hasFailed, type RunData } from '../run-data.ts';
+import { describeProgress, nextStep, runLine, runText } from '../run-text.ts';
 import { mayUse, scopeFor } from '../scopes.ts';
 
 /** After this long, the same key from a client is a new request that happens to be numbered alike. Milliseconds. */
@@ -24,13 +24,19 @@ const retryWindowMs = 2 * 60_000;
 /** How many ended runs of one key are looked through before the last is taken for the one that was asked for. */
 const longestChain = 50;
 
+/** How long a tool waits for the report of an operation that answers at once. Milliseconds. */
+const atOnceMs = 20_000;
+
+const starts = 'Starts a run and returns at once with its id; wait_for_run waits for its report.';
+const answers = `Answers with the report itself; if that takes longer than ${atOnceMs / 1_000} s, with the id of its run, for wait_for_run.`;
+
 /** The tool of its own of an operation that is asked for daily. */
 export function operationTool(operation: OperationDefinition): AnyTool {
   const worst = worstRisk(operation);
   return defineTool({
     name: toolName(operation.name),
     title: operation.title,
-    description: `${operation.description} Starts a run and returns at once with its id; wait_for_run waits for its report.`,
+    description: `${operation.description} ${operation.answersAtOnce ? answers : starts}`,
     risk: operation.risk,
     annotations: {
       readOnlyHint: worst === 'read',
@@ -148,13 +154,36 @@ async function start(
   const { existing, ...started } = await startOnce(runs, operation.name, input, call);
   metrics.runStarted(operation.name, existing);
   // One that was there before may be waiting for a person by now.
-  const run: RunDetails = existing && started.closedAt === undefined ? await runs.get(started.id) : started;
+  const run: RunDetails = operation.answersAtOnce
+    ? await waitAtOnce(runs, started.id, call)
+    : existing && started.closedAt === undefined
+      ? await runs.get(started.id)
+      : started;
+  if (operation.answersAtOnce && run.closedAt !== undefined) {
+    return { data: { ...dataOf(run), existing }, text: runText(run), failed: hasFailed(run) };
+  }
   const what = existing ? 'This request had already started a run' : 'Started';
   return {
     data: { ...dataOf(run), existing },
     text: `${what}: ${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}\n${nextStep(run)}`,
     ...(call.takesMcpTasks ? { mcpTask: run.id } : {}),
   };
+}
+
+/** Until the run has ended, or it is time to answer with its id. */
+async function waitAtOnce(
+  runs: Runs,
+  id: string,
+  { signal, progress, answerWithinMs = atOnceMs }: ToolCall,
+): Promise<RunDetails> {
+  return await runs.wait(id, {
+    timeoutMs: Math.min(atOnceMs, answerWithinMs),
+    signal,
+    onProgress(now) {
+      const { done, total, line } = describeProgress(now);
+      progress?.(done, total, line);
+    },
+  });
 }
 
 /**

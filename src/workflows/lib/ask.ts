@@ -1,4 +1,4 @@
-import { ApplicationFailure, CancellationScope, condition, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
 import type { Answer, Question } from '../../operations/run.ts';
 import { decideSignal, decideUpdate } from './messages.ts';
 
@@ -16,8 +16,15 @@ export interface Ask<Choice extends string> {
 
 /** The open question of a run, of which there is one at most. */
 export interface Questions {
-  /** Waits for a person. Not cancelled with the run: whoever asked decides what a cancellation means then. */
-  ask<Choice extends string>(ask: Ask<Choice>): Promise<Choice | undefined>;
+  /**
+   * Waits for a person. Cancelled with the scope it is called in: then it throws, and the question is closed.
+   *
+   * @param ifCancelled what the question says of that
+   */
+  ask<Choice extends string>(
+    ask: Ask<Choice>,
+    ifCancelled: NonNullable<Question['ifCancelled']>,
+  ): Promise<Choice | undefined>;
   readonly open: Question | undefined;
 }
 
@@ -25,9 +32,9 @@ export interface Questions {
  * A run's questions to people, answered by the update or the signal `decide`. Make it at the run's start, so that an
  * answer that comes early is refused and not lost.
  *
- * @param onAsked is told of every new question, and `undefined` when it is answered
+ * @param onAsked is told of every new question, and of `undefined` when it is answered or given up
  */
-export function createQuestions(onAsked: (question: Question | undefined) => Promise<void> | void): Questions {
+export function createQuestions(onAsked: (question: Question | undefined) => Promise<void>): Questions {
   let open: Question | undefined;
   let answer: Answer | undefined;
   let count = 0;
@@ -59,27 +66,29 @@ export function createQuestions(onAsked: (question: Question | undefined) => Pro
     get open() {
       return open;
     },
-    ask({ question, choices, kind = 'decision', until }) {
-      return CancellationScope.nonCancellable(async () => {
-        count += 1;
-        answer = undefined;
-        open = {
-          id: `q${count}`,
-          text: question,
-          choices: Object.entries<string>(choices).map(([name, meaning]) => ({ name, meaning })),
-          kind,
-          askedAt: new Date().toISOString(),
-          ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
-        };
+    async ask({ question, choices, kind = 'decision', until }, ifCancelled) {
+      count += 1;
+      answer = undefined;
+      open = {
+        id: `q${count}`,
+        text: question,
+        choices: Object.entries<string>(choices).map(([name, meaning]) => ({ name, meaning })),
+        kind,
+        askedAt: new Date().toISOString(),
+        ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
+        ifCancelled,
+      };
+      try {
         await onAsked(open);
         const answered = () => answer !== undefined;
         if (until === undefined) await condition(answered);
         else await condition(answered, Math.max(1, until - Date.now()), { summary: 'Waiting for an answer' });
+      } finally {
         open = undefined;
         await onAsked(undefined);
-        const chosen = chosenIn(answer);
-        return chosen !== undefined && isOneOf(chosen, choices) ? chosen : undefined;
-      });
+      }
+      const chosen = chosenIn(answer);
+      return chosen !== undefined && isOneOf(chosen, choices) ? chosen : undefined;
     },
   };
 }

@@ -41,9 +41,15 @@ export function createChecklist(title: string, steps: readonly string[]): Checkl
     const lines = [...items.values()].map((step) => `- ${stepLine(step, escapeMarkdown)}`);
     const choices = (asked?.choices ?? []).map(({ name, meaning }) => `- \`${name}\`: ${escapeMarkdown(meaning)}`);
     const waits = asked === undefined ? [] : ['', 'Send it the signal `decide` with one of:', '', ...choices];
+    if (asked?.ifCancelled !== undefined) waits.push('', cancelling[asked.ifCancelled]);
     setCurrentDetails([`**${title}** – ${escapeMarkdown(message)}`, '', ...lines, ...waits].join('\n'));
   }
 }
+
+const cancelling = {
+  ends: 'Cancelling it is a no: it undoes what it did, and ends.',
+  nothing: 'Cancelling it changes nothing: it is ending already, and only an answer lets it go on.',
+} as const;
 
 /** Notes may quote what a host said; the UI renders Markdown. */
 function escapeMarkdown(text: string): string {

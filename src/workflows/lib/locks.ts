@@ -25,10 +25,10 @@ export interface RunLocks {
    */
   take(locks: readonly Lock[]): Promise<void>;
   /**
-   * Gets newer fences for what is held, without giving it back. Resolves to whether nobody else has held any of it
-   * meanwhile; what could not be had in time isn't held any more.
+   * Gets newer fences for what is held, without giving it back. `kept`: nobody else has held any of it meanwhile;
+   * `taken-again`: somebody may have; `lost`: it could not be had in time, and nothing is held any more.
    */
-  renew(): Promise<boolean>;
+  renew(): Promise<'kept' | 'taken-again' | 'lost'>;
   /** Gives everything back, also when the run is cancelled. */
   release(): Promise<void>;
   /** The fences of what is held now, by the lock's name. */
@@ -74,9 +74,9 @@ export function createLocks(options: {
       try {
         await take(held);
       } catch {
-        return false;
+        return 'lost';
       }
-      return taken === before;
+      return taken === before ? 'kept' : 'taken-again';
     },
     release,
   };

@@ -1,9 +1,11 @@
 import {
   ApplicationFailure,
   CancellationScope,
+  CancelledFailure,
   executeChild,
   isCancellation,
   ParentClosePolicy,
+  patched,
   setHandler,
   sleep,
   upsertSearchAttributes,
@@ -13,16 +15,19 @@ import { z } from 'zod';
 import { type OperationDefinition, riskOf, type TypedOperation, workflowType } from '../../operations/definition.ts';
 import type { Verdict } from '../../operations/finding.ts';
 import { makeReport, type Report, type Section } from '../../operations/report.ts';
-import type { Outcome, Phase, RunRequest, RunResult } from '../../operations/run.ts';
+import type { Ending, Outcome, Phase, Question, RunRequest, RunResult } from '../../operations/run.ts';
 import { type Lock, locksOf, type Place, type TargetInput, targetIn, targetLabel } from '../../operations/target.ts';
+import { endingText } from '../../reports/ending.ts';
 import { onHost } from './activities.ts';
 import { type Ask, createQuestions } from './ask.ts';
 import { keys, runIdPrefix, startOptions } from './attributes.ts';
 import { createChecklist } from './checklist.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { createLocks } from './locks.ts';
+import { rememberEnding, rememberQuestion } from './memo.ts';
 import { progressQuery } from './messages.ts';
-import { tellAdministrators } from './tell.ts';
+import { createPatience } from './patience.ts';
+import { createTelling } from './tell.ts';
 import { createUndoStack, type UndoStep } from './undo.ts';
 
 /** What a workflow's own logic gets to work with. */
@@ -56,7 +61,7 @@ export interface Run<Input> {
   commit(): void;
   /**
    * Pauses the run until a person has answered, without any lock; then takes its locks with new fences. `undefined`: no
-   * answer came in time, which is a no.
+   * answer came in time, which is a no. A cancellation is a no, too: it is thrown, and the run undoes what it did.
    *
    * @param look as of {@link onUndo}
    */
@@ -84,6 +89,8 @@ export interface Done<Output> {
 
 /** How long a run waits, again and again, until its undo is no longer kept out by a fence of a time that hasn't come. 6 min. */
 const outwaitMs = [15_000, 45_000, 60_000, 60_000, 60_000, 60_000, 60_000];
+/** How often a run takes its locks again by itself for an undo that a newer fence keeps out. */
+const mostRetakes = 3;
 
 type Body<Input, Output> = (run: Run<Input>) => Promise<Done<Output>>;
 
@@ -108,33 +115,51 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       within: request.within,
       onWait: (message) => checklist.enter('waiting-for-lock', message),
     });
+    const telling = createTelling(title, label);
     const questions = createQuestions(async (question) => {
       checklist.ask(question);
       setPhase(question === undefined ? 'running' : 'paused');
-      if (question !== undefined) await tellAdministrators(title, label, question);
+      rememberQuestion(question);
+      await telling.tell(question);
     });
     const undo = createUndoStack({
       onStep: (step) => checklist.enter('undoing', `Undoing: ${step}`),
       onUndone: (step) => checklist.mark(step, 'undone'),
-      onStuck: async (step, why) => ((await outwait(why)) ? 'retry' : askAboutUndo(step, why.message)),
+      onStuck: async (step, why) =>
+        (await outwait(why)) || (await retake(step, why)) ? 'retry' : askAboutUndo(step, why.message),
     });
+    const patience = createPatience(target.host ?? label);
     const isDryRun = input.dryRun === true;
     const changes = riskOf(definition, input) !== 'read' && !isDryRun;
     let place: Place;
     let children = 0;
     let sharesLocks = false;
     let outwaited = 0;
+    let retakes = 0;
+    /** Nothing was changed yet. */
+    let onlyLooks = true;
+    /** Where it is, for its last word; a failed step's until the next one begins. */
+    let at = 'before its first step';
+    let failedAt: string | undefined;
+    /** Why nothing is undone before a person has been asked. */
+    let doubt: string | undefined;
 
     try {
-      place = await locate(definition, target);
+      place = await patiently(() => locate(definition, target));
       if (changes) await takeLocks();
       const done = await act();
       const [outcome, report] = [isDryRun ? 'planned' : 'done', reportOf(done)] as const;
-      finish(outcome, done.summary, report.verdict);
+      finish(outcome, done.summary, { verdict: report.verdict });
       return { outcome, output: done.output, report };
     } catch (error) {
       if (checklist.progress().phase !== 'finished') {
-        finish(isCancellation(error) ? 'cancelled' : 'failed', failureOf(error).message);
+        const ending = { at, undone: [], left: [] };
+        const cancelled = isCancellation(error);
+        finish(
+          cancelled ? 'cancelled' : 'failed',
+          cancelled ? `Cancelled. ${endingText(ending)}` : failureOf(error).message,
+          { ending },
+        );
       }
       throw error;
     } finally {
@@ -142,6 +167,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     }
 
     async function act(): Promise<Done<z.output<Output>>> {
+      at = 'before its first step';
       checklist.enter('running', 'Running');
       try {
         return await body({
@@ -158,9 +184,12 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
           },
           step: runStep,
           skip: (step, why) => checklist.mark(step, 'skipped', why),
-          onUndo: (step, take, look) => undo.push({ title: step, undo: take, look }),
+          onUndo(step, take, look) {
+            onlyLooks = false;
+            undo.push({ title: step, undo: () => unlessInDoubt(take), look });
+          },
           commit: undo.clear,
-          ask: (ask, look) => askWithoutLocks(ask, look),
+          ask: (ask, look) => askWithoutLocks(ask, 'ends', look),
           child: startChild,
           uninterrupted,
           report: (sections, summary) => reportOf({ sections, summary }),
@@ -175,6 +204,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     async function takeLocks(): Promise<void> {
       for (;;) {
         const wanted = locksOf(place);
+        at = `while it waited for the lock of ${label}`;
         checklist.enter('waiting-for-lock', `Waiting for the lock of ${label}`);
         await locks.take(wanted);
         if (place.kind !== 'guest') return;
@@ -189,47 +219,129 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       work: (summary: string) => Promise<T>,
       note?: (result: T) => string | undefined,
     ): Promise<T> {
+      const here = `at step "${step}"`;
+      at = here;
+      failedAt = undefined;
       checklist.mark(step, 'running');
       try {
-        const result = await work(step);
+        const result = await patiently(() => work(step), step);
         checklist.mark(step, 'done', note?.(result));
+        if (at === here) at = `after step "${step}"`;
         return result;
       } catch (error) {
+        failedAt ??= here;
         checklist.mark(step, 'failed', failureOf(error).message);
         throw error;
+      }
+    }
+
+    /**
+     * A scheduled run that is to change something outlasts a reboot of its host before its first change: nobody waits
+     * for it, and the next one may be a day away.
+     */
+    async function patiently<T>(work: () => Promise<T>, step?: string): Promise<T> {
+      for (;;) {
+        try {
+          return await work();
+        } catch (error) {
+          const mayWait = changes && onlyLooks && request.requestedBy.kind === 'schedule' && !isCancellation(error);
+          const pause = mayWait ? patience.next(failureOf(error).code, Date.now()) : undefined;
+          if (pause === undefined || !patched('outlast-reboot')) throw error;
+          if (step !== undefined) checklist.mark(step, 'running', pause.message);
+          checklist.enter(checklist.progress().phase, pause.message);
+          await sleep(pause.waitMs, { summary: pause.message });
+        }
       }
     }
 
     /** Nobody holds a lock while waiting for a person; and what they were asked about must still be so afterwards. */
     async function askWithoutLocks<Choice extends string>(
       ask: Ask<Choice>,
+      ifCancelled: NonNullable<Question['ifCancelled']>,
       look?: () => Promise<string>,
     ): Promise<Choice | undefined> {
-      const before = checklist.progress();
+      const before = { ...checklist.progress(), at };
       let { question } = ask;
       for (;;) {
         const seen = await lookOnce(look);
         await locks.release();
         checklist.enter('paused', question);
-        const choice = await questions.ask({ ...ask, question });
-        if (changes) await CancellationScope.nonCancellable(takeLocks);
+        let choice: Choice | undefined;
+        let cancelled = false;
+        try {
+          choice = await questions.ask({ ...ask, question }, ifCancelled);
+        } catch (error) {
+          if (!isCancellation(error)) throw error;
+          cancelled = true;
+        }
+        if (undo.isEmpty() && ifCancelled === 'ends') {
+          // Nothing is to be undone, so nothing keeps it from ending at once.
+          if (cancelled) throw stopped('while it waited for an answer');
+          if (changes) await takeLocks();
+        } else if (changes) await CancellationScope.nonCancellable(takeLocks);
         checklist.enter(before.phase, before.message);
-        if (seen === undefined || (await lookOnce(look)) === seen) return choice;
+        at = before.at;
+        const same = await CancellationScope.nonCancellable(
+          async () => seen === undefined || (await lookOnce(look)) === seen,
+        );
+        if (cancelled || CancellationScope.current().consideredCancelled) {
+          if (!same) doubt = 'Somebody changed it while the run waited for an answer.';
+          throw stopped(`while it waited for ${cancelled ? 'an answer' : `the lock of ${label}`}`);
+        }
+        if (same) return choice;
         question = `${ask.question} Somebody changed it since this was asked, so the answer "${choice ?? 'none'}" was not followed.`;
       }
     }
 
+    function stopped(where: string): CancelledFailure {
+      failedAt = where;
+      return new CancelledFailure('It was cancelled.');
+    }
+
+    /** A person decides first whether to undo what somebody else has changed meanwhile. */
+    async function unlessInDoubt(take: () => Promise<void>): Promise<void> {
+      if (doubt === undefined) return await take();
+      const message = doubt;
+      doubt = undefined;
+      throw ApplicationFailure.nonRetryable(message, 'conflict');
+    }
+
     /**
      * Waits, still holding the locks, and gets newer fences: what a host was shown by a wrong clock, or by whoever has the
-     * service's key, it takes for no longer than five minutes. False: that isn't why, it has not
-     * passed in time, or another run has had a lock meanwhile.
+     * service's key, it takes for no longer than five minutes. False: that isn't why, it has not passed in time, or another
+     * run has had a lock meanwhile.
      */
     async function outwait({ code }: Failure): Promise<boolean> {
       const waitMs = outwaitMs[outwaited];
       if (code !== 'clocks-differ' || waitMs === undefined) return false;
       outwaited += 1;
       await sleep(waitMs, { summary: 'Waiting until the host takes a newer fence' });
-      return await locks.renew();
+      return (await locks.renew()) === 'kept';
+    }
+
+    /**
+     * Takes the locks anew for an undo that the host refused because it has seen a newer fence: another change was let in
+     * there meanwhile, over another name of the machine, or because somebody ended the lock. False: that isn't
+     * why, the locks could not be had, or what is to be undone was changed while they were waited for.
+     */
+    async function retake(step: UndoStep, { code }: Failure): Promise<boolean> {
+      if (code !== 'fenced-out' || retakes >= mostRetakes || !patched('retake-locks')) return false;
+      retakes += 1;
+      checklist.enter('undoing', `Taking the lock of ${label} again to undo: ${step.title}`);
+      const seen = await lookOnce(step.look);
+      const got = await retakeLocks();
+      if (got !== 'taken-again' || step.look === undefined) return got !== 'lost';
+      return seen !== undefined && (await lookOnce(step.look)) === seen;
+    }
+
+    async function retakeLocks(): Promise<'kept' | 'taken-again' | 'lost'> {
+      if (Object.keys(locks.fences).length > 0) return await locks.renew();
+      try {
+        await takeLocks();
+        return 'taken-again';
+      } catch {
+        return 'lost';
+      }
     }
 
     async function askAboutUndo(step: UndoStep, why: string): Promise<'retry' | 'leave'> {
@@ -238,7 +350,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       const choices = { retry: 'put right what it says, then try again', leave: 'end the run and leave it as it is' };
       for (let more = ''; ; ) {
         try {
-          const choice = await askWithoutLocks({ question: `${question}${more}`, choices }, step.look);
+          const choice = await askWithoutLocks({ question: `${question}${more}`, choices }, 'nothing', step.look);
           return choice ?? 'leave';
         } catch (error) {
           // The locks could not be had again: the person decides anew, knowing that.
@@ -250,15 +362,22 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     /** Undoes, and makes the run's last word of what happened and of what was left. */
     async function takeBack(error: unknown): Promise<unknown> {
       const failure = failureOf(error);
-      const undone = !undo.isEmpty();
-      const left = await undo.unwind();
+      const stoppedAt = failedAt ?? at;
+      const hadUndo = !undo.isEmpty();
+      // What failed is what came of it, and not one of its steps.
+      const wentThrough =
+        !hadUndo && checklist.progress().steps.every(({ state }) => state === 'done' || state === 'skipped');
+      const { undone, left } = await undo.unwind();
+      const ending = { at: stoppedAt, undone: [...undone], left: [...left] };
       const cancelled = isCancellation(error);
-      finish(outcomeOf({ left: left.length > 0, cancelled, undone }), failure.message);
+      const message =
+        wentThrough && !cancelled
+          ? failure.message
+          : `${cancelled ? 'Cancelled.' : failure.message} ${endingText(ending)}`;
+      finish(outcomeOf({ left: left.length > 0, cancelled, undone: hadUndo }), message, { ending });
       if (cancelled && left.length === 0) return error;
-      const rest =
-        undone && left.length === 0 ? ['What it had done was undone.'] : left.map((step) => `Not undone: ${step}`);
       return ApplicationFailure.create({
-        message: [failure.message, ...rest].join(' '),
+        message,
         type: failure.code,
         nonRetryable: true,
         details: [{ code: failure.code, remedy: failure.remedy }],
@@ -304,9 +423,14 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       }
     }
 
-    function finish(outcome: Outcome, message: string, verdict?: Verdict): void {
+    function finish(
+      outcome: Outcome,
+      message: string,
+      { verdict, ending }: { readonly verdict?: Verdict; readonly ending?: Ending },
+    ): void {
       checklist.enter('finished', message);
       setPhase('finished', { outcome, verdict });
+      if (ending !== undefined) rememberEnding(ending);
     }
 
     function reportOf(done: Pick<Done<unknown>, 'sections' | 'summary'>): Report {

@@ -11,6 +11,14 @@ export const policies = {
     startToCloseTimeout: '45s',
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 4 },
   },
+  /**
+   * Whether a host is there. It tries twice by itself, within its own 13 seconds, and answers what it found; only a worker
+   * that died is a reason to ask again.
+   */
+  reach: {
+    startToCloseTimeout: '20s',
+    retry: { initialInterval: '1s', maximumAttempts: 2 },
+  },
   /** A look that may last: it reads a whole installation. */
   survey: {
     startToCloseTimeout: '5m',

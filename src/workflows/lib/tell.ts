@@ -1,14 +1,37 @@
-import { workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, patched, workflowInfo } from '@temporalio/workflow';
 import type { NotifyActivities } from '../../activities/notify/notify.ts';
 import { makeReport, type Report } from '../../operations/report.ts';
 import type { Question } from '../../operations/run.ts';
 import { onService } from './activities.ts';
 
+/** How the administrators hear of a paused run. */
+export interface Telling {
+  /**
+   * Mails what it asks, and how to answer, beside the waiting: an answer that comes before the mail is sent is followed at
+   * once, and the mail, which would ask for what is decided, is given up. `undefined`: nothing is asked any more.
+   */
+  tell(question: Question | undefined): Promise<void>;
+}
+
+export function createTelling(title: string, target: string): Telling {
+  let open: CancellationScope | undefined;
+  return {
+    async tell(question) {
+      open?.cancel();
+      open = undefined;
+      if (question === undefined) return;
+      // Runs that were paused before it was so replay with the mail first.
+      if (!patched('mail-beside')) return await mail(title, target, question);
+      open = new CancellationScope();
+      void open.run(() => mail(title, target, question));
+    },
+  };
+}
+
 /**
- * Mails what a paused run asks, and how to answer. A mail that can't be sent doesn't stop the run: its state is in the
- * Temporal UI, in lists and in the metrics, too.
+ * A mail that can't be sent doesn't stop the run: its state is in the Temporal UI, in lists and in the metrics, too.
  */
-export async function tellAdministrators(title: string, target: string, question: Question): Promise<void> {
+async function mail(title: string, target: string, question: Question): Promise<void> {
   try {
     await onService<NotifyActivities>('Tell the administrators').mailReport(paused(title, target, question));
   } catch {
@@ -26,7 +49,7 @@ function paused(
     ({ name, meaning }) => `proxmox-mcp runs decide ${workflowId} ${name} (${meaning})`,
   );
   return {
-    subject: `[${target}] ${title} is paused and needs you`,
+    subject: `[${target}] ${title} is paused and needs you: ${question.text}`,
     report: makeReport({
       title: `${title} is paused`,
       target,

@@ -16,8 +16,11 @@ export interface UndoStack {
   isEmpty(): boolean;
   /** Forgets everything: what was done stays. */
   clear(): void;
-  /** Takes everything back, last first, also when the run is cancelled. Resolves to what was left, as sentences. */
-  unwind(): Promise<readonly string[]>;
+  /**
+   * Takes everything back, last first, also when the run is cancelled. Resolves to the titles of what was undone and to
+   * what was left, as sentences.
+   */
+  unwind(): Promise<{ readonly undone: readonly string[]; readonly left: readonly string[] }>;
 }
 
 /**
@@ -40,15 +43,18 @@ export function createUndoStack(hooks: {
     },
     unwind() {
       return CancellationScope.nonCancellable(async () => {
+        const undone: string[] = [];
         const left: string[] = [];
         for (let step = stack.pop(); step; step = stack.pop()) {
           hooks.onStep(step.title);
           const why = await whyNot(step.undo);
-          if (why === undefined) hooks.onUndone(step.title);
-          else if ((await hooks.onStuck(step, why)) === 'retry') stack.push(step);
+          if (why === undefined) {
+            undone.push(step.title);
+            hooks.onUndone(step.title);
+          } else if ((await hooks.onStuck(step, why)) === 'retry') stack.push(step);
           else left.push(`${step.title}: ${why.message}`);
         }
-        return left;
+        return { undone, left };
       });
     },
   };

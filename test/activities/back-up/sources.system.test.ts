@@ -130,6 +130,7 @@ describe('an archive', () => {
     };
     host.sh('head -c 400000 /dev/urandom >"$installation/random"');
     await host.run(() => activities.collectBackup(input));
+    await host.run(() => activities.collectHost(input));
     await host.run(() => activities.packBackup(input));
     const partial = `$backups/.${id}.tar.gz.partial`;
     host.sh(

@@ -25,6 +25,7 @@ async function backUp() {
   const look = await attempt(run, () => activities.lookForBackup({ host: 'pve1', kind: 'daily', anyTarget: false }));
   if (!look.isInstalled) throw new Error('no installation');
   const { volumes } = await attempt(run, () => activities.collectBackup(input));
+  await attempt(run, () => activities.collectHost(input));
   const archived = await attempt(run, () => activities.archiveVolumes({ ...input, volumes }));
   const packed = await attempt(run, () => activities.packBackup(input));
   const { sha256 } = await attempt(run, () => activities.verifyBackup(input));

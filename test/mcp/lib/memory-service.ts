@@ -261,6 +261,8 @@ function host(name: string): HostConfig {
       user: 'claude-user',
       containers: [],
       volumes: [],
+      backupPaths: [],
+      hostRoot: '',
       healthUrl: 'http://localhost:8080/health',
       proxyUrl: 'http://localhost:80',
     },

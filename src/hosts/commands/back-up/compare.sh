@@ -1,27 +1,54 @@
 # shellcheck shell=sh disable=SC2154 # Beside functions.sh and copy.sh, whose names it uses.
-# describe_files: a line for each thing that a backup is to hold again next time: kind, size, time, name. The kinds: file (of the
-# installation, or a database in a volume), volume (size in bytes, number of files as its time).
+# describe_files, describe_host: a line for each thing that a backup is to hold again next time: kind, size, time, name. The
+# kinds: file (of the installation, or a database in a volume), volume (size in bytes, number of files as its time), part (of
+# the host, the same), host (a file of it), guest (what configures one).
 describe_files() {
+  [ -d "$_stage/$_top" ] || return 0
   # shellcheck disable=SC2086 # Names of volumes.
   ( cd "$_stage/$_top" && find . -type f ! -name '*
 *' -printf 'file %s %T@ %P\n' ) |
     awk -v no="$_volatile" '{ name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name); if (name !~ no) printf "%s %s %d %s\n", $1, $2, $3, name }' |
     awk -v own=" $_manifest $(printf '%s.tar.gz ' $volumes)" 'index(own, " " $4 " ") == 0 || NF > 4'
 }
+describe_host() {
+  sed -E 's/^part [^ ]+ /part /' "$_stage/parts"
+  ( cd "$_stage/host" && find . -type f ! -name '*
+*' -printf 'host %s %T@ %P\n' ) | awk -v no="$_volatile" -v goes="$_goes" -v own="$_manifest" '
+    { name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name) }
+    name ~ no || name == own { next }
+    # Wherever it is in a cluster.
+    name ~ /^etc\/pve\/nodes\/[^\/]+\/(qemu-server|lxc)\/[0-9]+[.]conf$/ { sub(/.*\//, "", name); sub(/[.]conf/, "", name); $1 = "guest" }
+    name !~ goes { printf "%s %s %d %s\n", $1, $2, $3, name }'
+}
+# Of the host, what Proxmox and LVM make and remove by themselves.
+readonly _goes='^etc/pve/(firewall/[0-9]+[.]fw$|priv/lock/|ha/|nodes/[^/]+/lrm_status)|^etc/lvm/(archive|backup)/|^etc/zfs/zfs-list[.]cache/'
 
-# compare LAST NOW: what of LAST is missing, empty, less than half or older in NOW, as `failed|warning TEXT`.
+# compare LAST NOW: what of LAST is missing, empty, less than half or older in NOW, as `failed|warning TEXT`; `gone TEXT` for
+# guests. Of the host's files nothing is wrong with being smaller or older: updates make them so.
 compare() {
-  awk '
-    { name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name); key = $1 " " name }
-    which == "last" { size[key] = $2; time[key] = $3; order[++n] = key; title[key] = ($1 == "volume" ? "volume " : "") name; next }
-    { newsize[key] = $2; newtime[key] = $3 }
+  of="$installation" awk '
+    { name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name); key = $1 " " name; installed = $1 == "file" && name !~ /^volume / }
+    which == "last" { size[key] = $2; time[key] = $3; order[++n] = key; had += installed; next }
+    { newsize[key] = $2; newtime[key] = $3; has += installed }
     END {
+      if (had && !has) print "failed missing: the installation " ENVIRON["of"]
       for (i = 1; i <= n; i++) {
-        key = order[i]; t = title[key]
-        if (!(key in newsize)) print "failed missing: " t
-        else if (newsize[key] == 0 && size[key] > 0) print "failed empty: " t " (" size[key] " bytes in the last good backup)"
+        key = order[i]; kind = key; sub(/ .*/, "", kind); t = name = substr(key, length(kind) + 2)
+        if (kind == "volume" || kind == "guest") t = kind " " name
+        if (kind == "host") t = "/" name
+        if (kind == "file" && !has && name !~ /^volume /) continue
+        if (!(key in newsize)) {
+          if (kind == "part") missing[name "/"]
+          within = 0; if (kind == "host") for (part in missing) if (index(t "/", part) == 1) within = 1
+          if (!within) print (kind == "guest" ? "gone" : kind == "host" ? "warning missing:" : "failed missing:") " " t
+        } else if (kind == "guest") continue
+        else if (kind == "part") {
+          if (newtime[key] == 0 && time[key] > 0) { missing[name "/"]; print "failed empty: " t " (" time[key] " files in the last good backup)" }
+          else if (newsize[key] * 2 < size[key] || newtime[key] * 2 < time[key]) print "warning less than half: " t " (" newtime[key] " files of " newsize[key] " bytes, " time[key] " of " size[key] " in the last good backup)"
+        } else if (newsize[key] == 0 && size[key] > 0) print (kind == "host" ? "warning" : "failed") " empty: " t " (" size[key] " bytes in the last good backup)"
+        else if (kind == "host") continue
         else if (newsize[key] * 2 < size[key] && !(key ~ /^volume .*log/)) print "warning less than half: " t " (" newsize[key] " of " size[key] " bytes)"
-        else if (key ~ /^file / && newtime[key] < time[key]) print "warning older than in the last good backup: " t
+        else if (kind == "file" && newtime[key] < time[key]) print "warning older than in the last good backup: " t
       }
     }' which=last "$1" which=now "$2" | sort | printable
 }

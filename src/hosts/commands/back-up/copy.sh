@@ -1,8 +1,11 @@
 # shellcheck shell=sh disable=SC2154 # Beside functions.sh and pause.sh, whose names it uses.
+# With _stay, what is mounted below a folder is left out; with _without, what right in it has a name of that pattern.
+_stay='' _without=''
+
 # list_files FOLDER: a line for each file in it: size, when its content and its entry changed, path. Files whose name
 # holds a line break aren't watched.
 list_files() {
-  find "$1" -path "$_backups" -prune -o -type f ! -name '*
+  find "$1" ${_stay:+-xdev} -path "$_backups" -prune -o -path "$1/$_without" -prune -o -type f ! -name '*
 *' -printf '%s %T@ %C@ %P\n' | sort
 }
 
@@ -33,13 +36,15 @@ copy() {
 readonly _volatile='(^|/)(logs?|cache|[.]cache|tmp|node_modules|[.]git|__pycache__|wal|chunks_head)/|[.](log|pid|sock|lock|tmp|swp|part)([.-][^/]*)?$|[.]log[.]|~$|-(wal|shm|journal)$'
 
 copy_all() {
+  set --
+  [ -z "$_stay" ] || set -- '(' ! -type d -o ! -exec mountpoint --quiet -- '{}' ';' ')'
   # A log that is rotated while it is copied makes cp fail: once more, then it counts.
   for _try in 1 2 3; do
     rm -rf -- "$_to"
     mkdir -- "$_to"
     _code=0
-    find "$_from" -mindepth 1 -maxdepth 1 ! -path "$_backups" \
-      -exec cp -dR --sparse=auto "--preserve=$_keeping" --target-directory="$_to" -- {} + 2>"$_stage/said" || _code=$?
+    find "$_from" -mindepth 1 -maxdepth 1 ! -path "$_backups" ! -path "$_from/$_without" "$@" \
+      -exec cp -dR ${_stay:+--one-file-system} --sparse=auto "--preserve=$_keeping" --target-directory="$_to" -- {} + 2>"$_stage/said" || _code=$?
     [ "$_code" != 0 ] || break
     cat "$_stage/said" >&2
     ! grep -q 'preserve ownership' "$_stage/said" ||

@@ -2,7 +2,7 @@
 # places BACKUP: where a backup is made and what is recorded of it. Links on the way to the layout's folders are followed.
 #
 # Of each backup $state/backups/BACKUP is the host's own record, root's alone. While it is made: a file for each step that
-# has ended (collected, volume-NAME, listed, packed, verified), written when the step's effect is on disk; the next step
+# has ended (collected, host, volume-NAME, listed, packed, verified), written when the step's effect is on disk; the next step
 # needs it. Afterwards: proof (checksum, size and time of the file, when it was published, folder), contents (what the next
 # backup is compared with), doubts (what was less than last time), accepted (an administrator wants it so), checked (when
 # it was last read back), broken (it was found changed then).
@@ -12,7 +12,8 @@ places() {
   _archive=$_backups/$1.tar.gz
   # A backup is made in a hidden folder beside the archives, or where that file system keeps no owners, in its record.
   if keeps_owners "$_backups"; then _stage=$_backups/.$1.partial; else _stage=$_record/stage; fi
-  # The one top folder of the archive: the guide's recovery renames it to the installation, whose files are right below it.
+  # One top folder of the archive is the installation, whose files are right below it: the guide's recovery renames it. The
+  # other, host, has the host's own configuration, each file with its whole path.
   _top=daily-${1#daily-backup-}
   _partial=$_backups/.$1.tar.gz.partial
   _manifest=backup-manifest.sha256
@@ -23,6 +24,14 @@ folders() {
   _installation=$(realpath -m -- "$installation")
   _records=$state/backups
 }
+
+# is_installed: whether there is an installation on this host, and something in it.
+is_installed() {
+  [ -d "$_installation" ] && find "$_installation" -mindepth 1 -path "$_backups" -prune -o -print -quit | grep -q .
+}
+
+# tops: the top folders of the archive: the installation, where there is one, and the host's own configuration.
+tops() { for _one in "$_top" host; do [ ! -d "$_stage/$_one" ] || echo "$_one"; done; }
 
 # deepest FOLDER: the folder, or the deepest one above it that is there.
 deepest() {

@@ -1,6 +1,7 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
 folders
 echo "now $(date +%s)"
+look_at_host
 if [ ! -d "$_installation" ]; then echo 'installation missing'
 elif [ ! -r "$_installation" ] || [ ! -x "$_installation" ]; then echo 'installation unreadable'
 else
@@ -28,7 +29,7 @@ df --block-size=1 --output=avail,iavail -- "$_at" | tail -n 1 | { read -r _bytes
 df --block-size=1 --output=avail -- "$(deepest "$state")" | tail -n 1 | { read -r _bytes; echo "state-free $_bytes"; }
 keeps_owners "$_backups" || echo 'staged apart'
 unfinished -exec du -s --block-size=1 -- {} + | while read -r _bytes _path; do echo "leftover $_bytes ${_path##*/}"; done
-_docker=$(docker_state)
+_docker=unneeded; ! is_installed || _docker=$(docker_state)
 echo "docker $_docker"
 if [ "$_docker" = there ]; then
   other_mounts | head -n 20

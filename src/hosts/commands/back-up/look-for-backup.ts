@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { count, flag, listing, many, one, optional, time, words } from '../answer.ts';
 import { defineCommand } from '../command.ts';
-import { backup, functions, mountPoints, safety, volumes } from './parameters.ts';
+import { part, pathOfPart } from './host-parts.ts';
+import { backup, functions, hostPaths, mountPoints, safety, volumes } from './parameters.ts';
 
 const leftover = z
   .string()
@@ -24,11 +25,15 @@ export const lookForBackup = defineCommand({
   job: false,
   parameters: [],
   script: new URL('./look-for-backup.sh', import.meta.url),
-  uses: [functions, safety, volumes, mountPoints],
+  uses: [functions, safety, volumes, mountPoints, hostPaths],
   forms: [backup],
-  timeoutMs: 120_000,
+  timeoutMs: 180_000,
+  maxOutputBytes: 256 * 1024,
   answer: listing({
     now: one(time),
+    part: many(part),
+    absent: many(pathOfPart),
+    closed: many(pathOfPart),
     installation: one(z.union([z.enum(['missing', 'unreadable']), count])),
     entries: optional(count),
     unreadable: many(z.string().startsWith('/')),
@@ -50,6 +55,8 @@ export const lookForBackup = defineCommand({
     /** ISO 8601, UTC: the host's clock. */
     now: look.now,
     installation: typeof installation === 'number' ? { bytes: installation, entries } : installation,
+    /** The host's own configuration; see {@link HostConfiguration}. */
+    host: { parts: look.part, absent: look.absent, closed: look.closed },
     /** The backup folder, as it really is, is somewhere below a folder of the installation. */
     isNested: look.nested,
     /** Root may not set owners here, and there are files of others. */

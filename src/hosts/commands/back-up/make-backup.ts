@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { count, form, keyValues, many, nothing, one, optional } from '../answer.ts';
 import { defineCommand, type ExitMeaning } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
-import { backup, copying, making, mountPoints, sha256, volume, volumes } from './parameters.ts';
+import { part, pathOfPart } from './host-parts.ts';
+import { backup, copying, hostPaths, making, mountPoints, sha256, takingHost, volume, volumes } from './parameters.ts';
 
 // The commands that make a backup, in their order. Each may be executed again at any time, and does nothing unless the one
 // before it has ended: the host records that itself.
@@ -35,20 +36,28 @@ const minutes = 60_000;
 
 export const collectBackup = defineCommand({
   name: 'collect-backup',
-  summary: 'Copy the installation and the sudoers file into the hidden folder of a backup; remove those of dead runs',
-  doing: 'Copying the installation',
+  summary:
+    'Begin a backup: copy the installation, where there is one, and the sudoers file into its hidden folder; remove those of dead runs',
+  doing: 'Beginning the backup',
   as: 'root',
   risk: 'change',
   lock: 'host',
   job: true,
   parameters: [backup],
   script: new URL('./collect-backup.sh', import.meta.url),
-  uses: [...making, ...copying, volumes, mountPoints, new URL('./forget.sh', import.meta.url)],
+  uses: [
+    ...making,
+    ...copying,
+    new URL('./installation.sh', import.meta.url),
+    volumes,
+    mountPoints,
+    new URL('./forget.sh', import.meta.url),
+  ],
   forms: [backup],
   fills: 'backups',
   timeoutMs: 120 * minutes,
   answer: keyValues({
-    /** Files and folders that are in the installation, and those that were copied. */
+    /** Files and folders that are in the installation, and those that were copied; 0 where there is none. */
     source: one(count),
     copied: one(count),
     /** Names in the installation that gave way to the archive's own. */
@@ -61,6 +70,32 @@ export const collectBackup = defineCommand({
     lost: many(z.string()),
   }),
   exits: { 9: unverified, ...taken },
+});
+
+export const collectHost = defineCommand({
+  name: 'collect-host',
+  summary: "Copy the host's own configuration into the hidden folder of a backup",
+  doing: "Copying the host's configuration",
+  as: 'root',
+  risk: 'change',
+  lock: 'host',
+  job: true,
+  parameters: [backup],
+  script: new URL('./collect-host.sh', import.meta.url),
+  uses: [...making, ...copying, hostPaths, ...takingHost],
+  fills: 'backups',
+  timeoutMs: 120 * minutes,
+  answer: keyValues({
+    part: many(part),
+    absent: many(pathOfPart),
+    /** What could not be read: a doubt where root could not, else only said. */
+    closed: many(pathOfPart),
+    /** What copied the database of /etc/pve; absent where there is none. `files`: nothing that understands it. */
+    database: optional(z.enum(['sqlite3', 'python3', 'perl', 'files'])),
+    changed,
+    lost: many(z.string()),
+  }),
+  exits: { 9: unverified },
 });
 
 export const archiveVolume = defineCommand({
@@ -105,6 +140,8 @@ export const writeBackupManifest = defineCommand({
     /** The last good backup, with which it was compared. */
     last: optional(form(backup)),
     doubt: many(doubt),
+    /** What configured guests that the last good backup had and the host has no more; at most 20. */
+    gone: many(z.string().min(1)),
     /** What would be doubted, had an administrator not accepted it in the last good one. */
     accepted: many(doubt),
   }),

@@ -5,8 +5,10 @@ again packed verified
 cd "$_stage"
 # The manifest first, so that who reads the archive has it before the files.
 {
-  printf '%s\0%s\0' "$_top" "$_top/$_manifest"
-  find "$_top" -mindepth 1 ! -type s ! -path "$_top/$_manifest" -print0 | sort -z
+  for _one in $(tops); do
+    printf '%s\0%s\0' "$_one" "$_one/$_manifest"
+    find "$_one" -mindepth 1 ! -type s ! -path "$_one/$_manifest" -print0 | sort -z
+  done
 } >list
 # Numbers for owners: a name is somebody else on another machine.
 tar --create --gzip --sparse --numeric-owner --acls --xattrs --xattrs-include='*' --hard-dereference --no-recursion \

@@ -37,6 +37,16 @@ export const copying: readonly ShellFunctions[] = [
   new URL('./pause.sh', import.meta.url),
 ];
 
+/** Where the host's own configuration is. */
+export const hostPaths: ShellFunctions = new URL('./host-paths.sh', import.meta.url);
+
+/** Copying it. */
+export const takingHost: readonly ShellFunctions[] = [
+  new URL('./host-files.sh', import.meta.url),
+  new URL('./take.sh', import.meta.url),
+  new URL('./database.sh', import.meta.url),
+];
+
 /** Which Docker volume is meant, and where its data is. */
 export const volumes: ShellFunctions = new URL('./volumes.sh', import.meta.url);
 

@@ -24,7 +24,7 @@ elif [ ! -e "$_record/proof" ] || [ ! -f "$_archive" ] || [ "$(sum_of "$_archive
 fi
 rm -rf -- "$_stage"
 # shellcheck disable=SC2046,SC2086 # Names of volumes.
-again collected $(printf 'volume-%s ' $volumes) listed packed verified doubts.collected $(printf 'doubts.volume-%s ' $volumes)
+again collected host $(printf 'volume-%s ' $volumes) listed packed verified doubts.collected doubts.host $(printf 'doubts.volume-%s ' $volumes)
 [ -s "$_archive" ]
 [ -s "$_archive.sha256" ]
 [ ! -e "$_partial" ]

@@ -17,7 +17,7 @@ if [ "$_code" != 0 ] || ! cmp -s read-back expected; then
   stop 9 "the archive does not hold what was collected: $(first_of "${_differing:-it cannot be read to its end}")"
 fi
 tar --list --gzip --quoting-style=literal --file="$_partial" | sed 's,/$,,' | sort >read-back
-{ printf '%s\n' "$_top"; cat names; } | sort >expected
+{ tops; cat names; } | sort >expected
 cmp -s read-back expected || stop 9 "the archive holds other names: $(first_of "$(comm -3 read-back expected | sed 's/^\t//')")"
 tar --compare --gzip --numeric-owner --file="$_partial" >differences 2>&1 ||
   stop 9 "the archive differs from what was collected: $(head -n 1 differences | printable)"
@@ -25,7 +25,8 @@ if [ ! -s expected ] || [ ! -s sums ]; then stop 9 'the archive holds nothing'; 
 _sum=$(sum_of "$_partial")
 _bytes=$(stat -c %s -- "$_partial")
 step_ended verified "$_sum $_bytes"
-echo "entries $(find "$_top" ! -type s -printf x | wc -c)"
+# shellcheck disable=SC2046 # The names of two folders.
+echo "entries $(find $(tops) ! -type s -printf x | wc -c)"
 echo "files $(tr -cd '\0' <sums | wc -c)"
 echo "bytes $_bytes"
 echo "sha256 $_sum"

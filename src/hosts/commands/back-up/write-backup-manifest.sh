@@ -1,25 +1,33 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
 places "$1"
-needs collected
+needs collected host
 for _name in $(wanted_volumes); do needs "volume-$_name"; done
 again listed packed verified
-cd "$_stage/$_top"
-rm -f -- "$_manifest"
-find . -type f -print0 | sort -z | xargs -0 -r sha256sum -- >"$_stage/manifest.partial"
-_files=$(find . -type f -printf x | wc -c)
-[ "$(wc -l <"$_stage/manifest.partial")" = "$_files" ] || stop 1 'not every file could be read'
-mv -fT -- "$_stage/manifest.partial" "$_manifest"
 cd "$_stage"
-find "$_top" -type f -print0 | sort -z | xargs -0 -r sha256sum -z -- >sums
-find "$_top" -mindepth 1 ! -type s -print | sed 's,/$,,' | sort >names
-{ describe_files; for _name in $(wanted_volumes); do cat "$_name.contents"; done; } >"$_record/contents.part"
-{ for _name in collected $(wanted_volumes | sed 's/^/volume-/'); do cat "$_record/doubts.$_name"; done; } >doubts
+_files=0
+for _one in $(tops); do
+  rm -f -- "$_one/$_manifest"
+  ( cd "$_one" && find . -type f -print0 | sort -z | xargs -0 -r sha256sum -- ) >manifest.partial
+  _count=$(find "$_one" -type f -printf x | wc -c)
+  [ "$(wc -l <manifest.partial)" = "$_count" ] || stop 1 'not every file could be read'
+  mv -fT -- manifest.partial "$_one/$_manifest"
+  _files=$((_files + _count))
+done
+# shellcheck disable=SC2046 # The names of two folders.
+find $(tops) -type f -print0 | sort -z | xargs -0 -r sha256sum -z -- >sums
+# shellcheck disable=SC2046 # The same.
+find $(tops) -mindepth 1 ! -type s -print | sed 's,/$,,' | sort >names
+{ describe_files; describe_host; for _name in $(wanted_volumes); do cat "$_name.contents"; done; } >"$_record/contents.part"
+{ for _name in collected host $(wanted_volumes | sed 's/^/volume-/'); do cat "$_record/doubts.$_name"; done; } >doubts
 # With what the last good backup held; before there was one, with what may never be empty.
 _last=$(each_record last_good | sort -n | tail -n 1 | cut -d' ' -f2)
 if [ -n "$_last" ]; then
   echo "last $_last"
-  compare "$_records/$_last/contents" "$_record/contents.part" >>doubts
-else
+  compare "$_records/$_last/contents" "$_record/contents.part" >compared
+  # Guests come and go: that the configuration of one is gone is said, and no doubt.
+  { grep '^gone ' compared || :; } | head -n 20
+  grep -v '^gone ' compared >>doubts || :
+elif [ -d "$_top" ]; then
   find "$_top" -maxdepth 2 -type f -empty '(' -path "$_top/.env" -o -path "$_top/*compose*.y*ml" -o -path "$_top/keys/*" ')' \
     -printf 'failed empty: %P\n' | sort | printable >>doubts
 fi
@@ -31,7 +39,10 @@ if [ -n "$_last" ] && [ -e "$_records/$_last/doubts" ]; then
   mv -f -- doubts.left doubts
 fi
 head -n 20 doubts | each_line 'doubt '
-[ "$(wc -l <doubts)" -le 20 ] || echo "doubt failed and $(($(wc -l <doubts) - 20)) more"
+if [ "$(wc -l <doubts)" -gt 20 ]; then
+  _worst=warning; ! tail -n +21 doubts | grep -q '^failed ' || _worst=failed
+  echo "doubt $_worst and $(($(wc -l <doubts) - 20)) more"
+fi
 head -n 20 accepted | each_line 'accepted '
 # Published with the archive; where there is nothing to doubt there is no such file.
 cat doubts accepted >"$_record/doubts.new"

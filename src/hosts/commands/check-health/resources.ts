@@ -80,7 +80,7 @@ export type Disk = z.output<typeof disk>;
 /** Space and inodes by path. Of a path that isn't in `disks`, df said why not in `complaints`. */
 export const diskSpace = defineCommand({
   name: 'disk-space',
-  summary: 'Space and inodes where the installation and its backups are',
+  summary: 'Space and inodes of the system, and where the installation and its backups are',
   doing: 'Looking at the disks',
   as: 'user',
   risk: 'read',
@@ -91,6 +91,7 @@ export const diskSpace = defineCommand({
     '--block-size=1',
     '--output=size,used,avail,itotal,iavail,file',
     '--',
+    '/',
     { layout: 'installation' },
     { layout: 'backups' },
   ],

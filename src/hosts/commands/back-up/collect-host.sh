@@ -1,0 +1,19 @@
+# shellcheck shell=sh disable=SC2154,SC2164,SC2034 # The helper ends where a command fails, and has the layout in variables.
+places "$1"
+needs collected
+again host listed packed verified
+rm -rf -- "${_stage:?}/host"
+mkdir -- "$_stage/host"
+: >"$_stage/parts"
+doubts_of host
+host_paths >"$_stage/wanted"
+# Not from standard input, which what is started here would read.
+while read -r _part _path <&3; do take "$_part" "$_path"; done 3<"$_stage/wanted"
+take_database "$_database"
+if grep -qF " $_database" "$_stage/parts" && [ "$(files_in "$_stage/host/etc/pve")" = 0 ]; then
+  doubt failed "empty: /etc/pve, although $_database is there: is the service pve-cluster running?"
+fi
+list_packages dpkg-selections dpkg --get-selections
+list_packages apt-manual apt-mark showmanual
+cat "$_stage/parts"
+step_ended host

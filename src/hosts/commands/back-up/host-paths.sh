@@ -1,0 +1,57 @@
+# shellcheck shell=sh disable=SC2154,SC2034 # The helper has the layout's names; the commands use what is set here.
+# host_paths: `PART PATH` for everything that is the host's own configuration, whether it is there or not. What an
+# administrator has chosen comes first, so that a folder which holds some of the rest can't take its place.
+host_paths() {
+  for _path in $backupPaths; do echo "chosen $_path"; done
+  printf 'proxmox %s\n' /etc/pve /etc/corosync /etc/vzdump.conf
+  printf 'network %s\n' /etc/network /etc/hosts /etc/hostname /etc/resolv.conf /etc/systemd/network
+  printf 'storage %s\n' /etc/fstab /etc/crypttab /etc/exports /etc/multipath.conf /etc/multipath /etc/iscsi /etc/lvm /etc/zfs
+  printf 'packages %s\n' /etc/apt
+  printf 'schedules %s\n' /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly \
+    /etc/cron.yearly /var/spool/cron
+  printf 'keys %s\n' /etc/ssh /root/.ssh
+  printf 'kernel %s\n' /etc/sysctl.conf /etc/sysctl.d /etc/modprobe.d /etc/modules /etc/modules-load.d /etc/kernel
+  printf 'system %s\n' /etc/systemd/system /etc/default /etc/sudoers /etc/sudoers.d /etc/subuid /etc/subgid
+}
+
+# The file in which pmxcfs keeps /etc/pve.
+readonly _database=/var/lib/pve-cluster/config.db
+
+# seen PATH: sets _seen to what is there: folder, file (or link), absent, unreadable. A file system that has died or hangs,
+# as that of /etc/pve can, is not absent.
+seen() {
+  _code=0 _said=$(timeout -k 2 20 stat -- "$1" 2>&1 >/dev/null) || _code=$?
+  if [ "$_code" = 124 ] || [ "$_code" = 137 ]; then _seen=unreadable
+  elif [ "$_code" = 0 ] || [ -L "$1" ]; then
+    if [ -L "$1" ]; then _seen='file'
+    elif [ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ]; then _seen=folder
+    elif [ -f "$1" ] && [ -r "$1" ]; then _seen='file'
+    else _seen=unreadable; fi
+  else
+    case $_said in *'No such file'* | *'Not a directory'*) _seen=absent ;; *) _seen=unreadable ;; esac
+  fi
+}
+
+# place_of PART PATH: sets _real, where it is read. A link that an administrator has chosen is followed, but neither to what
+# the kernel makes up nor to where archives are made: then it fails.
+place_of() {
+  _real=$hostRoot$2
+  [ "$1" = chosen ] || return 0
+  _real=$(realpath -m -- "$_real")
+  for _not in /proc /sys /dev /run "$_backups" "$(realpath -m -- "$state")"; do
+    case $_real/ in "$_not"/*) return 1 ;; esac
+    case $_not/ in "$_real"/*) return 1 ;; esac
+  done
+}
+
+# look_at_host: `part PART BYTES FILES PATH`, `absent PART PATH` and `closed PART PATH` for each of them.
+look_at_host() {
+  { host_paths; echo "proxmox $_database"; } | while read -r _part _path; do
+    place_of "$_part" "$_path" || { echo "closed $_part $_path"; continue; }
+    seen "$_real"
+    case $_seen in absent) echo "absent $_part $_path"; continue ;; unreadable) echo "closed $_part $_path"; continue ;; esac
+    _bytes=$(timeout -k 2 60 du -sx --block-size=1 -- "$_real" 2>/dev/null | cut -f1) || _bytes=
+    _files=$(timeout -k 2 60 find "$_real" -xdev ! -type d -printf x 2>/dev/null | wc -c) || _files=
+    echo "part $_part ${_bytes:-0} ${_files:-0} $_path"
+  done
+}

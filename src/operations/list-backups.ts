@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { defineOperation } from './definition.ts';
+import { hostName, vmid } from './inputs.ts';
+
+/** A backup that is there; newest first in lists. */
+export const backupEntry = z.object({
+  kind: z.enum(['host', 'guest']).describe("host: an archive of a host's configuration and installation"),
+  name: z.string().describe('Id of an archive of the host, volume of a backup of a guest'),
+  vmid: z.int().optional().describe('Number of the guest, of a backup of one'),
+  takenAt: z.iso.datetime(),
+  ageSeconds: z.int(),
+  bytes: z.number().optional(),
+  state: z
+    .enum(['verified', 'doubted', 'changed', 'unproven', 'damaged', 'not-verified'])
+    .describe(
+      'verified: by the host itself, or by a Proxmox Backup Server; doubted: holds less than the last good one; changed: not what was published; unproven: the host has no record; damaged: found so by the backup server; not-verified: nobody has',
+    ),
+  where: z.string().describe('Folder on the host, or storage'),
+});
+export type BackupEntry = z.output<typeof backupEntry>;
+
+/** What backups are there: of the host itself and, in the storages of its Proxmox VE, of its guests. */
+export const listBackups = defineOperation({
+  name: 'list-backups',
+  title: 'List backups',
+  summary: 'What backups are there and when the last one was: of the host itself, and of each VM and container.',
+  description:
+    "When was the last backup? Lists the backups (archives) that are there, newest first: those of the host's own configuration and installation, and those of its guests (VMs, containers; vzdump, Proxmox Backup Server) in the storages of Proxmox VE. Says of each when it was taken, its age, size, where it lies and whether it was verified (by the host itself, or by the backup server), and names the last good backup of the host and of each guest, and guests that have none. Works with SSH, with the Proxmox API alone, or both. Changes nothing and makes no backup: back_up does.",
+  guide: 'Backup and Recovery: Backup Verification',
+  target: 'host',
+  needs: 'either',
+  risk: 'read',
+  exposure: 'direct',
+  answersAtOnce: true,
+  idempotent: true,
+  input: () =>
+    z.object({
+      host: hostName(),
+      vmid: vmid().optional().describe('Only the backups of this guest, e.g. 100'),
+      limit: z.int().min(1).max(200).default(30).describe('How many backups to list; the last good ones come beside'),
+    }),
+  output: () =>
+    z.object({
+      lastGood: z.array(backupEntry).describe('Of the host, and of each guest that has one'),
+      withoutBackup: z.array(z.int()).describe('Guests of the host that have no good backup'),
+      backups: z.array(backupEntry).describe('Newest first'),
+      total: z.int().describe('How many there are'),
+      isComplete: z.boolean().describe('false: something could not be looked at, so that there may be more'),
+    }),
+  steps: ['Host', 'Archives', 'Guests'],
+  schedules: [],
+});

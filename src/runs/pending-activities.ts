@@ -1,0 +1,125 @@
+import { defaultPayloadConverter } from '@temporalio/common';
+import type { temporal } from '@temporalio/proto';
+import { cleanLine } from '../reports/clean.ts';
+import { readableDuration } from '../reports/units.ts';
+
+type PendingActivity = temporal.api.workflow.v1.IPendingActivityInfo;
+type Failure = temporal.api.failure.v1.IFailure;
+
+/** Something that a run does and that isn't getting on: it has failed and is tried again, or nobody has begun it. */
+export interface Wait {
+  /** The step, as lists of steps name it; where that isn't known, what is done, in words. */
+  readonly step: string;
+  /** Why, without what to do about it: it is tried again by itself. */
+  readonly why: string;
+  /** Counts from 1: the one that goes on or comes next. */
+  readonly attempt: number;
+  /** When it is tried again, ISO 8601; absent while it is tried. */
+  readonly nextAttemptAt?: string;
+  /** All of that as one line: `Report: The mail server doesn't answer, trying again in 40 s (attempt 4 of 8)`. */
+  readonly text: string;
+}
+
+/** How long something may wait for a worker before that is worth a word, ms. */
+const begunWithinMs = 20_000;
+const limits = { step: 100, why: 300 } as const;
+// temporal.api.enums.v1.PendingActivityState and TimeoutType
+const scheduled = 1;
+const heartbeat = 4;
+
+/**
+ * What a run waits for with its activities, from a description of it (`describe().raw.pendingActivities`): its own
+ * checklist can't say so, because a workflow hears of an activity only when that has ended.
+ *
+ * @param summaries the activities' summaries by their ids ({@link activitySummaries})
+ * @param now ms since the epoch
+ */
+export function pendingActivities(
+  pending: readonly PendingActivity[] | null | undefined,
+  { summaries = new Map(), now = Date.now() }: { readonly summaries?: ReadonlyMap<string, string>; now?: number } = {},
+): readonly Wait[] {
+  return (pending ?? []).flatMap((activity) => {
+    const step = cleanLine(
+      summaries.get(activity.activityId ?? '') ?? inWords(activity.activityType?.name ?? ''),
+      limits.step,
+    );
+    const attempt = activity.attempt ?? 1;
+    const next = timeOf(activity.nextAttemptScheduleTime);
+    const isWaiting = activity.state === scheduled;
+    if (activity.lastFailure) return [failed(step, activity, { attempt, next: isWaiting ? next : undefined, now })];
+    const since = timeOf(activity.scheduledTime);
+    if (!isWaiting || since === undefined || now - since < begunWithinMs) return [];
+    const why = `no worker has begun it for ${readableDuration(now - since)}`;
+    return [{ step, why, attempt, text: `${step}: ${why}` }];
+  });
+}
+
+/** The summaries of a run's activities, by the activities' ids, from its history. */
+export function activitySummaries(history: temporal.api.history.v1.IHistory): ReadonlyMap<string, string> {
+  const summaries = new Map<string, string>();
+  for (const { activityTaskScheduledEventAttributes: activity, userMetadata } of history.events ?? []) {
+    if (!activity?.activityId || !userMetadata?.summary) continue;
+    summaries.set(activity.activityId, defaultPayloadConverter.fromPayload<string>(userMetadata.summary));
+  }
+  return summaries;
+}
+
+function failed(
+  step: string,
+  { lastFailure, maximumAttempts }: PendingActivity,
+  { attempt, next, now }: { readonly attempt: number; readonly next: number | undefined; readonly now: number },
+): Wait {
+  const why = cleanLine(whyOf(lastFailure), limits.why);
+  const when = next === undefined || next <= now ? 'now' : `in ${timeLeft(next - now)}`;
+  const of = maximumAttempts ? ` of ${maximumAttempts}` : '';
+  return {
+    step,
+    why,
+    attempt,
+    ...(next === undefined ? {} : { nextAttemptAt: new Date(next).toISOString() }),
+    text: `${step}: ${why}, trying again ${when} (attempt ${attempt}${of})`,
+  };
+}
+
+/** The innermost failure says what happened, and at its end what to do; those around it only that it was in an activity. */
+function whyOf(failure: Failure | null | undefined): string {
+  let innermost = failure;
+  while (innermost?.cause) innermost = innermost.cause;
+  const timeout = innermost?.timeoutFailureInfo?.timeoutType;
+  if (timeout) return timeout === heartbeat ? 'its worker was lost' : 'it was not done within its time';
+  const message = withoutEnd(innermost?.message || 'no reason given');
+  const remedy = withoutEnd(remedyOf(innermost));
+  return remedy !== '' && message.endsWith(remedy) ? withoutEnd(message.slice(0, -remedy.length)) : message;
+}
+
+/** Without the full stop, because the line goes on. */
+function withoutEnd(text: string): string {
+  return text.replace(/[.\s]+$/, '');
+}
+
+function remedyOf(failure: Failure | null | undefined): string {
+  const [payload] = failure?.applicationFailureInfo?.details?.payloads ?? [];
+  try {
+    const detail = payload && defaultPayloadConverter.fromPayload<{ readonly remedy?: unknown } | null>(payload);
+    return typeof detail?.remedy === 'string' ? detail.remedy : '';
+  } catch {
+    return '';
+  }
+}
+
+/** `mailReport` → `Mail report`. */
+function inWords(type: string): string {
+  const words = type.replace(/([a-z])([A-Z])/g, (_, end: string, begin: string) => `${end} ${begin.toLowerCase()}`);
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** In whole seconds: nobody waits for tenths of one. */
+function timeLeft(ms: number): string {
+  const seconds = Math.ceil(ms / 1_000);
+  return seconds < 60 ? `${seconds} s` : readableDuration(ms);
+}
+
+function timeOf(time: { seconds?: unknown; nanos?: number | null } | null | undefined): number | undefined {
+  if (!time) return undefined;
+  return Number(time.seconds ?? 0) * 1_000 + Math.floor((time.nanos ?? 0) / 1_000_000);
+}

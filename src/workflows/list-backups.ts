@@ -1,0 +1,267 @@
+import { isCancellation } from '@temporalio/workflow';
+import type { HealthActivities } from '../activities/check-health/check-health.ts';
+import type { GuestArchives, HostArchives, ListBackupsActivities } from '../activities/list-backups/list-backups.ts';
+import type { Finding } from '../operations/finding.ts';
+import { type BackupEntry, listBackups as definition } from '../operations/list-backups.ts';
+import type { Section } from '../operations/report.ts';
+import { readableBytes, readableDuration, readableTime } from '../reports/units.ts';
+import { onHost } from './lib/activities.ts';
+import { failureOf } from './lib/failure.ts';
+import { operationWorkflow } from './lib/operation-workflow.ts';
+
+/** How many last good backups of guests, and guests without one, are a line each. */
+const linesAtMost = 40;
+
+/**
+ * What backups are there, whichever way the host is reached by. What can't be looked at is a line of the report; a host
+ * that is away is one.
+ */
+export const listBackups = operationWorkflow(definition, async (run) => {
+  const { host, vmid, limit } = run.input;
+  const ask = <A>(summary: string) => onHost<A>(host, 'look', summary);
+  const { findings, ways, hasProxmox, hasHelper } = await run.step('Host', (summary) =>
+    onHost<HealthActivities>(host, 'reach', summary).reachHost({ host }),
+  );
+  if (!ways.commands && !ways.api) {
+    for (const step of definition.steps.slice(1)) run.skip(step, 'The host does not answer');
+    const known = await ask<HealthActivities>('Look up what was known last').inspectLastKnown({ host });
+    return {
+      output: { lastGood: [], withoutBackup: [], backups: [], total: 0, isComplete: false },
+      summary: `${host} does not answer, so its backups could not be listed.`,
+      sections: [{ title: 'Host', findings: [...findings] }, known],
+    };
+  }
+
+  const problems: Finding[] = findings.filter(({ verdict }) => verdict !== 'ok' && verdict !== 'skipped');
+  const wantsHost = vmid === undefined;
+  const [zone, archives, guests] = await Promise.all([
+    ask<ListBackupsActivities>("Look up the host's time zone").timeZoneOf({ host }),
+    look(
+      'Archives',
+      !wantsHost ? 'Only a guest was asked for' : !ways.commands ? noCommands : !hasHelper ? noHelper : undefined,
+      (summary) => ask<ListBackupsActivities>(summary).listHostArchives({ host, limit }),
+    ),
+    look(
+      'Guests',
+      !hasProxmox ? 'There is no Proxmox VE on this host' : !ways.api && !hasHelper ? noHelper : undefined,
+      (summary) => ask<ListBackupsActivities>(summary).listGuestBackups({ host, ways, vmid, limit }),
+    ),
+  ]);
+  const backups = [...(archives?.backups ?? []), ...(guests?.backups ?? [])]
+    .sort((a, b) => (a.takenAt < b.takenAt ? 1 : a.takenAt > b.takenAt ? -1 : 0))
+    .slice(0, limit);
+  const lastGood = [...(archives?.lastGood === undefined ? [] : [archives.lastGood]), ...(guests?.lastGood ?? [])];
+  const total = (archives?.total ?? 0) + (guests?.total ?? 0);
+  const isComplete =
+    problems.every(({ verdict }) => verdict !== 'unknown' && verdict !== 'failed') && (guests?.isComplete ?? true);
+  const labels = new Map(guests?.labels.map(({ vmid: number, label }) => [number, label]) ?? []);
+  const context: Context = { host, zone, labels };
+  return {
+    output: {
+      lastGood,
+      withoutBackup: (guests?.without ?? []).map(({ vmid: number }) => number),
+      backups,
+      total,
+      isComplete,
+    },
+    summary: summarize(context, { archives, guests, total, wantsHost }),
+    sections: [
+      {
+        title: 'Last good backups',
+        findings: [
+          ...(archives === undefined ? [] : ofHost(context, archives)),
+          ...(guests === undefined ? [] : ofGuests(context, guests)),
+          ...problems,
+        ],
+      },
+      ...(backups.length === 0 ? [] : [table(context, backups, total)]),
+    ],
+  };
+
+  /** What can't be had is a line of the report: `why` of what there is no way to, else what was said. */
+  async function look<T>(
+    step: string,
+    why: string | undefined,
+    act: (summary: string) => Promise<T>,
+  ): Promise<T | undefined> {
+    if (why !== undefined) {
+      run.skip(step, why);
+      const verdict = why === noHelper ? 'unknown' : 'skipped';
+      problems.push({
+        check: step,
+        verdict,
+        summary: `${why}.`,
+        ...(why === noHelper && { remedy: `Run: proxmox-mcp host install ${host}` }),
+      });
+      return undefined;
+    }
+    try {
+      return await run.step(step, act);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      const { message, remedy } = failureOf(error);
+      problems.push({ check: step, verdict: 'unknown', summary: message, remedy });
+      return undefined;
+    }
+  }
+});
+
+const noCommands =
+  'The archives of the host itself are listed only by commands on it, and it is reached by its API alone';
+const noHelper = 'It is asked through the helper, which is not there or not well';
+
+interface Context {
+  readonly host: string;
+  readonly zone: string;
+  readonly labels: ReadonlyMap<number, string>;
+}
+
+function summarize(
+  { host }: Context,
+  {
+    archives,
+    guests,
+    total,
+    wantsHost,
+  }: {
+    readonly archives: HostArchives | undefined;
+    readonly guests: GuestArchives | undefined;
+    readonly total: number;
+    readonly wantsHost: boolean;
+  },
+): string {
+  const count = `There ${total === 1 ? 'is 1 backup' : `are ${total} backups`}.`;
+  if (!wantsHost) {
+    const [last] = guests?.lastGood ?? [];
+    return last === undefined
+      ? `No good backup of this guest was found. ${count}`
+      : `The last good backup of this guest is ${age(last)} old. ${count}`;
+  }
+  const own =
+    archives === undefined
+      ? ''
+      : archives.lastGood === undefined
+        ? `${host} itself has no good backup. `
+        : `The last good backup of ${host} itself is ${age(archives.lastGood)} old. `;
+  const [newest] = guests?.lastGood.toSorted((a, b) => a.ageSeconds - b.ageSeconds) ?? [];
+  const without = guests?.without.length ?? 0;
+  const ofGuests =
+    guests === undefined
+      ? ''
+      : `${newest === undefined ? 'No guest has one' : `The last one of a guest is ${age(newest)} old`}${without === 0 || newest === undefined ? '' : `, and ${without} of them have none`}. `;
+  return `${own}${ofGuests}${count}`;
+}
+
+function ofHost(
+  context: Context,
+  { lastGood, backups, folder, gone, goneCount, notUnderstood }: HostArchives,
+): Finding[] {
+  const check = `Host ${context.host}`;
+  const again = `proxmox-mcp back-up --host ${context.host}`;
+  const doubted = backups.filter(({ state }) => state === 'doubted').length;
+  return [
+    lastGood !== undefined
+      ? { check, verdict: 'ok', summary: told(context, lastGood) }
+      : {
+          check,
+          verdict: 'warning',
+          summary: `There is no good backup of the host itself in ${folder}.${doubted === 0 ? '' : ` ${doubted} doubted ones are there.`}`,
+          remedy:
+            doubted === 0 ? `Make one: ${again}` : `See what they lack: proxmox-mcp host accept-backup ${context.host}`,
+        },
+    ...(goneCount === 0
+      ? []
+      : [
+          {
+            check: 'Missing backups',
+            verdict: 'warning',
+            summary: `Published, and not there any more: ${gone.join(', ')}${goneCount > gone.length ? ` and ${goneCount - gone.length} more` : ''}.`,
+          } as const,
+        ]),
+    ...(notUnderstood === 0
+      ? []
+      : [
+          {
+            check: 'List of backups',
+            verdict: 'unknown',
+            summary: `${notUnderstood} lines of the host's list are not understood.`,
+            remedy: `If the helper there is of another version, run: proxmox-mcp host install ${context.host}`,
+          } as const,
+        ]),
+  ];
+}
+
+function ofGuests(context: Context, { lastGood, without, unseen }: GuestArchives): Finding[] {
+  const byNumber = lastGood.toSorted((a, b) => (a.vmid ?? 0) - (b.vmid ?? 0));
+  const more = (count: number) => (count > linesAtMost ? `${count - linesAtMost} more` : undefined);
+  const rest = more(byNumber.length);
+  return [
+    ...byNumber
+      .slice(0, linesAtMost)
+      .map((one): Finding => ({ check: labelOf(context, one), verdict: 'ok', summary: told(context, one) })),
+    ...(rest === undefined ? [] : [{ check: 'Guests', verdict: 'ok', summary: `${rest} have a backup.` } as const]),
+    ...(without.length === 0
+      ? []
+      : [
+          {
+            check: 'Guests without a backup',
+            verdict: 'warning',
+            summary: `${without
+              .slice(0, linesAtMost)
+              .map(({ label }) => label)
+              .join(', ')}${without.length > linesAtMost ? ` and ${more(without.length)}` : ''}.`,
+            remedy: 'Add them to a job under Datacenter > Backup, or back one up on the host: vzdump NUMBER',
+          } as const,
+        ]),
+    ...unseen.map(
+      ({ storage, state, why = '' }): Finding => ({
+        check: `Storage ${storage}`,
+        verdict: 'unknown',
+        summary: `Its backups are ${state === 'read' ? 'not all listed' : 'not listed'}. ${why}`.trim(),
+        remedy: 'See Datacenter > Storage, and the rights of the API token.',
+      }),
+    ),
+  ];
+}
+
+function age({ ageSeconds }: BackupEntry): string {
+  return readableDuration(ageSeconds * 1000);
+}
+
+function labelOf({ labels }: Context, { vmid = 0 }: BackupEntry): string {
+  return labels.get(vmid) ?? `Guest ${vmid}`;
+}
+
+function told({ zone }: Context, entry: BackupEntry): string {
+  const size = entry.bytes === undefined ? '' : `, ${readableBytes(entry.bytes)}`;
+  return `${age(entry)} ago (${readableTime(entry.takenAt, zone)}${size}, ${verifiedWords[entry.state]}): ${entry.name} in ${entry.where}`;
+}
+
+const verifiedWords: Readonly<Record<BackupEntry['state'], string>> = {
+  verified: 'verified',
+  doubted: 'doubted: holds less than the last good one',
+  changed: 'changed since it was published',
+  unproven: 'unproven: the host has no record of it',
+  damaged: 'damaged: the backup server found it so',
+  'not-verified': 'not verified',
+};
+
+function table(context: Context, backups: readonly BackupEntry[], total: number): Section {
+  return {
+    title: total > backups.length ? `Backups, the newest ${backups.length} of ${total}` : 'Backups',
+    columns: ['Taken', 'Age', 'Of', 'Size', 'Verified', 'Name', 'Where'],
+    rows: backups.map((one) => [
+      readableTime(one.takenAt, context.zone),
+      age(one),
+      one.kind === 'host' ? `Host ${context.host}` : labelOf(context, one),
+      one.bytes === undefined ? '' : readableBytes(one.bytes),
+      one.state === 'verified'
+        ? one.kind === 'host'
+          ? 'by the host itself'
+          : 'by the backup server'
+        : verifiedWords[one.state],
+      one.name,
+      one.where,
+    ]),
+  };
+}

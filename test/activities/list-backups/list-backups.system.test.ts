@@ -1,0 +1,73 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { createProxmoxSimulator, type ProxmoxSimulator } from '../../../lab/proxmox/simulator.ts';
+import { createListBackupsActivities } from '../../../src/activities/list-backups/list-backups.ts';
+import { createProxmoxApis, type ProxmoxApis } from '../../../src/proxmox/connect.ts';
+import { hostOf, recordingLog } from '../../proxmox/support.ts';
+import { makeHost, type TestHost } from '../../support/local-host.ts';
+import { backUp, id } from '../back-up/steps.ts';
+
+let host: TestHost;
+let simulator: ProxmoxSimulator;
+let proxmox: ProxmoxApis;
+beforeAll(async () => {
+  simulator = await createProxmoxSimulator({ authenticationDelayMs: 1 });
+  proxmox = createProxmoxApis({ hosts: [hostOf('pve1', simulator)] }, recordingLog().log, { retries: 0 });
+});
+afterAll(async () => {
+  await proxmox.close();
+  await simulator.close();
+});
+beforeEach(() => {
+  host = makeHost();
+});
+afterEach(() => host.close());
+
+const activities = () => createListBackupsActivities({ hosts: host.hosts, proxmox });
+const archives = (limit = 30) => host.run(() => activities().listHostArchives({ host: 'pve1', limit }));
+
+it('lists the archives of the host, newest first, by what the host itself knows of each', async () => {
+  expect(await archives()).toEqual({
+    ...{ backups: [], total: 0, folder: host.layout.backups, gone: [], goneCount: 0, notUnderstood: 0 },
+  });
+  await backUp(host);
+  host.sh(`cd "$backups"; echo x >daily-backup-20200101-020000.tar.gz; touch -d 2020-01-01 daily-backup-20200101-020000.tar.gz
+    mkdir -p "$state/backups/daily-backup-20260101-020000"; echo "${'a'.repeat(64)} 1 1 1767225600 $backups" >"$state/backups/daily-backup-20260101-020000/proof"`);
+  const listed = await archives();
+  expect(listed).toMatchObject({
+    total: 2,
+    lastGood: { kind: 'host', name: id, state: 'verified', where: host.layout.backups, bytes: expect.any(Number) },
+    gone: ['daily-backup-20260101-020000'],
+    goneCount: 1,
+  });
+  expect(listed.backups.map(({ name, state }) => [name, state])).toEqual([
+    [id, 'verified'],
+    ['daily-backup-20200101-020000', 'unproven'],
+  ]);
+  expect(listed.lastGood?.ageSeconds).toBeLessThan(300);
+  expect((await archives(1)).backups).toHaveLength(1);
+
+  // One that was changed is not the last good one.
+  host.sh(`echo more >>"$backups/${id}.tar.gz"`);
+  const changed = await archives();
+  expect(changed.lastGood).toBeUndefined();
+  expect(changed.backups[0]).toMatchObject({ name: id, state: 'changed' });
+});
+
+it('lists the backups of guests that the storages hold, with the last good one of each and who has none', async () => {
+  const ways = { commands: false, api: true };
+  const list = (more: { vmid?: number; limit?: number } = {}) =>
+    host.run(() => activities().listGuestBackups({ host: 'pve1', ways, limit: 30, ...more }));
+  const { state } = simulator;
+  const before = state.archives.length;
+  const [known] = state.archives;
+  const all = await list();
+  expect(all.backups.map(({ vmid }) => vmid)).toEqual([120, 102, 100]);
+  expect(all).toMatchObject({ total: 3, isComplete: true, unseen: [] });
+  expect(all.lastGood.map(({ vmid }) => vmid).sort()).toEqual([100, 102, 120]);
+  expect(all.without.every(({ vmid }) => ![100, 102, 120].includes(vmid))).toBe(true);
+  expect(all.labels.find(({ vmid }) => vmid === 100)?.label).toMatch(/^(VM|container) 100/);
+  expect(await list({ vmid: 100 })).toMatchObject({ total: 1, backups: [{ vmid: 100 }], without: [] });
+  expect((await list({ limit: 1 })).backups).toHaveLength(1);
+  expect(before).toBeGreaterThan(0);
+  expect(known).toBeDefined();
+});
