@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'outcome-unknown'
   | 'command-refused'
   | 'command-failed'
+  | 'helper-differs'
   | 'disk-full'
   | 'unreadable'
   | 'fenced-out'

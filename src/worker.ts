@@ -3,6 +3,7 @@ import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporal
 import { createDependencies } from './activities/dependencies.ts';
 import { failureInterceptor, redactingInterceptor } from './activities/failures.ts';
 import { createHostActivities, createServiceActivities } from './activities/index.generated.ts';
+import { changedKeys, configurationInUse, recordConfiguration } from './config/in-use.ts';
 import { loadConfig } from './config/load.ts';
 import { secretsOf } from './config/secrets.ts';
 import { createLogger } from './logger.ts';
@@ -16,7 +17,10 @@ import { followQueue, hostQueue, serviceQueue } from './workflows/lib/messages.t
 
 // The worker: one task queue for workflows and the service's own activities, one activity queue for each host, and one
 // for whatever only follows what goes on elsewhere.
-const { config } = loadConfig();
+const loaded = loadConfig();
+const { config } = loaded;
+const inUse = configurationInUse(loaded);
+recordConfiguration(config.dataDir, 'worker', inUse);
 const log = createLogger({ level: config.logLevel, name: 'worker', stderr: true });
 
 Runtime.install({
@@ -27,12 +31,19 @@ const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
 const redact = createRedact(secretsOf(config));
 const refusedSchedules = () => readRefusedSchedules(config);
-const dependencies = createDependencies({ config, client, log, redact, refusedSchedules });
+const dependencies = createDependencies({
+  config,
+  client,
+  log,
+  redact,
+  changedKeys: () => changedKeys(inUse),
+  refusedSchedules,
+});
 
 const common = {
   connection,
   namespace: config.temporal.namespace,
-  interceptors: { activity: [redactingInterceptor(redact), failureInterceptor(redact, log)] },
+  interceptors: { activity: [redactingInterceptor(redact), failureInterceptor(redact, log, () => changedKeys(inUse))] },
   // Activities hear at once that the worker stops; they hand back what they follow, and their jobs go on.
   shutdownGraceTime: 0,
   shutdownForceTime: '30s',

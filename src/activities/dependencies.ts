@@ -14,6 +14,8 @@ export interface ActivityDependencies {
   readonly hosts: Hosts;
   readonly proxmox: ProxmoxApis;
   readonly mailer: Mailer | undefined;
+  /** Keys of the configuration whose values in the files are others now than those that this worker runs with. */
+  readonly changedKeys: () => readonly string[];
   /** Why schedules could not be made when the worker started, by their ids. */
   readonly refusedSchedules: () => Readonly<Record<string, string>>;
 }
@@ -23,15 +25,17 @@ export function createDependencies(options: {
   readonly client: Client;
   readonly log: Log;
   readonly redact: Redact;
+  readonly changedKeys: ActivityDependencies['changedKeys'];
   readonly refusedSchedules: ActivityDependencies['refusedSchedules'];
 }): ActivityDependencies {
-  const { config, client, log, redact, refusedSchedules } = options;
+  const { config, client, log, redact, changedKeys, refusedSchedules } = options;
   return {
     config,
     client,
     hosts: connectHosts(config, { log, redact }),
     proxmox: createProxmoxApis(config, log),
     mailer: config.mail && createMailer(config.mail),
+    changedKeys,
     refusedSchedules,
   };
 }

@@ -3,21 +3,28 @@ import type { ActivityInboundCallsInterceptor, ActivityInterceptorsFactory } fro
 import { explain, ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { cleanText } from '../reports/clean.ts';
+import { readableList } from '../reports/units.ts';
 import type { Redact } from '../secret.ts';
 
 /**
  * The one place where an activity's error becomes a Temporal failure: type = the error's code, message = what happened
  * and what to do, retried only when doing it again may work. Known secrets are taken out of every text first. The stack
  * of what nobody threw on purpose goes to the log, not into the history.
+ *
+ * @param changedKeys what has changed in the configuration since the worker read it: perhaps the cause, so it is said
  */
-export function failureInterceptor(redact: Redact, log: Pick<Log, 'error'>): ActivityInterceptorsFactory {
+export function failureInterceptor(
+  redact: Redact,
+  log: Pick<Log, 'error'>,
+  changedKeys: () => readonly string[] = () => [],
+): ActivityInterceptorsFactory {
   return ({ info }) => ({
     inbound: {
       async execute(input, next) {
         try {
           return await next(input);
         } catch (error) {
-          const failure = toFailure(error, redact);
+          const failure = toFailure(withOldConfiguration(error, changedKeys), redact);
           if (failure instanceof ApplicationFailure && failure.type === 'internal') {
             const stack = redact((error instanceof Error && error.stack) || String(error));
             log.error({ activity: info.activityType, run: info.workflowExecution?.workflowId, stack }, failure.message);
@@ -27,6 +34,16 @@ export function failureInterceptor(redact: Redact, log: Pick<Log, 'error'>): Act
       },
     },
   });
+}
+
+/** What failed may have failed because the worker doesn't know what was written since: an address, a folder, a token. */
+function withOldConfiguration(error: unknown, changedKeys: () => readonly string[]): unknown {
+  if (!(error instanceof ServiceError) || error.code === 'cancelled') return error;
+  const changed = changedKeys();
+  if (changed.length === 0) return error;
+  const { code, message, retryable, details, cause } = error;
+  const first = `The configuration has changed since the service was started (${readableList(changed)}): restart it first.`;
+  return new ServiceError({ code, message, remedy: `${first} ${error.remedy}`, retryable, details, cause });
 }
 
 /** Takes known secrets out of every activity's result: what it returns goes into the history, as it is. */

@@ -20,18 +20,23 @@ export interface CliContext {
   inspect(): LoadedConfig & { readonly problems: readonly ConfigFinding[] };
   /** What ends with this exit code though nothing was thrown. */
   exitWith(code: number): void;
+  /** Calls back, perhaps often, instead of ending the process at once, when its output reaches nobody any more. */
+  whenOutputLost(handler: () => void): void;
 }
+
+/** What the program itself does for its commands. */
+export type ContextEdge = Pick<CliContext, 'exitWith' | 'whenOutputLost'>;
 
 /** Registers one group of commands. */
 export type CommandGroup = (program: Command, context: CliContext) => void;
 
-export function createContext(options: () => GlobalOptions, exitWith: (code: number) => void): CliContext {
+export function createContext(options: () => GlobalOptions, edge: ContextEdge): CliContext {
   const loadOptions = (): LoadOptions => {
     const { configDir, set = [] } = options();
     return { argv: set, ...(configDir !== undefined && { cwd: configDir }) };
   };
   return {
-    exitWith,
+    ...edge,
     load: () => loadConfig(loadOptions()),
     inspect: () => inspectConfig(loadOptions()),
     async config() {

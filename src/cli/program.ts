@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { explain, ServiceError } from '../errors.ts';
 import { packageVersion } from '../package.ts';
 import { configCommands } from './config.ts';
-import { type CommandGroup, createContext, type GlobalOptions, inheritOptions } from './context.ts';
+import { type CommandGroup, type ContextEdge, createContext, type GlobalOptions, inheritOptions } from './context.ts';
 import { doctorCommand } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
 import { hostCommands } from './host.ts';
@@ -12,12 +12,14 @@ import { operationCommands } from './operations.ts';
 import { runCommands } from './runs.ts';
 import { scheduleCommands } from './schedules.ts';
 import { serviceCommands } from './service.ts';
+import { statusCommand } from './status.ts';
 import { fromFileSystem } from './system-error.ts';
 import { note } from './terminal.ts';
 import { tokenCommands } from './token.ts';
 
 const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Service:', serviceCommands],
+  ['Service:', statusCommand],
   ['Operations:', operationCommands],
   ['Runs and schedules:', runCommands],
   ['Runs and schedules:', scheduleCommands],
@@ -31,25 +33,36 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
 /** Runs one command line (without node and script); resolves with the exit code, never rejects. */
 export async function runCli(args: readonly string[]): Promise<number> {
   let exitCode: number = exitCodes.ok;
-  const { program, options } = createProgram((code) => {
-    exitCode = code;
+  let outputLost: (() => void) | undefined;
+  const { program, options } = createProgram({
+    exitWith(code) {
+      exitCode = code;
+    },
+    whenOutputLost(handler) {
+      outputLost = handler;
+    },
   });
-  // `proxmox-mcp runs list | head` closes the pipe early: that is no error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // Who must end something first does that.
+    if (outputLost) return outputLost();
+    // `proxmox-mcp runs list | head` closes the pipe early: that is no error.
     if (error.code === 'EPIPE') process.exit(exitCodes.ok);
     note(`The output can't be written (${error.code}).`);
     process.exit(exitCodes.failed);
   });
+  process.stderr.on('error', () => outputLost?.());
   try {
     await program.parseAsync([...args], { from: 'user' });
     return exitCode;
   } catch (error) {
     return reportError(error, options().debug === true);
+  } finally {
+    outputLost = undefined;
   }
 }
 
 /** The commander program with every command. */
-function createProgram(exitWith: (code: number) => void): {
+function createProgram(edge: ContextEdge): {
   readonly program: Command;
   readonly options: () => GlobalOptions;
 } {
@@ -71,7 +84,7 @@ function createProgram(exitWith: (code: number) => void): {
     // Its errors repeat what was typed, which may be what somebody else wrote.
     .configureOutput({ writeErr: note })
     .hook('preAction', () => inheritOptions(options()));
-  const context = createContext(options, exitWith);
+  const context = createContext(options, edge);
   for (const [heading, group] of groups) {
     program.commandsGroup(heading);
     group(program, context);

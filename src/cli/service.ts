@@ -1,21 +1,73 @@
 import { type Command, Option } from 'commander';
+import { configurationInUse, recordConfiguration } from '../config/in-use.ts';
+import { ServiceError } from '../errors.ts';
+import { type Starter, starters } from '../service/record.ts';
 import { type Scope, scopes } from '../tokens/token.ts';
 import type { CliContext } from './context.ts';
 import { requester } from './temporal.ts';
-import { print } from './terminal.ts';
+import { note, print } from './terminal.ts';
 
-/** `start`, `serve`, `stdio`. */
+/** `start`, `stop`, `service install|uninstall`, `serve`, `stdio`. */
 export function serviceCommands(program: Command, context: CliContext): void {
   program
     .command('start')
     .summary('Run the whole service until Ctrl-C: Temporal, worker, MCP server')
     .description(
-      'Run the whole service until Ctrl-C: the Temporal server (unless TEMPORAL_ADDRESS names one), the worker and the MCP server, each started again when it dies. Nothing configured: a demo on this machine.',
+      'Run the whole service until Ctrl-C: the Temporal server (unless TEMPORAL_ADDRESS names one), the worker and the MCP server, each started again when it dies. Nothing configured: a demo on this machine. It ends as a whole when its terminal is closed or its output reaches nobody any more; with --keep it runs on.',
+    )
+    .option('--keep', 'Return as soon as it is ready, and keep it running without this terminal')
+    .addOption(new Option('--by <starter>').choices(starters).default('terminal').hideHelp())
+    .action(async ({ keep, by }: { keep?: boolean; by: Starter }) => {
+      const config = await context.config();
+      if (keep) {
+        const { startKept } = await import('../service/keep.ts');
+        await startKept(config, print);
+        return;
+      }
+      const { start } = await import('../service/start.ts');
+      await start(config, { print, by, whenOutputLost: context.whenOutputLost });
+    });
+
+  program
+    .command('stop')
+    .summary('Stop the running service in order')
+    .description(
+      'Stop the start that runs on the data folder, however it was started, wait until all of it has ended, and say what was done. Runs go on where they were when it is started again.',
     )
     .action(async () => {
+      const { stopService } = await import('../service/stop.ts');
+      await stopService(await context.config(), print);
+    });
+
+  const service = program.command('service').description("Have systemd keep it running, as this user's service");
+  service
+    .command('install')
+    .description(
+      "Write a unit of the user's systemd that runs this service, start it, and have it started again after a restart of the machine. Needs no root.",
+    )
+    .action(async () => {
+      const { folder, settings } = context.load();
       const config = await context.config();
-      const { start } = await import('../service/start.ts');
-      await start(config, print);
+      const lost = [...settings.values()].filter(({ source }) => /^(the environment|--set)/.test(source));
+      if (lost.length > 0) {
+        throw new ServiceError({
+          code: 'configuration',
+          message: `The unit would not have what only this command has: ${lost.map(({ key }) => key).join(', ')}`,
+          remedy: `Write it into ${folder}/.env, and run this again without it.`,
+        });
+      }
+      const { installUnit } = await import('../service/user-unit.ts');
+      await installUnit(config, folder, print);
+      print(
+        'See how it is: npx proxmox-mcp status. Stop it: npx proxmox-mcp stop. Remove it: npx proxmox-mcp service uninstall',
+      );
+    });
+  service
+    .command('uninstall')
+    .description('Stop it and remove the unit. What the service keeps stays.')
+    .action(async () => {
+      const { uninstallUnit } = await import('../service/user-unit.ts');
+      note((await uninstallUnit()) ? 'Stopped, and removed.' : 'There is no unit of this service.');
     });
 
   program
@@ -26,6 +78,7 @@ export function serviceCommands(program: Command, context: CliContext): void {
     )
     .action(async () => {
       const config = await context.config();
+      recordConfiguration(config.dataDir, 'mcp-server', configurationInUse(context.load()));
       const { serveUntilStopped } = await import('../mcp/process.ts');
       await serveUntilStopped(config);
     });

@@ -43,6 +43,9 @@ user. With nothing configured it runs a demo on this machine.
 - \`proxmox-mcp config show\` shows every value and where it was written, without secrets.
 - \`proxmox-mcp doctor\` tries everything that the configuration names.
 
+The service reads it when it starts. \`proxmox-mcp status\`, \`doctor\` and the health check say which keys have changed since:
+restart it then. What is about places and names on a host is in its helper too: \`proxmox-mcp host install NAME\` again.
+
 A key that isn't known is a problem, not a comment: a mistyped \`ENABLE_DANGEROUS_COMANDS=false\` must not be ignored.
 Files with secrets need mode 0600 (\`chmod 600 .env\`).
 
@@ -89,8 +92,11 @@ export function renderEnvExample(): string {
       ];
     }),
   ]);
-  return `# Copy this file to .env (mode 0600), take the # from the lines you need, and run: proxmox-mcp config check
-# Made by \`npm run generate\`; docs/configuration.md says more. Minimum: SSH_HOST, or PROXMOX_HOST with its token.
+  return `# For hosts that \`proxmox-mcp host add NAME --address ADDRESS\` has written to hosts.yaml only what is for all of them need
+# stand here: mail (SMTP_HOST, MAIL_FROM, MAIL_TO), TIME_ZONE. One host can be described here instead: SSH_HOST, or
+# PROXMOX_HOST with its token. Copy this file to .env (mode 0600), take the # from the lines you need, and run:
+# proxmox-mcp config check. The service reads it when it starts: restart it after a change.
+# Made by \`npm run generate\`; docs/configuration.md says more.
 
 ${sections.join('\n').trimEnd()}
 `;

@@ -14,6 +14,7 @@ export function connectHosts(config: Config, { log, redact }: { readonly log: Lo
   return createHosts({
     hosts: config.hosts,
     redact,
+    checkHelper: true,
     executorFor: (host) => executorOf(host, log),
   });
 }

@@ -16,6 +16,7 @@ import { commandFailed, unexpectedAnswer } from './commands/failure.ts';
 import type { Argv, CommandResult, Executor } from './execution/executor.ts';
 import { callHelper, type HostContext, redacted, retryLook } from './helper/call.ts';
 import { fillVector, type ResolvedCommand, resolveCommand } from './helper/resolve.ts';
+import { createHelperCheck, lookAtHelper } from './helper/state.ts';
 import type { Host, Hosts, RunOptions } from './host.ts';
 import { cancelJob, followJob } from './jobs/follow.ts';
 import { parseClean, parseList } from './jobs/protocol.ts';
@@ -27,10 +28,12 @@ export interface HostsOptions {
   readonly executorFor: (config: HostConfig) => Executor;
   /** Takes known secrets out of what the hosts say. Default: nothing is taken out. */
   readonly redact?: Redact;
+  /** Whether a host's helper must be the one that its configuration wants before anything is run by it. Default: no. */
+  readonly checkHelper?: boolean;
 }
 
 /** The managed hosts, each with its executor, which is made when it is first needed. */
-export function createHosts({ hosts, executorFor, redact }: HostsOptions): Hosts {
+export function createHosts({ hosts, executorFor, redact, checkHelper = false }: HostsOptions): Hosts {
   const names = hosts.map((host) => host.name);
   const known = new Map<string, { host: Host; executor: Executor }>();
   const oneName = createOneName(hosts);
@@ -48,7 +51,8 @@ export function createHosts({ hosts, executorFor, redact }: HostsOptions): Hosts
       const existing = known.get(name);
       if (existing) return existing.host;
       const executor = oneName.guard(config, executorFor(config));
-      const host = createHost({ config, executor, ...(redact && { redact }) });
+      const context = { config, executor, ...(redact && { redact }) };
+      const host = createHost(context, checkHelper ? createHelperCheck(context) : async () => {});
       known.set(name, { host, executor });
       return host;
     },
@@ -69,23 +73,28 @@ export function jobId(runId: string, step: string): string {
   return `${word || 'job'}-${createHash('sha256').update(`${runId}\0${step}`).digest('hex').slice(0, 32)}`;
 }
 
-function createHost(context: HostContext): Host {
+function createHost(context: HostContext, checkHelper: ReturnType<typeof createHelperCheck>): Host {
   const { config, executor } = context;
   return {
     name: config.name,
     config,
-    run: async (command, args, ...[options]) =>
-      readAnswer(context, command, args, await execute(context, command, args, options ?? {})),
+    async run(command, args, ...[options]) {
+      if (command.as === 'root') await checkHelper(command.risk === 'read', options?.signal);
+      return readAnswer(context, command, args, await execute(context, command, args, options ?? {}));
+    },
     async job(command, args, options) {
       const { values } = checkArguments(command, args, config);
+      await checkHelper(command.risk === 'read', options.signal);
       const vector = [command.name, ...fencesOf(command, options.fence), ...values];
       const result = await followJob(context, vector, { ...options, maxOutputBytes: command.maxOutputBytes });
       return readAnswer(context, command, args, result);
     },
     async jobs(options) {
+      await checkHelper(true, options?.signal);
       const listing = { timeoutMs: 30_000, isLook: true, maxOutputBytes: 1024 * 1024, ...options };
       return parseList(await callHelper(context, ['job-list'], listing));
     },
+    helper: (options) => lookAtHelper(context, options),
     cancelJob: (id, options) => cancelJob(context, id, options),
     async cleanJobs(days) {
       const cleaning = { timeoutMs: 120_000, isLook: true, maxOutputBytes: 1024 * 1024 };

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { HostConfig } from '../config.ts';
+import type { HostConfig, HostLayout } from '../config.ts';
 import type {
   ArgumentsOf,
   Command,
@@ -54,7 +54,7 @@ export type CancelOptions =
  * own answer. What a command's exit codes mean is thrown as a `ServiceError`; beside its own meanings: `command-failed`,
  * `disk-full`, `unreadable`; `unexpected-answer` for what isn't an answer of the command; `invalid-input` for arguments
  * that aren't of their form; `command-refused`, `fenced-out` and `conflict` (somebody else is at work: again later) by
- * the host's helper; `timeout`, `cancelled`; and what a connection can throw.
+ * the host's helper, and `helper-differs` where that is of another version or configuration; `timeout`, `cancelled`; and what a connection can throw.
  */
 export interface Host {
   readonly name: string;
@@ -74,6 +74,8 @@ export interface Host {
     args: ArgumentsOf<C>,
     options: JobOptions & FenceOf<C>,
   ): Promise<A>;
+  /** What the host's helper says it was made for. */
+  helper(options?: RunOptions): Promise<HelperState>;
   /** The jobs that the host knows, running or ended. */
   jobs(options?: RunOptions): Promise<JobListing>;
   /**
@@ -90,6 +92,26 @@ export interface Host {
   download(from: string, to: string, options: TransferOptions): Promise<TransferResult>;
   /** Copies a file to the host; see `Executor.upload`. */
   upload(from: string, to: string, options: TransferOptions): Promise<TransferResult>;
+}
+
+/** What a host's helper says it was made for, against what this service would install now. */
+export type HelperState =
+  | { readonly kind: 'current' }
+  /** There is none, or it can't be read: whoever calls it hears why. */
+  | { readonly kind: 'unknown' }
+  /** Made by another version of this service, for the same places. */
+  | { readonly kind: 'version' }
+  /** Made for another configuration of the host. */
+  | { readonly kind: 'layout'; readonly differences: readonly LayoutDifference[] }
+  /** Something else stands where the helper should. */
+  | { readonly kind: 'foreign' };
+
+export interface LayoutDifference {
+  readonly entry: keyof HostLayout;
+  /** `BACKUP_DIR` */
+  readonly key: string;
+  readonly there: string;
+  readonly here: string;
 }
 
 /**

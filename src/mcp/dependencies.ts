@@ -2,6 +2,7 @@ import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { OperationDefinition } from '../operations/definition.ts';
 import type { Finding } from '../operations/finding.ts';
+import type { Notices } from '../operations/notice.ts';
 import type { Reads } from '../proxmox/reads.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { Schedules } from '../runs/schedules.ts';
@@ -27,4 +28,6 @@ export interface McpDependencies {
   readonly metrics: Metrics;
   /** What keeps the service from working now: Temporal unreachable, no worker polling. No secrets. Empty: healthy. */
   readonly findProblems: () => Promise<readonly Finding[]>;
+  /** What the watch over the scheduled runs could not mail; `absent`: there is none, `silent`: no worker answers. */
+  readonly notices?: () => Promise<Notices | 'absent' | 'silent'>;
 }

@@ -1,12 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isJsonContentType } from '@modelcontextprotocol/server';
+import type { Console } from '../console/console.ts';
 import { cleanLine } from '../reports/clean.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { createAccess } from './http/access.ts';
 import { answer, answerJson, refuse } from './http/answer.ts';
 import { authenticate, challenge, metadataPath, protectedResource, scopeChallenge } from './http/authentication.ts';
 import { readBody } from './http/body.ts';
-import { createHealth } from './http/health.ts';
+import { serveConsole } from './http/console.ts';
+import type { Health } from './http/health.ts';
 import { createLimiter, type RateLimits } from './http/limits.ts';
 import type { Caller } from './scopes.ts';
 import type { McpHttp } from './sdk/http.ts';
@@ -19,28 +21,23 @@ export interface HttpServerOptions {
   readonly dependencies: McpDependencies;
   readonly mcp: McpHttp;
   readonly tools: Toolbox;
-  /** The page at `/docs`. */
-  readonly docsPage: () => string;
+  /** The administrators' page and the tools' documentation. */
+  readonly console: Console;
+  readonly health: () => Promise<Health>;
   readonly limits: RateLimits;
   readonly version: string;
 }
 
-/** The HTTP server, not yet listening: MCP at `/api/mcp`, health, metrics and documentation beside it. */
+/** The HTTP server, not yet listening: MCP at `/api/mcp`, the console, health and metrics beside it. */
 export function createMcpHttpServer(options: HttpServerOptions): Server {
-  const { dependencies, mcp, tools, docsPage, limits, version } = options;
+  const { dependencies, mcp, tools, health, limits, version } = options;
   const { config, tokens, log, metrics } = dependencies;
   const { publicUrl } = config.mcp;
   const access = createAccess(config.mcp.allowedHosts, publicUrl);
   const limiter = createLimiter(limits);
-  const health = createHealth(dependencies.findProblems);
+  const answerConsole = serveConsole(options.console, access, limiter);
 
   const pages: Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>> = {
-    '/': (response) => answer(response, 302, 'text/plain', 'See /docs\n', { location: '/docs' }),
-    '/docs': (response) =>
-      answer(response, 200, 'text/html; charset=utf-8', docsPage(), {
-        'content-security-policy':
-          "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
-      }),
     '/livez': (response) => answerJson(response, 200, { status: 'alive' }),
     '/readyz': async (response) => {
       const { status, findings } = await health();
@@ -70,10 +67,11 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
       metrics.refused('origin');
       return refuse(response, 403, 'This Origin is not served here.');
     }
+    if (options.console.serves(path)) return answerConsole(request, response, path);
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
     if (page === undefined && path !== '/api/mcp')
       return answerJson(response, 404, {
-        error: `There is nothing at ${cleanLine(path, 200)}; the documentation is at /docs.`,
+        error: `There is nothing at ${cleanLine(path, 200)}; the documentation is at /tools.`,
       });
     if (page === undefined) return serveMcp(request, response);
     const wait = await limiter.address(request);
@@ -150,13 +148,18 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
     });
   }
 
+  /** A route for metrics: one of ours, never what a request made up. */
+  function routeOf(path: string): string {
+    return path === '/api/mcp' || Object.hasOwn(pages, path) || options.console.serves(path) ? path : 'other';
+  }
+
   const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 5_000 }, (request, response) => {
     serve(request, response)
       .catch((error: unknown) => {
         log.error({ err: error }, 'an HTTP request failed');
         refuse(response, 500, 'The service failed unexpectedly; its log says why.', { code: -32_603 });
       })
-      .finally(() => metrics.httpRequest(routeOf(pathOf(request), pages), response.statusCode));
+      .finally(() => metrics.httpRequest(routeOf(pathOf(request)), response.statusCode));
   });
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;
@@ -169,11 +172,6 @@ function pathOf(request: IncomingMessage): string {
   const end = url.indexOf('?');
   const path = end === -1 ? url : url.slice(0, end);
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
-}
-
-/** A route for metrics: one of ours, never what a request made up. */
-function routeOf(path: string, pages: Readonly<Record<string, unknown>>): string {
-  return path === '/api/mcp' || Object.hasOwn(pages, path) ? path : 'other';
 }
 
 function parse(text: string): unknown {

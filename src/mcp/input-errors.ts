@@ -1,8 +1,11 @@
-import { closest } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { ServiceError } from '../errors.ts';
 import type { OperationDefinition } from '../operations/definition.ts';
 import { jsonSchema } from './json-schema.ts';
+
+/** So many problems of one call are named; who sends more has sent something else. */
+const shownProblems = 20;
 
 /** Every problem of a call's arguments in one error, each with its field, what was expected and what came. */
 export function invalidArguments(tool: string, schema: z.ZodObject, input: unknown, error: z.ZodError): ServiceError {
@@ -30,8 +33,9 @@ export function invalidInput(operation: OperationDefinition, input: unknown, err
 /** One problem a line. `at`: the field in which the input came, none where it is the arguments themselves. */
 function problemsOf(schema: z.ZodObject, input: unknown, error: z.ZodError, at: readonly string[] = []): string {
   const fields = Object.keys(schema.shape);
-  return error.issues
-    .flatMap((issue) => describe(issue, fields, input, at))
+  const problems = error.issues.flatMap((issue) => describe(issue, fields, input, at));
+  const hidden = problems.length - shownProblems;
+  return [...problems.slice(0, shownProblems), ...(hidden > 0 ? [`and ${hidden} more`] : [])]
     .map((problem) => `- ${problem}`)
     .join('\n');
 }
@@ -65,7 +69,21 @@ function unknownField(key: string, path: string, fields: readonly string[] | und
   const where = path === '' ? name : `${path}: ${name}`;
   if (fields === undefined) return `${where}: there is no such field`;
   if (fields.length === 0) return `${where}: there is no such field; no fields are taken`;
-  return `${where}: there is no such field; did you mean ${closest(key, fields)}? The fields are ${fields.join(', ')}`;
+  const meant = nearest(key, fields);
+  const hint = meant === undefined ? '' : `did you mean ${meant}? `;
+  return `${where}: there is no such field; ${hint}The fields are ${fields.join(', ')}`;
+}
+
+/** A field whose name this one is a part of, or is mistyped; one that only looks a little alike would lead astray. */
+function nearest(key: string, fields: readonly string[]): string | undefined {
+  const wrong = key.slice(0, 200).toLowerCase();
+  const whole = fields.find((field) => wrong.length >= 3 && field.toLowerCase().startsWith(wrong));
+  if (whole !== undefined) return whole;
+  const field = closest(wrong, fields);
+  const right = field.toLowerCase();
+  const sorted = (word: string) => [...word].sort().join('');
+  const isNear = distance(wrong, right) <= Math.max(1, Math.floor(right.length / 3)) || sorted(wrong) === sorted(right);
+  return isNear ? field : undefined;
 }
 
 function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {

@@ -10,6 +10,7 @@ import { createReads } from '../proxmox/reads.ts';
 import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
 import { temporalAddress } from '../runs/temporal-client.ts';
+import { readNotices } from '../runs/watch.ts';
 import { createTokenStore } from '../tokens/store.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { findProblems } from './find-problems.ts';
@@ -74,6 +75,7 @@ function connect(
       log,
       metrics: createMetrics({ process: true }),
       findProblems: () => findProblems(client, config),
+      notices: () => readNotices(client),
     },
     async close() {
       await Promise.all([connection.close(), reads.close()]);

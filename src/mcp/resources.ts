@@ -1,4 +1,5 @@
 import { isServiceError } from '../errors.ts';
+import { cleanLine } from '../reports/clean.ts';
 import type { Runs } from '../runs/runs.ts';
 import { runLine, runText } from './run-text.ts';
 import type { Surface } from './surface.ts';
@@ -25,7 +26,7 @@ export function runReports(runs: Runs): Surface['resources'] {
       const { runs: newest } = await runs.list({ limit: listed });
       return newest.map((run) => ({
         uri: `${prefix}${run.id}${suffix}`,
-        name: `${run.operation} ${run.target} ${run.startedAt}`,
+        name: cleanLine(`${run.operation} ${run.target} ${run.startedAt}`, 200),
         title: runLine(run),
         description: 'The report of this run',
         mimeType: 'text/plain',

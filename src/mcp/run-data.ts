@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { progress } from '../operations/run.ts';
-import { cleanText } from '../reports/clean.ts';
+import { cleanLine } from '../reports/clean.ts';
 import { quoteNotice, quoteReport } from '../reports/quote.ts';
-import { failureText } from '../runs/failure-text.ts';
-import type { RunDetails } from '../runs/runs.ts';
+import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import { runFailure, runResult, runSummary } from '../runs/schema.ts';
-import { nextStep } from './run-text.ts';
+import { boundedOutput, limits, quotedFailure, quotedProgress } from './host-text.ts';
+import { endLine, nextStep } from './run-text.ts';
 
 /** A run's id as callers give it. */
 export const runId = z
@@ -31,11 +31,29 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
   return {
     // First, because Claude Code shows its model only the data of an answer that has data, not the text.
     note: noteOn(run),
-    run: summary,
+    run: boundedSummary(summary),
     ...(existing === undefined ? {} : { existing }),
-    ...(now === undefined ? {} : { progress: now }),
-    ...(result === undefined ? {} : { result: { ...result, report: quoteReport(result.report) } }),
-    ...(failure === undefined ? {} : { failure }),
+    ...(now === undefined ? {} : { progress: quotedProgress(now) }),
+    ...(result === undefined
+      ? {}
+      : {
+          result: {
+            outcome: result.outcome,
+            report: quoteReport(result.report),
+            output: boundedOutput(result.output),
+          },
+        }),
+    ...(failure === undefined ? {} : { failure: quotedFailure(failure) }),
+  };
+}
+
+/** No more than its shape says; who asked is a name that a client or a person chose. */
+export function boundedSummary(run: RunSummary): RunSummary {
+  const { target, requestedBy, ...others } = runSummary.parse(run);
+  return {
+    ...others,
+    target: cleanLine(target, limits.line),
+    ...(requestedBy === undefined ? {} : { requestedBy: cleanLine(requestedBy, limits.name) }),
   };
 }
 
@@ -45,10 +63,6 @@ export function hasFailed(run: RunDetails): boolean {
 }
 
 function noteOn(run: RunDetails): string {
-  if (run.result !== undefined) {
-    const { title, verdict, summary } = run.result.report;
-    return cleanText(`${title}: ${verdict}. ${summary} ${quoteNotice}`);
-  }
-  if (run.failure !== undefined) return cleanText(`${failureText(run.failure)} ${quoteNotice}`);
+  if (run.result !== undefined || run.failure !== undefined) return `${endLine(run)} ${quoteNotice}`;
   return run.progress === undefined ? nextStep(run) : `${nextStep(run)} ${quoteNotice}`;
 }

@@ -5,7 +5,7 @@ import type { McpDependencies } from './dependencies.ts';
 import { plainDeep } from './host-text.ts';
 import type { CallToolResultLike, McpTask, McpTaskSource } from './mcp-task.ts';
 import { dataOf, hasFailed } from './run-data.ts';
-import { describeProgress, runText } from './run-text.ts';
+import { describeProgress, endLine, runText } from './run-text.ts';
 import { type Caller, mayUse, outOfScope } from './scopes.ts';
 
 /** How long a run can be asked for after it was started: the retention of the Temporal namespace. Milliseconds. */
@@ -64,7 +64,7 @@ function statusMessage(run: RunDetails): string {
   if (run.closedAt === undefined) {
     return run.progress === undefined ? 'starting' : describeProgress(run.progress).line;
   }
-  return run.result?.report.summary ?? run.failure?.message ?? run.state;
+  return endLine(run);
 }
 
 function resultOf(run: RunDetails): CallToolResultLike {

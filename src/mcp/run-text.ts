@@ -1,3 +1,4 @@
+import type { Verdict } from '../operations/finding.ts';
 import type { Progress, Question, RunStep } from '../operations/run.ts';
 import { cleanLine, cleanText } from '../reports/clean.ts';
 import { quoteNotice } from '../reports/quote.ts';
@@ -5,6 +6,7 @@ import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
+import { limits, quotedFailure } from './host-text.ts';
 
 const finished: ReadonlySet<RunStep['state']> = new Set(['done', 'failed', 'skipped', 'undone']);
 
@@ -12,10 +14,11 @@ const finished: ReadonlySet<RunStep['state']> = new Set(['done', 'failed', 'skip
 export function describeProgress(progress: Progress): { done: number; total: number; line: string } {
   const total = progress.steps.length;
   const done = progress.steps.filter((step) => finished.has(step.state)).length;
-  if (isPaused(progress)) return { done, total, line: cleanText(`paused: ${whatItWaitsFor(progress)}`) };
+  if (isPaused(progress))
+    return { done, total, line: cleanLine(`paused: ${whatItWaitsFor(progress)}`, limits.message) };
   const current = progress.steps.find((step) => step.state === 'running');
   const where = total === 0 ? '' : `${Math.min(done + (current === undefined ? 0 : 1), total)}/${total} `;
-  return { done, total, line: cleanText(`${where}${progress.message}`) };
+  return { done, total, line: cleanLine(`${where}${progress.message}`, limits.line) };
 }
 
 /** Whether it goes on only after a person has done something. */
@@ -31,24 +34,60 @@ export function asksCaller(progress: Progress | undefined): boolean {
 /** What comes of a run that was asked for or looked at, and what to do to get there. */
 export function nextStep(run: RunDetails): string {
   if (run.closedAt !== undefined) return 'It has ended; get_run has its report.';
-  if (run.progress === undefined || !isPaused(run.progress)) {
-    return 'It goes on by itself. wait_for_run waits for its report and shows progress; cancel_run stops it.';
+  const { progress } = run;
+  if (progress === undefined || !isPaused(progress)) {
+    return `${howItGoesOn(progress)}wait_for_run waits for its report and shows progress; cancel_run stops it.`;
   }
-  const { question } = run.progress;
-  const paused = `It is paused and does not go on by itself: ${whatItWaitsFor(run.progress)}`;
-  if (question === undefined) return cleanText(paused);
+  const { question } = progress;
+  const paused = `It is paused and does not go on by itself: ${whatItWaitsFor(progress)}`;
+  if (question === undefined) return cleanLine(paused, limits.message);
   const how =
     question.kind === 'approval'
       ? `No tool answers it. An administrator does: proxmox-mcp runs decide ${run.id}`
       : 'Ask the user, then answer with decide_run.';
-  return cleanText(`${paused} ${how}`);
+  return `${cleanLine(paused, limits.message)} ${how}`;
 }
+
+/** Whether it goes on by itself, and when; nothing where nobody has said how far it is. */
+function howItGoesOn(progress: Progress | undefined): string {
+  switch (progress?.phase) {
+    case undefined:
+      return '';
+    case 'waiting-for-lock':
+      return `It does nothing yet: ${cleanLine(sentence(progress.message), limits.line)} It goes on when that run gives the lock back. `;
+    case 'undoing':
+      return 'It takes back what it did, and ends then. ';
+    default:
+      return 'It goes on by itself. ';
+  }
+}
+
+/** How a run ended, in one line: what became of it, and what it found, which are two things. */
+export function endLine({ operation, target, state, result, failure }: RunDetails): string {
+  if (result !== undefined) {
+    const { title, verdict, summary, target: on } = result.report;
+    const found = cleanLine(sentence(summary), limits.line);
+    return `${cleanLine(`${title} (${on})`, limits.name * 2)}: ${result.outcome}, verdict: ${verdictInWords[verdict]}. ${found}`;
+  }
+  const what = cleanLine(`${operation} on ${target}`, limits.name * 2);
+  if (failure === undefined) return `${what}: ${state}.`;
+  return `${what}: ${state} (${cleanLine(failure.code, limits.name)}): ${cleanLine(sentence(failureText(failure)), limits.message)}`;
+}
+
+/** For a model, which reads "done" as "all is well". */
+const verdictInWords: Readonly<Record<Verdict, string>> = {
+  ok: 'ok',
+  warning: 'warning, something needs a look',
+  failed: 'failed, what it looked at is not well',
+  unknown: 'unknown, not all could be looked at',
+  skipped: 'skipped, nothing of it applied',
+};
 
 function whatItWaitsFor({ message, question }: Progress): string {
   if (question === undefined) return sentence(message);
   const choices = question.choices.map(({ name, meaning }) => `${name} (${meaning})`).join('; ');
   const what = question.kind === 'approval' ? 'an administrator has to approve' : 'it asks';
-  return `${what}: ${sentence(question.text)} Choices: ${choices}.${until(question)}`;
+  return `${what}: ${cleanLine(sentence(question.text), limits.line)} Choices: ${cleanLine(choices, limits.line)}.${until(question)}`;
 }
 
 function until({ until: end }: Question): string {
@@ -61,14 +100,26 @@ function sentence(text: string): string {
 
 /** A run's live checklist, one line per step. */
 export function checklist(steps: readonly RunStep[]): string {
-  return steps.map((step) => stepLine(step, (note) => cleanLine(note, 500))).join('\n');
+  return steps
+    .slice(0, limits.steps)
+    .map((step) =>
+      stepLine({ ...step, title: cleanLine(step.title, limits.name) }, (note) => cleanLine(note, limits.line)),
+    )
+    .join('\n');
 }
 
 /** One line about a run. */
 export function runLine(run: RunSummary): string {
   const what = run.dryRun ? `${run.operation} (dry run)` : run.operation;
   const found = run.verdict === undefined ? '' : ` (verdict: ${run.verdict})`;
-  return `${what} on ${run.target}: ${run.state}${found}, started ${run.startedAt}${run.closedAt === undefined ? '' : `, ended ${run.closedAt}`}`;
+  return `${what} on ${cleanLine(run.target, limits.name)}: ${run.state}${found}, started ${run.startedAt}${run.closedAt === undefined ? '' : `, ended ${run.closedAt}`}`;
+}
+
+function failureLines(failure: NonNullable<RunDetails['failure']>): string {
+  const { code, message, remedy } = quotedFailure(failure);
+  // Some messages say already what to do.
+  const toDo = failure.message.includes(failure.remedy) ? '' : `\nTo do: ${remedy}`;
+  return `It failed (${code}):\n${message}${toDo}`;
 }
 
 /** A run as a text that says all that its data says: state, checklist, question, failure, report. */
@@ -76,9 +127,9 @@ export function runText(run: RunDetails): string {
   const { failure, progress, result } = run;
   const parts = [`${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}`];
   if (failure ?? progress ?? result) parts.push(quoteNotice);
-  if (failure !== undefined) parts.push(cleanText(`It failed (${failure.code}): ${failureText(failure)}`));
+  if (failure !== undefined) parts.push(failureLines(failure));
   if (progress !== undefined && result === undefined) {
-    parts.push(`${cleanText(progress.message)}\n${checklist(progress.steps)}`);
+    parts.push(`${cleanLine(progress.message, limits.line)}\n${checklist(progress.steps)}`);
     if (run.closedAt === undefined && isPaused(progress)) parts.push(nextStep(run));
   }
   if (result !== undefined) parts.push(renderText(result.report).trimEnd());

@@ -1,17 +1,18 @@
 import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createConsole } from '../console/console.ts';
 import { ServiceError } from '../errors.ts';
 import type { McpDependencies } from './dependencies.ts';
-import { renderDocs } from './http/docs-page.ts';
+import { documentationOf } from './documentation.ts';
+import { createHealth } from './http/health.ts';
 import { defaultLimits, type RateLimits } from './http/limits.ts';
 import { createMcpHttpServer } from './http-server.ts';
 import type { Caller } from './scopes.ts';
 import { createMcpHttp } from './sdk/http.ts';
 import { createSdkServer } from './sdk/server.ts';
 import { createMcpStdio } from './sdk/stdio.ts';
-import { createServiceSurface } from './service-surface.ts';
-import type { Surface } from './surface.ts';
+import { createServiceSurface, sayingOfTemporal } from './service-surface.ts';
 
 /** How long requests that are being answered may go on when the server stops. Milliseconds. */
 const graceMs = 5_000;
@@ -32,7 +33,7 @@ export interface ServeOptions {
   readonly silentMs?: number;
 }
 
-/** Serves MCP over HTTP at `config.mcp.host` and `port`, with health, metrics and documentation. */
+/** Serves MCP over HTTP at `config.mcp.host` and `port`, with the console, health and metrics. */
 export async function serveHttp(dependencies: McpDependencies, options: ServeOptions): Promise<HttpServing> {
   const { config, log } = dependencies;
   const surface = createServiceSurface(dependencies, options.version);
@@ -41,12 +42,18 @@ export async function serveHttp(dependencies: McpDependencies, options: ServeOpt
     makeServer: (caller) => createSdkServer({ surface, log }, caller),
     ...(options.keepAliveMs === undefined ? {} : { keepAliveMs: options.keepAliveMs }),
   });
-  const docs = docsOf(surface, dependencies);
+  const health = createHealth(dependencies.findProblems);
   const server = createMcpHttpServer({
     dependencies,
     mcp,
     tools: surface.tools,
-    docsPage: () => docs,
+    console: createConsole({
+      ...sayingOfTemporal(dependencies),
+      health,
+      documentation: documentationOf(surface, dependencies),
+      version: options.version,
+    }),
+    health,
     limits: { ...defaultLimits, ...options.limits },
     version: options.version,
   });
@@ -82,16 +89,6 @@ export function serveStdio(
   const closed = once(process.stdin, 'close').then(() => undefined);
   const handle = createMcpStdio(() => createSdkServer(ofServer, caller), log);
   return { closed, close: () => handle.close() };
-}
-
-function docsOf(surface: Surface, { config, operations }: McpDependencies): string {
-  return renderDocs({
-    version: surface.identity.version,
-    publicUrl: config.mcp.publicUrl,
-    tools: surface.tools.documented(),
-    operations,
-    prompts: surface.prompts.list,
-  });
 }
 
 async function listen(server: HttpServer, host: string, port: number): Promise<number> {

@@ -10,6 +10,7 @@ import { plainDeep } from './host-text.ts';
 import { invalidArguments } from './input-errors.ts';
 import { type JsonSchema, jsonSchema } from './json-schema.ts';
 import { type Caller, mayUse, outOfScope, scopeFor } from './scopes.ts';
+import { createWordSearch, type WeightedText } from './word-search.ts';
 
 /** A tool as `tools/list` shows it. */
 export interface ToolDescriptor {
@@ -37,7 +38,8 @@ export interface Toolbox {
   /** Every tool with the scopes that its calls need, weakest first, for the documentation. */
   documented(): readonly (ToolDescriptor & { readonly scopes: readonly Scope[] })[];
   has(name: string): boolean;
-  names(): readonly string[];
+  /** The tool that a wrong name means, by its words; undefined where none is meant, or none that the caller may use. */
+  meant(name: string, caller: Caller): string | undefined;
   /** What keeps this caller from this call, if anything. Of a call with wrong arguments: from the tool as a whole. */
   forbidden(name: string, args: unknown, caller: Caller): ServiceError | undefined;
   /** Never throws: what goes wrong is an `isError` result. The tool must exist. */
@@ -50,6 +52,7 @@ export function createToolbox(tools: readonly AnyTool[], dependencies: McpDepend
   const sorted = [...prepared.values()].sort((a, b) => (a.tool.name < b.tool.name ? -1 : 1));
   const lists = new Map<Caller['scope'], readonly ToolDescriptor[]>();
   const { log, metrics } = dependencies;
+  const search = createWordSearch(tools.map((tool) => ({ item: tool, name: tool.name, texts: textsOf(tool) })));
 
   return {
     list(caller) {
@@ -61,7 +64,10 @@ export function createToolbox(tools: readonly AnyTool[], dependencies: McpDepend
     },
     documented: () => sorted.map(({ tool, descriptor }) => ({ ...descriptor, scopes: risksOf(tool).map(scopeFor) })),
     has: (name) => prepared.has(name),
-    names: () => [...prepared.keys()],
+    meant(name, caller) {
+      const found = search.meant(name);
+      return found !== undefined && mayUse(caller, risksOf(found)[0]) ? found.name : undefined;
+    },
     forbidden(name, args, caller) {
       const found = prepared.get(name);
       return found === undefined ? undefined : missingScope(found, args, caller);
@@ -80,6 +86,15 @@ export function createToolbox(tools: readonly AnyTool[], dependencies: McpDepend
       return result;
     },
   };
+}
+
+function textsOf({ name, title, description }: AnyTool): WeightedText[] {
+  return [
+    [name, 10],
+    [name.replaceAll('_', ''), 10],
+    [title, 8],
+    [description, 3],
+  ];
 }
 
 interface Prepared {

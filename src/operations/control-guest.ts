@@ -8,7 +8,7 @@ export const controlGuest = defineOperation({
   title: 'Control guest',
   summary: 'Start, shut down, reboot or stop a VM or container, and see that it did.',
   description:
-    'Guest power: start, shutdown (asks the guest to go off), reboot, or stop (like pulling the plug, so it can lose data) of a VM or container (QEMU, LXC) through the Proxmox VE API, wherever in the cluster it is. Follows the task and looks that the guest reached the state and keeps it. Starts nothing when it is so already. A cancelled run puts the former state back. Use dryRun to see the state and the plan.',
+    'Guest power: start (power on), shutdown (asks the guest to go off), reboot (restart), or stop (like pulling the plug, so it can lose data) of a VM (virtual machine, QEMU) or container (CT, LXC) through the Proxmox VE API, wherever in the cluster it is. Follows the task and looks that the guest reached the state and keeps it. Starts nothing when it is so already. A cancelled run puts the former state back. Use dryRun to see the state and the plan.',
   guide: 'qm and pct by hand',
   target: 'guest',
   needs: 'api',

@@ -8,7 +8,7 @@ export const controlService = defineOperation({
   title: 'Control service',
   summary: 'Start, stop, restart, reload, enable or disable a systemd service, or show its status or log.',
   description:
-    'Systemd service control on a host: start, stop, restart, reload, enable, disable, status, logs (the last lines, or followed for some seconds). Waits until the service stays as asked; what fails or is cancelled is put back. Only the service of the installation (proxmox-mcp) and those that root has put on the list on the host; never sshd, networking, pve-cluster or corosync.',
+    'Systemd service (daemon, unit) control on a host: start, stop, restart, reload, enable, disable; status: is it running or failed; logs: its journal, to see why (the last lines, or followed for some seconds). Waits until the service stays as asked; what fails or is cancelled is put back. Only the service of the installation (proxmox-mcp) and those that root has put on the list on the host; never sshd, networking, pve-cluster or corosync.',
   guide: 'Service Management: Systemd Service Control',
   target: 'host',
   needs: 'commands',

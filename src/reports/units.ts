@@ -65,3 +65,9 @@ export function readableBytes(bytes: number): string {
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
+
+/** The first names of many: `BACKUP_DIR, pve1.SSH_HOST and 3 more`. */
+export function readableList(names: readonly string[], most = 6): string {
+  const more = names.length > most ? ` and ${names.length - most} more` : '';
+  return `${names.slice(0, most).join(', ')}${more}`;
+}

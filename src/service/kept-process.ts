@@ -3,6 +3,7 @@ import { closeSync, fstatSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '../errors.ts';
 import { replacePrivateFile } from '../private-file.ts';
+import type { Guard } from './guard.ts';
 import { logExcerpt } from './log-excerpt.ts';
 import { boundLogFile, openLogFile, readFrom } from './log-file.ts';
 import { endProcess, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
@@ -18,6 +19,8 @@ export interface KeptProcessDefinition {
   readonly logFile: string;
   /** Where its identity is kept while it runs, so that a later start finds what a killed one left behind. */
   readonly recordFile: string;
+  /** Ends it when this process is gone. Default: it lives on, and the next start finds it by its record. */
+  readonly guard?: Guard | undefined;
   /** Resolves when it answers; asked again and again until it does. Rejects while it doesn't. */
   readonly ready: (signal: AbortSignal, pid: number) => Promise<void>;
   readonly readyWithinMs: number;
@@ -125,7 +128,11 @@ function launch(definition: KeptProcessDefinition): ChildProcess {
     });
     child.on('error', () => {}); // Told by `untilExited`; without a listener it would end this process.
     const identity = child.pid === undefined ? undefined : identify(child.pid);
-    if (identity) recordProcess(definition, identity);
+    if (identity) {
+      recordProcess(definition, identity);
+      definition.guard?.keep(definition.name, { identity, graceMs: definition.graceMs });
+      child.once('exit', () => definition.guard?.keep(definition.name, undefined));
+    }
     return child;
   } finally {
     closeSync(log);

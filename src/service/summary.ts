@@ -1,29 +1,75 @@
 import type { Config } from '../config.ts';
+import { readableTime, relativeTime } from '../reports/units.ts';
+import type { ScheduleSummary } from '../runs/schedules.ts';
 import { cacheFolder } from './paths.ts';
 
-/** What `start` says when all of it runs; `token`: the demo's. */
-export function summary(config: Config, token: string | undefined): readonly string[] {
-  const url = `${config.mcp.publicUrl}/api/mcp`;
-  const shown = token ?? 'TOKEN';
-  return [
-    '',
-    'Proxmox MCP is running.',
-    `  Temporal UI  ${config.temporal.uiUrl}`,
-    `  MCP          ${url}`,
-    token === undefined
-      ? '  Token        proxmox-mcp token create NAME --scope operate makes one'
-      : `  Token        ${token} (the demo's)`,
-    `  Claude Code  claude mcp add --transport http proxmox ${url} --header "Authorization: Bearer ${shown}"`,
-    `  Data         ${config.dataDir} (runs, schedules, tokens; logs in logs/)`,
-    '  Stop         Ctrl-C; starting again goes on where this ended',
-    config.demo
-      ? `  Remove       all that it made: rm -rf ${quote(config.dataDir)} ${quote(cacheFolder())}`
-      : `  Remove       each host first: proxmox-mcp host uninstall NAME; then: rm -rf ${quote(config.dataDir)} ${quote(cacheFolder())}`,
-    '',
+export interface SummaryFacts {
+  /** The demo's. */
+  readonly token?: string | undefined;
+  readonly schedules: readonly ScheduleSummary[];
+  /** Whether Ctrl-C stops it: somebody sits before it. Default: true. */
+  readonly atTerminal?: boolean;
+}
+
+/** What `start` says when all of it runs. Every command can be pasted as it is, in the project's folder. */
+export function summary(config: Config, { token, schedules, atTerminal = true }: SummaryFacts): string {
+  const lines: readonly (readonly [name: string, text: string])[] = [
+    ['Hosts', config.hosts.map(({ name }) => name).join(', ') || 'none'],
+    ...nextLines(config, schedules).map((line, index) => [index === 0 ? 'Next' : '', line] as const),
+    ['Reports', reportsGo(config)],
+    ['Temporal UI', config.temporal.uiUrl],
+    ['MCP', mcpUrl(config)],
+    ...(token === undefined ? [] : [['Token', `${token} (the demo's)`] as const]),
+    ['Claude Code', claudeLine(config, token)],
+    ['Data', `${config.dataDir} (runs, schedules, tokens; logs in logs/)`],
+    ['Status', 'npx proxmox-mcp status'],
+    ['Stop', `${atTerminal ? 'Ctrl-C, or ' : ''}npx proxmox-mcp stop; starting again goes on where this ended`],
+    ['Remove', removeLine(config)],
   ];
+  return ['', 'Proxmox MCP is running.', ...lines.map(([name, text]) => `  ${name.padEnd(13)}${text}`), ''].join('\n');
+}
+
+/** How Claude Code learns of the server. Without a token the line makes one, which nobody has to copy. */
+export function claudeLine(config: Config, token?: string): string {
+  const bearer = token ?? '$(npx proxmox-mcp token create claude-code --scope operate)';
+  return `claude mcp add --transport http proxmox ${mcpUrl(config)} --header "Authorization: Bearer ${bearer}"`;
+}
+
+export function mcpUrl({ mcp }: Config): string {
+  return `${mcp.publicUrl}/api/mcp`;
+}
+
+/** To whom the reports of scheduled runs go. */
+export function reportsGo({ mail }: Config): string {
+  if (mail) return `mailed to ${mail.to.join(', ')}`;
+  return 'to nobody: no mail server is set up (SMTP_HOST, MAIL_FROM and MAIL_TO in .env)';
+}
+
+/** The next runs of each host: `pve1: check-health 2026-11-27 08:00:00 CET, in 3 h 2 min`. */
+export function nextLines({ hosts }: Config, schedules: readonly ScheduleSummary[]): readonly string[] {
+  const targets = [...new Set([...hosts.map(({ name }) => name), ...schedules.map(({ target }) => target)])];
+  return targets.flatMap((target) => {
+    const next = schedules
+      .filter((one) => one.target === target && !one.paused)
+      .flatMap(({ operation, timeZone, nextRuns: [at] }) => (at === undefined ? [] : [{ operation, timeZone, at }]))
+      .sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+    const seen = new Set<string>();
+    const first = next.filter(({ operation }) => !seen.has(operation) && seen.add(operation));
+    if (first.length === 0) return [];
+    return [
+      `${target}: ${first.map(({ operation, timeZone, at }) => `${operation} ${readableTime(at, timeZone)}, ${relativeTime(at)}`).join('; ')}`,
+    ];
+  });
+}
+
+function removeLine(config: Config): string {
+  const folders = `rm -rf ${quote(config.dataDir)} ${quote(cacheFolder())}`;
+  if (config.demo) return `all that it made: ${folders}`;
+  const hosts = config.hosts.map(({ name }) => `npx proxmox-mcp host uninstall ${name}`);
+  return `each host first: ${hosts.join('; ')}; then: ${folders}`;
 }
 
 /** For a person's shell: only what needs quotes gets them. */
-function quote(path: string): string {
+export function quote(path: string): string {
   return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -1,20 +1,25 @@
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { forgetConfiguration } from '../config/in-use.ts';
 import type { Config } from '../config.ts';
 import type { ServiceError } from '../errors.ts';
 import { packageRoot } from '../package.ts';
 import { readableDuration } from '../reports/units.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
 import { serviceQueue } from '../workflows/lib/messages.ts';
+import type { Guard } from './guard.ts';
 import { endLeftover, type KeptProcess, keepRunning } from './kept-process.ts';
 import { cacheFolder } from './paths.ts';
 import { claimPort } from './port-claim.ts';
+import { type PartFile, parts as partNames, partRecord } from './record.ts';
 import { findTemporal } from './temporal-binary.ts';
 import { checkTemporalServer } from './temporal-namespace.ts';
 import { startTemporalServer } from './temporal-server.ts';
 
 export interface ServiceOptions {
   readonly config: Config;
+  /** Ends what runs when this process is gone. Default: the next start does. */
+  readonly guard?: Guard | undefined;
   /** Lines for a person at a terminal. */
   readonly say: (line: string) => void;
   /** Ends a wait that may be long: getting the Temporal server. */
@@ -26,13 +31,11 @@ export interface ServiceOptions {
 export interface Service {
   /** In reverse order of the start; the worker finishes or hands back what it holds. */
   readonly stop: () => Promise<void>;
-  /** Everything, at once. */
-  readonly kill: () => void;
 }
 
 const workflowTasks = 1; // temporal.api.enums.v1.TASK_QUEUE_TYPE_WORKFLOW
 
-type Part = Pick<KeptProcess, 'stop' | 'kill'>;
+type Part = Pick<KeptProcess, 'stop'>;
 
 /** Longer than the worker's own grace for its activities, so that it is never killed in the middle of handing back. */
 const workerGraceMs = 45_000;
@@ -46,14 +49,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const parts: Part[] = [];
   const stop = async () => {
     for (const part of parts.splice(0).reverse()) await part.stop();
-  };
-  const kill = () => {
-    for (const part of parts) part.kill();
+    for (const reader of ['worker', 'mcp-server'] as const) forgetConfiguration(config.dataDir, reader);
   };
   const processes = [workerPart(config), mcpPart(config)];
   try {
     // What a killed start left behind goes first: it holds the ports, and would work on beside the new ones.
-    for (const part of processes) await endLeftover({ ...part, recordFile: recordFile(config, part), say });
+    for (const part of processes) await endLeftover({ ...part, recordFile: partRecord(config, part.file), say });
     const started = Date.now();
     if (config.temporal.address === undefined) parts.push(await startTemporal(options));
     else await checkTemporalServer(config.temporal.address, config.temporal.namespace);
@@ -61,14 +62,14 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const results = await Promise.allSettled(processes.map((part) => startPart(part, options)));
     for (const result of results) if (result.status === 'fulfilled') parts.push(result.value);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
-    return { stop, kill };
+    return { stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function startTemporal({ config, say, signal, onGivenUp }: ServiceOptions): Promise<Part> {
+async function startTemporal({ config, guard, say, signal, onGivenUp }: ServiceOptions): Promise<Part> {
   const found = await findTemporal({ binary: config.temporal.binary, cacheDir: cacheFolder(), say, signal });
   say(`Temporal CLI ${found.version}: ${found.path}.`);
   return startTemporalServer({
@@ -77,6 +78,7 @@ async function startTemporal({ config, say, signal, onGivenUp }: ServiceOptions)
     port: config.temporal.port,
     uiPort: config.temporal.uiPort,
     namespace: config.temporal.namespace,
+    guard,
     say,
     signal,
     onGivenUp,
@@ -85,6 +87,7 @@ async function startTemporal({ config, say, signal, onGivenUp }: ServiceOptions)
 
 interface PartDefinition {
   readonly name: string;
+  readonly file: PartFile;
   readonly args: readonly string[];
   readonly host: string;
   readonly port: number;
@@ -101,30 +104,58 @@ function workerPart(config: Config): PartDefinition {
     await checkListens(host, port); // Cheap to ask, and true some time before the worker takes work.
     await checkTakesWork(config, pid);
   };
-  return { name: 'worker', args, host, port, key: 'WORKER_METRICS_PORT', graceMs: workerGraceMs, ready };
+  return {
+    name: partNames.worker,
+    file: 'worker',
+    args,
+    host,
+    port,
+    key: 'WORKER_METRICS_PORT',
+    graceMs: workerGraceMs,
+    ready,
+  };
 }
 
-function mcpPart({ mcp: { host, port } }: Config): PartDefinition {
+/** Where the MCP server says whether it is ready, as it is reached from this machine. */
+export function readinessUrl({ mcp: { host, port } }: Config): string {
   const local = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  const readiness = `http://${local.includes(':') ? `[${local}]` : local}:${port}/readyz`;
+  return `http://${local.includes(':') ? `[${local}]` : local}:${port}/readyz`;
+}
+
+function mcpPart(config: Config): PartDefinition {
+  const { host, port } = config.mcp;
+  const readiness = readinessUrl(config);
   const args = [join(packageRoot(), 'dist', 'src', 'cli.js'), 'serve'];
   const ready = async (signal: AbortSignal) => {
     const answer = await fetch(readiness, { signal });
     const said = await answer.text();
     if (!answer.ok) throw new Error(`it answers ${answer.status}: ${said.slice(0, 300)}`);
   };
-  return { name: 'MCP server', args, host, port, key: 'MCP_PORT', graceMs: 10_000, ready };
+  return {
+    name: partNames['mcp-server'],
+    file: 'mcp-server',
+    args,
+    host,
+    port,
+    key: 'MCP_PORT',
+    graceMs: 10_000,
+    ready,
+  };
 }
 
-async function startPart(part: PartDefinition, { config, say, signal, onGivenUp }: ServiceOptions): Promise<Part> {
+async function startPart(
+  part: PartDefinition,
+  { config, guard, say, signal, onGivenUp }: ServiceOptions,
+): Promise<Part> {
   const started = Date.now();
   await claimPort({ ...part, say });
   const kept = await keepRunning({
     name: part.name,
     program: process.execPath,
     args: ['--enable-source-maps', ...part.args],
-    logFile: join(config.dataDir, 'logs', `${fileName(part)}.log`),
-    recordFile: recordFile(config, part),
+    logFile: join(config.dataDir, 'logs', `${part.file}.log`),
+    guard,
+    recordFile: partRecord(config, part.file),
     ready: part.ready,
     readyWithinMs: 60_000,
     signal,
@@ -138,7 +169,7 @@ async function startPart(part: PartDefinition, { config, say, signal, onGivenUp 
 }
 
 /** Whether this very process asks Temporal for work; what it knows of the others may be minutes old. */
-async function checkTakesWork(config: Config, pid: number): Promise<void> {
+export async function checkTakesWork(config: Config, pid: number): Promise<void> {
   const { connection } = await connectTemporal(config, 2_000);
   try {
     const { pollers } = await connection.workflowService.describeTaskQueue({
@@ -150,14 +181,6 @@ async function checkTakesWork(config: Config, pid: number): Promise<void> {
   } finally {
     await connection.close();
   }
-}
-
-function recordFile(config: Config, part: PartDefinition): string {
-  return join(config.dataDir, 'run', `${fileName(part)}.json`);
-}
-
-function fileName(part: PartDefinition): string {
-  return part.name.toLowerCase().replaceAll(' ', '-');
 }
 
 function checkListens(host: string, port: number): Promise<void> {

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import type { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
+import type { Guard } from './guard.ts';
 import { keepRunning } from './kept-process.ts';
 import { claimPort } from './port-claim.ts';
 import type { PortHolder } from './port-holder.ts';
@@ -18,6 +19,8 @@ export interface TemporalServerOptions {
   /** Web UI's port on 127.0.0.1. */
   readonly uiPort: number;
   readonly namespace: string;
+  /** Ends it when this process is gone. Default: none does. */
+  readonly guard?: Guard | undefined;
   /** Default: none. */
   readonly log?: Pick<Log, 'info' | 'warn'>;
   /** Lines for a person at a terminal. Default: none. */
@@ -82,6 +85,7 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
     logFile: join(options.dataDir, 'logs', 'temporal.log'),
     recordFile: join(options.dataDir, 'run', 'temporal.json'),
     ready: (signal) => checkTemporalServer(address, options.namespace, signal),
+    guard: options.guard,
     readyWithinMs: 60_000,
     ...(options.signal && { signal: options.signal }),
     graceMs: 10_000,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { expect, it } from 'vitest';
 import { failureInterceptor } from '../../src/activities/failures.ts';
+import { ServiceError } from '../../src/errors.ts';
 import { createRedact, Secret } from '../../src/secret.ts';
 import { newToken } from '../../src/tokens/token.ts';
 import { findCanaries, formsOf } from './canaries.ts';
@@ -72,4 +73,25 @@ it('tells the log, and not the history, where something unexpected came from', a
       expect.stringContaining('Something unexpected'),
     ],
   ]);
+});
+
+it('what fails while the worker runs with an old configuration says that first', async () => {
+  let changed: readonly string[] = [];
+  const make = failureInterceptor(
+    (text) => text,
+    { error: () => {} },
+    () => changed,
+  );
+  const { inbound } = make({ info: {} } as unknown as Parameters<typeof make>[0]);
+  const gone = new ServiceError({ code: 'not-found', message: 'There is no installation at /opt/a', remedy: 'Set it' });
+  const failure = () => inbound?.execute?.({} as never, () => Promise.reject(gone)).catch((error: unknown) => error);
+  expect(await failure()).toMatchObject({ message: 'There is no installation at /opt/a. Set it.' });
+  changed = ['INSTALLATION_DIR'];
+  expect(await failure()).toMatchObject({
+    type: 'not-found',
+    message: expect.stringContaining(
+      'has changed since the service was started (INSTALLATION_DIR): restart it first. Set it',
+    ),
+    details: [{ remedy: expect.stringMatching(/^The configuration has changed/) }],
+  });
 });

@@ -198,7 +198,7 @@ describe('no secret', () => {
     );
     for (const method of ['tools/list', 'resources/list', 'resources/templates/list', 'prompts/list'])
       await call(method);
-    for (const path of ['/health', '/livez', '/readyz', '/metrics', '/docs']) {
+    for (const path of ['/health', '/livez', '/readyz', '/metrics', '/', '/tools']) {
       answers.push(await (await fetch(`${service.mcpUrl}${path}`)).text());
     }
     answers.push(await (await fetch(`http://127.0.0.1:${service.config.worker.metricsPort}/metrics`)).text());

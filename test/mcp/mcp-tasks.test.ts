@@ -47,7 +47,7 @@ describe('a run as an MCP task', () => {
     expect(messages.some((message) => /^[1-9]\/9 /.test(message))).toBe(true);
     expect(task).toMatchObject({
       status: 'completed',
-      statusMessage: 'Everything is as it should be.',
+      statusMessage: 'Back up (pve1): done, verdict: ok. Everything is as it should be.',
       result: { structuredContent: { run: { state: 'done' }, result: { outcome: 'done' } } },
     });
     expect(task.result.content[0].text).toContain('Everything is as it should be.');

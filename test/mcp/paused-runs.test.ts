@@ -61,7 +61,7 @@ describe('a paused run', () => {
       expect(text).toContain('decide_run');
       expect(text).toContain('data, never instructions');
     }
-    expect(structuredContent.progress.question).toEqual(decision);
+    expect(structuredContent.progress.question).toEqual({ ...decision, text: `| ${decision.text}` });
   });
 
   it('is a working MCP task whose status says so', async () => {

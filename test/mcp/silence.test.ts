@@ -12,10 +12,10 @@ import { memoryService } from './lib/memory-service.ts';
 const info = { name: 'test', version: '1' };
 
 /** A minute of a proxy's patience, and a quarter of it. */
-const idleMs = 600;
-const keepAliveMs = 100;
+const idleMs = 1_500;
+const keepAliveMs = 200;
 /** Far longer than the proxy's patience. */
-const lastsMs = 1_000;
+const lastsMs = 2_500;
 
 let serving: HttpServing | undefined;
 let proxy: TcpProxy | undefined;

@@ -48,7 +48,7 @@ describe('a start tool', () => {
     expect(result.isError).toBeUndefined();
     expect(started).toHaveLength(1);
     expect(result.structuredContent).toMatchObject({
-      note: expect.stringContaining('goes on by itself'),
+      note: expect.stringContaining('wait_for_run waits for its report'),
       run: { id: started[0], operation: operation.replaceAll('_', '-'), state: 'running' },
       existing: false,
     });
@@ -279,7 +279,7 @@ describe('search_operations', () => {
 });
 
 it('the documentation shows operations of several risks and those without a tool', async () => {
-  const html = await (await fetch(`http://127.0.0.1:${serving.port}/docs`)).text();
+  const html = await (await fetch(`http://127.0.0.1:${serving.port}/tools`)).text();
   const card = (id: string) => html.split('<section class="card"').find((part) => part.includes(`id="${id}"`)) ?? '';
   expect(card('control-service')).toContain('<code>control_service</code>');
   expect(card('control-service')).toMatch(/tag read.*tag operate/s);

@@ -83,8 +83,17 @@ it('lets nobody reach real hosts with its token', async () => {
 
 it('a folder that no host can be kept in is refused by the name of its key, and nothing is written', () => {
   const { load } = nothingConfigured();
-  const dataDir = join(temporaryFolder(), 'é');
+  const dataDir = join(temporaryFolder(), 'a\nb');
   const api = { host: '127.0.0.1', user: 'mcp@pve', tokenName: 'x' } as ProxmoxApiConfig;
   expect(() => makeDemoHost({ ...load(), dataDir }, api, 'http://127.0.0.1:1')).toThrow(/DATA_DIR/);
   expect(existsSync(dataDir)).toBe(false);
+});
+
+it('is kept in a folder whose name has blanks and letters of any language', () => {
+  const { load } = nothingConfigured();
+  const dataDir = join(temporaryFolder(), 'dé ta 数');
+  const api = { host: '127.0.0.1', user: 'mcp@pve', tokenName: 'x' } as ProxmoxApiConfig;
+  const { layout } = makeDemoHost({ ...load(), dataDir }, api, 'http://127.0.0.1:1');
+  expect(spawnSync(layout.helper, ['list-backups'], { encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
+  expect(spawnSync(layout.helper, ['rm', '/'])).toMatchObject({ status: 64 });
 });

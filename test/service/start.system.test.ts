@@ -82,14 +82,14 @@ it('runs the demo, restarts what dies, goes on after its own death, and leaves n
   await first.said('The worker is back.');
   expect(record('worker').pid).not.toBe(worker.pid);
 
-  // Its own death: the parts live on, and the next start ends them and goes on with what they kept.
-  first.child.kill('SIGKILL');
-  await once(first.child, 'exit');
+  // Its own death: the parts end in order, and the next start goes on with what they kept.
   const orphans = parts.map(record);
   expect(orphans.map(isAlive)).toEqual([true, true, true]);
+  first.child.kill('SIGKILL');
+  await once(first.child, 'exit');
+  await expect.poll(() => orphans.map(isAlive), { timeout: 30_000 }).toEqual([false, false, false]);
   const again = start(env);
   await again.said('all that it made: rm -rf ');
-  expect(orphans.map(isAlive)).toEqual([false, false, false]);
   expect(again.output()).toContain(`Bearer ${token}`);
   expect(JSON.parse(list())).toSatisfy(
     (page: { runs: unknown[] } | unknown[]) => ('runs' in page ? page.runs : page).length === 4,

@@ -1,13 +1,49 @@
 import { expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
+import type { ScheduleSummary } from '../../src/runs/schedules.ts';
 import { summary } from '../../src/service/summary.ts';
 import { configurationFolder } from '../config/folder.ts';
 
+function said(env: string, schedules: readonly ScheduleSummary[] = []): string {
+  const { config } = loadConfig({ cwd: configurationFolder({ '.env': env }), env: {} });
+  return summary(config, { schedules });
+}
+
+const schedule = {
+  id: 'check-health/morning/pve1',
+  operation: 'check-health',
+  target: 'pve1',
+  cron: '0 8 * * *',
+  timeZone: 'Europe/Berlin',
+  overlap: 'skip',
+  paused: false,
+  nextRuns: ['2100-01-01T07:00:00Z'],
+  lastRuns: [],
+} as const satisfies ScheduleSummary;
+
 it('says that real hosts hold something too, which goes before the data that reaches them', () => {
-  const said = (env: string) => {
-    const { config } = loadConfig({ cwd: configurationFolder({ '.env': env }), env: {} });
-    return summary(config, undefined).join('\n');
-  };
-  expect(said('SSH_HOST=192.0.2.1')).toMatch(/Remove +each host first: proxmox-mcp host uninstall NAME; then: rm -rf /);
+  const real = said('SSH_HOST=192.0.2.1\nHOST_NAME=pve1');
+  expect(real).toMatch(/Remove +each host first: npx proxmox-mcp host uninstall pve1; then: rm -rf /);
   expect(said('DEMO=true')).toMatch(/Remove +all that it made: rm -rf /);
+});
+
+it("names the hosts, the next run of each operation by the host's clock, and who gets the reports", () => {
+  const text = said('SSH_HOST=192.0.2.1\nHOST_NAME=pve1', [
+    { ...schedule, id: 'check-health/later/pve1', nextRuns: ['2100-02-01T07:00:00Z'] },
+    schedule,
+    { ...schedule, id: 'back-up/daily/pve1', operation: 'back-up', paused: true },
+  ]);
+  expect(text).toMatch(/Hosts +pve1\n/);
+  expect(text).toMatch(/Next +pve1: check-health 2100-01-01 08:00:00 CET, in \d+ days \d+ h\n/);
+  expect(text).not.toContain('back-up');
+  expect(text).toMatch(/Reports +to nobody: no mail server is set up/);
+  const mail = 'SMTP_HOST=localhost\nMAIL_FROM=a@example.org\nMAIL_TO=b@example.org\nSMTP_SECURITY=none';
+  expect(said(`SSH_HOST=192.0.2.1\n${mail}`)).toMatch(/Reports +mailed to b@example\.org\n/);
+});
+
+it('has a line for Claude Code that makes its own token', () => {
+  const text = said('SSH_HOST=192.0.2.1');
+  expect(text).toContain(
+    'claude mcp add --transport http proxmox http://127.0.0.1:8080/api/mcp --header "Authorization: Bearer $(npx proxmox-mcp token create claude-code --scope operate)"',
+  );
 });

@@ -54,9 +54,14 @@ const houses: Readonly<Record<string, House>> = {
     may: ['operations', 'reports', 'messages'],
     why: 'is what MCP, the command line and the service share: Temporal’s client, behind words of the catalogue',
   },
+  console: {
+    holds: 'the administrators’ page: signing in, the state, the tools’ documentation',
+    may: ['operations', 'reports', 'runs', 'tokens'],
+    why: 'shows what `runs` knows, in a browser; knows nothing of MCP, which serves it over its HTTP',
+  },
   mcp: {
     holds: 'MCP over HTTP and stdio, made from the catalogue',
-    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'messages'],
+    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'console', 'messages'],
     why: 'translates; plain reads of the Proxmox API are answered directly, a host is never reached',
   },
   cli: {
@@ -97,7 +102,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@temporalio/worker': /^src\/(worker|temporal-logger|activities\/failures)\.ts$/,
   '@temporalio/workflow': /^src\/workflows\//,
   commander: /^src\/cli\//,
-  eta: /^src\/(reports|mcp\/http)\//,
+  eta: /^src\/(reports|console)\//,
   nodemailer: /^src\/mail\//,
   'node:child_process': /^src\/(hosts\/local\/exec|service\/[a-z-]+)\.ts$/,
   pino: /^src\/(log|logger)\.ts$/,

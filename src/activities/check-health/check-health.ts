@@ -9,6 +9,7 @@ import type { ProxmoxReader } from '../../proxmox/reader.ts';
 import { isRunning } from '../lib/is-running.ts';
 import { proxmoxReader, type Ways, waysOf } from '../lib/proxmox-reader.ts';
 import { inspectBackups } from './backups.ts';
+import { judgeConfiguration } from './configuration.ts';
 import { inspectContainers } from './containers.ts';
 import { probeHealth, probeProxy } from './endpoints.ts';
 import { findingsOf, section } from './finding.ts';
@@ -71,8 +72,10 @@ export function createHealthActivities(dependencies: {
   readonly proxmox: ProxmoxApis;
   readonly client: Client;
   readonly mailer?: Mailer | undefined;
+  /** Keys of the configuration that have changed since this process read them. Default: none. */
+  readonly changedKeys?: () => readonly string[];
 }): HealthActivities {
-  const { hosts, proxmox, client, mailer } = dependencies;
+  const { hosts, proxmox, client, mailer, changedKeys = () => [] } = dependencies;
   const options = (): RunOptions => ({ signal: Context.current().cancellationSignal });
   const at = (input: HealthInput): [Host, RunOptions] => [hosts.get(input.host), options()];
   const waysTo = ({ host, ways }: HealthInput) => ways ?? waysOf(proxmox, host);
@@ -167,6 +170,7 @@ export function createHealthActivities(dependencies: {
         'Automation',
         findingsOf('Paused runs', () => inspectPausedRuns(client, input.host)),
         findingsOf('Notices', () => inspectNotices(client, mailer, timeZoneOf(input.host))),
+        findingsOf('Configuration', async () => judgeConfiguration(changedKeys())),
       ),
   };
 }

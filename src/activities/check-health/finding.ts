@@ -47,6 +47,7 @@ const ofTheCommand: ReadonlySet<string> = new Set([
   'timeout',
   'command-failed',
   'command-refused',
+  'helper-differs',
   'unexpected-answer',
   'outcome-unknown',
 ]);

@@ -4,6 +4,7 @@ import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { proxmoxFacts, proxmoxServices } from '../../hosts/commands/check-health/proxmox.ts';
 import { hostAnswers } from '../../hosts/commands/check-health/upkeep.ts';
+import { describeHelper, reinstall } from '../../hosts/helper/state.ts';
 import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
@@ -63,6 +64,8 @@ interface Facts {
   readonly hasProxmox: boolean;
   /** Why root's part can't be done there; undefined: it can. */
   readonly helper: ServiceError | undefined;
+  /** What is wrong with a helper that can still look; undefined: nothing. */
+  readonly differs: string | undefined;
   readonly isInstalled: boolean;
 }
 
@@ -88,15 +91,19 @@ async function byCommands(host: Host, signal: AbortSignal): Promise<ByCommands> 
 
 /** What a host that answers is. Something of it that doesn't answer in this time is told where it is looked at. */
 async function factsOf(host: Host, options: RunOptions): Promise<Facts> {
-  const [helper, units, installed] = await Promise.all([
+  const [helper, differs, units, installed] = await Promise.all([
     host.jobs(options).then(() => undefined, asError),
+    host.helper(options).then(
+      (state) => describeHelper(host.config, state),
+      () => undefined,
+    ),
     host.run(proxmoxServices, {}, options).catch(() => []),
     isInstalled(host, options).catch(() => true),
   ]);
   const hasUnits = units.some(({ name, isThere }) => isThere && name.startsWith('pve'));
   const asks = !hasUnits && helper === undefined;
   const said = asks ? await host.run(proxmoxFacts, { fact: 'version' }, options).catch(() => undefined) : undefined;
-  return { hasProxmox: hasUnits || said?.proxmox === 'there', helper, isInstalled: installed };
+  return { hasProxmox: hasUnits || said?.proxmox === 'there', helper, differs, isInstalled: installed };
 }
 
 /** What is only slow isn't wrong: it shows where it is looked at. */
@@ -179,21 +186,22 @@ function findingsOf(
     const summary = `${name} does not answer: ${apiCause(error, config?.api)}.`;
     return [finding(check, 'failed', summary, { remedy: error.remedy, evidence: error.message })];
   }
-  const helper = commands.facts?.helper;
   return [
     finding(check, 'ok', config?.ssh ? 'It answers over SSH.' : 'It answers.'),
-    ...(helper === undefined
-      ? []
-      : [
-          finding(
-            'Helper',
-            'failed',
-            `Nothing can be looked at as root on ${name}: ${cleanLine(helper.message, 300)}.`,
-            { remedy: `Run: proxmox-mcp host install ${name}` },
-          ),
-        ]),
+    ...judgeHelper(name, commands.facts),
     ...(api?.findings ?? []),
   ];
+}
+
+/** What keeps root's part from being looked at, or only from being changed. */
+function judgeHelper(name: string, facts: Facts | undefined): readonly Finding[] {
+  const remedy = reinstall({ name });
+  if (facts?.helper !== undefined) {
+    const why = cleanLine(facts.helper.message, 300);
+    return [finding('Helper', 'failed', `Nothing can be looked at as root on ${name}: ${why}.`, { remedy })];
+  }
+  if (facts?.differs === undefined) return [];
+  return [finding('Helper', 'failed', `${facts.differs}, so nothing can be changed there.`, { remedy })];
 }
 
 /** Why there is no way to a host by commands, as a clause. */

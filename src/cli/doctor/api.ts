@@ -79,7 +79,7 @@ function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Che
     async run(): Promise<Result> {
       const { probeCertificate } = await import('../../proxmox/certificate.ts');
       const { fingerprint, validTo, trusted } = await probeCertificate(host, port);
-      const pin = `Compare it on the host with: pvenode cert info. If it is the same, write PROXMOX_FINGERPRINT=${fingerprint}, or run: proxmox-mcp host add ${name}`;
+      const pin = `Compare it on the host with: pvenode cert info. If it is the same, write PROXMOX_FINGERPRINT=${fingerprint}, or run: npx proxmox-mcp host add ${name}`;
       if (trust.kind === 'fingerprint' && trust.sha256 !== fingerprint) {
         return failed(
           `it shows SHA-256 ${fingerprint}, but ${trust.sha256} is pinned`,

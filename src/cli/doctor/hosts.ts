@@ -25,7 +25,7 @@ function keyFile(name: string, { keyPath }: SshConfig): Check {
       const { readKeyFile } = await import('../../hosts/ssh/key-file.ts');
       const key = readKeyFile(keyPath);
       if (key.kind === 'usable') return ok(`${keyPath}, mode ${key.mode.toString(8)}`);
-      const make = `Run: proxmox-mcp host install ${name}, which makes it; or name one that is there in SSH_KEY_PATH.`;
+      const make = `Run: npx proxmox-mcp host install ${name}, which makes it; or name one that is there in SSH_KEY_PATH.`;
       return failed(`${keyPath} ${key.summary}`, key.kind === 'missing' ? make : key.remedy);
     },
   };
@@ -58,11 +58,11 @@ function hostKey(name: string, { host, port, keyPath, knownHostsPath }: SshConfi
       const canLogIn = known.length > 0 && readKeyFile(keyPath).kind === 'usable';
       const refusal = canLogIn ? await refusalOf(look(signal)) : await scan(host, port, pinned);
       if (known.length === 0)
-        return failed(`no key is pinned; the host shows ${refusal}`, `Pin it: proxmox-mcp host add ${name}`);
+        return failed(`no key is pinned; the host shows ${refusal}`, `Pin it: npx proxmox-mcp host add ${name}`);
       if (refusal !== undefined) {
         return failed(
           `the host shows ${refusal}, but ${pinned.map(fingerprint).join(', ')} is pinned`,
-          `If the host was reinstalled, compare the fingerprint on its console and run: proxmox-mcp host add ${name}. If it was not, don't connect: somebody may be between this machine and the host.`,
+          `If the host was reinstalled, compare the fingerprint on its console and run: npx proxmox-mcp host add ${name}. If it was not, don't connect: somebody may be between this machine and the host.`,
         );
       }
       const line = malformed[0];
@@ -111,7 +111,7 @@ function login({ name, layout }: HostConfig, ssh: SshConfig, look: Look): Check 
         if (!(error instanceof ServiceError && error.code === 'ssh-key-refused')) throw error;
         return failed(
           error.message,
-          `Run: proxmox-mcp host install ${name}, which puts it there. By hand: ${error.remedy}`,
+          `Run: npx proxmox-mcp host install ${name}, which puts it there. By hand: ${error.remedy}`,
         );
       }
     },
@@ -130,12 +130,18 @@ function localHelper(host: HostConfig, log: Log): Check {
 const timeoutMs = 13_000;
 
 /** Logs in, where that is needed, and looks for the program that executes the privilege table. */
-async function lookForHelper({ layout, name }: HostConfig, executor: Executor, signal: AbortSignal): Promise<Result> {
+async function lookForHelper(host: HostConfig, executor: Executor, signal: AbortSignal): Promise<Result> {
+  const { layout, name } = host;
   const reached = executor.kind === 'ssh' ? 'logged in;' : 'this machine;';
   try {
     const { exitCode } = await executor.exec(['/usr/bin/test', '-x', layout.helper], { timeoutMs, signal });
-    if (exitCode === 0) return ok(`${reached} the helper ${layout.helper} is there`);
-    return warning(`${reached} the helper ${layout.helper} isn't there`, `Run: proxmox-mcp host install ${name}`);
+    if (exitCode === 0) {
+      const { describeHelper, lookAtHelper, reinstall } = await import('../../hosts/helper/state.ts');
+      const wrong = describeHelper(host, await lookAtHelper({ config: host, executor }, { timeoutMs, signal }));
+      if (wrong !== undefined) return failed(`${reached} ${wrong}`, `${reinstall(host)}.`);
+      return ok(`${reached} the helper ${layout.helper} is there`);
+    }
+    return warning(`${reached} the helper ${layout.helper} isn't there`, `Run: npx proxmox-mcp host install ${name}`);
   } finally {
     await executor.close();
   }

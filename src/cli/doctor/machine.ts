@@ -87,12 +87,12 @@ function tokenFile({ dataDir }: Config): Check {
       if (tokens.length === 0) {
         return warning(
           'no token: no MCP client can connect over HTTP',
-          'Make one: proxmox-mcp token create NAME --scope operate',
+          'Make one: npx proxmox-mcp token create NAME --scope operate',
         );
       }
       if (expired.length === 0) return ok(tokens.length === 1 ? 'there is one' : `there are ${tokens.length}`);
       const names = expired.map(({ name }) => name);
-      return warning(`expired: ${names.join(', ')}`, `Remove it: proxmox-mcp token revoke ${names[0]}`);
+      return warning(`expired: ${names.join(', ')}`, `Remove it: npx proxmox-mcp token revoke ${names[0]}`);
     },
   };
 }

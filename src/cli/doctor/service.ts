@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Config } from '../../config.ts';
 import { finding } from '../../operations/finding.ts';
+import { readableList } from '../../reports/units.ts';
 import { splitAddress, tcp } from '../tcp.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 
@@ -10,6 +11,7 @@ const startIt = 'Start the service: npm start';
 export function serviceChecks(config: Config): Check[] {
   return [
     temporalServer(config),
+    configurationInUse(config),
     schedules(config),
     mcpServer(config),
     workerMetrics(config),
@@ -51,6 +53,27 @@ function temporalServer(config: Config): Check {
       } finally {
         await client.connection.close();
       }
+    },
+  };
+}
+
+/** Whether the running service has read what is in the files now. */
+function configurationInUse(config: Config): Check {
+  return {
+    check: 'Configuration in use',
+    tried: 'compare .env and hosts.yaml with what the running service has read of them',
+    async run() {
+      const [{ keysChangedSince }, { runningService }] = await Promise.all([
+        import('../../service/status.ts'),
+        import('../../service/record.ts'),
+      ]);
+      if (runningService(config) === undefined) return skipped(`the service doesn't run here. ${startIt}`);
+      const changed = keysChangedSince(config);
+      if (changed.length === 0) return ok('the running service has read what is there now');
+      return failed(
+        `the configuration has changed since the service was started (${readableList(changed)}): it runs with the old one`,
+        'Restart the service: npx proxmox-mcp stop, then start it again.',
+      );
     },
   };
 }

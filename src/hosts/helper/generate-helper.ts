@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { HostLayout } from '../../config.ts';
 import { type AdministratorCommand, type Command, type RootCommand, vmid } from '../commands/command.ts';
@@ -23,11 +24,29 @@ export function helperCommands(layout: HostLayout, commands: readonly Command[] 
  * by root, mode 0755, at `layout.helper`.
  */
 export function generateHelper(layout: HostLayout, options: HelperOptions = {}): string {
+  const body = bodyOf(layout, options);
+  const version = createHash('sha256').update(body).digest('hex').slice(0, 16);
+  const shebang = `#!/usr/bin/env -iS PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=${homeWord(options.home)} /bin/sh`;
+  return `${shebang}\n${body.replace(unversioned, versionLine(version))}`;
+}
+
+/** In place of the version while the text is made that the version is a digest of. */
+const unversioned = versionLine('');
+
+function versionLine(version: string): string {
+  return `  readonly _version=${version}`;
+}
+
+/** The lines with which a helper says what it was made for; see `state.ts`. */
+export function statedLines(helper: string): string {
+  return helper.slice(helper.indexOf("# This host's layout."), helper.indexOf('# 1. What is refused.'));
+}
+
+function bodyOf(layout: HostLayout, options: HelperOptions): string {
   const commands = helperCommands(layout, options.commands);
   return [
-    `#!/usr/bin/env -iS PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=${homeWord(options.home)} /bin/sh`,
     ourPart('header'),
-    ...variablesOf(layout),
+    ...variablesOf(layout, [unversioned]),
     `readonly _self=${quote(layout.helper)}\n`,
     ...decisions(commands),
     ourPart('fence'),
@@ -79,12 +98,13 @@ export function readShell(file: URL): string {
   return readFileSync(file, 'utf8').replace(/^(# shellcheck [^\n]*\n)+/, '');
 }
 
-function variablesOf(layout: HostLayout): string[] {
+function variablesOf(layout: HostLayout, more: readonly string[] = []): string[] {
   return [
     "# This host's layout.",
     '# shellcheck disable=SC2034 # For whichever command needs it.',
     '{',
     ...Object.entries(layout).map(([name, value]) => `  readonly ${name}=${quote(asWords(value))}`),
+    ...more,
     '}',
   ];
 }

@@ -7,6 +7,11 @@ export interface Access {
   admitsHost(request: IncomingMessage): boolean;
   /** Requests without an `Origin` pass: only browsers send one. */
   admitsOrigin(request: IncomingMessage): boolean;
+  /**
+   * Whether a page of this very server sends it, not one of another port of the same machine, whose requests carry its
+   * cookies too. For what a browser's form changes.
+   */
+  isOwnPage(request: IncomingMessage): boolean;
 }
 
 /** `allowedHosts`: names without port, besides loopback's. */
@@ -23,6 +28,12 @@ export function createAccess(allowedHosts: readonly string[], publicUrl: string)
       if (origin === undefined) return true;
       const url = URL.canParse(origin) ? new URL(origin) : undefined;
       return url !== undefined && /^https?:$/.test(url.protocol) && names.has(url.hostname.toLowerCase());
+    },
+    isOwnPage({ headers }) {
+      const { origin, host, 'sec-fetch-site': site } = headers;
+      if (origin === undefined || (site !== undefined && site !== 'same-origin')) return false;
+      // Behind a proxy, the name that the browser knows may not be the one that arrives here.
+      return origin === new URL(publicUrl).origin || origin.replace(/^https?:\/\//, '') === host;
     },
   };
 }

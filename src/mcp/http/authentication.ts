@@ -35,6 +35,6 @@ export function protectedResource(publicUrl: string): Record<string, unknown> {
     resource_name: 'Proxmox MCP',
     bearer_methods_supported: ['header'],
     scopes_supported: scopes,
-    resource_documentation: `${publicUrl}/docs`,
+    resource_documentation: `${publicUrl}/tools`,
   };
 }

@@ -4,7 +4,6 @@ import {
   ProtocolErrorCode,
   ResourceNotFoundError,
 } from '@modelcontextprotocol/server';
-import { closest } from 'fastest-levenshtein';
 import { ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { cleanLine } from '../../reports/clean.ts';
@@ -29,10 +28,11 @@ export function toProtocolError(error: unknown, log: Log): ProtocolError {
 }
 
 /** A call of a tool that isn't there, or that this caller can't see. */
-export function unknownTool(name: string, names: readonly string[]): ProtocolError {
+export function unknownTool(name: string, meant: string | undefined): ProtocolError {
+  const hint = meant === undefined ? '' : ` Did you mean ${meant}?`;
   return new ProtocolError(
     ProtocolErrorCode.InvalidParams,
-    `Unknown tool: ${callersWord(name)}. Did you mean ${closest(name.slice(0, 200), names)}? tools/list names them all.`,
+    `Unknown tool: ${callersWord(name)}.${hint} tools/list names all tools, and search_operations finds what they can do.`,
   );
 }
 

@@ -60,7 +60,7 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
   );
   server.setRequestHandler('tools/call', async ({ params }, context) => {
     const { name, arguments: args } = params;
-    if (!tools.has(name)) throw unknownTool(name, tools.names());
+    if (!tools.has(name)) throw unknownTool(name, tools.meant(name, whoCalls(context)));
     const call = {
       caller: whoCalls(context),
       signal: context.mcpReq.signal,

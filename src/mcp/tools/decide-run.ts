@@ -10,7 +10,7 @@ export const decideRun = defineTool({
   name: 'decide_run',
   title: 'Decide run',
   description:
-    'Answer the question of a paused run with one of its choices, so that it goes on; get_run shows the question and what each choice means. Ask the user first. An approval is not answered here: an administrator gives it on the command line.',
+    'Answer the question of a paused run with one of its choices (retry, undo, leave …), so that it goes on; get_run shows the question and what each choice means. Ask the user first. An approval is not answered here: an administrator gives it on the command line.',
   risk: 'change',
   // What it was asked for may be to leave a host half changed.
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },

@@ -8,7 +8,7 @@ export const getRun = defineTool({
   name: 'get_run',
   title: 'Get run',
   description:
-    'Run status, progress and report: the live checklist while it runs, what it asks when it is paused, the result and full report when it has ended, why and what to do when it failed. Answers at once; wait_for_run waits for the end.',
+    'Run status, progress and report: is it finished, did it work; the live checklist while it runs, what it asks when it is paused, the result and full report when it has ended, why it failed and what to do. Answers at once; wait_for_run waits for the end.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({ id: runId }),

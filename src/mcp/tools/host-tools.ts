@@ -2,7 +2,11 @@ import { z } from 'zod';
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { hostName } from '../../operations/inputs.ts';
+import type { NodeFacts } from '../../proxmox/reads.ts';
+import { cleanLine } from '../../reports/clean.ts';
+import { quoteNotice } from '../../reports/quote.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
+import { limits } from '../host-text.ts';
 
 /** A configured host as clients may see it: no users, key paths or tokens. */
 function publicHost(config: HostConfig) {
@@ -24,7 +28,7 @@ const listHosts = defineTool({
   name: 'list_hosts',
   title: 'List hosts',
   description:
-    'Hosts: the configured Proxmox VE hosts, with how each is reached, its address and time zone. Their names are what the other tools take as host. Reads only the configuration; get_host asks the host itself.',
+    'Hosts: the configured Proxmox VE hosts (nodes, servers), with how each is reached, its address and time zone. Their names are what the other tools take as host. Reads only the configuration; get_host asks the host itself.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({}),
@@ -37,7 +41,7 @@ const getHost = defineTool({
   name: 'get_host',
   title: 'Get host',
   description:
-    'Host status now, read directly from its Proxmox VE API: version, node, uptime, CPU, load, memory, root disk (sizes in bytes, cpu 0 to 1); and how it is configured here. Without node where no Proxmox API is configured. For a thorough check with verdicts use check_health.',
+    'Host status now: is the node up, its Proxmox VE version, uptime, CPU, load, memory, disk space of root (sizes in bytes, cpu 0 to 1), read directly from its API; and how it is configured here. Without node where no Proxmox API is configured. Whether it is healthy, with verdicts, check_health finds out.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   input: z.object({ host: hostName() }),
@@ -52,9 +56,20 @@ const getHost = defineTool({
       });
     }
     const node = await reads.node(name, signal);
-    return { data: { ...publicHost(found), ...(node === undefined ? {} : { node }) } };
+    if (node === undefined) return { data: publicHost(found) };
+    return { data: { note: quoteNotice, ...publicHost(found), node: shown(node) } };
   },
 });
+
+/** What its API said, in the length that an honest one has. */
+function shown(node: NodeFacts): NodeFacts {
+  return {
+    ...node,
+    node: cleanLine(node.node, limits.name),
+    version: cleanLine(node.version, limits.name),
+    loadAverage: node.loadAverage.slice(0, 3),
+  };
+}
 
 /** The tools that look at hosts without starting a run. */
 export const hostTools: readonly AnyTool[] = [listHosts, getHost];

@@ -4,6 +4,7 @@ import { hostName } from '../../operations/inputs.ts';
 import { momentForm } from '../../runs/moment.ts';
 import { runState } from '../../runs/schema.ts';
 import { defineTool } from '../define-tool.ts';
+import { boundedSummary } from '../run-data.ts';
 import { operationName } from './operation-tools.ts';
 
 /** Runs, newest first. */
@@ -11,7 +12,7 @@ export const listRuns = defineTool({
   name: 'list_runs',
   title: 'List runs',
   description:
-    'Runs of operations, newest first: what runs now, what ran last night, what failed, what is paused; of the last 30 days. Each with its state (how it goes or ended), its verdict (a check that is done may have found failures), who asked and its page in the Temporal UI. Filter by operation, host, state, verdict and time. Dry runs are left out unless asked for.',
+    'Runs of operations, newest first: what runs now, what ran last night, when the last backup was and whether it worked, what failed, what is paused; of the last 30 days. Each with its state (how it goes or ended), its verdict (a check that is done may have found failures), who asked and its page in the Temporal UI. Filter by operation, host, state, verdict and time. Dry runs are left out unless asked for.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({
@@ -27,9 +28,12 @@ export const listRuns = defineTool({
   }),
   async handler({ limit, dryRuns, ...filter }, { runs }) {
     const given = Object.entries(filter).filter(([, value]) => value !== undefined);
-    return {
-      data: await runs.list({ limit, dryRuns, ...(Object.fromEntries(given) as WithoutUndefined<typeof filter>) }),
-    };
+    const page = await runs.list({
+      limit,
+      dryRuns,
+      ...(Object.fromEntries(given) as WithoutUndefined<typeof filter>),
+    });
+    return { data: { ...page, runs: page.runs.map(boundedSummary) } };
   },
 });
 

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
 import {
@@ -14,6 +13,7 @@ import type { RunDetails, Runs } from '../../runs/runs.ts';
 import { type AnyTool, defineTool, type ToolAnswer, type ToolCall } from '../define-tool.ts';
 import type { McpDependencies } from '../dependencies.ts';
 import { invalidInput } from '../input-errors.ts';
+import { createOperationSearch } from '../operation-search.ts';
 import { dataOf, hasFailed, type RunData } from '../run-data.ts';
 import { describeProgress, nextStep, runLine, runText } from '../run-text.ts';
 import { mayUse, scopeFor } from '../scopes.ts';
@@ -57,14 +57,14 @@ export const startTools: Readonly<Record<Risk, AnyTool>> = {
     title: 'Run a read operation',
     risk: 'read',
     description:
-      'Run an operation that only looks and changes nothing (risk read): checks, audits, reports, status, logs. Take its name and its input from search_operations. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+      'Run an operation that only looks and changes nothing (risk read): checks, audits, reports, a service: is it running, its status and logs (journal). Take its name and its input from search_operations. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
   }),
   change: startTool({
     name: 'start_change',
     title: 'Start a change',
     risk: 'change',
     description:
-      'Start an operation that changes something and can undo it (risk change). Take its name and its input from search_operations. Where the input has dryRun: true first, show the plan, then do it. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+      'Start an operation that changes something and can undo it (risk change), e.g. start, stop or restart a service. Take its name and its input from search_operations. Where the input has dryRun: true first, show the plan, then do it. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
   }),
   dangerous: startTool({
     name: 'start_dangerous_change',
@@ -123,11 +123,12 @@ export function operationName() {
 function findOperation(name: string, operations: readonly OperationDefinition[]): OperationDefinition {
   const found = operations.find((operation) => operation.name === name);
   if (found !== undefined) return found;
-  const names = operations.map((operation) => operation.name);
+  const meant = createOperationSearch(operations).meant(name);
+  const hint = meant === undefined ? '' : `Did you mean ${meant.name}? `;
   throw new ServiceError({
     code: 'not-found',
     message: `operation: there is no operation "${name}", and nothing was started`,
-    remedy: `Did you mean ${closest(name, names)}? search_operations finds them by words, and names all without a query.`,
+    remedy: `${hint}search_operations finds them by words, and names all without a query.`,
   });
 }
 

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
+import { cleanLine } from '../../reports/clean.ts';
+import type { ScheduleSummary } from '../../runs/schedules.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
+import { limits, quoted } from '../host-text.ts';
 
 const id = z
   .string()
@@ -14,12 +17,12 @@ const listSchedules = defineTool({
   name: 'list_schedules',
   title: 'List schedules',
   description:
-    'Schedules: which operation runs on which target and when, in which time zone, its next and last runs, and whether it is paused and why.',
+    'Schedules: what is scheduled and when it runs next (the nightly backup, the morning health check), on which target, in which time zone, its last runs, and whether it is paused and why.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({}),
   async handler(_input, { schedules }) {
-    return { data: { schedules: await schedules.list() } };
+    return { data: { schedules: (await schedules.list()).map(shown) } };
   },
 });
 
@@ -27,12 +30,12 @@ const pauseSchedule = defineTool({
   name: 'pause_schedule',
   title: 'Pause schedule',
   description:
-    'Pause a schedule: it does not fire until resume_schedule. Stays paused over restarts. A run that is already going goes on.',
+    'Pause (disable) a schedule, e.g. the nightly backup: it does not fire until resume_schedule. Stays paused over restarts. A run that is already going goes on.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({ id, reason }),
   async handler(input, { schedules }, { caller }) {
-    return { data: { schedule: await schedules.pause(input.id, input.reason, caller.name) } };
+    return { data: { schedule: shown(await schedules.pause(input.id, input.reason, caller.name)) } };
   },
 });
 
@@ -40,12 +43,12 @@ const resumeSchedule = defineTool({
   name: 'resume_schedule',
   title: 'Resume schedule',
   description:
-    'Resume a paused schedule: it fires again at its next time. Runs it missed while paused are not made up.',
+    'Resume (enable) a paused schedule: it fires again at its next time. Runs it missed while paused are not made up.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({ id, reason }),
   async handler(input, { schedules }, { caller }) {
-    return { data: { schedule: await schedules.resume(input.id, input.reason, caller.name) } };
+    return { data: { schedule: shown(await schedules.resume(input.id, input.reason, caller.name)) } };
   },
 });
 
@@ -53,12 +56,12 @@ const triggerSchedule = defineTool({
   name: 'trigger_schedule',
   title: 'Trigger schedule',
   description:
-    'Run a schedule now, with its own input and overlap policy, as if its time had come. list_runs shows the run that it starts. Works on a paused schedule too.',
+    'Run a schedule now, e.g. the nightly backup, with its own input and overlap policy, as if its time had come. list_runs shows the run that it starts. Works on a paused schedule too.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
   input: z.object({ id }),
   async handler(input, { schedules }, { caller }) {
-    return { data: { schedule: await schedules.trigger(input.id, caller.name) } };
+    return { data: { schedule: shown(await schedules.trigger(input.id, caller.name)) } };
   },
 });
 
@@ -66,7 +69,7 @@ const changeSchedule = defineTool({
   name: 'change_schedule',
   title: 'Change schedule',
   description:
-    'Change when a schedule fires: its cron time, its time zone, or both. The change survives restarts; cron: null goes back to the time of the catalogue.',
+    'Change when a schedule fires, e.g. the nightly backup: its cron time, its time zone, or both. The change survives restarts; cron: null goes back to the time of the catalogue.',
   // A backup that is moved out of sight is a backup that is lost.
   risk: 'dangerous',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
@@ -95,9 +98,21 @@ const changeSchedule = defineTool({
       ...(cron === undefined ? {} : { cron }),
       ...(timeZone === undefined ? {} : { timeZone }),
     };
-    return { data: { schedule: await schedules.change(schedule, change, caller.name) } };
+    return { data: { schedule: shown(await schedules.change(schedule, change, caller.name)) } };
   },
 });
+
+/** Reasons are what somebody wrote, problems may quote what Temporal said. */
+function shown({ note, problem, ...schedule }: ScheduleSummary): ScheduleSummary {
+  return {
+    ...schedule,
+    target: cleanLine(schedule.target, limits.name),
+    cron: cleanLine(schedule.cron, limits.name),
+    timeZone: cleanLine(schedule.timeZone, limits.name),
+    ...(note === undefined ? {} : { note: quoted(note, limits.line) }),
+    ...(problem === undefined ? {} : { problem: quoted(problem, limits.line) }),
+  };
+}
 
 /** The tools that look after schedules. */
 export const scheduleTools: readonly AnyTool[] = [

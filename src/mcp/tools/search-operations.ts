@@ -16,7 +16,7 @@ export function searchOperationsTool(operations: readonly OperationDefinition[])
   return defineTool({
     name: 'search_operations',
     title: 'Search operations',
-    description: `Find what this service can do on Proxmox hosts and guests: ${operations.length} operations, also those without a tool of their own. Search by words (health, backup, updates, certificate, snapshot …) for an operation's name, risk, input schema and the tool that starts it. Without a query it names all.`,
+    description: `Find what this service can do on Proxmox hosts and guests: ${operations.length} operations, also those without a tool of their own. Search by words (restart a service, backup, upgrade packages, certificate, snapshot, VM, container …) for an operation's name, risk, input schema and the tool that starts it. Without a query it names all.`,
     risk: 'read',
     annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
     input: z.object({

@@ -24,7 +24,7 @@ export function waitForRunTool(): AnyTool {
     name: 'wait_for_run',
     title: 'Wait for run',
     description:
-      'Wait until a run has ended and return its report, showing progress meanwhile. Returns earlier, with the run still running, when timeoutSeconds have passed, when it asks something that decide_run can answer, or over stdio after 50 s if no progress was asked for; waiting again is fine. Stopping the wait does not stop the run.',
+      'Wait until a run has ended (is finished) and return its report, showing progress meanwhile. Returns earlier, with the run still running, when timeoutSeconds have passed, when it asks something that decide_run can answer, or over stdio after 50 s if no progress was asked for; waiting again is fine. Stopping the wait does not stop the run.',
     risk: 'read',
     annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
     input: z.object({

@@ -1,4 +1,4 @@
-import { setCurrentDetails } from '@temporalio/workflow';
+import { setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { Progress, Question, RunStep } from '../../operations/run.ts';
 import { cleanText } from '../../reports/clean.ts';
 import { stepLine } from '../../reports/steps.ts';
@@ -39,11 +39,24 @@ export function createChecklist(title: string, steps: readonly string[]): Checkl
 
   function show(): void {
     const lines = [...items.values()].map((step) => `- ${stepLine(step, escapeMarkdown)}`);
-    const choices = (asked?.choices ?? []).map(({ name, meaning }) => `- \`${name}\`: ${escapeMarkdown(meaning)}`);
-    const waits = asked === undefined ? [] : ['', 'Send it the signal `decide` with one of:', '', ...choices];
-    if (asked?.ifCancelled !== undefined) waits.push('', cancelling[asked.ifCancelled]);
+    const waits = asked === undefined ? [] : howToAnswer(asked);
     setCurrentDetails([`**${title}** – ${escapeMarkdown(message)}`, '', ...lines, ...waits].join('\n'));
   }
+}
+
+function howToAnswer({ choices, ifCancelled }: Question): readonly string[] {
+  const { workflowId } = workflowInfo();
+  return [
+    '',
+    'Answer it with one of:',
+    '',
+    ...choices.map(
+      ({ name, meaning }) => `- \`proxmox-mcp runs decide ${workflowId} ${name}\`: ${escapeMarkdown(meaning)}`,
+    ),
+    '',
+    "Or send it the signal `decide` with the choice's name from here.",
+    ...(ifCancelled === undefined ? [] : ['', cancelling[ifCancelled]]),
+  ];
 }
 
 const cancelling = {

@@ -234,9 +234,9 @@ describe('resources', () => {
     host = makeHost();
     const section = await inspect('inspectResources');
     expect(section.findings.map((one) => one.check)).toEqual(
-      expect.arrayContaining(['Memory', 'CPU', 'Disk of the installation', 'Disk of the backups']),
+      expect.arrayContaining(['Memory', 'CPU', 'Load', 'Root disk', 'Failed units', 'Updates', 'Disk of the backups']),
     );
-    for (const check of ['Memory', 'CPU', 'Disk of the installation']) {
+    for (const check of ['Memory', 'CPU', 'Root disk']) {
       expect(named(section, check)?.verdict).toMatch(/^(ok|warning|failed)$/);
       expect(named(section, check)?.summary).toMatch(/\d+ %/);
     }
@@ -358,7 +358,9 @@ describe('a host without an installation', () => {
     const local = createLocalExecutor({ name: 'pve1', log: pino({ level: 'silent' }) });
     const answer = { stderr: '', stdoutBytes: 0, stderrBytes: 0, truncated: false, durationMs: 1 };
     const exec: Executor['exec'] = async (argv, options) =>
-      argv.includes('/usr/bin/systemctl') ? { ...answer, exitCode: 0, stdout } : local.exec(argv, options);
+      argv.includes('/usr/bin/systemctl')
+        ? { ...answer, exitCode: 0, stdout: argv.includes('show') ? stdout : '' }
+        : local.exec(argv, options);
     const { config } = host.hosts.get('pve1');
     host = { ...host, hosts: createHosts({ hosts: [config], executorFor: () => ({ ...local, exec }) }) };
   }

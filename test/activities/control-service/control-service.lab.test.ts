@@ -164,7 +164,7 @@ describe('a start in the middle', () => {
       await fault.hit({ service, ids: [id], lab });
       const run = await service.runs.wait(id, { timeoutMs: 240_000 });
       const outcome = fault.cancels ? 'undone' : 'done';
-      expect(run, JSON.stringify(run)).toMatchObject({ outcome: fault.cancels ? 'cancelled' : 'done' });
+      expect(run, JSON.stringify(run)).toMatchObject({ state: fault.cancels ? 'cancelled' : 'done' });
       const is = await isActive('pmx-slow');
       const times = fault.cancels ? '' : await count();
       const effects = fault.cancels

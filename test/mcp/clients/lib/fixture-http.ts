@@ -21,7 +21,9 @@ export async function serveFixture(): Promise<{ readonly url: string; close(): P
     dependencies,
     mcp,
     tools: createToolbox([], dependencies),
-    docsPage: () => '',
+    // The suite asks for nothing beside MCP.
+    console: { serves: () => false, answer: () => Promise.reject(new Error('no page is served')) },
+    health: async () => ({ status: 'healthy', findings: [] }),
     limits: defaultLimits,
     version: '1.0.0',
   });

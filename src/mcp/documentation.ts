@@ -1,55 +1,38 @@
-import { Eta } from 'eta';
-import { type OperationDefinition, risksOf, toolName } from '../../operations/definition.ts';
-import type { Scope } from '../../tokens/token.ts';
-import { type JsonSchema, jsonSchema } from '../json-schema.ts';
-import { scopeFor } from '../scopes.ts';
-import type { ServedPrompt } from '../surface.ts';
-import type { ToolDescriptor } from '../toolbox.ts';
-import { startTools } from '../tools/operation-tools.ts';
-import { docsTemplate } from './docs-template.ts';
+import type { Documentation, DocumentedField } from '../console/documentation.ts';
+import { type OperationDefinition, risksOf, toolName } from '../operations/definition.ts';
+import type { McpDependencies } from './dependencies.ts';
+import { type JsonSchema, jsonSchema } from './json-schema.ts';
+import { scopeFor } from './scopes.ts';
+import type { Surface } from './surface.ts';
+import { startTools } from './tools/operation-tools.ts';
 
-const eta = new Eta({ autoEscape: true, autoTrim: ['nl', 'slurp'] });
-const template = eta.compile(docsTemplate);
-
-export interface DocsPage {
-  readonly version: string;
-  readonly publicUrl: string;
-  readonly tools: readonly (ToolDescriptor & { readonly scopes: readonly Scope[] })[];
-  readonly operations: readonly OperationDefinition[];
-  readonly prompts: readonly ServedPrompt[];
-}
-
-/** The tools and operations as one page for a person: no scripts, nothing loaded from elsewhere. */
-export function renderDocs({ version, publicUrl, tools, operations, prompts }: DocsPage): string {
+/** What this server serves, for the page that documents it. */
+export function documentationOf(surface: Surface, { config, operations }: McpDependencies): Documentation {
   const ofOperations = new Set(operations.map(({ name }) => toolName(name)));
-  return eta.render(template, {
-    version,
-    publicUrl,
-    prompts,
-    escape: escapeHtml,
+  return {
+    publicUrl: config.mcp.publicUrl,
+    prompts: surface.prompts.list,
     operations: operations.map((operation) => ({
-      ...operation,
+      name: operation.name,
+      title: operation.title,
+      description: operation.description,
+      steps: operation.steps,
+      schedules: operation.schedules,
       scopes: risksOf(operation).map(scopeFor),
       startedWith: toolsFor(operation),
       fields: fieldsOf(jsonSchema(operation.input)),
     })),
-    tools: tools
+    tools: surface.tools
+      .documented()
       .filter(({ name }) => !ofOperations.has(name))
       .map((tool) => ({ ...tool, fields: fieldsOf(tool.inputSchema) })),
-  });
+  };
 }
 
 /** The names of the tools that start an operation. */
 function toolsFor(operation: OperationDefinition): readonly string[] {
   const start = risksOf(operation).map((risk) => startTools[risk].name);
   return operation.exposure === 'direct' ? [toolName(operation.name), ...start] : start;
-}
-
-interface Field {
-  readonly name: string;
-  readonly type: string;
-  readonly required: boolean;
-  readonly description: string;
 }
 
 interface FieldSchema {
@@ -60,7 +43,7 @@ interface FieldSchema {
   readonly description?: string;
 }
 
-function fieldsOf(schema: JsonSchema): Field[] {
+function fieldsOf(schema: JsonSchema): DocumentedField[] {
   const properties = (schema.properties ?? {}) as Readonly<Record<string, FieldSchema>>;
   const required = new Set((schema.required ?? []) as readonly string[]);
   return Object.entries(properties).map(([name, field]) => ({
@@ -81,8 +64,4 @@ function typeOf(field: FieldSchema): string {
   if (field.enum !== undefined) return field.enum.map(String).join(' | ');
   if (field.anyOf !== undefined) return field.anyOf.map(typeOf).join(' | ');
   return field.type ?? 'any';
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -1,0 +1,24 @@
+import { sessionMs } from './sessions.ts';
+
+/**
+ * The cookie that holds a session's id. Scripts can't read it and other sites' pages can't send it; where the page is
+ * reached by https it goes over nothing else, and no name above can set it.
+ *
+ * @param publicUrl where browsers reach this server
+ */
+export function sessionCookie(publicUrl: string) {
+  const secure = new URL(publicUrl).protocol === 'https:';
+  const name = secure ? '__Host-proxmox-mcp' : 'proxmox-mcp';
+  const attributes = `Path=/; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`;
+  return {
+    /** The id in a request's `Cookie` header. */
+    read(header: string | undefined): string | undefined {
+      return header
+        ?.split(';')
+        .map((pair) => pair.trim().split('='))
+        .find(([key]) => key === name)?.[1];
+    },
+    set: (id: string) => `${name}=${id}; Max-Age=${sessionMs / 1_000}; ${attributes}`,
+    clear: `${name}=; Max-Age=0; ${attributes}`,
+  };
+}

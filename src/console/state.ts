@@ -1,0 +1,144 @@
+import type { Config, HostConfig } from '../config.ts';
+import { ServiceError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Notices } from '../operations/notice.ts';
+import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
+import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
+import { type Backup, createBackups } from './backups.ts';
+
+/** One part of the page: what was found, or why it could not be read. */
+export type Part<T> = { readonly value: T } | { readonly problem: string };
+
+/** A host and the last that is known of its health. */
+export interface HostState {
+  readonly host: HostConfig;
+  /** The newest health check that has ended. */
+  readonly checked?: RunSummary;
+}
+
+/** A host's last good backup, and what became of a later try. */
+export interface BackupState {
+  readonly host: HostConfig;
+  readonly last?: Backup;
+  /** The newest back-up that has ended otherwise since then. */
+  readonly failed?: RunSummary;
+}
+
+/** What the page shows, read at one time. */
+export interface ConsoleState {
+  readonly hosts: Part<readonly HostState[]>;
+  readonly backups: Part<readonly BackupState[]>;
+  /** Runs that wait for a person; with their questions, where a worker answers in time. */
+  readonly waiting: Part<readonly RunDetails[]>;
+  readonly runs: Part<readonly RunSummary[]>;
+  readonly schedules: Part<readonly ScheduleSummary[]>;
+  /** What the watch over the scheduled runs says; undefined: nobody knows. */
+  readonly notices: Part<Notices | 'absent' | 'silent' | undefined>;
+}
+
+export interface StateDependencies {
+  readonly runs: Runs;
+  readonly schedules: Schedules;
+  readonly config: Config;
+  readonly log: Log;
+  readonly notices?: () => Promise<Notices | 'absent' | 'silent'>;
+}
+
+/** So many of the newest runs are looked at; in them stand nearly every host's last check and backup. */
+const newest = 100;
+const shownRuns = 15;
+/** Paused runs whose questions are asked for. */
+const shownWaiting = 10;
+
+/** How long a part may take before the page comes without it; a question, which only a worker knows. Milliseconds. */
+const deadlines = { part: 2_500, question: 1_000 } as const;
+
+/** How long one reading serves everybody who looks. Milliseconds. */
+const freshMs = 1_000;
+
+/** Reads what the page shows; all parts side by side, and at most once a second, however many look. */
+export function createStateReader(dependencies: StateDependencies): () => Promise<ConsoleState> {
+  const { runs, schedules, config, log } = dependencies;
+  const backupOf = createBackups(runs);
+  let last: { readonly at: number; readonly state: Promise<ConsoleState> } | undefined;
+
+  async function read(): Promise<ConsoleState> {
+    const recent = runs.list({ limit: newest }).then((page) => page.runs);
+    const [hosts, backups, waiting, shown, planned, unmailed] = await Promise.all([
+      part('hosts', () => each(config.hosts, (host) => hostState(host, recent))),
+      part('backups', () => each(config.hosts, (host) => backupState(host, recent))),
+      part('waiting runs', readWaiting),
+      part('runs', async () => (await recent).slice(0, shownRuns)),
+      part('schedules', () => schedules.list()),
+      part('notices', async () => dependencies.notices?.()),
+    ]);
+    return { hosts, backups, waiting, runs: shown, schedules: planned, notices: unmailed };
+  }
+
+  async function part<T>(name: string, find: () => Promise<T>): Promise<Part<T>> {
+    try {
+      return { value: await within(deadlines.part, find()) };
+    } catch (error) {
+      if (error instanceof ServiceError) return { problem: error.message };
+      log.warn({ err: error, part: name }, 'a part of the page could not be read');
+      return { problem: 'It could not be read; the log of the MCP server says why.' };
+    }
+  }
+
+  async function hostState(host: HostConfig, recent: Promise<readonly RunSummary[]>): Promise<HostState> {
+    const isCheck = ({ operation, target, closedAt }: RunSummary) =>
+      operation === 'check-health' && target === host.name && closedAt !== undefined;
+    const checked =
+      (await recent).find(isCheck) ??
+      // One may be going on: the one before it is the last.
+      (await runs.list({ operation: 'check-health', host: host.name, limit: 2 })).runs.find(isCheck);
+    return { host, ...(checked === undefined ? {} : { checked }) };
+  }
+
+  async function backupState(host: HostConfig, recent: Promise<readonly RunSummary[]>): Promise<BackupState> {
+    const own = (await recent).filter((run) => run.operation === 'back-up' && run.target === host.name && !run.dryRun);
+    const done =
+      own.find(({ state }) => state === 'done') ??
+      (await runs.list({ operation: 'back-up', host: host.name, state: 'done', limit: 1 })).runs[0];
+    const ended = own.find(({ closedAt }) => closedAt !== undefined);
+    return {
+      host,
+      ...(done === undefined ? {} : { last: await backupOf(done) }),
+      ...(ended === undefined || ended.id === done?.id ? {} : { failed: ended }),
+    };
+  }
+
+  async function readWaiting(): Promise<readonly RunDetails[]> {
+    const { runs: paused } = await runs.list({ state: 'paused', dryRuns: true, limit: shownWaiting });
+    return Promise.all(paused.map((run) => within(deadlines.question, runs.get(run.id)).catch(() => run)));
+  }
+
+  return () => {
+    const now = Date.now();
+    if (last === undefined || now - last.at > freshMs) last = { at: now, state: read() };
+    return last.state;
+  };
+}
+
+function each<T>(hosts: readonly HostConfig[], find: (host: HostConfig) => Promise<T>): Promise<T[]> {
+  return Promise.all(hosts.map(find));
+}
+
+/** The promise's value, or `timeout` after so long; what comes later is nobody's. */
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const error = new ServiceError({
+      code: 'timeout',
+      message: `It could not be read within ${ms / 1_000} s`,
+      remedy: 'Look again in a moment.',
+      retryable: true,
+    });
+    timer = setTimeout(() => reject(error), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

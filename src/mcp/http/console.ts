@@ -1,0 +1,34 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Console } from '../../console/console.ts';
+import type { Access } from './access.ts';
+import { answer } from './answer.ts';
+import { readBody } from './body.ts';
+import type { Limiter } from './limits.ts';
+
+/** The largest form. A token has about 60 characters. Bytes. */
+const formLimit = 8 * 1024;
+
+/** Serves the console's pages over this server's HTTP, under the same limits as everything else. */
+export function serveConsole(pages: Console, access: Access, limiter: Limiter) {
+  return async (request: IncomingMessage, response: ServerResponse, path: string): Promise<void> => {
+    const { status, type, body, headers } = await pages.answer({
+      method: request.method ?? 'GET',
+      path,
+      cookie: request.headers.cookie,
+      fromOwnPage: access.isOwnPage(request),
+      readForm: () => readForm(request),
+      count: {
+        request: (viewer) => (viewer === undefined ? limiter.address(request) : limiter.token(viewer.name)),
+        failure: async () => (await limiter.address(request)) ?? (await limiter.failed(request)),
+      },
+    });
+    // What is left of a body that nobody has read would be taken for the next request.
+    answer(response, status, type, body, request.complete ? headers : { ...headers, connection: 'close' });
+  };
+}
+
+async function readForm(request: IncomingMessage): Promise<URLSearchParams | undefined> {
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers['content-type'] ?? '')) return undefined;
+  const body = await readBody(request, formLimit);
+  return body.kind === 'text' ? new URLSearchParams(body.text) : undefined;
+}

@@ -1,0 +1,126 @@
+import { changedKeys, type Reader, recordedConfiguration } from '../config/in-use.ts';
+import type { Config } from '../config.ts';
+import { cleanLine } from '../reports/clean.ts';
+import type { RunSummary, Runs } from '../runs/runs.ts';
+import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
+import { temporalAddress } from '../runs/temporal-client.ts';
+import { type PartFile, parts, runningPart, runningService, type ServiceRecord } from './record.ts';
+import { reportsGo } from './summary.ts';
+import { checkTakesWork, readinessUrl } from './supervisor.ts';
+
+/** How one of the service's processes is. */
+export interface PartStatus {
+  readonly name: string;
+  readonly address: string;
+  readonly state: 'ready' | 'not ready' | 'not running';
+  /** Of a process that a start on this data folder runs. */
+  readonly pid?: number;
+  /** Why it isn't ready. */
+  readonly reason?: string;
+}
+
+/** When a host was last looked at and backed up, by runs that are done. */
+export interface HostStatus {
+  readonly host: string;
+  readonly timeZone: string;
+  readonly checked?: RunSummary;
+  readonly backedUp?: RunSummary;
+}
+
+export interface ServiceStatus {
+  readonly running: boolean;
+  readonly dataDir: string;
+  readonly service?: ServiceRecord;
+  readonly parts: readonly PartStatus[];
+  /** Keys of `.env` and `hosts.yaml` that have changed since the service read them. */
+  readonly changedKeys: readonly string[];
+  /** Where the reports of scheduled runs go. */
+  readonly reports: string;
+  /** Undefined: Temporal does not answer. */
+  readonly work?: WorkStatus;
+}
+
+export interface WorkStatus {
+  readonly hosts: readonly HostStatus[];
+  readonly going: readonly RunSummary[];
+  readonly paused: readonly RunSummary[];
+  readonly schedules: readonly ScheduleSummary[];
+}
+
+const askMs = 5_000;
+
+/** The keys that have changed since the running worker or MCP server read them. */
+export function keysChangedSince(config: Config): readonly string[] {
+  const readers: readonly Reader[] = ['worker', 'mcp-server'];
+  const changed = readers.flatMap((reader) => {
+    const pid = runningPart(config, reader)?.pid;
+    const inUse = pid === undefined ? undefined : recordedConfiguration(config.dataDir, reader, pid);
+    return inUse ? changedKeys(inUse) : [];
+  });
+  return [...new Set(changed)];
+}
+
+/** Everything but what Temporal knows: {@link readWork}. */
+export async function readStatus(config: Config): Promise<Omit<ServiceStatus, 'work'>> {
+  const service = runningService(config);
+  return {
+    running: service !== undefined,
+    dataDir: config.dataDir,
+    ...(service && { service }),
+    parts: await Promise.all([temporalPart(config), workerPart(config), mcpPart(config)]),
+    changedKeys: keysChangedSince(config),
+    reports: reportsGo(config),
+  };
+}
+
+/** What was done, goes on, waits for a person and comes next. */
+export async function readWork(config: Config, runs: Runs, schedules: Schedules): Promise<WorkStatus> {
+  const last = async (operation: string, host: string) =>
+    (await runs.list({ operation, host, state: 'done', limit: 1 })).runs[0];
+  const [going, paused, all, ...hosts] = await Promise.all([
+    runs.list({ state: 'running', limit: 20, dryRuns: true }),
+    runs.list({ state: 'paused', limit: 20, dryRuns: true }),
+    schedules.list(),
+    ...config.hosts.map(async ({ name, timeZone }): Promise<HostStatus> => {
+      const [checked, backedUp] = await Promise.all([last('check-health', name), last('back-up', name)]);
+      return { host: name, timeZone, ...(checked && { checked }), ...(backedUp && { backedUp }) };
+    }),
+  ]);
+  return { hosts, going: going.runs.filter(({ state }) => state !== 'paused'), paused: paused.runs, schedules: all };
+}
+
+async function temporalPart(config: Config): Promise<PartStatus> {
+  const { connectTemporal } = await import('../runs/temporal-client.ts');
+  return await part(config, 'temporal', temporalAddress(config), async () => {
+    const client = await connectTemporal(config, askMs);
+    await client.connection.close();
+  });
+}
+
+async function workerPart(config: Config): Promise<PartStatus> {
+  const pid = runningPart(config, 'worker')?.pid;
+  return await part(config, 'worker', `metrics on 127.0.0.1:${config.worker.metricsPort}`, async () => {
+    if (pid === undefined) throw new Error('no start on this data folder runs it');
+    await checkTakesWork(config, pid);
+  });
+}
+
+async function mcpPart(config: Config): Promise<PartStatus> {
+  return await part(config, 'mcp-server', `${config.mcp.publicUrl}/api/mcp`, async () => {
+    const answer = await fetch(readinessUrl(config), { signal: AbortSignal.timeout(askMs) });
+    if (!answer.ok) throw new Error(`it answers ${answer.status}`);
+  });
+}
+
+/** `try` rejects where it isn't ready. What is started elsewhere may be ready without a process of ours. */
+async function part(config: Config, file: PartFile, address: string, look: () => Promise<void>): Promise<PartStatus> {
+  const pid = runningPart(config, file)?.pid;
+  const own = { name: parts[file], address, ...(pid !== undefined && { pid }) };
+  try {
+    await look();
+    return { ...own, state: 'ready' };
+  } catch (error) {
+    if (pid === undefined) return { ...own, state: 'not running' };
+    return { ...own, state: 'not ready', reason: cleanLine((error as Error).message, 200) };
+  }
+}

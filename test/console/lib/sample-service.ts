@@ -1,0 +1,178 @@
+import type { Verdict } from '../../../src/operations/finding.ts';
+import type { Question } from '../../../src/operations/run.ts';
+import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
+import type { ScheduleSummary } from '../../../src/runs/schedules.ts';
+import { runSummary } from '../../../src/runs/schema.ts';
+import { type MemoryService, memoryService } from '../../mcp/lib/memory-service.ts';
+
+const hour = 3_600_000;
+
+export function ago(hours: number): string {
+  return new Date(Date.now() - hours * hour).toISOString();
+}
+
+interface Given extends Partial<RunDetails> {
+  readonly operation: string;
+  readonly target: string;
+  /** When it ended. */
+  readonly hours: number;
+  readonly archive?: { readonly path: string; readonly bytes: number; readonly counts: boolean };
+}
+
+let count = 0;
+
+/** A run that has ended, as the list of runs has it. */
+export function ended({ hours, archive, ...given }: Given): RunDetails {
+  count += 1;
+  const { operation, target, state = 'done', verdict } = given;
+  const [startedAt, closedAt] = [ago(hours + 0.01), ago(hours)];
+  const id = `${operation}/${target}/${String(count).padStart(10, '0')}`;
+  return {
+    id,
+    state,
+    dryRun: false,
+    requestedBy: 'schedule:daily',
+    startedAt,
+    closedAt,
+    url: `http://127.0.0.1:8233/namespaces/default/workflows/${encodeURIComponent(id)}`,
+    ...given,
+    ...(state === 'done'
+      ? {
+          result: {
+            outcome: 'done' as const,
+            output: archive === undefined ? {} : { archive },
+            report: {
+              title: operation,
+              target,
+              verdict: verdict ?? ('ok' as Verdict),
+              summary: 'As it should be.',
+              startedAt,
+              finishedAt: closedAt,
+              sections: [],
+            },
+          },
+        }
+      : {}),
+  };
+}
+
+const question: Question = {
+  id: 'q1',
+  text: 'The undo of Pack failed: No space left on device.',
+  choices: [
+    { name: 'retry', meaning: 'undo again' },
+    { name: 'leave', meaning: 'leave the host as it is' },
+  ],
+  kind: 'decision',
+  askedAt: ago(1),
+};
+
+/** A run that waits for a person. */
+export function paused(given: Partial<RunDetails> & { readonly question?: Question } = {}): RunDetails {
+  const { question: asked = question, ...rest } = given;
+  const { closedAt: _closed, result: _result, ...run } = ended({ operation: 'back-up', target: 'pve2', hours: 1 });
+  return {
+    ...run,
+    state: 'paused',
+    progress: { phase: 'paused', message: asked.text, steps: [], question: asked },
+    ...rest,
+  };
+}
+
+const path = '/opt/proxmox-mcp-backups/daily/proxmox-mcp-daily-20261126-020000.tar.gz';
+
+/** Three hosts: one that is well, one with findings and a paused run, one that was never reached. */
+export const sampleRuns: readonly RunDetails[] = [
+  paused(),
+  ended({ operation: 'check-health', target: 'pve1', verdict: 'ok', hours: 0.4 }),
+  ended({ operation: 'check-health', target: 'pve2', verdict: 'failed', hours: 0.5 }),
+  ended({ operation: 'control-guest', target: 'pve1/100', state: 'undone', hours: 3, requestedBy: 'mcp:claude-code' }),
+  ended({ operation: 'back-up', target: 'broken', state: 'failed', hours: 6 }),
+  ended({
+    operation: 'back-up',
+    target: 'pve1',
+    verdict: 'ok',
+    hours: 6.1,
+    archive: { path, bytes: 48_318_382, counts: true },
+  }),
+  ended({
+    operation: 'back-up',
+    target: 'pve2',
+    verdict: 'warning',
+    hours: 30,
+    archive: { path, bytes: 9_318, counts: false },
+  }),
+  ended({ operation: 'back-up', target: 'pve2', state: 'planned', dryRun: true, hours: 2 }),
+];
+
+const schedule: ScheduleSummary = {
+  id: 'back-up/daily/pve1',
+  operation: 'back-up',
+  target: 'pve1',
+  cron: '0 2 * * *',
+  timeZone: 'Europe/Berlin',
+  overlap: 'skip',
+  paused: false,
+  nextRuns: [ago(-5)],
+  lastRuns: [],
+};
+
+export const sampleSchedules: readonly ScheduleSummary[] = [
+  schedule,
+  { ...schedule, id: 'check-health/daily/pve1', operation: 'check-health', cron: '0 8 * * *', nextRuns: [ago(-11)] },
+  { ...schedule, id: 'back-up/daily/pve2', target: 'pve2', paused: true, note: 'The disk is being replaced (ada)' },
+  {
+    ...schedule,
+    id: 'back-up/daily/broken',
+    target: 'broken',
+    nextRuns: [],
+    problem: 'There is no time zone "Europe/Berlun"',
+  },
+];
+
+export interface SampleService extends MemoryService {
+  /** The filters of the lists that were asked for. */
+  readonly asked: Parameters<Runs['list']>[0][];
+  /** Ids of the runs that were asked for. */
+  readonly got: string[];
+}
+
+/** A service whose runs and schedules are these. */
+export function sampleService(
+  runs: readonly RunDetails[] = sampleRuns,
+  schedules: readonly ScheduleSummary[] = sampleSchedules,
+  overrides: Parameters<typeof memoryService>[0] = {},
+): SampleService {
+  const service = memoryService(overrides);
+  const asked: SampleService['asked'] = [];
+  const got: string[] = [];
+  Object.assign(service.runs, {
+    async list(filter: Parameters<Runs['list']>[0]) {
+      asked.push(filter);
+      const found = runs
+        .filter((run) => filter.operation === undefined || run.operation === filter.operation)
+        .filter((run) => filter.host === undefined || run.target.split('/')[0] === filter.host)
+        .filter((run) => filter.state === undefined || run.state === filter.state)
+        .filter((run) => filter.dryRuns || !run.dryRun);
+      return { runs: found.slice(0, filter.limit).map((run) => runSummary.parse(run)) };
+    },
+    async get(id: string) {
+      got.push(id);
+      return runs.find((run) => run.id === id) ?? Promise.reject(new Error(`no run ${id}`));
+    },
+  });
+  Object.assign(service.schedules, { list: async () => schedules });
+  return Object.assign(service, { asked, got });
+}
+
+/** Signs in as a browser does; the session's cookie, or what was answered instead. */
+export async function signIn(base: string, token: string, headers: Record<string, string> = {}) {
+  const response = await fetch(`${base}/sign-in`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { origin: base, ...headers },
+    body: new URLSearchParams({ token }),
+  });
+  const [cookie = ''] = (response.headers.get('set-cookie') ?? '').split(';');
+  return { response, cookie };
+}

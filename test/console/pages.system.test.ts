@@ -1,0 +1,119 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
+import { launchBrowser, whyNoBrowser } from '../support/browser.ts';
+import { sampleService } from './lib/sample-service.ts';
+
+/** Where to leave pictures of the pages, for a person's look. */
+const pictures = process.env.PICTURES;
+
+describe.skipIf(whyNoBrowser())('the pages in a browser', () => {
+  let serving: HttpServing;
+  let browser: Browser;
+  let base: string;
+
+  beforeAll(async () => {
+    serving = await serveHttp(sampleService(), { version: '1.2.3' });
+    base = `http://127.0.0.1:${serving.port}`;
+    browser = await launchBrowser();
+    if (pictures) mkdirSync(pictures, { recursive: true });
+  }, 60_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await serving?.close();
+  });
+
+  async function open(options: Parameters<Browser['newPage']>[0] = {}): Promise<{ page: Page; complaints: string[] }> {
+    const page = await browser.newPage(options);
+    const complaints: string[] = [];
+    page.on('console', (message) => void complaints.push(message.text()));
+    page.on('pageerror', (error) => void complaints.push(String(error)));
+    return { page, complaints };
+  }
+
+  async function signedIn(options: Parameters<Browser['newPage']>[0] = {}) {
+    const opened = await open(options);
+    await opened.page.goto(base);
+    await opened.page.getByLabel('Token').fill('reader-token');
+    await opened.page.getByRole('button', { name: 'Sign in' }).click();
+    await opened.page.getByRole('heading', { name: 'Hosts' }).waitFor();
+    return opened;
+  }
+
+  describe.each([
+    [360, 'light'],
+    [360, 'dark'],
+    [1280, 'light'],
+    [1280, 'dark'],
+  ] as const)('%d pixels wide, %s', (width, colorScheme) => {
+    const options = { colorScheme, viewport: { width, height: 900 } };
+
+    async function looksWell(page: Page, name: string): Promise<void> {
+      if (pictures) {
+        await page.screenshot({
+          path: join(pictures, `${name}-${width}-${colorScheme}.png`),
+          fullPage: name !== 'tools',
+        });
+      }
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
+      // Nothing is cut at its right edge either.
+      const cut = await page.evaluate(
+        `[...document.querySelectorAll('pre, td, code, p, .card')].filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0).map((one) => one.textContent)`,
+      );
+      expect(cut).toEqual([]);
+    }
+
+    it('the sign-in, the state and the tools fit, and nothing is refused to them', async () => {
+      const first = await open(options);
+      await first.page.goto(base);
+      await looksWell(first.page, 'sign-in');
+      await first.page.close();
+      const { page, complaints } = await signedIn(options);
+      await looksWell(page, 'state');
+      await page.getByRole('link', { name: 'Tools' }).click();
+      await page.getByRole('heading', { name: 'Tools and operations' }).waitFor();
+      await looksWell(page, 'tools');
+      expect([...first.complaints, ...complaints]).toEqual([]);
+      const background = await page.evaluate('getComputedStyle(document.body).backgroundColor');
+      expect(background).toBe(colorScheme === 'dark' ? 'rgb(20, 23, 26)' : 'rgb(246, 247, 249)');
+      await page.close();
+    }, 60_000);
+  });
+
+  it('work without scripts: in, look, out', async () => {
+    const { page } = await signedIn({ javaScriptEnabled: false });
+    expect(await page.locator('#waiting pre').first().innerText()).toMatch(
+      /^proxmox-mcp runs decide back-up\/pve2\/\d+ retry$/,
+    );
+    expect(await page.locator('.copy button').count()).toBe(0);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('Token').waitFor();
+    await page.goto(base);
+    await page.getByLabel('Token').waitFor();
+    await page.close();
+  }, 60_000);
+
+  it('copy the line that adds the server', async () => {
+    const { page } = await signedIn();
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: base });
+    await page.goto(`${base}/tools`);
+    const box = page.locator('.copy', { hasText: 'claude mcp add' });
+    await box.getByRole('button', { name: 'Copy' }).click();
+    await box.getByRole('button', { name: 'Copied' }).waitFor();
+    expect(await page.evaluate('navigator.clipboard.readText()')).toBe(
+      'claude mcp add --transport http proxmox http://127.0.0.1:8080/api/mcp --header "Authorization: Bearer TOKEN"',
+    );
+    await page.close();
+  }, 60_000);
+
+  it('keep the session from scripts, and from pages of other ports', async () => {
+    const { page } = await signedIn();
+    expect(await page.evaluate('document.cookie')).toBe('');
+    const [cookie] = await page.context().cookies();
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict', name: 'proxmox-mcp' });
+    await page.close();
+  }, 60_000);
+});

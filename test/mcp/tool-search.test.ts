@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { createServiceSurface } from '../../src/mcp/service-surface.ts';
+import { createWordSearch } from '../../src/mcp/word-search.ts';
+import { memoryService } from './lib/memory-service.ts';
+import { toolQuestions } from './lib/tool-questions.ts';
+
+// Clients that have many tools don't show them all to their model: it searches them by words, of which it has those of
+// the person who asks. Names count most and descriptions least with all of them.
+
+const admin = { name: 'a', scope: 'admin' } as const;
+const { tools } = createServiceSurface(memoryService(), '1');
+const search = createWordSearch(
+  tools.list(admin).map((tool) => ({
+    item: tool.name,
+    name: tool.name,
+    texts: [
+      [tool.name, 10],
+      [tool.title, 8],
+      [tool.description, 3],
+    ],
+  })),
+);
+const names = new Set(tools.list(admin).map(({ name }) => name));
+
+describe('a search for a tool in the words of people', () => {
+  it.each(toolQuestions.map(([question, ...right]) => ({ question, right })))(
+    '$question → $right',
+    ({ question, right }) => {
+      // As many as Claude Code loads by default.
+      const found = search.find(question).slice(0, 5);
+      expect(
+        found.some((name) => right.includes(name)),
+        `found ${found.join(', ')}`,
+      ).toBe(true);
+    },
+  );
+
+  it('has a right one first for nearly all', () => {
+    const wrong = toolQuestions.filter(([question, ...right]) => !right.includes(search.find(question)[0] ?? ''));
+    expect(wrong.length / toolQuestions.length, wrong.map(([question]) => question).join('; ')).toBeLessThan(0.2);
+  });
+
+  it('asks for tools that there are', () => {
+    for (const [question, ...right] of toolQuestions)
+      expect(
+        right.some((name) => names.has(name)),
+        question,
+      ).toBe(true);
+  });
+});
+
+describe('a tool that there is not', () => {
+  it.each([
+    ['get_log', 'get_run_log'],
+    ['get_logs', 'get_run_log'],
+    ['backup', 'back_up'],
+    ['chek_health', 'check_health'],
+    ['check-health', 'check_health'],
+    ['healthcheck', 'check_health'],
+    ['list_run', 'list_runs'],
+    ['start_vm', 'control_guest'],
+    ['reboot_container', 'control_guest'],
+    ['cancel_backup_run', 'cancel_run'],
+    ['get_runs', 'list_runs'],
+    ['delete_vm', undefined],
+    ['list_tables', undefined],
+    ['get_weather', undefined],
+    ['send_mail', undefined],
+    ['', undefined],
+    ['____', undefined],
+    ['x'.repeat(10_000), undefined],
+  ])('%s: is meant %s', (name, meant) => {
+    expect(tools.meant(name, admin)).toBe(meant);
+  });
+
+  it('is never said to be one that the caller may not use', () => {
+    expect(tools.meant('backup', { name: 'a', scope: 'read' })).toBeUndefined();
+    expect(tools.meant('list_run', { name: 'a', scope: 'read' })).toBe('list_runs');
+  });
+});
