@@ -93,7 +93,9 @@ function textsOf({ name, title, description }: AnyTool): WeightedText[] {
     [name, 10],
     [name.replaceAll('_', ''), 10],
     [title, 8],
-    [description, 3],
+    // What it is for stands there first, how to use it follows.
+    [description.split(/\. (?=[A-Z])/)[0] ?? '', 5],
+    [description, 2],
   ];
 }
 

@@ -84,7 +84,12 @@ export function createWordSearch<Item>(entries: readonly Searched<Item>[]): Word
     },
     meant(name) {
       const terms = [...new Set(wordsOf(name.slice(0, 200)))];
-      if (terms.length === 0) return undefined;
+      const written = partsOf(name).join('');
+      const same = index.find((entry) => {
+        const right = partsOf(entry.name).join('');
+        return right === written || (right.length > shortestMistyped && distance(right, written) === 1);
+      });
+      if (same !== undefined || terms.length === 0) return same?.item;
       // Of words that say nothing elsewhere, those that stand in a name tell names apart.
       const parts = new Set(partsOf(name));
       const alike = (entry: Indexed<Item>) => partsOf(entry.name).filter((part) => parts.has(part)).length;
@@ -116,8 +121,7 @@ function partsOf(name: string): string[] {
     .slice(0, 200)
     .toLowerCase()
     .split(/[^a-z0-9]+/)
-    .filter((part) => part !== '')
-    .map(simplest);
+    .filter((part) => part !== '');
 }
 
 function wordsIn(texts: readonly WeightedText[]): Map<string, number> {
