@@ -1,7 +1,9 @@
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { type Machine, machineIdentity } from './commands/shared/machine.ts';
-import type { Argv, Executor } from './execution/executor.ts';
+import { startDeadline } from './execution/deadline.ts';
+import type { Argv, ExecOptions, Executor, TransferOptions } from './execution/executor.ts';
+import { retryLook } from './helper/call.ts';
 import { fillVector, resolveCommand } from './helper/resolve.ts';
 
 /** Sees to it that no machine is worked on under two names: each would have a lock of its own. */
@@ -39,25 +41,34 @@ export function createOneName(hosts: readonly HostConfig[]): OneName {
       const mayMeet = hosts.some((other) => mayBeSame(config, other));
       if (!mayMeet) return executor;
       let entered: Promise<void> | undefined;
-      const first = () => {
+      let isIn = false;
+      const first = async (what: string, { timeoutMs, signal }: ExecOptions | TransferOptions) => {
+        if (isIn) return;
         entered ??= enter(config, executor).catch((error: unknown) => {
           entered = undefined;
-          throw error;
+          // Nothing that was asked for has begun.
+          throw retryLook(config, error);
         });
-        return entered;
+        const deadline = startDeadline(`${config.name}: ${what}`, timeoutMs, signal);
+        try {
+          if ((await Promise.race([entered, deadline.passed])) === 'passed') throw deadline.reason();
+          isIn = true;
+        } finally {
+          deadline.clear();
+        }
       };
       return {
         ...executor,
         async exec(argv, options) {
-          await first();
+          await first(argv[0], options);
           return executor.exec(argv, options);
         },
         async upload(from, to, options) {
-          await first();
+          await first(`upload ${to}`, options);
           return executor.upload(from, to, options);
         },
         async download(from, to, options) {
-          await first();
+          await first(`download ${from}`, options);
           return executor.download(from, to, options);
         },
       };

@@ -29,17 +29,6 @@ export interface RightsTrial {
   readonly run: (apis: ProxmoxApis, host: string, options: CallOptions) => Promise<TriedRights>;
 }
 
-/** Everything of the catalogue and the tools that needs rights of the API token. */
-export const rightsTrials: readonly RightsTrial[] = [
-  { operation: 'get_host', reads: ['Sys.Audit'], run: tryNode },
-  { operation: 'check-health', reads: ['Sys.Audit', 'Datastore.Audit', 'VM.Audit'], run: tryHealth },
-  { operation: 'control-guest', reads: ['Sys.Audit', 'VM.Audit'], run: tryGuests },
-  { operation: 'list-backups', reads: ['Datastore.Audit', 'VM.Audit'], run: tryBackups },
-];
-
-/** What the reading role has that `host install` makes: no more than what the operations look with. */
-export const readingPrivileges: readonly string[] = [...new Set(rightsTrials.flatMap(({ reads }) => reads))].sort();
-
 /**
  * What the health check looks at by the API, and the right that each needs. Archives of guests need more (what it takes
  * to restore them), and their tasks stand in for them; updates need Sys.Modify, and are left out without it.
@@ -49,6 +38,22 @@ const healthRights: readonly MissingRight[] = [
   { privilege: 'Datastore.Audit', path: '/storage' },
   { privilege: 'VM.Audit', path: '/vms' },
 ];
+
+/** What the list of guests' backups needs, beside the rights to see each archive, which the list itself names. */
+const backupRights = healthRights.filter(({ privilege }) => privilege !== 'Sys.Audit');
+
+const privilegesOf = (rights: readonly MissingRight[]) => rights.map(({ privilege }) => privilege);
+
+/** Everything of the catalogue and the tools that needs rights of the API token. */
+export const rightsTrials: readonly RightsTrial[] = [
+  { operation: 'get_host', reads: ['Sys.Audit'], run: tryNode },
+  { operation: 'check-health', reads: privilegesOf(healthRights), run: tryHealth },
+  { operation: 'control-guest', reads: ['Sys.Audit', 'VM.Audit'], run: tryGuests },
+  { operation: 'list-backups', reads: privilegesOf(backupRights), run: tryBackups },
+];
+
+/** What the reading role has that `host install` makes: no more than what the operations look with. */
+export const readingPrivileges: readonly string[] = [...new Set(rightsTrials.flatMap(({ reads }) => reads))].sort();
 
 /** Which of the rights that the health check needs a host's API token lacks. */
 export async function missingForHealth(
@@ -70,12 +75,10 @@ async function tryHealth(apis: ProxmoxApis, host: string, options: CallOptions):
   return { may: missing.length === 0 ? 'services, quorum, storages, guests' : '', missing };
 }
 
-/** What the list of guests' backups needs, beside the rights to see each archive, which the list itself names. */
 async function tryBackups(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
   const client = apis.get(host);
-  const wanted = healthRights.filter(({ privilege }) => privilege !== 'Sys.Audit');
-  const held = await Promise.all(wanted.map(({ path }) => client.permissions(path, options)));
-  const missing = wanted.filter(({ privilege, path }, index) => held[index]?.[path]?.[privilege] === undefined);
+  const held = await Promise.all(backupRights.map(({ path }) => client.permissions(path, options)));
+  const missing = backupRights.filter(({ privilege, path }, index) => held[index]?.[path]?.[privilege] === undefined);
   return { may: missing.length === 0 ? 'storages, guests' : '', missing };
 }
 

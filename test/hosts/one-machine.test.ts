@@ -15,7 +15,7 @@ function hostNamed(name: string, more: Partial<HostConfig> = {}): HostConfig {
 /** Hosts whose machines say this of themselves; `asked` has what each was asked. */
 function hostsThat(
   configs: readonly HostConfig[],
-  says: Readonly<Record<string, { id: string; boot: string } | 'away'>>,
+  says: Readonly<Record<string, { id: string; boot: string } | 'away' | 'silent'>>,
 ) {
   const asked: string[] = [];
   const executorFor = ({ name }: HostConfig): Executor => ({
@@ -24,6 +24,7 @@ function hostsThat(
       const asksWho = argv.includes('/etc/machine-id');
       const machine = says[name];
       asked.push(`${name} ${asksWho ? 'machine-id' : argv.at(-1)}`);
+      if (machine === 'silent') return new Promise(() => undefined);
       if (machine === 'away' || machine === undefined) throw new Error('away');
       const lines = `/etc/machine-id:${machine.id}\n/proc/sys/kernel/random/boot_id:${machine.boot}`;
       const stdout = asksWho ? lines : '';
@@ -98,6 +99,17 @@ describe('one machine under two names', () => {
       expect(changed(asked)).toEqual(asked);
       expect(asked).toHaveLength(configs.length);
     }
+  });
+
+  it('keeps nobody waiting longer than they want to', async () => {
+    const { hosts } = hostsThat([pve1, old], { pve1: 'silent' });
+    const began = performance.now();
+    const signal = AbortSignal.timeout(50);
+    await expect(hosts.get('pve1').jobs({ signal })).rejects.toMatchObject({ code: 'cancelled' });
+    await expect(
+      hosts.get('pve1').download('/opt/proxmox-mcp-backups/a', '/x', { timeoutMs: 50 }),
+    ).rejects.toMatchObject({ code: 'timeout' });
+    expect(performance.now() - began).toBeLessThan(5_000);
   });
 
   it('is looked for again after a host was away, and costs two commands alone', async () => {

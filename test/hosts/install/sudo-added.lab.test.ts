@@ -114,6 +114,7 @@ describe.skipIf(whyNoLab())('a host without sudo, as Proxmox VE is', () => {
     await unchanged();
     await host.must(['rm', '/etc/ssh/sshd_config.d/a-first.conf']);
     await host.must(['systemctl', 'reload', 'ssh']);
+    before = await listing(host);
   });
 
   it('is without it again when it puts everything back by itself', { timeout: 120_000 }, async () => {

@@ -50,8 +50,8 @@ look_at_host() {
     place_of "$_part" "$_path" || { echo "closed $_part $_path"; continue; }
     seen "$_real"
     case $_seen in absent) echo "absent $_part $_path"; continue ;; unreadable) echo "closed $_part $_path"; continue ;; esac
-    _bytes=$(timeout -k 2 60 du -sx --block-size=1 -- "$_real" 2>/dev/null | cut -f1) || _bytes=
+    _size=$(timeout -k 2 60 du -sx --block-size=1 -- "$_real" 2>/dev/null | cut -f1) || _size=
     _files=$(timeout -k 2 60 find "$_real" -xdev ! -type d -printf x 2>/dev/null | wc -c) || _files=
-    echo "part $_part ${_bytes:-0} ${_files:-0} $_path"
+    echo "part $_part ${_size:-0} ${_files:-0} $_path"
   done
 }
