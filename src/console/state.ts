@@ -56,11 +56,27 @@ const deadlines = { part: 2_500, question: 1_000 } as const;
 /** How long one reading serves everybody who looks. Milliseconds. */
 const freshMs = 1_000;
 
+/**
+ * How long what takes many questions serves: what stands behind the newest runs, where hardly anything changes, and the
+ * schedules, each of which is asked for. Milliseconds.
+ */
+const keptMs = { behind: 60_000, schedules: 10_000 } as const;
+
 /** Reads what the page shows; all parts side by side, and at most once a second, however many look. */
 export function createStateReader(dependencies: StateDependencies): () => Promise<ConsoleState> {
   const { runs, schedules, config, log } = dependencies;
   const backupOf = createBackups(runs);
-  let last: { readonly at: number; readonly state: Promise<ConsoleState> } | undefined;
+  const checkBehind = keptByKey(keptMs.behind, async (host: string) => {
+    // One may be going on: the one before it is the last.
+    const { runs: found } = await runs.list({ operation: 'check-health', host, limit: 2 });
+    return found.find(({ target, closedAt }) => target === host && closedAt !== undefined);
+  });
+  const backupBehind = keptByKey(keptMs.behind, async (host: string) => {
+    const { runs: found } = await runs.list({ operation: 'back-up', host, state: 'done', limit: 1 });
+    return found[0];
+  });
+  const plannedRuns = keptByKey(keptMs.schedules, () => schedules.list());
+  const current = keptByKey(freshMs, read);
 
   async function read(): Promise<ConsoleState> {
     const recent = runs.list({ limit: newest }).then((page) => page.runs);
@@ -69,7 +85,7 @@ export function createStateReader(dependencies: StateDependencies): () => Promis
       part('backups', () => each(config.hosts, (host) => backupState(host, recent))),
       part('waiting runs', readWaiting),
       part('runs', async () => (await recent).slice(0, shownRuns)),
-      part('schedules', () => schedules.list()),
+      part('schedules', () => plannedRuns('')),
       part('notices', async () => dependencies.notices?.()),
     ]);
     return { hosts, backups, waiting, runs: shown, schedules: planned, notices: unmailed };
@@ -88,18 +104,13 @@ export function createStateReader(dependencies: StateDependencies): () => Promis
   async function hostState(host: HostConfig, recent: Promise<readonly RunSummary[]>): Promise<HostState> {
     const isCheck = ({ operation, target, closedAt }: RunSummary) =>
       operation === 'check-health' && target === host.name && closedAt !== undefined;
-    const checked =
-      (await recent).find(isCheck) ??
-      // One may be going on: the one before it is the last.
-      (await runs.list({ operation: 'check-health', host: host.name, limit: 2 })).runs.find(isCheck);
+    const checked = (await recent).find(isCheck) ?? (await checkBehind(host.name));
     return { host, ...(checked === undefined ? {} : { checked }) };
   }
 
   async function backupState(host: HostConfig, recent: Promise<readonly RunSummary[]>): Promise<BackupState> {
     const own = (await recent).filter((run) => run.operation === 'back-up' && run.target === host.name && !run.dryRun);
-    const done =
-      own.find(({ state }) => state === 'done') ??
-      (await runs.list({ operation: 'back-up', host: host.name, state: 'done', limit: 1 })).runs[0];
+    const done = own.find(({ state }) => state === 'done') ?? (await backupBehind(host.name));
     const ended = own.find(({ closedAt }) => closedAt !== undefined);
     return {
       host,
@@ -113,10 +124,19 @@ export function createStateReader(dependencies: StateDependencies): () => Promis
     return Promise.all(paused.map((run) => within(deadlines.question, runs.get(run.id)).catch(() => run)));
   }
 
-  return () => {
-    const now = Date.now();
-    if (last === undefined || now - last.at > freshMs) last = { at: now, state: read() };
-    return last.state;
+  return () => current('');
+}
+
+/** What a question gives, for so long; what fails is asked again. */
+function keptByKey<T>(ms: number, find: (key: string) => Promise<T>): (key: string) => Promise<T> {
+  const known = new Map<string, { readonly at: number; readonly value: Promise<T> }>();
+  return (key) => {
+    const before = known.get(key);
+    if (before !== undefined && Date.now() - before.at <= ms) return before.value;
+    const value = find(key);
+    known.set(key, { at: Date.now(), value });
+    value.catch(() => known.delete(key));
+    return value;
   };
 }
 
