@@ -47,6 +47,10 @@ export function runCommands(program: Command, context: CliContext): void {
       if (json) return printJson(found);
       if (found.runs.length === 0) return note('There are no such runs.');
       print(textTable(['STARTED', '', 'STATE', 'VERDICT', 'ASKED BY', 'RUN'], found.runs.map(rowOf)));
+      for (const { id, question } of found.runs) {
+        if (question !== undefined)
+          print(`\n${id} waits for a person: ${question.text}\nSee: proxmox-mcp runs get ${id}`);
+      }
       if (found.cursor !== undefined) note(`There are more: add --cursor ${found.cursor}`);
     });
 

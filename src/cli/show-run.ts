@@ -3,20 +3,21 @@ import { cleanLine } from '../reports/clean.ts';
 import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
 import { failureText } from '../runs/failure-text.ts';
-import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
+import type { LiveProgress, RunDetails, RunSummary, Runs } from '../runs/runs.ts';
+import { zoneOfTarget } from '../time-zone.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { listenForInterruption, note, print, printJson } from './terminal.ts';
 
 /** Says each change of a run's live checklist once, as a line. */
-function progressLines(say: (line: string) => void): (progress: Progress) => void {
+function progressLines(say: (line: string) => void): (progress: LiveProgress) => void {
   const said = new Set<string>();
-  const once = (line: string) => {
-    if (said.has(line)) return;
-    said.add(line);
+  const once = (line: string, what = line) => {
+    if (said.has(what)) return;
+    said.add(what);
     say(line);
   };
-  return ({ phase, message, steps, question }) => {
+  return ({ phase, message, steps, question, waits = [] }) => {
     if (phase === 'waiting-for-lock' || phase === 'undoing') once(`· ${message}`);
     if (question !== undefined) once(`· Paused: ${question.text}`);
     for (const step of steps) {
@@ -24,6 +25,8 @@ function progressLines(say: (line: string) => void): (progress: Progress) => voi
       const what = step.state === 'running' ? '…' : `: ${step.state}${step.note ? ` (${step.note})` : ''}`;
       once(`· ${step.title}${what}`);
     }
+    // Each attempt once, though the time until the next one changes all the while.
+    for (const { step, why, attempt, text } of waits) once(`· ${text}`, `${step} ${attempt} ${why}`);
   };
 }
 
@@ -60,20 +63,23 @@ function howToGoOn(run: RunSummary): string {
 /** Prints a run; the exit code says whether it did well. */
 export function showRun(context: CliContext, run: RunDetails, json: boolean): void {
   if (json) printJson(run);
-  else print(describeRun(run));
+  else print(describeRun(run, zoneOfTarget(context.load().config, run.target)));
   if (run.closedAt !== undefined && (run.result === undefined || run.result.report.verdict === 'failed')) {
     context.exitWith(exitCodes.failed);
   }
 }
 
-function describeRun(run: RunDetails): string {
+function describeRun(run: RunDetails, timeZone: string): string {
+  const question = run.progress?.question ?? run.question;
   const lines = [
     ...(run.result === undefined
       ? [`${run.operation} of ${run.target}: ${run.state}`]
-      : [renderText(run.result.report)]),
+      : [renderText(run.result.report, { timeZone, now: Date.now() })]),
     ...(run.failure === undefined ? [] : [failureText(run.failure)]),
     ...(run.closedAt === undefined && run.progress ? [run.progress.message, ...checklist(run.progress)] : []),
-    ...(run.progress?.question === undefined ? [] : howToDecide(run.id, run.progress.question)),
+    ...(run.progress === undefined && question !== undefined ? [question.text] : []),
+    ...(run.waits ?? []).map(({ text }) => `  ${text}`),
+    ...(question === undefined ? [] : howToDecide(run.id, question)),
     `Run ${run.id}`,
     run.url,
   ];

@@ -50,7 +50,7 @@ export function quotedProgress({ phase, message, steps, question }: Progress): P
   };
 }
 
-function quotedQuestion(question: NonNullable<Progress['question']>): NonNullable<Progress['question']> {
+export function quotedQuestion(question: NonNullable<Progress['question']>): NonNullable<Progress['question']> {
   return {
     ...question,
     text: quoted(question.text, limits.message),

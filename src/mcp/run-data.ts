@@ -4,7 +4,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { quoteNotice, quoteReport } from '../reports/quote.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import { runFailure, runResult, runSummary } from '../runs/schema.ts';
-import { boundedOutput, limits, quotedFailure, quotedProgress } from './host-text.ts';
+import { boundedOutput, limits, quotedFailure, quotedProgress, quotedQuestion } from './host-text.ts';
 import { endLine, nextStep } from './run-text.ts';
 
 /** A run's id as callers give it. */
@@ -49,10 +49,11 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
 
 /** No more than its shape says; who asked is a name that a client or a person chose. */
 export function boundedSummary(run: RunSummary): RunSummary {
-  const { target, requestedBy, ...others } = runSummary.parse(run);
+  const { target, requestedBy, question, ...others } = runSummary.parse(run);
   return {
     ...others,
     target: cleanLine(target, limits.line),
+    ...(question === undefined ? {} : { question: quotedQuestion(question) }),
     ...(requestedBy === undefined ? {} : { requestedBy: cleanLine(requestedBy, limits.name) }),
   };
 }

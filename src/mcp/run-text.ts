@@ -36,7 +36,7 @@ export function nextStep(run: RunDetails): string {
   if (run.closedAt !== undefined) return 'It has ended; get_run has its report.';
   const { progress } = run;
   if (progress === undefined || !isPaused(progress)) {
-    return `${howItGoesOn(progress)}wait_for_run waits for its report and shows progress; cancel_run stops it.`;
+    return `${howItGoesOn(progress, run.waits)}wait_for_run waits for its report and shows progress; cancel_run stops it.`;
   }
   const { question } = progress;
   const paused = `It is paused and does not go on by itself: ${whatItWaitsFor(progress)}`;
@@ -49,7 +49,8 @@ export function nextStep(run: RunDetails): string {
 }
 
 /** Whether it goes on by itself, and when; nothing where nobody has said how far it is. */
-function howItGoesOn(progress: Progress | undefined): string {
+function howItGoesOn(progress: Progress | undefined, [wait]: NonNullable<RunDetails['waits']> = []): string {
+  if (wait !== undefined) return `It can't get on now: ${cleanLine(sentence(wait.text), limits.line)} `;
   switch (progress?.phase) {
     case undefined:
       return '';
@@ -129,7 +130,8 @@ export function runText(run: RunDetails): string {
   if (failure ?? progress ?? result) parts.push(quoteNotice);
   if (failure !== undefined) parts.push(failureLines(failure));
   if (progress !== undefined && result === undefined) {
-    parts.push(`${cleanLine(progress.message, limits.line)}\n${checklist(progress.steps)}`);
+    const waits = (run.waits ?? []).map(({ text }) => `\n${cleanLine(text, limits.line)}`).join('');
+    parts.push(`${cleanLine(progress.message, limits.line)}\n${checklist(progress.steps)}${waits}`);
     if (run.closedAt === undefined && isPaused(progress)) parts.push(nextStep(run));
   }
   if (result !== undefined) parts.push(renderText(result.report).trimEnd());

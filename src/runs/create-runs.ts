@@ -1,21 +1,30 @@
 import { createHash } from 'node:crypto';
-import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
+import {
+  type Client,
+  WorkflowExecutionAlreadyStartedError,
+  type WorkflowExecutionDescription,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { workflowType } from '../operations/definition.ts';
-import type { Answer, Progress, Requester } from '../operations/run.ts';
+import type { Answer, Progress, Question, Requester } from '../operations/run.ts';
 import { targetIn, targetLabel } from '../operations/target.ts';
+import { cleanLine } from '../reports/clean.ts';
+import { endingText } from '../reports/ending.ts';
 import { runUrl } from '../run-url.ts';
 import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
 import { decideUpdate, progressQuery, serviceQueue } from '../workflows/lib/messages.ts';
+import { readCancelRequest } from './cancel-request.ts';
 import { findOperation } from './find-operation.ts';
 import { findRun } from './find-run.ts';
 import { listRuns } from './list-runs.ts';
 import { parseInput } from './parse-input.ts';
-import { endOf, summaryOf } from './run-details.ts';
+import { activitySummaries, pendingActivities } from './pending-activities.ts';
+import { endOf, memoOf, summaryOf } from './run-details.ts';
 import { keyedPart, randomPart } from './run-id.ts';
 import { readLog } from './run-log.ts';
-import type { RunDetails, RunSummary, Runs } from './runs.ts';
+import type { LiveProgress, RunDetails, RunSummary, Runs, Wait } from './runs.ts';
 
 /** How often a watched run is asked for its progress, ms. */
 const progressIntervalMs = 1_000;
@@ -73,10 +82,28 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     const info = await findRun(client, id);
     const summary = summaryOf(config, info);
     if (summary.closedAt === undefined) {
-      const progress = await queryProgress(summary.id);
-      return { ...summary, ...(progress && { progress }) };
+      const [progress, waits] = await Promise.all([queryProgress(summary.id), waitsOf(info)]);
+      return { ...summary, ...(progress && { progress }), ...(waits.length > 0 && { waits: [...waits] }) };
     }
-    return { ...summary, ...(await endOf(() => client.workflow.getHandle(summary.id, info.runId).result())) };
+    return withEnd(info, await endOf(() => client.workflow.getHandle(summary.id, info.runId).result()));
+  }
+
+  /** Where a run that isn't done stopped, and of a cancelled one, of which Temporal keeps no text, who ended it. */
+  async function withEnd(
+    info: WorkflowExecutionDescription,
+    end: Awaited<ReturnType<typeof endOf>>,
+  ): Promise<RunDetails> {
+    const summary = summaryOf(config, info);
+    const { ending } = memoOf(info);
+    const details = { ...summary, ...end, ...(ending && end.failure && { ending }) };
+    if (end.failure === undefined || summary.state !== 'cancelled') return details;
+    const asked = await readCancelRequest(client, info).catch(() => undefined);
+    const why = asked?.reason ? `: ${asked.reason}` : '';
+    const by = asked === undefined ? 'It was cancelled.' : `Cancelled by ${cleanLine(`${asked.by}${why}`, 600)}.`;
+    return {
+      ...details,
+      failure: { ...end.failure, message: ending === undefined ? by : `${by} ${endingText(ending)}` },
+    };
   }
 
   async function wait(
@@ -84,21 +111,18 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     options: {
       readonly timeoutMs: number;
       readonly signal?: AbortSignal;
-      readonly onProgress?: (progress: Progress) => void;
+      readonly onProgress?: (progress: LiveProgress) => void;
     },
   ): Promise<RunDetails> {
     const stop = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), ...(options.signal ? [options.signal] : [])]);
     const { onProgress } = options;
     const { workflowId: id } = await findRun(client, meant);
     const poll = onProgress
-      ? setInterval(
-          () => void queryProgress(id).then((progress) => progress && onProgress(progress)),
-          progressIntervalMs,
-        )
+      ? setInterval(() => void live(id).then((progress) => progress && onProgress(progress)), progressIntervalMs)
       : undefined;
     try {
       const ended = await client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
-      return { ...summaryOf(config, await findRun(client, id)), ...ended };
+      return await withEnd(await findRun(client, id), ended);
     } catch (error) {
       if (!stop.aborted) throw error;
       if (!options.signal?.aborted) return await get(id);
@@ -113,7 +137,10 @@ export function createRuns({ client, config }: { readonly client: Client; readon
   }
 
   async function cancel(id: string, reason: string, by: Requester): Promise<RunDetails> {
-    const { workflowId, runId, status } = await findRun(client, id);
+    const info = await findRun(client, id);
+    const { workflowId, runId, status } = info;
+    const { question } = memoOf(info);
+    if (status.name === 'RUNNING' && question?.ifCancelled === 'nothing') throw endsAlready(workflowId, question);
     if (status.name === 'RUNNING') {
       await client.workflowService.requestCancelWorkflowExecution({
         namespace: config.temporal.namespace,
@@ -152,6 +179,27 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     return readLog(await client.workflow.getHandle(workflowId).fetchHistory());
   }
 
+  /** Undefined when nobody knows how far it is. */
+  async function live(id: string): Promise<LiveProgress | undefined> {
+    const [progress, waits] = await Promise.all([
+      queryProgress(id),
+      client.workflow
+        .getHandle(id)
+        .describe()
+        .then(waitsOf)
+        .catch(() => []),
+    ]);
+    return progress && { ...progress, ...(waits.length > 0 && { waits: [...waits] }) };
+  }
+
+  /** Their steps are only in the history, which is read where something doesn't get on. */
+  async function waitsOf({ raw, workflowId }: WorkflowExecutionDescription): Promise<readonly Wait[]> {
+    const { pendingActivities: pending } = raw;
+    if (pendingActivities(pending).length === 0) return [];
+    const history = await client.workflow.getHandle(workflowId).fetchHistory();
+    return pendingActivities(pending, { summaries: activitySummaries(history) });
+  }
+
   /** Undefined when no worker answers: the run's state is known, only its checklist isn't. */
   async function queryProgress(id: string): Promise<Progress | undefined> {
     try {
@@ -162,6 +210,15 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       return undefined;
     }
   }
+}
+
+function endsAlready(id: string, { text, choices }: Question): ServiceError {
+  const ways = choices.map(({ name, meaning }) => `proxmox-mcp runs decide ${id} ${name} (${meaning})`);
+  return new ServiceError({
+    code: 'conflict',
+    message: `${id} is ending already and waits for a person: ${text}`,
+    remedy: `Cancelling changes nothing. Decide with one of: ${ways.join('; ')}`,
+  });
 }
 
 function notAnswered(id: string, why: string): ServiceError {

@@ -27,6 +27,9 @@ const stateQueries: Readonly<Record<RunSummary['state'], string>> = {
   'timed-out': "ExecutionStatus = 'TimedOut'",
 };
 
+/** What only answers a question, as often as somebody asks it, stands in no list unless it is asked for. */
+const listed = Object.values(operations).filter(({ answersAtOnce }) => answersAtOnce !== true);
+
 /** A page of runs, newest first. The cursor is the server's own page token. */
 export async function listRuns(client: Client, config: Config, filter: Filter): ReturnType<Runs['list']> {
   const { limit: pageSize, cursor } = filter;
@@ -77,7 +80,7 @@ function queryOf(filter: Filter, { hosts }: Config): string {
   const host = hosts.find(({ name }) => name === filter.host) ?? hosts[0];
   const timeZone = filter.timeZone ?? host?.timeZone ?? 'UTC';
   return [
-    ofTypes(...(filter.operation ? [findOperation(filter.operation)] : [])),
+    ofTypes(...(filter.operation ? [findOperation(filter.operation)] : listed)),
     // Of the host itself, and of its guests.
     ...(filter.host
       ? [`(${target} = ${quote(filter.host)} OR ${target} STARTS_WITH ${quote(`${filter.host}/`)})`]

@@ -2,23 +2,10 @@ import { defaultPayloadConverter } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import { cleanLine } from '../reports/clean.ts';
 import { readableDuration } from '../reports/units.ts';
+import type { Wait } from './runs.ts';
 
 type PendingActivity = temporal.api.workflow.v1.IPendingActivityInfo;
 type Failure = temporal.api.failure.v1.IFailure;
-
-/** Something that a run does and that isn't getting on: it has failed and is tried again, or nobody has begun it. */
-export interface Wait {
-  /** The step, as lists of steps name it; where that isn't known, what is done, in words. */
-  readonly step: string;
-  /** Why, without what to do about it: it is tried again by itself. */
-  readonly why: string;
-  /** Counts from 1: the one that goes on or comes next. */
-  readonly attempt: number;
-  /** When it is tried again, ISO 8601; absent while it is tried. */
-  readonly nextAttemptAt?: string;
-  /** All of that as one line: `Report: The mail server doesn't answer, trying again in 40 s (attempt 4 of 8)`. */
-  readonly text: string;
-}
 
 /** How long something may wait for a worker before that is worth a word, ms. */
 const begunWithinMs = 20_000;

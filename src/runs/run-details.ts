@@ -2,7 +2,7 @@ import { type WorkflowExecutionInfo, WorkflowFailedError } from '@temporalio/cli
 import { TypedSearchAttributes } from '@temporalio/common';
 import type { Config } from '../config.ts';
 import type { Verdict } from '../operations/finding.ts';
-import type { Outcome, RunResult } from '../operations/run.ts';
+import { type Outcome, type RunMemo, type RunResult, runMemo } from '../operations/run.ts';
 import { runUrl } from '../run-url.ts';
 import { keys } from '../workflows/lib/attributes.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
@@ -26,6 +26,7 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
   const attributes = info.typedSearchAttributes ?? new TypedSearchAttributes();
   const verdict = attributes.get(keys.verdict);
   const requestedBy = attributes.get(keys.requestedBy);
+  const { question } = memoOf(info);
   return {
     id: info.workflowId,
     operation: operationOfWorkflow(info.type)?.name ?? info.type,
@@ -34,11 +35,17 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
     ...(verdict === undefined ? {} : { verdict: verdict as Verdict }),
     // Those of before there was the attribute have said it when they ended.
     dryRun: attributes.get(keys.dryRun) === 'yes' || attributes.get(keys.outcome) === 'planned',
+    ...(question === undefined || info.closeTime !== undefined ? {} : { question }),
     ...(requestedBy === undefined ? {} : { requestedBy }),
     startedAt: info.startTime.toISOString(),
     ...(info.closeTime === undefined ? {} : { closedAt: info.closeTime.toISOString() }),
     url: runUrl(config, info.workflowId),
   };
+}
+
+/** What a run has said of itself for who can't ask a worker. */
+export function memoOf({ memo }: Pick<WorkflowExecutionInfo, 'memo'>): RunMemo {
+  return runMemo.safeParse(memo ?? {}).data ?? {};
 }
 
 function stateOf(status: string, attributes: TypedSearchAttributes): RunSummary['state'] {

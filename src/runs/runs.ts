@@ -1,13 +1,19 @@
 import type { z } from 'zod';
 import type { Verdict } from '../operations/finding.ts';
 import type { Answer, Progress, Requester } from '../operations/run.ts';
-import type { runDetails, runLogLine, runSummary } from './schema.ts';
+import type { runDetails, runLogLine, runSummary, wait } from './schema.ts';
 
 /** A run as lists show it. */
 export type RunSummary = z.infer<typeof runSummary>;
 
 /** A run with what it is doing or what came of it. */
 export type RunDetails = z.infer<typeof runDetails>;
+
+/** What a run can't get on with now: `Report: The mail server doesn't answer, trying again in 40 s (attempt 4 of 8)`. */
+export type Wait = z.infer<typeof wait>;
+
+/** What a run that goes on is doing, and what it can't get on with. */
+export type LiveProgress = Progress & Pick<RunDetails, 'waits'>;
 
 /** One thing that happened in a run. */
 export type RunLogLine = z.infer<typeof runLogLine>;
@@ -55,7 +61,7 @@ export interface Runs {
     options: {
       readonly timeoutMs: number;
       readonly signal?: AbortSignal;
-      readonly onProgress?: (progress: Progress) => void;
+      readonly onProgress?: (progress: LiveProgress) => void;
     },
   ): Promise<RunDetails>;
   /**
@@ -63,7 +69,10 @@ export interface Runs {
    * `forbidden` when a model answers what is an administrator's to approve.
    */
   decide(id: string, answer: Answer, by: Requester): Promise<RunDetails>;
-  /** Asks the run to stop and undo; returns at once. */
+  /**
+   * Asks the run to stop and undo; returns at once. Throws `conflict` for one that is ending already and waits for an
+   * answer: only that lets it go on.
+   */
   cancel(id: string, reason: string, by: Requester): Promise<RunDetails>;
   /** What happened, step by step, oldest first, from the run's history. */
   log(id: string): Promise<readonly RunLogLine[]>;

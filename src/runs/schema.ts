@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { verdict } from '../operations/finding.ts';
 import { report } from '../operations/report.ts';
-import { outcome, progress } from '../operations/run.ts';
+import { ending, outcome, progress, question } from '../operations/run.ts';
 
 // The shapes of runs and schedules as callers see them, once for MCP, the command line and JSON. Times are ISO 8601, UTC.
 
@@ -29,10 +29,20 @@ export const runSummary = z.object({
   state: runState.describe('running, paused (it waits for a person), or how it ended'),
   verdict: verdict.optional().describe('Of a run that is done: the worst that its report says of the target'),
   dryRun: z.boolean().describe('It only plans, and changes nothing'),
+  question: question.optional().describe('What a paused run asks; known when no worker answers, too'),
   requestedBy: z.string().optional(),
   startedAt: z.string(),
   closedAt: z.string().optional(),
   url: z.string().describe('Its page in the Temporal UI'),
+});
+
+/** Something that a run does and that isn't getting on: it has failed and is tried again, or nobody has begun it. */
+export const wait = z.object({
+  step: z.string().describe('As lists of steps name it; where that is not known, what is done, in words'),
+  why: z.string().describe('Without what to do about it: it is tried again by itself'),
+  attempt: z.int().describe('Counts from 1: the one that goes on or comes next'),
+  nextAttemptAt: z.string().optional().describe('ISO 8601; absent while it is tried'),
+  text: z.string().describe('All of that as one line'),
 });
 
 /** Why a run didn't do what it was to do. */
@@ -50,6 +60,8 @@ export const runDetails = runSummary.extend({
   progress: progress.optional(),
   result: runResult.optional(),
   failure: runFailure.optional(),
+  ending: ending.optional().describe('Where one that is not done stopped, and what it undid'),
+  waits: z.array(wait).optional().describe('What it can not get on with now, and why'),
 });
 
 /** One thing that happened in a run. */
