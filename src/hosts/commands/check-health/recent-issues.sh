@@ -6,6 +6,7 @@ _refusals='not allowed|NOT in sudoers|NOT authorized|password is required|incorr
 # Older ones write the line breaks of an argument as they are, so that a line may look like another one.
 echo "sudo-version $(sudo --version 2>/dev/null | sed -n '1s/^Sudo version //p')"
 # sudo breaks long lines of its own log and indents the rest, and so does journalctl: they are put together again first.
+# shellcheck disable=SC2016 # Its $0 is awk's.
 _whole='/^[ \t]/ { l = l $0; next } { print l; l = $0 } END { print l }'
 if [ -r "$sudoLog" ]; then
   echo "sudo-log $(stat -L -c '%s %Y' -- "$sudoLog")"
