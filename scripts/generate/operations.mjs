@@ -17,7 +17,7 @@ export async function generate() {
     "read in the host's time zone. `search_operations` finds all of them; any can also be started with the tool for its risk.",
     '',
     'In the nights when the clock changes, what falls into the time that is skipped or comes twice runs once, when that time',
-    'is over: in Europe/Berlin a daily run at 02:00 starts at 03:00 then. `proxmox-mcp schedules list` shows the next such',
+    'is over: in Europe/Berlin a daily run at 02:00 starts at 03:00 then. `npx proxmox-mcp schedules list` shows the next such',
     'night of each schedule. What runs in every hour of every day (`*/10 * * * *`) counts hours and leaves none out.',
     '',
     '| operation | MCP tool | risk | what it does |',

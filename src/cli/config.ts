@@ -68,7 +68,7 @@ async function keyFindings({ config, settings }: LoadedConfig): Promise<ConfigFi
     const source = (own ?? settings.get('SSH_KEY_PATH'))?.source ?? 'the default';
     const place = { key: own === undefined ? 'SSH_KEY_PATH' : `${name}.SSH_KEY_PATH`, source };
     if (found.kind === 'missing') {
-      const remedy = `Run: proxmox-mcp host install ${name}, which makes it; or name one that is there.`;
+      const remedy = `Run: npx proxmox-mcp host install ${name}, which makes it; or name one that is there.`;
       return [configWarning({ ...place, summary: `${ssh.keyPath} isn't there.`, remedy })];
     }
     const expected = `a private key; ${ssh.keyPath} ${found.summary}`;

@@ -22,7 +22,7 @@ export function acceptBackupCommand(host: Command, context: CliContext): void {
       if (backup === undefined) {
         const found = await findDoubted(config, access);
         if (found.doubted.length === 0) return print(`No archive on ${name} is doubted.`);
-        const how = `To let one count, if it is as it should be: proxmox-mcp host accept-backup ${name} ID`;
+        const how = `To let one count, if it is as it should be: npx proxmox-mcp host accept-backup ${name} ID`;
         return print([...describe(found), how].join('\n'));
       }
       const agree = askToAgree(`let it count on ${name}`, options);
@@ -51,6 +51,6 @@ function nothingNamed(name: string): ServiceError {
   return new ServiceError({
     code: 'invalid-input',
     message: '--yes says yes to one archive, and none is named',
-    remedy: `See which are doubted: proxmox-mcp host accept-backup ${name}; then give its id and --yes.`,
+    remedy: `See which are doubted: npx proxmox-mcp host accept-backup ${name}; then give its id and --yes.`,
   });
 }

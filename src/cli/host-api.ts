@@ -188,7 +188,7 @@ async function prove(name: string, api: ProxmoxApiConfig, { log }: Login): Promi
     throw new ServiceError({
       code: 'verification-failed',
       message: `The Proxmox API of ${name} accepts the token, but gives it no right on /`,
-      remedy: `Look at Datacenter, Permissions, then run it again: proxmox-mcp host install ${name}`,
+      remedy: `Look at Datacenter, Permissions, then run it again: npx proxmox-mcp host install ${name}`,
     });
   } finally {
     await client.close();
@@ -203,7 +203,7 @@ async function shownAt(name: string, address: string, port: number): Promise<str
     throw new ServiceError({
       code: 'proxmox-unavailable',
       message: `${address}:${port} can't be reached from here (${why})`,
-      remedy: `Let this machine reach it, or write PROXMOX_HOST and PROXMOX_PORT; then: proxmox-mcp host install ${name}`,
+      remedy: `Let this machine reach it, or write PROXMOX_HOST and PROXMOX_PORT; then: npx proxmox-mcp host install ${name}`,
     });
   }
 }

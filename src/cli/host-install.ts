@@ -127,9 +127,9 @@ function explainInterruption(name: string, revertAfter: number) {
     const isApt = doing.includes('the package sudo');
     note(
       isApt
-        ? `\nInterrupted. apt-get on ${name} goes on to its end; nothing else was changed there.\nSee what is there: proxmox-mcp host install ${name} --dry-run`
+        ? `\nInterrupted. apt-get on ${name} goes on to its end; nothing else was changed there.\nSee what is there: npx proxmox-mcp host install ${name} --dry-run`
         : doing !== ''
-          ? `\nInterrupted. Soon after ${revertAfter} s ${name} puts back by itself what was changed.\nSee that nothing is left: proxmox-mcp host check ${name}`
+          ? `\nInterrupted. Soon after ${revertAfter} s ${name} puts back by itself what was changed.\nSee that nothing is left: npx proxmox-mcp host check ${name}`
           : '\nInterrupted. Nothing was changed on the host.',
     );
     process.exit(exitCodes.interrupted);

@@ -57,7 +57,7 @@ function noJob(name: string, id: string): ServiceError {
   return new ServiceError({
     code: 'not-found',
     message: `There is no job ${JSON.stringify(id)} on ${name}, so nothing was stopped`,
-    remedy: `Take its id from: proxmox-mcp host jobs ${name}`,
+    remedy: `Take its id from: npx proxmox-mcp host jobs ${name}`,
   });
 }
 

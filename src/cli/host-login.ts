@@ -145,7 +145,7 @@ function unreachable(name: string, hosts: readonly HostConfig[]): ServiceError {
   return new ServiceError({
     code: 'not-found',
     message: `There is no host named ${name} that is reached by SSH or is this machine; configured: ${names}`,
-    remedy: `Add it: proxmox-mcp host add ${name} --address 192.168.1.137`,
+    remedy: `Add it: npx proxmox-mcp host add ${name} --address 192.168.1.137`,
   });
 }
 

@@ -6,11 +6,11 @@ import { tcp } from './tcp.ts';
 
 /** After `host add`: installing, unless the service gets in already. */
 export async function nextAfterAdding({ name, ssh }: Pick<HostConfig, 'name' | 'ssh'>, log: Log): Promise<string> {
-  const look = `See whether all is well with: proxmox-mcp doctor --host ${name}`;
+  const look = `See whether all is well with: npx proxmox-mcp doctor --host ${name}`;
   if (ssh === undefined) return look;
   const { letsServiceIn } = await import('../hosts/install/prove.ts');
   if (await letsServiceIn(name, ssh, log)) return look;
-  return `Next, put the service's user and key on it: proxmox-mcp host install ${name}`;
+  return `Next, put the service's user and key on it: npx proxmox-mcp host install ${name}`;
 }
 
 /** After `host install`: looking, and starting the service where it doesn't run. `isHere`: whoever installs here starts it, too. */
@@ -19,7 +19,7 @@ export async function nextAfterInstalling(
   { mcp }: Config,
   { configured, isHere }: { readonly configured: boolean; readonly isHere: boolean },
 ): Promise<readonly string[]> {
-  const look = `Next, see that all is well: proxmox-mcp doctor --host ${name}`;
+  const look = `Next, see that all is well: npx proxmox-mcp doctor --host ${name}`;
   if (isHere) return [look];
   const wildcards: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
   const refused = await tcp(wildcards[mcp.host] ?? mcp.host, mcp.port, AbortSignal.timeout(3_000));

@@ -117,7 +117,7 @@ function alreadyThere(name: string): ServiceError {
   return new ServiceError({
     code: 'already-exists',
     message: `${name} is configured already`,
-    remedy: `Leave --address out to pin it: proxmox-mcp host add ${name}`,
+    remedy: `Leave --address out to pin it: npx proxmox-mcp host add ${name}`,
   });
 }
 
@@ -128,6 +128,6 @@ function notThere(name: string, loaded: LoadedConfig & { readonly problems: read
   return new ServiceError({
     code: 'not-found',
     message: `There is no host named ${name}; configured: ${names}`,
-    remedy: `Give its address to add it: proxmox-mcp host add ${name} --address 192.168.1.137`,
+    remedy: `Give its address to add it: npx proxmox-mcp host add ${name} --address 192.168.1.137`,
   });
 }

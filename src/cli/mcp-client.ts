@@ -111,7 +111,7 @@ function rejectWhenAborted(signal: AbortSignal): Promise<never> {
         new ServiceError({
           code: 'cancelled',
           message: 'The call was given up; a run that it started goes on',
-          remedy: 'Look for it with: proxmox-mcp runs',
+          remedy: 'Look for it with: npx proxmox-mcp runs',
         }),
       );
     if (signal.aborted) stop();
@@ -152,7 +152,7 @@ function asServiceError(error: unknown, url: string): ServiceError {
     return new ServiceError({
       code: 'unauthenticated',
       message: `${url} refused the token`,
-      remedy: 'Make one with: proxmox-mcp token create NAME',
+      remedy: 'Make one with: npx proxmox-mcp token create NAME',
       cause: error,
     });
   }
@@ -167,7 +167,7 @@ function asServiceError(error: unknown, url: string): ServiceError {
   return new ServiceError({
     code: 'unexpected-answer',
     message: `${url} answered: ${text.slice(0, 500)}`,
-    remedy: 'Check the tool name and its arguments with: proxmox-mcp tools --json',
+    remedy: 'Check the tool name and its arguments with: npx proxmox-mcp tools --json',
     cause: error,
   });
 }
@@ -193,7 +193,10 @@ function parseArguments(text: string): Record<string, unknown> {
   } catch {
     // Said below, together with what isn't an object.
   }
-  throw invalid("The arguments aren't a JSON object", `Write e.g. proxmox-mcp call check_health '{"host":"pve1"}'.`);
+  throw invalid(
+    "The arguments aren't a JSON object",
+    `Write e.g. npx proxmox-mcp call check_health '{"host":"pve1"}'.`,
+  );
 }
 
 function textOf(content: unknown): string {

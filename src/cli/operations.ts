@@ -78,7 +78,7 @@ function propertiesOf(operation: OperationDefinition): Readonly<Record<string, P
 /** `dryRun` → `--dry-run`. A flag that is on by default is written as `--no-…`. */
 function toOption(name: string, property: Property): Option {
   const flag = kebab(name);
-  const what = (property.description ?? '').replace('list_hosts names them', 'proxmox-mcp host list names them');
+  const what = (property.description ?? '').replace('list_hosts names them', 'npx proxmox-mcp host list names them');
   if (property.type === 'boolean') {
     if (property.default === true) return new Option(`--no-${flag}`, what);
     return new Option(

@@ -94,11 +94,11 @@ function createProgram(edge: ContextEdge): {
 
 const helpEnd = `
 Examples:
-  proxmox-mcp start                          the service, as npm start does
-  proxmox-mcp check-health --host pve1       check a host now, print the report
-  proxmox-mcp back-up --host pve1 --dry-run  show what a backup would do
-  proxmox-mcp doctor                         find out why something doesn't work
-  proxmox-mcp token create claude --scope operate
+  npx proxmox-mcp start                          the service, as npm start does
+  npx proxmox-mcp check-health --host pve1       check a host now, print the report
+  npx proxmox-mcp back-up --host pve1 --dry-run  show what a backup would do
+  npx proxmox-mcp doctor                         find out why something doesn't work
+  npx proxmox-mcp token create claude --scope operate
 
 Exit codes: 0 done; 1 it failed, or a run that was waited for isn't done yet;
 2 wrong input or configuration, nothing was done; 130 interrupted (a run that

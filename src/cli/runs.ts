@@ -49,7 +49,7 @@ export function runCommands(program: Command, context: CliContext): void {
       print(textTable(['STARTED', '', 'STATE', 'VERDICT', 'ASKED BY', 'RUN'], found.runs.map(rowOf)));
       for (const { id, question } of found.runs) {
         if (question !== undefined)
-          print(`\n${id} waits for a person: ${question.text}\nSee: proxmox-mcp runs get ${id}`);
+          print(`\n${id} waits for a person: ${question.text}\nSee: npx proxmox-mcp runs get ${id}`);
       }
       if (found.cursor !== undefined) note(`There are more: add --cursor ${found.cursor}`);
     });
@@ -83,7 +83,7 @@ export function runCommands(program: Command, context: CliContext): void {
       const run = await withTemporal(context, (service) => service.runs.cancel(id, reason, requester()));
       if (json) printJson(run);
       else if (run.closedAt === undefined)
-        note(`Asked it to stop. See how it ends with: proxmox-mcp runs wait ${run.id}`);
+        note(`Asked it to stop. See how it ends with: npx proxmox-mcp runs wait ${run.id}`);
       else note(`It has ended: ${run.state}.`);
     });
 
@@ -96,7 +96,7 @@ export function runCommands(program: Command, context: CliContext): void {
       const answer = { choice, ...(reason === undefined ? {} : { reason }) };
       const run = await withTemporal(context, (service) => service.runs.decide(id, answer, requester()));
       if (json) printJson(run);
-      else note(`Answered "${choice}". See how it goes on with: proxmox-mcp runs wait ${run.id}`);
+      else note(`Answered "${choice}". See how it goes on with: npx proxmox-mcp runs wait ${run.id}`);
     });
 
   runs

@@ -68,8 +68,8 @@ export function scheduleCommands(program: Command, context: CliContext): void {
       const started = lastRun(fired);
       note(
         started === undefined || started === before
-          ? 'Fired. Its run will show in: proxmox-mcp runs'
-          : `Started run ${started}\nFollow it with: proxmox-mcp runs wait ${started}`,
+          ? 'Fired. Its run will show in: npx proxmox-mcp runs'
+          : `Started run ${started}\nFollow it with: npx proxmox-mcp runs wait ${started}`,
       );
       return fired;
     });

@@ -57,7 +57,7 @@ export async function followRun(context: CliContext, runs: Runs, run: RunSummary
 }
 
 function howToGoOn(run: RunSummary): string {
-  return `Follow it with: proxmox-mcp runs wait ${run.id}\nStop it with: proxmox-mcp runs cancel ${run.id}`;
+  return `Follow it with: npx proxmox-mcp runs wait ${run.id}\nStop it with: npx proxmox-mcp runs cancel ${run.id}`;
 }
 
 /** Prints a run; the exit code says whether it did well. */
@@ -89,7 +89,7 @@ function describeRun(run: RunDetails, timeZone: string): string {
 function howToDecide(run: string, { choices }: Question): string[] {
   return [
     'Decide with:',
-    ...choices.map(({ name, meaning }) => `  proxmox-mcp runs decide ${run} ${name}   ${meaning}`),
+    ...choices.map(({ name, meaning }) => `  npx proxmox-mcp runs decide ${run} ${name}   ${meaning}`),
   ];
 }
 

@@ -42,7 +42,8 @@ export function tokenCommands(program: Command, context: CliContext): void {
     .action(async ({ json }: { json?: boolean }) => {
       const all = (await store()).list();
       if (json) return printJson(all);
-      if (all.length === 0) return note('There are no tokens. Make one: proxmox-mcp token create NAME --scope operate');
+      if (all.length === 0)
+        return note('There are no tokens. Make one: npx proxmox-mcp token create NAME --scope operate');
       const rows = all.map((one) => [one.name, one.scope, one.createdAt, one.expiresAt ?? 'never']);
       print(textTable(['NAME', 'SCOPE', 'MADE', 'EXPIRES'], rows));
     });

@@ -38,13 +38,13 @@ The service reads \`.env\` and \`hosts.yaml\` in the project's folder (another o
 paths are resolved against the folder of \`.env\`; \`~\` and \`$HOME\` are refused, because they are another folder for each
 user. With nothing configured it runs a demo on this machine.
 
-- \`proxmox-mcp config check\` lists every problem at once, in the order of the lines: key, line, what was expected,
+- \`npx proxmox-mcp config check\` lists every problem at once, in the order of the lines: key, line, what was expected,
   what was found, what to do. It also looks at the SSH keys, as a login does.
-- \`proxmox-mcp config show\` shows every value and where it was written, without secrets.
-- \`proxmox-mcp doctor\` tries everything that the configuration names.
+- \`npx proxmox-mcp config show\` shows every value and where it was written, without secrets.
+- \`npx proxmox-mcp doctor\` tries everything that the configuration names.
 
-The service reads it when it starts. \`proxmox-mcp status\`, \`doctor\` and the health check say which keys have changed since:
-restart it then. What is about places and names on a host is in its helper too: \`proxmox-mcp host install NAME\` again.
+The service reads it when it starts. \`npx proxmox-mcp status\`, \`doctor\` and the health check say which keys have changed since:
+restart it then. What is about places and names on a host is in its helper too: \`npx proxmox-mcp host install NAME\` again.
 
 A key that isn't known is a problem, not a comment: a mistyped \`ENABLE_DANGEROUS_COMANDS=false\` must not be ignored.
 Files with secrets need mode 0600 (\`chmod 600 .env\`).
@@ -92,10 +92,10 @@ export function renderEnvExample(): string {
       ];
     }),
   ]);
-  return `# For hosts that \`proxmox-mcp host add NAME --address ADDRESS\` has written to hosts.yaml only what is for all of them need
+  return `# For hosts that \`npx proxmox-mcp host add NAME --address ADDRESS\` has written to hosts.yaml only what is for all of them need
 # stand here: mail (SMTP_HOST, MAIL_FROM, MAIL_TO), TIME_ZONE. One host can be described here instead: SSH_HOST, or
 # PROXMOX_HOST with its token. Copy this file to .env (mode 0600), take the # from the lines you need, and run:
-# proxmox-mcp config check. The service reads it when it starts: restart it after a change.
+# npx proxmox-mcp config check. The service reads it when it starts: restart it after a change.
 # Made by \`npm run generate\`; docs/configuration.md says more.
 
 ${sections.join('\n').trimEnd()}

@@ -148,7 +148,7 @@ function trustOf(
         expected:
           'PROXMOX_FINGERPRINT or PROXMOX_CA_FILE with PROXMOX_VERIFY_SSL=false, because TLS checks are never switched off',
         remedy:
-          `Get the fingerprint with \`proxmox-mcp doctor\` (it shows the one of ${name}), compare it with the one that ` +
+          `Get the fingerprint with \`npx proxmox-mcp doctor\` (it shows the one of ${name}), compare it with the one that ` +
           '`pvenode cert info` shows on the host, and write PROXMOX_FINGERPRINT=…',
       }),
     );

@@ -72,7 +72,7 @@ export const hostKeys = {
     defaultText: 'DATA_DIR/known_hosts',
     example: '/var/lib/proxmox-mcp/known_hosts',
     host: 'shared',
-    what: "OpenSSH known_hosts file that pins the hosts' keys; `proxmox-mcp host add` writes it.",
+    what: "OpenSSH known_hosts file that pins the hosts' keys; `npx proxmox-mcp host add` writes it.",
   }),
 
   PROXMOX_HOST: optional(types.address, {
@@ -124,7 +124,7 @@ export const hostKeys = {
       .join(':')
       .toUpperCase(),
     host: 'own',
-    what: "SHA-256 fingerprint of the API's certificate; `proxmox-mcp doctor` and `proxmox-mcp host add` show it.",
+    what: "SHA-256 fingerprint of the API's certificate; `npx proxmox-mcp doctor` and `npx proxmox-mcp host add` show it.",
   }),
 
   INSTALLATION_DIR: layout(types.hostPath, '/opt/proxmox-mcp', "The service's files on the host."),
@@ -163,7 +163,7 @@ export const hostKeys = {
     group: 'Layout of a host',
     example: '/srv/scripts,/usr/local/etc',
     host: 'shared',
-    what: "Folders and files of the host's own that the backup holds beside its configuration (docs/backups.md says what that is). What is mounted below them is left out. Written into the host's helper by `proxmox-mcp host install`, so that nobody can choose others with the service's key.",
+    what: "Folders and files of the host's own that the backup holds beside its configuration (docs/backups.md says what that is). What is mounted below them is left out. Written into the host's helper by `npx proxmox-mcp host install`, so that nobody can choose others with the service's key.",
   }),
   HEALTH_URL: layout(
     types.urlOrNone,

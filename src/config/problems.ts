@@ -69,7 +69,7 @@ export function configurationError(problems: readonly ConfigFinding[]): ServiceE
   return new ServiceError({
     code: 'configuration',
     message: `The configuration has ${count}:\n${lines.join('\n')}\n`,
-    remedy: 'Correct it, then run `proxmox-mcp config check`.',
+    remedy: 'Correct it, then run `npx proxmox-mcp config check`.',
     details: { problems: problems.length, keys: problems.map(({ key }) => key).join(',') },
   });
 }

@@ -144,7 +144,7 @@ function questionView({ id, progress }: RunDetails, moment: ToMoment, zone: stri
     choices: question.choices.map(({ name, meaning }) => ({
       name: cleanLine(name, limits.word),
       meaning: cleanLine(meaning, limits.note),
-      command: `proxmox-mcp runs decide ${id} ${cleanLine(name, limits.word)}`,
+      command: `npx proxmox-mcp runs decide ${id} ${cleanLine(name, limits.word)}`,
     })),
   };
 }

@@ -39,7 +39,7 @@ export async function findProblems(client: Client, config: Config): Promise<Find
         check: 'Temporal',
         verdict: 'failed',
         summary: `The Temporal server at ${temporalAddress(config)} doesn't answer: nothing can be started or looked up.`,
-        remedy: "Run proxmox-mcp doctor on the service's machine.",
+        remedy: "Run npx proxmox-mcp doctor on the service's machine.",
       },
     ];
   }

@@ -113,7 +113,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
       return void refuse(
         response,
         401,
-        `${message} An administrator makes one with: proxmox-mcp token create NAME --scope read`,
+        `${message} An administrator makes one with: npx proxmox-mcp token create NAME --scope read`,
         {
           headers: { 'www-authenticate': challenge(publicUrl, came) },
         },

@@ -43,7 +43,7 @@ export function nextStep(run: RunDetails): string {
   if (question === undefined) return cleanLine(paused, limits.message);
   const how =
     question.kind === 'approval'
-      ? `No tool answers it. An administrator does: proxmox-mcp runs decide ${run.id}`
+      ? `No tool answers it. An administrator does: npx proxmox-mcp runs decide ${run.id}`
       : 'Ask the user, then answer with decide_run.';
   return `${cleanLine(paused, limits.message)} ${how}`;
 }

@@ -27,7 +27,7 @@ export function outOfScope(what: string, risk: Risk, caller: Caller): ServiceErr
   return new ServiceError({
     code: 'forbidden',
     message: `${what} needs the scope "${scope}", and the token "${caller.name}" has "${caller.scope}"`,
-    remedy: `An administrator can make a token that may: proxmox-mcp token create NAME --scope ${scope}.`,
+    remedy: `An administrator can make a token that may: npx proxmox-mcp token create NAME --scope ${scope}.`,
     details: { scope },
   });
 }

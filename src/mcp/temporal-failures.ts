@@ -23,7 +23,7 @@ function throwAs(error: unknown, address: string): never {
     code: 'unavailable',
     message: `The Temporal server at ${address} doesn't answer`,
     remedy:
-      'Look at /health and `proxmox-mcp doctor`. When it is back, runs go on by themselves; look at them (list_runs) before you ask again, or ask with the same idempotency key: the answer may be all that was lost.',
+      'Look at /health and `npx proxmox-mcp doctor`. When it is back, runs go on by themselves; look at them (list_runs) before you ask again, or ask with the same idempotency key: the answer may be all that was lost.',
     retryable: true,
     cause: error,
   });

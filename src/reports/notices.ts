@@ -77,7 +77,7 @@ function older(count: number): Finding {
     check: 'Older ones',
     verdict: 'failed',
     summary: `${count} more happened before these, while mail did not work.`,
-    remedy: 'Look at them: proxmox-mcp runs list',
+    remedy: 'Look at them: npx proxmox-mcp runs list',
   };
 }
 
@@ -86,7 +86,7 @@ function lateness({ since, why }: NonNullable<Notices['unsent']>, now: number, t
     check: 'Mail',
     verdict: 'warning',
     summary: `This comes late: mail could not be sent from ${readableTime(since, timeZone)} to ${readableTime(new Date(now).toISOString(), timeZone)}. ${why}`,
-    remedy: 'Nothing, if it stays so. See: proxmox-mcp doctor',
+    remedy: 'Nothing, if it stays so. See: npx proxmox-mcp doctor',
   };
 }
 

@@ -13,7 +13,7 @@ export function remedyOf(
 ): string | undefined {
   if (remedy !== undefined && remedy !== '') return remedy;
   if (verdict !== 'failed' && verdict !== 'unknown') return undefined;
-  const log = run === undefined ? "the run's log" : `proxmox-mcp runs log ${run.id}`;
+  const log = run === undefined ? "the run's log" : `npx proxmox-mcp runs log ${run.id}`;
   if (verdict === 'unknown') return `See why it could not be determined: ${log}`;
   const where = target === '' || target === 'service' ? '' : ` on ${target}`;
   return `Look at it${where}, and at what the run did: ${log}`;

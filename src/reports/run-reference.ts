@@ -22,7 +22,7 @@ export interface RunWords {
 
 /** A link that opens nothing where it is read would be worse than none: then it is said how the page is reached. */
 export function describeRunReference({ id, url, machine }: RunReference): RunWords {
-  const command = `proxmox-mcp runs get ${cleanLine(id, 300)}`;
+  const command = `npx proxmox-mcp runs get ${cleanLine(id, 300)}`;
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) return { command };
   if (!isLoopback(parsed.hostname.replace(/^\[|\]$/g, ''))) return { command, link: parsed.href };

@@ -129,7 +129,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       throw new ServiceError({
         code: 'cancelled',
         message: `Waiting for ${id} was given up; the run goes on.`,
-        remedy: 'Look at it later: get_run, or `proxmox-mcp runs get`.',
+        remedy: 'Look at it later: get_run, or `npx proxmox-mcp runs get`.',
       });
     } finally {
       clearInterval(poll);
@@ -160,7 +160,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       throw new ServiceError({
         code: 'forbidden',
         message: `${id} waits for an approval, which only an administrator can give`,
-        remedy: `Ask an administrator to run: proxmox-mcp runs decide ${id} CHOICE`,
+        remedy: `Ask an administrator to run: npx proxmox-mcp runs decide ${id} CHOICE`,
       });
     }
     try {
@@ -213,7 +213,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
 }
 
 function endsAlready(id: string, { text, choices }: Question): ServiceError {
-  const ways = choices.map(({ name, meaning }) => `proxmox-mcp runs decide ${id} ${name} (${meaning})`);
+  const ways = choices.map(({ name, meaning }) => `npx proxmox-mcp runs decide ${id} ${name} (${meaning})`);
   return new ServiceError({
     code: 'conflict',
     message: `${id} is ending already and waits for a person: ${text}`,
@@ -225,7 +225,7 @@ function notAnswered(id: string, why: string): ServiceError {
   return new ServiceError({
     code: 'conflict',
     message: `${id} was not answered. ${why}`,
-    remedy: 'Look at what it asks now: get_run, or `proxmox-mcp runs get`.',
+    remedy: 'Look at what it asks now: get_run, or `npx proxmox-mcp runs get`.',
   });
 }
 

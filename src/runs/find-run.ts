@@ -50,7 +50,7 @@ function noRun(id: string): ServiceError {
   return new ServiceError({
     code: 'not-found',
     message: `There is no run "${id}"; runs are kept for 30 days.`,
-    remedy: 'Look for it: list_runs, or `proxmox-mcp runs list`.',
+    remedy: 'Look for it: list_runs, or `npx proxmox-mcp runs list`.',
   });
 }
 

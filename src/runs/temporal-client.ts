@@ -26,7 +26,7 @@ export async function connectTemporal(config: Config, timeoutMs = 10_000): Promi
       code: 'unavailable',
       message: `The Temporal server at ${address} doesn't answer.`,
       remedy: config.temporal.address
-        ? 'Check TEMPORAL_ADDRESS and that the server runs; `proxmox-mcp doctor` shows what was tried.'
+        ? 'Check TEMPORAL_ADDRESS and that the server runs; `npx proxmox-mcp doctor` shows what was tried.'
         : 'Start the service with `npm start`, which runs it.',
       retryable: true,
       cause,

@@ -160,7 +160,8 @@ async function startPart(
     readyWithinMs: 60_000,
     signal,
     graceMs: part.graceMs,
-    remedy: 'Look at its log, correct what it names, and start again; proxmox-mcp doctor checks everything it needs',
+    remedy:
+      'Look at its log, correct what it names, and start again; npx proxmox-mcp doctor checks everything it needs',
     say,
     onGivenUp,
   });

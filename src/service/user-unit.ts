@@ -24,7 +24,7 @@ export function unitPath(): string {
 /** What the unit says. `folder`: where `.env` and `hosts.yaml` are. */
 export function unitText(folder: string): string {
   return [
-    '# Written by: proxmox-mcp service install. Removed by: proxmox-mcp service uninstall.',
+    '# Written by: npx proxmox-mcp service install. Removed by: npx proxmox-mcp service uninstall.',
     '[Unit]',
     'Description=Proxmox MCP: durable automation for Proxmox VE hosts',
     'StartLimitIntervalSec=600',

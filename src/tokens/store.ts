@@ -80,7 +80,7 @@ export function createTokenStore(path: string): TokenStore {
           throw new ServiceError({
             code: 'already-exists',
             message: `There is a token named ${wanted} already`,
-            remedy: `Choose another name, or revoke it first: proxmox-mcp token revoke ${wanted}`,
+            remedy: `Choose another name, or revoke it first: npx proxmox-mcp token revoke ${wanted}`,
           });
         }
         const { id, token } = newToken();
@@ -139,7 +139,7 @@ function read(path: string): Map<string, StoredToken> {
     throw new ServiceError({
       code: 'unreadable',
       message: `${path} is damaged: it isn't a file of tokens. It was left as it is, and no token is accepted`,
-      remedy: 'Restore it from a backup, or move it away and make new tokens with `proxmox-mcp token create`.',
+      remedy: 'Restore it from a backup, or move it away and make new tokens with `npx proxmox-mcp token create`.',
     });
   }
   return new Map(parsed.data.tokens.map((one) => [one.id, one]));

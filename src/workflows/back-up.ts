@@ -207,7 +207,7 @@ function lessThanBefore(
   doubts: ComparedBackup['doubts'],
 ): ApplicationFailure {
   const than = last === undefined ? '' : ` Compared with ${last}:`;
-  const remedy = `Put it right and back up again. If it is meant to be so, an administrator lets it count: proxmox-mcp host accept-backup ${host} ${id}`;
+  const remedy = `Put it right and back up again. If it is meant to be so, an administrator lets it count: npx proxmox-mcp host accept-backup ${host} ${id}`;
   return ApplicationFailure.create({
     message: `The archive ${id} was made and read back, but it does not count as a good backup.${than} ${doubts.map(({ summary }) => summary).join('; ')}. ${remedy}`,
     type: 'verification-failed',
@@ -224,7 +224,7 @@ function comparison(host: string, id: string, { last, doubts, accepted }: Compar
       check,
       verdict: 'warning',
       summary: `${with_}; it does not count as a good backup until an administrator accepts it.`,
-      remedy: `If it is meant to be so: proxmox-mcp host accept-backup ${host} ${id}`,
+      remedy: `If it is meant to be so: npx proxmox-mcp host accept-backup ${host} ${id}`,
       evidence: doubts.map(({ summary }) => summary).join('\n'),
     };
   }

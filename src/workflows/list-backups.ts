@@ -91,7 +91,7 @@ export const listBackups = operationWorkflow(definition, async (run) => {
         check: step,
         verdict,
         summary: `${why}.`,
-        ...(why === noHelper && { remedy: `Run: proxmox-mcp host install ${host}` }),
+        ...(why === noHelper && { remedy: `Run: npx proxmox-mcp host install ${host}` }),
       });
       return undefined;
     }
@@ -157,7 +157,7 @@ function ofHost(
   { lastGood, backups, folder, gone, goneCount, notUnderstood }: HostArchives,
 ): Finding[] {
   const check = `Host ${context.host}`;
-  const again = `proxmox-mcp back-up --host ${context.host}`;
+  const again = `npx proxmox-mcp back-up --host ${context.host}`;
   const doubted = backups.filter(({ state }) => state === 'doubted').length;
   return [
     lastGood !== undefined
@@ -167,7 +167,9 @@ function ofHost(
           verdict: 'warning',
           summary: `There is no good backup of the host itself in ${folder}.${doubted === 0 ? '' : ` ${doubted} doubted ones are there.`}`,
           remedy:
-            doubted === 0 ? `Make one: ${again}` : `See what they lack: proxmox-mcp host accept-backup ${context.host}`,
+            doubted === 0
+              ? `Make one: ${again}`
+              : `See what they lack: npx proxmox-mcp host accept-backup ${context.host}`,
         },
     ...(goneCount === 0
       ? []
@@ -185,7 +187,7 @@ function ofHost(
             check: 'List of backups',
             verdict: 'unknown',
             summary: `${notUnderstood} lines of the host's list are not understood.`,
-            remedy: `If the helper there is of another version, run: proxmox-mcp host install ${context.host}`,
+            remedy: `If the helper there is of another version, run: npx proxmox-mcp host install ${context.host}`,
           } as const,
         ]),
   ];

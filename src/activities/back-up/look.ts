@@ -116,7 +116,7 @@ function olderHelper({ name }: Host): ServiceError {
   return new ServiceError({
     code: 'command-refused',
     message: `The helper on ${name} is older than this service: it doesn't know how to back up the host's own configuration; nothing was written`,
-    remedy: `Run host install again: proxmox-mcp host install ${name}`,
+    remedy: `Run host install again: npx proxmox-mcp host install ${name}`,
     details: { host: name },
   });
 }
@@ -147,7 +147,7 @@ function otherPaths({ name, config }: Host, { parts, absent, closed }: HostConfi
       check: 'Chosen folders',
       verdict: 'warning',
       summary: `BACKUP_PATHS was changed, and the helper on ${name} ${words.join(' and ')}.`,
-      remedy: `Run host install again: proxmox-mcp host install ${name}`,
+      remedy: `Run host install again: npx proxmox-mcp host install ${name}`,
     },
   ];
 }

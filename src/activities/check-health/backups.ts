@@ -40,13 +40,13 @@ export function judgeNone(
   { since, now }: { readonly since: number | undefined; readonly now: number },
 ): Finding {
   const check = 'Last good backup';
-  const remedy = `Make one: proxmox-mcp back-up --host ${host}`;
+  const remedy = `Make one: npx proxmox-mcp back-up --host ${host}`;
   const ageMs = since === undefined ? 0 : now - since;
   if (ageMs < backupFailedHours * hour)
     return finding(check, 'skipped', 'No backup of this host has been made yet.', { remedy });
   const summary = `No backup of this host was ever made, in the ${readableDuration(ageMs)} since its backups were scheduled.`;
   return finding(check, 'failed', summary, {
-    remedy: `${remedy}; then see why the scheduled ones did not: proxmox-mcp runs list`,
+    remedy: `${remedy}; then see why the scheduled ones did not: npx proxmox-mcp runs list`,
   });
 }
 
@@ -61,7 +61,7 @@ interface Place {
 /** Whether there is an archive that counts, and whether it is young enough for a backup each night. */
 export function judgeLastGood(backups: Backups, { host, timeZone }: Place): Finding {
   const check = 'Last good backup';
-  const remedy = `Make one: proxmox-mcp back-up --host ${host}; then see why the nightly one did not: proxmox-mcp runs list`;
+  const remedy = `Make one: npx proxmox-mcp back-up --host ${host}; then see why the nightly one did not: npx proxmox-mcp runs list`;
   const last = lastGood(backups);
   if (last?.publishedAt === undefined) {
     const others = backups.archives.length;
@@ -77,7 +77,7 @@ export function judgeLastGood(backups: Backups, { host, timeZone }: Place): Find
 
 /** One finding for each thing that is wrong with archives, with their names; none where nothing is. */
 export function judgeArchives(answer: Backups, { host, backups, state }: Place): Finding[] {
-  const again = `proxmox-mcp back-up --host ${host}`;
+  const again = `npx proxmox-mcp back-up --host ${host}`;
   const inState = (wanted: Archive['state']) => answer.archives.filter((one) => one.state === wanted).map(idOf);
   const latest = Date.parse(answer.now) + clockToleranceMs;
   const ofFuture = answer.archives.filter(({ id, publishedAt = answer.now }) => {
@@ -89,7 +89,7 @@ export function judgeArchives(answer: Backups, { host, backups, state }: Place):
       remedy: `Make a new one: ${again}. See on the host when they were written: ls -l ${files(backups, ids)}`,
     })),
     ...listed('Doubted backups', 'warning', inState('doubted'), 'holds less than the last good one did', (ids) => ({
-      remedy: `See what is missing, and accept it if that is meant: proxmox-mcp host accept-backup ${host} ${ids.at(-1)}`,
+      remedy: `See what is missing, and accept it if that is meant: npx proxmox-mcp host accept-backup ${host} ${ids.at(-1)}`,
     })),
     ...listed('Missing backups', 'warning', answer.gone, 'was published and is gone', (ids) => ({
       remedy: `Put back what was moved away (${backups}); for one that is not missed, run on the host: rm -r ${ids.map((id) => word(`${state}/backups/${id}`)).join(' ')}`,
@@ -147,7 +147,7 @@ function unsafe(path: string): Finding {
 
 function strange(lines: number, host: string, backups: string): Finding {
   const summary = `${lines} lines of the host's list of archives are not understood.`;
-  const remedy = `If the helper there is of another version, run: proxmox-mcp host install ${host}. Else look on the host at what is named like an archive: ls -la ${word(backups)}`;
+  const remedy = `If the helper there is of another version, run: npx proxmox-mcp host install ${host}. Else look on the host at what is named like an archive: ls -la ${word(backups)}`;
   return finding('List of backups', 'unknown', summary, { remedy });
 }
 

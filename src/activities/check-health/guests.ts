@@ -74,7 +74,7 @@ export function judgeGuests(
   const off = own.filter(({ vmid, isRunning }) => !isRunning && settings.get(vmid)?.onboot === true);
   const down = off.map((guest) =>
     finding(guest.label, 'failed', `${guest.label} should run with its host, and is stopped.`, {
-      remedy: `Start it: proxmox-mcp control-guest --host ${host} --vmid ${guest.vmid} --action start. If it is to stay off, run on the host: ${guest.type === 'qemu' ? 'qm' : 'pct'} set ${guest.vmid} --onboot 0`,
+      remedy: `Start it: npx proxmox-mcp control-guest --host ${host} --vmid ${guest.vmid} --action start. If it is to stay off, run on the host: ${guest.type === 'qemu' ? 'qm' : 'pct'} set ${guest.vmid} --onboot 0`,
     }),
   );
   const locked = own.flatMap((guest) => {

@@ -143,7 +143,7 @@ function judgeSelfTests(tests: Source, now: number): readonly Finding[] {
   return [
     finding(check, 'warning', `${summary} Checks of the installation make no more than ${selfTestsAtMost}.`, {
       remedy:
-        "If nobody ran proxmox-mcp host check or host install so often, somebody imitates them: see who has the service's key.",
+        "If nobody ran npx proxmox-mcp host check or host install so often, somebody imitates them: see who has the service's key.",
     }),
   ];
 }

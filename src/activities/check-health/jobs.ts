@@ -45,7 +45,7 @@ function abandoned(host: string, { id, verb, run, startedAt }: JobSummary): Find
   const since = startedAt === undefined ? '' : ` since ${startedAt}`;
   const summary = `${verb} is at work${since} for the run ${run}, which has ended: nobody watches it.`;
   return finding('Abandoned job', 'warning', summary, {
-    remedy: `Stop it with: proxmox-mcp host jobs ${host} --cancel ${id}`,
+    remedy: `Stop it with: npx proxmox-mcp host jobs ${host} --cancel ${id}`,
   });
 }
 

@@ -42,12 +42,12 @@ export async function inspectLastKnown(
         return judgeLastKnown(cleanLine(output.archive?.path ?? '', 300), report.finishedAt, { host, timeZone, now });
       }
       return finding(check, 'unknown', `This service knows of no good backup of ${host}.`, {
-        remedy: `Once it answers: proxmox-mcp back-up --host ${host}`,
+        remedy: `Once it answers: npx proxmox-mcp back-up --host ${host}`,
       });
     });
   } catch {
     return finding(check, 'unknown', 'The runs of this service could not be asked for it.', {
-      remedy: 'See whether its Temporal server is well: proxmox-mcp doctor',
+      remedy: 'See whether its Temporal server is well: npx proxmox-mcp doctor',
     });
   }
 }
@@ -62,7 +62,7 @@ export function judgeLastKnown(
   const verdict = hours >= backupFailedHours ? 'failed' : hours >= backupWarningHours ? 'warning' : 'ok';
   const summary = `As this service knows it, ${path} was published ${readableDuration(ageMs)} ago, ${readableTime(finishedAt, timeZone)}.`;
   return finding('Last known good backup', verdict, summary, {
-    ...(verdict !== 'ok' && { remedy: `Once ${host} answers: proxmox-mcp back-up --host ${host}` }),
+    ...(verdict !== 'ok' && { remedy: `Once ${host} answers: npx proxmox-mcp back-up --host ${host}` }),
   });
 }
 

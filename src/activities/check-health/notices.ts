@@ -28,7 +28,7 @@ export async function inspectNotices(client: Client, mailer: Mailer | undefined,
       return finding(check, 'failed', 'Nobody watches over the scheduled runs.', restart);
     }
     return finding(check, 'unknown', 'What waits to be mailed could not be asked.', {
-      remedy: 'See: proxmox-mcp doctor',
+      remedy: 'See: npx proxmox-mcp doctor',
       evidence: error instanceof Error ? error.message : String(error),
     });
   }

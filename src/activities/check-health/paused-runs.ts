@@ -24,7 +24,7 @@ export async function inspectPausedRuns(client: Client, host: string, now = Date
     const why = error instanceof Error ? cleanLine(error.message, questionLimit) : 'no reason given';
     return [
       finding('Paused runs', 'unknown', `It could not be determined: the Temporal server did not list them (${why})`, {
-        remedy: 'Look at the Temporal server: proxmox-mcp doctor',
+        remedy: 'Look at the Temporal server: npx proxmox-mcp doctor',
       }),
     ];
   }
@@ -34,7 +34,7 @@ export async function inspectPausedRuns(client: Client, host: string, now = Date
     ...(paused.length > mostShown
       ? [
           finding('Paused runs', 'failed', `${paused.length - mostShown} more runs wait for a person.`, {
-            remedy: 'See them with: proxmox-mcp runs list --state paused',
+            remedy: 'See them with: npx proxmox-mcp runs list --state paused',
           }),
         ]
       : []),
@@ -54,7 +54,7 @@ function describe({ workflowId, memo }: WorkflowExecutionInfo, now: number): Fin
   const { question } = runMemo.safeParse(memo ?? {}).data ?? {};
   if (question === undefined) {
     return finding('Paused run', 'failed', `${workflowId} waits for a person.`, {
-      remedy: `See what it asks with: proxmox-mcp runs get ${workflowId}`,
+      remedy: `See what it asks with: npx proxmox-mcp runs get ${workflowId}`,
     });
   }
   const since = relativeTime(question.askedAt, now);
@@ -69,6 +69,6 @@ function describe({ workflowId, memo }: WorkflowExecutionInfo, now: number): Fin
 
 function answers(run: string, { choices }: Question): string {
   return choices
-    .map(({ name, meaning }) => `proxmox-mcp runs decide ${run} ${name} (${cleanLine(meaning, 100)})`)
+    .map(({ name, meaning }) => `npx proxmox-mcp runs decide ${run} ${name} (${cleanLine(meaning, 100)})`)
     .join('; or: ');
 }

@@ -105,11 +105,13 @@ export async function inspectDisks(host: Host, options: RunOptions): Promise<Fin
     // Free space of two disks is hardly ever the same to the byte.
     return disk !== undefined && disk.size === root?.size && disk.available === root.available;
   };
+  // That there is none is said where the installation is looked at.
+  const inUse = isOnRoot(installation)
+    ? []
+    : await whereInstalled(host, options, ofInstallation, [judge(ofInstallation, installation, gone)]);
   return [
     root === undefined ? finding('Root disk', 'unknown', 'The root disk could not be looked at.') : judgeRootDisk(root),
-    ...(isOnRoot(installation)
-      ? []
-      : await whereInstalled(host, options, ofInstallation, [judge(ofInstallation, installation, gone)])),
+    ...inUse.filter(({ verdict }) => verdict !== 'skipped'),
     ...(isOnRoot(backups) ? [] : [judge(ofBackups, backups, none)]),
   ];
 }

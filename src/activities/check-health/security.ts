@@ -38,7 +38,7 @@ function judgeSudoers(
   syntax: Syntax | undefined,
   owners: Owners,
 ): Finding[] {
-  const again = `Run: proxmox-mcp host install ${host}`;
+  const again = `Run: npx proxmox-mcp host install ${host}`;
   if (state.kind === 'absent') {
     const summary = `${path} is missing. The service has no rights on this host without it.`;
     return [finding('Sudoers', 'failed', summary, { remedy: again })];

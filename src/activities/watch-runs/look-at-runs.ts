@@ -191,6 +191,6 @@ async function unsentQuestion(
     event: String(asked.eventId),
     askedAt: new Date(Number(asked.eventTime?.seconds ?? 0) * 1_000).toISOString(),
     question: mail?.summary ?? 'It waits for a decision.',
-    remedy: found?.remedy ?? `See what it asks: proxmox-mcp runs get ${run.id}`,
+    remedy: found?.remedy ?? `See what it asks: npx proxmox-mcp runs get ${run.id}`,
   };
 }

@@ -69,7 +69,7 @@ export function ofOverrun(
       `It has run for ${takes}, since ${readableTime(new Date(run.startedAt).toISOString(), timeZone)}; more than ${readableDuration(usual)} is unusual for it.${doing}`,
       limits.summary,
     ),
-    remedy: `Stop it (proxmox-mcp runs cancel ${run.id}), unless it gets on.`,
+    remedy: `Stop it (npx proxmox-mcp runs cancel ${run.id}), unless it gets on.`,
     at: new Date(now).toISOString(),
   };
 }
@@ -109,7 +109,7 @@ export function ofReport(
       `It was made at ${readableTime(end, timeZone)} and says: ${summary} The mail: ${why}`,
       limits.summary,
     ),
-    remedy: 'Read the report, and see why it was not mailed (proxmox-mcp doctor).',
+    remedy: 'Read the report, and see why it was not mailed (npx proxmox-mcp doctor).',
     at: end,
     from: new Date(run.startedAt).toISOString(),
   };
@@ -135,8 +135,8 @@ export function ofMissed(
       : `It is due again at ${readableTime(schedule.next.toISOString(), timeZone)}${schedule.going === undefined ? '' : ', if that run has ended then'}. `;
   const act =
     schedule.going === undefined
-      ? `To start it now: proxmox-mcp schedules trigger ${schedule.id}`
-      : `Look at that run: proxmox-mcp runs get ${schedule.going}`;
+      ? `To start it now: npx proxmox-mcp schedules trigger ${schedule.id}`
+      : `Look at that run: npx proxmox-mcp runs get ${schedule.going}`;
   return {
     target: targetIn(schedule.id),
     timeZone,
@@ -168,7 +168,8 @@ export function ofRefused(
     headline: `${title} is not scheduled`,
     cause: causeIn(reason),
     summary: cleanLine(`The schedule ${id} could not be made: ${reason}`, limits.summary),
-    remedy: 'Correct what is named, and restart the service; the other schedules run. See: proxmox-mcp schedules list',
+    remedy:
+      'Correct what is named, and restart the service; the other schedules run. See: npx proxmox-mcp schedules list',
     at: new Date(now).toISOString(),
   };
 }

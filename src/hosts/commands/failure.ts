@@ -58,7 +58,7 @@ export function unexpectedAnswer(command: Command, host: string, result: Command
   return new ServiceError({
     code: 'unexpected-answer',
     message: `${command.name} on ${host} answered what isn't understood (${cleanLine(where, 200)}): ${said}`,
-    remedy: `If the helper there is of another version, run: proxmox-mcp host install ${host}. Else look at what the host says, and report it if the host is in order.`,
+    remedy: `If the helper there is of another version, run: npx proxmox-mcp host install ${host}. Else look at what the host says, and report it if the host is in order.`,
     details: { host, exitCode: result.exitCode },
   });
 }

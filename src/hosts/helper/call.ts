@@ -81,7 +81,7 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
     throw new ServiceError({
       code: 'command-refused',
       message: `The helper on ${host} is another version than this service: it doesn't know ${verb}`,
-      remedy: `Run host install again: proxmox-mcp host install ${host}`,
+      remedy: `Run host install again: npx proxmox-mcp host install ${host}`,
       details,
     });
   }
@@ -89,7 +89,7 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
     throw new ServiceError({
       code: 'command-refused',
       message: `The helper on ${host} refused ${verb}: ${said.slice(9)}`,
-      remedy: `If the helper is of another version, run: proxmox-mcp host install ${host}`,
+      remedy: `If the helper is of another version, run: npx proxmox-mcp host install ${host}`,
       details,
     });
   }
@@ -110,7 +110,7 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
     throw new ServiceError({
       code: 'conflict',
       message: `${host} did not begin ${verb} yet: ${said.slice(6)}`,
-      remedy: 'It is tried again by itself. `proxmox-mcp host jobs NAME` shows what is at work.',
+      remedy: 'It is tried again by itself. `npx proxmox-mcp host jobs NAME` shows what is at work.',
       retryable: true,
       details,
     });
@@ -139,14 +139,14 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
     throw new ServiceError({
       code: 'command-refused',
       message: `${host} has no helper at ${config.layout.helper}, so that ${verb} can't be run`,
-      remedy: `Run: proxmox-mcp host install ${host}`,
+      remedy: `Run: npx proxmox-mcp host install ${host}`,
       details,
     });
   }
   throw new ServiceError({
     code: 'command-refused',
     message: `sudo on ${host} refused ${verb}: its policy doesn't admit it, or ${config.layout.helper} isn't there or isn't the helper that the policy was made for`,
-    remedy: `Run: proxmox-mcp host check ${host}, and then: proxmox-mcp host install ${host}`,
+    remedy: `Run: npx proxmox-mcp host check ${host}, and then: npx proxmox-mcp host install ${host}`,
     details,
   });
 }
@@ -172,7 +172,7 @@ function isAhead({ name }: HostConfig, verb: string, newest: number, details: De
     message: `${name} refused ${verb}, because it was shown a fence of ${timeOf(newest)}, and here it is ${timeOf(Date.now())}: a clock was set back or is wrong, or somebody else uses this service's key`,
     remedy: known
       ? `Nothing was changed. It passes by itself: start this one again after ${timeOf(newest)}.`
-      : `Nothing was changed. Check the clocks (timedatectl, here and on ${name}). If they are right, run: proxmox-mcp host install ${name}. Its helper forgets such a fence.`,
+      : `Nothing was changed. Check the clocks (timedatectl, here and on ${name}). If they are right, run: npx proxmox-mcp host install ${name}. Its helper forgets such a fence.`,
     details,
   });
 }

@@ -84,13 +84,13 @@ before it asks a person.
 
 A **job** outlives the connection that started it: it is executed once for its id, in its own systemd unit (or process
 group), with a deadline, bounded output and an exit code that is on disk before anyone is told. Its record names its run:
-a job that is at work though its run has ended is a warning of the health check; \`proxmox-mcp host jobs NAME\` lists them
+a job that is at work though its run has ended is a warning of the health check; \`npx proxmox-mcp host jobs NAME\` lists them
 all and stops one with \`--cancel\`. A run stops another run's job only with the newest fence.
 `;
 }
 
 const ofAdministratorsAlone = `The helper doesn't know these and the policy admits none of them, in no form of it: what an administrator decides, neither
-the service nor who has its key can. \`proxmox-mcp host accept-backup\` executes them as root over the administrator's own
+the service nor who has its key can. \`npx proxmox-mcp host accept-backup\` executes them as root over the administrator's own
 login, each as a script that is read from standard input and of which nothing stays on the host. They take no fence, no
 operation asks for them, and MCP has no tool for them.
 `;

@@ -106,7 +106,7 @@ function archiveOf({ name, layout }: HostConfig, { archives }: Backups, backup: 
   throw new ServiceError({
     code: 'not-found',
     message: `There is no archive ${backup} in ${layout.backups} on ${name}`,
-    remedy: `Take its id from: proxmox-mcp host accept-backup ${name}`,
+    remedy: `Take its id from: npx proxmox-mcp host accept-backup ${name}`,
     details: { host: name },
   });
 }
@@ -119,7 +119,7 @@ function notAcceptable({ name }: HostConfig, { id, state }: Archive): ServiceErr
   return new ServiceError({
     code: 'conflict',
     message: `${id} on ${name} can't be accepted: ${why}`,
-    remedy: `Make a new one: proxmox-mcp back-up --host ${name}`,
+    remedy: `Make a new one: npx proxmox-mcp back-up --host ${name}`,
     details: { host: name },
   });
 }
@@ -128,7 +128,7 @@ function stillDoubted({ name }: HostConfig, backup: string, state: string): Serv
   return new ServiceError({
     code: 'verification-failed',
     message: `${backup} on ${name} was accepted, but the host says that it is ${state}`,
-    remedy: `Look at it again: proxmox-mcp host accept-backup ${name}`,
+    remedy: `Look at it again: npx proxmox-mcp host accept-backup ${name}`,
     details: { host: name },
   });
 }

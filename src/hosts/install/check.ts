@@ -22,7 +22,7 @@ export async function checkInstallation(
   const admin = connectAdministrator(host.name, options.login, options.log, options.sudoPassword);
   try {
     const seen = await seeHost(admin, host);
-    const remedy = `Run: proxmox-mcp host install ${host.name}`;
+    const remedy = `Run: npx proxmox-mcp host install ${host.name}`;
     const findings = [
       ...pendingInstallation(seen),
       ...(await otherName(host, seen, options)),

@@ -73,7 +73,7 @@ function jobsRunning(host: string, jobs: readonly string[]): ServiceError {
   return new ServiceError({
     code: 'conflict',
     message: `Jobs are running on ${host}, so nothing was changed: ${jobs.join(', ')}`,
-    remedy: 'Wait for them or cancel their runs (proxmox-mcp runs list), then try again.',
+    remedy: 'Wait for them or cancel their runs (npx proxmox-mcp runs list), then try again.',
     retryable: true,
     details: { host },
   });

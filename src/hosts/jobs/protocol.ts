@@ -113,7 +113,7 @@ function unexpected(host: string): ServiceError {
   return new ServiceError({
     code: 'unexpected-answer',
     message: `The helper on ${host} answered something about a job that this version doesn't understand`,
-    remedy: `Run: proxmox-mcp host install ${host}`,
+    remedy: `Run: npx proxmox-mcp host install ${host}`,
     details: { host },
   });
 }

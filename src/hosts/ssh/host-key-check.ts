@@ -53,7 +53,7 @@ export function hostKeyChanged(name: string, ssh: SshConfig, known: KnownKeys, s
   return new ServiceError({
     code: 'host-key-changed',
     message: `${name} (${ssh.host}:${ssh.port}) shows ${now}, but ${pinned} is pinned in ${ssh.knownHostsPath}: the host was installed anew, or something between here and it pretends to be it`,
-    remedy: `Compare with "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" on the host's own console; if it is the same as shown, pin it again with: proxmox-mcp host add ${name}.`,
+    remedy: `Compare with "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" on the host's own console; if it is the same as shown, pin it again with: npx proxmox-mcp host add ${name}.`,
     details: { host: name, pinned, shown: now },
   });
 }
@@ -63,7 +63,7 @@ function unknown(name: string, ssh: SshConfig, known: KnownKeys): ServiceError {
   return new ServiceError({
     code: 'host-key-unknown',
     message: `No usable key of ${name} (${ssh.host}:${ssh.port}) is pinned in ${ssh.knownHostsPath}${malformed}, so nothing was sent to it`,
-    remedy: `Pin its key: proxmox-mcp host add ${name} shows the fingerprint and asks.`,
+    remedy: `Pin its key: npx proxmox-mcp host add ${name} shows the fingerprint and asks.`,
     details: { host: name },
   });
 }
@@ -72,7 +72,7 @@ function revoked(name: string, ssh: SshConfig, shown: HostKey): ServiceError {
   return new ServiceError({
     code: 'host-key-changed',
     message: `${name} (${ssh.host}:${ssh.port}) shows ${describe(shown)}, which ${ssh.knownHostsPath} marks as revoked`,
-    remedy: `Give the host a new key (ssh-keygen -A on the host), then: proxmox-mcp host add ${name}.`,
+    remedy: `Give the host a new key (ssh-keygen -A on the host), then: npx proxmox-mcp host add ${name}.`,
     details: { host: name, shown: describe(shown) },
   });
 }

@@ -49,7 +49,7 @@ export function readKeyFile(path: string, setting = 'SSH_KEY_PATH'): UsableKey |
     if (code !== 'ENOENT') {
       return unusable(`can't be read (${code})`, 'Give it to the user that runs the service, mode 600.');
     }
-    const remedy = `Name a file that is there in ${setting}; the service's own key is made by: proxmox-mcp host install NAME`;
+    const remedy = `Name a file that is there in ${setting}; the service's own key is made by: npx proxmox-mcp host install NAME`;
     return { kind: 'missing', summary: "isn't there", remedy };
   }
   if (looksPublic(bytes)) {

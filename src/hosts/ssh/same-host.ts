@@ -31,7 +31,7 @@ export async function refuseSameAddress(
   throw new ServiceError({
     code: 'already-exists',
     message: `The host ${same.other} ${how}`,
-    remedy: `Use that one: proxmox-mcp host add ${same.other}; or give the address of another host.`,
+    remedy: `Use that one: npx proxmox-mcp host add ${same.other}; or give the address of another host.`,
     details: { host: name, other: same.other },
   });
 

@@ -28,7 +28,7 @@ export const decideRun = defineTool({
       throw new ServiceError({
         code: 'forbidden',
         message: `The run ${id} waits for an approval, which no tool can give`,
-        remedy: `An administrator answers that: proxmox-mcp runs decide ${id}`,
+        remedy: `An administrator answers that: npx proxmox-mcp runs decide ${id}`,
       });
     }
     // Named, so that the answer never goes to what it asks next.

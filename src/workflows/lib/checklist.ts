@@ -51,7 +51,7 @@ function howToAnswer({ choices, ifCancelled }: Question): readonly string[] {
     'Answer it with one of:',
     '',
     ...choices.map(
-      ({ name, meaning }) => `- \`proxmox-mcp runs decide ${workflowId} ${name}\`: ${escapeMarkdown(meaning)}`,
+      ({ name, meaning }) => `- \`npx proxmox-mcp runs decide ${workflowId} ${name}\`: ${escapeMarkdown(meaning)}`,
     ),
     '',
     "Or send it the signal `decide` with the choice's name from here.",

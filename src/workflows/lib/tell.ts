@@ -46,7 +46,7 @@ function paused(
 ): { readonly subject: string; readonly report: Report } {
   const { workflowId } = workflowInfo();
   const answers = question.choices.map(
-    ({ name, meaning }) => `proxmox-mcp runs decide ${workflowId} ${name} (${meaning})`,
+    ({ name, meaning }) => `npx proxmox-mcp runs decide ${workflowId} ${name} (${meaning})`,
   );
   return {
     subject: `[${target}] ${title} is paused and needs you: ${question.text}`,
