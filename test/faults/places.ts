@@ -146,7 +146,8 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
       AUTH_LOG: layout.authLog,
       HEALTH_URL: layout.healthUrl,
       PROXY_URL: layout.proxyUrl,
-      ...(volumes.length > 0 && { VOLUMES: volumes.join(',') }),
+      CONTAINERS: layout.containers.join(',') || 'none',
+      VOLUMES: layout.volumes.join(',') || 'none',
     },
     async reset(step) {
       await machine.sh(
@@ -210,7 +211,9 @@ export async function allow(host: LabHost, places: readonly Place[]): Promise<vo
 function helperOf(layout: HostLayout, gate: string, user?: number): string {
   // The helper executes itself: what it does to become another user must work a second time.
   const setpriv = `/usr/bin/setpriv --reuid=${user} --regid=${user} --keep-groups /bin/sh\n`;
-  const generated = generateHelper(layout);
+  // The configuration has no key for another root folder.
+  const wanted = generateHelper({ ...layout, hostRoot: '' });
+  const generated = wanted.replace("readonly hostRoot=''", `readonly hostRoot='${layout.hostRoot}'`);
   const helper = user === undefined ? generated : generated.replace('/bin/sh\n', setpriv);
   const gated = helper.replace('PATH=/usr/sbin:', `PATH=${gate}/bin:/usr/sbin:`);
   if (gated === helper) throw new Error("the helper's PATH is not where it was");

@@ -5,7 +5,8 @@ import type { HelperState } from '../host.ts';
 import { type HostContext, retryLook } from './call.ts';
 import { generateHelper, statedLines } from './generate-helper.ts';
 
-const keyOf: Readonly<Record<keyof HostLayout, string>> = {
+/** The root folder is no key's: it is another one only where this machine plays a host. */
+const keyOf: Readonly<Record<Exclude<keyof HostLayout, 'hostRoot'>, string>> = {
   installation: 'INSTALLATION_DIR',
   backups: 'BACKUP_DIR',
   sudoersFile: 'SUDOERS_FILE',
@@ -19,7 +20,6 @@ const keyOf: Readonly<Record<keyof HostLayout, string>> = {
   containers: 'CONTAINERS',
   volumes: 'VOLUMES',
   backupPaths: 'BACKUP_PATHS',
-  hostRoot: 'root folder',
   healthUrl: 'HEALTH_URL',
   proxyUrl: 'PROXY_URL',
 };
@@ -51,7 +51,7 @@ export async function lookAtHelper(
 function compare(said: string, layout: HostLayout): HelperState {
   const there = statedIn(said);
   const here = statedIn(statedLines(generateHelper(layout)));
-  const differences = (Object.keys(keyOf) as (keyof HostLayout)[]).flatMap((entry) => {
+  const differences = (Object.keys(keyOf) as (keyof typeof keyOf)[]).flatMap((entry) => {
     const [inUse, wanted] = [there.get(entry), here.get(entry)];
     if (inUse === undefined || wanted === undefined || inUse === wanted) return [];
     return [{ entry, key: keyOf[entry], there: plain(inUse), here: plain(wanted) }];

@@ -175,7 +175,7 @@ describe('a host that answers', () => {
     expect(reached).toMatchObject({ ways: { commands: true, api: false }, hasHelper: false });
     expect(reached.findings).toMatchObject([
       { check: 'Answer', verdict: 'ok' },
-      { check: 'Helper', verdict: 'failed', remedy: 'Run: proxmox-mcp host install pve1' },
+      { check: 'Helper', verdict: 'failed', remedy: expect.stringContaining('npx proxmox-mcp host install pve1') },
     ]);
   });
 
