@@ -1,10 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
+import { explain, ServiceError } from '../errors.ts';
 import type { Finding } from '../operations/finding.ts';
+import type { Answer } from '../operations/run.ts';
+import { cleanText } from '../reports/clean.ts';
+import type { RunSummary } from '../runs/runs.ts';
 import { sessionCookie } from './cookie.ts';
 import type { Documentation } from './documentation.ts';
 import { type Asset, type PageOptions, renderPage, script, styles } from './render.ts';
 import { createSessions, type TokenVerifier, type Viewer } from './sessions.ts';
-import { createStateReader, type StateDependencies } from './state.ts';
+import { createStateReader, freshMs, type StateDependencies } from './state.ts';
 import { viewOf } from './state-view.ts';
 
 /** A request for one of the console's pages, as far as they need it. */
@@ -46,10 +51,21 @@ export interface ConsoleDependencies extends StateDependencies {
   readonly health: () => Promise<{ readonly findings: readonly Finding[] }>;
   readonly documentation: Documentation;
   readonly version: string;
+  readonly decisions: Decisions;
+}
+
+/** Who may answer what paused runs ask. An approval is none of these: a token can't give it. */
+export interface Decisions {
+  may(viewer: Viewer, run: RunSummary): boolean;
+  /** Throws `forbidden`, and `conflict` where the run doesn't ask that (any more). */
+  decide(viewer: Viewer, run: string, answer: Answer): Promise<unknown>;
 }
 
 /** How often the state is loaded anew. Seconds. */
 const refreshSeconds = 60;
+
+/** An id of a run has the most characters, and a reason. */
+const longestField = 500;
 
 const html = 'text/html; charset=utf-8';
 
@@ -64,7 +80,7 @@ const pageHeaders = {
 } as const;
 
 export function createConsole(dependencies: ConsoleDependencies): Console {
-  const { config, tokens, health, documentation, version } = dependencies;
+  const { config, tokens, health, documentation, version, decisions } = dependencies;
   const sessions = createSessions(tokens);
   const cookie = sessionCookie(config.mcp.publicUrl);
   const readState = createStateReader(dependencies);
@@ -76,19 +92,49 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
     '/docs': () => redirect('/tools'),
     '/sign-in': () => redirect('/'),
     '/sign-out': () => redirect('/'),
+    '/decide': () => redirect('/'),
   };
-  const posts: Readonly<Record<string, (request: ConsoleRequest) => Promise<ConsoleAnswer>>> = {
+  const posts: Readonly<
+    Record<string, (request: ConsoleRequest, viewer: Viewer | undefined) => Promise<ConsoleAnswer>>
+  > = {
     '/sign-in': signIn,
     '/sign-out': async (request) => {
       sessions.end(cookie.read(request.cookie));
       return redirect('/', { 'set-cookie': cookie.clear });
     },
+    '/decide': decide,
   };
 
-  async function statePage(viewer: Viewer): Promise<ConsoleAnswer> {
+  async function statePage(viewer: Viewer, problem?: string, status = 200): Promise<ConsoleAnswer> {
     const [state, { findings }] = await Promise.all([readState(), health()]);
-    const data = { view: viewOf(state, config), health: { findings } };
-    return page('state', data, { title: 'State', viewer, version, refreshSeconds });
+    const mayDecide = (run: RunSummary) => decisions.may(viewer, run);
+    const view = viewOf(state, { hosts: config.hosts, mayDecide });
+    const asks = 'value' in view.waiting && view.waiting.value.some((run) => run.mayDecide);
+    const options = { title: 'State', viewer, version };
+    // Not under the hands of who writes down why.
+    return page(
+      'state',
+      { view, problem, health: { findings } },
+      asks ? options : { ...options, refreshSeconds },
+      status,
+    );
+  }
+
+  /** Refused and outdated answers are said on the page, where what it asks now stands. */
+  async function decide(request: ConsoleRequest, viewer: Viewer | undefined): Promise<ConsoleAnswer> {
+    if (viewer === undefined) return signInPage(401, 'The session is over; nothing was answered.');
+    const form = await request.readForm();
+    const field = (name: string) => form?.get(name)?.trim().slice(0, longestField) ?? '';
+    const [run, question, choice, reason] = [field('run'), field('question'), field('choice'), field('reason')];
+    try {
+      await decisions.decide(viewer, run, { question, choice, ...(reason !== '' && { reason }) });
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      return statePage(viewer, cleanText(explain(error)), error.code === 'forbidden' ? 403 : 409);
+    }
+    // What is shown is read anew by then.
+    await sleep(freshMs);
+    return redirect('/');
   }
 
   async function signInPage(status: number, problem?: string): Promise<ConsoleAnswer> {
@@ -117,7 +163,9 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
         if (wait !== undefined) return tooMany(wait);
       }
       if (method === 'POST' && post !== undefined) {
-        return request.fromOwnPage ? post(request) : plain(403, 'This form was not sent by a page of this server.');
+        return request.fromOwnPage
+          ? post(request, viewer)
+          : plain(403, 'This form was not sent by a page of this server.');
       }
       if (method !== 'GET' && method !== 'HEAD') {
         return plain(405, 'Not that method.', { allow: post === undefined ? 'GET, HEAD' : 'GET, HEAD, POST' });

@@ -5,7 +5,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { noticesFinding } from '../reports/notices.ts';
 import { readableBytes, readableTime, relativeTime } from '../reports/units.ts';
 import { verdictWords } from '../reports/verdicts.ts';
-import type { RunDetails, RunSummary } from '../runs/runs.ts';
+import type { RunSummary } from '../runs/runs.ts';
 import type { ScheduleSummary } from '../runs/schedules.ts';
 import type { Backup } from './backups.ts';
 import type { BackupState, ConsoleState, HostState, Part } from './state.ts';
@@ -48,7 +48,11 @@ const shownNotices = 10;
 const limits = { word: 100, question: 1_000, note: 300 } as const;
 
 /** The state in words and numbers for the page. Foreign texts are cleaned and bounded; the template escapes all. */
-export function viewOf(state: ConsoleState, { hosts }: { readonly hosts: readonly HostConfig[] }, now = Date.now()) {
+export function viewOf(
+  state: ConsoleState,
+  { hosts, mayDecide }: { readonly hosts: readonly HostConfig[]; readonly mayDecide: (run: RunSummary) => boolean },
+  now = Date.now(),
+) {
   const zones = new Map(hosts.map(({ name, timeZone }) => [name, timeZone]));
   const zoneOf = (target: string) => zones.get(target.split('/')[0] ?? '') ?? hosts[0]?.timeZone ?? 'UTC';
   const moment: ToMoment = (iso, zone) => ({
@@ -65,6 +69,7 @@ export function viewOf(state: ConsoleState, { hosts }: { readonly hosts: readonl
       all.map((one) => ({
         ...run(one),
         ...questionView(one, moment, zoneOf(one.target)),
+        mayDecide: mayDecide(one) && one.question?.kind === 'decision',
       })),
     ),
     runs: mapPart(state.runs, (all) => all.map(run)),
@@ -131,13 +136,13 @@ function archiveView({ archive }: Backup): { readonly size: string; readonly pat
   };
 }
 
-/** What a paused run asks. Each choice is a command here, and a button once decisions are taken on the page. */
-function questionView({ id, progress }: RunDetails, moment: ToMoment, zone: string) {
-  const question = progress?.question;
+/** What a paused run asks. Each choice is a button for whoever may decide, and a command for everybody else. */
+function questionView({ id, question }: RunSummary, moment: ToMoment, zone: string) {
   if (question === undefined) {
-    return { question: 'What it asks could not be read now: no worker answers.', choices: [], kind: 'decision' };
+    return { question: `What it asks: npx proxmox-mcp runs get ${id}`, asks: '', choices: [], kind: 'decision' };
   }
   return {
+    asks: question.id,
     question: cleanLine(question.text, limits.question),
     kind: question.kind,
     asked: moment(question.askedAt, zone),

@@ -2,7 +2,7 @@ import type { Config, HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Notices } from '../operations/notice.ts';
-import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
+import type { RunSummary, Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import { type Backup, createBackups } from './backups.ts';
 
@@ -28,8 +28,8 @@ export interface BackupState {
 export interface ConsoleState {
   readonly hosts: Part<readonly HostState[]>;
   readonly backups: Part<readonly BackupState[]>;
-  /** Runs that wait for a person; with their questions, where a worker answers in time. */
-  readonly waiting: Part<readonly RunDetails[]>;
+  /** Runs that wait for a person, with their questions. */
+  readonly waiting: Part<readonly RunSummary[]>;
   readonly runs: Part<readonly RunSummary[]>;
   readonly schedules: Part<readonly ScheduleSummary[]>;
   /** What the watch over the scheduled runs says; undefined: nobody knows. */
@@ -47,14 +47,14 @@ export interface StateDependencies {
 /** So many of the newest runs are looked at; in them stand nearly every host's last check and backup. */
 const newest = 100;
 const shownRuns = 15;
-/** Paused runs whose questions are asked for. */
+/** The newest of the paused runs. */
 const shownWaiting = 10;
 
-/** How long a part may take before the page comes without it; a question, which only a worker knows. Milliseconds. */
-const deadlines = { part: 2_500, question: 1_000 } as const;
+/** How long a part may take before the page comes without it. Milliseconds. */
+const partMs = 2_500;
 
 /** How long one reading serves everybody who looks. Milliseconds. */
-const freshMs = 1_000;
+export const freshMs = 1_000;
 
 /**
  * How long what takes many questions serves: what stands behind the newest runs, where hardly anything changes, and the
@@ -93,7 +93,7 @@ export function createStateReader(dependencies: StateDependencies): () => Promis
 
   async function part<T>(name: string, find: () => Promise<T>): Promise<Part<T>> {
     try {
-      return { value: await within(deadlines.part, find()) };
+      return { value: await within(partMs, find()) };
     } catch (error) {
       if (error instanceof ServiceError) return { problem: error.message };
       log.warn({ err: error, part: name }, 'a part of the page could not be read');
@@ -119,9 +119,8 @@ export function createStateReader(dependencies: StateDependencies): () => Promis
     };
   }
 
-  async function readWaiting(): Promise<readonly RunDetails[]> {
-    const { runs: paused } = await runs.list({ state: 'paused', dryRuns: true, limit: shownWaiting });
-    return Promise.all(paused.map((run) => within(deadlines.question, runs.get(run.id)).catch(() => run)));
+  async function readWaiting(): Promise<readonly RunSummary[]> {
+    return (await runs.list({ state: 'paused', dryRuns: true, limit: shownWaiting })).runs;
   }
 
   return () => current('');

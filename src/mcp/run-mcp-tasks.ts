@@ -1,12 +1,11 @@
-import { type OperationDefinition, worstRisk } from '../operations/definition.ts';
 import { cleanText } from '../reports/clean.ts';
-import type { RunDetails, RunSummary } from '../runs/runs.ts';
+import type { RunDetails } from '../runs/runs.ts';
+import { checkMaySteer } from './decisions.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { plainDeep } from './host-text.ts';
 import type { CallToolResultLike, McpTask, McpTaskSource } from './mcp-task.ts';
 import { dataOf, hasFailed } from './run-data.ts';
 import { describeProgress, endLine, runText } from './run-text.ts';
-import { type Caller, mayUse, outOfScope } from './scopes.ts';
 
 /** How long a run can be asked for after it was started: the retention of the Temporal namespace. Milliseconds. */
 const ttlMs = 30 * 24 * 3_600_000;
@@ -31,18 +30,6 @@ export function runMcpTasks({ runs, operations }: Pick<McpDependencies, 'runs' |
       await runs.get(id);
     },
   };
-}
-
-/** Whoever may start an operation, in its worst way, may decide how its runs end. Throws `forbidden`. */
-export function checkMaySteer(
-  run: RunSummary,
-  operations: readonly OperationDefinition[],
-  caller: Caller,
-  doing: string,
-): void {
-  const operation = operations.find(({ name }) => name === run.operation);
-  const risk = operation === undefined ? 'dangerous' : worstRisk(operation);
-  if (!mayUse(caller, risk)) throw outOfScope(`${doing} a run of ${run.operation}`, risk, caller);
 }
 
 function mcpTaskOf(run: RunDetails): McpTask {

@@ -3,6 +3,7 @@ import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createConsole } from '../console/console.ts';
 import { ServiceError } from '../errors.ts';
+import { createDecisions } from './decisions.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { documentationOf } from './documentation.ts';
 import { createHealth } from './http/health.ts';
@@ -52,6 +53,7 @@ export async function serveHttp(dependencies: McpDependencies, options: ServeOpt
       health,
       documentation: documentationOf(surface, dependencies),
       version: options.version,
+      decisions: createDecisions(dependencies),
     }),
     health,
     limits: { ...defaultLimits, ...options.limits },

@@ -6,6 +6,7 @@ import { ServiceError } from '../../src/errors.ts';
 import type { RateLimits } from '../../src/mcp/http/limits.ts';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
 import type { Notices } from '../../src/operations/notice.ts';
+import type { Question } from '../../src/operations/run.ts';
 import { memoryConfig, tokens } from '../mcp/lib/memory-service.ts';
 import { ago, ended, paused, sampleRuns, sampleService, signIn } from './lib/sample-service.ts';
 
@@ -222,7 +223,7 @@ describe('the state', () => {
     expect(text).toMatch(
       /paused back-up on pve2 asked 1 h 0 min ago .* The undo of Pack failed: No space left on device/,
     );
-    expect(text).toMatch(/retry : undo again proxmox-mcp runs decide back-up\/pve2\/\d+ retry/);
+    expect(text).toMatch(/retry : undo again npx proxmox-mcp runs decide back-up\/pve2\/\d+ retry/);
     expect(text).toMatch(/back-up pve2 paused The disk is being replaced \(ada\)/);
     expect(text).toMatch(/back-up broken not as configured There is no time zone/);
     expect(text).toMatch(/back-up pve1 in (4 h 59|5 h 0) min 2\S+ \S+ (CET|CEST)/);
@@ -286,13 +287,10 @@ describe('the state', () => {
     expect(performance.now() - begun).toBeLessThan(10_000);
   });
 
-  it('shows a paused run whose question no worker tells', async () => {
-    const run = paused();
-    const service = sampleService([run, ...sampleRuns.slice(1)]);
-    const { get: found } = service.runs;
-    Object.assign(service.runs, { get: (id: string) => (id === run.id ? new Promise(() => {}) : found(id)) });
-    const html = await stateOf(service);
-    expect(html).toContain('What it asks could not be read now');
+  it('shows a paused run of before runs told their question to lists', async () => {
+    const { question: _, ...run } = paused();
+    const html = await stateOf(sampleService([run, ...sampleRuns.slice(1)]));
+    expect(html).toContain(`What it asks: npx proxmox-mcp runs get ${run.id}`);
   });
 
   it('says what could not be mailed', async () => {
@@ -336,6 +334,65 @@ describe('the state', () => {
     expect(html).toContain('proxmox-mcp host add');
     expect(html).toContain('Nothing has run yet');
     expect(html).not.toContain('Waits for you');
+  });
+});
+
+describe('what a paused run asks', () => {
+  const waiting = paused();
+  const approval = paused({ question: { ...(waiting.question as Question), kind: 'approval' } });
+
+  async function answering(token: string, fields: Record<string, string>, headers: Record<string, string> = {}) {
+    const service = sampleService([waiting, approval]);
+    const decided: unknown[] = [];
+    Object.assign(service.runs, {
+      async decide(...args: unknown[]) {
+        decided.push(args);
+        const { choice } = args[1] as { choice: string };
+        if (choice === 'retry') return waiting;
+        throw new ServiceError({ code: 'conflict', message: 'It is none of the <choices>', remedy: 'Look.' });
+      },
+    });
+    const base = await serve(service);
+    const { cookie } = await signIn(base, token);
+    const response = await fetch(`${base}/decide`, {
+      method: 'POST',
+      redirect: 'manual',
+      headers: { origin: base, cookie, ...headers },
+      body: new URLSearchParams({ run: waiting.id, question: 'q1', choice: 'retry', ...fields }),
+    });
+    return {
+      decided,
+      status: response.status,
+      html: await response.text(),
+      page: await (await get(base, cookie)).text(),
+    };
+  }
+
+  it('is answered by who may steer such runs, in the name of their token', async () => {
+    const { decided, status, page } = await answering('operator-token', { reason: ' there is room again ' });
+    expect(status).toBe(303);
+    const answer = { question: 'q1', choice: 'retry', reason: 'there is room again' };
+    expect(decided).toEqual([[waiting.id, answer, { kind: 'mcp', name: 'operator' }]]);
+    expect(page).toContain('<button name="choice" value="retry">');
+    // One of the two is an approval, which no token gives.
+    expect(page.match(/action="\/decide"/g)).toHaveLength(1);
+    expect(page).not.toContain('http-equiv="refresh"');
+  });
+
+  it('is answered by nobody else, and not twice', async () => {
+    const reader = await answering('reader-token', {});
+    expect(reader).toMatchObject({ status: 403, decided: [] });
+    expect(reader.html).toContain('needs the scope &quot;operate&quot;');
+    expect(reader.page).not.toContain('action="/decide"');
+    expect(await answering('wrong', {})).toMatchObject({ status: 401, decided: [] });
+    expect(await answering('operator-token', {}, { origin: 'https://evil.example' })).toMatchObject({
+      status: 403,
+      decided: [],
+    });
+    expect(await answering('admin-token', { run: approval.id })).toMatchObject({ status: 403, decided: [] });
+    const wrong = await answering('operator-token', { choice: 'x' });
+    expect(wrong.status).toBe(409);
+    expect(wrong.html).toContain('It is none of the &lt;choices&gt;');
   });
 });
 

@@ -86,7 +86,7 @@ describe.skipIf(whyNoBrowser())('the pages in a browser', () => {
   it('work without scripts: in, look, out', async () => {
     const { page } = await signedIn({ javaScriptEnabled: false });
     expect(await page.locator('#waiting pre').first().innerText()).toMatch(
-      /^proxmox-mcp runs decide back-up\/pve2\/\d+ retry$/,
+      /^npx proxmox-mcp runs decide back-up\/pve2\/\d+ retry$/,
     );
     expect(await page.locator('.copy button').count()).toBe(0);
     await page.getByRole('button', { name: 'Sign out' }).click();

@@ -23,9 +23,9 @@ async function backUp(host: string, before?: () => Promise<unknown>): Promise<Ru
 }
 
 /** What happened, why and what to do are in the run's last words; `undone` where something had been written. */
-function expectFailure(run: RunDetails, code: string, message: RegExp, remedy: RegExp, outcome = 'failed'): void {
+function expectFailure(run: RunDetails, code: string, message: RegExp, remedy: RegExp, state = 'failed'): void {
   const said = JSON.stringify(run.failure);
-  expect(run, said).toMatchObject({ status: 'failed', outcome, failure: { code } });
+  expect(run, said).toMatchObject({ state, failure: { code } });
   expect(run.failure?.message, said).toMatch(message);
   expect(run.failure?.remedy, said).toMatch(remedy);
   // One text for a person holds both, and nothing of a programmer's.

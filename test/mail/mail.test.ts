@@ -198,7 +198,7 @@ describe('mailReport', () => {
     expect(first?.headers.get('message-id')).toMatch(/^<[0-9a-f]{32}@example\.org>$/);
     // As the host's clock shows it, and where more is to be seen.
     expect(first?.text).toContain('pve1, 2026-11-22 09:00:00 CET, took 2.3 s');
-    expect(first?.text).toContain('All of it: proxmox-mcp runs get test');
+    expect(first?.text).toContain('All of it: npx proxmox-mcp runs get test');
     const page = 'https://temporal.example.org/namespaces/default/workflows/test';
     expect(first?.text).toContain(`\r\n${page}\r\n`);
     expect(first?.html).toContain(`<a href="${page}"`);
@@ -215,7 +215,7 @@ describe('mailReport', () => {
     expect((await mailed({ ...about, run: null }))?.text).not.toContain('runs get');
     const last = await mailed(about);
     expect(last?.headers.get('subject')).toBe('pve1 backs up no more');
-    expect(last?.text).toContain('All of it: proxmox-mcp runs get back-up/pve1/k3f9');
+    expect(last?.text).toContain('All of it: npx proxmox-mcp runs get back-up/pve1/k3f9');
     expect(last?.html).toContain('/workflows/back-up%2Fpve1%2Fk3f9"');
     // In the mail's text what is well is folded.
     expect(last?.text).toContain('  ok        Resources: Memory, Swap, CPU, Root disk');

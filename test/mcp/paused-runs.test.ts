@@ -124,7 +124,7 @@ describe('decide_run', () => {
     for (const token of ['operator-token', 'admin-token']) {
       const answer = await call('decide_run', { id, choice: 'retry', ...because }, token);
       expect(answer.isError).toBe(true);
-      expect(answer.content[0].text).toContain(`An administrator answers that: proxmox-mcp runs decide ${id}`);
+      expect(answer.content[0].text).toContain(`An administrator answers that: npx proxmox-mcp runs decide ${id}`);
     }
     expect(service.runs.answers).toEqual([]);
   });

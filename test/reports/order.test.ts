@@ -84,7 +84,7 @@ describe('the run', () => {
   it('has a link that other machines can open, and a command', () => {
     const html = renderHtml(morningReport, { run: far });
     expect(html).toContain('<a href="https://temporal.example.org/namespaces/default/workflows/x"');
-    expect(seen(html)).toContain('All of it: proxmox-mcp runs get check-health/pve1/k3f9');
+    expect(seen(html)).toContain('All of it: npx proxmox-mcp runs get check-health/pve1/k3f9');
     expect(renderText(morningReport, { run: far })).toMatch(/runs get check-health\/pve1\/k3f9\nhttps:\S+\/x\n$/);
   });
 

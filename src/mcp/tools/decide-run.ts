@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import { ServiceError } from '../../errors.ts';
+import { answerRun } from '../decisions.ts';
 import { defineTool } from '../define-tool.ts';
 import { dataOf, runId } from '../run-data.ts';
-import { checkMaySteer } from '../run-mcp-tasks.ts';
 import { runText } from '../run-text.ts';
 
 /** Answers what a paused run asks, where that is no approval. */
@@ -20,21 +19,9 @@ export const decideRun = defineTool({
     reason: z.string().trim().min(3).max(500).describe('Why, in a few words; kept with the run'),
     question: z.string().max(100).optional().describe('Id of the question; default: the open one'),
   }),
-  async handler({ id, choice, reason, question }, { runs, operations }, { caller }) {
-    const run = await runs.get(id);
-    checkMaySteer(run, operations, caller, 'Deciding');
-    const open = run.progress?.question;
-    if (open?.kind === 'approval') {
-      throw new ServiceError({
-        code: 'forbidden',
-        message: `The run ${id} waits for an approval, which no tool can give`,
-        remedy: `An administrator answers that: npx proxmox-mcp runs decide ${id}`,
-      });
-    }
-    // Named, so that the answer never goes to what it asks next.
-    const asked = question ?? open?.id;
-    const answer = { choice, reason, ...(asked === undefined ? {} : { question: asked }) };
-    const decided = await runs.decide(id, answer, { kind: 'mcp', name: caller.name });
+  async handler({ id, choice, reason, question }, dependencies, { caller }) {
+    const answer = { choice, reason, ...(question === undefined ? {} : { question }) };
+    const decided = await answerRun(dependencies, caller, id, answer);
     return { data: dataOf(decided), text: `Answered "${choice}".\n\n${runText(decided)}` };
   },
 });

@@ -117,9 +117,11 @@ describe('a service that root has named', () => {
 
   it('is only planned by a dry run', async () => {
     const run = await control({ unit: 'pmx-good', action: 'start', dryRun: true });
-    expect(run).toMatchObject({ outcome: 'planned' });
+    expect(run).toMatchObject({ state: 'planned' });
     expect(await isActive('pmx-good')).toBe('inactive');
-    expect(await service.runs.list({ host: 'pve1', limit: 1 })).toMatchObject({ runs: [{ outcome: 'planned' }] });
+    expect(await service.runs.list({ host: 'pve1', dryRuns: true, limit: 1 })).toMatchObject({
+      runs: [{ state: 'planned' }],
+    });
   });
 });
 
@@ -132,7 +134,7 @@ describe('what root has not named', () => {
   ])('%s is refused, and nothing is changed', async (unit, code, why) => {
     for (const action of ['stop', 'status', 'logs']) {
       const run = await control({ unit, action });
-      expect(run, action).toMatchObject({ status: 'failed', failure: { code } });
+      expect(run, action).toMatchObject({ state: 'failed', failure: { code } });
       expect(run.failure?.message).toContain(why);
     }
     expect(await isActive('ssh')).toBe('active');

@@ -87,7 +87,7 @@ it('a run that was due and was not started is told with the command that starts 
   });
   expect(notice.summary).toContain('2 times');
   expect(notice.remedy).toBe(
-    'It is due again at 2026-11-23 08:00:00 CET. To start it now: proxmox-mcp schedules trigger check-health/daily/pve1',
+    'It is due again at 2026-11-23 08:00:00 CET. To start it now: npx proxmox-mcp schedules trigger check-health/daily/pve1',
   );
 });
 
@@ -96,5 +96,5 @@ it('a run that was skipped is not started by hand while the other goes on', () =
   const counted = { kind: 'skipped', times: 1, total: 1, now: run.startedAt } as const;
   const notice = ofMissed(schedule, { title: 'Back up' }, counted, 'UTC');
   expect(notice).toMatchObject({ cause: 'its last run was still going' });
-  expect(notice.remedy).toBe(`Look at that run: proxmox-mcp runs get ${run.id}`);
+  expect(notice.remedy).toBe(`Look at that run: npx proxmox-mcp runs get ${run.id}`);
 });

@@ -74,6 +74,7 @@ export function paused(given: Partial<RunDetails> & { readonly question?: Questi
   return {
     ...run,
     state: 'paused',
+    question: asked,
     progress: { phase: 'paused', message: asked.text, steps: [], question: asked },
     ...rest,
   };

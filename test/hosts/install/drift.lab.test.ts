@@ -137,7 +137,7 @@ describe.skipIf(whyNoLab())('a host whose user was there before', () => {
       code: 1,
       stdout: `lab differs from what host install put there:
   FAILED    ${helper}: has the mode 700 instead of 755
-            To do: Run: proxmox-mcp host install lab
+            To do: Run: npx proxmox-mcp host install lab
 `,
     });
     const dry = await cli('install', 'lab', '--dry-run');
