@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import { readableList, readableTime, relativeTime } from '../reports/units.ts';
 import { verdictWords } from '../reports/verdicts.ts';
 import type { RunSummary } from '../runs/runs.ts';
+import { runsUrl } from '../runs/runs-url.ts';
 import type { ServiceStatus, WorkStatus } from '../service/status.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -60,7 +61,7 @@ export function statusText(status: ServiceStatus, config: Config, next: readonly
     ...(work ? workBlocks(work) : []),
     ['Next', next],
     ['Reports', isAbsent ? [] : [status.reports]],
-    ['Temporal UI', work ? [config.temporal.uiUrl] : []],
+    ['Temporal UI', work ? [runsUrl(config)] : []],
   ];
   return blocks
     .filter(([, lines]) => lines.length > 0)

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts';
 import { readableTime, relativeTime } from '../reports/units.ts';
+import { runsUrl } from '../runs/runs-url.ts';
 import type { ScheduleSummary } from '../runs/schedules.ts';
 import { cacheFolder } from './paths.ts';
 
@@ -17,7 +18,8 @@ export function summary(config: Config, { token, schedules, atTerminal = true }:
     ['Hosts', config.hosts.map(({ name }) => name).join(', ') || 'none'],
     ...nextLines(config, schedules).map((line, index) => [index === 0 ? 'Next' : '', line] as const),
     ['Reports', reportsGo(config)],
-    ['Temporal UI', config.temporal.uiUrl],
+    ['Page', config.mcp.publicUrl],
+    ['Temporal UI', runsUrl(config)],
     ['MCP', mcpUrl(config)],
     ...(token === undefined ? [] : [['Token', `${token} (the demo's)`] as const]),
     ['Claude Code', claudeLine(config, token)],
