@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import { msOf } from './history.ts';
 
 /** Who asked a run to stop, and why. */
 export interface CancelRequest {
@@ -33,7 +34,7 @@ export async function readCancelRequest(
     });
     for (const { workflowExecutionCancelRequestedEventAttributes: asked, eventTime } of history?.events ?? []) {
       if (!asked) continue;
-      const at = new Date(Number(eventTime?.seconds ?? 0) * 1_000).toISOString();
+      const at = new Date(msOf(eventTime ?? {})).toISOString();
       return { by: asked.identity || 'somebody', reason: asked.cause ?? '', at };
     }
     if (!next?.length) return undefined;

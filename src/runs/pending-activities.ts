@@ -2,10 +2,10 @@ import { defaultPayloadConverter } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import { cleanLine } from '../reports/clean.ts';
 import { readableDuration } from '../reports/units.ts';
+import { type Failure, innermost, inWords, msOf, textOf } from './history.ts';
 import type { Wait } from './runs.ts';
 
 type PendingActivity = temporal.api.workflow.v1.IPendingActivityInfo;
-type Failure = temporal.api.failure.v1.IFailure;
 
 /** How long something may wait for a worker before that is worth a word, ms. */
 const begunWithinMs = 20_000;
@@ -45,8 +45,9 @@ export function pendingActivities(
 export function activitySummaries(history: temporal.api.history.v1.IHistory): ReadonlyMap<string, string> {
   const summaries = new Map<string, string>();
   for (const { activityTaskScheduledEventAttributes: activity, userMetadata } of history.events ?? []) {
-    if (!activity?.activityId || !userMetadata?.summary) continue;
-    summaries.set(activity.activityId, defaultPayloadConverter.fromPayload<string>(userMetadata.summary));
+    if (!activity?.activityId) continue;
+    const summary = textOf(userMetadata?.summary);
+    if (summary !== undefined) summaries.set(activity.activityId, summary);
   }
   return summaries;
 }
@@ -68,14 +69,13 @@ function failed(
   };
 }
 
-/** The innermost failure says what happened, and at its end what to do; those around it only that it was in an activity. */
+/** What happened, without what to do, which stands at its end. */
 function whyOf(failure: Failure | null | undefined): string {
-  let innermost = failure;
-  while (innermost?.cause) innermost = innermost.cause;
-  const timeout = innermost?.timeoutFailureInfo?.timeoutType;
+  const found = innermost(failure);
+  const timeout = found?.timeoutFailureInfo?.timeoutType;
   if (timeout) return timeout === heartbeat ? 'its worker was lost' : 'it was not done within its time';
-  const message = withoutEnd(innermost?.message || 'no reason given');
-  const remedy = withoutEnd(remedyOf(innermost));
+  const message = withoutEnd(found?.message || 'no reason given');
+  const remedy = withoutEnd(remedyOf(found));
   return remedy !== '' && message.endsWith(remedy) ? withoutEnd(message.slice(0, -remedy.length)) : message;
 }
 
@@ -94,19 +94,12 @@ function remedyOf(failure: Failure | null | undefined): string {
   }
 }
 
-/** `mailReport` → `Mail report`. */
-function inWords(type: string): string {
-  const words = type.replace(/([a-z])([A-Z])/g, (_, end: string, begin: string) => `${end} ${begin.toLowerCase()}`);
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
 /** In whole seconds: nobody waits for tenths of one. */
 function timeLeft(ms: number): string {
   const seconds = Math.ceil(ms / 1_000);
   return seconds < 60 ? `${seconds} s` : readableDuration(ms);
 }
 
-function timeOf(time: { seconds?: unknown; nanos?: number | null } | null | undefined): number | undefined {
-  if (!time) return undefined;
-  return Number(time.seconds ?? 0) * 1_000 + Math.floor((time.nanos ?? 0) / 1_000_000);
+function timeOf(time: Parameters<typeof msOf>[0] | null | undefined): number | undefined {
+  return time ? msOf(time) : undefined;
 }

@@ -8,6 +8,7 @@ import {
   lockWaitSignal,
   releaseLockSignal,
 } from '../workflows/lib/messages.ts';
+import { type Failure, innermost, inWords, msOf, textOf } from './history.ts';
 import type { RunLogLine } from './runs.ts';
 
 type Event = temporal.api.history.v1.IHistoryEvent;
@@ -114,25 +115,15 @@ function answerOf(said: unknown): string {
   return `Answered "${field(said, 'choice')}"${by}${why}`;
 }
 
-/** The innermost failure says what happened; those around it only that it happened in an activity. */
-function causeOf(failure: temporal.api.failure.v1.IFailure | null | undefined): string {
-  let innermost = failure;
-  while (innermost?.cause) innermost = innermost.cause;
-  if (innermost?.timeoutFailureInfo) return 'no answer within its time';
-  return innermost?.message ?? 'no reason given';
+/** Why something failed; of what ran out of time, that. */
+function causeOf(failure: Failure | null | undefined): string {
+  const found = innermost(failure);
+  if (found?.timeoutFailureInfo) return 'no answer within its time';
+  return found?.message ?? 'no reason given';
 }
 
 function nameOf({ scheduledEventId }: { readonly scheduledEventId?: unknown }, steps: Steps): string {
   return steps.get(String(scheduledEventId))?.name ?? 'A step';
-}
-
-/** `requestLock` → `Request lock`. */
-function inWords(name: string): string {
-  const words = name.replace(
-    /([a-z0-9])([A-Z])/g,
-    (_, before: string, after: string) => `${before} ${after.toLowerCase()}`,
-  );
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function nth(count: number): string {
@@ -159,11 +150,6 @@ function field(value: unknown, name: string): string {
   return typeof found === 'string' ? found : 'somebody';
 }
 
-function textOf(payload: temporal.api.common.v1.IPayload | null | undefined): string | undefined {
-  return payload ? defaultPayloadConverter.fromPayload<string>(payload) : undefined;
-}
-
-function timeOf(event: Event): number {
-  const { seconds, nanos } = event.eventTime ?? {};
-  return Number(seconds ?? 0) * 1_000 + Math.floor((nanos ?? 0) / 1_000_000);
+function timeOf({ eventTime }: Event): number {
+  return msOf(eventTime ?? {});
 }
