@@ -95,9 +95,9 @@ function createProgram(edge: ContextEdge): {
 const helpEnd = `
 Examples:
   npx proxmox-mcp start                          the service, as npm start does
-  npx proxmox-mcp check-health --host pve1       check a host now, print the report
-  npx proxmox-mcp back-up --host pve1 --dry-run  show what a backup would do
-  npx proxmox-mcp doctor                         find out why something doesn't work
+  npx proxmox-mcp check-health --host pve1       a host's report, now
+  npx proxmox-mcp back-up --host pve1 --dry-run  what a backup would do
+  npx proxmox-mcp doctor                         why something doesn't work
   npx proxmox-mcp token create claude --scope operate
 
 Exit codes: 0 done; 1 it failed, or a run that was waited for isn't done yet;

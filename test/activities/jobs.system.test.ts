@@ -68,7 +68,7 @@ it('are nobody’s business while their runs go on, and are reported with what t
     expect(found[index]?.summary).toMatch(
       new RegExp(`^collect-backup is at work since \\d{4}-\\S+Z for the run ${run},`),
     );
-    expect(found[index]?.remedy).toBe(`Stop it with: proxmox-mcp host jobs pve1 --cancel ${ids[index + 1]}`);
+    expect(found[index]?.remedy).toBe(`Stop it with: npx proxmox-mcp host jobs pve1 --cancel ${ids[index + 1]}`);
   }
 
   for (const id of ids.slice(1)) expect(await host.hosts.get('pve1').cancelJob(id)).toMatchObject({ left: [] });

@@ -43,7 +43,7 @@ describe('host accept-backup', () => {
       expect.stringMatching(`^${newer} \\(10 B, ${time}\\) is doubted:$`),
       ...lacks.map((line) => `  - ${line}`),
       expect.stringMatching(`^The last good one: ${older} \\(10 B, ${time}\\)$`),
-      'To let one count, if it is as it should be: proxmox-mcp host accept-backup pve1 ID',
+      'To let one count, if it is as it should be: npx proxmox-mcp host accept-backup pve1 ID',
       '',
     ]);
   });

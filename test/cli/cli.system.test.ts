@@ -147,7 +147,7 @@ describe('proxmox-mcp', () => {
     const good = await cli(configurationFolder({ '.env': valid }), ['config', 'check']);
     expect(good).toMatchObject({ code: 0, stdout: expect.stringContaining('Hosts: pve1.') });
     expect(good.stderr).toContain('SSH_KEY_PATH (the default)');
-    expect(good.stderr).toContain('proxmox-mcp host install pve1, which makes it');
+    expect(good.stderr).toContain('npx proxmox-mcp host install pve1, which makes it');
   });
 
   it('finds a key that no login could use, in the line order of the other problems', async () => {

@@ -143,7 +143,7 @@ PROXMOX_VERIFY_SSL=false
     const { code, screen } = await typeInto(process.execPath, add, { 'Type yes to pin them: ': answer });
     expect(code, screen).toBe(0);
     expect(screen).toContain('Next, put the service');
-    expect(screen).not.toMatch(/differ|proxmox-mcp doctor/);
+    expect(screen).not.toMatch(/differ|npx proxmox-mcp doctor/);
     // Every key that it has is pinned, so that whichever it shows later is the right one.
     const pins = readFileSync(join(folder, 'data/known_hosts'), 'utf8').trim().split('\n');
     expect(pins).toHaveLength(Object.keys(sshd.fingerprints).length);
@@ -211,7 +211,7 @@ PROXMOX_VERIFY_SSL=false
     for (const one of ['data', '.env']) chownSync(join(folder, one), uid ?? 0, gid ?? 0);
     expect(await cli(folder, ...args)).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining('proxmox-mcp host install pve1'),
+      stderr: expect.stringContaining('npx proxmox-mcp host install pve1'),
     });
     expect(readFileSync(join(folder, 'hosts.yaml'), 'utf8')).toBe(
       `hosts:\n  pve1:\n    SSH_HOST: 127.0.0.1\n    SSH_PORT: ${sshd.ssh.port}\n`,

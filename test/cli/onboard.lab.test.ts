@@ -102,7 +102,7 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
     const ran = await cli('install', '--yes');
     expect(ran, ran.stderr).toMatchObject({ code: 0 });
     expect(ran.stderr).toContain('The Proxmox API of lab accepts the token.');
-    expect(ran.stderr).toContain('proxmox-mcp doctor --host lab');
+    expect(ran.stderr).toContain('npx proxmox-mcp doctor --host lab');
     expect(ran.stderr).toContain('npm start');
     expect((await asked()).filter(Boolean)).toEqual([
       `role add ${readingRole} --privs ${readingPrivileges.join(',')}`,

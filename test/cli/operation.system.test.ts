@@ -94,7 +94,9 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   expect((await cli('schedules', 'resume', schedule)).stdout).toContain('never runs');
   expect((await cli('schedules', 'change', schedule, '--reset')).stdout).toContain('next run');
   const triggered = await cli('schedules', 'trigger', schedule);
-  const firedRun = /^Follow it with: proxmox-mcp runs wait (back-up\/demo\/daily-\S+)$/m.exec(triggered.stderr)?.[1];
+  const firedRun = /^Follow it with: npx proxmox-mcp runs wait (back-up\/demo\/daily-\S+)$/m.exec(
+    triggered.stderr,
+  )?.[1];
   expect((await cli('runs', 'wait', firedRun ?? '')).code, triggered.stderr).toBe(0);
 
   const doctor = await cli('doctor');

@@ -180,7 +180,7 @@ describe('loadConfig', () => {
     const api = `PROXMOX_HOST=pve\nPROXMOX_USER=root@pam\nPROXMOX_TOKEN_NAME=t\nPROXMOX_TOKEN_VALUE=${token}\n`;
     const [problem, ...others] = problemsOf({ '.env': `${api}PROXMOX_VERIFY_SSL=false` });
     expect(others).toEqual([]);
-    expect(problem).toMatch(/PROXMOX_VERIFY_SSL \(\.env:5\).*never switched off.*proxmox-mcp doctor/);
+    expect(problem).toMatch(/PROXMOX_VERIFY_SSL \(\.env:5\).*never switched off.*npx proxmox-mcp doctor/);
     const trust = (more: string) =>
       loadConfig({ cwd: configurationFolder({ '.env': api + more }), env: {} }).config.hosts[0]?.api?.trust;
     expect(trust('')).toEqual({ kind: 'system' });

@@ -41,7 +41,7 @@ describe('without a token', () => {
     expect(response.status).toBe(200);
     expect(html).toContain('action="/sign-in"');
     expect(html).toContain('healthy');
-    expect(html).toContain('proxmox-mcp token create NAME --scope read');
+    expect(html).toContain('npx proxmox-mcp token create NAME --scope read');
     expect(html).not.toMatch(/pve1|pve2|back-up|192\.0\.2\.1/);
   });
 
@@ -331,7 +331,7 @@ describe('the state', () => {
   it('is short for whoever has nothing yet', async () => {
     const config = { ...memoryConfig(), hosts: [] as HostConfig[] };
     const html = await stateOf(sampleService([], [], { config }));
-    expect(html).toContain('proxmox-mcp host add');
+    expect(html).toContain('npx proxmox-mcp host add');
     expect(html).toContain('Nothing has run yet');
     expect(html).not.toContain('Waits for you');
   });

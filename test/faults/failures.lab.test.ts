@@ -138,7 +138,7 @@ describe('what is wrong on this machine', () => {
     const { status, last } = await ask(`${service.mcpUrl}/api/mcp`, 'pmx_wrong', 'tools/list');
     expect(status).toBe(401);
     expect(last.error.message).toMatch(/token/);
-    expect(last.error.message).toContain('proxmox-mcp token');
+    expect(last.error.message).toContain('npx proxmox-mcp token');
   });
 
   it('a wrong API token and a wrong certificate are told apart, each with what to do', async () => {

@@ -47,7 +47,7 @@ describe('authentication', () => {
       expect(challenge).toContain(
         'resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource/api/mcp"',
       );
-      expect(last.error.message).toContain('proxmox-mcp token');
+      expect(last.error.message).toContain('npx proxmox-mcp token');
     }
     const metadata = await (await fetch(`${base}/.well-known/oauth-protected-resource/api/mcp`)).json();
     expect(metadata).toMatchObject({
@@ -191,7 +191,7 @@ describe('beside MCP', () => {
       check: 'Temporal',
       verdict: 'failed',
       summary: 'Temporal does not answer at 127.0.0.1:7233.',
-      remedy: 'Run proxmox-mcp doctor.',
+      remedy: 'Run npx proxmox-mcp doctor.',
     };
     findings.push(found);
     await new Promise((resolve) => setTimeout(resolve, 1_100));

@@ -74,7 +74,7 @@ describe('a paused run', () => {
   it('sends whoever asks for an approval to an administrator', async () => {
     const id = await paused(approval);
     const { structuredContent } = await call('get_run', { id });
-    expect(structuredContent.note).toContain(`proxmox-mcp runs decide ${id}`);
+    expect(structuredContent.note).toContain(`npx proxmox-mcp runs decide ${id}`);
     expect(structuredContent.note).toContain('Without an answer by 2026-11-26T08:00:00.000Z it is a no');
     expect(structuredContent.note).not.toContain('decide_run');
   });
@@ -90,7 +90,7 @@ describe('a paused run', () => {
     const before = Date.now();
     const waited = await call('wait_for_run', { id: other, timeoutSeconds: 1 });
     expect(Date.now() - before).toBeGreaterThanOrEqual(900);
-    expect(waited.structuredContent.note).toContain('proxmox-mcp runs decide');
+    expect(waited.structuredContent.note).toContain('npx proxmox-mcp runs decide');
   });
 });
 

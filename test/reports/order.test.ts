@@ -72,7 +72,7 @@ describe('what to do', () => {
 
   it.each(['failed', 'unknown'] as const)('stands under every line that is %s', (verdict) => {
     for (const shown of [renderText(bare(verdict), { run: far }), seen(renderHtml(bare(verdict), { run: far }))]) {
-      expect(shown).toMatch(/To do: .*proxmox-mcp runs log check-health\/pve1\/k3f9/);
+      expect(shown).toMatch(/To do: .*npx proxmox-mcp runs log check-health\/pve1\/k3f9/);
     }
     expect(renderText(bare(verdict))).toContain('To do: ');
   });

@@ -128,7 +128,7 @@ export const morningSections: readonly Section[] = [
         verdict: 'failed',
         summary: 'The last good backup is 3 days 7 h old: 2026-11-19 02:00:11 CET.',
         remedy:
-          'Make one: proxmox-mcp back-up --host pve1; then see why the nightly one did not: proxmox-mcp runs list',
+          'Make one: npx proxmox-mcp back-up --host pve1; then see why the nightly one did not: npx proxmox-mcp runs list',
       },
       fine('Clock', "The host's clock agrees with this service's."),
     ],

@@ -54,7 +54,7 @@ it('is shown as paused with its choices, refuses what is none, and goes on when 
   const { id, giveBack } = await startStuck();
   const { stdout } = await service.cli('runs', 'get', id);
   expect(stdout).toContain('Could not undo "Act"');
-  expect(stdout).toContain(`proxmox-mcp runs decide ${id} retry`);
+  expect(stdout).toContain(`npx proxmox-mcp runs decide ${id} retry`);
   // It waits for a person: others may work on the guest's host meanwhile.
   await expect(service.client.workflow.getHandle(`lock/guest/homelab/${vmid}`).describe()).resolves.toMatchObject({
     status: { name: 'COMPLETED' },

@@ -64,7 +64,7 @@ it('shows what it asks, tells the administrators how to answer, and goes on with
   });
   await vi.waitFor(() => expect(mails).toHaveLength(1), 5_000);
   expect(mails[0]?.subject).toBe('[pve1] Ask fixture pve1 is paused and needs you: Which one?');
-  expect(mails[0]?.remedy).toContain(`proxmox-mcp runs decide ${handle.workflowId} that (the other)`);
+  expect(mails[0]?.remedy).toContain(`npx proxmox-mcp runs decide ${handle.workflowId} that (the other)`);
   await handle.executeUpdate(decideUpdate, { args: [{ choice: 'that' }] });
   const { output } = await handle.result();
   expect(output.choice).toBe('that');

@@ -143,7 +143,7 @@ it('mails a scheduled run that failed, once, with its cause in the subject', asy
   expect(subjects()).toEqual(['[pve1] Back up failed: the backup folder /opt/proxmox-mcp-backups is full']);
   expect(mails()[0]?.text).toContain(full.remedy);
   expect(mails()[0]?.text).toMatch(/At 20\d\d-.* CES?T, \d/);
-  expect(mails()[0]?.text).toContain(`proxmox-mcp runs get ${run.workflowId}`);
+  expect(mails()[0]?.text).toContain(`npx proxmox-mcp runs get ${run.workflowId}`);
   // The remedy stands in the failure's own text, too; it is said once.
   expect(mails()[0]?.text.match(/Free some space there/g)).toHaveLength(1);
   await nothingMore();
@@ -203,7 +203,7 @@ it('tells of a run that somebody ended by force, and of one that takes too long'
   await mailsCome(2);
   expect(subjects()[1]).toMatch(/^\[pve2] Back up takes too long: it has run for \d/);
   expect(mails()[1]?.text).toContain('It says: Waiting for Back up pve9');
-  expect(mails()[1]?.text).toContain(`proxmox-mcp runs cancel ${slow.workflowId}`);
+  expect(mails()[1]?.text).toContain(`npx proxmox-mcp runs cancel ${slow.workflowId}`);
   await nothingMore();
   expect(mails()).toHaveLength(2);
 }, 60_000);
@@ -279,7 +279,7 @@ it('piles nothing up where no mail server is set up', async () => {
 it('tells what a paused run asks, where its own mail could not be sent, and not where it was', async () => {
   const asks = {
     message: 'Could not undo Collect. The host is away.',
-    remedy: 'Run one of: proxmox-mcp runs decide x retry.',
+    remedy: 'Run one of: npx proxmox-mcp runs decide x retry.',
   };
   const handle = await watch();
   await startScheduled('pve1', { end: 'paused', ...asks });
@@ -295,7 +295,7 @@ it('tells what a paused run asks, where its own mail could not be sent, and not 
   mail = { ...mail, port };
   await mailsCome(2);
   expect(subjects()[1]).toBe('[pve2] Back up is paused and needs you: could not undo Collect');
-  expect(mails()[1]?.text).toContain('proxmox-mcp runs decide x retry');
+  expect(mails()[1]?.text).toContain('npx proxmox-mcp runs decide x retry');
   await nothingMore();
   expect(mails()).toHaveLength(2);
 }, 60_000);
@@ -333,7 +333,7 @@ it('tells of schedules that could not be made, and of runs that were due while t
   await schedule.unpause();
   await mailsCome(2);
   expect(subjects()[1]).toBe('[pve1] Back up was not started: its last run was still going');
-  expect(mails()[1]?.text).toContain('proxmox-mcp runs get back-up/pve1/due');
+  expect(mails()[1]?.text).toContain('npx proxmox-mcp runs get back-up/pve1/due');
   await schedule.pause();
   const { info } = await schedule.describe();
   await schedule.delete();

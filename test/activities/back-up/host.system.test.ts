@@ -312,7 +312,7 @@ describe('chosen folders', () => {
         verdict: 'warning',
         summary:
           "BACKUP_PATHS was changed, and the helper on pve1 doesn't take /srv/nothing and takes /srv/former still.",
-        remedy: 'Run host install again: proxmox-mcp host install pve1',
+        remedy: 'Run host install again: npx proxmox-mcp host install pve1',
       },
     ]);
   });
@@ -332,6 +332,6 @@ it('a helper that is older than the service is named as that, before anything is
   expect(await failure(host.run(() => activities.collectHost(input)))).toMatchObject({
     code: 'command-refused',
     message: expect.stringContaining("it doesn't know collect-host"),
-    remedy: 'Run host install again: proxmox-mcp host install pve1',
+    remedy: 'Run host install again: npx proxmox-mcp host install pve1',
   });
 });

@@ -59,7 +59,7 @@ async function findings(stdout: string, installed = true): Promise<readonly Find
 
 const verdicts = (found: readonly Finding[]) => Object.fromEntries(found.map(({ check, verdict }) => [check, verdict]));
 const named = (found: readonly Finding[], check: string) => found.find((one) => one.check === check);
-const again = 'proxmox-mcp back-up --host pve1';
+const again = 'npx proxmox-mcp back-up --host pve1';
 
 describe('the last good backup', () => {
   it.each([
@@ -124,7 +124,7 @@ describe('archives', () => {
     expect(found).toMatchObject({
       verdict: 'warning',
       summary: `Each of these holds less than the last good one did: ${first}, ${second}.`,
-      remedy: expect.stringContaining(`proxmox-mcp host accept-backup pve1 ${second}`),
+      remedy: expect.stringContaining(`npx proxmox-mcp host accept-backup pve1 ${second}`),
     });
   });
 

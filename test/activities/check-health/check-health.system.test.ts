@@ -336,7 +336,7 @@ describe('links in the place of security files', () => {
     const { findings } = await inspect('inspectSecurity');
     expect(findings).toEqual(
       [
-        ['Sudoers', host.layout.sudoersFile, 'Run: proxmox-mcp host install pve1'],
+        ['Sudoers', host.layout.sudoersFile, 'Run: npx proxmox-mcp host install pve1'],
         ['SSH key', host.layout.sshKeyFile, 'Put the key itself there.'],
       ].map(([check, path, remedy]) => ({
         check,

@@ -48,7 +48,7 @@ describe('the last good backup of a host that is away', () => {
         verdict: 'warning',
         summary:
           'As this service knows it, /backups/daily-backup-20261121-020000.tar.gz was published 30 h 0 min ago, 2026-11-21 02:00:00 UTC.',
-        remedy: 'Once pve1 answers: proxmox-mcp back-up --host pve1',
+        remedy: 'Once pve1 answers: npx proxmox-mcp back-up --host pve1',
       });
   });
 
@@ -84,7 +84,7 @@ describe('a host of which there was never a backup', () => {
     expect(judgeNone('pve1', { since, now: Date.now() }).verdict).toBe('skipped');
     expect(judgeNone('pve1', { since: undefined, now })).toMatchObject({
       verdict: 'skipped',
-      remedy: 'Make one: proxmox-mcp back-up --host pve1',
+      remedy: 'Make one: npx proxmox-mcp back-up --host pve1',
     });
     expect(judgeNone('pve1', { since: now - 51 * hour, now })).toMatchObject({ verdict: 'failed' });
     expect(await backedUpSince(nobodysClient, 'pve1')).toBeUndefined();

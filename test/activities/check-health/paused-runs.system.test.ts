@@ -50,12 +50,12 @@ it('of the host and its guests are named, with what they ask and the commands th
       /^back-up\/pve1\/1 waits for a decision, asked 3 h 10 min ago: Could not undo "Act"\..*No rights\.$/,
     ),
     remedy:
-      'Decide with: proxmox-mcp runs decide back-up/pve1/1 retry (try again); or: proxmox-mcp runs decide back-up/pve1/1 leave (leave it)',
+      'Decide with: npx proxmox-mcp runs decide back-up/pve1/1 retry (try again); or: npx proxmox-mcp runs decide back-up/pve1/1 leave (leave it)',
   });
   expect(JSON.stringify([...found.values()])).not.toContain('\\u001b');
   expect(found.get('control-guest/pve1.100/1')).toMatchObject({
     verdict: 'failed',
-    remedy: 'See what it asks with: proxmox-mcp runs get control-guest/pve1.100/1',
+    remedy: 'See what it asks with: npx proxmox-mcp runs get control-guest/pve1.100/1',
   });
 });
 

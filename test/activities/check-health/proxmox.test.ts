@@ -122,7 +122,7 @@ describe('guests', () => {
     ]);
     const found = judgeGuests({ host: 'pve1', way: 'commands' }, guests, settings);
     expect(verdicts(found)).toEqual({ 'VM 101': 'failed' });
-    expect(found[0]?.remedy).toContain('proxmox-mcp control-guest --host pve1 --vmid 101 --action start');
+    expect(found[0]?.remedy).toContain('npx proxmox-mcp control-guest --host pve1 --vmid 101 --action start');
     expect(judgeGuests({ host: 'pve1', way: 'commands' }, guests.slice(0, 1), new Map())).toMatchObject([
       { check: 'Guests', verdict: 'ok', summary: '1 of 1 guests run.' },
     ]);

@@ -42,7 +42,7 @@ describe('a run that ended badly', () => {
       cause: 'the folder is full',
       summary: 'At 2026-11-22 02:03:05 CET, 3 min 5 s after it was started: The folder is full.',
       remedy: `${remedy}.`,
-      run: { id: run.id, look: 'proxmox-mcp runs get it' },
+      run: { id: run.id, look: 'npx proxmox-mcp runs get it' },
     });
   });
 
@@ -73,7 +73,7 @@ it('a run that takes too long is told with what it says, and from when on it is 
   const notice = ofOverrun(of(), details);
   expect(notice).toMatchObject({ headline: 'Back up takes too long', cause: 'it has run for 4 h 0 min' });
   expect(notice.summary).toMatch(/more than 3 h 0 min is unusual for it\. It says: Waiting for the lock of pve1$/);
-  expect(notice.remedy).toContain(`proxmox-mcp runs cancel ${run.id}`);
+  expect(notice.remedy).toContain(`npx proxmox-mcp runs cancel ${run.id}`);
 });
 
 it('a run that was due and was not started is told with the command that starts it', () => {

@@ -80,7 +80,7 @@ describe.skipIf(whyNoLab())('a host whose user was there before', () => {
     await sh(plant)();
     const drift = await checkInstallation(config, options());
     expect(drift.map(sentence)).toEqual([expect.stringMatching(found)]);
-    expect(drift[0]?.remedy).toContain(`proxmox-mcp host install ${config.name}`);
+    expect(drift[0]?.remedy).toContain(`npx proxmox-mcp host install ${config.name}`);
     expect(await install(config, options())).toBe('installed');
     expect(await checkInstallation(config, options())).toEqual([]);
   });

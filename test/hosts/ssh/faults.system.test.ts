@@ -79,7 +79,7 @@ describe('host keys', () => {
     const ssh = client({ ...sshd.ssh, port: proxy.port, knownHostsPath: join(sshd.folder, 'absent') });
     const error = await failure(ssh.exec(['/bin/true'], quick));
     expect(error).toMatchObject({ code: 'host-key-unknown', retryable: false });
-    expect(error.remedy).toContain('proxmox-mcp host add pve1');
+    expect(error.remedy).toContain('npx proxmox-mcp host add pve1');
     // A server greets whoever connects, so nobody did.
     await sleep(300);
     expect(proxy.bytesToClient()).toBe(0);
@@ -96,7 +96,7 @@ describe('host keys', () => {
     expect(error).toMatchObject({ code: 'host-key-changed', retryable: false });
     expect(error.message).toContain(sshd.fingerprints.ed25519);
     expect(error.message).toContain(now?.fingerprint);
-    expect(error.remedy).toContain('proxmox-mcp host add pve1');
+    expect(error.remedy).toContain('npx proxmox-mcp host add pve1');
     expect(await sshd.log()).not.toContain('Accepted');
     await pinHostKey(sshd.ssh.knownHostsPath, sshd.ssh.host, sshd.ssh.port, now?.line ?? '');
     expect((await ssh.exec(['/bin/true'], quick)).exitCode).toBe(0);
