@@ -146,6 +146,7 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
       AUTH_LOG: layout.authLog,
       HEALTH_URL: layout.healthUrl,
       PROXY_URL: layout.proxyUrl,
+      SERVICE_USER: layout.user,
       CONTAINERS: layout.containers.join(',') || 'none',
       VOLUMES: layout.volumes.join(',') || 'none',
     },
