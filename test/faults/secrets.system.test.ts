@@ -189,7 +189,10 @@ describe('no secret', () => {
     // The mail server has quoted the password twice by now; from here on it lets us in.
     expect((await runOf('check_health', { host: 'failing', mail: true })).result?.output.mailed).toBe(true);
     const backups = await Promise.all(['local', 'through-ssh', 'failing'].map((host) => runOf('back_up', { host })));
-    expect(backups.map(({ state }) => state), JSON.stringify(backups.map(({ failure }) => failure))).toEqual(['done', 'done', 'undone']);
+    expect(
+      backups.map(({ state }) => state),
+      JSON.stringify(backups.map(({ failure }) => failure)),
+    ).toEqual(['done', 'done', 'undone']);
     for (const host of ['through-ssh', 'local', 'nowhere']) await tool('get_host', { host });
     for (const name of ['list_hosts', 'list_runs', 'list_schedules']) await tool(name);
     await tool('back_up', { host: 'nowhere' });
