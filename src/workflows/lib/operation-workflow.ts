@@ -2,17 +2,15 @@ import {
   ApplicationFailure,
   CancellationScope,
   CancelledFailure,
-  executeChild,
   isCancellation,
-  ParentClosePolicy,
   patched,
   setHandler,
   sleep,
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { z } from 'zod';
-import { type OperationDefinition, riskOf, type TypedOperation, workflowType } from '../../operations/definition.ts';
+import type { z } from 'zod';
+import { type OperationDefinition, riskOf, type TypedOperation } from '../../operations/definition.ts';
 import type { Verdict } from '../../operations/finding.ts';
 import { makeReport, type Report, type Section } from '../../operations/report.ts';
 import type { Ending, Outcome, Phase, Question, RunRequest, RunResult } from '../../operations/run.ts';
@@ -20,12 +18,14 @@ import { type Lock, locksOf, type Place, type TargetInput, targetIn, targetLabel
 import { endingText } from '../../reports/ending.ts';
 import { onHost } from './activities.ts';
 import { type Ask, createQuestions } from './ask.ts';
-import { keys, runIdPrefix, startOptions } from './attributes.ts';
+import { keys } from './attributes.ts';
 import { createChecklist } from './checklist.ts';
+import { createChildren } from './children.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { createLocks } from './locks.ts';
 import { rememberEnding, rememberQuestion } from './memo.ts';
 import { progressQuery } from './messages.ts';
+import { parseInput } from './parse-input.ts';
 import { createPatience } from './patience.ts';
 import { createTelling } from './tell.ts';
 import { createUndoStack, type UndoStep } from './undo.ts';
@@ -129,11 +129,10 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         (await outwait(why)) || (await retake(step, why)) ? 'retry' : askAboutUndo(step, why.message),
     });
     const patience = createPatience(target.host ?? label);
+    const children = createChildren({ locks, checklist });
     const isDryRun = input.dryRun === true;
     const changes = riskOf(definition, input) !== 'read' && !isDryRun;
     let place: Place;
-    let children = 0;
-    let sharesLocks = false;
     let outwaited = 0;
     let retakes = 0;
     /** Nothing was changed yet. */
@@ -190,8 +189,8 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
           },
           commit: undo.clear,
           ask: (ask, look) => askWithoutLocks(ask, 'ends', look),
-          child: startChild,
-          uninterrupted,
+          child: children.start,
+          uninterrupted: children.uninterrupted,
           report: (sections, summary) => reportOf({ sections, summary }),
         });
       } catch (error) {
@@ -384,45 +383,6 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       });
     }
 
-    function startChild<ChildInput extends z.ZodObject, ChildOutput extends z.ZodObject>(
-      operation: TypedOperation<string, OperationDefinition['target'], ChildInput, ChildOutput>,
-      childInput: z.input<ChildInput>,
-    ): Promise<RunResult<z.output<ChildOutput>>> {
-      const { workflowId } = workflowInfo();
-      const parsed = parseInput(operation, childInput);
-      const by = { kind: 'run', name: workflowId } as const;
-      const childRequest: RunRequest<z.input<ChildInput>> = {
-        input: childInput,
-        requestedBy: by,
-        ...(sharesLocks && { within: workflowId }),
-      };
-      children += 1;
-      const unique = workflowId.split('/').slice(2).join('-');
-      return executeChild<(given: typeof childRequest) => Promise<RunResult<z.output<ChildOutput>>>>(
-        workflowType(operation.name),
-        {
-          workflowId: `${runIdPrefix(operation, parsed)}/${unique}-${children}`,
-          args: [childRequest],
-          // A child that goes on when its parent is gone undoes what it did, as when it is cancelled.
-          parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-          ...startOptions(operation, parsed, by),
-        },
-      );
-    }
-
-    async function uninterrupted<T>(wanted: readonly Lock[], stretch: () => Promise<T>): Promise<T> {
-      const before = checklist.progress();
-      await locks.take(wanted);
-      checklist.enter(before.phase, before.message);
-      sharesLocks = true;
-      try {
-        return await stretch();
-      } finally {
-        sharesLocks = false;
-        await locks.release();
-      }
-    }
-
     function finish(
       outcome: Outcome,
       message: string,
@@ -444,18 +404,6 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       });
     }
   };
-}
-
-function parseInput<Input extends z.ZodObject>(
-  definition: Pick<TypedOperation<string, OperationDefinition['target'], Input>, 'name' | 'input'>,
-  input: unknown,
-): z.output<Input> {
-  const parsed = z.safeParse(definition.input, input);
-  if (parsed.success) return parsed.data;
-  throw ApplicationFailure.nonRetryable(
-    `The input of ${definition.name} is not valid. ${z.prettifyError(parsed.error)}`,
-    'invalid-input',
-  );
 }
 
 /** Finds guests by their host's API; see `src/activities/guests`. */

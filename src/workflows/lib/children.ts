@@ -1,0 +1,70 @@
+import { executeChild, ParentClosePolicy, workflowInfo } from '@temporalio/workflow';
+import type { z } from 'zod';
+import { type OperationDefinition, type TypedOperation, workflowType } from '../../operations/definition.ts';
+import type { RunRequest, RunResult } from '../../operations/run.ts';
+import type { Lock } from '../../operations/target.ts';
+import { runIdPrefix, startOptions } from './attributes.ts';
+import type { Checklist } from './checklist.ts';
+import type { RunLocks } from './locks.ts';
+import { parseInput } from './parse-input.ts';
+
+/** The runs that a composite one starts. */
+export interface Children {
+  /** Runs another operation as a run of its own, with its own locks, and waits for it. A failure of it is thrown. */
+  start<Input extends z.ZodObject, Output extends z.ZodObject>(
+    operation: TypedOperation<string, OperationDefinition['target'], Input, Output>,
+    input: z.input<Input>,
+  ): Promise<RunResult<z.output<Output>>>;
+  /** Holds these locks for a stretch, and those that are started in it share them. */
+  uninterrupted<T>(locks: readonly Lock[], stretch: () => Promise<T>): Promise<T>;
+}
+
+export function createChildren({
+  locks,
+  checklist,
+}: {
+  readonly locks: RunLocks;
+  readonly checklist: Checklist;
+}): Children {
+  let count = 0;
+  let sharesLocks = false;
+  return {
+    start<Input extends z.ZodObject, Output extends z.ZodObject>(
+      operation: TypedOperation<string, OperationDefinition['target'], Input, Output>,
+      input: z.input<Input>,
+    ) {
+      const { workflowId } = workflowInfo();
+      const parsed = parseInput(operation, input);
+      const by = { kind: 'run', name: workflowId } as const;
+      const request: RunRequest<z.input<Input>> = {
+        input,
+        requestedBy: by,
+        ...(sharesLocks && { within: workflowId }),
+      };
+      count += 1;
+      const unique = workflowId.split('/').slice(2).join('-');
+      return executeChild<(given: typeof request) => Promise<RunResult<z.output<Output>>>>(
+        workflowType(operation.name),
+        {
+          workflowId: `${runIdPrefix(operation, parsed)}/${unique}-${count}`,
+          args: [request],
+          // A child that goes on when its parent is gone undoes what it did, as when it is cancelled.
+          parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+          ...startOptions(operation, parsed, by),
+        },
+      );
+    },
+    async uninterrupted(wanted, stretch) {
+      const before = checklist.progress();
+      await locks.take(wanted);
+      checklist.enter(before.phase, before.message);
+      sharesLocks = true;
+      try {
+        return await stretch();
+      } finally {
+        sharesLocks = false;
+        await locks.release();
+      }
+    },
+  };
+}
