@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { CommandResult } from '../../execution/executor.ts';
 import { keyValues, many, one, said, words } from '../answer.ts';
 import { type ChoiceParameter, defineCommand, type PatternParameter, type ShellFunctions } from '../command.ts';
-import { isMissing } from '../failure.ts';
+import { isWithoutSystemd, propertiesOf } from './systemctl.ts';
 
 // What Proxmox VE says of itself on the host: `pvesh`, which answers as the API does, systemd, and its own files.
 
@@ -138,7 +138,7 @@ export const proxmoxServices = defineCommand({
 });
 
 function readUnits(result: CommandResult): unknown {
-  if (isMissing(result) || /not been booted with systemd|Failed to connect to bus/i.test(result.stderr)) return [];
+  if (isWithoutSystemd(result)) return [];
   if (result.exitCode !== 0) return undefined;
   return propertyBlocks(result.stdout);
 }
@@ -148,9 +148,5 @@ function propertyBlocks(text: string): Record<string, string>[] {
   return text
     .split(/\n\n+/)
     .filter((block) => block.trim() !== '')
-    .map((block) =>
-      Object.fromEntries(
-        block.split('\n').map((line) => [line.split('=', 1)[0] ?? '', line.slice(line.indexOf('=') + 1)]),
-      ),
-    );
+    .map(propertiesOf);
 }

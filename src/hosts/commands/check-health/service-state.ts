@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { CommandResult } from '../../execution/executor.ts';
 import { said } from '../answer.ts';
 import { defineCommand } from '../command.ts';
-import { isMissing, lastWords } from '../failure.ts';
+import { lastWords } from '../failure.ts';
+import { isWithoutSystemd, propertiesOf } from './systemctl.ts';
 
 const loaded = z
   .object({
@@ -55,12 +56,9 @@ export const serviceState = defineCommand({
 export type ServiceState = z.output<typeof serviceState.answer>;
 
 function readProperties(result: CommandResult): unknown {
-  if (isMissing(result) || /not been booted with systemd|Failed to connect to bus/i.test(result.stderr)) {
+  if (isWithoutSystemd(result)) {
     return { kind: 'no-systemd', words: lastWords(result) };
   }
   if (result.exitCode !== 0) return undefined;
-  const properties = result.stdout
-    .split('\n')
-    .map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]);
-  return { ...Object.fromEntries(properties), shown: result.stdout };
+  return { ...propertiesOf(result.stdout), shown: result.stdout };
 }

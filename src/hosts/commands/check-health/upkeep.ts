@@ -3,6 +3,7 @@ import type { CommandResult } from '../../execution/executor.ts';
 import { said } from '../answer.ts';
 import { defineCommand } from '../command.ts';
 import { isMissing } from '../failure.ts';
+import { isWithoutSystemd } from './systemctl.ts';
 
 // What an administrator looks at first on any Debian host. None of it needs a privilege.
 
@@ -45,7 +46,7 @@ export const failedUnits = defineCommand({
 });
 
 function readFailed(result: CommandResult): unknown {
-  if (isMissing(result) || /not been booted with systemd|Failed to connect to bus/i.test(result.stderr)) return {};
+  if (isWithoutSystemd(result)) return {};
   if (result.exitCode !== 0) return undefined;
   const lines = result.stdout.split('\n').filter((line) => line.trim() !== '');
   return { units: lines.map((line) => line.trim().split(/\s+/, 1)[0]) };
