@@ -18,6 +18,7 @@ import { decideUpdate, progressQuery, serviceQueue } from '../workflows/lib/mess
 import { readCancelRequest } from './cancel-request.ts';
 import { findOperation } from './find-operation.ts';
 import { findRun } from './find-run.ts';
+import { inWords } from './history.ts';
 import { listRuns } from './list-runs.ts';
 import { parseInput } from './parse-input.ts';
 import { activitySummaries, pendingActivities } from './pending-activities.ts';
@@ -117,8 +118,12 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     const stop = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), ...(options.signal ? [options.signal] : [])]);
     const { onProgress } = options;
     const { workflowId: id } = await findRun(client, meant);
+    const summaries = new Map<string, string>();
     const poll = onProgress
-      ? setInterval(() => void live(id).then((progress) => progress && onProgress(progress)), progressIntervalMs)
+      ? setInterval(
+          () => void live(id, summaries).then((progress) => progress && onProgress(progress)),
+          progressIntervalMs,
+        )
       : undefined;
     try {
       const ended = await client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
@@ -180,24 +185,38 @@ export function createRuns({ client, config }: { readonly client: Client; readon
   }
 
   /** Undefined when nobody knows how far it is. */
-  async function live(id: string): Promise<LiveProgress | undefined> {
+  async function live(id: string, summaries: Map<string, string>): Promise<LiveProgress | undefined> {
     const [progress, waits] = await Promise.all([
       queryProgress(id),
       client.workflow
         .getHandle(id)
         .describe()
-        .then(waitsOf)
+        .then((info) => waitsOf(info, summaries))
         .catch(() => []),
     ]);
     return progress && { ...progress, ...(waits.length > 0 && { waits: [...waits] }) };
   }
 
-  /** Their steps are only in the history, which is read where something doesn't get on. */
-  async function waitsOf({ raw, workflowId }: WorkflowExecutionDescription): Promise<readonly Wait[]> {
+  /**
+   * Their steps are only in the history, which is read where something doesn't get on that isn't known yet.
+   *
+   * @param summaries what earlier readings have found; is added to
+   */
+  async function waitsOf(
+    { raw, workflowId }: WorkflowExecutionDescription,
+    summaries = new Map<string, string>(),
+  ): Promise<readonly Wait[]> {
     const { pendingActivities: pending } = raw;
     if (pendingActivities(pending).length === 0) return [];
-    const history = await client.workflow.getHandle(workflowId).fetchHistory();
-    return pendingActivities(pending, { summaries: activitySummaries(history) });
+    if (pending?.some(({ activityId }) => !summaries.has(activityId ?? ''))) {
+      const history = await client.workflow.getHandle(workflowId).fetchHistory();
+      for (const [id, summary] of activitySummaries(history)) summaries.set(id, summary);
+      // One without a summary is not looked for again.
+      for (const { activityId, activityType } of pending) {
+        if (activityId && !summaries.has(activityId)) summaries.set(activityId, inWords(activityType?.name ?? ''));
+      }
+    }
+    return pendingActivities(pending, { summaries });
   }
 
   /** Undefined when no worker answers: the run's state is known, only its checklist isn't. */
