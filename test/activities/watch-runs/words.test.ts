@@ -12,7 +12,7 @@ const run: ScheduledRun = {
   startedAt: Date.parse('2026-11-22T01:00:00Z'),
   closedAt: Date.parse('2026-11-22T01:03:05Z'),
 };
-const of = (timeZone = 'UTC') => ({ run, title: 'Back up', timeZone, look: 'proxmox-mcp runs get it' });
+const of = (timeZone = 'UTC') => ({ run, title: 'Back up', timeZone, look: 'npx proxmox-mcp runs get it' });
 
 describe('the cause in a subject', () => {
   it.each([
