@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,8 +10,10 @@ import { makeBare } from '../hosts/install/sample.ts';
 import { typeInto } from '../hosts/install/terminal.ts';
 import { bareEnvironment } from '../support/built.ts';
 import { freePorts } from '../support/free-ports.ts';
+import { type StandIn, standInProxmox, standInPvesh } from './stand-ins/proxmox.ts';
 
-// As a newcomer: a fresh clone, a host that never heard of this service, and nothing but the README's commands in its order.
+// As a newcomer: a fresh clone, a host that never heard of this service, and nothing but the README's commands in its order. Its
+// Proxmox API is the simulated one, which is reached through the host's own port 8006.
 const root = join(import.meta.dirname, '../..');
 const exampleAddress = '192.168.1.137';
 /** What a person answers, by the question. */
@@ -24,8 +26,30 @@ function commandsOf(readme: string): readonly string[] {
   return block.trim().split('\n');
 }
 
+/** The host's port 8006 leads to the simulated API, as pveproxy listens there. */
+async function servedAtPort8006(host: LabHost, { api }: StandIn): Promise<ChildProcess> {
+  const there = '127.0.0.1:8007';
+  await host.must([
+    'systemd-run',
+    ...['--quiet', '--unit=api-stand-in', '--socket-property=ListenStream=0.0.0.0:8006'],
+    ...['/lib/systemd/systemd-socket-proxyd', there],
+  ]);
+  const { address, admin } = host;
+  const options = ['ExitOnForwardFailure=yes', `UserKnownHostsFile=${admin.knownHostsPath}`, 'BatchMode=yes'];
+  return spawn(
+    'ssh',
+    [
+      ...['-N', '-i', admin.keyPath, ...options.flatMap((option) => ['-o', option])],
+      ...['-R', `${there}:${api.host}:${api.port}`, `root@${address.host}`],
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+}
+
 describe.skipIf(whyNoLab())('the first hour with a host, by the README alone', () => {
   let host: LabHost;
+  let proxmox: StandIn;
+  let tunnel: ChildProcess;
   let folder: string;
   let clone: string;
   let env: Record<string, string>;
@@ -33,6 +57,9 @@ describe.skipIf(whyNoLab())('the first hour with a host, by the README alone', (
   beforeAll(async () => {
     host = await startLabHost();
     await makeBare(host);
+    proxmox = await standInProxmox(host, 'pve1');
+    await standInPvesh(host, proxmox);
+    tunnel = await servedAtPort8006(host, proxmox);
     folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-first-hour-'));
     clone = join(folder, 'proxmox-mcp');
     await promisify(execFile)('git', ['clone', '--quiet', '--no-hardlinks', root, clone]);
@@ -56,7 +83,8 @@ describe.skipIf(whyNoLab())('the first hour with a host, by the README alone', (
   }, startTimeoutMs);
   afterAll(async () => {
     if (clone !== undefined) await type('npx proxmox-mcp stop');
-    await host?.stop();
+    tunnel?.kill();
+    await Promise.all([proxmox?.api.close(), host?.stop()]);
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }, 120_000);
 
@@ -88,10 +116,15 @@ describe.skipIf(whyNoLab())('the first hour with a host, by the README alone', (
       expect(screen, typed).not.toMatch(/differs|There is no installation at|isn't what/i);
     }
     expect(screens.get('host add')).toContain('npx proxmox-mcp host install pve1');
+    expect(screens.get('host install')).toContain('The Proxmox API of pve1 accepts the token.');
+    expect(screens.get('host install')).not.toContain(proxmox.secret);
     expect(screens.get('host install')).toContain('npm start');
     expect(screens.get('npm start')).toMatch(/pve1/);
+    const report = screens.get('check-health --host') ?? '';
+    expect(report).toMatch(/ok +Proxmox API: It answers \(Proxmox VE 9/);
+    expect(report).toMatch(/ok +Backup of VM 100 \(files\): .* in local/);
     // The machine below the container is whatever it is; of the host itself nothing is wrong.
-    const red = (screens.get('check-health --host') ?? '').match(/^ +(FAILED|UNKNOWN) .*$/gm) ?? [];
+    const red = report.match(/^ +(FAILED|UNKNOWN) .*$/gm) ?? [];
     expect(red.filter((line) => !/Memory|Swap|CPU|Load|[Dd]isk|Updates|Failed units/.test(line))).toEqual([]);
     const listed = screens.get('list-backups --host') ?? '';
     expect(listed).toMatch(/verified/);
@@ -114,5 +147,6 @@ describe.skipIf(whyNoLab())('the first hour with a host, by the README alone', (
     expect(runs.screen).toMatch(/done +ok +cli:.* back-up\/pve1\//);
     const doctor = await type('npx proxmox-mcp doctor');
     expect(doctor.screen, doctor.screen).not.toMatch(/^ *FAILED/m);
+    expect(doctor.screen).toMatch(/ok +pve1: API token/);
   });
 });

@@ -3,15 +3,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
-import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
-import { createState, token } from '../../lab/proxmox/state.ts';
+import type { ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { apiUser, readingRole } from '../../src/proxmox/onboard.ts';
 import { readingPrivileges } from '../../src/proxmox/rights.ts';
 import { configFolder, configOf, makeBare } from '../hosts/install/sample.ts';
 import { typeInto } from '../hosts/install/terminal.ts';
 import { runNode, useBuild } from '../support/built.ts';
+import { standInProxmox } from './stand-ins/proxmox.ts';
 
-const pveum = readFileSync(new URL('./stand-ins/pveum.sh', import.meta.url), 'utf8');
 const full = `${apiUser}!mcp-lab`;
 
 describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
@@ -22,24 +21,9 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
   let secret: string;
 
   beforeAll(async () => {
-    const state = createState();
-    const [, made] = token(apiUser, 'mcp-lab', true);
-    const [, second] = token(apiUser, 'mcp-lab-2', true);
-    second.secret = made.secret;
-    state.tokens.set(full, made).set(`${full}-2`, second);
-    const example = [...state.users.values()][0];
-    if (example === undefined) throw new Error('the simulator has users');
-    state.users.set(apiUser, { ...example, enabled: true });
-    for (const subject of [apiUser, full, `${full}-2`]) {
-      state.acl.push({ path: '/', subject, role: 'PVEAuditor', propagate: true });
-    }
-    secret = made.secret;
-    [host, api] = await Promise.all([startLabHost(), createProxmoxSimulator({ state })]);
+    host = await startLabHost();
     await makeBare(host);
-    await host.writeFile('/usr/local/bin/pveum', pveum, { mode: 0o755 });
-    await host.must(['ln', '-s', '/usr/local/bin/pveum', '/usr/bin/pveum']);
-    await host.writeFile('/etc/pve/local/pve-ssl.pem', api.certificatePem);
-    await host.writeFile('/etc/pve/next-secret', secret, { mode: 0o600 });
+    ({ api, secret } = await standInProxmox(host, 'lab'));
     folder = configFolder(host, configOf(host));
     // Where the simulated API is; a real one is found at SSH_HOST.
     const env = join(folder, '.env');

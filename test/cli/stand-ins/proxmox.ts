@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import type { LabHost } from '../../../lab/hosts/lab-host.ts';
+import { createProxmoxSimulator, type ProxmoxSimulator } from '../../../lab/proxmox/simulator.ts';
+import { token } from '../../../lab/proxmox/state.ts';
+import { apiUser } from '../../../src/proxmox/onboard.ts';
+
+const program = (name: 'pveum' | 'pvesh') => readFileSync(new URL(`./${name}.sh`, import.meta.url), 'utf8');
+
+export interface StandIn {
+  readonly api: ProxmoxSimulator;
+  /** Of the tokens that its pveum makes for a host of that name. */
+  readonly secret: string;
+}
+
+/**
+ * Makes a lab host one that has Proxmox VE as far as `host install` asks it: pveum, and the certificate of a simulated API,
+ * which accepts the API tokens that this pveum makes for a host that is called `name`.
+ */
+export async function standInProxmox(host: LabHost, name: string): Promise<StandIn> {
+  const api = await createProxmoxSimulator();
+  const { state } = api;
+  const full = `${apiUser}!mcp-${name}`;
+  const [, made] = token(apiUser, `mcp-${name}`, true);
+  const [, second] = token(apiUser, `mcp-${name}-2`, true);
+  second.secret = made.secret;
+  state.tokens.set(full, made).set(`${full}-2`, second);
+  state.users.set(apiUser, { enabled: true, expire: 0 });
+  for (const subject of [apiUser, full, `${full}-2`]) {
+    state.acl.push({ path: '/', subject, role: 'PVEAuditor', propagate: true });
+  }
+  await host.writeFile('/usr/local/bin/pveum', program('pveum'), { mode: 0o755 });
+  await host.must(['ln', '-s', '/usr/local/bin/pveum', '/usr/bin/pveum']);
+  await host.writeFile('/etc/pve/local/pve-ssl.pem', api.certificatePem);
+  await host.writeFile('/etc/pve/next-secret', made.secret, { mode: 0o600 });
+  return { api, secret: made.secret };
+}
+
+/** Gives it pvesh, too, which asks the API at the host's own port 8006. */
+export async function standInPvesh(host: LabHost, { api }: StandIn): Promise<void> {
+  const { user, name, secret } = api.tokens.full;
+  await host.writeFile('/etc/pve/administrator', `${user}!${name}=${secret}`, { mode: 0o600 });
+  await host.writeFile('/usr/bin/pvesh', program('pvesh'), { mode: 0o755 });
+}
