@@ -66,8 +66,13 @@ export function faults(name: string, host: string, hostKey: KeyPair, reach: Acce
     async fillDisk(path = backups) {
       const free = Number((await must(['df', '--output=avail', '--block-size=1M', path])).trim().split('\n')[1]);
       if (free > 1024) throw labError(`${path} has ${free} MB free, which is the whole machine's`, 'Fill a small one.');
-      await reach.exec(['dd', 'if=/dev/zero', `of=${path}/${filler}`, 'bs=4k', 'status=none']);
-      const left = (await must(['df', '--output=avail', '--block-size=1', path])).trim().split(/\s+/).at(-1);
+      let left: string | undefined;
+      // The file system gives back what it had set aside a moment after it is full.
+      for (let tries = 0; left !== '0' && tries < 5; tries++) {
+        const how = ['bs=4k', 'oflag=append', 'conv=notrunc,fsync', 'status=none'];
+        await reach.exec(['dd', 'if=/dev/zero', `of=${path}/${filler}`, ...how]);
+        left = (await must(['df', '--output=avail', '--block-size=1', path])).trim().split(/\s+/).at(-1);
+      }
       if (left !== '0') throw labError(`${path} still has ${left} bytes free`, 'See dd on the host.');
     },
     async freeDisk(path = backups) {
