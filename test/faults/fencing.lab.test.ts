@@ -152,7 +152,7 @@ it('a worker that was away is refused by the host, in the middle of its successo
   await Promise.all(places.inTheMiddle.map((place) => place.open()));
   for (const place of all()) await expectDone(place, idOf(place));
   for (const place of away) {
-    expect(await place.calls(), place.name).toEqual({ Collect: 1, Pack: 1, Verify: 1, Publish: 1 });
+    expect(await place.calls(), place.name).toEqual({ Collect: 1, Host: 1, Pack: 1, Verify: 1, Publish: 1 });
     expect(
       (await place.jobs()).filter((line) => line.endsWith(` ${lost.get(place)}`)),
       place.name,

@@ -19,7 +19,7 @@ import {
 } from './places.ts';
 
 const by = { kind: 'cli', name: 'test' } as const;
-const steps: readonly HeldStep[] = ['Collect', 'Volumes', 'Pack', 'Verify', 'Publish'];
+const steps: readonly HeldStep[] = ['Collect', 'Host', 'Volumes', 'Pack', 'Verify', 'Publish'];
 
 let host: LabHost | undefined;
 let local: Machine;
@@ -99,7 +99,7 @@ async function expectDone(held: Held, again = 0): Promise<void> {
     expect(await place.backups(), where).toEqual([name, `${name}.sha256`]);
     await compareArchive(place, name);
     const volumes = place.layout.volumes.length;
-    const once = { Collect: 1, ...(volumes > 0 && { Volumes: volumes }), Pack: 1, Verify: 1, Publish: 1 };
+    const once = { Collect: 1, Host: 1, ...(volumes > 0 && { Volumes: volumes }), Pack: 1, Verify: 1, Publish: 1 };
     expect(await place.calls(), where).toEqual({ ...once, [step]: (step === 'Volumes' ? volumes : 1) + again });
     await expectNothingAtWork(place);
   }

@@ -13,7 +13,7 @@ import { generateSudoers } from '../../src/hosts/helper/generate-sudoers.ts';
  * A step of the backup at which its job can be held: after it wrote, or (Publish) between its two renames. `Clean`: the
  * step Collect before its job, in the command that forgets old jobs. `Undo`: while what was done is taken back.
  */
-export type HeldStep = 'Clean' | 'Undo' | 'Collect' | 'Volumes' | 'Pack' | 'Verify' | 'Publish';
+export type HeldStep = 'Clean' | 'Undo' | 'Collect' | 'Host' | 'Volumes' | 'Pack' | 'Verify' | 'Publish';
 
 /** A machine that hosts are made on: a lab host, or this one. */
 export interface Machine {
@@ -228,6 +228,7 @@ name=\${0##*/}
 case "$name $*" in
   'cp '*--target-directory=*/volume* | 'cp '*--target-directory=*/host/*) exec /usr/bin/cp "$@" ;;
   'cp '*--target-directory*) step=Collect ;;
+  'cp '*/host/etc/hostname) step=Host ;;
   'tar '*volume.partial*) step=Volumes ;;
   'tar '*--files-from=list*) step=Pack ;;
   'tar '*--to-command*) step=Verify ;;
