@@ -68,7 +68,7 @@ export function cleanReport(report: Report): Report {
     const title = cleanLine(section.title, limits.check);
     if ('quoted' in section) return { title, quoted: cleanQuoted(section.quoted, left) };
     if ('rows' in section) return { title, ...cleanTable(section, left) };
-    return { title, findings: findings[at] ?? [] };
+    return { title, findings: findings[at] ?? [], ...(section.unfolded && { unfolded: true }) };
   });
   const more = (): Section => ({
     title: 'More',

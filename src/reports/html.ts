@@ -80,9 +80,10 @@ function renderWith(detail: Detail, report: Report, options: ReportOptions): str
     problems: problems.slice(0, detail.problems).map((problem) => shortenedProblem(problem, detail, report, options)),
     moreProblems: Math.max(0, problems.length - detail.problems),
     contents: contents.map((section) => shortenedSection(section, detail)),
-    good: good.map(({ title, findings }) => ({
+    good: good.map(({ title, findings, unfolded }) => ({
       title,
-      names: namesOf(findings) || '(nothing)',
+      isOpen: unfolded === true,
+      names: unfolded && detail.isUnfolded ? title : namesOf(findings) || '(nothing)',
       findings: detail.isUnfolded ? findings : [],
     })),
     skipped: {

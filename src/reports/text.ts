@@ -22,7 +22,10 @@ export interface ReportOptions {
 
 /** And for what. */
 export interface TextOptions extends ReportOptions {
-  /** What is good and what was skipped is one line for each section, as in a mail. Default false: each line of it. */
+  /**
+   * What is good and what was skipped is one line for each section, as in a mail, but for those that are to be told in full.
+   * Default false: each line of it.
+   */
   readonly folded?: boolean;
   /** In ms since 1970: says how long ago it was, which is of use only to who reads it at once. */
   readonly now?: number;
@@ -76,11 +79,17 @@ function unfoldedLines(sections: readonly Section[]): readonly string[] {
 }
 
 function foldedLines({ contents, good, skipped }: ReturnType<typeof viewOf>): readonly string[] {
+  const folded = good.filter(({ unfolded }) => !unfolded);
   const lines = [
-    ...good.map(({ title, findings }) => foldedLine('ok', title, namesOf(findings) || '(nothing)')),
+    ...folded.map(({ title, findings }) => foldedLine('ok', title, namesOf(findings) || '(nothing)')),
     ...(skipped.length === 0 ? [] : [foldedLine('skipped', '', namesOf(skipped.map(({ finding }) => finding)))]),
   ];
-  return [...contents.flatMap(sectionLines), ...(lines.length === 0 ? [] : ['', 'The rest', ...lines])];
+  const told = good.filter(({ unfolded }) => unfolded);
+  return [
+    ...told.flatMap(sectionLines),
+    ...contents.flatMap(sectionLines),
+    ...(lines.length === 0 ? [] : ['', 'The rest', ...lines]),
+  ];
 }
 
 function foldedLine(verdict: 'ok' | 'skipped', title: string, names: string): string {

@@ -45,7 +45,7 @@ export function viewOf(report: Pick<Report, 'sections'>): View {
   const good = sections.flatMap((section): FindingsSection[] => {
     if (!('findings' in section)) return [];
     const findings = section.findings.filter(({ verdict }) => verdict === 'ok');
-    return findings.length > 0 || section.findings.length === 0 ? [{ title: section.title, findings }] : [];
+    return findings.length > 0 || section.findings.length === 0 ? [{ ...section, findings }] : [];
   });
   return {
     lead,

@@ -60,6 +60,16 @@ describe('a report begins with what needs a person', () => {
     expect(seen(`<details${fold}`)).toContain('pvedaemon : pvedaemon is active (running)');
   });
 
+  it('tells in full, in a mail too, what its maker wants told each morning', () => {
+    const backups = morningReport.sections.flatMap((part) =>
+      'findings' in part && part.title === 'Backups' ? [{ ...part, unfolded: true as const }] : [],
+    );
+    const mail = { ...morningReport, sections: [...morningReport.sections.slice(0, -1), ...backups] };
+    inOrder(renderText(mail, { folded: true }), 'Problems', '\nBackups\n  ok        Clock: The', 'The rest');
+    expect(renderHtml(mail)).toMatch(/<details class="fold rule" open>.*<strong><\/strong> <span[^>]*>Backups</s);
+    expect(renderHtml(morningReport)).not.toContain('rule" open');
+  });
+
   it('has no list of problems where there is none', () => {
     expect(renderText(goodReport)).not.toContain('Problems');
     expect(renderHtml(goodReport)).not.toContain('What needs a look');

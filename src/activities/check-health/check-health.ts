@@ -104,10 +104,9 @@ export function createHealthActivities(dependencies: {
   return {
     reachHost: ({ host }) => reachHost(dependencies, host, options()),
     inspectLastKnown: async ({ host }) =>
-      section('Backups', Promise.resolve([await inspectLastKnown(client, host, timeZoneOf(host))])),
+      backupSection(Promise.resolve([await inspectLastKnown(client, host, timeZoneOf(host))])),
     inspectBackups: (input) =>
-      section(
-        'Backups',
+      backupSection(
         input.hasHelper === false
           ? Promise.resolve([])
           : byCommands(input, 'Backups', (host, given) =>
@@ -173,4 +172,9 @@ export function createHealthActivities(dependencies: {
         findingsOf('Configuration', async () => judgeConfiguration(changedKeys())),
       ),
   };
+}
+
+/** How old the last good backups are is told each morning, also where all is well. */
+async function backupSection(...looks: readonly Promise<Finding[]>[]): Promise<FindingsSection> {
+  return { ...(await section('Backups', ...looks)), unfolded: true };
 }
