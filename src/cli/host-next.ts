@@ -23,6 +23,6 @@ export async function nextAfterInstalling(
   if (isHere) return [look];
   const wildcards: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
   const refused = await tcp(wildcards[mcp.host] ?? mcp.host, mcp.port, AbortSignal.timeout(3_000));
-  if (refused !== undefined) return [look, 'Then start the service, which makes its schedules: npm start'];
+  if (refused !== undefined) return [look, 'Then start the service, which makes its schedules: npm start -- --keep'];
   return configured ? [look, 'Then start the service anew: it runs with what was configured before.'] : [look];
 }

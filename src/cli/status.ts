@@ -25,7 +25,7 @@ export function statusCommand(program: Command, context: CliContext): void {
       const base = await readStatus(config);
       const answers = base.parts.some(({ name, state }) => name === 'Temporal server' && state === 'ready');
       const work = answers
-        ? await withTemporal(context, ({ runs, schedules }) => readWork(config, runs, schedules)).catch(() => undefined)
+        ? await withTemporal(context, (service) => readWork(config, service)).catch(() => undefined)
         : undefined;
       const status: ServiceStatus = { ...base, ...(work && { work }) };
       if (json) printJson(status);
@@ -60,7 +60,7 @@ export function statusText(status: ServiceStatus, config: Config, next: readonly
     ],
     ...(work ? workBlocks(work) : []),
     ['Next', next],
-    ['Reports', isAbsent ? [] : [status.reports]],
+    ['Reports', isAbsent ? [] : [status.reports, ...(work?.unsent === undefined ? [] : [work.unsent])]],
     ['Temporal UI', work ? [runsUrl(config)] : []],
   ];
   return blocks

@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import type { Client } from '@temporalio/client';
 import type { Requester } from '../operations/run.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { Schedules } from '../runs/schedules.ts';
@@ -8,7 +9,7 @@ import { splitAddress, tcp } from './tcp.ts';
 /** Runs `work` with a connection to Temporal that is closed afterwards. */
 export async function withTemporal<Result>(
   context: CliContext,
-  work: (service: { readonly runs: Runs; readonly schedules: Schedules }) => Promise<Result>,
+  work: (service: { readonly client: Client; readonly runs: Runs; readonly schedules: Schedules }) => Promise<Result>,
 ): Promise<Result> {
   const config = await context.config();
   // Loaded here, because Temporal's client takes longer to load than most commands to run.
@@ -21,7 +22,7 @@ export async function withTemporal<Result>(
   const refused = await tcp(...splitAddress(temporalAddress(config)), AbortSignal.timeout(10_000));
   const client = await connectTemporal(config, refused === undefined ? 10_000 : 1);
   try {
-    return await work({ runs: createRuns({ client, config }), schedules: createSchedules({ client, config }) });
+    return await work({ client, runs: createRuns({ client, config }), schedules: createSchedules({ client, config }) });
   } finally {
     await client.connection.close();
   }

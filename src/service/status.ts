@@ -1,9 +1,12 @@
+import type { Client } from '@temporalio/client';
 import { changedKeys, type Reader, recordedConfiguration } from '../config/in-use.ts';
 import type { Config } from '../config.ts';
 import { cleanLine } from '../reports/clean.ts';
+import { noticesFinding } from '../reports/notices.ts';
 import type { RunSummary, Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import { temporalAddress } from '../runs/temporal-client.ts';
+import { readNotices } from '../runs/watch.ts';
 import { type PartFile, parts, runningPart, runningService, type ServiceRecord } from './record.ts';
 import { reportsGo } from './summary.ts';
 import { checkTakesWork, readinessUrl } from './supervisor.ts';
@@ -45,6 +48,8 @@ export interface WorkStatus {
   readonly going: readonly RunSummary[];
   readonly paused: readonly RunSummary[];
   readonly schedules: readonly ScheduleSummary[];
+  /** What could not be mailed of scheduled runs, since when and why; undefined: nothing. */
+  readonly unsent?: string;
 }
 
 const askMs = 5_000;
@@ -74,19 +79,30 @@ export async function readStatus(config: Config): Promise<Omit<ServiceStatus, 'w
 }
 
 /** What was done, goes on, waits for a person and comes next. */
-export async function readWork(config: Config, runs: Runs, schedules: Schedules): Promise<WorkStatus> {
+export async function readWork(
+  config: Config,
+  { client, runs, schedules }: { readonly client: Client; readonly runs: Runs; readonly schedules: Schedules },
+): Promise<WorkStatus> {
   const last = async (operation: string, host: string) =>
     (await runs.list({ operation, host, state: 'done', limit: 1 })).runs[0];
-  const [going, paused, all, ...hosts] = await Promise.all([
+  const [going, paused, all, notices, ...hosts] = await Promise.all([
     runs.list({ state: 'running', limit: 20, dryRuns: true }),
     runs.list({ state: 'paused', limit: 20, dryRuns: true }),
     schedules.list(),
+    readNotices(client),
     ...config.hosts.map(async ({ name, timeZone }): Promise<HostStatus> => {
       const [checked, backedUp] = await Promise.all([last('check-health', name), last('back-up', name)]);
       return { host: name, timeZone, ...(checked && { checked }), ...(backedUp && { backedUp }) };
     }),
   ]);
-  return { hosts, going: going.runs.filter(({ state }) => state !== 'paused'), paused: paused.runs, schedules: all };
+  const unsent = typeof notices === 'object' && noticesFinding(notices, config.hosts[0]?.timeZone ?? 'UTC');
+  return {
+    hosts,
+    going: going.runs.filter(({ state }) => state !== 'paused'),
+    paused: paused.runs,
+    schedules: all,
+    ...(unsent && unsent.verdict !== 'ok' && { unsent: unsent.summary }),
+  };
 }
 
 async function temporalPart(config: Config): Promise<PartStatus> {

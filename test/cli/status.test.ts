@@ -48,6 +48,7 @@ it('says what runs and why not, when each host was done last, what waits for a p
         going: [run('check-health/pve1/2')],
         paused: [run('back-up/pve1/3')],
         schedules: [],
+        unsent: '1 notice of scheduled runs could not be mailed.',
       },
     },
     configured(),
@@ -59,5 +60,6 @@ it('says what runs and why not, when each host was done last, what waits for a p
   expect(text).toMatch(/pve1: never checked; backed up 2026-01-01 02:00:00 CET, .* ago \(FAILED\)/);
   expect(text).toMatch(/Running now\n {2}check-health\/pve1\/2, started/);
   expect(text).toMatch(/Waiting for a person\n.*See: npx proxmox-mcp runs get back-up\/pve1\/3/);
+  expect(text).toMatch(/Reports\n {2}.*\n {2}1 notice of scheduled runs could not be mailed\.\n/);
   expect(text).toContain('Next\n  pve1: back-up tomorrow');
 });
