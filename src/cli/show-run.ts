@@ -4,7 +4,6 @@ import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { LiveProgress, RunDetails, RunSummary, Runs } from '../runs/runs.ts';
-import { zoneOfTarget } from '../time-zone.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { listenForInterruption, note, print, printJson } from './terminal.ts';
@@ -63,13 +62,14 @@ function howToGoOn(run: RunSummary): string {
 /** Prints a run; the exit code says whether it did well. */
 export function showRun(context: CliContext, run: RunDetails, json: boolean): void {
   if (json) printJson(run);
-  else print(describeRun(run, zoneOfTarget(context.load().config, run.target)));
+  else print(describeRun(run));
   if (run.closedAt !== undefined && (run.result === undefined || run.result.report.verdict === 'failed')) {
     context.exitWith(exitCodes.failed);
   }
 }
 
-function describeRun(run: RunDetails, timeZone: string): string {
+function describeRun(run: RunDetails): string {
+  const { timeZone } = run;
   const question = run.progress?.question ?? run.question;
   const lines = [
     ...(run.result === undefined

@@ -53,14 +53,12 @@ export function viewOf(
   { hosts, mayDecide }: { readonly hosts: readonly HostConfig[]; readonly mayDecide: (run: RunSummary) => boolean },
   now = Date.now(),
 ) {
-  const zones = new Map(hosts.map(({ name, timeZone }) => [name, timeZone]));
-  const zoneOf = (target: string) => zones.get(target.split('/')[0] ?? '') ?? hosts[0]?.timeZone ?? 'UTC';
   const moment: ToMoment = (iso, zone) => ({
     iso,
     relative: relativeTime(iso, now),
     local: readableTime(iso, zone),
   });
-  const run = (one: RunSummary) => runView(one, moment(one.closedAt ?? one.startedAt, zoneOf(one.target)));
+  const run = (one: RunSummary) => runView(one, moment(one.closedAt ?? one.startedAt, one.timeZone));
 
   return {
     hosts: mapPart(state.hosts, (all) => all.map((one) => hostView(one, run))),
@@ -68,7 +66,7 @@ export function viewOf(
     waiting: mapPart(state.waiting, (all) =>
       all.map((one) => ({
         ...run(one),
-        ...questionView(one, moment, zoneOf(one.target)),
+        ...questionView(one, moment),
         mayDecide: mayDecide(one) && one.question?.kind === 'decision',
       })),
     ),
@@ -137,7 +135,7 @@ function archiveView({ archive }: Backup): { readonly size: string; readonly pat
 }
 
 /** What a paused run asks. Each choice is a button for whoever may decide, and a command for everybody else. */
-function questionView({ id, question }: RunSummary, moment: ToMoment, zone: string) {
+function questionView({ id, question, timeZone }: RunSummary, moment: ToMoment) {
   if (question === undefined) {
     return { question: `What it asks: npx proxmox-mcp runs get ${id}`, asks: '', choices: [], kind: 'decision' };
   }
@@ -145,7 +143,7 @@ function questionView({ id, question }: RunSummary, moment: ToMoment, zone: stri
     asks: question.id,
     question: cleanLine(question.text, limits.question),
     kind: question.kind,
-    asked: moment(question.askedAt, zone),
+    asked: moment(question.askedAt, timeZone),
     choices: question.choices.map(({ name, meaning }) => ({
       name: cleanLine(name, limits.word),
       meaning: cleanLine(meaning, limits.note),

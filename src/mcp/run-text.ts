@@ -4,6 +4,7 @@ import { cleanLine, cleanText } from '../reports/clean.ts';
 import { quoteNotice } from '../reports/quote.ts';
 import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
+import { readableTime } from '../reports/units.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import { limits, quotedFailure } from './host-text.ts';
@@ -113,7 +114,9 @@ export function checklist(steps: readonly RunStep[]): string {
 export function runLine(run: RunSummary): string {
   const what = run.dryRun ? `${run.operation} (dry run)` : run.operation;
   const found = run.verdict === undefined ? '' : ` (verdict: ${run.verdict})`;
-  return `${what} on ${cleanLine(run.target, limits.name)}: ${run.state}${found}, started ${run.startedAt}${run.closedAt === undefined ? '' : `, ended ${run.closedAt}`}`;
+  const at = (time: string) => readableTime(time, run.timeZone);
+  const ended = run.closedAt === undefined ? '' : `, ended ${at(run.closedAt)}`;
+  return `${what} on ${cleanLine(run.target, limits.name)}: ${run.state}${found}, started ${at(run.startedAt)}${ended}`;
 }
 
 function failureLines(failure: NonNullable<RunDetails['failure']>): string {
@@ -134,6 +137,6 @@ export function runText(run: RunDetails): string {
     parts.push(`${cleanLine(progress.message, limits.line)}\n${checklist(progress.steps)}${waits}`);
     if (run.closedAt === undefined && isPaused(progress)) parts.push(nextStep(run));
   }
-  if (result !== undefined) parts.push(renderText(result.report).trimEnd());
+  if (result !== undefined) parts.push(renderText(result.report, { timeZone: run.timeZone }).trimEnd());
   return cleanText(parts.join('\n\n'));
 }

@@ -13,6 +13,7 @@ import { targetIn, targetLabel } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { endingText } from '../reports/ending.ts';
 import { runUrl } from '../run-url.ts';
+import { zoneOfTarget } from '../time-zone.ts';
 import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
 import { decideUpdate, progressQuery, serviceQueue } from '../workflows/lib/messages.ts';
 import { readCancelRequest } from './cancel-request.ts';
@@ -66,14 +67,16 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       if (info.memo?.inputDigest !== inputDigest) throw keyReused(name);
       return { ...summaryOf(config, info), existing: true };
     }
+    const target = targetLabel(operation.target, targetIn(input));
     return {
       id: workflowId,
       operation: name,
-      target: targetLabel(operation.target, targetIn(input)),
+      target,
       state: 'running',
       dryRun: input.dryRun === true,
       requestedBy: `${by.kind}:${by.name}`,
       startedAt: new Date().toISOString(),
+      timeZone: zoneOfTarget(config, target),
       url: runUrl(config, workflowId),
       existing: false,
     };

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { Verdict } from '../operations/finding.ts';
 import { type Outcome, type RunMemo, type RunResult, runMemo } from '../operations/run.ts';
 import { runUrl } from '../run-url.ts';
+import { zoneOfTarget } from '../time-zone.ts';
 import { keys } from '../workflows/lib/attributes.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
 import { operationOfWorkflow } from './find-operation.ts';
@@ -27,10 +28,11 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
   const verdict = attributes.get(keys.verdict);
   const requestedBy = attributes.get(keys.requestedBy);
   const { question } = memoOf(info);
+  const target = attributes.get(keys.target) ?? '';
   return {
     id: info.workflowId,
     operation: operationOfWorkflow(info.type)?.name ?? info.type,
-    target: attributes.get(keys.target) ?? '',
+    target,
     state: stateOf(info.status.name, attributes),
     ...(verdict === undefined ? {} : { verdict: verdict as Verdict }),
     // Those of before there was the attribute have said it when they ended.
@@ -39,6 +41,7 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
     ...(requestedBy === undefined ? {} : { requestedBy }),
     startedAt: info.startTime.toISOString(),
     ...(info.closeTime === undefined ? {} : { closedAt: info.closeTime.toISOString() }),
+    timeZone: zoneOfTarget(config, target),
     url: runUrl(config, info.workflowId),
   };
 }

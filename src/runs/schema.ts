@@ -33,6 +33,7 @@ export const runSummary = z.object({
   requestedBy: z.string().optional(),
   startedAt: z.string(),
   closedAt: z.string().optional(),
+  timeZone: z.string().describe("IANA name of its host's time zone: tell people times in it"),
   url: z.string().describe('Its page in the Temporal UI'),
 });
 

@@ -1,12 +1,11 @@
-import type { Client } from '@temporalio/client';
 import { changedKeys, type Reader, recordedConfiguration } from '../config/in-use.ts';
 import type { Config } from '../config.ts';
+import type { Notices } from '../operations/notice.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { noticesFinding } from '../reports/notices.ts';
 import type { RunSummary, Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import { temporalAddress } from '../runs/temporal-client.ts';
-import { readNotices } from '../runs/watch.ts';
 import { type PartFile, parts, runningPart, runningService, type ServiceRecord } from './record.ts';
 import { reportsGo } from './summary.ts';
 import { checkTakesWork, readinessUrl } from './supervisor.ts';
@@ -78,18 +77,22 @@ export async function readStatus(config: Config): Promise<Omit<ServiceStatus, 'w
   };
 }
 
+/** Where that is asked for. */
+interface Work {
+  readonly runs: Runs;
+  readonly schedules: Schedules;
+  readonly notices: () => Promise<Notices | 'absent' | 'silent'>;
+}
+
 /** What was done, goes on, waits for a person and comes next. */
-export async function readWork(
-  config: Config,
-  { client, runs, schedules }: { readonly client: Client; readonly runs: Runs; readonly schedules: Schedules },
-): Promise<WorkStatus> {
+export async function readWork(config: Config, { runs, schedules, notices: readNotices }: Work): Promise<WorkStatus> {
   const last = async (operation: string, host: string) =>
     (await runs.list({ operation, host, state: 'done', limit: 1 })).runs[0];
   const [going, paused, all, notices, ...hosts] = await Promise.all([
     runs.list({ state: 'running', limit: 20, dryRuns: true }),
     runs.list({ state: 'paused', limit: 20, dryRuns: true }),
     schedules.list(),
-    readNotices(client),
+    readNotices(),
     ...config.hosts.map(async ({ name, timeZone }): Promise<HostStatus> => {
       const [checked, backedUp] = await Promise.all([last('check-health', name), last('back-up', name)]);
       return { host: name, timeZone, ...(checked && { checked }), ...(backedUp && { backedUp }) };

@@ -11,6 +11,7 @@ const running: RunDetails = {
   state: 'running',
   dryRun: false,
   startedAt: '2026-01-01T00:00:00.000Z',
+  timeZone: 'UTC',
   url: 'http://127.0.0.1:8233/1',
 };
 

@@ -24,7 +24,7 @@ const service = {
   version: '1.2.3',
 } as const;
 const run = (id: string, more: Partial<RunSummary> = {}): RunSummary => ({
-  ...{ id, operation: 'back-up', target: 'pve1', state: 'done', dryRun: false, url: '' },
+  ...{ id, operation: 'back-up', target: 'pve1', state: 'done', dryRun: false, timeZone: 'UTC', url: '' },
   startedAt: '2026-01-01T01:00:00Z',
   ...more,
 });

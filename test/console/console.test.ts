@@ -215,7 +215,7 @@ describe('the state', () => {
   it('is what somebody wants to know: hosts, backups, what waits, what comes, what ran', async () => {
     const html = await stateOf();
     const text = html.replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' ');
-    expect(text).toMatch(/Host Health Checked Reached by pve1 ok 24 min \d+ s ago .* UTC SSH pve2 failed 30 min/);
+    expect(text).toMatch(/Host Health Checked Reached by pve1 ok 24 min \d+ s ago .* CET SSH pve2 failed 30 min/);
     expect(text).toMatch(/broken not checked yet/);
     expect(text).toMatch(/pve1 6 h 6 min ago .* 46\.1 MiB verified/);
     expect(text).toMatch(/pve2 30 h 0 min ago .* 9\.1 KiB holds less than the one before/);

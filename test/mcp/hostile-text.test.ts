@@ -30,6 +30,7 @@ const base: RunDetails = {
   dryRun: false,
   requestedBy: hostile,
   startedAt: '2026-11-25T20:00:00.000Z',
+  timeZone: 'UTC',
   url: 'http://127.0.0.1:8233/namespaces/default/workflows/x',
 };
 

@@ -34,6 +34,7 @@ export function ended({ hours, archive, ...given }: Given): RunDetails {
     requestedBy: 'schedule:daily',
     startedAt,
     closedAt,
+    timeZone: 'Europe/Berlin',
     url: `http://127.0.0.1:8233/namespaces/default/workflows/${encodeURIComponent(id)}`,
     ...given,
     ...(state === 'done'

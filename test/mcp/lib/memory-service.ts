@@ -144,6 +144,7 @@ export function memoryRuns(options: {
         dryRun: dryRun === true,
         requestedBy: by.name,
         startedAt: new Date().toISOString(),
+        timeZone: 'UTC',
         url: `http://127.0.0.1:8233/namespaces/default/workflows/${encodeURIComponent(id)}`,
       };
       runs.set(id, run);
