@@ -25,11 +25,12 @@ export const checkHealth = operationWorkflow(definition, async (run) => {
   // Runs that began to look before Proxmox VE itself was looked at go on as they began.
   const sections: Section[] = patched('any-host') ? await lookAtHost(run, host) : await lookAtInstallation(run, host);
 
-  const summary = summarize(host, sections);
+  let summary = summarize(host, sections);
   let mailed = false;
   if (mail) {
     const sent = await run.step('Report', (text) => mailReport(text, run.report(sections, summary)));
     mailed = sent.mailed;
+    if (sent.finding.verdict === 'failed') summary += ' This report could not be mailed.';
     sections.push({ title: 'Report', findings: [sent.finding] });
   } else run.skip('Report', 'Not asked to mail it');
 

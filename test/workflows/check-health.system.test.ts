@@ -19,6 +19,8 @@ let broken: Record<string, ApplicationFailure>;
 let asked: string[];
 let inputs: HealthInput[];
 let mailed: Report | undefined;
+/** Why the mail server takes nothing. */
+let refused: string | undefined;
 
 const well: Reached = {
   findings: [{ check: 'Answer', verdict: 'ok', summary: 'It answers over SSH.' }],
@@ -57,6 +59,7 @@ const activities: HealthActivities = {
 const notify: NotifyActivities = {
   mailReport: async ({ report }) => {
     mailed = report;
+    if (refused !== undefined) return { mailed: false, finding: finding('Mail', 'failed', refused) };
     return { mailed: true, finding: finding('Mail', 'ok', 'Sent.') };
   },
 };
@@ -70,7 +73,7 @@ beforeAll(async () => {
 }, 600_000);
 
 beforeEach(() => {
-  [reached, found, broken, asked, inputs, mailed] = [well, {}, {}, [], [], undefined];
+  [reached, found, broken, asked, inputs, mailed, refused] = [well, {}, {}, [], [], undefined, undefined];
 });
 
 let runs = 0;
@@ -196,6 +199,14 @@ it('one thing that could not be looked at is unknown, and hides no other', async
   broken = { Guests: ApplicationFailure.nonRetryable('It broke.', 'internal') };
   const { report } = await check();
   expect(report).toMatchObject({ verdict: 'unknown', summary: 'pve1 works; look at: Guests: It broke.' });
+});
+
+it('says that it could not be mailed, which is a failure', async () => {
+  refused = 'The mail was not sent: the mail server is away.';
+  const { report, output } = await check(true);
+  expect(mailed?.summary).toBe('pve1 is healthy.');
+  expect(report).toMatchObject({ verdict: 'failed', summary: 'pve1 is healthy. This report could not be mailed.' });
+  expect(output.mailed).toBe(false);
 });
 
 it('without a helper, what needs it is one line', async () => {
