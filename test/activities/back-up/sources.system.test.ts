@@ -158,14 +158,17 @@ describe('an archive', () => {
 describe('a database that is written to while it is copied', () => {
   const write = `import sqlite3, sys, time
 d = sqlite3.connect(sys.argv[1], isolation_level=None); d.execute("pragma journal_mode=" + sys.argv[2])
-d.execute("create table if not exists t (x)")
+d.execute("pragma synchronous=off"); d.execute("create table if not exists t (x)")
+open(sys.argv[5], "w")
 end = time.time() + float(sys.argv[3])
 while time.time() < end:
     d.execute("begin"); d.executemany("insert into t values (randomblob(?))", [(3000,)] * 50); d.execute("commit"); time.sleep(float(sys.argv[4]))
 `;
   const start = (mode: string, seconds: number, pause: number) =>
     host.sh(`cat >"$installation/../write.py" <<'END'\n${write}\nEND
-      python3 "$installation/../write.py" "$installation/data.db" ${mode} ${seconds} ${pause} >/dev/null 2>&1 & sleep 0.5`);
+      rm -f "$installation/../writes"
+      python3 "$installation/../write.py" "$installation/data.db" ${mode} ${seconds} ${pause} "$installation/../writes" >/dev/null 2>&1 &
+      for _ in $(seq 100); do [ ! -e "$installation/../writes" ] || break; sleep 0.1; done`);
 
   it('is copied until it is whole', async () => {
     for (const mode of ['wal', 'delete']) {
@@ -182,7 +185,7 @@ while time.time() < end:
   });
 
   it('is said to be no backup where it never rests', async () => {
-    start('wal', 20, 0);
+    start('wal', 60, 0);
     const { packed, published } = await backUp(host);
     expect(packed.doubts).toEqual([
       {
