@@ -17,7 +17,7 @@ const largest = 100_000;
 /** How much of a report is shown; in characters where nothing else is said. */
 interface Detail {
   /** The lines below the names of what is good and what was skipped. */
-  readonly isUnfolded: boolean;
+  readonly hasLines: boolean;
   readonly problems: number;
   /** Of a problem's summary and remedy, each. */
   readonly words: number;
@@ -35,7 +35,7 @@ const everything = Number.POSITIVE_INFINITY;
  */
 const details: readonly Detail[] = [
   {
-    isUnfolded: true,
+    hasLines: true,
     problems: everything,
     words: everything,
     evidence: everything,
@@ -43,16 +43,16 @@ const details: readonly Detail[] = [
     quoted: everything,
   },
   {
-    isUnfolded: false,
+    hasLines: false,
     problems: everything,
     words: everything,
     evidence: everything,
     rows: everything,
     quoted: everything,
   },
-  { isUnfolded: false, problems: 100, words: 400, evidence: 200, rows: 60, quoted: 8_000 },
-  { isUnfolded: false, problems: 60, words: 300, evidence: 0, rows: 20, quoted: 2_000 },
-  { isUnfolded: false, problems: 20, words: 150, evidence: 0, rows: 0, quoted: 0 },
+  { hasLines: false, problems: 100, words: 400, evidence: 200, rows: 60, quoted: 8_000 },
+  { hasLines: false, problems: 60, words: 300, evidence: 0, rows: 20, quoted: 2_000 },
+  { hasLines: false, problems: 20, words: 150, evidence: 0, rows: 0, quoted: 0 },
 ];
 
 /**
@@ -80,15 +80,18 @@ function renderWith(detail: Detail, report: Report, options: ReportOptions): str
     problems: problems.slice(0, detail.problems).map((problem) => shortenedProblem(problem, detail, report, options)),
     moreProblems: Math.max(0, problems.length - detail.problems),
     contents: contents.map((section) => shortenedSection(section, detail)),
-    good: good.map(({ title, findings, unfolded }) => ({
-      title,
-      isOpen: unfolded === true,
-      names: unfolded && detail.isUnfolded ? title : namesOf(findings) || '(nothing)',
-      findings: detail.isUnfolded ? findings : [],
-    })),
+    good: good.map(({ title, findings, unfolded }) => {
+      const isOpen = unfolded === true && detail.hasLines;
+      return {
+        title,
+        isOpen,
+        names: isOpen ? title : namesOf(findings) || '(nothing)',
+        findings: detail.hasLines ? findings : [],
+      };
+    }),
     skipped: {
       names: namesOf(skipped.map(({ finding }) => finding)),
-      findings: detail.isUnfolded
+      findings: detail.hasLines
         ? skipped.map(({ section, finding }) => ({ ...finding, check: labelOf({ section, finding }) }))
         : [],
       count: skipped.length,

@@ -68,7 +68,7 @@ function files(
   api: ProxmoxApiConfig,
 ): readonly (readonly [path: string, mode: number, content: string])[] {
   const env = [
-    '# The demo installation: made by npx proxmox-mcp start, backed up by the demo.',
+    '# The demo installation: made by npm start, backed up by the demo.',
     `SSH_TARGET=${demoHostName}`,
     `SSH_USER=${layout.user}`,
     `PROXMOX_HOST=${api.host}`,

@@ -21,7 +21,7 @@ export async function withFileLock<Result>(path: string, work: () => Result): Pr
       throw new ServiceError({
         code: 'lock-timeout',
         message: `${path} is locked by another process (${lock})`,
-        remedy: 'Try again; if no other npx proxmox-mcp runs, remove the lock file.',
+        remedy: 'Try again; if no other process of the service or its command line is at work, remove the lock file.',
         retryable: true,
       });
     }

@@ -29,7 +29,7 @@ export function connectError(name: string, ssh: SshLogin, limits: SshLimits, err
     return new ServiceError({
       code: 'ssh-key-refused',
       message: `${where} refused the SSH key ${ssh.keyPath} for the user ${ssh.user}`,
-      remedy: `Put user and key there again: npx proxmox-mcp host install ${name}. By hand: the public half (ssh-keygen -y -f ${ssh.keyPath}) belongs into the user's ~/.ssh/authorized_keys, and the user must not be locked.`,
+      remedy: `Put user and key there again: npx proxmox-mcp host install ${name}. By hand: the public half (ssh-keygen -y -f ${ssh.keyPath}) goes into the user's ~/.ssh/authorized_keys, and the user must not be locked.`,
       details: { host: name, user: ssh.user },
       cause,
     });

@@ -110,6 +110,6 @@ function checkLine(line: string): void {
   throw new ServiceError({
     code: 'invalid-input',
     message: `${JSON.stringify(line.slice(0, 80))} is not a known_hosts line`,
-    remedy: 'Give a line of the form "host type base64-key", as npx proxmox-mcp host add shows it.',
+    remedy: 'Give a line of the form "host type base64-key", as it stands in a known_hosts file.',
   });
 }
