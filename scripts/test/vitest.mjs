@@ -9,9 +9,10 @@ const reporter = fileURLToPath(new URL('./reporter.mjs', import.meta.url));
 const mostFiles = 8;
 
 /**
- * Runs vitest and, by themselves and one file after the other, what failed once more: what passes then is flaky, which
- * fails nothing but is named. `run(argv, env)` runs a program to its end and returns its exit code. Returns how many
- * tests passed and failed, and the flaky ones, each as `FILE > SUITE > TEST`.
+ * Runs vitest and, one after the other and each by itself, the files in which something failed once more: what passes then
+ * is flaky, which fails nothing but is named. Whole files, since a test may need what those before it did.
+ * `run(argv, env)` runs a program to its end and returns its exit code. Returns how many tests passed and failed, and the
+ * flaky ones, each as `FILE > SUITE > TEST`.
  *
  * A file that can't be loaded and a hook that throws count as one failure each; so does a vitest that fails without a
  * failed test (nothing found, a crash), and every error that nobody caught: these are never tried again, as they have no name.
@@ -31,20 +32,23 @@ export function runVitest({ run, args, env = {} }) {
     const files = [...new Set(failures.map(({ file }) => file))];
     const nameless = first.errors > 0 || (first.code !== 0 && failures.length === 0) ? Math.max(1, first.errors) : 0;
     const passed = new Set(passedOf(first));
-    const flaky = [];
+    const mended = [];
+    const wavering = [];
     if (files.length > mostFiles) console.log(`· failures in ${files.length} files: none is run again`);
     for (const file of files.length > mostFiles ? [] : files) {
       const failed = failures.filter((failure) => failure.file === file);
-      console.log(`· once more, by themselves: ${failed.length} failed in ${file}`);
-      const again = start(file, ...namePattern(failed), '--maxWorkers=1');
+      console.log(`· once more, by itself: ${failed.length} failed in ${file}`);
+      const again = start(file, '--maxWorkers=1');
       if (again.errors > 0) continue;
       for (const key of passedOf(again)) passed.add(key);
-      flaky.push(...failed.filter((failure) => isMended(failure, again)));
+      mended.push(...failed.filter((failure) => isMended(failure, again)));
+      // What passed the first time and fails now is no better.
+      wavering.push(...failuresOf(again).filter((failure) => isMended(failure, first)));
     }
     return {
       passed: passed.size,
-      failed: failures.length - flaky.length + nameless,
-      flaky: flaky.map(({ file, path }) => [file, ...path].join(' > ')),
+      failed: failures.length - mended.length + nameless,
+      flaky: [...mended, ...wavering].map(({ file, path }) => [file, ...path].join(' > ')),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -74,19 +78,6 @@ function passedOf({ tests }) {
     if (state === 'passed') keys.push(`${place} ${seen.get(place)}`);
   }
   return keys;
-}
-
-/** A whole file where the file or a hook for all of it is broken, else the tests and suites by name. */
-function namePattern(failed) {
-  if (failed.some(({ path }) => path.length === 0)) return [];
-  // A broken suite has no state of its own; all of its tests are run.
-  const names = failed.map(({ path, state }) => literal(path.join(' ')) + (state === undefined ? ' ' : '$'));
-  return ['--testNamePattern', `^(${names.join('|')})`];
-}
-
-/** A regular expression for exactly this text. */
-function literal(text) {
-  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }
 
 /** Everything at or below the place of a failure passes now, and something is there. */

@@ -62,15 +62,29 @@ describe('a test run', () => {
     const folder = project({
       'deep/a.test.ts': `${firstTime('was')}
         describe('a suite', () => {
-          it('fails (first) [time] a.b $', () => expect(firstTime()).toBe(false));
-          it('fails (first) [time] a.b $ and more', () => expect(existsSync('more')).toBe(false));
-          it('other', () => writeFileSync('more', ''));
+          it('fails the first time', () => expect(firstTime()).toBe(false));
+          it('other', () => {});
         });`,
     });
     expect(runVitest(folder)).toMatchObject({
-      passed: 3,
+      passed: 2,
       failed: 0,
-      flaky: ['deep/a.test.ts > a suite > fails (first) [time] a.b $'],
+      flaky: ['deep/a.test.ts > a suite > fails the first time'],
+    });
+  });
+
+  it('runs the whole file once more, since a test may need what those before it did', () => {
+    const folder = project({
+      'a.test.ts': `${firstTime('was')} let ready = false;
+        it('makes ready', () => { ready = true; });
+        it('needs it', () => expect(ready && !firstTime()).toBe(true));
+        it('passes the first time only', () => expect(existsSync('twice')).toBe(false));
+        it('last', () => writeFileSync('twice', ''));`,
+    });
+    expect(runVitest(folder)).toMatchObject({
+      passed: 4,
+      failed: 0,
+      flaky: ['a.test.ts > needs it', 'a.test.ts > passes the first time only'],
     });
   });
 

@@ -127,16 +127,20 @@ describe('a host without an installation', { timeout: 180_000 }, () => {
   });
 
   it('leaves nothing when the copy is killed midway, and the next one is whole', async () => {
-    await root('mkdir /srv/chosen/many; cd /srv/chosen/many; seq 60000 | xargs touch');
+    await root('mkdir -p /srv/chosen/many; cd /srv/chosen/many; seq 60000 | xargs touch');
     const input = newInput();
     const run = randomUUID();
     await attempt(run, () => activities.collectBackup(input));
+    // It watches before the copy begins: a shell that is started meanwhile may come too late on a busy machine.
+    const killed = root(`: >/root/watching
+      for _ in $(seq 3000); do [ ! -d ${folder}/.${input.id}.partial/host/srv/chosen ] || break; sleep 0.01; done
+      rm /root/watching; systemctl kill --signal=KILL 'proxmox-mcp-job-${input.id}-host-*'`);
+    await expect.poll(() => root('ls /root'), { timeout: 30_000 }).toContain('watching');
     const copying = attempt(run, () => activities.collectHost(input)).then(
       () => 'whole',
       () => 'stopped',
     );
-    await root(`for _ in $(seq 600); do [ ! -d ${folder}/.${input.id}.partial/host/srv/chosen ] || break; sleep 0.05; done
-      systemctl kill --signal=KILL 'proxmox-mcp-job-${input.id}-host-*'`);
+    await killed;
     expect(await copying).toBe('stopped');
     await expect(attempt(randomUUID(), () => activities.packBackup(input))).rejects.toMatchObject({
       code: 'verification-failed',
