@@ -35,7 +35,7 @@ function expectFailure(run: RunDetails, code: string, message: RegExp, remedy: R
 
 async function expectUntouched(place: Place): Promise<void> {
   expect(await place.backups()).toEqual([]);
-  expect(await place.processes()).toEqual([]);
+  await expect.poll(() => place.processes(), { timeout: 10_000 }).toEqual([]);
 }
 
 describe('what is wrong on this machine', () => {
@@ -118,7 +118,7 @@ describe('what is wrong on this machine', () => {
       /accept-backup missing/,
     );
     expect((await place('missing').backups()).filter((name) => name.endsWith('.tar.gz'))).toHaveLength(3);
-    expect(await place('missing').processes()).toEqual([]);
+    await expect.poll(() => place('missing').processes(), { timeout: 10_000 }).toEqual([]);
   }, 120_000);
 
   it('a helper that is not there is named', async () => {

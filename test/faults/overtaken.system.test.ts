@@ -30,7 +30,7 @@ it('an undo that the host refuses for that takes its lock again, is done, and as
   const run = await service.runs.wait(id, { timeoutMs: 90_000 });
   expect(run).toMatchObject({ state: 'cancelled' });
   expect(await place.backups()).toEqual([]);
-  expect(await place.processes()).toEqual([]);
+  await expect.poll(() => place.processes(), { timeout: 10_000 }).toEqual([]);
   const text = (await service.runs.log(id)).map((line) => line.text).join('\n');
   expect(text).toContain('another run holds its lock by now');
   expect(text).not.toContain('Tell the administrators');

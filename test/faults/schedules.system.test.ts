@@ -143,7 +143,7 @@ describe('schedules', () => {
     await service.client.workflow.getHandle(ended.id).terminate('test');
     expect(await service.runs.wait(next.id, { timeoutMs: 180_000 })).toMatchObject({ state: 'done' });
     expect(await place('first').backups()).toHaveLength(2);
-    expect(await place('first').processes()).toEqual([]);
+    await expect.poll(() => place('first').processes(), { timeout: 10_000 }).toEqual([]);
   }, 240_000);
 });
 

@@ -462,7 +462,9 @@ describe('channels and connections', () => {
     const key = await readFile(join(sshd.folder, 'authorized_keys'), 'utf8');
     await writeFile(join(sshd.folder, 'authorized_keys'), `restrict,command="eval \\"$SSH_ORIGINAL_COMMAND\\"" ${key}`);
     const mark = marked();
-    const error = await failure(client(sshd.ssh).exec(['/bin/sleep', mark], { timeoutMs: 500 }));
+    // Each try to end it looks through all processes of the machine.
+    const ssh = client(sshd.ssh, { graceMs: 20_000 });
+    const error = await failure(ssh.exec(['/bin/sleep', mark], { timeoutMs: 500 }));
     expect(error).toMatchObject({ code: 'timeout', details: { ending: 'ended' } });
     await untilGone(mark);
   });
