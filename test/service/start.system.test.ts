@@ -67,7 +67,7 @@ it('runs the demo, restarts what dies, goes on after its own death, and leaves n
   ).toHaveLength(1);
   expect(first.output()).toContain(`rm -rf ${dataDir} `);
   const [, token] = /--header "Authorization: Bearer (\S+)"/.exec(first.output()) ?? [];
-  expect((await fetch(`${mcp}/readyz`)).status).toBe(200);
+  await expect.poll(async () => (await fetch(`${mcp}/readyz`)).status, { timeout: 60_000 }).toBe(200);
   const list = () =>
     spawnSync(process.execPath, ['dist/src/cli.js', 'runs', 'list', '--json'], { cwd: root, env, encoding: 'utf8' })
       .stdout;
