@@ -8,8 +8,8 @@ const node = process.execPath;
 
 /**
  * Everything that must hold: generated files, lint, types, tests, and that they leave nothing running. Tests that failed
- * and passed when they were run once more are named before the last line, which is `N passed, N failed`. Returns the exit
- * code. `exhaustive`: every case of what else is a sample, and writes what the crash tests found.
+ * once and passed once are named before the last line, which is `N passed, N failed`. Returns the exit code.
+ * `exhaustive`: every case of what else is a sample, and writes what the crash tests found.
  */
 export async function runTests({ build, run, args, exhaustive = false }) {
   let passed = 0;
@@ -67,7 +67,7 @@ function temporalServer() {
   return status === 0 ? { TEMPORAL_BINARY: stdout.toString().trim() } : undefined;
 }
 
-const flakyTests = 'FLAKY: failed, and passed when run once more by themselves. Each is a fault to be found';
+const flakyTests = 'FLAKY: failed once and passed once, as their files were run again. Each is a fault to be found';
 
 function tell(what, lines) {
   if (lines.length === 0) return;

@@ -132,15 +132,13 @@ describe('a host without an installation', { timeout: 180_000 }, () => {
     const run = randomUUID();
     await attempt(run, () => activities.collectBackup(input));
     // It watches before the copy begins: a shell that is started meanwhile may come too late on a busy machine.
-    const killed = root(`: >/root/watching
+    await root(`systemd-run --quiet --unit killer sh -c '
       for _ in $(seq 3000); do [ ! -d ${folder}/.${input.id}.partial/host/srv/chosen ] || break; sleep 0.01; done
-      rm /root/watching; systemctl kill --signal=KILL 'proxmox-mcp-job-${input.id}-host-*'`);
-    await expect.poll(() => root('ls /root'), { timeout: 30_000 }).toContain('watching');
+      systemctl kill --signal=KILL "proxmox-mcp-job-${input.id}-host-*"'`);
     const copying = attempt(run, () => activities.collectHost(input)).then(
       () => 'whole',
       () => 'stopped',
     );
-    await killed;
     expect(await copying).toBe('stopped');
     await expect(attempt(randomUUID(), () => activities.packBackup(input))).rejects.toMatchObject({
       code: 'verification-failed',
