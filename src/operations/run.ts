@@ -1,8 +1,15 @@
 import { z } from 'zod';
 import type { Report } from './report.ts';
 
-/** Who or what asked for a run. `name` is the token's name, the login name or the schedule's id. */
-export const requester = z.object({ kind: z.enum(['mcp', 'cli', 'schedule', 'demo', 'run']), name: z.string() });
+/**
+ * Who or what asked for a run, or answered it. `name` is the token's name, the login name, the schedule's id, or of a
+ * `person`, who has proved to be that one, their own.
+ */
+export const requester = z.object({
+  kind: z.enum(['person', 'mcp', 'cli', 'schedule', 'demo', 'run']),
+  name: z.string(),
+  for: z.string().optional().describe('Of a token: the person whose agent it is'),
+});
 export type Requester = z.infer<typeof requester>;
 
 /** What a workflow of the catalogue is started with. */

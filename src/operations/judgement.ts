@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { requester } from './run.ts';
+
+/** What is to be judged: one request, before it changes anything. */
+export const judgedRequest = z.object({
+  operation: z.string(),
+  risk: z.enum(['read', 'change', 'dangerous']),
+  input: z.record(z.string(), z.unknown()),
+  requestedBy: requester,
+  guest: z
+    .object({ vmid: z.int(), tags: z.array(z.string()), pool: z.string().optional() })
+    .optional()
+    .describe('Where the target is a guest: as its cluster says now'),
+});
+export type JudgedRequest = z.infer<typeof judgedRequest>;
+
+/** How an approval has to be given. */
+export const approvalTerms = z.object({
+  count: z.int().min(1).describe('How many different approvers have to say yes; one no is a no'),
+  approvers: z.array(z.string()).describe('Names of the people who may, now; who asked is not among them'),
+  answerWithinMs: z.int().describe('Without an answer by then it is a no'),
+  executeWithinMs: z.int().describe('After the last answer; later the approval counts for nothing'),
+  remindEveryMs: z.int().describe('Who has not answered is reminded, and then the next level is told'),
+  signed: z.boolean().describe('Each yes has to be signed with the SSH key of the approver, and the host verifies it'),
+});
+export type ApprovalTerms = z.infer<typeof approvalTerms>;
+
+/** What the policy says to a request. */
+export const judgement = z.discriminatedUnion('verdict', [
+  z.object({ verdict: z.literal('allowed') }),
+  z.object({ verdict: z.literal('ask'), terms: approvalTerms, why: z.string() }),
+  z.object({ verdict: z.literal('refused'), why: z.string(), remedy: z.string() }),
+]);
+export type Judgement = z.infer<typeof judgement>;
