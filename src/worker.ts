@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { approvedInterceptor } from './activities/approved.ts';
 import { createDependencies } from './activities/dependencies.ts';
 import { failureInterceptor, redactingInterceptor } from './activities/failures.ts';
 import { createHostActivities, createServiceActivities } from './activities/index.generated.ts';
@@ -43,7 +44,13 @@ const dependencies = createDependencies({
 const common = {
   connection,
   namespace: config.temporal.namespace,
-  interceptors: { activity: [redactingInterceptor(redact), failureInterceptor(redact, log, () => changedKeys(inUse))] },
+  interceptors: {
+    activity: [
+      redactingInterceptor(redact),
+      failureInterceptor(redact, log, () => changedKeys(inUse)),
+      approvedInterceptor,
+    ],
+  },
   // Activities hear at once that the worker stops; they hand back what they follow, and their jobs go on.
   shutdownGraceTime: 0,
   shutdownForceTime: '30s',

@@ -105,7 +105,7 @@ export function useTemporal(): TestTemporal {
       maxHeartbeatThrottleInterval: '1s',
       defaultHeartbeatThrottleInterval: '1s',
       ...options,
-      interceptors: { ...interceptors, activity: [approvedInterceptor, ...(interceptors?.activity ?? [])] },
+      interceptors: { ...interceptors, activity: [...(interceptors?.activity ?? []), approvedInterceptor] },
     });
     const running = worker.run();
     const stop = async (): Promise<void> => {
