@@ -105,3 +105,12 @@ export const ledgerQuestion = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('verify'), anchors: z.array(ledgerAnchor).max(10_000).optional() }),
 ]);
 export type LedgerQuestion = z.infer<typeof ledgerQuestion>;
+
+/** What each question is answered. */
+export interface LedgerAnswers {
+  readonly search: LedgerPage;
+  readonly get: { readonly record?: LedgerRecord };
+  readonly head: { readonly head?: LedgerHead };
+  readonly verify: LedgerVerification;
+}
+export type LedgerAnswer = LedgerAnswers[LedgerQuestion['ask']];

@@ -16,6 +16,9 @@ export const serviceQueue = 'proxmox-mcp';
  */
 export const followQueue = 'proxmox-mcp-follow';
 
+/** Activities that need the ledger: only the one worker that has it open polls here. */
+export const ledgerQueue = 'proxmox-mcp-ledger';
+
 /** A host's own activity queue: a dead host holds up only its own slots, and its backlog is visible. */
 export function hostQueue(host: string): string {
   return `host-${host}`;

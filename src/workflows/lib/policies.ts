@@ -52,6 +52,12 @@ export const policies = {
     scheduleToCloseTimeout: '10m',
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 8 },
   },
+  /** Appends to the ledger, which takes milliseconds; a worker that is started again has it back within a minute. */
+  ledger: {
+    startToCloseTimeout: '30s',
+    scheduleToCloseTimeout: '30m',
+    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
+  },
 } as const satisfies Readonly<Record<string, ActivityOptions>>;
 
 export type Policy = keyof typeof policies;
