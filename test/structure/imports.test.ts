@@ -29,7 +29,7 @@ const houses: Readonly<Record<string, House>> = {
   },
   activities: {
     holds: 'side effects, one folder per operation of the same name; factories over their dependencies',
-    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'messages'],
+    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'ledger', 'messages'],
     why: 'acts, through the houses that know how',
   },
   hosts: {
@@ -41,6 +41,11 @@ const houses: Readonly<Record<string, House>> = {
     holds: 'the Proxmox API: transport, certificates, reads, tasks',
     may: ['operations', 'reports'],
     why: 'is one protocol, and nothing of Temporal; what the other side says is quoted as anywhere',
+  },
+  ledger: {
+    holds: 'the ledger: its one SQLite file after another, the chain of its records, verifying it',
+    may: ['operations', 'reports'],
+    why: 'is a store, opened by one process; the others ask that one',
   },
   mail: { holds: 'SMTP', may: [], why: 'is one protocol, and nothing of Temporal' },
   config: {
@@ -66,7 +71,7 @@ const houses: Readonly<Record<string, House>> = {
   },
   cli: {
     holds: 'the command line, made from the catalogue; `doctor`',
-    may: ['operations', 'reports', 'runs', 'config', 'hosts', 'proxmox', 'mail', 'tokens', 'mcp', 'service'],
+    may: ['operations', 'reports', 'runs', 'config', 'hosts', 'proxmox', 'mail', 'ledger', 'tokens', 'mcp', 'service'],
     why: 'translates, and starts the programs; what it decides belongs elsewhere',
   },
   service: {
@@ -103,6 +108,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@temporalio/workflow': /^src\/workflows\//,
   commander: /^src\/cli\//,
   eta: /^src\/(reports|console)\//,
+  'node-sqlite3-wasm': /^src\/ledger\/segment\.ts$/,
   nodemailer: /^src\/mail\//,
   'node:child_process': /^src\/(hosts\/local\/exec|service\/[a-z-]+)\.ts$/,
   pino: /^src\/(log|logger)\.ts$/,
