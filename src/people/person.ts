@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ServiceError } from '../errors.ts';
 import { principalName } from '../principal-name.ts';
 
 export const roles = ['observer', 'operator', 'administrator'] as const;
@@ -52,4 +53,43 @@ export type StoredPerson = z.infer<typeof storedPerson>;
 /** What of a stored person isn't secret. */
 export function personOf({ name, role, mail, totp, keys, createdAt, disabled }: StoredPerson): Person {
   return { name, role, mail, totp: totp !== undefined, keys, createdAt, disabled };
+}
+
+/** Throws `invalid-input` or `already-exists` when this can't be another person beside these. */
+export function checkNew(
+  people: readonly { readonly name: string }[],
+  { name, role, mail }: { readonly name: string; readonly role: string; readonly mail: readonly string[] },
+): void {
+  if (!principalName.safeParse(name).success) {
+    throw invalidPerson(
+      "The person's name isn't valid",
+      'Use 1 to 64 letters, digits and . _ -, starting with a letter or digit, e.g. anna.',
+    );
+  }
+  checkRole(role);
+  checkMail(mail);
+  if (!people.some((one) => one.name.toLowerCase() === name.toLowerCase())) return;
+  throw new ServiceError({
+    code: 'already-exists',
+    message: `There is a person named ${name} already (upper and lower case count as the same)`,
+    remedy: 'Choose another name, or see who there is: npx proxmox-mcp people list',
+  });
+}
+
+export function checkRole(role: string): void {
+  if (roles.some((one) => one === role)) return;
+  throw invalidPerson(`The role ${JSON.stringify(role)} isn't known`, `Use one of ${roles.join(', ')}.`);
+}
+
+export function checkMail(mail: readonly string[]): void {
+  const wrong = mail.find((one) => !z.email().max(254).safeParse(one).success);
+  if (wrong === undefined && mail.length <= 10) return;
+  throw invalidPerson(
+    wrong === undefined ? 'A person has at most ten mail addresses' : `${JSON.stringify(wrong)} is no mail address`,
+    'Give addresses like anna@example.com.',
+  );
+}
+
+export function invalidPerson(message: string, remedy: string): ServiceError {
+  return new ServiceError({ code: 'invalid-input', message, remedy });
 }

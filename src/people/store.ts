@@ -2,11 +2,20 @@ import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { ServiceError } from '../errors.ts';
-import { principalName } from '../principal-name.ts';
 import { createPrivateJson } from '../private-json.ts';
 import { createAttempts } from './attempts.ts';
 import { checkPassword, type HashCost, hashCost, hashPassword, isPassword, nobodysHash } from './password.ts';
-import { type Person, personOf, type Role, roles, type StoredPerson, storedPerson } from './person.ts';
+import {
+  checkMail,
+  checkNew,
+  checkRole,
+  invalidPerson,
+  type Person,
+  personOf,
+  type Role,
+  type StoredPerson,
+  storedPerson,
+} from './person.ts';
 import { fingerprintOf, parsePublicKey } from './ssh-key.ts';
 import { totpStep } from './totp.ts';
 import { createTurns } from './turns.ts';
@@ -113,15 +122,14 @@ export function createPeople(path: string, { cost = hashCost, now = Date.now }: 
       return person && personOf(person);
     },
     async add({ name, role, mail = [], password, first }) {
-      checkName(name);
-      checkRole(role);
-      checkMail(mail);
+      checkNew(file.read().people, { name, role, mail });
       checkPassword(password, name);
       if (first && role !== 'administrator') throw firstIsAdministrator();
       const hash = await hashPassword(password, cost);
       return file.change(({ people, ...rest }) => {
         if (first !== (people.length === 0)) throw notFirst(first);
-        if (people.some((one) => one.name.toLowerCase() === name.toLowerCase())) throw taken(name);
+        // Looked at again, now that nobody else changes the file.
+        checkNew(people, { name, role, mail });
         const createdAt = new Date(now()).toISOString();
         const made: StoredPerson = { name, role, mail: [...mail], hash, keys: [], createdAt, disabled: false };
         return { content: { ...rest, people: [...people, made] }, result: personOf(made) };
@@ -222,43 +230,15 @@ function wrong(): ServiceError {
   });
 }
 
-function invalid(message: string, remedy: string): ServiceError {
-  return new ServiceError({ code: 'invalid-input', message, remedy });
-}
-
-function checkName(name: string): void {
-  if (principalName.safeParse(name).success) return;
-  throw invalid(
-    "The person's name isn't valid",
-    'Use 1 to 64 letters, digits and . _ -, starting with a letter or digit, e.g. anna.',
-  );
-}
-
-function checkRole(role: string): void {
-  if (roles.some((one) => one === role)) return;
-  throw invalid(`The role ${JSON.stringify(role)} isn't known`, `Use one of ${roles.join(', ')}.`);
-}
-
-function checkMail(mail: readonly string[]): void {
-  const wrongOne = mail.find((one) => !z.email().max(254).safeParse(one).success);
-  if (wrongOne === undefined && mail.length <= 10) return;
-  throw invalid(
-    wrongOne === undefined
-      ? 'A person has at most ten mail addresses'
-      : `${JSON.stringify(wrongOne)} is no mail address`,
-    'Give addresses like anna@example.com.',
-  );
-}
-
 function wrongNewCode(): ServiceError {
-  return invalid(
+  return invalidPerson(
     'The code is wrong, so the second factor was not taken',
     'Type the six digits that the app shows now; if they are refused again, compare the clocks of the phone and this machine.',
   );
 }
 
 function firstIsAdministrator(): ServiceError {
-  return invalid('The first person has to be an administrator', 'Leave --role out, and add others afterwards.');
+  return invalidPerson('The first person has to be an administrator', 'Leave --role out, and add others afterwards.');
 }
 
 function notFirst(first: boolean): ServiceError {
@@ -266,14 +246,6 @@ function notFirst(first: boolean): ServiceError {
     code: 'conflict',
     message: first ? 'Somebody was added meanwhile' : 'There is nobody any more who could have admitted them',
     remedy: 'Run it again.',
-  });
-}
-
-function taken(name: string): ServiceError {
-  return new ServiceError({
-    code: 'already-exists',
-    message: `There is a person named ${name} already (upper and lower case count as the same)`,
-    remedy: 'Choose another name, or see who there is: npx proxmox-mcp people list',
   });
 }
 

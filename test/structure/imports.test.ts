@@ -118,6 +118,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   'rate-limiter-flexible': /^src\/mcp\/http\//,
   ssh2: /^src\/hosts\/ssh\//,
   undici: /^src\/proxmox\//,
+  uqr: /^src\/cli\//,
   yaml: /^src\/config\//,
 };
 
