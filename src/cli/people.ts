@@ -73,7 +73,7 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .description('Remove a person; their sessions end at once')
     .action(async (name: string) => {
       const people = await openPeople(context);
-      mustBeThere(people, name);
+      people.get(name);
       await administrator(`remove ${name}`);
       await people.remove(name);
       note(`${name} is removed. Tokens of their agents stay until they are revoked: npx proxmox-mcp token list`);
@@ -85,7 +85,7 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .description('Give a person another role')
     .action(async (name: string, role: Role) => {
       const people = await openPeople(context);
-      const { role: before } = mustBeThere(people, name);
+      const { role: before } = people.get(name);
       await administrator(`make ${name}, now ${before}, ${role}`);
       await people.setRole(name, role);
       note(`${name} is ${role} now.`);
@@ -100,7 +100,7 @@ export function peopleCommands(program: Command, context: CliContext): void {
       .description(disabled ? 'Keep a person from signing in and approving' : 'Let a disabled person in again')
       .action(async (name: string) => {
         const people = await openPeople(context);
-        mustBeThere(people, name);
+        people.get(name);
         await administrator(`${word} ${name}`);
         await people.setDisabled(name, disabled);
         note(`${name} is ${word}d.`);
@@ -112,7 +112,7 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .description('Set the mail addresses of a person; none: they have none')
     .action(async (name: string, addresses: readonly string[]) => {
       const people = await openPeople(context);
-      mustBeThere(people, name);
+      people.get(name);
       checkMail(addresses);
       await administrator(`set the mail addresses of ${name} to ${addresses.join(', ') || 'none'}`, name);
       await people.setMail(name, addresses);
@@ -124,7 +124,7 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .description('Set a new password: as that person, or as an administrator for who has forgotten theirs')
     .action(async (name: string) => {
       const people = await openPeople(context);
-      mustBeThere(people, name);
+      people.get(name);
       await administrator(`set a new password of ${name}`, name);
       await people.setPassword(name, await newPassword(name, `New password of ${name}`));
       note(`${name} has a new password.`);
@@ -136,7 +136,7 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .option('--off', 'Take it away, as for who has lost the phone')
     .action(async (name: string, { off = false }: { off?: boolean }) => {
       const people = await openPeople(context);
-      mustBeThere(people, name);
+      people.get(name);
       await administrator(off ? `take away the second factor of ${name}` : `set up a second factor of ${name}`, name);
       if (off) await people.setTotp(name, undefined);
       else await setUpTotp(people, name);
@@ -152,7 +152,7 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .option('--remove <SHA256:…>', 'Remove the key with this fingerprint')
     .action(async (name: string, file: string | undefined, { remove }: { remove?: string }) => {
       const people = await openPeople(context);
-      const { keys } = mustBeThere(people, name);
+      const { keys } = people.get(name);
       if (remove !== undefined) {
         await administrator(`remove the key ${remove} of ${name}`, name);
         await people.removeKey(name, remove);
@@ -200,17 +200,6 @@ async function newPassword(name: string, question: string): Promise<string> {
     code: 'invalid-input',
     message: 'The two passwords differ, so nothing was changed',
     remedy: 'Run it again.',
-  });
-}
-
-function mustBeThere(people: People, name: string): Person {
-  const person = people.find(name);
-  if (person !== undefined) return person;
-  const names = people.list().map((one) => one.name);
-  throw new ServiceError({
-    code: 'not-found',
-    message: `There is no person named ${JSON.stringify(name)}`,
-    remedy: names.length === 0 ? addFirst : `There are: ${names.join(', ')}.`,
   });
 }
 

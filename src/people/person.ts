@@ -29,6 +29,11 @@ export interface Person {
   readonly disabled: boolean;
 }
 
+/** Whether this is one who may approve everything, now. */
+export function isAdministrator({ role, disabled }: Pick<Person, 'role' | 'disabled'>): boolean {
+  return role === 'administrator' && !disabled;
+}
+
 /** A person as the file has them. */
 export const storedPerson = z.object({
   name: principalName,
@@ -92,4 +97,15 @@ export function checkMail(mail: readonly string[]): void {
 
 export function invalidPerson(message: string, remedy: string): ServiceError {
   return new ServiceError({ code: 'invalid-input', message, remedy });
+}
+
+export function unknownPerson(name: string, people: readonly { readonly name: string }[]): ServiceError {
+  return new ServiceError({
+    code: 'not-found',
+    message: `There is no person named ${JSON.stringify(name)}`,
+    remedy:
+      people.length === 0
+        ? 'There is nobody yet. Add yourself as the first administrator, in a terminal: npx proxmox-mcp people add NAME'
+        : `There are: ${people.map((one) => one.name).join(', ')}.`,
+  });
 }

@@ -10,11 +10,13 @@ import {
   checkNew,
   checkRole,
   invalidPerson,
+  isAdministrator,
   type Person,
   personOf,
   type Role,
   type StoredPerson,
   storedPerson,
+  unknownPerson,
 } from './person.ts';
 import { fingerprintOf, parsePublicKey } from './ssh-key.ts';
 import { totpStep } from './totp.ts';
@@ -37,6 +39,8 @@ export interface SignIn {
 export interface People {
   list(): readonly Person[];
   find(name: string): Person | undefined;
+  /** Throws `not-found`. */
+  get(name: string): Person;
   /** Throws `already-exists`, `invalid-input`; `conflict` when `first` isn't so any more. */
   add(person: {
     /** 1 to 64 letters, digits and `. _ -`; nobody else's, in upper or lower case. */
@@ -107,10 +111,10 @@ export function createPeople(path: string, { cost = hashCost, now = Date.now }: 
   function change(name: string, work: (person: StoredPerson) => StoredPerson | undefined): Promise<Person> {
     return file.change(({ people, ...rest }) => {
       const before = people.find((one) => one.name === name);
-      if (before === undefined) throw notFound(name, people);
+      if (before === undefined) throw unknownPerson(name, people);
       const after = work(before);
       const all = people.flatMap((one) => (one === before ? (after ?? []) : one));
-      if (people.some(isInCharge) && !all.some(isInCharge)) throw lastAdministrator(name);
+      if (people.some(isAdministrator) && !all.some(isAdministrator)) throw lastAdministrator(name);
       return { content: { ...rest, people: all }, result: personOf(after ?? before) };
     });
   }
@@ -120,6 +124,12 @@ export function createPeople(path: string, { cost = hashCost, now = Date.now }: 
     find(name) {
       const person = find(name);
       return person && personOf(person);
+    },
+    get(name) {
+      const { people } = file.read();
+      const person = find(name);
+      if (person === undefined) throw unknownPerson(name, people);
+      return personOf(person);
     },
     async add({ name, role, mail = [], password, first }) {
       checkNew(file.read().people, { name, role, mail });
@@ -206,10 +216,6 @@ export function createPeople(path: string, { cost = hashCost, now = Date.now }: 
   };
 }
 
-function isInCharge({ role, disabled }: StoredPerson): boolean {
-  return role === 'administrator' && !disabled;
-}
-
 /**
  * The person with their code used up, when they may sign in; `looked` is who they were when the password was compared, so
  * that what has changed meanwhile counts. Under the file's lock: of two sign-ins with one code only the first is let in.
@@ -270,14 +276,5 @@ function lastAdministrator(name: string): ServiceError {
     code: 'conflict',
     message: `${name} is the last administrator, and without one nobody could approve anything`,
     remedy: 'Make somebody else an administrator first: npx proxmox-mcp people role NAME administrator',
-  });
-}
-
-function notFound(name: string, people: readonly StoredPerson[]): ServiceError {
-  const names = people.map((one) => one.name).join(', ');
-  return new ServiceError({
-    code: 'not-found',
-    message: `There is no person named ${JSON.stringify(name)}`,
-    remedy: names === '' ? 'There are no people at all: npx proxmox-mcp people add NAME' : `There are: ${names}.`,
   });
 }

@@ -249,3 +249,27 @@ describe('people, by a model that has a shell', () => {
     expect((await cli(folder, 'people', 'list', '--json')).stdout.trim()).toBe('[]');
   });
 });
+
+describe('the owner of a token', () => {
+  it('is who is named, else the only administrator, else nobody', async () => {
+    const folder = configurationFolder({ '.env': 'DATA_DIR=./data\nDEMO=true\n' });
+    const create = async (name: string, ...more: string[]) => {
+      const { code, stdout, stderr } = await cli(folder, 'token', 'create', name, '--json', ...more);
+      return code === 0 ? JSON.parse(stdout).owner : stderr;
+    };
+    expect(await create('before')).toBeUndefined();
+    expect(await create('wrong', '--owner', 'anna')).toContain('There is nobody yet');
+    const people = createPeople(peopleFile(join(folder, 'data')), { cost: cheap });
+    await people.add({ name: 'anna', role: 'administrator', password, first: true });
+    await people.add({ name: 'carl', role: 'operator', password, first: false });
+    expect(await create('of-anna')).toBe('anna');
+    expect(await create('of-carl', '--owner', 'carl')).toBe('carl');
+    expect(await create('wrong', '--owner', 'mallory')).toContain('There are: anna, carl.');
+    await people.setRole('carl', 'administrator');
+    expect(await create('of-both')).toBeUndefined();
+    const list = (await cli(folder, 'token', 'list')).stdout;
+    expect(list).toMatch(/NAME +SCOPE +OWNER +MADE/);
+    expect(list).toMatch(/before +read +- /);
+    expect(list).toMatch(/of-carl +read +carl /);
+  });
+});
