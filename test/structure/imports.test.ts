@@ -29,7 +29,7 @@ const houses: Readonly<Record<string, House>> = {
   },
   activities: {
     holds: 'side effects, one folder per operation of the same name; factories over their dependencies',
-    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'ledger', 'messages'],
+    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'ledger', 'messages', 'people'],
     why: 'acts, through the houses that know how',
   },
   hosts: {
@@ -54,6 +54,11 @@ const houses: Readonly<Record<string, House>> = {
     why: 'gives a host’s name the meaning it has in an input, and says what is wrong as findings',
   },
   tokens: { holds: 'the bearer tokens of MCP', may: [], why: 'stands for itself' },
+  people: {
+    holds: 'the people who decide: passwords, second factors, roles, keys to sign with; who may approve',
+    may: ['operations'],
+    why: 'says who somebody is and may be asked for; what they decide is for others',
+  },
   runs: {
     holds: 'start, find, watch, decide and end runs; schedules',
     may: ['operations', 'reports', 'messages'],
@@ -61,22 +66,35 @@ const houses: Readonly<Record<string, House>> = {
   },
   console: {
     holds: 'the administrators’ page: signing in, the state, the tools’ documentation',
-    may: ['operations', 'reports', 'runs', 'tokens'],
+    may: ['operations', 'reports', 'runs', 'tokens', 'people'],
     why: 'shows what `runs` knows, in a browser; knows nothing of MCP, which serves it over its HTTP',
   },
   mcp: {
     holds: 'MCP over HTTP and stdio, made from the catalogue',
-    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'console', 'messages'],
+    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'messages'],
     why: 'translates; plain reads of the Proxmox API are answered directly, a host is never reached',
   },
   cli: {
     holds: 'the command line, made from the catalogue; `doctor`',
-    may: ['operations', 'reports', 'runs', 'config', 'hosts', 'proxmox', 'mail', 'ledger', 'tokens', 'mcp', 'service'],
+    may: [
+      'operations',
+      'reports',
+      'runs',
+      'config',
+      'hosts',
+      'proxmox',
+      'mail',
+      'ledger',
+      'tokens',
+      'mcp',
+      'service',
+      'people',
+    ],
     why: 'translates, and starts the programs; what it decides belongs elsewhere',
   },
   service: {
     holds: 'what `npm start` does: the Temporal server, the processes, the demo',
-    may: ['operations', 'reports', 'runs', 'config', 'hosts', 'tokens', 'messages'],
+    may: ['operations', 'reports', 'runs', 'config', 'hosts', 'tokens', 'people', 'messages'],
     why: 'keeps the programs running',
   },
 };
@@ -100,6 +118,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   // doctor asks as a client would.
   '@modelcontextprotocol/sdk': /^src\/cli\/mcp-client\.ts$/,
   '@modelcontextprotocol/server': /^src\/mcp\//,
+  '@node-rs/argon2': /^src\/people\//,
   '@temporalio/activity': /^src\/activities\//,
   '@temporalio/client':
     /^src\/(runs|activities)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
@@ -111,12 +130,14 @@ const packages: Readonly<Record<string, RegExp>> = {
   'node-sqlite3-wasm': /^src\/ledger\/segment\.ts$/,
   nodemailer: /^src\/mail\//,
   'node:child_process': /^src\/(hosts\/local\/exec|service\/[a-z-]+)\.ts$/,
+  otpauth: /^src\/people\//,
   pino: /^src\/(log|logger)\.ts$/,
   'prom-client': /^src\/mcp\//,
   'proxmox-api': /^src\/proxmox\//,
   'rate-limiter-flexible': /^src\/mcp\/http\//,
   ssh2: /^src\/hosts\/ssh\//,
   undici: /^src\/proxmox\//,
+  uqr: /^src\/cli\//,
   yaml: /^src\/config\//,
 };
 
