@@ -29,7 +29,7 @@ const houses: Readonly<Record<string, House>> = {
   },
   activities: {
     holds: 'side effects, one folder per operation of the same name; factories over their dependencies',
-    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'messages'],
+    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'policy', 'messages'],
     why: 'acts, through the houses that know how',
   },
   hosts: {
@@ -47,6 +47,11 @@ const houses: Readonly<Record<string, House>> = {
     holds: '`.env` and `hosts.yaml`: parsed, merged, checked',
     may: ['operations'],
     why: 'gives a host’s name the meaning it has in an input, and says what is wrong as findings',
+  },
+  policy: {
+    holds: '`policy.yaml`: who may do what to what and when, who approves it, who is told',
+    may: ['operations', 'reports', 'config'],
+    why: 'judges requests from what it is given; asks nobody and changes nothing',
   },
   tokens: { holds: 'the bearer tokens of MCP', may: [], why: 'stands for itself' },
   runs: {
@@ -66,7 +71,7 @@ const houses: Readonly<Record<string, House>> = {
   },
   cli: {
     holds: 'the command line, made from the catalogue; `doctor`',
-    may: ['operations', 'reports', 'runs', 'config', 'hosts', 'proxmox', 'mail', 'tokens', 'mcp', 'service'],
+    may: ['operations', 'reports', 'runs', 'config', 'policy', 'hosts', 'proxmox', 'mail', 'tokens', 'mcp', 'service'],
     why: 'translates, and starts the programs; what it decides belongs elsewhere',
   },
   service: {
@@ -111,7 +116,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   'rate-limiter-flexible': /^src\/mcp\/http\//,
   ssh2: /^src\/hosts\/ssh\//,
   undici: /^src\/proxmox\//,
-  yaml: /^src\/config\//,
+  yaml: /^src\/(config|policy)\//,
 };
 
 const sources = readSources('src');
