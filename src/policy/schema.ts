@@ -57,7 +57,7 @@ function listOf<Item extends z.ZodType>(item: Item, most = 200) {
     .array(item, { error: 'one value or a list of them' })
     .min(1, 'at least one')
     .max(most, `at most ${most}`);
-  return z.preprocess((value) => (Array.isArray(value) ? value : [value]), list);
+  return z.preprocess((value) => (value === undefined || Array.isArray(value) ? value : [value]), list);
 }
 
 /** Any of what is named. */
@@ -98,7 +98,7 @@ const rule = z.strictObject({
 
 export const weekdays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
 const dayForm = 'days such as mon or sat';
-const clockForm = 'a time of the day such as 22:00, in quotation marks';
+const clockForm = 'a time of the day such as 22:00';
 /** Minutes since midnight. */
 const clock = z
   .string({ error: clockForm })
