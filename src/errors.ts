@@ -9,6 +9,8 @@ export type ErrorCode =
   | 'already-exists'
   | 'conflict'
   | 'forbidden'
+  | 'not-approved'
+  | 'approval-spent'
   | 'unauthenticated'
   | 'rate-limited'
   | 'timeout'

@@ -12,16 +12,21 @@ import {
 } from '@temporalio/worker';
 import { pino } from 'pino';
 import { afterAll, beforeAll } from 'vitest';
+import { approvedInterceptor } from '../../src/activities/approved.ts';
+import { failureInterceptor } from '../../src/activities/failures.ts';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
-import { serviceQueue } from '../../src/workflows/lib/messages.ts';
+import { ledgerQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { freePort } from './free-ports.ts';
+import { type TestLedger, testLedger } from './ledger.ts';
 
 export interface TestTemporal {
   readonly server: TemporalServer;
   readonly client: Client;
   readonly dataDir: string;
+  /** What the ledger's queue is asked and answers; served from the first worker on. */
+  readonly ledger: TestLedger;
   /** Runs a worker until the file's tests are over, or until the returned function is called. */
   work(
     options: Pick<WorkerOptions, 'activities' | 'interceptors' | 'workflowBundle'> & { taskQueue?: string },
@@ -32,6 +37,8 @@ export interface TestTemporal {
 export function useTemporal(): TestTemporal {
   const state: { server?: TemporalServer; client?: Client; native?: NativeConnection; dataDir?: string } = {};
   const stops: (() => Promise<void>)[] = [];
+  const { ledger, activities: ledgerActivities } = testLedger();
+  let servesLedger = false;
 
   beforeAll(async () => {
     try {
@@ -76,31 +83,49 @@ export function useTemporal(): TestTemporal {
     get dataDir() {
       return must(state.dataDir);
     },
-    async work({ taskQueue = serviceQueue, ...options }) {
-      const worker = await Worker.create({
-        connection: must(state.native),
-        taskQueue,
-        shutdownGraceTime: '2s',
-        shutdownForceTime: '10s',
-        maxHeartbeatThrottleInterval: '1s',
-        defaultHeartbeatThrottleInterval: '1s',
-        ...options,
-      });
-      const running = worker.run();
-      const stop = async (): Promise<void> => {
-        if (worker.getState() === 'RUNNING') worker.shutdown();
-        await running;
-      };
-      stops.push(stop);
-      return stop;
-    },
+    ledger,
+    work,
   };
+
+  async function work({
+    taskQueue = serviceQueue,
+    ...options
+  }: Parameters<TestTemporal['work']>[0]): Promise<() => Promise<void>> {
+    if (!servesLedger) {
+      servesLedger = true;
+      const activity = [failureInterceptor((text) => text, { error: () => {} })];
+      await work({ taskQueue: ledgerQueue, activities: ledgerActivities, interceptors: { activity } });
+    }
+    const { interceptors } = options;
+    const worker = await Worker.create({
+      connection: must(state.native),
+      taskQueue,
+      shutdownGraceTime: '2s',
+      shutdownForceTime: '10s',
+      maxHeartbeatThrottleInterval: '1s',
+      defaultHeartbeatThrottleInterval: '1s',
+      ...options,
+      interceptors: { ...interceptors, activity: [approvedInterceptor, ...(interceptors?.activity ?? [])] },
+    });
+    const running = worker.run();
+    const stop = async (): Promise<void> => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await running;
+    };
+    stops.push(stop);
+    return stop;
+  }
 }
 
 /** Bundles the workflows that a test's own file exports. */
 export async function bundle(workflowsPath: string): Promise<{ code: string }> {
   const preloaded = join(import.meta.dirname, '../../src/workflows/preloaded.ts');
-  return bundleWorkflowCode({ workflowsPath, preloadModules: [preloaded], logger: new DefaultLogger('ERROR') });
+  return bundleWorkflowCode({
+    workflowsPath,
+    workflowInterceptorModules: [join(import.meta.dirname, '../../src/workflows/lib/approved.ts')],
+    preloadModules: [preloaded],
+    logger: new DefaultLogger('ERROR'),
+  });
 }
 
 function must<T>(value: T | undefined): T {

@@ -1,6 +1,6 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Notices } from '../../operations/notice.ts';
-import type { Answer, Progress } from '../../operations/run.ts';
+import type { Answer, CodedAnswer, Progress } from '../../operations/run.ts';
 import type { Lock } from '../../operations/target.ts';
 
 /*
@@ -10,11 +10,17 @@ import type { Lock } from '../../operations/target.ts';
 /** Workflows, and the activities that concern no host. */
 export const serviceQueue = 'proxmox-mcp';
 
+/** Policy, approvals and the ledger: served where its file is, by one process. */
+export const ledgerQueue = 'proxmox-mcp-ledger';
+
 /**
  * Activities that only follow what goes on elsewhere (jobs, tasks): one queue with very many slots for all hosts of a
  * group of workers, so that long jobs never keep the looks, changes and undos of their host waiting.
  */
 export const followQueue = 'proxmox-mcp-follow';
+
+/** Header of the activities of a run that acts by an approval: the execution that the approval was used up for. */
+export const attemptHeader = 'ops-attempt';
 
 /** A host's own activity queue: a dead host holds up only its own slots, and its backlog is visible. */
 export function hostQueue(host: string): string {
@@ -25,8 +31,11 @@ export const progressQuery = defineQuery<Progress>('progress');
 
 /** A person's answer to the question of a paused run. Refused at once when it is none. */
 export const decideUpdate = defineUpdate<void, [Answer]>('decide');
-/** The same from the Temporal UI or CLI, where the choice's name alone is enough: `"retry"`. What is no answer is ignored. */
-export const decideSignal = defineSignal<[Answer | string]>('decide');
+/**
+ * The same from the Temporal UI or CLI, where the choice's name alone is enough: `"retry"`; an approval needs a one-time code
+ * after it: `"approve CODE"`. What is no answer is ignored.
+ */
+export const decideSignal = defineSignal<[Answer | CodedAnswer | string]>('decide');
 
 /** Asks for a lock; sent with signal-with-start by the `requestLock` activity. */
 export interface LockRequest {
