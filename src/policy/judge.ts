@@ -43,16 +43,24 @@ export function judge(policy: Policy, request: JudgedRequest, context: JudgeCont
   // A plan changes nothing, and looking is free to whoever has got in.
   if (request.risk === 'read' || request.input.dryRun === true) return { verdict: 'allowed' };
   const found = [...findingsOf(policy, request, context)].sort((a, b) => strictness[b.says] - strictness[a.says]);
-  const grounds = found.map(({ says, why, from }) => ({ says, why, from }));
+  const grounds = found.slice(0, mostGrounds).map(({ says, why, from }) => ({ says, why: sentence(why), from }));
   const [first] = found;
   if (first === undefined || first.says === 'allowed') return { verdict: 'allowed', grounds };
   if (first.says === 'ask') {
     const terms = termsOf(policy, request, context);
-    return unlessNobodyCan({ verdict: 'ask', terms, why: first.why, grounds }, request);
+    return unlessNobodyCan({ verdict: 'ask', terms, why: sentence(first.why), grounds }, request);
   }
-  const { why, remedy = 'Ask an administrator.', opensAt } = first;
+  const { remedy = 'Ask an administrator.', opensAt } = first;
+  const why = sentence(first.why);
   const opens = opensAt === undefined ? {} : { opensAt: new Date(opensAt).toISOString() };
   return { verdict: 'refused', why, remedy, ...opens, grounds };
+}
+
+/** They go with the run's history. */
+const mostGrounds = 12;
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 const strictness = { allowed: 0, ask: 1, refused: 2 } as const;
@@ -97,7 +105,7 @@ function unlessNobodyCan(asked: Extract<Judgement, { verdict: 'ask' }>, { reques
   const there = approvers.length === 0 ? 'there is nobody who may' : `only ${approvers.length} may`;
   const wanted = count === 1 ? `an ${role}` : `${count} people (${role} or higher)`;
   const own = requestedBy.kind === 'person' || requestedBy.for !== undefined ? '; who asked is not counted' : '';
-  const why = `${asked.why} It needs the approval of ${wanted}, and ${there}${own}`;
+  const why = `${asked.why} It needs the approval of ${wanted}, and ${there}${own}.`;
   const remedy = `Make one: npx proxmox-mcp people add NAME --role ${role}`;
   return { verdict: 'refused', why, remedy, ...(asked.grounds && { grounds: asked.grounds }) };
 }

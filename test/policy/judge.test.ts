@@ -72,7 +72,7 @@ describe('who asks', () => {
   it('is refused what is dangerous to a token that may only change', () => {
     expect(judge(defaultPolicy, stop, context({ scopeOf: () => 'operate' }))).toMatchObject({
       verdict: 'refused',
-      why: 'the token claude has the scope operate, and what is dangerous needs admin',
+      why: 'the token claude has the scope operate, and what is dangerous needs admin.',
     });
   });
 
@@ -104,7 +104,7 @@ describe('rules', () => {
       );
     expect(change(150, ['production'])).toMatchObject({
       verdict: 'refused',
-      why: 'the token claude may not do control-guest (change) on pve1/150: customers',
+      why: 'the token claude may not do control-guest (change) on pve1/150: customers.',
       grounds: [{ from: 'rules[2]' }, { from: 'rules[1]' }, { from: 'rules[0]' }],
     });
     expect(change(200, ['Production']).verdict).toBe('ask');
@@ -285,7 +285,7 @@ describe('change windows', () => {
     expect(judge(policy, stop, at('2026-11-26T12:00:00Z'))).toMatchObject({
       verdict: 'refused',
       opensAt: '2026-11-28T21:00:00.000Z',
-      why: 'pve1/100 has change windows, and none is open before 2026-11-28 22:00:00 CET',
+      why: 'pve1/100 has change windows, and none is open before 2026-11-28 22:00:00 CET.',
     });
     expect(judge(policy, stop, at('2026-11-28T21:00:00Z')).verdict).toBe('ask');
     expect(judge(policy, stop, at('2026-11-29T02:59:59Z')).verdict).toBe('ask');
