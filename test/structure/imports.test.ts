@@ -29,7 +29,7 @@ const houses: Readonly<Record<string, House>> = {
   },
   activities: {
     holds: 'side effects, one folder per operation of the same name; factories over their dependencies',
-    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'ledger', 'messages', 'people'],
+    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'ledger', 'messages', 'people', 'policy'],
     why: 'acts, through the houses that know how',
   },
   hosts: {
@@ -52,6 +52,11 @@ const houses: Readonly<Record<string, House>> = {
     holds: '`.env` and `hosts.yaml`: parsed, merged, checked',
     may: ['operations'],
     why: 'gives a host’s name the meaning it has in an input, and says what is wrong as findings',
+  },
+  policy: {
+    holds: '`policy.yaml`: who may do what to what and when, who approves it, who is told',
+    may: ['operations', 'reports', 'config'],
+    why: 'judges requests from what it is given; asks nobody and changes nothing',
   },
   tokens: { holds: 'the bearer tokens of MCP', may: [], why: 'stands for itself' },
   people: {
@@ -89,6 +94,7 @@ const houses: Readonly<Record<string, House>> = {
       'mcp',
       'service',
       'people',
+      'policy',
     ],
     why: 'translates, and starts the programs; what it decides belongs elsewhere',
   },
@@ -119,11 +125,12 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@modelcontextprotocol/sdk': /^src\/cli\/mcp-client\.ts$/,
   '@modelcontextprotocol/server': /^src\/mcp\//,
   '@node-rs/argon2': /^src\/people\//,
+  '@noble/hashes': /^src\/operations\//,
   '@temporalio/activity': /^src\/activities\//,
   '@temporalio/client':
     /^src\/(runs|activities)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
   '@temporalio/proto': /^src\/runs\//,
-  '@temporalio/worker': /^src\/(worker|temporal-logger|activities\/failures)\.ts$/,
+  '@temporalio/worker': /^src\/(worker|temporal-logger|activities\/(approved|failures))\.ts$/,
   '@temporalio/workflow': /^src\/workflows\//,
   commander: /^src\/cli\//,
   eta: /^src\/(reports|console)\//,
@@ -138,7 +145,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   ssh2: /^src\/hosts\/ssh\//,
   undici: /^src\/proxmox\//,
   uqr: /^src\/cli\//,
-  yaml: /^src\/config\//,
+  yaml: /^src\/(config|policy)\//,
 };
 
 const sources = readSources('src');
@@ -241,7 +248,7 @@ it('nothing of Node gets into the workflows’ bundle', () => {
   const files = [...bundle].filter((name) => name.startsWith('src/'));
   expect(files.length).toBeGreaterThan(15);
   expect(files.filter((path) => !/^src\/(workflows|operations|reports)\//.test(path))).toEqual([]);
-  const allowed = ['@temporalio/workflow', '@temporalio/common', 'zod'];
+  const allowed = ['@noble/hashes', '@temporalio/workflow', '@temporalio/common', 'zod'];
   expect([...bundle].filter((name) => !name.startsWith('src/') && !allowed.includes(name))).toEqual([]);
 });
 

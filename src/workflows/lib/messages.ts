@@ -1,6 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Notices } from '../../operations/notice.ts';
 import type { Answer, CodedAnswer, Progress } from '../../operations/run.ts';
+import type { AllowChanges, StopChanges, SwitchState } from '../../operations/switch.ts';
 import type { Lock } from '../../operations/target.ts';
 
 /*
@@ -102,3 +103,13 @@ export const noticesQuery = defineQuery<Notices>('notices');
 
 /** To the watch: what could not be mailed is tried again now. The worker says so when it starts. */
 export const mailAgainSignal = defineSignal('mailAgain');
+
+/** Workflow id of the kill switch, of which there is one. */
+export const switchId = 'switch/changes';
+
+/** To the switch: nothing changes anything any more. From anybody; from the Temporal UI without anything said, too. */
+export const stopChangesSignal = defineSignal<[StopChanges | string | undefined]>('stopChanges');
+/** To the switch: lifts the one that it names. Refused at once unless a person who is an administrator does it. */
+export const allowChangesUpdate = defineUpdate<SwitchState, [AllowChanges]>('allowChanges');
+
+export const switchQuery = defineQuery<SwitchState>('switch');
