@@ -13,6 +13,11 @@ export const requester = z.object({
 });
 export type Requester = z.infer<typeof requester>;
 
+/** A principal as the ledger and Temporal's search name it: `person:anna`, `mcp:claude`. */
+export function principalText({ kind, name }: Requester): string {
+  return `${kind}:${name}`;
+}
+
 /** What a workflow of the catalogue is started with. */
 export interface RunRequest<Input> {
   readonly input: Input;

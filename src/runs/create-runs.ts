@@ -164,13 +164,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     const { id, progress } = await get(meant);
     const question = progress?.question;
     if (question === undefined) throw notAnswered(id, 'It waits for no answer now.');
-    if (question.kind === 'approval' && by.kind === 'mcp') {
-      throw new ServiceError({
-        code: 'forbidden',
-        message: `${id} waits for an approval, which only an administrator can give`,
-        remedy: `Ask an administrator to run: npx proxmox-mcp runs decide ${id} CHOICE`,
-      });
-    }
+    if (question.kind === 'approval' && by.kind !== 'person') throw needsPerson(id);
     try {
       await client.workflow
         .getHandle(id)
@@ -232,6 +226,15 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       return undefined;
     }
   }
+}
+
+/** The one place that keeps agents from approving; the run itself refuses them, too. */
+function needsPerson(id: string): ServiceError {
+  return new ServiceError({
+    code: 'forbidden',
+    message: `${id} waits for an approval, which only a person who has signed in can give`,
+    remedy: `Somebody who may answers it on the page, or in a terminal: npx proxmox-mcp runs decide ${id}`,
+  });
 }
 
 function endsAlready(id: string, { text, choices }: Question): ServiceError {
