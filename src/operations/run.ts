@@ -46,11 +46,11 @@ export type RunStep = z.infer<typeof runStep>;
 
 /** How far the approval of a plan is. */
 export const approvalState = z.object({
-  digest: z.string().describe("The plan's; an answer names it"),
-  count: z.int().describe('How many approvers have to say yes; one no is a no'),
+  digest: z.string(),
+  count: z.int().describe('So many have to say yes; one no is a no'),
   approvers: z.array(z.string()).describe('Who may answer'),
   given: z.array(z.string()).describe('Who has said yes'),
-  signed: z.boolean().describe('Each yes has to be signed with an SSH key'),
+  signed: z.boolean(),
 });
 export type ApprovalState = z.infer<typeof approvalState>;
 

@@ -27,6 +27,7 @@ import { endOf, memoOf, summaryOf } from './run-details.ts';
 import { keyedPart, randomPart } from './run-id.ts';
 import { readLog } from './run-log.ts';
 import type { LiveProgress, RunDetails, RunSummary, Runs, Wait } from './runs.ts';
+import { requireWhoMayAnswer } from './who-answers.ts';
 
 /** How often a watched run is asked for its progress, ms. */
 const progressIntervalMs = 1_000;
@@ -164,7 +165,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     const { id, progress } = await get(meant);
     const question = progress?.question;
     if (question === undefined) throw notAnswered(id, 'It waits for no answer now.');
-    if (question.kind === 'approval' && by.kind !== 'person') throw needsPerson(id);
+    requireWhoMayAnswer(id, question, by);
     try {
       await client.workflow
         .getHandle(id)
@@ -226,15 +227,6 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       return undefined;
     }
   }
-}
-
-/** The one place that keeps agents from approving; the run itself refuses them, too. */
-function needsPerson(id: string): ServiceError {
-  return new ServiceError({
-    code: 'forbidden',
-    message: `${id} waits for an approval, which only a person who has signed in can give`,
-    remedy: `Somebody who may answers it on the page, or in a terminal: npx proxmox-mcp runs decide ${id}`,
-  });
 }
 
 function endsAlready(id: string, { text, choices }: Question): ServiceError {
