@@ -280,6 +280,7 @@ export function memoryConfig(): Config {
     worker: { metricsPort: 9464, maxConcurrentActivitiesPerHost: 4 },
     hosts: [host('pve1'), host('pve2'), host('broken')],
     webhooks: {},
+    dangerousCommands: false,
     demo: false,
   };
 }
