@@ -7,7 +7,7 @@ import { offerTotp } from '../../src/people/totp.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { cheap, codeAt, password } from '../people/people.ts';
 import { bareEnvironment, type Ended, runNode, useBuild } from '../support/built.ts';
-import { startInTerminal } from '../support/pseudo-terminal.ts';
+import { quoted, startInTerminal } from '../support/pseudo-terminal.ts';
 
 vi.setConfig({ testTimeout: 240_000 });
 const build = useBuild();
@@ -27,10 +27,6 @@ async function withPeople() {
 
 const args = (folder: string, rest: readonly string[]) => ['--config-dir', folder, ...rest];
 const cli = (folder: string, ...rest: string[]) => runNode(build.path('src/cli.js'), args(folder, rest));
-
-function quoted(words: readonly string[]): string {
-  return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
-}
 
 function commandLine(folder: string, rest: readonly string[]): string {
   return quoted([process.execPath, build.path('src/cli.js'), ...args(folder, rest)]);
