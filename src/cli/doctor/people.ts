@@ -91,7 +91,7 @@ export function judgeUser(
   const signatures = 'signatures that the host verifies help even then (docs/people.md)';
   if (login === 0) {
     return warning(
-      'you log in as root: what has a shell of yours, as a model may, can change the service’s files and answer for you; a sign-in keeps out only what has no such shell',
+      'you log in as root: what has a shell of yours, as a model may, can change the files of the service and answer for you; a sign-in keeps out only what has no such shell',
       `Log in as another user, above all where a model works; ${signatures}.`,
     );
   }
