@@ -67,8 +67,9 @@ const ledgerAgainMs = 5_000;
 /** Undefined where the ledger can't be opened: everything that needs none is done all the same. */
 async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly worker: Worker } | undefined> {
   const folder = join(config.dataDir, 'ledger');
+  let ledger: Ledger | undefined;
   try {
-    const ledger = openLedger({ folder, claim: () => acquireLock(ledgerPaths(folder).claim), redact });
+    ledger = openLedger({ folder, claim: () => acquireLock(ledgerPaths(folder).claim), redact });
     const worker = await Worker.create({
       ...common,
       taskQueue: ledgerQueue,
@@ -77,6 +78,7 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
     });
     return { ledger, worker };
   } catch (error) {
+    await ledger?.close();
     const why = error instanceof ServiceError ? explain(error) : String(error);
     if (why !== lastRefusal) log.error({ folder }, `The ledger can't be opened, and it is tried again: ${why}`);
     lastRefusal = why;
