@@ -8,7 +8,8 @@ import { changedKeys, configurationInUse, recordConfiguration } from './config/i
 import { loadConfig } from './config/load.ts';
 import { secretsOf } from './config/secrets.ts';
 import { explain, ServiceError } from './errors.ts';
-import { type Ledger, ledgerPaths, openLedger } from './ledger/ledger.ts';
+import { type Ledger, openLedger } from './ledger/ledger.ts';
+import { ledgerPaths } from './ledger/paths.ts';
 import { createLogger } from './logger.ts';
 import { reconcileSchedules } from './runs/reconcile-schedules.ts';
 import { readRefusedSchedules } from './runs/refused-schedules.ts';

@@ -27,6 +27,7 @@ import {
 import { cleanRecord } from './clean-record.ts';
 import { openHeadFile, readHeadFile } from './head-file.ts';
 import { ledgerKey } from './key.ts';
+import { ledgerPaths, segmentsIn } from './paths.ts';
 import { isSealed, openSegment, readSegment, type Segment } from './segment.ts';
 import { verifySegments } from './verify.ts';
 
@@ -96,22 +97,6 @@ const carriedMs = 90 * 24 * 60 * 60 * 1_000;
 const mostOfRun = 10_000;
 /** What is waited for at the same time is written at the same time, but no more than this. */
 const mostInOneCommit = 1_000;
-
-/** Paths of a ledger's parts. */
-export const ledgerPaths = (folder: string) => ({
-  key: join(folder, 'ledger.key'),
-  head: join(folder, 'head'),
-  claim: join(folder, 'owner.lock'),
-  segment: (number: number) => join(folder, `${String(number).padStart(4, '0')}.sqlite`),
-});
-
-/** Numbers of the segments that are there, ascending. */
-export function segmentsIn(folder: string): readonly number[] {
-  return readdirSync(folder)
-    .flatMap((name) => /^(\d{4,})\.sqlite$/.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => a - b);
-}
 
 /** Opens the ledger, and makes it where there is none. Throws `already-exists` where another process has it. */
 export function openLedger({ folder, claim, redact, segmentRecords = 250_000, now = Date.now }: LedgerOptions): Ledger {

@@ -5,7 +5,8 @@ import { pathToFileURL } from 'node:url';
 
 const [build, folder, name] = process.argv.slice(2);
 const load = (file) => import(pathToFileURL(join(build, file)).href);
-const { ledgerPaths, openLedger } = await load('src/ledger/ledger.js');
+const { openLedger } = await load('src/ledger/ledger.js');
+const { ledgerPaths } = await load('src/ledger/paths.js');
 const { acquireLock } = await load('src/service/lock-file.js');
 
 const ledger = openLedger({

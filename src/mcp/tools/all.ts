@@ -8,6 +8,7 @@ import { hostTools } from './host-tools.ts';
 import { listRuns } from './list-runs.ts';
 import { operationTool, startTools } from './operation-tools.ts';
 import { scheduleTools } from './schedule-tools.ts';
+import { searchLedger } from './search-ledger.ts';
 import { searchOperationsTool } from './search-operations.ts';
 import { waitForRunTool } from './wait-for-run.ts';
 
@@ -28,6 +29,7 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     decideRun,
     cancelRun,
     getRunLog,
+    searchLedger,
     ...scheduleTools,
   ];
 }
