@@ -93,6 +93,8 @@ interface Range {
 
 /** How long a key is known after its segment is away. */
 const carriedMs = 90 * 24 * 60 * 60 * 1_000;
+/** Sealed segments that are open at a time. */
+const mostReaders = 8;
 /** Of one kind; a run has far fewer. */
 const mostOfRun = 10_000;
 /** What is waited for at the same time is written at the same time, but no more than this. */
@@ -138,6 +140,8 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
     let isClosed = false;
     /** First and last number of sealed segments, which don't change. */
     const ranges = new Map<number, Range>();
+    /** Sealed segments that were looked into lately: opening one takes longer than most searches. */
+    const readers = new Map<number, Segment>();
 
     seek();
     // It was sealed, and then the process died.
@@ -178,6 +182,7 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
       async close() {
         isClosed = true;
         await writing;
+        for (const reader of readers.values()) reader.close();
         current.close();
         heads.close();
         release();
@@ -354,11 +359,22 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
 
     function within<Result>(number: number, look: (segment: Segment) => Result): Result {
       if (number === current.number) return look(current);
-      const segment = readSegment(paths.segment(number), number);
+      const known = readers.get(number);
+      readers.delete(number);
+      const segment = known ?? readSegment(paths.segment(number), number);
+      // The last in the map is the one that was used last.
+      readers.set(number, segment);
+      const [oldest] = readers;
+      if (oldest !== undefined && readers.size > mostReaders) {
+        readers.delete(oldest[0]);
+        oldest[1].close();
+      }
       try {
         return look(segment);
-      } finally {
+      } catch (error) {
+        readers.delete(number);
         segment.close();
+        throw error;
       }
     }
 
