@@ -29,6 +29,7 @@ export type ErrorCode =
   | 'disk-full'
   | 'unreadable'
   | 'fenced-out'
+  | 'approval-spent'
   | 'clocks-differ'
   | 'lock-timeout'
   | 'verification-failed'

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import { connectHosts } from '../hosts/connect-hosts.ts';
 import type { Hosts } from '../hosts/host.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import { createMailer, type Mailer } from '../mail/mailer.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../proxmox/connect.ts';
@@ -18,6 +19,11 @@ export interface ActivityDependencies {
   readonly changedKeys: () => readonly string[];
   /** Why schedules could not be made when the worker started, by their ids. */
   readonly refusedSchedules: () => Readonly<Record<string, string>>;
+}
+
+/** Of the worker that has the ledger open. */
+export interface LedgerDependencies extends ActivityDependencies {
+  readonly ledger: Ledger;
 }
 
 export function createDependencies(options: {

@@ -4,7 +4,7 @@ import { type OperationDefinition, worstRisk } from '../operations/definition.ts
 import type { Answer } from '../operations/run.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import type { McpDependencies } from './dependencies.ts';
-import { type Caller, mayUse, outOfScope } from './scopes.ts';
+import { asRequester, type Caller, mayUse, outOfScope } from './scopes.ts';
 
 /** Whoever may start an operation, in its worst way, may decide how its runs end. Throws `forbidden`. */
 export function checkMaySteer(
@@ -41,14 +41,7 @@ export async function answerRun(
   }
   // Named, so that the answer never goes to what it asks next.
   const question = answer.question ?? open?.id;
-  return runs.decide(
-    run.id,
-    { ...answer, ...(question === undefined ? {} : { question }) },
-    {
-      kind: 'mcp',
-      name: caller.name,
-    },
-  );
+  return runs.decide(run.id, { ...answer, ...(question === undefined ? {} : { question }) }, asRequester(caller));
 }
 
 /** The console's part of it. */

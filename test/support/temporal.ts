@@ -19,7 +19,7 @@ import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
 import { ledgerQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { freePort } from './free-ports.ts';
-import { type TestLedger, testLedger } from './ledger.ts';
+import { openTestLedger, type TestLedger } from './ledger.ts';
 
 export interface TestTemporal {
   readonly server: TemporalServer;
@@ -37,8 +37,7 @@ export interface TestTemporal {
 export function useTemporal(): TestTemporal {
   const state: { server?: TemporalServer; client?: Client; native?: NativeConnection; dataDir?: string } = {};
   const stops: (() => Promise<void>)[] = [];
-  const { ledger, activities: ledgerActivities } = testLedger();
-  let servesLedger = false;
+  let opened: ReturnType<typeof openTestLedger> | undefined;
 
   beforeAll(async () => {
     try {
@@ -67,6 +66,7 @@ export function useTemporal(): TestTemporal {
 
   afterAll(async () => {
     for (const stop of stops.splice(0)) await stop();
+    await opened?.close();
     await state.native?.close();
     await state.client?.connection.close();
     await state.server?.stop();
@@ -83,7 +83,9 @@ export function useTemporal(): TestTemporal {
     get dataDir() {
       return must(state.dataDir);
     },
-    ledger,
+    get ledger() {
+      return must(opened).ledger;
+    },
     work,
   };
 
@@ -91,10 +93,10 @@ export function useTemporal(): TestTemporal {
     taskQueue = serviceQueue,
     ...options
   }: Parameters<TestTemporal['work']>[0]): Promise<() => Promise<void>> {
-    if (!servesLedger) {
-      servesLedger = true;
+    if (opened === undefined) {
+      opened = openTestLedger();
       const activity = [failureInterceptor((text) => text, { error: () => {} })];
-      await work({ taskQueue: ledgerQueue, activities: ledgerActivities, interceptors: { activity } });
+      await work({ taskQueue: ledgerQueue, activities: opened.activities, interceptors: { activity } });
     }
     const { interceptors } = options;
     const worker = await Worker.create({
@@ -105,7 +107,7 @@ export function useTemporal(): TestTemporal {
       maxHeartbeatThrottleInterval: '1s',
       defaultHeartbeatThrottleInterval: '1s',
       ...options,
-      interceptors: { ...interceptors, activity: [approvedInterceptor, ...(interceptors?.activity ?? [])] },
+      interceptors: { ...interceptors, activity: [...(interceptors?.activity ?? []), approvedInterceptor] },
     });
     const running = worker.run();
     const stop = async (): Promise<void> => {

@@ -51,7 +51,7 @@ export async function askForApproval(
 }
 
 /**
- * Why an approval doesn't cover what would be done now; undefined: it does, and is used up by this.
+ * Uses an approval up, for the execution of the run that is answered; or says why it doesn't cover what would be done now.
  *
  * @param plan as it is now, under the locks; absent where nothing is to be done any more
  * @param now what the policy says now
@@ -59,28 +59,28 @@ export async function askForApproval(
 export async function useUp(
   approved: Approved,
   { plan, now, records }: { readonly plan: Plan | undefined; readonly now: Judgement; readonly records: Records },
-): Promise<string | undefined> {
+): Promise<{ readonly attempt: string } | { readonly isVoid: string }> {
   const { terms, at, answers, question } = approved;
-  if (plan === undefined) return 'There is nothing to do any more.';
+  if (plan === undefined) return { isVoid: 'There is nothing to do any more.' };
   if (plan.digest !== approved.plan.digest || plan.fingerprint !== approved.plan.fingerprint) {
     const changed = planDifferences(approved.plan, plan).join('; ');
-    return `It was approved, but what it rests on has changed since: ${cleanLine(changed, 600)}.`;
+    return { isVoid: `It was approved, but what it rests on has changed since: ${cleanLine(changed, 600)}.` };
   }
   if (Date.now() > at + terms.executeWithinMs) {
-    return 'It was approved, but the time for it was over before the lock was free.';
+    return { isVoid: 'It was approved, but the time for it was over before the lock was free.' };
   }
   if (now.verdict === 'ask') {
     const mayStill = ({ by }: Answer) => by !== undefined && now.terms.approvers.includes(by.name);
-    if (answers.filter(mayStill).length < now.terms.count)
-      return 'It was approved by somebody who may not do that any more.';
+    if (answers.filter(mayStill).length < now.terms.count) {
+      return { isVoid: 'It was approved by somebody who may not do that any more.' };
+    }
   }
   try {
-    await records.spend(question, plan);
-    return undefined;
+    return await records.spend(question, plan);
   } catch (error) {
     const { code, message } = failureOf(error);
     if (code !== 'approval-spent') throw error;
-    return message;
+    return { isVoid: message };
   }
 }
 

@@ -276,18 +276,17 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         await takeLocks();
         const now = await judge(ledger);
         const planned = await planNow();
-        const isVoid = await useUp(approved, { plan: planned.would && requirePlan(), now, records: ledger });
-        if (isVoid === undefined) {
+        const used = await useUp(approved, { plan: planned.would && requirePlan(), now, records: ledger });
+        if ('attempt' in used) {
           try {
-            isApproved = true;
-            return await act(planned);
+            return await act(planned, used.attempt);
           } catch (error) {
             if (!(error instanceof ApprovalSpent)) throw error;
           }
         }
         await locks.release();
         checklist.reset();
-        why = isVoid ?? askedAgain;
+        why = 'isVoid' in used ? used.isVoid : askedAgain;
         if (now.verdict === 'ask') ({ terms } = now);
       }
     }
@@ -297,19 +296,27 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       if (typeof operation === 'function') return { known: undefined as Known };
       at = 'before its first step';
       checklist.enter('running', isDryRun || isForPeople ? 'Planning' : 'Running');
-      const planned = await operation.plan({
-        input,
-        get place() {
-          return place;
-        },
-        step: runStep,
-      });
+      const planned = await planning(operation);
       if (planned.would === undefined) return planned;
       const usualSeconds = isForPeople ? await records?.usualSeconds() : plan?.usualSeconds;
       plan = finishPlan(planned.would.plan);
       if (usualSeconds !== undefined) plan = { ...plan, usualSeconds };
       checklist.plan(plan);
       return planned;
+    }
+
+    async function planning({ plan: look }: Change<z.output<Input>, z.output<Output>, Known>) {
+      try {
+        return await look({
+          input,
+          get place() {
+            return place;
+          },
+          step: runStep,
+        });
+      } catch (error) {
+        throw await takeBack(error);
+      }
     }
 
     function finishPlan(draft: PlanDraft): Plan {
@@ -323,12 +330,14 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       throw ApplicationFailure.nonRetryable('An approval was wanted without a plan.', 'internal');
     }
 
-    async function act(planned: Planned<Known, z.output<Output>>): Promise<Done<z.output<Output>>> {
+    /** @param attempt the execution of this run that an approval was used up for; it acts by none where there is none */
+    async function act(planned: Planned<Known, z.output<Output>>, attempt?: string): Promise<Done<z.output<Output>>> {
       at = 'before its first step';
       checklist.enter('running', 'Running');
       begunAt = Date.now();
       isActing = changes;
-      if (isApproved) actFor(workflowInfo().runId);
+      isApproved = attempt !== undefined;
+      actFor(attempt);
       const run: Run<z.output<Input>> = {
         input,
         begunAt,
