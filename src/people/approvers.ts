@@ -7,7 +7,7 @@ import { includesRole, type Person, type Role } from './person.ts';
  * an agent asks and a person decides; where two or more are needed, the owner counts as who asked.
  */
 export function whoMayApprove(
-  people: readonly Person[],
+  people: readonly Pick<Person, 'name' | 'role' | 'disabled'>[],
   asked: { readonly role: Role; readonly count: number; readonly requestedBy: Requester },
 ): readonly string[] {
   const excluded = requestingPerson(asked);

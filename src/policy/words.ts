@@ -100,12 +100,13 @@ function riskText(risks: readonly string[]): string {
 /** `pve1, guests 100 and 200–299, guests tagged production, guests of the pool customers`. */
 export function targetText({ hosts = [], guests = [], tags = [], pools = [] }: Targets): string {
   const vmids = guests.map(([from, to]) => (from === to ? String(from) : `${from}–${to}`));
-  return [
+  const parts = [
     ...(hosts.length === 0 ? [] : [`${list(hosts)} with ${hosts.length === 1 ? 'its' : 'their'} guests`]),
     ...(vmids.length === 0 ? [] : [`guest${vmids.length === 1 && !vmids[0]?.includes('–') ? '' : 's'} ${list(vmids)}`]),
     ...(tags.length === 0 ? [] : [`guests tagged ${list(tags, 'or')}`]),
     ...(pools.length === 0 ? [] : [`guests of the pool${pools.length === 1 ? '' : 's'} ${list(pools, 'or')}`]),
-  ].join(', ');
+  ];
+  return list(parts);
 }
 
 /** Undefined: nothing is protected. */
@@ -116,10 +117,12 @@ export function protectionText({ at: _, ...on }: Policy['protected']): string | 
 
 /** `Changes and what is dangerous on pve1: only sat and sun 22:00–04:00, in the zone of the host`. */
 export function windowText({ days, from, to, timeZone, why, ...about }: Omit<Window, 'at'>): string {
-  const named = days.length === weekdays.length ? 'daily' : weekdays.filter((day) => days.includes(day)).join(', ');
+  const named = days.length === weekdays.length ? 'daily' : list(fromMonday.filter((day) => days.includes(day)));
   const zone = timeZone === undefined ? 'by the clock of the host' : `in ${timeZone}`;
-  return withWhy(`${capital(whatText(about))} only ${named} ${clock(from)}–${clock(to)} ${zone}`, why);
+  return withWhy(`${lineStart(about)} only ${named} ${clock(from)}–${clock(to)} ${zone}`, why);
 }
+
+const fromMonday = [...weekdays.slice(1), ...weekdays.slice(0, 1)];
 
 function clock(minutes: number): string {
   const two = (value: number) => String(value).padStart(2, '0');
@@ -135,14 +138,18 @@ export function approvalText({ why, operations, risks, on, ...terms }: Omit<Appr
   };
   const { count, role, answerWithin, executeWithin, remindEvery, signed } = terms;
   const parts = [
-    count !== undefined && count > 1 ? `${count} approvers` : 'an approver',
-    ...(role === undefined ? [] : [`of the role ${role} or higher`]),
+    approverText(count ?? 1, role),
     ...(signed ? ['each yes signed'] : []),
     ...(answerWithin === undefined ? [] : [`an answer within ${span(answerWithin)}`]),
     ...(executeWithin === undefined ? [] : [`carried out within ${span(executeWithin)}`]),
     ...(remindEvery === undefined ? [] : [`a reminder every ${span(remindEvery)}`]),
   ];
-  return withWhy(`${capital(whatText(about))}: ${parts.join(', ')}`, why);
+  return withWhy(`${lineStart(about)}: ${parts.join(', ')}`, why);
+}
+
+function approverText(count: number, role: Approval['role']): string {
+  const one = role ?? 'approver';
+  return count === 1 ? `an ${one}` : `${count} ${one}s`;
 }
 
 /** `30 min`, `24 h`, `3 days`: as it is written. */
@@ -175,6 +182,11 @@ function contactLines(policy: Policy): PolicyLine[] {
 
 function withWhy(text: string, why: string | undefined): string {
   return why === undefined ? text : `${text}: ${why}`;
+}
+
+/** An operation's name stays as it is. */
+function lineStart(about: About): string {
+  return about.operations === undefined ? capital(whatText(about)) : whatText(about);
 }
 
 function capital(text: string): string {

@@ -55,7 +55,7 @@ describe('what a file says otherwise than what was approved', () => {
       {},
       { windows: [{ days: ['sun', 'sat'], from: '22:00', to: '04:00', on: { hosts: 'pve1' } }] },
       [
-        'tighter: New window: Changes and what is dangerous on pve1 with its guests only sun, sat 22:00–04:00 by the clock of the host',
+        'tighter: New window: Changes and what is dangerous on pve1 with its guests only sat and sun 22:00–04:00 by the clock of the host',
       ],
     ],
     [
@@ -98,7 +98,7 @@ describe('what a file says otherwise than what was approved', () => {
       'no approval',
       { approvals: [{ operations: 'back-up' }] },
       {},
-      ['looser: No approval any more: Back-up (change or dangerous): an approver'],
+      ['looser: No approval any more: back-up (change or dangerous): an approver'],
     ],
     [
       'a contact less',
