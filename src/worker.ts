@@ -13,6 +13,7 @@ import { type Ledger, ledgerPaths, openLedger } from './ledger/ledger.ts';
 import { createLogger } from './logger.ts';
 import { reconcileSchedules } from './runs/reconcile-schedules.ts';
 import { readRefusedSchedules } from './runs/refused-schedules.ts';
+import { createChangeSwitch } from './runs/switch.ts';
 import { connectTemporal, temporalAddress } from './runs/temporal-client.ts';
 import { startWatch } from './runs/watch.ts';
 import { createRedact } from './secret.ts';
@@ -79,7 +80,12 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
     const worker = await Worker.create({
       ...common,
       taskQueue: ledgerQueue,
-      activities: createLedgerActivities({ ...dependencies, ledger }),
+      activities: createLedgerActivities({
+        ...dependencies,
+        ledger,
+        configFolder: loaded.folder,
+        changeSwitch: createChangeSwitch(client).get,
+      }),
       maxConcurrentActivityTaskExecutions: ledgerSlots,
     });
     return { ledger, worker };

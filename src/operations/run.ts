@@ -13,6 +13,11 @@ export const requester = z.object({
 });
 export type Requester = z.infer<typeof requester>;
 
+/** A principal as the ledger and Temporal's search name it: `person:anna`, `mcp:claude`. */
+export function principalText({ kind, name }: Requester): string {
+  return `${kind}:${name}`;
+}
+
 /** What a workflow of the catalogue is started with. */
 export interface RunRequest<Input> {
   readonly input: Input;
@@ -41,11 +46,11 @@ export type RunStep = z.infer<typeof runStep>;
 
 /** How far the approval of a plan is. */
 export const approvalState = z.object({
-  digest: z.string().describe("The plan's; an answer names it"),
-  count: z.int().describe('How many approvers have to say yes; one no is a no'),
+  digest: z.string(),
+  count: z.int().describe('So many have to say yes; one no is a no'),
   approvers: z.array(z.string()).describe('Who may answer'),
   given: z.array(z.string()).describe('Who has said yes'),
-  signed: z.boolean().describe('Each yes has to be signed with an SSH key'),
+  signed: z.boolean(),
 });
 export type ApprovalState = z.infer<typeof approvalState>;
 

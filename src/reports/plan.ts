@@ -1,6 +1,31 @@
 import type { Plan, PlanDraft } from '../operations/plan.ts';
-import type { Section } from '../operations/report.ts';
+import { makeReport, type Report, type Section } from '../operations/report.ts';
 import { readableDuration } from './units.ts';
+
+/** A plan as a report of its own, for who is to decide about it. */
+export function planReport(
+  { operation, target, at }: { readonly operation: string; readonly target: string; readonly at: string },
+  plan: Plan,
+): Report {
+  return makeReport({
+    title: `Plan of ${operation}`,
+    target,
+    summary: `It is to ${plan.summary}.`,
+    startedAt: at,
+    finishedAt: at,
+    sections: [
+      ...planSections(plan),
+      {
+        title: 'Digest',
+        columns: ['OF', 'IS'],
+        rows: [
+          ['what it does', plan.digest],
+          ['what it rests on', plan.fingerprint],
+        ],
+      },
+    ],
+  });
+}
 
 /** A plan for people: what it does, what it rests on, who feels it, what can go wrong and how it is taken back. */
 export function planSections(plan: Plan): readonly Section[] {

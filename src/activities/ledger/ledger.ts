@@ -166,6 +166,8 @@ async function answer(ledger: Ledger, question: LedgerQuestion): Promise<LedgerA
       const head = ledger.head();
       return head === undefined ? {} : { head };
     }
+    case 'record':
+      return { seqs: (await ledger.append(question.records)).map(({ seq }) => seq) };
     case 'verify': {
       const context = Context.current();
       return ledger.verify({ anchors: question.anchors, onProgress: (records) => context.heartbeat(records) });

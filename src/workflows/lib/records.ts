@@ -5,7 +5,15 @@ import { type OperationDefinition, riskOf } from '../../operations/definition.ts
 import type { JudgedRequest, Judgement } from '../../operations/judgement.ts';
 import type { NewRecord } from '../../operations/ledger.ts';
 import type { Plan } from '../../operations/plan.ts';
-import type { Answer, CodedAnswer, Outcome, Question, Requester, RunStep } from '../../operations/run.ts';
+import {
+  type Answer,
+  type CodedAnswer,
+  type Outcome,
+  principalText,
+  type Question,
+  type Requester,
+  type RunStep,
+} from '../../operations/run.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { ledgerQueue } from './messages.ts';
 import { policies } from './policies.ts';
@@ -47,7 +55,7 @@ export function createRecords(
 
   function made(record: Pick<NewRecord, 'kind' | 'text'> & Partial<NewRecord>): NewRecord {
     count += 1;
-    return { key: `${record.kind}/${workflowId}/${runId}/${count}`, by: principal(by), ...common, ...record };
+    return { key: `${record.kind}/${workflowId}/${runId}/${count}`, by: principalText(by), ...common, ...record };
   }
 
   return {
@@ -68,7 +76,7 @@ export function createRecords(
       const said = reason ? `: ${reason}` : '';
       const text = cleanLine(`${choice}${said}`, 1_000);
       const record = made({ kind: 'decision', text, data: { question, choice, digest, via, reason } });
-      await on('Write the answer down').record([{ ...record, ...(who && { by: principal(who) }) }]);
+      await on('Write the answer down').record([{ ...record, ...(who && { by: principalText(who) }) }]);
     },
     async redeem({ choice, code }, { id, approval }) {
       const digest = approval?.digest ?? '';
@@ -107,11 +115,6 @@ export function createRecords(
       }
     },
   };
-}
-
-/** A principal as the ledger and Temporal's search name it: `person:anna`, `mcp:claude`. */
-export function principal({ kind, name }: Requester): string {
-  return `${kind}:${name}`;
 }
 
 /** What happened has happened: a ledger that can't be reached for its whole time doesn't change how a run ends. */
