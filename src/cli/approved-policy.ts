@@ -34,7 +34,7 @@ export async function readApproved(config: Config): Promise<Approved> {
     const [record] = records;
     if (record === undefined) return { isKnown: true };
     const at = readableTime(record.at, ownTimeZone());
-    return { isKnown: true, at, policy: approvedPolicy(record.data, `the policy approved on ${at}`) };
+    return { isKnown: true, at, policy: approvedPolicy(record.data?.document, `the policy approved on ${at}`) };
   } catch (error) {
     if (!(error instanceof ServiceError) || error.code === 'unreadable') throw error;
     return { isKnown: false, why: error.message };

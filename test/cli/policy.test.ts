@@ -93,6 +93,11 @@ contacts:
     }
   });
 
+  it('is a part of config check', async () => {
+    expect(await runCli(['--config-dir', await folderOf('rules: 7'), 'config', 'check'])).toBe(2);
+    expect(err).toContain('rules (policy.yaml:1): expected a list of rules');
+  });
+
   it('without a file says that the default holds', async () => {
     expect(await cli(await folderOf(), 'check')).toBe(0);
     expect(out).toContain('the default holds');

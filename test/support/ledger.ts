@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ApprovalActivities } from '../../src/activities/approvals/approvals.ts';
 import { createLedgerStoreActivities } from '../../src/activities/ledger/ledger.ts';
-import { ledgerPaths, openLedger } from '../../src/ledger/ledger.ts';
+import { type Ledger, ledgerPaths, openLedger } from '../../src/ledger/ledger.ts';
 import type { JudgedRequest, Judgement } from '../../src/operations/judgement.ts';
 import type { LedgerRecord } from '../../src/operations/ledger.ts';
 import { acquireLock } from '../../src/service/lock-file.ts';
@@ -12,6 +12,7 @@ import { acquireLock } from '../../src/service/lock-file.ts';
 export interface TestLedger {
   /** Of one run, oldest first. */
   recordsOf(run: string): readonly LedgerRecord[];
+  append: Ledger['append'];
   readonly judged: JudgedRequest[];
   /** Default: all is allowed. */
   judge: (request: JudgedRequest) => Judgement;
@@ -26,6 +27,7 @@ export function openTestLedger() {
   const opened = openLedger({ folder, claim, redact: (text) => text });
   const ledger: TestLedger = {
     recordsOf: (run) => [...opened.search({ run, limit: 200 }).records].reverse(),
+    append: opened.append,
     judged: [],
     judge: () => ({ verdict: 'allowed' }),
     codes: new Map(),
