@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'forbidden'
   | 'not-approved'
   | 'approval-spent'
+  | 'changes-stopped'
   | 'unauthenticated'
   | 'rate-limited'
   | 'timeout'

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { explain, ServiceError } from '../errors.ts';
 import { packageVersion } from '../package.ts';
+import { changesCommands } from './changes.ts';
 import { configCommands } from './config.ts';
 import { type CommandGroup, type ContextEdge, createContext, type GlobalOptions, inheritOptions } from './context.ts';
 import { doctorCommand } from './doctor.ts';
@@ -25,6 +26,7 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Operations:', operationCommands],
   ['Runs and schedules:', runCommands],
   ['Runs and schedules:', scheduleCommands],
+  ['Runs and schedules:', changesCommands],
   ['Set-up:', configCommands],
   ['Set-up:', doctorCommand],
   ['Set-up:', hostCommands],

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ApprovalActivities } from '../../src/activities/approvals/approvals.ts';
 import { createLedgerStoreActivities } from '../../src/activities/ledger/ledger.ts';
+import { ServiceError } from '../../src/errors.ts';
 import { type Ledger, ledgerPaths, openLedger } from '../../src/ledger/ledger.ts';
 import type { JudgedRequest, Judgement } from '../../src/operations/judgement.ts';
 import type { LedgerRecord } from '../../src/operations/ledger.ts';
@@ -16,6 +17,8 @@ export interface TestLedger {
   readonly judged: JudgedRequest[];
   /** Default: all is allowed. */
   judge: (request: JudgedRequest) => Judgement;
+  /** The kill switch. */
+  stopped: boolean;
   /** Codes that count once, by their text. */
   readonly codes: Map<string, { by: string; choice: string; digest: string }>;
 }
@@ -30,12 +33,17 @@ export function openTestLedger() {
     append: opened.append,
     judged: [],
     judge: () => ({ verdict: 'allowed' }),
+    stopped: false,
     codes: new Map(),
   };
   const approvals: ApprovalActivities = {
     async judge(request) {
       ledger.judged.push(request);
       return ledger.judge(request);
+    },
+    async goOn() {
+      if (!ledger.stopped) return;
+      throw new ServiceError({ code: 'changes-stopped', message: 'Somebody has stopped all changes', remedy: 'Wait.' });
     },
     async redeemCode({ code, choice, digest }) {
       const found = ledger.codes.get(code);
