@@ -28,6 +28,8 @@ export type ErrorCode =
   | 'unreadable'
   | 'fenced-out'
   | 'clocks-differ'
+  | 'changes-stopped'
+  | 'not-signed'
   | 'lock-timeout'
   | 'verification-failed'
   | 'guest-moved'

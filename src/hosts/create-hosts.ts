@@ -4,16 +4,18 @@ import type { z } from 'zod';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Redact } from '../secret.ts';
+import { admitPlan } from './commands/approve/plans.ts';
 import type { Arguments, Command, GuestFence, HostFence, ServiceCommand } from './commands/command.ts';
 import { commandFailed, unexpectedAnswer } from './commands/failure.ts';
 import type { Argv, CommandResult, Executor } from './execution/executor.ts';
 import { callHelper, type HostContext, redacted, retryLook } from './helper/call.ts';
-import { checkArguments, fillVector } from './helper/resolve.ts';
+import { checkArguments, fillVector, namesRun } from './helper/resolve.ts';
 import { createHelperCheck, lookAtHelper } from './helper/state.ts';
 import type { Host, Hosts, RunOptions } from './host.ts';
-import { cancelJob, followJob } from './jobs/follow.ts';
+import { cancelJob, followJob, runWord } from './jobs/follow.ts';
 import { parseClean, parseList } from './jobs/protocol.ts';
 import { createOneName } from './one-machine.ts';
+import { nonceIn, signatureIn } from './signed-plan.ts';
 
 export interface HostsOptions {
   readonly hosts: readonly HostConfig[];
@@ -87,6 +89,12 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
       const listing = { timeoutMs: 30_000, isLook: true, maxOutputBytes: 1024 * 1024, ...options };
       return parseList(await callHelper(context, ['job-list'], listing));
     },
+    async admit(text, signature, options) {
+      const args = { nonce: nonceIn(text) ?? '' };
+      const input = `${text}${signatureIn(signature)}`;
+      await checkHelper(false, options?.signal);
+      return readAnswer(context, admitPlan, args, await execute(context, admitPlan, args, { ...options, input }));
+    },
     helper: (options) => lookAtHelper(context, options),
     cancelJob: (id, options) => cancelJob(context, id, options),
     async cleanJobs(days) {
@@ -105,23 +113,32 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
   };
 }
 
+/** What a call says to the helper beside its arguments, and what it gives it to read. */
+interface Given {
+  readonly fence?: HostFence | GuestFence;
+  readonly run?: string;
+  readonly input?: string;
+}
+
 async function execute(
   context: HostContext,
   command: ServiceCommand,
   args: Arguments,
-  options: RunOptions & { readonly fence?: HostFence | GuestFence },
+  options: RunOptions & Given,
 ): Promise<CommandResult> {
   const { config, executor } = context;
   const { resolved, values } = checkArguments(command, args, config);
   const { timeoutMs, maxOutputBytes } = command;
-  const isLook = command.risk === 'read';
+  // What the helper only keeps for itself is the same when it is said twice.
+  const isLook = command.risk === 'read' || command.own === true;
   if (command.as === 'user') {
     const argv: Argv = ['/usr/bin/env', '-i', path, 'LC_ALL=C', ...fillVector(resolved, values)];
     return await executor.exec(argv, { ...options, timeoutMs, maxOutputBytes }).catch((error: unknown) => {
       throw retryLook(config, error);
     });
   }
-  const vector = [command.name, ...fencesOf(command, options.fence), ...values];
+  const run = namesRun(command) ? [runWord(options.run)] : [];
+  const vector = [command.name, ...fencesOf(command, options.fence), ...run, ...values];
   const result = await callHelper(context, vector, { ...options, timeoutMs, maxOutputBytes, isLook });
   // The helper's own deadline; it has ended the command.
   if (result.exitCode === 124) {

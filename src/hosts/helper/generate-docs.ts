@@ -2,7 +2,7 @@ import type { HostLayout } from '../../config.ts';
 import { table } from '../commands/table.generated.ts';
 import { defaultLayout } from './default-layout.ts';
 import { readShell, sharedFunctions } from './generate-helper.ts';
-import { type ResolvedCommand, type ResolvedParameter, resolveCommand } from './resolve.ts';
+import { namesRun, type ResolvedCommand, type ResolvedParameter, resolveCommand } from './resolve.ts';
 
 /** `docs/privileges.md`: every command of the table with its vector, its risk and who runs it. */
 export function generatePrivilegeDocs(layout: HostLayout = defaultLayout): string {
@@ -112,7 +112,9 @@ function describe({ command, parameters, vector = [] }: ResolvedCommand, layout:
     `### ${command.name}\n`,
     `${command.summary}. (${facts.join(', ')})\n`,
     ...(command.as === 'root'
-      ? [`Asked for as \`${[...call, ...fences[command.lock ?? 'none'], ...given].join(' ')}\`.\n`]
+      ? [
+          `Asked for as \`${[...call, ...fences[command.lock ?? 'none'], ...(namesRun(command) ? ['<run>'] : []), ...given].join(' ')}\`.\n`,
+        ]
       : []),
     script === undefined
       ? 'The vector:\n'
