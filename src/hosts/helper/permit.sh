@@ -29,12 +29,13 @@ not_stopped() {
   return 77
 }
 
-# needs_signature: by what the command is, or because root has put it on the list $state/signed-commands: verbs, one a
-# line, or `all-dangerous`. A list that others could write asks for everything.
+# needs_signature: by what the command is, or because root has put it on the list $state/signed-commands: verbs that
+# change something, one a line, or `all-dangerous`. A list that others could write asks for all of them.
 needs_signature() {
   case $_traits in *' signed '*) return 0 ;; esac
   _list=$state/signed-commands
-  if [ "$_risk" = own ] || { [ ! -e "$_list" ] && [ ! -L "$_list" ]; }; then return 1; fi
+  case $_risk in read | own) return 1 ;; esac
+  [ -e "$_list" ] || [ -L "$_list" ] || return 1
   of_root "$_list" || return 0
   _all=; [ "$_risk" != dangerous ] || _all='|all-dangerous'
   grep -Eqx -e "[[:space:]]*(${_call%% *}$_all)[[:space:]]*" -- "$_list"
