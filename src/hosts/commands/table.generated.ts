@@ -1,7 +1,7 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
 import { addAdministrator, listAdministrators, removeAdministrator } from './approve/administrators.ts';
 import { admitPlan, approvalState } from './approve/plans.ts';
-import { allowChanges, liftStop, stopChanges, switchState } from './approve/switch.ts';
+import { allowChanges, liftStop, showStop, stopChanges, switchState } from './approve/switch.ts';
 import { acceptBackup, checkArchive, listBackups, removeBackup } from './back-up/archives.ts';
 import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
@@ -28,6 +28,7 @@ export const table: readonly Command[] = [
   stopChanges,
   switchState,
   allowChanges,
+  showStop,
   liftStop,
   listBackups,
   checkArchive,

@@ -6,7 +6,8 @@ import { administrator } from './plans.ts';
 
 // A host's own list of those whose signatures it takes. The service can't write it: these are commands of administrators.
 
-const kinds = [
+/** Kinds of public keys whose signatures are taken; those with `sk-` are on a security key. */
+export const keyKinds = [
   'ssh-ed25519',
   'sk-ssh-ed25519@openssh.com',
   'ecdsa-sha2-nistp256',
@@ -16,7 +17,11 @@ const kinds = [
   'ssh-rsa',
 ] as const;
 
-const kind = { name: 'kind', choices: kinds, description: 'Kind of a public key' } as const satisfies ChoiceParameter;
+const kind = {
+  name: 'kind',
+  choices: keyKinds,
+  description: 'Kind of a public key',
+} as const satisfies ChoiceParameter;
 
 const key = {
   name: 'key',
@@ -37,7 +42,7 @@ const exits = {
       "Use a key that only this administrator has, best one with a passphrase or on a security key, and not on the service's machine.",
   },
   12: { code: 'already-exists', remedy: 'Remove the older entry first, if this one is to take its place.' },
-  13: { code: 'not-found', remedy: 'See who is on the list: proxmox-mcp host administrators HOST list' },
+  13: { code: 'not-found', remedy: 'See who is on the list: npx proxmox-mcp host administrators HOST list' },
 } as const satisfies Readonly<Record<number, ExitMeaning>>;
 
 export const listAdministrators = defineCommand({

@@ -33,7 +33,7 @@ export const exits = {
   10: { code: 'invalid-input', remedy: 'Sign the text exactly as it was given, and send that and its signature.' },
   11: {
     code: 'not-signed',
-    remedy: 'Nothing was changed. Sign again with a key that `proxmox-mcp host administrators HOST` lists.',
+    remedy: 'Nothing was changed. Sign again with a key that `npx proxmox-mcp host administrators HOST` lists.',
   },
 } as const satisfies Readonly<Record<number, ExitMeaning>>;
 

@@ -29,21 +29,23 @@ const openRun = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199} [a-z][ -~]{0,300}$/)
   .transform((line) => ({ run: line.slice(0, line.indexOf(' ')), call: line.slice(line.indexOf(' ') + 1) }));
 
+const stopped = words(z.string().regex(/^\d{13}$/), form(by), form(why)).transform(([since, who, reason]) => ({
+  since: new Date(Number(since)).toISOString(),
+  by: who,
+  why: reason.replaceAll('_', ' '),
+}));
+
 const state = listing({
   host: optional(identity),
   on: flag,
-  stopped: optional(words(z.string().regex(/^\d{13}$/), form(by), form(why))),
+  stopped: optional(stopped),
   nonce: optional(form(nonce)),
   open: many(openRun),
-}).transform(({ host, on, stopped, nonce: ofSwitch, open }) => ({
+}).transform(({ host, on, stopped: said, nonce: ofSwitch, open }) => ({
   /** What a text that lifts it has to call the host. */
   host,
   on,
-  ...(stopped && {
-    since: new Date(Number(stopped[0])).toISOString(),
-    by: stopped[1],
-    why: stopped[2].replaceAll('_', ' '),
-  }),
+  ...said,
   ...(ofSwitch !== undefined && { nonce: ofSwitch }),
   /** What was at work or begun lately when it was set, by run: those may be taken back. */
   open,
@@ -121,6 +123,19 @@ export const allowChanges = defineCommand({
   timeoutMs: 30_000,
   answer: keyValues({ allowed: optional(form(administrator)) }).transform(({ allowed }) => ({ signer: allowed })),
   exits,
+});
+
+export const showStop = defineCommand({
+  name: 'show-stop',
+  summary: 'Whether changes are stopped, since when, by whom and why',
+  doing: 'Looking whether changes are stopped',
+  as: 'administrator',
+  risk: 'read',
+  job: false,
+  parameters: [],
+  script: new URL('./show-stop.sh', import.meta.url),
+  timeoutMs: 30_000,
+  answer: keyValues({ on: flag, stopped: optional(stopped) }).transform(({ on, stopped: said }) => ({ on, ...said })),
 });
 
 export const liftStop = defineCommand({
