@@ -74,7 +74,7 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
     name: config.name,
     config,
     async run(command, args, ...[options]) {
-      if (command.as === 'root') await checkHelper(command.risk === 'read', options?.signal);
+      if (command.as === 'root') await checkHelper(isSafe(command), options?.signal);
       return readAnswer(context, command, args, await execute(context, command, args, options ?? {}));
     },
     async job(command, args, options) {
@@ -92,7 +92,7 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
     async admit(text, signature, options) {
       const args = { nonce: nonceIn(text) ?? '' };
       const input = `${text}${signatureIn(signature)}`;
-      await checkHelper(false, options?.signal);
+      await checkHelper(true, options?.signal);
       return readAnswer(context, admitPlan, args, await execute(context, admitPlan, args, { ...options, input }));
     },
     helper: (options) => lookAtHelper(context, options),
@@ -129,8 +129,7 @@ async function execute(
   const { config, executor } = context;
   const { resolved, values } = checkArguments(command, args, config);
   const { timeoutMs, maxOutputBytes } = command;
-  // What the helper only keeps for itself is the same when it is said twice.
-  const isLook = command.risk === 'read' || command.own === true;
+  const isLook = isSafe(command);
   if (command.as === 'user') {
     const argv: Argv = ['/usr/bin/env', '-i', path, 'LC_ALL=C', ...fillVector(resolved, values)];
     return await executor.exec(argv, { ...options, timeoutMs, maxOutputBytes }).catch((error: unknown) => {
@@ -151,6 +150,11 @@ async function execute(
     });
   }
   return result;
+}
+
+/** Whether it may be asked of any version of the helper, and again at any time: what the helper keeps itself is the same when it is said twice. */
+function isSafe({ risk, own }: ServiceCommand): boolean {
+  return risk === 'read' || own === true;
 }
 
 /** What programs are found by, whatever the login shell of the service's user says. */

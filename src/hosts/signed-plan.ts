@@ -36,8 +36,13 @@ export function planText(plan: PlanToSign): string {
   for (const call of plan.calls) check('call', /^[a-z][a-z0-9-]*( [!-~]+)*$/, call);
   const head = ['proxmox-mcp plan 1', `host: ${plan.host}`, `run: ${plan.run}`, `digest: ${plan.digest}`];
   const lines = [...head, `nonce: ${plan.nonce}`, `expires: ${seconds}`, ...plan.calls.map((call) => `call: ${call}`)];
-  return `${lines.join('\n')}\n`;
+  const text = `${lines.join('\n')}\n`;
+  if (text.length > longestText) throw unfit('number of calls', String(plan.calls.length));
+  return text;
 }
+
+/** The helper reads 64 KiB, the signature among them. */
+const longestText = 56 * 1024;
 
 /** The text that lets changes go on. The nonce is that of the stop, which the host has made (`switchState`). */
 export function allowChangesText({ host, nonce }: Pick<PlanToSign, 'host' | 'nonce'>): string {

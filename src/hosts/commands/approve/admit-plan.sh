@@ -2,8 +2,8 @@
 # $1: the plan's nonce. Standard input: the text of the plan and behind it the signature, as ssh-keygen -Y sign makes it.
 # Into a file that nobody else can change, before anything is looked at.
 private_folder
-head -c 262145 >"$_new/said"
-[ "$(wc -c <"$_new/said")" -le 262144 ] || stop 10 'a plan and its signature are at most 256 KiB'
+head -c 65537 >"$_new/said"
+[ "$(wc -c <"$_new/said")" -le 65536 ] || stop 10 'a plan and its signature are at most 64 KiB'
 [ "$(tr -d '\n -~' <"$_new/said" | wc -c)" = 0 ] || stop 10 'a plan and its signature hold nothing but printable ASCII'
 sed '/^-----BEGIN SSH SIGNATURE-----$/,$d' "$_new/said" >"$_new/text"
 sed -n '/^-----BEGIN SSH SIGNATURE-----$/,$p' "$_new/said" >"$_new/signature"
