@@ -1,22 +1,28 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { approvedInterceptor } from './activities/approved.ts';
 import { createDependencies } from './activities/dependencies.ts';
 import { failureInterceptor, redactingInterceptor } from './activities/failures.ts';
-import { createHostActivities, createServiceActivities } from './activities/index.generated.ts';
+import { createHostActivities, createLedgerActivities, createServiceActivities } from './activities/index.generated.ts';
 import { changedKeys, configurationInUse, recordConfiguration } from './config/in-use.ts';
 import { loadConfig } from './config/load.ts';
 import { secretsOf } from './config/secrets.ts';
+import { explain, ServiceError } from './errors.ts';
+import { type Ledger, ledgerPaths, openLedger } from './ledger/ledger.ts';
 import { createLogger } from './logger.ts';
 import { reconcileSchedules } from './runs/reconcile-schedules.ts';
 import { readRefusedSchedules } from './runs/refused-schedules.ts';
+import { createChangeSwitch } from './runs/switch.ts';
 import { connectTemporal, temporalAddress } from './runs/temporal-client.ts';
 import { startWatch } from './runs/watch.ts';
 import { createRedact } from './secret.ts';
+import { acquireLock } from './service/lock-file.ts';
 import { temporalLogger } from './temporal-logger.ts';
-import { followQueue, hostQueue, serviceQueue } from './workflows/lib/messages.ts';
+import { followQueue, hostQueue, ledgerQueue, serviceQueue } from './workflows/lib/messages.ts';
 
 // The worker: one task queue for workflows and the service's own activities, one activity queue for each host, and one
-// for whatever only follows what goes on elsewhere.
+// for whatever only follows what goes on elsewhere; where it can have the ledger open, the ledger's queue too.
 const loaded = loadConfig();
 const { config } = loaded;
 const inUse = configurationInUse(loaded);
@@ -43,7 +49,13 @@ const dependencies = createDependencies({
 const common = {
   connection,
   namespace: config.temporal.namespace,
-  interceptors: { activity: [redactingInterceptor(redact), failureInterceptor(redact, log, () => changedKeys(inUse))] },
+  interceptors: {
+    activity: [
+      redactingInterceptor(redact),
+      failureInterceptor(redact, log, () => changedKeys(inUse)),
+      approvedInterceptor,
+    ],
+  },
   // Activities hear at once that the worker stops; they hand back what they follow, and their jobs go on.
   shutdownGraceTime: 0,
   shutdownForceTime: '30s',
@@ -54,6 +66,51 @@ const common = {
 
 /** Following costs a timer and a short look now and then: there is room for every job of every host. */
 const followSlots = 2_000;
+
+/** An append takes milliseconds, and what is asked for at the same time is written at the same time. */
+const ledgerSlots = 20;
+/** Before it is tried again to open a ledger that another process has: a worker that is still ending, most of all. */
+const ledgerAgainMs = 5_000;
+
+/** Undefined where the ledger can't be opened: everything that needs none is done all the same. */
+async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly worker: Worker } | undefined> {
+  const folder = join(config.dataDir, 'ledger');
+  try {
+    const ledger = openLedger({ folder, claim: () => acquireLock(ledgerPaths(folder).claim), redact });
+    const worker = await Worker.create({
+      ...common,
+      taskQueue: ledgerQueue,
+      activities: createLedgerActivities({
+        ...dependencies,
+        ledger,
+        configFolder: loaded.folder,
+        changeSwitch: createChangeSwitch(client).get,
+      }),
+      maxConcurrentActivityTaskExecutions: ledgerSlots,
+    });
+    return { ledger, worker };
+  } catch (error) {
+    const why = error instanceof ServiceError ? explain(error) : String(error);
+    if (why !== lastRefusal) log.error({ folder }, `The ledger can't be opened, and it is tried again: ${why}`);
+    lastRefusal = why;
+    return undefined;
+  }
+}
+
+let lastRefusal: string | undefined;
+let opened = await openOwnLedger();
+const stopped = new AbortController();
+
+/** Answers for the ledger as long as this process runs, once it has it. */
+async function serveLedger(): Promise<void> {
+  while (opened === undefined) {
+    await sleep(ledgerAgainMs, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
+    if (stopped.signal.aborted) return;
+    opened = await openOwnLedger();
+  }
+  await opened.worker.run();
+  await opened.ledger.close();
+}
 
 const hostActivities = createHostActivities(dependencies);
 const workers = await Promise.all([
@@ -82,7 +139,10 @@ const workers = await Promise.all([
 await reconcileSchedules({ client, config, log });
 await startWatch(client);
 log.info({ hosts: dependencies.hosts.names }, 'worker is ready');
+const serving = serveLedger();
 await Promise.all(workers.map((worker) => worker.run()));
+stopped.abort();
+await serving;
 await Promise.all([dependencies.hosts.close(), dependencies.proxmox.close()]);
 await connection.close();
 await client.connection.close();

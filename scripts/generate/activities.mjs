@@ -4,7 +4,7 @@ export const when = 'before-build';
 
 /**
  * What the worker registers: every area of src/activities, `<area>/<area>.ts`, by the queue that its file names:
- * `export const queue = 'host'` (or 'service').
+ * `export const queue = 'host'` (or 'service', or 'ledger').
  */
 export function generate() {
   const folder = 'src/activities';
@@ -14,14 +14,15 @@ export function generate() {
       const path = `./${name}/${name}.ts`;
       const source = readFileSync(`${folder}/${path}`, 'utf8');
       const factory = /^export function (create\w+Activities)\(/m.exec(source)?.[1];
-      const queue = /^export const queue = '(host|service)'/m.exec(source)?.[1];
-      if (!factory || !queue) throw new Error(`${path} must export create…Activities and queue ('host' or 'service')`);
+      const queue = /^export const queue = '(host|service|ledger)'/m.exec(source)?.[1];
+      if (!factory || !queue)
+        throw new Error(`${path} must export create…Activities and queue (host, service or ledger)`);
       return { path, factory, queue };
     })
     .sort((a, b) => (a.path < b.path ? -1 : 1));
-  const registry = (queue) => [
-    `/** The activities of the ${queue === 'host' ? 'hosts’ own queues' : 'service’s queue'}. */`,
-    `export function create${queue === 'host' ? 'Host' : 'Service'}Activities(dependencies: ActivityDependencies) {`,
+  const registry = (queue, of, needs = 'ActivityDependencies') => [
+    `/** The activities of ${of}. */`,
+    `export function create${queue[0].toUpperCase()}${queue.slice(1)}Activities(dependencies: ${needs}) {`,
     '  return {',
     ...areas.filter((area) => area.queue === queue).map((area) => `    ...${area.factory}(dependencies),`),
     '  };',
@@ -30,11 +31,13 @@ export function generate() {
   const lines = [
     "// Made by `npm run generate` from the folders of this folder. Don't edit.",
     ...areas.map((area) => `import { ${area.factory} } from '${area.path}';`),
-    "import type { ActivityDependencies } from './dependencies.ts';",
+    "import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts';",
     '',
-    ...registry('host'),
+    ...registry('host', 'the hosts’ own queues'),
     '',
-    ...registry('service'),
+    ...registry('service', 'the service’s queue'),
+    '',
+    ...registry('ledger', 'the ledger’s queue', 'LedgerDependencies'),
     '',
   ];
   return { 'src/activities/index.generated.ts': lines.join('\n') };

@@ -2,8 +2,10 @@ import type { Client } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import { connectHosts } from '../hosts/connect-hosts.ts';
 import type { Hosts } from '../hosts/host.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import { createMailer, type Mailer } from '../mail/mailer.ts';
+import type { SwitchState } from '../operations/switch.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../proxmox/connect.ts';
 import type { Redact } from '../secret.ts';
 
@@ -18,6 +20,14 @@ export interface ActivityDependencies {
   readonly changedKeys: () => readonly string[];
   /** Why schedules could not be made when the worker started, by their ids. */
   readonly refusedSchedules: () => Readonly<Record<string, string>>;
+}
+
+/** Of the worker that has the ledger open. */
+export interface LedgerDependencies extends ActivityDependencies {
+  readonly ledger: Ledger;
+  /** Of `policy.yaml`. */
+  readonly configFolder: string;
+  readonly changeSwitch: () => Promise<SwitchState>;
 }
 
 export function createDependencies(options: {

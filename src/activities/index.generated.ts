@@ -1,14 +1,16 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
+import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
 import { createControlGuestActivities } from './control-guest/control-guest.ts';
 import { createControlServiceActivities } from './control-service/control-service.ts';
 import { createGuestActivities } from './guests/guests.ts';
+import { createLedgerStoreActivities } from './ledger/ledger.ts';
 import { createListBackupsActivities } from './list-backups/list-backups.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
 import { createWatchActivities } from './watch-runs/watch-runs.ts';
-import type { ActivityDependencies } from './dependencies.ts';
+import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts';
 
 /** The activities of the hosts’ own queues. */
 export function createHostActivities(dependencies: ActivityDependencies) {
@@ -28,5 +30,13 @@ export function createServiceActivities(dependencies: ActivityDependencies) {
     ...createLockActivities(dependencies),
     ...createNotifyActivities(dependencies),
     ...createWatchActivities(dependencies),
+  };
+}
+
+/** The activities of the ledger’s queue. */
+export function createLedgerActivities(dependencies: LedgerDependencies) {
+  return {
+    ...createApprovalActivities(dependencies),
+    ...createLedgerStoreActivities(dependencies),
   };
 }

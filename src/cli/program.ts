@@ -9,6 +9,7 @@ import { exitCodes } from './exit-codes.ts';
 import { hostCommands } from './host.ts';
 import { mcpClientCommands } from './mcp-client.ts';
 import { operationCommands } from './operations.ts';
+import { peopleCommands } from './people.ts';
 import { runCommands } from './runs.ts';
 import { scheduleCommands } from './schedules.ts';
 import { serviceCommands } from './service.ts';
@@ -27,6 +28,7 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Set-up:', doctorCommand],
   ['Set-up:', hostCommands],
   ['Set-up:', tokenCommands],
+  ['Set-up:', peopleCommands],
   ['MCP client:', mcpClientCommands],
 ];
 

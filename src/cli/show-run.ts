@@ -1,5 +1,7 @@
+import type { Plan } from '../operations/plan.ts';
 import type { Progress, Question } from '../operations/run.ts';
 import { cleanLine } from '../reports/clean.ts';
+import { planReport } from '../reports/plan.ts';
 import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
 import { failureText } from '../runs/failure-text.ts';
@@ -79,6 +81,7 @@ function describeRun(run: RunDetails): string {
     ...(run.closedAt === undefined && run.progress ? [run.progress.message, ...checklist(run.progress)] : []),
     ...(run.progress === undefined && question !== undefined ? [question.text] : []),
     ...(run.waits ?? []).map(({ text }) => `  ${text}`),
+    ...(question?.kind === 'approval' && run.progress?.plan ? [planText(run, run.progress.plan, question)] : []),
     ...(question === undefined ? [] : howToDecide(run.id, question)),
     `Run ${run.id}`,
     run.url,
@@ -86,11 +89,23 @@ function describeRun(run: RunDetails): string {
   return lines.join('\n');
 }
 
-function howToDecide(run: string, { choices }: Question): string[] {
+function howToDecide(run: string, { kind, choices, approval, until }: Question): string[] {
+  const who =
+    kind === 'approval' && approval !== undefined
+      ? [
+          `${approval.count} of ${approval.approvers.join(', ')} ${approval.count === 1 ? 'has' : 'have'} to approve it${until === undefined ? '' : ` until ${until}`}; said yes: ${approval.given.join(', ') || 'nobody yet'}.`,
+        ]
+      : [];
   return [
+    ...who,
     'Decide with:',
     ...choices.map(({ name, meaning }) => `  npx proxmox-mcp runs decide ${run} ${name}   ${meaning}`),
   ];
+}
+
+/** The plan that a person is to decide about. */
+export function planText({ operation, target, timeZone }: RunSummary, plan: Plan, { askedAt }: Question): string {
+  return renderText(planReport({ operation, target, at: askedAt }, plan), { timeZone });
 }
 
 function checklist({ steps }: Progress): string[] {

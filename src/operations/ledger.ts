@@ -43,3 +43,76 @@ export const ledgerRecord = newRecord.extend({
   hash: z.string(),
 });
 export type LedgerRecord = z.infer<typeof ledgerRecord>;
+
+/** Which records; all that is named has to hold. */
+export const ledgerFilter = z.object({
+  text: z
+    .string()
+    .max(200)
+    .optional()
+    .describe('Words that all stand in it, in any order; one that ends with * begins so'),
+  run: z.string().max(500).optional(),
+  kind: recordKind.optional(),
+  by: z.string().max(300).optional(),
+  operation: z.string().max(100).optional(),
+  target: z.string().max(300).optional(),
+  since: z.iso.datetime().optional(),
+  until: z.iso.datetime().optional().describe('Before that moment'),
+  before: z.int().min(1).optional().describe('Only older records than that number: the cursor of the page before'),
+  limit: z.int().min(1).max(200),
+});
+export type LedgerFilter = z.infer<typeof ledgerFilter>;
+
+/** Records, newest first. `before` is there when there may be more: the filter's own for the next page. */
+export interface LedgerPage {
+  readonly records: readonly LedgerRecord[];
+  readonly before?: number;
+  /** Segments that were to be looked into and are not there, as `1`. */
+  readonly missing: readonly number[];
+}
+
+/** The newest record: what anchors hold. */
+export interface LedgerHead {
+  readonly seq: number;
+  readonly hash: string;
+  readonly at: string;
+}
+
+/** A head as it was written down at another place. */
+export const ledgerAnchor = z.object({ seq: z.int().min(1), hash: z.string().regex(/^[0-9a-f]{64}$/) });
+export type LedgerAnchor = z.infer<typeof ledgerAnchor>;
+
+/** What a look at every record found. */
+export interface LedgerVerification {
+  /** intact: every record is as it was written; incomplete: so are those that are there, but older ones are away. */
+  readonly verdict: 'intact' | 'incomplete' | 'broken';
+  readonly records: number;
+  readonly first?: number;
+  readonly head?: LedgerHead;
+  readonly segments: readonly { readonly segment: number; readonly records: number; readonly sealed: boolean }[];
+  /** The first of them; `problemCount` says how many there are. */
+  readonly problems: readonly string[];
+  readonly problemCount: number;
+  /** Of those that were given: how many name a record that is as they say, and how many one that is away with its segment. */
+  readonly anchors: { readonly given: number; readonly matched: number; readonly unknown: number };
+}
+
+/** What `askLedger` asks, once. */
+export const ledgerQuestion = z.discriminatedUnion('ask', [
+  z.object({ ask: z.literal('search'), filter: ledgerFilter }),
+  z.object({ ask: z.literal('get'), seq: z.int().min(1) }),
+  z.object({ ask: z.literal('head') }),
+  z.object({ ask: z.literal('record'), records: z.array(newRecord).min(1).max(20) }),
+  z.object({ ask: z.literal('verify'), anchors: z.array(ledgerAnchor).max(10_000).optional() }),
+]);
+export type LedgerQuestion = z.infer<typeof ledgerQuestion>;
+
+/** What each question is answered. */
+export interface LedgerAnswers {
+  readonly search: LedgerPage;
+  readonly get: { readonly record?: LedgerRecord };
+  readonly head: { readonly head?: LedgerHead };
+  readonly record: { readonly seqs: readonly number[] };
+  readonly verify: LedgerVerification;
+}
+export type LedgerAnswer = LedgerAnswers[LedgerQuestion['ask']];

@@ -1,5 +1,5 @@
 import { type ActivityInterfaceFor, proxyActivities } from '@temporalio/workflow';
-import { followQueue, hostQueue, serviceQueue } from './messages.ts';
+import { followQueue, hostQueue, ledgerQueue, serviceQueue } from './messages.ts';
 import { type Policy, policies } from './policies.ts';
 
 /**
@@ -14,4 +14,9 @@ export function onHost<A>(host: string, policy: Policy, summary: string): Activi
 /** Activities that concern no host. */
 export function onService<A>(summary: string): ActivityInterfaceFor<A> {
   return proxyActivities<A>({ ...policies.service, taskQueue: serviceQueue, summary });
+}
+
+/** Activities that need the ledger. */
+export function onLedger<A>(summary: string): ActivityInterfaceFor<A> {
+  return proxyActivities<A>({ ...policies.ledger, taskQueue: ledgerQueue, summary });
 }
