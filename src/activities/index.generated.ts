@@ -1,6 +1,7 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
 import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
+import { createChangePolicyActivities } from './change-policy/change-policy.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
 import { createControlGuestActivities } from './control-guest/control-guest.ts';
 import { createControlServiceActivities } from './control-service/control-service.ts';
@@ -37,6 +38,7 @@ export function createServiceActivities(dependencies: ActivityDependencies) {
 export function createLedgerActivities(dependencies: LedgerDependencies) {
   return {
     ...createApprovalActivities(dependencies),
+    ...createChangePolicyActivities(dependencies),
     ...createLedgerStoreActivities(dependencies),
   };
 }
