@@ -8,6 +8,7 @@ import { type CommandGroup, type ContextEdge, createContext, type GlobalOptions,
 import { doctorCommand } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
 import { hostCommands } from './host.ts';
+import { ledgerCommands } from './ledger.ts';
 import { mcpClientCommands } from './mcp-client.ts';
 import { operationCommands } from './operations.ts';
 import { peopleCommands } from './people.ts';
@@ -27,6 +28,7 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Runs and schedules:', runCommands],
   ['Runs and schedules:', scheduleCommands],
   ['Runs and schedules:', changesCommands],
+  ['Runs and schedules:', ledgerCommands],
   ['Set-up:', configCommands],
   ['Set-up:', doctorCommand],
   ['Set-up:', hostCommands],
