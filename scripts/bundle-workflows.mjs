@@ -7,6 +7,7 @@ const entry = resolve('dist/src/workflows/index.generated.js');
 if (existsSync(entry)) {
   const { code } = await bundleWorkflowCode({
     workflowsPath: entry,
+    workflowInterceptorModules: [resolve('dist/src/workflows/lib/approved.js')],
     preloadModules: [resolve('dist/src/workflows/preloaded.js')],
     logger: new DefaultLogger('WARN'),
   });

@@ -124,7 +124,9 @@ export interface Config {
   readonly mail?: MailConfig;
   /** Known here only to be taken out of texts: Grafana itself uses it. */
   readonly grafanaPassword?: Secret;
-  readonly webhooks: { readonly slack?: Secret; readonly discord?: Secret };
+  readonly webhooks: { readonly slack?: Secret; readonly discord?: Secret; readonly onCall?: Secret };
+  /** What can do anything, or delete what can't be made again, may be asked for; it still needs an approval. */
+  readonly dangerousCommands: boolean;
   /** Nothing was configured, or DEMO=true: `hosts` is empty and the service fills in its demo host. */
   readonly demo: boolean;
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { approvedInterceptor } from './activities/approved.ts';
 import { createDependencies } from './activities/dependencies.ts';
 import { failureInterceptor, redactingInterceptor } from './activities/failures.ts';
 import { createHostActivities, createLedgerActivities, createServiceActivities } from './activities/index.generated.ts';
@@ -13,6 +14,7 @@ import { ledgerPaths } from './ledger/paths.ts';
 import { createLogger } from './logger.ts';
 import { reconcileSchedules } from './runs/reconcile-schedules.ts';
 import { readRefusedSchedules } from './runs/refused-schedules.ts';
+import { createChangeSwitch } from './runs/switch.ts';
 import { connectTemporal, temporalAddress } from './runs/temporal-client.ts';
 import { startWatch } from './runs/watch.ts';
 import { createRedact } from './secret.ts';
@@ -48,7 +50,13 @@ const dependencies = createDependencies({
 const common = {
   connection,
   namespace: config.temporal.namespace,
-  interceptors: { activity: [redactingInterceptor(redact), failureInterceptor(redact, log, () => changedKeys(inUse))] },
+  interceptors: {
+    activity: [
+      redactingInterceptor(redact),
+      failureInterceptor(redact, log, () => changedKeys(inUse)),
+      approvedInterceptor,
+    ],
+  },
   // Activities hear at once that the worker stops; they hand back what they follow, and their jobs go on.
   shutdownGraceTime: 0,
   shutdownForceTime: '30s',
@@ -74,7 +82,12 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
     const worker = await Worker.create({
       ...common,
       taskQueue: ledgerQueue,
-      activities: createLedgerActivities({ ...dependencies, ledger }),
+      activities: createLedgerActivities({
+        ...dependencies,
+        ledger,
+        configFolder: loaded.folder,
+        changeSwitch: createChangeSwitch(client).get,
+      }),
       maxConcurrentActivityTaskExecutions: ledgerSlots,
     });
     return { ledger, worker };

@@ -5,6 +5,7 @@ import type { Hosts } from '../hosts/host.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import { createMailer, type Mailer } from '../mail/mailer.ts';
+import type { SwitchState } from '../operations/switch.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../proxmox/connect.ts';
 import type { Redact } from '../secret.ts';
 
@@ -24,6 +25,9 @@ export interface ActivityDependencies {
 /** Of the worker that has the ledger open. */
 export interface LedgerDependencies extends ActivityDependencies {
   readonly ledger: Ledger;
+  /** Of `policy.yaml`. */
+  readonly configFolder: string;
+  readonly changeSwitch: () => Promise<SwitchState>;
 }
 
 export function createDependencies(options: {

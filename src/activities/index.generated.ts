@@ -1,4 +1,5 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
+import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
 import { createControlGuestActivities } from './control-guest/control-guest.ts';
@@ -35,6 +36,7 @@ export function createServiceActivities(dependencies: ActivityDependencies) {
 /** The activities of the ledger’s queue. */
 export function createLedgerActivities(dependencies: LedgerDependencies) {
   return {
+    ...createApprovalActivities(dependencies),
     ...createLedgerStoreActivities(dependencies),
   };
 }

@@ -1,12 +1,10 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { Writable } from 'node:stream';
 import { ServiceError } from '../errors.ts';
 import { type SudoPassword, sudoPassword } from '../hosts/install/become-root.ts';
 import type { Person } from '../hosts/ssh/credential.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { Secret } from '../secret.ts';
-import { ask } from './terminal.ts';
+import { ask, askSecret } from './terminal.ts';
 
 /** Where the password of an administrator's sudo comes from: a file, that of their login, or the terminal, without echo. */
 export function passwordFor(
@@ -49,26 +47,7 @@ function fromFile(path: string): Secret {
 }
 
 async function fromTerminal(question: string): Promise<Secret> {
-  process.stderr.write(question);
-  // readline draws what is typed on its output: one that shows nothing.
-  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const reader = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 });
-  try {
-    const answer = await new Promise<string | undefined>((resolve) => {
-      reader.once('line', resolve);
-      reader.once('SIGINT', () => resolve(undefined));
-      reader.once('close', () => resolve(undefined));
-    });
-    if (answer !== undefined) return toPassword(answer);
-  } finally {
-    reader.close();
-    process.stderr.write('\n');
-  }
-  throw new ServiceError({
-    code: 'cancelled',
-    message: 'No password was typed, so nothing was changed',
-    remedy: 'Run it again when you are ready.',
-  });
+  return toPassword((await askSecret(question)).reveal());
 }
 
 /** A password that PAM accepts and that fits on one line. */

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { explain, ServiceError } from '../errors.ts';
 import { packageVersion } from '../package.ts';
+import { changesCommands } from './changes.ts';
 import { configCommands } from './config.ts';
 import { type CommandGroup, type ContextEdge, createContext, type GlobalOptions, inheritOptions } from './context.ts';
 import { doctorCommand } from './doctor.ts';
@@ -10,6 +11,7 @@ import { hostCommands } from './host.ts';
 import { ledgerCommands } from './ledger.ts';
 import { mcpClientCommands } from './mcp-client.ts';
 import { operationCommands } from './operations.ts';
+import { peopleCommands } from './people.ts';
 import { runCommands } from './runs.ts';
 import { scheduleCommands } from './schedules.ts';
 import { serviceCommands } from './service.ts';
@@ -25,10 +27,12 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Runs and schedules:', runCommands],
   ['Runs and schedules:', scheduleCommands],
   ['Runs and schedules:', ledgerCommands],
+  ['Runs and schedules:', changesCommands],
   ['Set-up:', configCommands],
   ['Set-up:', doctorCommand],
   ['Set-up:', hostCommands],
   ['Set-up:', tokenCommands],
+  ['Set-up:', peopleCommands],
   ['MCP client:', mcpClientCommands],
 ];
 

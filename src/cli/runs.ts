@@ -8,6 +8,7 @@ import { momentForm } from '../runs/moment.ts';
 import type { RunSummary } from '../runs/runs.ts';
 import { runState } from '../runs/schema.ts';
 import type { CliContext } from './context.ts';
+import { decideCommands } from './decide.ts';
 import { byDefault, whole } from './parse.ts';
 import { followRun, showRun } from './show-run.ts';
 import { requester, withTemporal } from './temporal.ts';
@@ -87,17 +88,7 @@ export function runCommands(program: Command, context: CliContext): void {
       else note(`It has ended: ${run.state}.`);
     });
 
-  runs
-    .command('decide <run> <choice>')
-    .description('Answer what a paused run asks; `runs get` shows its question and the choices')
-    .option('--reason <text>', 'Why, for the record')
-    .option('--json', 'Print the run as JSON')
-    .action(async (id: string, choice: string, { reason, json }: { reason?: string; json?: boolean }) => {
-      const answer = { choice, ...(reason === undefined ? {} : { reason }) };
-      const run = await withTemporal(context, (service) => service.runs.decide(id, answer, requester()));
-      if (json) printJson(run);
-      else note(`Answered "${choice}". See how it goes on with: npx proxmox-mcp runs wait ${run.id}`);
-    });
+  decideCommands(runs, context);
 
   runs
     .command('log <run>')

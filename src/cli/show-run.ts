@@ -1,7 +1,10 @@
+import type { Plan } from '../operations/plan.ts';
 import type { Progress, Question } from '../operations/run.ts';
 import { cleanLine } from '../reports/clean.ts';
+import { planReport } from '../reports/plan.ts';
 import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
+import { readableTime } from '../reports/units.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { LiveProgress, RunDetails, RunSummary, Runs } from '../runs/runs.ts';
 import type { CliContext } from './context.ts';
@@ -79,18 +82,33 @@ function describeRun(run: RunDetails): string {
     ...(run.closedAt === undefined && run.progress ? [run.progress.message, ...checklist(run.progress)] : []),
     ...(run.progress === undefined && question !== undefined ? [question.text] : []),
     ...(run.waits ?? []).map(({ text }) => `  ${text}`),
-    ...(question === undefined ? [] : howToDecide(run.id, question)),
+    ...(question?.kind === 'approval' && run.progress?.plan ? [planText(run, run.progress.plan, question)] : []),
+    ...(question === undefined ? [] : howToDecide(run, question)),
     `Run ${run.id}`,
     run.url,
   ];
   return lines.join('\n');
 }
 
-function howToDecide(run: string, { choices }: Question): string[] {
+function howToDecide({ id, timeZone }: RunSummary, { choices, approval, until }: Question): string[] {
+  const end = until === undefined ? '' : ` until ${readableTime(until, timeZone)}; without an answer it is a no`;
+  const who =
+    approval === undefined
+      ? []
+      : [
+          `It waits for ${approval.count > 1 ? `${approval.count} of ` : ''}${approval.approvers.join(', ')}${end}.`,
+          ...(approval.given.length > 0 ? [`Said yes already: ${approval.given.join(', ')}.`] : []),
+        ];
   return [
+    ...who,
     'Decide with:',
-    ...choices.map(({ name, meaning }) => `  npx proxmox-mcp runs decide ${run} ${name}   ${meaning}`),
+    ...choices.map(({ name, meaning }) => `  npx proxmox-mcp runs decide ${id} ${name}   ${meaning}`),
   ];
+}
+
+/** The plan that a person is to decide about. */
+export function planText({ operation, target, timeZone }: RunSummary, plan: Plan, { askedAt }: Question): string {
+  return renderText(planReport({ operation, target, at: askedAt }, plan), { timeZone });
 }
 
 function checklist({ steps }: Progress): string[] {

@@ -5,6 +5,7 @@ import { verdictWords } from '../reports/verdicts.ts';
 import type { RunSummary } from '../runs/runs.ts';
 import { runsUrl } from '../runs/runs-url.ts';
 import type { ServiceStatus, WorkStatus } from '../service/status.ts';
+import { approvalsGo } from '../service/summary.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { withTemporal } from './temporal.ts';
@@ -61,6 +62,7 @@ export function statusText(status: ServiceStatus, config: Config, next: readonly
     ...(work ? workBlocks(work) : []),
     ['Next', next],
     ['Reports', isAbsent ? [] : [status.reports, ...(work?.unsent === undefined ? [] : [work.unsent])]],
+    ['Approvals', isAbsent || status.canApprove ? [] : [approvalsGo]],
     ['Temporal UI', work ? [runsUrl(config)] : []],
   ];
   return blocks

@@ -1,11 +1,14 @@
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ServiceError } from '../errors.ts';
+import { isAdministrator } from '../people/person.ts';
+import type { People } from '../people/store.ts';
 import { textTable } from '../reports/table.ts';
 import { createTokenStore, type TokenStore } from '../tokens/store.ts';
 import { type Scope, scopes } from '../tokens/token.ts';
 import type { CliContext } from './context.ts';
 import { byDefault } from './parse.ts';
+import { openPeople } from './prove.ts';
 import { note, print, printJson } from './terminal.ts';
 
 /** `token create|list|revoke`. */
@@ -22,13 +25,25 @@ export function tokenCommands(program: Command, context: CliContext): void {
         .choices(scopes)
         .default('read'),
     )
+    .option(
+      '--owner <name>',
+      'The person whose agent uses it, as approvals see it (default: the only administrator, where there is just one)',
+    )
     .option('--expires <date>', 'Last day it works, e.g. 2027-12-31, or a time in ISO 8601', expiry)
     .option('--json', 'Print it as JSON')
-    .action(async (name: string, options: { scope: Scope; expires?: Date; json?: boolean }) => {
-      const { expires } = options;
-      const made = await (await store()).create({ name, scope: options.scope, ...(expires && { expiresAt: expires }) });
+    .action(async (name: string, options: { scope: Scope; owner?: string; expires?: Date; json?: boolean }) => {
+      const { scope, expires } = options;
+      const owner = ownerFrom(await openPeople(context), options.owner);
+      const made = await (await store()).create({
+        name,
+        scope,
+        ...(owner !== undefined && { owner }),
+        ...(expires && { expiresAt: expires }),
+      });
       if (options.json) return printJson(made);
-      note(`Token ${name} (${made.scope}). It is shown only now; keep it where the client finds it.`);
+      note(
+        `Token ${name} (${made.scope}${owner === undefined ? '' : `, of ${owner}`}). It is shown only now; keep it where the client finds it.`,
+      );
       print(made.token);
       const { mcp } = await context.config();
       note(
@@ -37,15 +52,15 @@ export function tokenCommands(program: Command, context: CliContext): void {
     });
 
   byDefault(token.command('list', { isDefault: true }))
-    .description('List the tokens: name, scope, expiry')
+    .description('List the tokens: name, scope, owner, expiry')
     .option('--json', 'Print them as JSON')
     .action(async ({ json }: { json?: boolean }) => {
       const all = (await store()).list();
       if (json) return printJson(all);
       if (all.length === 0)
         return note('There are no tokens. Make one: npx proxmox-mcp token create NAME --scope operate');
-      const rows = all.map((one) => [one.name, one.scope, one.createdAt, one.expiresAt ?? 'never']);
-      print(textTable(['NAME', 'SCOPE', 'MADE', 'EXPIRES'], rows));
+      const rows = all.map((one) => [one.name, one.scope, one.owner ?? '-', one.createdAt, one.expiresAt ?? 'never']);
+      print(textTable(['NAME', 'SCOPE', 'OWNER', 'MADE', 'EXPIRES'], rows));
     });
 
   token
@@ -55,6 +70,13 @@ export function tokenCommands(program: Command, context: CliContext): void {
       await (await store()).revoke(name);
       note(`Token ${name} is revoked.`);
     });
+}
+
+/** The person of that name; where none is named, who is the only administrator. */
+function ownerFrom(people: People, wanted: string | undefined): string | undefined {
+  if (wanted !== undefined) return people.get(wanted).name;
+  const [only, ...others] = people.list().filter(isAdministrator);
+  return others.length === 0 ? only?.name : undefined;
 }
 
 /** A day counts to its end. */

@@ -79,7 +79,9 @@ export function finalize(context: ServiceContext): Finalized {
     webhooks: {
       ...(values.SLACK_WEBHOOK_URL && { slack: values.SLACK_WEBHOOK_URL }),
       ...(values.DISCORD_WEBHOOK_URL && { discord: values.DISCORD_WEBHOOK_URL }),
+      ...(values.ONCALL_WEBHOOK_URL && { onCall: values.ONCALL_WEBHOOK_URL }),
     },
+    dangerousCommands: values.ENABLE_DANGEROUS_COMMANDS,
     demo,
   };
   return { config, problems, warnings };

@@ -53,8 +53,11 @@ export function inLineOrder(findings: readonly ConfigFinding[]): ConfigFinding[]
 }
 
 function placeOf(source: Source): { readonly file: number; readonly line: number } {
-  const [, name = '', line] = /^(\.env|hosts\.yaml)(?::(\d+))?/.exec(source) ?? [];
-  return { file: ['.env', 'hosts.yaml', ''].indexOf(name), line: Number(line ?? Number.MAX_SAFE_INTEGER) };
+  const [, name = '', line] = /^(\.env|hosts\.yaml|policy\.yaml)(?::(\d+))?/.exec(source) ?? [];
+  return {
+    file: ['.env', 'hosts.yaml', 'policy.yaml', ''].indexOf(name),
+    line: Number(line ?? Number.MAX_SAFE_INTEGER),
+  };
 }
 
 /** `SSH_PORT (.env:7): expected a port number from 1 to 65535, found "twenty-two". Write e.g. SSH_PORT=22.` */
@@ -62,14 +65,21 @@ export function describeConfigFinding({ check, summary, remedy }: ConfigFinding)
   return `${check}: ${summary} ${remedy}`;
 }
 
-/** One error for all problems, because an administrator wants to correct them in one go. */
-export function configurationError(problems: readonly ConfigFinding[]): ServiceError {
+/**
+ * One error for all problems, because an administrator wants to correct them in one go.
+ *
+ * @param about what has them, and how it is checked again
+ */
+export function configurationError(
+  problems: readonly ConfigFinding[],
+  about = { what: 'The configuration', check: 'npx proxmox-mcp config check' },
+): ServiceError {
   const lines = problems.map((problem, index) => `  ${index + 1}. ${describeConfigFinding(problem)}`);
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
   return new ServiceError({
     code: 'configuration',
-    message: `The configuration has ${count}:\n${lines.join('\n')}\n`,
-    remedy: 'Correct it, then run `npx proxmox-mcp config check`.',
+    message: `${about.what} has ${count}:\n${lines.join('\n')}\n`,
+    remedy: `Correct it, then run \`${about.check}\`.`,
     details: { problems: problems.length, keys: problems.map(({ key }) => key).join(',') },
   });
 }

@@ -8,6 +8,7 @@ export function secretsOf(config: Config): readonly Secret[] {
     config.mail?.password,
     config.webhooks.slack,
     config.webhooks.discord,
+    config.webhooks.onCall,
     config.grafanaPassword,
   ].filter((secret) => secret !== undefined);
 }

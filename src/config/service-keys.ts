@@ -28,8 +28,7 @@ export const serviceKeys = {
   ENABLE_DANGEROUS_COMMANDS: withDefault(types.flag, 'false', {
     group: 'Features',
     example: 'false',
-    what: 'Allow operations that can lose data, access or service (they still need an approval).',
-    noEffectYet: 'there is no operation that could lose data, access or service',
+    what: 'Let commands and API calls of any kind, and the deletion of guests, disks, volumes and backups, be asked for; each needs an approval all the same. Setting it to true counts when `npx proxmox-mcp policy apply` was approved.',
   }),
   ENABLE_SSH: withDefault(types.flag, 'true', {
     group: 'Features',
@@ -160,6 +159,13 @@ export const serviceKeys = {
     example: '',
     secret: true,
     what: 'Webhook of a Discord channel for alerts.',
+    noEffectYet: 'no operation sends alerts',
+  }),
+  ONCALL_WEBHOOK_URL: optional(types.webhook, {
+    group: 'Mail and chat',
+    example: '',
+    secret: true,
+    what: 'Webhook that pages who is on call; contacts of `policy.yaml` name it.',
     noEffectYet: 'no operation sends alerts',
   }),
 

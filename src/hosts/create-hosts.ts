@@ -4,18 +4,11 @@ import type { z } from 'zod';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Redact } from '../secret.ts';
-import {
-  type Arguments,
-  type Command,
-  type GuestFence,
-  type HostFence,
-  isOf,
-  type ServiceCommand,
-} from './commands/command.ts';
+import type { Arguments, Command, GuestFence, HostFence, ServiceCommand } from './commands/command.ts';
 import { commandFailed, unexpectedAnswer } from './commands/failure.ts';
 import type { Argv, CommandResult, Executor } from './execution/executor.ts';
 import { callHelper, type HostContext, redacted, retryLook } from './helper/call.ts';
-import { fillVector, type ResolvedCommand, resolveCommand } from './helper/resolve.ts';
+import { checkArguments, fillVector } from './helper/resolve.ts';
 import { createHelperCheck, lookAtHelper } from './helper/state.ts';
 import type { Host, Hosts, RunOptions } from './host.ts';
 import { cancelJob, followJob } from './jobs/follow.ts';
@@ -161,29 +154,6 @@ export function readAnswer<A>(
   const answer = command.answer.safeParse(result);
   if (answer.success) return answer.data;
   throw unexpectedAnswer(command, config.name, result, answer.error);
-}
-
-/**
- * The values of a command's arguments in its order; throws `invalid-input`. The helper checks what runs as root once
- * more; what runs without it is checked here alone.
- */
-export function checkArguments(
-  command: Command,
-  args: Arguments,
-  config: HostConfig,
-): { readonly resolved: ResolvedCommand; readonly values: readonly string[] } {
-  const resolved = resolveCommand(command, config.layout);
-  const values = resolved.parameters.map((parameter) => {
-    const value = String(args[parameter.name] ?? '');
-    if (isOf(parameter, value)) return value;
-    throw new ServiceError({
-      code: 'invalid-input',
-      message: `${JSON.stringify(value.slice(0, 100))} can't be the ${parameter.name} of ${command.name} on ${config.name}`,
-      remedy: `Give what it is: ${parameter.description}.`,
-      details: { field: parameter.name, host: config.name },
-    });
-  });
-  return { resolved, values };
 }
 
 /** The compiler asks for the fences; what came through an activity's input may still be none. */

@@ -1,10 +1,9 @@
 import type { Decisions } from '../console/console.ts';
-import { ServiceError } from '../errors.ts';
 import { type OperationDefinition, worstRisk } from '../operations/definition.ts';
 import type { Answer } from '../operations/run.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import type { McpDependencies } from './dependencies.ts';
-import { type Caller, mayUse, outOfScope } from './scopes.ts';
+import { asRequester, type Caller, mayUse, outOfScope } from './scopes.ts';
 
 /** Whoever may start an operation, in its worst way, may decide how its runs end. Throws `forbidden`. */
 export function checkMaySteer(
@@ -32,23 +31,9 @@ export async function answerRun(
   const run = await runs.get(id);
   checkMaySteer(run, operations, caller, 'Deciding');
   const open = run.progress?.question ?? run.question;
-  if (open?.kind === 'approval') {
-    throw new ServiceError({
-      code: 'forbidden',
-      message: `The run ${run.id} waits for an approval, which no tool can give`,
-      remedy: `An administrator answers that: npx proxmox-mcp runs decide ${run.id}`,
-    });
-  }
   // Named, so that the answer never goes to what it asks next.
   const question = answer.question ?? open?.id;
-  return runs.decide(
-    run.id,
-    { ...answer, ...(question === undefined ? {} : { question }) },
-    {
-      kind: 'mcp',
-      name: caller.name,
-    },
-  );
+  return runs.decide(run.id, { ...answer, ...(question === undefined ? {} : { question }) }, asRequester(caller));
 }
 
 /** The console's part of it. */

@@ -1,3 +1,4 @@
+import type { Plan } from '../operations/plan.ts';
 import type { Progress } from '../operations/run.ts';
 import { cleanLine, cleanText } from '../reports/clean.ts';
 import { quote } from '../reports/quote.ts';
@@ -37,7 +38,7 @@ export function quoted(text: string, max: number): string {
 }
 
 /** How far a run is, as data: its notes, and what it asks, may quote its host. */
-export function quotedProgress({ phase, message, steps, question }: Progress): Progress {
+export function quotedProgress({ phase, message, steps, question, plan }: Progress): Progress {
   return {
     phase,
     message: quoted(message, limits.line),
@@ -47,7 +48,13 @@ export function quotedProgress({ phase, message, steps, question }: Progress): P
       ...(note === undefined ? {} : { note: quoted(note, limits.line) }),
     })),
     ...(question === undefined ? {} : { question: quotedQuestion(question) }),
+    ...(plan === undefined ? {} : { plan: quotedPlan(plan) }),
   };
+}
+
+/** What it is to do: its calls and states may hold words of the host. */
+export function quotedPlan(plan: Plan): Plan {
+  return boundedOutput(plan) as Plan;
 }
 
 export function quotedQuestion(question: NonNullable<Progress['question']>): NonNullable<Progress['question']> {

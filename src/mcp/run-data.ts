@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { progress } from '../operations/run.ts';
+import { progress, question } from '../operations/run.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { quoteNotice, quoteReport } from '../reports/quote.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
@@ -14,12 +14,16 @@ export const runId = z
   .regex(/^[a-z0-9-]+(\/[A-Za-z0-9_.:,-]+)+$/, "expected a run's id, e.g. back-up/pve1/0f3c…")
   .describe("Run's id, from the tool that started it or list_runs");
 
+/** Every conversation pays for what the definitions say of these; the note says in words what is in them. */
+const loose = z.record(z.string(), z.unknown()).optional();
+const asked = question.extend({ approval: loose }).optional();
+
 /** A run as tools answer it. */
 export const runData = z.object({
   note: z.string().describe('The essence, and what to do next'),
-  run: runSummary,
+  run: runSummary.extend({ question: asked }),
   existing: z.boolean().optional().describe('true: the same request had started this run before'),
-  progress: progress.optional(),
+  progress: progress.extend({ question: asked, plan: loose }).optional(),
   result: runResult.optional(),
   failure: runFailure.optional(),
 });

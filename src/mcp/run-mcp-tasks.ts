@@ -6,6 +6,7 @@ import { plainDeep } from './host-text.ts';
 import type { CallToolResultLike, McpTask, McpTaskSource } from './mcp-task.ts';
 import { dataOf, hasFailed } from './run-data.ts';
 import { describeProgress, endLine, runText } from './run-text.ts';
+import { asRequester } from './scopes.ts';
 
 /** How long a run can be asked for after it was started: the retention of the Temporal namespace. Milliseconds. */
 const ttlMs = 30 * 24 * 3_600_000;
@@ -23,7 +24,7 @@ export function runMcpTasks({ runs, operations }: Pick<McpDependencies, 'runs' |
       const run = await runs.get(id);
       if (run.closedAt !== undefined) return;
       checkMaySteer(run, operations, caller, 'Cancelling');
-      await runs.cancel(id, `cancelled as an MCP task by ${caller.name}`, { kind: 'mcp', name: caller.name });
+      await runs.cancel(id, `cancelled as an MCP task by ${caller.name}`, asRequester(caller));
     },
     async update(id) {
       // No run asks its client for anything; what comes anyway is answered like any answer nobody waits for.

@@ -1,10 +1,11 @@
 import type { Verdict } from '../operations/finding.ts';
 import type { Progress, Question, RunStep } from '../operations/run.ts';
 import { cleanLine, cleanText } from '../reports/clean.ts';
+import { planReport } from '../reports/plan.ts';
 import { quoteNotice } from '../reports/quote.ts';
 import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
-import { readableTime } from '../reports/units.ts';
+import { readableList, readableTime } from '../reports/units.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import { limits, quotedFailure } from './host-text.ts';
@@ -44,7 +45,7 @@ export function nextStep(run: RunDetails): string {
   if (question === undefined) return cleanLine(paused, limits.message);
   const how =
     question.kind === 'approval'
-      ? `No tool answers it. An administrator does: npx proxmox-mcp runs decide ${run.id}`
+      ? `No tool answers it: tell the user. ${whoApproves(question)} on the administrators' page, or in a terminal: npx proxmox-mcp runs decide ${run.id} approve. Then it carries on by itself.`
       : 'Ask the user, then answer with decide_run.';
   return `${cleanLine(paused, limits.message)} ${how}`;
 }
@@ -92,6 +93,13 @@ function whatItWaitsFor({ message, question }: Progress): string {
   return `${what}: ${cleanLine(sentence(question.text), limits.line)} Choices: ${cleanLine(choices, limits.line)}.${until(question)}`;
 }
 
+function whoApproves({ approval }: Question): string {
+  if (approval === undefined) return 'An administrator does';
+  const { approvers, count, given } = approval;
+  const so = given.length > 0 ? ` (${readableList(given)} said yes already)` : '';
+  return `${count > 1 ? `${count} of ${readableList(approvers)} do` : `${readableList(approvers)} does`}${so}`;
+}
+
 function until({ until: end }: Question): string {
   return end === undefined ? '' : ` Without an answer by ${end} it is a no.`;
 }
@@ -136,6 +144,10 @@ export function runText(run: RunDetails): string {
     const waits = (run.waits ?? []).map(({ text }) => `\n${cleanLine(text, limits.line)}`).join('');
     parts.push(`${cleanLine(progress.message, limits.line)}\n${checklist(progress.steps)}${waits}`);
     if (run.closedAt === undefined && isPaused(progress)) parts.push(nextStep(run));
+    if (progress.plan !== undefined && progress.question?.kind === 'approval') {
+      const { askedAt: at } = progress.question;
+      parts.push(renderText(planReport({ ...run, at }, progress.plan), { timeZone: run.timeZone }).trimEnd());
+    }
   }
   if (result !== undefined) parts.push(renderText(result.report, { timeZone: run.timeZone }).trimEnd());
   return cleanText(parts.join('\n\n'));

@@ -1,11 +1,19 @@
 import { ServiceError } from '../errors.ts';
 import type { Risk } from '../operations/definition.ts';
+import type { Requester } from '../operations/run.ts';
 import { includesScope, type Scope } from '../tokens/token.ts';
 
 /** Who is calling: a token's name and scope over HTTP, the login name over stdio. */
 export interface Caller {
   readonly name: string;
   readonly scope: Scope;
+  /** The person whose agent the token is. */
+  readonly owner?: string;
+}
+
+/** The caller as runs know who asked. */
+export function asRequester({ name, owner }: Caller): Requester {
+  return { kind: 'mcp', name, ...(owner !== undefined && { for: owner }) };
 }
 
 /** The one map from what a request can do to the scope that it needs. */

@@ -55,6 +55,13 @@ export interface OperationDefinition {
   /** What a host must have for it: commands (SSH or local execution), its Proxmox API, or either. */
   readonly needs: 'commands' | 'api' | 'either';
   readonly risk: Risk | RiskByField;
+  /**
+   * Refused while ENABLE_DANGEROUS_COMMANDS is false, approved or not: commands and API calls of any kind, and what
+   * deletes guests, disks, volumes and backups. `true`, or for the values of one field: `{ by: 'action', of: ['destroy'] }`.
+   */
+  readonly needsDangerousCommands?: true | { readonly by: string; readonly of: readonly string[] };
+  /** No policy lets it through without an approval: what the guide itself never does without one. */
+  readonly alwaysAsks?: true;
   readonly exposure: Exposure;
   /**
    * A look that takes some seconds and is asked for its answer, not for its run: its tool waits for the report, and lists
@@ -129,6 +136,16 @@ export function riskOf({ risk }: Pick<OperationDefinition, 'risk'>, input: Reado
   if (typeof risk === 'string') return risk;
   const value = input[risk.by];
   return (typeof value === 'string' && Object.hasOwn(risk.of, value) ? risk.of[value] : undefined) ?? 'dangerous';
+}
+
+/** Whether a request is one that ENABLE_DANGEROUS_COMMANDS=false refuses. A field that isn't there counts as the worst. */
+export function needsDangerousCommands(
+  { needsDangerousCommands: needs }: Pick<OperationDefinition, 'needsDangerousCommands'>,
+  input: Readonly<Record<string, unknown>>,
+): boolean {
+  if (needs === undefined || needs === true) return needs === true;
+  const value = input[needs.by];
+  return typeof value !== 'string' || needs.of.includes(value);
 }
 
 /** Every risk that a request of the operation can have, least first. */

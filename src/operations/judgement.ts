@@ -8,9 +8,17 @@ export const judgedRequest = z.object({
   input: z.record(z.string(), z.unknown()),
   requestedBy: requester,
   guest: z
-    .object({ vmid: z.int(), tags: z.array(z.string()), pool: z.string().optional() })
+    .object({
+      vmid: z.int(),
+      tags: z.array(z.string()),
+      pool: z.string().optional(),
+      host: z.string().optional().describe('The configured host that it is on; absent where that is none'),
+    })
     .optional()
     .describe('Where the target is a guest: as its cluster says now'),
+  onBehalfOf: requester
+    .optional()
+    .describe('Where a run asks for another one: who asked for the first of them. Absent: judged as anybody'),
 });
 export type JudgedRequest = z.infer<typeof judgedRequest>;
 
@@ -21,14 +29,31 @@ export const approvalTerms = z.object({
   answerWithinMs: z.int().describe('Without an answer by then it is a no'),
   executeWithinMs: z.int().describe('After the last answer; later the approval counts for nothing'),
   remindEveryMs: z.int().describe('Who has not answered is reminded, and then the next level is told'),
+  role: z.enum(['operator', 'administrator']).optional().describe('The least role of who approves'),
   signed: z.boolean().describe('Each yes has to be signed with the SSH key of the approver, and the host verifies it'),
 });
 export type ApprovalTerms = z.infer<typeof approvalTerms>;
 
+/** One thing that a policy has to say to a request. */
+export const ground = z.object({
+  says: z.enum(['allowed', 'ask', 'refused']),
+  why: z.string(),
+  from: z.string().describe('Where it stands: policy.yaml:12, or the default'),
+});
+export type Ground = z.infer<typeof ground>;
+
+const grounds = z.array(ground).optional().describe('All that was looked at, the strictest first');
+
 /** What the policy says to a request. */
 export const judgement = z.discriminatedUnion('verdict', [
-  z.object({ verdict: z.literal('allowed') }),
-  z.object({ verdict: z.literal('ask'), terms: approvalTerms, why: z.string() }),
-  z.object({ verdict: z.literal('refused'), why: z.string(), remedy: z.string() }),
+  z.object({ verdict: z.literal('allowed'), grounds }),
+  z.object({ verdict: z.literal('ask'), terms: approvalTerms, why: z.string(), grounds }),
+  z.object({
+    verdict: z.literal('refused'),
+    why: z.string(),
+    remedy: z.string(),
+    opensAt: z.iso.datetime().optional().describe('Outside of a change window: when the next one opens'),
+    grounds,
+  }),
 ]);
 export type Judgement = z.infer<typeof judgement>;

@@ -102,6 +102,7 @@ export const ledgerQuestion = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('search'), filter: ledgerFilter }),
   z.object({ ask: z.literal('get'), seq: z.int().min(1) }),
   z.object({ ask: z.literal('head') }),
+  z.object({ ask: z.literal('record'), records: z.array(newRecord).min(1).max(20) }),
   z.object({ ask: z.literal('verify'), anchors: z.array(ledgerAnchor).max(10_000).optional() }),
 ]);
 export type LedgerQuestion = z.infer<typeof ledgerQuestion>;
@@ -111,6 +112,7 @@ export interface LedgerAnswers {
   readonly search: LedgerPage;
   readonly get: { readonly record?: LedgerRecord };
   readonly head: { readonly head?: LedgerHead };
+  readonly record: { readonly seqs: readonly number[] };
   readonly verify: LedgerVerification;
 }
 export type LedgerAnswer = LedgerAnswers[LedgerQuestion['ask']];

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type Plan, plan } from './plan.ts';
 import type { Report } from './report.ts';
 
 /**
@@ -11,6 +12,11 @@ export const requester = z.object({
   for: z.string().optional().describe('Of a token: the person whose agent it is'),
 });
 export type Requester = z.infer<typeof requester>;
+
+/** A principal as the ledger and Temporal's search name it: `person:anna`, `mcp:claude`. */
+export function principalText({ kind, name }: Requester): string {
+  return `${kind}:${name}`;
+}
 
 /** What a workflow of the catalogue is started with. */
 export interface RunRequest<Input> {
@@ -29,6 +35,8 @@ export interface RunResult<Output> {
   readonly outcome: Extract<Outcome, 'done' | 'planned'>;
   readonly report: Report;
   readonly output: Output;
+  /** Of a run that changes something, and of a dry run. */
+  readonly plan?: Plan;
 }
 
 /** State of one step of a run's live checklist. */
@@ -36,12 +44,23 @@ export const stepState = z.enum(['pending', 'running', 'done', 'failed', 'skippe
 export const runStep = z.object({ title: z.string(), state: stepState, note: z.string().optional() });
 export type RunStep = z.infer<typeof runStep>;
 
+/** How far the approval of a plan is. */
+export const approvalState = z.object({
+  digest: z.string(),
+  count: z.int().describe('So many have to say yes; one no is a no'),
+  approvers: z.array(z.string()).describe('Who may answer'),
+  given: z.array(z.string()).describe('Who has said yes'),
+  signed: z.boolean(),
+});
+export type ApprovalState = z.infer<typeof approvalState>;
+
 /** What a paused run asks a person. */
 export const question = z.object({
   id: z.string().describe('Changes with every question of a run; an answer names the one it is for'),
   text: z.string(),
   choices: z.array(z.object({ name: z.string(), meaning: z.string() })),
   kind: z.enum(['decision', 'approval']).describe('An approval is given by an administrator, never by a model'),
+  approval: approvalState.optional().describe('Of an approval'),
   askedAt: z.iso.datetime(),
   until: z.iso.datetime().optional().describe('Without an answer by then it is a no'),
   ifCancelled: z
@@ -60,6 +79,16 @@ export interface Answer {
   readonly choice: string;
   readonly by?: Requester;
   readonly reason?: string;
+  /** Of an approval: the digest of the plan that was read. */
+  readonly digest?: string;
+  /** By which way it came: `cli`, `page`, `code` … */
+  readonly via?: string;
+}
+
+/** What a signal may say instead, typed by a person in the Temporal UI: a choice's name, and after it a one-time code. */
+export interface CodedAnswer {
+  readonly choice: string;
+  readonly code: string;
 }
 
 /** How a run that isn't done came to its end; what a cancelled one leaves, because Temporal keeps no text of it. */
@@ -89,5 +118,6 @@ export const progress = z.object({
   message: z.string().describe('What it is doing now, for a person'),
   steps: z.array(runStep),
   question: question.optional().describe('What it waits for a person to decide, when it is paused'),
+  plan: plan.optional().describe('What it is to do, or would do'),
 });
 export type Progress = z.infer<typeof progress>;

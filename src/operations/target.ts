@@ -33,6 +33,8 @@ export type Place =
       readonly type: 'qemu' | 'lxc';
       /** Its name, for people. */
       readonly name: string;
+      readonly tags?: readonly string[];
+      readonly pool?: string;
       /** The configured host that is its node; absent where that node isn't configured. */
       readonly host?: string | undefined;
     }

@@ -175,7 +175,7 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
       (await get(guestStatusSchema, `/nodes/*/${type}/*/status/current`, [node, String(vmid)], undefined, callOptions))
         .data,
     changeGuest: async ({ node, type, vmid }, action, parameters, callOptions) => {
-      const template = `/nodes/*/${type}/*/status/${action}`;
+      const template = guestActionTemplate(type, action);
       return (await call('POST', upidSchema, template, [node, String(vmid)], parameters, callOptions)).data;
     },
     permissions: async (path, callOptions) =>
@@ -193,6 +193,21 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     },
     close: transport.close,
   };
+}
+
+function guestActionTemplate(type: GuestAddress['type'], action: GuestAction) {
+  return `/nodes/*/${type}/*/status/${action}` as const;
+}
+
+/** The call that {@link ProxmoxClient.changeGuest} makes, on one line: `POST /nodes/pve1/qemu/100/status/shutdown timeout=180`. */
+export function guestActionLine(
+  { node, type, vmid }: GuestAddress,
+  action: GuestAction,
+  parameters: GuestActionParameters = {},
+): string {
+  const [, before, middle, after] = /^(.*)\*(.*)\*(.*)$/.exec(guestActionTemplate(type, action)) ?? [];
+  const given = Object.entries(parameters).map(([name, value]) => ` ${name}=${value === true ? 1 : value}`);
+  return `POST ${before}${node}${middle}${vmid}${after}${given.join('')}`;
 }
 
 /** `proxmox-api` loads an undici of its own, some 100 ms that a start needn't pay: only its syntax needs it. */

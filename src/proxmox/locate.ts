@@ -42,7 +42,13 @@ export async function locateGuest(
     type,
     name: cleanLine(guest.name ?? '', 100) || String(vmid),
     ...(own === undefined ? {} : { host: own }),
+    ...(tagsOf(guest).length === 0 ? {} : { tags: tagsOf(guest) }),
+    ...(guest.pool ? { pool: guest.pool } : {}),
   };
+}
+
+function tagsOf({ tags = '' }: ProxmoxGuest): readonly string[] {
+  return tags.split(/[;,\s]+/).filter((tag) => tag !== '');
 }
 
 interface Seen {

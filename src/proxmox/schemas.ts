@@ -79,6 +79,9 @@ const guestSchema = z.looseObject({
   node: z.string(),
   name: z.string().optional(),
   template: flag.optional(),
+  /** Separated by `;`, in older versions by `,` or spaces. */
+  tags: z.string().optional(),
+  pool: z.string().optional(),
 });
 
 export const guestStatusSchema = z.looseObject({

@@ -27,6 +27,7 @@ import { endOf, memoOf, summaryOf } from './run-details.ts';
 import { keyedPart, randomPart } from './run-id.ts';
 import { readLog } from './run-log.ts';
 import type { LiveProgress, RunDetails, RunSummary, Runs, Wait } from './runs.ts';
+import { requireWhoMayAnswer } from './who-answers.ts';
 
 /** How often a watched run is asked for its progress, ms. */
 const progressIntervalMs = 1_000;
@@ -164,13 +165,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     const { id, progress } = await get(meant);
     const question = progress?.question;
     if (question === undefined) throw notAnswered(id, 'It waits for no answer now.');
-    if (question.kind === 'approval' && by.kind === 'mcp') {
-      throw new ServiceError({
-        code: 'forbidden',
-        message: `${id} waits for an approval, which only an administrator can give`,
-        remedy: `Ask an administrator to run: npx proxmox-mcp runs decide ${id} CHOICE`,
-      });
-    }
+    requireWhoMayAnswer(id, question, by);
     try {
       await client.workflow
         .getHandle(id)

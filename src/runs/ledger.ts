@@ -9,6 +9,7 @@ import type {
   LedgerPage,
   LedgerQuestion,
   LedgerRecord,
+  NewRecord,
 } from '../operations/ledger.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
 import { serviceQueue } from '../workflows/lib/messages.ts';
@@ -28,6 +29,8 @@ export interface LedgerClient {
   /** Throws `not-found`. */
   get(seq: number): Promise<LedgerRecord>;
   head(): Promise<LedgerHead | undefined>;
+  /** Writes down what happened outside of runs. Each key is written once. */
+  record(records: readonly NewRecord[]): Promise<void>;
   verify(anchors: NonNullable<Extract<LedgerQuestion, { ask: 'verify' }>['anchors']>): Promise<LedgerAnswers['verify']>;
 }
 
@@ -59,6 +62,7 @@ export function createLedgerClient(client: Client): LedgerClient {
         remedy: 'See the newest ones with: npx proxmox-mcp ledger',
       });
     },
+    record: async (records) => void (await ask({ ask: 'record', records: [...records] })),
     head: async () => (await ask({ ask: 'head' })).head,
     verify: (anchors) => ask({ ask: 'verify', anchors }, verifyMs),
   };

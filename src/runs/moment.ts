@@ -1,5 +1,5 @@
+import { fromWall, offsetOf } from '../clock-changes.ts';
 import { ServiceError } from '../errors.ts';
-import { offsetOf } from './clock-changes.ts';
 
 const minuteMs = 60_000;
 const unitMs = { m: minuteMs, h: 60 * minuteMs, d: 24 * 60 * minuteMs, w: 7 * 24 * 60 * minuteMs } as const;
@@ -39,11 +39,4 @@ function timeOf(text: string, timeZone: string, now: number): number | undefined
   // `2026-02-30` would be taken for a day of March.
   if (Number.isNaN(wall) || new Date(wall).toISOString().slice(0, 10) !== date) return undefined;
   return zone === undefined ? fromWall(wall, offset) : Date.parse(`${date}T${clock}${zone}`);
-}
-
-/** The moment when a wall clock shows a time, given as if it were UTC's; of a time that comes twice the first. */
-function fromWall(wall: number, offset: (time: number) => number): number {
-  const [before, after] = [offset(wall - dayMs), offset(wall + dayMs)];
-  const early = wall - Math.max(before, after);
-  return early + offset(early) === wall ? early : wall - Math.min(before, after);
 }

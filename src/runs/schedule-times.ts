@@ -1,7 +1,7 @@
 import { type CalendarSpec, MONTHS, type Month, type ScheduleSpec } from '@temporalio/client';
+import { type ClockChange, clockChanges, offsetOf } from '../clock-changes.ts';
 import { ServiceError } from '../errors.ts';
 import { canonicalTimeZone, nearestTimeZone } from '../time-zone.ts';
-import { type ClockChange, clockChanges, offsetOf } from './clock-changes.ts';
 import { type Cron, cronForm, parseCron } from './cron.ts';
 
 /** A clock change that skips or repeats a time of a schedule. */

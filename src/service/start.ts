@@ -12,7 +12,7 @@ import { boundLogFile } from './log-file.ts';
 import { watchParents } from './parents.ts';
 import { keepRecord, lockPath, type Starter } from './record.ts';
 import { onStopRequests } from './stop-requests.ts';
-import { summary } from './summary.ts';
+import { hasAdministrator, summary } from './summary.ts';
 import { type Service, startService } from './supervisor.ts';
 
 export interface StartOptions {
@@ -95,7 +95,8 @@ export async function start(configured: Config, { print, by, whenOutputLost }: S
       const atTerminal = by === 'terminal';
       const token = demo && (await ensureDemoToken(config));
       // A log is no place for a token; without it the line for Claude Code makes one.
-      const facts = { ...(atTerminal && { token }), atTerminal, schedules: await nextRuns(config) };
+      const canApprove = hasAdministrator(config);
+      const facts = { ...(atTerminal && { token }), atTerminal, canApprove, schedules: await nextRuns(config) };
       print(summary(config, facts));
       record.is('running');
       await untilAborted(stopping.signal);

@@ -7,7 +7,7 @@ import type { RunSummary, Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import { temporalAddress } from '../runs/temporal-client.ts';
 import { type PartFile, parts, runningPart, runningService, type ServiceRecord } from './record.ts';
-import { reportsGo } from './summary.ts';
+import { hasAdministrator, reportsGo } from './summary.ts';
 import { checkTakesWork, readinessUrl } from './supervisor.ts';
 
 /** How one of the service's processes is. */
@@ -38,6 +38,8 @@ export interface ServiceStatus {
   readonly changedKeys: readonly string[];
   /** Where the reports of scheduled runs go. */
   readonly reports: string;
+  /** Whether there is an administrator, who can approve. */
+  readonly canApprove: boolean;
   /** Undefined: Temporal does not answer. */
   readonly work?: WorkStatus;
 }
@@ -74,6 +76,7 @@ export async function readStatus(config: Config): Promise<Omit<ServiceStatus, 'w
     parts: await Promise.all([temporalPart(config), workerPart(config), mcpPart(config)]),
     changedKeys: keysChangedSince(config),
     reports: reportsGo(config),
+    canApprove: hasAdministrator(config),
   };
 }
 

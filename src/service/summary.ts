@@ -1,4 +1,6 @@
 import type { Config } from '../config.ts';
+import { isAdministrator } from '../people/person.ts';
+import { createPeople, peopleFile } from '../people/store.ts';
 import { readableTime, relativeTime } from '../reports/units.ts';
 import { runsUrl } from '../runs/runs-url.ts';
 import type { ScheduleSummary } from '../runs/schedules.ts';
@@ -8,16 +10,22 @@ export interface SummaryFacts {
   /** The demo's. */
   readonly token?: string | undefined;
   readonly schedules: readonly ScheduleSummary[];
+  /** Whether there is an administrator. Default: true. */
+  readonly canApprove?: boolean;
   /** Whether Ctrl-C stops it: somebody sits before it. Default: true. */
   readonly atTerminal?: boolean;
 }
 
 /** What `start` says when all of it runs. Every command can be pasted as it is, in the project's folder. */
-export function summary(config: Config, { token, schedules, atTerminal = true }: SummaryFacts): string {
+export function summary(
+  config: Config,
+  { token, schedules, canApprove = true, atTerminal = true }: SummaryFacts,
+): string {
   const lines: readonly (readonly [name: string, text: string])[] = [
     ['Hosts', config.hosts.map(({ name }) => name).join(', ') || 'none'],
     ...nextLines(config, schedules).map((line, index) => [index === 0 ? 'Next' : '', line] as const),
     ['Reports', reportsGo(config)],
+    ...(canApprove ? [] : [['Approvals', approvalsGo] as const]),
     ['Page', config.mcp.publicUrl],
     ['Temporal UI', runsUrl(config)],
     ['MCP', mcpUrl(config)],
@@ -40,6 +48,18 @@ export function claudeLine(config: Config, token?: string): string {
 export function mcpUrl({ mcp }: Config): string {
   return `${mcp.publicUrl}/api/mcp`;
 }
+
+/** Whether there is an administrator, who can approve; also where the file can't be read, about which `doctor` knows more. */
+export function hasAdministrator({ dataDir }: Config): boolean {
+  try {
+    return createPeople(peopleFile(dataDir)).list().some(isAdministrator);
+  } catch {
+    return true;
+  }
+}
+
+/** What approvals come to as long as there is no administrator. */
+export const approvalsGo = 'by nobody yet; add yourself: npx proxmox-mcp people add NAME';
 
 /** To whom the reports of scheduled runs go. */
 export function reportsGo({ mail }: Config): string {

@@ -1,15 +1,15 @@
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { z } from 'zod';
 import { ServiceError } from '../errors.ts';
-import { replacePrivateFile } from '../private-file.ts';
-import { withFileLock } from './file-lock.ts';
+import { principalName } from '../principal-name.ts';
+import { createPrivateJson } from '../private-json.ts';
 import { hashToken, newToken, type Scope, sameHash, scopes, tokenId } from './token.ts';
 
 /** A token as lists show it; the token itself is shown once, when it is made. */
 export interface TokenInfo {
   readonly name: string;
   readonly scope: Scope;
+  /** The person whose agent uses it. */
+  readonly owner?: string;
   /** ISO 8601, UTC. */
   readonly createdAt: string;
   readonly expiresAt?: string;
@@ -21,6 +21,8 @@ export interface TokenStore {
     /** 1 to 64 letters, digits and `. _ -`; who uses the token. */
     readonly name: string;
     readonly scope: Scope;
+    /** The name of a person; who calls has looked that there is one. */
+    readonly owner?: string;
     readonly expiresAt?: Date;
   }): Promise<TokenInfo & { readonly token: string }>;
   /**
@@ -33,49 +35,42 @@ export interface TokenStore {
   revoke(name: string): Promise<TokenInfo>;
 }
 
-const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
 const record = z.object({
   id: z.string().regex(/^[A-Za-z0-9_-]{12}$/),
-  name,
+  name: principalName,
   scope: z.enum(scopes),
+  owner: principalName.optional(),
   /** SHA-256 of the whole token, hexadecimal. */
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   createdAt: z.iso.datetime(),
   expiresAt: z.iso.datetime().optional(),
 });
 const content = z.object({ version: z.literal(1), tokens: z.array(record) });
+type Content = z.infer<typeof content>;
 type StoredToken = z.infer<typeof record>;
-
-interface Loaded {
-  readonly stamp: string;
-  readonly byId: ReadonlyMap<string, StoredToken>;
-}
 
 /** Bearer tokens of MCP clients in one file, `<dataDir>/tokens.json`: hashed, mode 0600, shared by all processes. */
 export function createTokenStore(path: string): TokenStore {
-  let loaded: Loaded = { stamp: '', byId: new Map() };
+  const file = createPrivateJson<Content>({
+    path,
+    schema: content,
+    empty: { version: 1, tokens: [] },
+    of: 'tokens',
+    consequence: 'no token is accepted',
+    anew: 'make new tokens with `npx proxmox-mcp token create`',
+  });
+  let indexed: { readonly of?: Content; readonly byId: ReadonlyMap<string, StoredToken> } = { byId: new Map() };
 
-  function current(): ReadonlyMap<string, StoredToken> {
-    const stamp = stampOf(path);
-    if (stamp !== loaded.stamp) loaded = { stamp, byId: stamp === absent ? new Map() : read(path) };
-    return loaded.byId;
-  }
-
-  async function change<Result>(
-    work: (tokens: readonly StoredToken[]) => { tokens: readonly StoredToken[]; result: Result },
-  ) {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    return withFileLock(path, () => {
-      const { tokens, result } = work([...current().values()]);
-      replacePrivateFile(path, `${JSON.stringify({ version: 1, tokens }, null, 2)}\n`);
-      return result;
-    });
+  function byId(): ReadonlyMap<string, StoredToken> {
+    const content = file.read();
+    if (content !== indexed.of) indexed = { of: content, byId: new Map(content.tokens.map((one) => [one.id, one])) };
+    return indexed.byId;
   }
 
   return {
-    async create({ name: wanted, scope, expiresAt }) {
+    async create({ name: wanted, scope, owner, expiresAt }) {
       checkInput(wanted, scope, expiresAt);
-      return change((tokens) => {
+      return file.change(({ tokens, ...rest }) => {
         if (tokens.some((one) => one.name === wanted)) {
           throw new ServiceError({
             code: 'already-exists',
@@ -88,22 +83,23 @@ export function createTokenStore(path: string): TokenStore {
           id,
           name: wanted,
           scope,
+          ...(owner !== undefined && { owner }),
           hash: hashToken(token),
           createdAt: new Date().toISOString(),
           ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
         };
-        return { tokens: [...tokens, made], result: { ...infoOf(made), token } };
+        return { content: { ...rest, tokens: [...tokens, made] }, result: { ...infoOf(made), token } };
       });
     },
     verify(token) {
-      const found = current().get(tokenId(token) ?? '');
+      const found = byId().get(tokenId(token) ?? '');
       if (found === undefined || !sameHash(found.hash, hashToken(token))) return undefined;
       if (found.expiresAt !== undefined && Date.parse(found.expiresAt) <= Date.now()) return undefined;
       return infoOf(found);
     },
-    list: () => [...current().values()].map(infoOf),
+    list: () => file.read().tokens.map(infoOf),
     revoke: (unwanted) =>
-      change((tokens) => {
+      file.change(({ tokens, ...rest }) => {
         const gone = tokens.find((one) => one.name === unwanted);
         if (gone === undefined) {
           const names = tokens.map((one) => one.name).join(', ');
@@ -113,64 +109,24 @@ export function createTokenStore(path: string): TokenStore {
             remedy: names === '' ? 'There are no tokens at all.' : `There are: ${names}.`,
           });
         }
-        return { tokens: tokens.filter((one) => one !== gone), result: infoOf(gone) };
+        return { content: { ...rest, tokens: tokens.filter((one) => one !== gone) }, result: infoOf(gone) };
       }),
   };
 }
 
-const absent = 'absent';
-
-/** Every replacement is a new inode, so that even two within one tick of the clock are told apart. */
-function stampOf(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
-  return stat === undefined ? absent : `${stat.ino} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.size} ${stat.mode}`;
-}
-
-function read(path: string): Map<string, StoredToken> {
-  if (((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0) {
-    throw new ServiceError({
-      code: 'configuration',
-      message: `${path} may be read or written by other users, so that its tokens can't be trusted`,
-      remedy: `If nobody else has been on this machine run: chmod 600 ${path}. Else remove the file and make new tokens.`,
-    });
-  }
-  const parsed = content.safeParse(parseJson(path));
-  if (!parsed.success) {
-    throw new ServiceError({
-      code: 'unreadable',
-      message: `${path} is damaged: it isn't a file of tokens. It was left as it is, and no token is accepted`,
-      remedy: 'Restore it from a backup, or move it away and make new tokens with `npx proxmox-mcp token create`.',
-    });
-  }
-  return new Map(parsed.data.tokens.map((one) => [one.id, one]));
-}
-
-function parseJson(path: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new ServiceError({
-      code: 'unreadable',
-      message: `${path} can't be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'})`,
-      remedy: 'Run the service as the user that owns the data folder.',
-      cause: error,
-    });
-  }
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function infoOf({ name: of, scope, createdAt, expiresAt }: StoredToken): TokenInfo {
-  return { name: of, scope, createdAt, ...(expiresAt !== undefined && { expiresAt }) };
+function infoOf({ name, scope, owner, createdAt, expiresAt }: StoredToken): TokenInfo {
+  return {
+    name,
+    scope,
+    ...(owner !== undefined && { owner }),
+    createdAt,
+    ...(expiresAt !== undefined && { expiresAt }),
+  };
 }
 
 function checkInput(wanted: string, scope: string, expiresAt: Date | undefined): void {
   const invalid = (message: string, remedy: string) => new ServiceError({ code: 'invalid-input', message, remedy });
-  if (!name.safeParse(wanted).success) {
+  if (!principalName.safeParse(wanted).success) {
     throw invalid(
       "The token's name isn't valid",
       'Use 1 to 64 letters, digits and . _ -, starting with a letter or digit, e.g. claude-code.',

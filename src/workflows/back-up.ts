@@ -13,11 +13,12 @@ import type { BackupContents } from '../activities/back-up/look.ts';
 import type { RetentionPlan } from '../activities/back-up/retention.ts';
 import { backUp as definition } from '../operations/back-up.ts';
 import type { Finding } from '../operations/finding.ts';
+import type { PlanDraft } from '../operations/plan.ts';
 import type { Section } from '../operations/report.ts';
 import { readableBytes } from '../reports/units.ts';
 import { onHost } from './lib/activities.ts';
 import { failureOf, isAboutTheWay } from './lib/failure.ts';
-import { type Done, operationWorkflow, type Run } from './lib/operation-workflow.ts';
+import { type Done, operationWorkflow, type Planned, type PlanningRun, type Run } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
 
 /**
@@ -25,24 +26,58 @@ import type { Policy } from './lib/policies.ts';
  * then a failure takes all of it back. An archive that holds less than the last good one is kept and the run fails: it
  * counts for nothing until an administrator accepts it. Removing old archives comes last and can't fail the backup.
  */
-export const backUp = operationWorkflow(definition, async (run) => {
-  try {
-    return await makeBackup(run);
-  } catch (error) {
-    throw await withLastGood(run.input.host, error);
-  }
+export const backUp = operationWorkflow(definition, {
+  plan: (run) => withLastGood(run.input.host, () => planBackup(run)),
+  act: (run, found) => withLastGood(run.input.host, () => makeBackup(run, found)),
 });
 
-async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
+async function planBackup(run: PlanningRun<BackupInput>): Promise<Planned<BackupLook, BackupOutput>> {
   const { host, kind, anyTarget } = run.input;
-  const on = (policy: Policy) => (summary: string) => onHost<BackupActivities>(host, policy, summary);
-  const [look, act, job, undo] = [on('look'), on('act'), on('job'), on('undo')];
-
+  const on = reach(host);
   const found = await run.step(
     'Look',
     (summary) => on('survey')(summary).lookForBackup({ host, kind, anyTarget }),
     describeLook,
   );
+  if (!patched('plan')) return { known: found };
+  const volumes = found.volumes.map(({ name }) => name);
+  const { steps, retention: plan } = await on('look')('Plan').planBackup({ host, id: found.id, volumes });
+  return {
+    known: found,
+    would: {
+      plan: planOf(host, found, steps, plan),
+      output: { removed: [...plan.remove], kept: plan.keep.length },
+      sections: [...contents(found), retention(plan, 'Would remove'), ...listings({ found, plan })],
+    },
+  };
+}
+
+function planOf(host: string, found: BackupLook, steps: PlanDraft['steps'], { remove }: RetentionPlan): PlanDraft {
+  return {
+    summary: `back up ${host} to a new archive in ${found.folder}`,
+    steps,
+    state: [
+      { name: 'Installation', value: found.isInstalled ? found.installation : 'none' },
+      { name: 'Volumes', value: found.volumes.map(({ name }) => name).join(', ') || 'none' },
+      { name: 'Backup folder', value: found.folder },
+      { name: 'Retention removes', value: remove.join(', ') || 'nothing' },
+    ],
+    affected: [
+      ...remove.map((id) => `The archive ${id} goes, as retention wants`),
+      `${readableBytes(found.neededBytes)} of ${readableBytes(found.freeBytes)} free in ${found.folder} are needed while it is made`,
+    ],
+    risks: [],
+    undo: [
+      'Until the archive has its name everything is taken back',
+      ...(remove.length === 0 ? [] : ['What retention removes can not be brought back']),
+    ],
+  };
+}
+
+async function makeBackup(run: BackupRun, found: BackupLook): Promise<Done<BackupOutput>> {
+  const { host, kind, anyTarget } = run.input;
+  const on = reach(host);
+  const [act, job, undo] = [on('act'), on('job'), on('undo')];
   // Runs that looked before the host's own configuration was backed up go on without it.
   const takesHost = patched('host-configuration');
   if (!takesHost && !found.isInstalled) {
@@ -56,14 +91,6 @@ async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
   const { id } = found;
   // Read anew for every call: the fence is another one after a person was asked.
   const backup = () => ({ host, id, fence: run.fence });
-  if (run.input.dryRun) {
-    const plan = await look('Plan retention').planBackupRetention({ host, adding: id });
-    return {
-      output: { removed: [...plan.remove], kept: plan.keep.length },
-      summary: `Would back up ${host} to ${found.folder}/${id}.tar.gz; nothing was changed.`,
-      sections: [...contents(found), retention(plan, 'Would remove'), ...listings({ found, plan })],
-    };
-  }
 
   run.onUndo(
     'Collect',
@@ -180,13 +207,27 @@ async function makeBackup(run: BackupRun): Promise<Done<BackupOutput>> {
   }
 }
 
-type BackupRun = Run<z.output<typeof definition.input>>;
+function reach(host: string) {
+  return (policy: Policy) => (summary: string) => onHost<BackupActivities>(host, policy, summary);
+}
+
+type BackupInput = z.output<typeof definition.input>;
+type BackupRun = Run<BackupInput>;
 type BackupOutput = z.output<typeof definition.output>;
 
-/** A failure that says how old the last good backup is. Not where the host is away: it would only be waited for again. */
-async function withLastGood(host: string, error: unknown): Promise<unknown> {
+/** A failure says how old the last good backup is. Not where the host is away: it would only be waited for again. */
+async function withLastGood<T>(host: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw await lastGoodTold(host, error);
+  }
+}
+
+async function lastGoodTold(host: string, error: unknown): Promise<unknown> {
   const { code, message, remedy } = failureOf(error);
-  if (isCancellation(error) || isAboutTheWay(code)) return error;
+  // A run without an approval of its own begins anew.
+  if (isCancellation(error) || isAboutTheWay(code) || code === 'approval-spent') return error;
   try {
     const last = await onHost<BackupActivities>(host, 'look', 'Look for the last good backup').tellLastGood({ host });
     return ApplicationFailure.create({

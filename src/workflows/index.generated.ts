@@ -1,6 +1,7 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 export { askLedger } from './ask-ledger.ts';
 export { backUp } from './back-up.ts';
+export { changeSwitch } from './change-switch.ts';
 export { checkHealth } from './check-health.ts';
 export { controlGuest } from './control-guest.ts';
 export { controlService } from './control-service.ts';

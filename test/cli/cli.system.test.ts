@@ -83,6 +83,7 @@ describe('proxmox-mcp', () => {
       ['runs', 'list, get, wait, cancel, decide, log'],
       ['schedules', 'list, pause, resume, trigger, change'],
       ['token', 'create, list, revoke'],
+      ['people', 'list, add, remove, role, disable, enable, mail, password, totp, key'],
       ['host', 'list, install, uninstall, check, jobs, accept-backup, add'],
     ] as const) {
       const { code, stderr } = await cli(folder, [group, 'lst']);

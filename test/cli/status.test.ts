@@ -14,6 +14,7 @@ const stopped: ServiceStatus = {
   parts: [part],
   changedKeys: [],
   reports: 'to nobody',
+  canApprove: true,
 };
 const service = {
   pid: 7,
@@ -62,4 +63,11 @@ it('says what runs and why not, when each host was done last, what waits for a p
   expect(text).toMatch(/Waiting for a person\n.*See: npx proxmox-mcp runs get back-up\/pve1\/3/);
   expect(text).toMatch(/Reports\n {2}.*\n {2}1 notice of scheduled runs could not be mailed\.\n/);
   expect(text).toContain('Next\n  pve1: back-up tomorrow');
+});
+
+it('says that nobody can approve yet, of a service that runs', () => {
+  const text = (running: boolean) =>
+    statusText({ ...stopped, canApprove: false, ...(running && { running, service }) }, configured(), []);
+  expect(text(true)).toContain('Approvals\n  by nobody yet; add yourself: npx proxmox-mcp people add NAME');
+  expect(text(false)).not.toContain('Approvals');
 });

@@ -6,7 +6,8 @@ import { ServiceError } from '../../src/errors.ts';
 import type { RateLimits } from '../../src/mcp/http/limits.ts';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
 import type { Notices } from '../../src/operations/notice.ts';
-import type { Question } from '../../src/operations/run.ts';
+import type { Question, Requester } from '../../src/operations/run.ts';
+import { requireWhoMayAnswer } from '../../src/runs/who-answers.ts';
 import { memoryConfig, tokens } from '../mcp/lib/memory-service.ts';
 import { ago, ended, paused, sampleRuns, sampleService, signIn } from './lib/sample-service.ts';
 
@@ -346,6 +347,8 @@ describe('what a paused run asks', () => {
     const decided: unknown[] = [];
     Object.assign(service.runs, {
       async decide(...args: unknown[]) {
+        const [run, , by] = args as [string, unknown, Requester];
+        requireWhoMayAnswer(run, run === approval.id ? { kind: 'approval' } : { kind: 'decision' }, by);
         decided.push(args);
         const { choice } = args[1] as { choice: string };
         if (choice === 'retry') return waiting;

@@ -119,12 +119,12 @@ describe('decide_run', () => {
     expect(service.runs.answers).toEqual([]);
   });
 
-  it('refuses an approval, whoever asks, before it reaches the run', async () => {
+  it('refuses an approval, whatever the token', async () => {
     const id = await paused(approval);
     for (const token of ['operator-token', 'admin-token']) {
       const answer = await call('decide_run', { id, choice: 'retry', ...because }, token);
       expect(answer.isError).toBe(true);
-      expect(answer.content[0].text).toContain(`An administrator answers that: npx proxmox-mcp runs decide ${id}`);
+      expect(answer.content[0].text).toContain(`in a terminal: npx proxmox-mcp runs decide ${id}`);
     }
     expect(service.runs.answers).toEqual([]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ClockChange, clockChanges } from '../../src/runs/clock-changes.ts';
+import { type ClockChange, clockChanges } from '../../src/clock-changes.ts';
 import { parseCron } from '../../src/runs/cron.ts';
 import { scheduleTimes } from '../../src/runs/schedule-times.ts';
 import { useTemporal } from '../support/temporal.ts';

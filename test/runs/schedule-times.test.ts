@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { clockChanges } from '../../src/runs/clock-changes.ts';
+import { clockChanges } from '../../src/clock-changes.ts';
 import { cronForm } from '../../src/runs/cron.ts';
 import { operations } from '../../src/runs/find-operation.ts';
 import { describeClockChange, scheduleTimes } from '../../src/runs/schedule-times.ts';

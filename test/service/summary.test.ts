@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
+import { createPeople, peopleFile } from '../../src/people/store.ts';
 import type { ScheduleSummary } from '../../src/runs/schedules.ts';
-import { summary } from '../../src/service/summary.ts';
+import { hasAdministrator, summary } from '../../src/service/summary.ts';
 import { configurationFolder } from '../config/folder.ts';
+import { cheap, password } from '../people/people.ts';
 
 function said(env: string, schedules: readonly ScheduleSummary[] = []): string {
   const { config } = loadConfig({ cwd: configurationFolder({ '.env': env }), env: {} });
@@ -46,4 +48,17 @@ it('has a line for Claude Code that makes its own token', () => {
   expect(text).toContain(
     'claude mcp add --transport http proxmox http://127.0.0.1:8080/api/mcp --header "Authorization: Bearer $(npx proxmox-mcp token create claude-code --scope operate)"',
   );
+});
+
+it('says in one line how somebody becomes able to approve, as long as nobody is', async () => {
+  const folder = configurationFolder({ '.env': 'DATA_DIR=./data\nDEMO=true' });
+  const { config } = loadConfig({ cwd: folder, env: {} });
+  const lines = () =>
+    summary(config, { schedules: [], canApprove: hasAdministrator(config) })
+      .split('\n')
+      .filter((line) => /people/.test(line));
+  expect(lines()).toEqual(['  Approvals    by nobody yet; add yourself: npx proxmox-mcp people add NAME']);
+  const people = createPeople(peopleFile(config.dataDir), { cost: cheap });
+  await people.add({ name: 'anna', role: 'administrator', password, first: true });
+  expect(lines()).toEqual([]);
 });

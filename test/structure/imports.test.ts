@@ -29,7 +29,7 @@ const houses: Readonly<Record<string, House>> = {
   },
   activities: {
     holds: 'side effects, one folder per operation of the same name; factories over their dependencies',
-    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'ledger', 'messages'],
+    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'ledger', 'messages', 'people', 'policy'],
     why: 'acts, through the houses that know how',
   },
   hosts: {
@@ -53,7 +53,17 @@ const houses: Readonly<Record<string, House>> = {
     may: ['operations'],
     why: 'gives a host’s name the meaning it has in an input, and says what is wrong as findings',
   },
+  policy: {
+    holds: '`policy.yaml`: who may do what to what and when, who approves it, who is told',
+    may: ['operations', 'reports', 'config'],
+    why: 'judges requests from what it is given; asks nobody and changes nothing',
+  },
   tokens: { holds: 'the bearer tokens of MCP', may: [], why: 'stands for itself' },
+  people: {
+    holds: 'the people who decide: passwords, second factors, roles, keys to sign with; who may approve',
+    may: ['operations'],
+    why: 'says who somebody is and may be asked for; what they decide is for others',
+  },
   runs: {
     holds: 'start, find, watch, decide and end runs; schedules',
     may: ['operations', 'reports', 'messages'],
@@ -61,22 +71,36 @@ const houses: Readonly<Record<string, House>> = {
   },
   console: {
     holds: 'the administrators’ page: signing in, the state, the tools’ documentation',
-    may: ['operations', 'reports', 'runs', 'tokens'],
+    may: ['operations', 'reports', 'runs', 'tokens', 'people'],
     why: 'shows what `runs` knows, in a browser; knows nothing of MCP, which serves it over its HTTP',
   },
   mcp: {
     holds: 'MCP over HTTP and stdio, made from the catalogue',
-    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'console', 'messages'],
+    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'messages'],
     why: 'translates; plain reads of the Proxmox API are answered directly, a host is never reached',
   },
   cli: {
     holds: 'the command line, made from the catalogue; `doctor`',
-    may: ['operations', 'reports', 'runs', 'config', 'hosts', 'proxmox', 'mail', 'ledger', 'tokens', 'mcp', 'service'],
+    may: [
+      'operations',
+      'reports',
+      'runs',
+      'config',
+      'hosts',
+      'proxmox',
+      'mail',
+      'ledger',
+      'tokens',
+      'mcp',
+      'service',
+      'people',
+      'policy',
+    ],
     why: 'translates, and starts the programs; what it decides belongs elsewhere',
   },
   service: {
     holds: 'what `npm start` does: the Temporal server, the processes, the demo',
-    may: ['operations', 'reports', 'runs', 'config', 'hosts', 'tokens', 'messages'],
+    may: ['operations', 'reports', 'runs', 'config', 'hosts', 'tokens', 'people', 'messages'],
     why: 'keeps the programs running',
   },
 };
@@ -100,24 +124,28 @@ const packages: Readonly<Record<string, RegExp>> = {
   // doctor asks as a client would.
   '@modelcontextprotocol/sdk': /^src\/cli\/mcp-client\.ts$/,
   '@modelcontextprotocol/server': /^src\/mcp\//,
+  '@node-rs/argon2': /^src\/people\//,
+  '@noble/hashes': /^src\/operations\//,
   '@temporalio/activity': /^src\/activities\//,
   '@temporalio/client':
     /^src\/(runs|activities)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
   '@temporalio/proto': /^src\/runs\//,
-  '@temporalio/worker': /^src\/(worker|temporal-logger|activities\/failures)\.ts$/,
+  '@temporalio/worker': /^src\/(worker|temporal-logger|activities\/(approved|failures))\.ts$/,
   '@temporalio/workflow': /^src\/workflows\//,
   commander: /^src\/cli\//,
   eta: /^src\/(reports|console)\//,
   'node-sqlite3-wasm': /^src\/ledger\/segment\.ts$/,
   nodemailer: /^src\/mail\//,
   'node:child_process': /^src\/(hosts\/local\/exec|service\/[a-z-]+)\.ts$/,
+  otpauth: /^src\/people\//,
   pino: /^src\/(log|logger)\.ts$/,
   'prom-client': /^src\/mcp\//,
   'proxmox-api': /^src\/proxmox\//,
   'rate-limiter-flexible': /^src\/mcp\/http\//,
   ssh2: /^src\/hosts\/ssh\//,
   undici: /^src\/proxmox\//,
-  yaml: /^src\/config\//,
+  uqr: /^src\/cli\//,
+  yaml: /^src\/(config|policy)\//,
 };
 
 const sources = readSources('src');
@@ -220,7 +248,7 @@ it('nothing of Node gets into the workflows’ bundle', () => {
   const files = [...bundle].filter((name) => name.startsWith('src/'));
   expect(files.length).toBeGreaterThan(15);
   expect(files.filter((path) => !/^src\/(workflows|operations|reports)\//.test(path))).toEqual([]);
-  const allowed = ['@temporalio/workflow', '@temporalio/common', 'zod'];
+  const allowed = ['@noble/hashes', '@temporalio/workflow', '@temporalio/common', 'zod'];
   expect([...bundle].filter((name) => !name.startsWith('src/') && !allowed.includes(name))).toEqual([]);
 });
 

@@ -12,16 +12,21 @@ import {
 } from '@temporalio/worker';
 import { pino } from 'pino';
 import { afterAll, beforeAll } from 'vitest';
+import { approvedInterceptor } from '../../src/activities/approved.ts';
+import { failureInterceptor } from '../../src/activities/failures.ts';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
-import { serviceQueue } from '../../src/workflows/lib/messages.ts';
+import { ledgerQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { freePort } from './free-ports.ts';
+import { openTestLedger, type TestLedger } from './ledger.ts';
 
 export interface TestTemporal {
   readonly server: TemporalServer;
   readonly client: Client;
   readonly dataDir: string;
+  /** What the ledger's queue is asked and answers; served from the first worker on. */
+  readonly ledger: TestLedger;
   /** Runs a worker until the file's tests are over, or until the returned function is called. */
   work(
     options: Pick<WorkerOptions, 'activities' | 'interceptors' | 'workflowBundle'> & { taskQueue?: string },
@@ -32,6 +37,7 @@ export interface TestTemporal {
 export function useTemporal(): TestTemporal {
   const state: { server?: TemporalServer; client?: Client; native?: NativeConnection; dataDir?: string } = {};
   const stops: (() => Promise<void>)[] = [];
+  let opened: ReturnType<typeof openTestLedger> | undefined;
 
   beforeAll(async () => {
     try {
@@ -60,6 +66,7 @@ export function useTemporal(): TestTemporal {
 
   afterAll(async () => {
     for (const stop of stops.splice(0)) await stop();
+    await opened?.close();
     await state.native?.close();
     await state.client?.connection.close();
     await state.server?.stop();
@@ -76,31 +83,51 @@ export function useTemporal(): TestTemporal {
     get dataDir() {
       return must(state.dataDir);
     },
-    async work({ taskQueue = serviceQueue, ...options }) {
-      const worker = await Worker.create({
-        connection: must(state.native),
-        taskQueue,
-        shutdownGraceTime: '2s',
-        shutdownForceTime: '10s',
-        maxHeartbeatThrottleInterval: '1s',
-        defaultHeartbeatThrottleInterval: '1s',
-        ...options,
-      });
-      const running = worker.run();
-      const stop = async (): Promise<void> => {
-        if (worker.getState() === 'RUNNING') worker.shutdown();
-        await running;
-      };
-      stops.push(stop);
-      return stop;
+    get ledger() {
+      return must(opened).ledger;
     },
+    work,
   };
+
+  async function work({
+    taskQueue = serviceQueue,
+    ...options
+  }: Parameters<TestTemporal['work']>[0]): Promise<() => Promise<void>> {
+    if (opened === undefined) {
+      opened = openTestLedger();
+      const activity = [failureInterceptor((text) => text, { error: () => {} })];
+      await work({ taskQueue: ledgerQueue, activities: opened.activities, interceptors: { activity } });
+    }
+    const { interceptors } = options;
+    const worker = await Worker.create({
+      connection: must(state.native),
+      taskQueue,
+      shutdownGraceTime: '2s',
+      shutdownForceTime: '10s',
+      maxHeartbeatThrottleInterval: '1s',
+      defaultHeartbeatThrottleInterval: '1s',
+      ...options,
+      interceptors: { ...interceptors, activity: [...(interceptors?.activity ?? []), approvedInterceptor] },
+    });
+    const running = worker.run();
+    const stop = async (): Promise<void> => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await running;
+    };
+    stops.push(stop);
+    return stop;
+  }
 }
 
 /** Bundles the workflows that a test's own file exports. */
 export async function bundle(workflowsPath: string): Promise<{ code: string }> {
   const preloaded = join(import.meta.dirname, '../../src/workflows/preloaded.ts');
-  return bundleWorkflowCode({ workflowsPath, preloadModules: [preloaded], logger: new DefaultLogger('ERROR') });
+  return bundleWorkflowCode({
+    workflowsPath,
+    workflowInterceptorModules: [join(import.meta.dirname, '../../src/workflows/lib/approved.ts')],
+    preloadModules: [preloaded],
+    logger: new DefaultLogger('ERROR'),
+  });
 }
 
 function must<T>(value: T | undefined): T {

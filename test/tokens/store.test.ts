@@ -67,6 +67,18 @@ describe('token store', () => {
     expect(store.verify(token)?.name).toBe('a');
   });
 
+  it('knows whose agent uses a token, and reads files of before, where it knows of none', async () => {
+    const path = tokensFile();
+    const store = createTokenStore(path);
+    const { token } = await store.create({ name: 'claude', scope: 'read', owner: 'anna' });
+    expect(store.verify(token)).toMatchObject({ name: 'claude', owner: 'anna' });
+    const file = JSON.parse(readFileSync(path, 'utf8'));
+    delete file.tokens[0].owner;
+    writeFileSync(path, JSON.stringify(file), { mode: 0o600 });
+    expect(store.verify(token)).not.toHaveProperty('owner');
+    expect(store.list()).toHaveLength(1);
+  });
+
   it('says what is wrong with the input', async () => {
     const store = createTokenStore(tokensFile());
     await store.create({ name: 'a', scope: 'read' });

@@ -55,6 +55,8 @@ const contents: BackupLook = {
   notUnderstood: 0,
 };
 
+const retention = () => ({ remove: old, keep: [{ id, why: 'it is the last verified archive' }], notUnderstood });
+
 const activities: BackupActivities = {
   lookForBackup: async () => look,
   collectBackup: async () => collected,
@@ -75,11 +77,8 @@ const activities: BackupActivities = {
   checkArchives: async () => ({ whole: ['daily-backup-20261121-020000'], broken: [] }),
   tellLastGood: async () => 'The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old.',
   abandonBackup: async (input) => void abandoned.push(input.id),
-  planBackupRetention: async () => ({
-    remove: old,
-    keep: [{ id, why: 'it is the last verified archive' }],
-    notUnderstood,
-  }),
+  planBackupRetention: async () => retention(),
+  planBackup: async () => ({ steps: [{ title: 'Pack', does: ['pack-backup NAME'] }], retention: retention() }),
   async removeBackup() {
     removing = true;
     // Until the run is cancelled.

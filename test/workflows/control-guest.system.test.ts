@@ -125,14 +125,19 @@ it('does nothing where it is so already, and says so', async () => {
 it('plans without changing anything', async () => {
   guest(101).ha = { state: 'started' };
   guest(101).lock = 'backup';
-  const { outcome, report } = await control({ vmid: 101, action: 'reboot', dryRun: true });
+  const { outcome, report, plan } = await control({ vmid: 101, action: 'reboot', dryRun: true });
   expect(outcome).toBe('planned');
+  expect(report.summary).toMatch(/^Would reboot the .*101.* on .*; nothing was changed\.$/);
   expect(findingsOf(report.sections).map(({ check, verdict }) => `${check}: ${verdict}`)).toEqual([
-    'State before: ok',
-    'Lock: warning',
-    'HA: ok',
-    'Reboot: warning',
+    'Can go wrong: warning',
+    'Can go wrong: warning',
+    'Can go wrong: warning',
+    'Affected: ok',
+    'Undo: ok',
+    'Takes: ok',
   ]);
+  expect(plan?.steps[1]?.does).toEqual(['POST /nodes/pve1/lxc/101/status/reboot timeout=180']);
+  expect(plan?.state).toContainEqual({ name: 'Lock', value: 'backup' });
   expect(tasks()).toEqual([]);
 });
 

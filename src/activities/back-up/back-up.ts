@@ -22,6 +22,7 @@ import {
 } from '../../hosts/commands/back-up/make-backup.ts';
 import { backup } from '../../hosts/commands/back-up/parameters.ts';
 import type { Host, HostFence, Hosts } from '../../hosts/host.ts';
+import type { Plan } from '../../operations/plan.ts';
 import { readableDuration } from '../../reports/units.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { repeatable } from '../lib/repeat.ts';
@@ -29,6 +30,7 @@ import { jobOf, runJob } from '../lib/run-job.ts';
 import { stopJobs } from '../lib/stop-jobs.ts';
 import { type BackupContents, lookBeforeBackup } from './look.ts';
 import { type BackupKind, freeBackupId, isBackupId } from './name.ts';
+import { planSteps } from './plan.ts';
 import { planRetention, type RetentionPlan } from './retention.ts';
 
 export const queue = 'host';
@@ -156,6 +158,15 @@ export interface BackupActivities {
     readonly host: string;
     readonly adding?: string;
   }): Promise<RetentionPlan & { readonly notUnderstood: number }>;
+  /**
+   * The calls of the backup that would get this id, and what retention would remove. Changes nothing.
+   *
+   * @param volumes those that are to be in it
+   */
+  planBackup(input: { readonly host: string; readonly id: string; readonly volumes: readonly string[] }): Promise<{
+    readonly steps: Plan['steps'];
+    readonly retention: RetentionPlan & { readonly notUnderstood: number };
+  }>;
   /** Removes one archive; the host refuses unless it is old and three newer ones are there that it verified itself. */
   removeBackup(input: BackupInput): Promise<void>;
   /** The last archive on the host that counts, as a sentence: for saying with a failure. */
@@ -282,14 +293,15 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
     },
 
     async planBackupRetention({ host: name, adding }) {
-      const backups = await hosts.get(name).run(listBackups, {});
-      const { now } = backups;
-      const added: readonly Archive[] =
-        adding === undefined
-          ? []
-          : [{ id: adding, bytes: usualBytes(backups), writtenAt: now, state: 'verified', publishedAt: now }];
-      const archives = [...backups.archives.filter(({ id }) => id !== adding), ...added];
-      return { ...planRetention({ ...backups, archives }, new Date()), notUnderstood: backups.notUnderstood };
+      return retentionOf(await hosts.get(name).run(listBackups, {}), adding);
+    },
+
+    async planBackup({ host: name, id, volumes }) {
+      const host = hosts.get(name);
+      const backups = await host.run(listBackups, {});
+      const retention = retentionOf(backups, id);
+      const read = longestUnread(backups.archives, id);
+      return { steps: planSteps(host.config, { volumes, read, remove: retention.remove }), retention };
     },
 
     async removeBackup(input) {
@@ -305,6 +317,16 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
       return `The last good backup of ${name} is ${good.id}, ${readableDuration(age)} old.`;
     },
   };
+}
+
+function retentionOf(backups: Backups, adding?: string): RetentionPlan & { readonly notUnderstood: number } {
+  const { now } = backups;
+  const added: readonly Archive[] =
+    adding === undefined
+      ? []
+      : [{ id: adding, bytes: usualBytes(backups), writtenAt: now, state: 'verified', publishedAt: now }];
+  const archives = [...backups.archives.filter(({ id }) => id !== adding), ...added];
+  return { ...planRetention({ ...backups, archives }, new Date()), notUnderstood: backups.notUnderstood };
 }
 
 /** So that each archive of a week is read about every other night, and a changed one at once. */

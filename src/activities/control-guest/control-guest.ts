@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import { guestLabel } from '../../operations/target.ts';
-import type { GuestAction, ProxmoxClient } from '../../proxmox/client.ts';
+import { type GuestAction, guestActionLine, type ProxmoxClient } from '../../proxmox/client.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { type GuestPlace, locateGuest } from '../../proxmox/locate.ts';
 import type { ProxmoxGuestStatus } from '../../proxmox/schemas.ts';
@@ -78,6 +78,14 @@ export function createControlGuestActivities({ proxmox }: { readonly proxmox: Pr
       };
     },
 
+    /** The calls that {@link startGuestAction} would make now, each on one line; none where there is nothing to do. */
+    async planGuestAction(input: Omit<GuestActionInput, 'known'>): Promise<readonly string[]> {
+      const { place, action } = input;
+      const status = await statusOf(proxmox, input, { signal: Context.current().cancellationSignal });
+      if (isDone(action, status)) return [];
+      return [guestActionLine(place, action, await parametersOf(apiOf(proxmox, input), input, status))];
+    },
+
     /**
      * Starts the action's task, or finds the one that this run has started already. Without a UPID: the guest is in the
      * wanted state, and nothing was started.
@@ -86,16 +94,14 @@ export function createControlGuestActivities({ proxmox }: { readonly proxmox: Pr
      *   guest's state doesn't allow it), `proxmox-permission` with the privilege
      */
     async startGuestAction(input: GuestActionInput): Promise<{ readonly upid?: string }> {
-      const { place, action, timeoutSeconds, known } = input;
+      const { place, action, known } = input;
       const client = apiOf(proxmox, input);
       const search = searchFor(place, action);
       const start = async () => {
         const status = await statusOf(proxmox, input);
         if (isDone(action, status)) return undefined;
         refuse(action, status, place);
-        const waits = action === 'shutdown' || action === 'reboot';
-        const parameters = waits ? { timeout: timeoutSeconds } : await overruling(client, action, status, place);
-        return client.changeGuest(place, action, parameters);
+        return client.changeGuest(place, action, await parametersOf(client, input, status));
       };
       try {
         const upid = await withHeartbeat(() => startTask(client, { search, known, start }));
@@ -204,6 +210,15 @@ function refuse(action: GuestAction, status: ProxmoxGuestStatus, place: GuestPla
   if (action === 'reboot' && status.status === 'stopped') {
     throw conflict(`${the} is off, so there is nothing to reboot`, 'Use the action start.');
   }
+}
+
+async function parametersOf(
+  client: ProxmoxClient,
+  { place, action, timeoutSeconds }: Omit<GuestActionInput, 'known'>,
+  status: ProxmoxGuestStatus,
+) {
+  const waits = action === 'shutdown' || action === 'reboot';
+  return waits ? { timeout: timeoutSeconds } : await overruling(client, action, status, place);
 }
 
 /** A shutdown that still waits holds the guest, and its stop would only wait for that. */

@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import { callLine } from '../../hosts/commands/call-line.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from '../../hosts/commands/control-service/units.ts';
 import type { Hosts } from '../../hosts/host.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
@@ -36,6 +37,8 @@ export interface ControlServiceActivities {
   readServiceLog(
     input: ServiceInput & { readonly lines: number; readonly seconds: number },
   ): Promise<{ readonly text: string; readonly truncated: boolean }>;
+  /** The calls that {@link changeService} makes, each on one line. */
+  planService(input: ServiceInput & { readonly action: ServiceAction }): Promise<readonly string[]>;
   /** Does it and waits until the service stays so. Throws `verification-failed` when it doesn't. */
   changeService(input: ServiceInput & { readonly action: ServiceAction; readonly fence: number }): Promise<void>;
   /** The undo: starts or stops it, and enables or disables it, as `former` says. */
@@ -63,6 +66,10 @@ export function createControlServiceActivities({ hosts }: { readonly hosts: Host
       const args = { unit, lines: String(lines), seconds: String(seconds) };
       const { text, truncated } = await runJob(hosts.get(host), followUnitLog, args, { step: `log ${unit}` });
       return { text, truncated };
+    },
+
+    async planService({ host, unit, action }) {
+      return [callLine(hosts.get(host).config, changeUnit, { action, unit })];
     },
 
     async changeService({ host, unit, action, fence }) {

@@ -61,15 +61,11 @@ export function createLedgerStoreActivities({ ledger }: { readonly ledger: Ledge
       const { run, attempt, scheduledAt } = asking;
       return ledger.transact((transaction) => {
         refuseIfOver(transaction, asking);
-        const key = `spend/${run}/${question}`;
+        const key = `spend/${run}/${attempt}/${question}`;
         const before = transaction.byKey(key);
         if (before !== undefined) {
           if (isSame(before, asking) && before.data?.digest === digest) return { seq: before.seq, attempt };
-          throw spent(
-            before.attempt === attempt
-              ? 'was used already'
-              : 'was used by another execution of this run, which has been reset or restored since',
-          );
+          throw spent('was used already');
         }
         const plan = transaction.byKey(`plan/${run}/${attempt}/${question}`);
         if (plan === undefined) {
@@ -170,6 +166,8 @@ async function answer(ledger: Ledger, question: LedgerQuestion): Promise<LedgerA
       const head = ledger.head();
       return head === undefined ? {} : { head };
     }
+    case 'record':
+      return { seqs: (await ledger.append(question.records)).map(({ seq }) => seq) };
     case 'verify': {
       const context = Context.current();
       return ledger.verify({ anchors: question.anchors, onProgress: (records) => context.heartbeat(records) });

@@ -1,6 +1,6 @@
-import type { HostLayout } from '../../config.ts';
+import type { HostConfig, HostLayout } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
-import { type Command, type LayoutReference, type Parameter, vmid } from '../commands/command.ts';
+import { type Arguments, type Command, isOf, type LayoutReference, type Parameter, vmid } from '../commands/command.ts';
 
 /** A parameter with its host's layout put in. */
 export interface ResolvedParameter {
@@ -49,6 +49,29 @@ export function resolveCommand(command: Command, layout: HostLayout): ResolvedCo
 /** The argument vector with the values put in. */
 export function fillVector({ vector = [] }: ResolvedCommand, values: readonly string[]): string[] {
   return vector.map((part) => ('text' in part ? part.text : (values[part.parameter] ?? '')));
+}
+
+/**
+ * The values of a command's arguments in its order; throws `invalid-input`. The helper checks what runs as root once
+ * more; what runs without it is checked here alone.
+ */
+export function checkArguments(
+  command: Command,
+  args: Arguments,
+  config: HostConfig,
+): { readonly resolved: ResolvedCommand; readonly values: readonly string[] } {
+  const resolved = resolveCommand(command, config.layout);
+  const values = resolved.parameters.map((parameter) => {
+    const value = String(args[parameter.name] ?? '');
+    if (isOf(parameter, value)) return value;
+    throw new ServiceError({
+      code: 'invalid-input',
+      message: `${JSON.stringify(value.slice(0, 100))} can't be the ${parameter.name} of ${command.name} on ${config.name}`,
+      remedy: `Give what it is: ${parameter.description}.`,
+      details: { field: parameter.name, host: config.name },
+    });
+  });
+  return { resolved, values };
 }
 
 /** The values of a layout's entry: one, or those of a list. */

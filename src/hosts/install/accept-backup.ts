@@ -5,8 +5,9 @@ import { type Archive, acceptBackup, type Backups, listBackups } from '../comman
 import { showDoubts } from '../commands/back-up/doubts.ts';
 import { lastGood } from '../commands/back-up/last-good.ts';
 import type { ArgumentsOf } from '../commands/command.ts';
-import { checkArguments, readAnswer } from '../create-hosts.ts';
+import { readAnswer } from '../create-hosts.ts';
 import { type BroughtCommand, generateBrought } from '../helper/generate-helper.ts';
+import { checkArguments } from '../helper/resolve.ts';
 import { type Administrator, connectAdministrator } from './administrator.ts';
 import type { InstallOptions } from './options.ts';
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { defineTool } from '../define-tool.ts';
 import { dataOf, runId } from '../run-data.ts';
 import { runText } from '../run-text.ts';
+import { asRequester } from '../scopes.ts';
 
 /** Asks a run to stop and take back what it did. */
 export const cancelRun = defineTool({
@@ -16,7 +17,7 @@ export const cancelRun = defineTool({
     reason: z.string().trim().min(3).max(500).describe('Why, in a few words; kept in the history of the run'),
   }),
   async handler({ id, reason }, { runs }, { caller }) {
-    const run = await runs.cancel(id, reason, { kind: 'mcp', name: caller.name });
+    const run = await runs.cancel(id, reason, asRequester(caller));
     const text =
       run.closedAt === undefined ? `Asked it to stop and undo what it did.\n\n${runText(run)}` : runText(run);
     return { data: dataOf(run), text };

@@ -16,7 +16,7 @@ import { invalidInput } from '../input-errors.ts';
 import { createOperationSearch } from '../operation-search.ts';
 import { dataOf, hasFailed, type RunData } from '../run-data.ts';
 import { describeProgress, nextStep, runLine, runText } from '../run-text.ts';
-import { mayUse, scopeFor } from '../scopes.ts';
+import { asRequester, mayUse, scopeFor } from '../scopes.ts';
 
 /** After this long, the same key from a client is a new request that happens to be numbered alike. Milliseconds. */
 const retryWindowMs = 2 * 60_000;
@@ -193,7 +193,7 @@ async function waitAtOnce(
  * and the key goes on from there, in the same way for every retry.
  */
 async function startOnce(runs: Runs, operation: string, input: unknown, call: ToolCall) {
-  const by = { kind: 'mcp', name: call.caller.name } as const;
+  const by = asRequester(call.caller);
   if (call.idempotencyKey === undefined) return runs.start(operation, input, by);
   const digest = createHash('sha256').update(JSON.stringify(input)).digest('base64url').slice(0, 16);
   let key = `${call.idempotencyKey}:${digest}`;

@@ -1,5 +1,5 @@
 import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
-import type { Answer, Question } from '../../operations/run.ts';
+import type { Answer, ApprovalState, CodedAnswer, Question } from '../../operations/run.ts';
 import { decideSignal, decideUpdate } from './messages.ts';
 
 /** What a run asks, and how its answer is to be understood. */
@@ -8,11 +8,37 @@ export interface Ask<Choice extends string> {
   readonly question: string;
   /** What each choice means, in a few words. */
   readonly choices: Readonly<Record<Choice, string>>;
-  /** Default `decision`. An `approval` is given by an administrator, never by a model. */
-  readonly kind?: Question['kind'];
   /** Ms since the epoch. Without an answer by then the answer is `undefined`: a no. Default: it waits for ever. */
   readonly until?: number;
 }
+
+/** Asks for the approval of a plan, which is a person's who has proved to be one of those who may. */
+export interface AskApproval {
+  readonly question: string;
+  readonly approval: Omit<ApprovalState, 'given'>;
+  /** Ms since the epoch: without enough answers by then it is a no. */
+  readonly until: number;
+  /** Called each time so many ms have passed without an end. */
+  readonly remindEveryMs: number;
+  readonly onReminder: (question: Question) => Promise<void>;
+  /** Is told of every answer that counts, before it does. */
+  readonly onAnswer: (answer: Answer) => Promise<void>;
+  /** Whose answer a one-time code makes it; undefined: it is wrong, was seen before, or is for another plan. */
+  readonly redeem: (coded: CodedAnswer, question: Question) => Promise<Answer | undefined>;
+}
+
+/** How an approval ended: `undefined` is no answer in time. */
+export interface ApprovalEnd {
+  readonly choice: ApprovalChoice | undefined;
+  /** The answers that count, in order. */
+  readonly answers: readonly Answer[];
+}
+
+export type ApprovalChoice = 'approve' | 'refuse';
+const approvalChoices: Readonly<Record<ApprovalChoice, string>> = {
+  approve: 'it does exactly this',
+  refuse: 'nothing is done',
+};
 
 /** The open question of a run, of which there is one at most. */
 export interface Questions {
@@ -25,6 +51,10 @@ export interface Questions {
     ask: Ask<Choice>,
     ifCancelled: NonNullable<Question['ifCancelled']>,
   ): Promise<Choice | undefined>;
+  /** Waits until enough approvers have said yes, or one no. Cancelled as {@link ask}. */
+  askApproval(ask: AskApproval): Promise<ApprovalEnd>;
+  /** The id that the next question will have. */
+  nextId(): string;
   readonly open: Question | undefined;
 }
 
@@ -33,81 +63,172 @@ export interface Questions {
  * answer that comes early is refused and not lost.
  *
  * @param onAsked is told of every new question, and of `undefined` when it is answered or given up
+ * @param onChanged is told when an approver has said yes and more are needed
  */
-export function createQuestions(onAsked: (question: Question | undefined) => Promise<void>): Questions {
+export function createQuestions(
+  onAsked: (question: Question | undefined) => Promise<void>,
+  onChanged: (question: Question) => void = () => {},
+): Questions {
   let open: Question | undefined;
-  let answer: Answer | undefined;
+  let answers: readonly Answer[] = [];
+  let coded: readonly CodedAnswer[] = [];
   let count = 0;
 
-  setHandler(
-    decideUpdate,
-    (given) => {
-      answer = given;
+  // Synchronous, as are the validators: what was let in counts before anything else happens.
+  function take(given: Answer): void {
+    answers = [...answers, given];
+    if (open?.approval === undefined) return;
+    open = { ...open, approval: { ...open.approval, given: saidYes(answers) } };
+    onChanged(open);
+  }
+
+  setHandler(decideUpdate, take, {
+    validator(given) {
+      const wrong = whyNoAnswer(open, answers, given);
+      if (wrong !== undefined) throw ApplicationFailure.nonRetryable(wrong, 'conflict');
     },
-    {
-      validator(given) {
-        const wrong = whyNoAnswer(open, answer, given);
-        if (wrong !== undefined) throw ApplicationFailure.nonRetryable(wrong, 'conflict');
-      },
-      description: 'Answers the question of a paused run: { "choice": "retry" }',
-    },
-  );
+    description: 'Answers the question of a paused run: { "choice": "retry" }',
+  });
   setHandler(
     decideSignal,
     (given) => {
+      if (open?.kind === 'approval') {
+        // Who sends a signal is unknown, so only a code can make it somebody's; whatever else it says is ignored.
+        const answer = codedIn(given);
+        if (answer !== undefined) coded = [...coded, answer];
+        return;
+      }
       const said = typeof given === 'string' ? { choice: given } : given;
       // Typed by a person: anything else is no answer, least of all one that leaves things as they are.
-      if (whyNoAnswer(open, answer, said) === undefined) answer = said;
+      if (whyNoAnswer(open, answers, said) === undefined) take(said);
     },
     { description: 'Answers the question of a paused run: the name of a choice, e.g. "retry"' },
   );
+
+  async function asked<T>(question: Omit<Question, 'id' | 'askedAt'>, wait: () => Promise<T>): Promise<T> {
+    count += 1;
+    answers = [];
+    coded = [];
+    open = { id: `q${count}`, ...question, askedAt: new Date().toISOString() };
+    try {
+      await onAsked(open);
+      return await wait();
+    } finally {
+      open = undefined;
+      await onAsked(undefined);
+    }
+  }
 
   return {
     get open() {
       return open;
     },
-    async ask({ question, choices, kind = 'decision', until }, ifCancelled) {
-      count += 1;
-      answer = undefined;
-      open = {
-        id: `q${count}`,
-        text: question,
-        choices: Object.entries<string>(choices).map(([name, meaning]) => ({ name, meaning })),
-        kind,
-        askedAt: new Date().toISOString(),
-        ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
-        ifCancelled,
-      };
-      try {
-        await onAsked(open);
-        const answered = () => answer !== undefined;
+    nextId: () => `q${count + 1}`,
+    async ask({ question, choices, until }, ifCancelled) {
+      const about = { text: question, choices: named(choices), kind: 'decision', ...lastMoment(until) } as const;
+      const chosen = await asked({ ...about, ifCancelled }, async () => {
+        const answered = () => answers.length > 0;
         if (until === undefined) await condition(answered);
         else await condition(answered, Math.max(1, until - Date.now()), { summary: 'Waiting for an answer' });
-      } finally {
-        open = undefined;
-        await onAsked(undefined);
-      }
-      const chosen = chosenIn(answer);
+        return answers[0]?.choice;
+      });
       return chosen !== undefined && isOneOf(chosen, choices) ? chosen : undefined;
     },
+    async askApproval(ask) {
+      const { question, approval, until, remindEveryMs } = ask;
+      const about = {
+        text: question,
+        choices: named(approvalChoices),
+        kind: 'approval',
+        ...lastMoment(until),
+      } as const;
+      return asked({ ...about, approval: { ...approval, given: [] }, ifCancelled: 'ends' }, async () => {
+        let told = 0;
+        let reminder = Date.now() + remindEveryMs;
+        for (;;) {
+          const isNews = () => answers.length > told || coded.length > 0;
+          const waitMs = Math.max(1, Math.min(until, reminder) - Date.now());
+          await condition(isNews, waitMs, { summary: 'Waiting for an approval' });
+          for (const answer of answers.slice(told)) await ask.onAnswer(answer);
+          told = Math.max(told, answers.length);
+          const end = endOf(answers, approval.count);
+          if (end !== undefined) return { choice: end, answers };
+          await redeemNext(ask);
+          if (Date.now() >= until) return { choice: undefined, answers };
+          if (Date.now() >= reminder && open !== undefined) {
+            reminder += remindEveryMs;
+            await ask.onReminder(open);
+          }
+        }
+      });
+    },
   };
+
+  async function redeemNext({ redeem }: AskApproval): Promise<void> {
+    const [next, ...rest] = coded;
+    if (next === undefined || open === undefined) return;
+    coded = rest;
+    const answer = await redeem(next, open);
+    if (answer !== undefined && whyNoAnswer(open, answers, answer) === undefined) take(answer);
+  }
 }
 
-/** A function, because the compiler doesn't see that a handler may have set it. */
-function chosenIn(answer: Answer | undefined): string | undefined {
-  return answer?.choice;
+function named(choices: Readonly<Record<string, string>>): Question['choices'] {
+  return Object.entries(choices).map(([name, meaning]) => ({ name, meaning }));
+}
+
+function lastMoment(until: number | undefined): Pick<Question, 'until'> {
+  return until === undefined ? {} : { until: new Date(until).toISOString() };
 }
 
 function isOneOf<Choice extends string>(name: string, choices: Readonly<Record<Choice, string>>): name is Choice {
   return Object.hasOwn(choices, name);
 }
 
-function whyNoAnswer(open: Question | undefined, given: Answer | undefined, answer: Answer): string | undefined {
-  if (open === undefined || given !== undefined) return 'The run waits for no answer now.';
+/** `approve CODE`, or an object that says so. */
+function codedIn(given: Answer | CodedAnswer | string): CodedAnswer | undefined {
+  if (typeof given === 'string') {
+    const [choice = '', code = '', ...more] = given.trim().split(/\s+/);
+    return code === '' || more.length > 0 ? undefined : { choice, code };
+  }
+  if (typeof given !== 'object' || given === null || !('code' in given)) return undefined;
+  const { choice, code } = given;
+  return typeof choice === 'string' && typeof code === 'string' ? { choice, code } : undefined;
+}
+
+function saidYes(answers: readonly Answer[]): string[] {
+  return answers.flatMap(({ choice, by }) => (choice === 'approve' && by !== undefined ? [by.name] : []));
+}
+
+function endOf(answers: readonly Answer[], count: number): ApprovalChoice | undefined {
+  if (answers.some(({ choice }) => choice === 'refuse')) return 'refuse';
+  return saidYes(answers).length >= count ? 'approve' : undefined;
+}
+
+function whyNoAnswer(open: Question | undefined, given: readonly Answer[], answer: Answer): string | undefined {
+  const isOver = open?.approval === undefined ? given.length > 0 : endOf(given, open.approval.count) !== undefined;
+  if (open === undefined || isOver) return 'The run waits for no answer now.';
   if (typeof answer !== 'object' || answer === null) return 'An answer is the name of a choice.';
   if (answer.question !== undefined && answer.question !== open.id) {
     return 'The run has asked something else meanwhile: read it first.';
   }
   const names = open.choices.map(({ name }) => name);
-  return names.includes(answer.choice) ? undefined : `It is none of the choices: ${names.join(', ')}.`;
+  if (!names.includes(answer.choice)) return `It is none of the choices: ${names.join(', ')}.`;
+  return open.approval === undefined ? undefined : whyNoApproval(open, open.approval, answer);
+}
+
+function whyNoApproval({ until }: Question, state: ApprovalState, { by, choice, digest }: Answer): string | undefined {
+  if (by?.kind !== 'person') {
+    return 'Only a person who has signed in can answer this: on the page, or by npx proxmox-mcp runs decide.';
+  }
+  if (!state.approvers.includes(by.name)) {
+    return `${by.name} is none of those who may answer this: ${state.approvers.join(', ')}. Who asked for a run does not approve it.`;
+  }
+  if (digest !== state.digest)
+    return 'The answer is for another plan than the one that the run asks about: read it first.';
+  if (until !== undefined && Date.now() >= Date.parse(until)) return `Its time was over at ${until}.`;
+  if (choice === 'approve' && state.given.includes(by.name)) {
+    return `${by.name} has said yes already; ${state.count} different people have to.`;
+  }
+  return undefined;
 }

@@ -1,4 +1,5 @@
 import { setCurrentDetails, workflowInfo } from '@temporalio/workflow';
+import type { Plan } from '../../operations/plan.ts';
 import type { Progress, Question, RunStep } from '../../operations/run.ts';
 import { cleanText } from '../../reports/clean.ts';
 import { stepLine } from '../../reports/steps.ts';
@@ -10,6 +11,10 @@ export interface Checklist {
   mark(title: string, state: RunStep['state'], note?: string): void;
   /** What it waits for a person to decide; undefined: nothing any more. */
   ask(question: Question | undefined): void;
+  /** What it is to do. */
+  plan(plan: Plan): void;
+  /** Nothing of its steps was done: it begins anew. */
+  reset(): void;
 }
 
 export function createChecklist(title: string, steps: readonly string[]): Checklist {
@@ -17,10 +22,17 @@ export function createChecklist(title: string, steps: readonly string[]): Checkl
   let phase: Progress['phase'] = 'starting';
   let message = 'Starting';
   let asked: Question | undefined;
+  let planned: Plan | undefined;
   show();
 
   return {
-    progress: () => ({ phase, message, steps: [...items.values()], ...(asked && { question: asked }) }),
+    progress: () => ({
+      phase,
+      message,
+      steps: [...items.values()],
+      ...(asked && { question: asked }),
+      ...(planned && { plan: planned }),
+    }),
     enter(nextPhase, nextMessage) {
       phase = nextPhase;
       message = nextMessage;
@@ -33,6 +45,13 @@ export function createChecklist(title: string, steps: readonly string[]): Checkl
     },
     ask(question) {
       asked = question;
+      show();
+    },
+    plan(plan) {
+      planned = plan;
+    },
+    reset() {
+      for (const step of steps) items.set(step, { title: step, state: 'pending' });
       show();
     },
   };

@@ -1,6 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Notices } from '../../operations/notice.ts';
-import type { Answer, Progress } from '../../operations/run.ts';
+import type { Answer, CodedAnswer, Progress } from '../../operations/run.ts';
+import type { AllowChanges, StopChanges, SwitchState } from '../../operations/switch.ts';
 import type { Lock } from '../../operations/target.ts';
 
 /*
@@ -10,14 +11,17 @@ import type { Lock } from '../../operations/target.ts';
 /** Workflows, and the activities that concern no host. */
 export const serviceQueue = 'proxmox-mcp';
 
+/** Policy, approvals and the ledger: served where its file is, by one process. */
+export const ledgerQueue = 'proxmox-mcp-ledger';
+
 /**
  * Activities that only follow what goes on elsewhere (jobs, tasks): one queue with very many slots for all hosts of a
  * group of workers, so that long jobs never keep the looks, changes and undos of their host waiting.
  */
 export const followQueue = 'proxmox-mcp-follow';
 
-/** Activities that need the ledger: only the one worker that has it open polls here. */
-export const ledgerQueue = 'proxmox-mcp-ledger';
+/** Header of the activities of a run that acts by an approval: the execution that the approval was used up for. */
+export const attemptHeader = 'ops-attempt';
 
 /** A host's own activity queue: a dead host holds up only its own slots, and its backlog is visible. */
 export function hostQueue(host: string): string {
@@ -28,8 +32,11 @@ export const progressQuery = defineQuery<Progress>('progress');
 
 /** A person's answer to the question of a paused run. Refused at once when it is none. */
 export const decideUpdate = defineUpdate<void, [Answer]>('decide');
-/** The same from the Temporal UI or CLI, where the choice's name alone is enough: `"retry"`. What is no answer is ignored. */
-export const decideSignal = defineSignal<[Answer | string]>('decide');
+/**
+ * The same from the Temporal UI or CLI, where the choice's name alone is enough: `"retry"`; an approval needs a one-time code
+ * after it: `"approve CODE"`. What is no answer is ignored.
+ */
+export const decideSignal = defineSignal<[Answer | CodedAnswer | string]>('decide');
 
 /** Asks for a lock; sent with signal-with-start by the `requestLock` activity. */
 export interface LockRequest {
@@ -96,3 +103,13 @@ export const noticesQuery = defineQuery<Notices>('notices');
 
 /** To the watch: what could not be mailed is tried again now. The worker says so when it starts. */
 export const mailAgainSignal = defineSignal('mailAgain');
+
+/** Workflow id of the kill switch, of which there is one. */
+export const switchId = 'switch/changes';
+
+/** To the switch: nothing changes anything any more. From anybody; from the Temporal UI without anything said, too. */
+export const stopChangesSignal = defineSignal<[StopChanges | string | undefined]>('stopChanges');
+/** To the switch: lifts the one that it names. Refused at once unless a person who is an administrator does it. */
+export const allowChangesUpdate = defineUpdate<SwitchState, [AllowChanges]>('allowChanges');
+
+export const switchQuery = defineQuery<SwitchState>('switch');

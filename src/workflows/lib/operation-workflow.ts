@@ -10,13 +10,20 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { z } from 'zod';
-import { type OperationDefinition, riskOf, type TypedOperation } from '../../operations/definition.ts';
+import { type OperationDefinition, riskOf, type TypedOperation, worstRisk } from '../../operations/definition.ts';
+import { digestOf } from '../../operations/digest.ts';
 import type { Verdict } from '../../operations/finding.ts';
+import type { JudgedRequest, Judgement } from '../../operations/judgement.ts';
+import type { Plan, PlanDraft } from '../../operations/plan.ts';
 import { makeReport, type Report, type Section } from '../../operations/report.ts';
-import type { Ending, Outcome, Phase, Question, RunRequest, RunResult } from '../../operations/run.ts';
+import type { Ending, Outcome, Phase, Question, RunRequest, RunResult, RunStep } from '../../operations/run.ts';
 import { type Lock, locksOf, type Place, type TargetInput, targetIn, targetLabel } from '../../operations/target.ts';
 import { endingText } from '../../reports/ending.ts';
+import { planSections } from '../../reports/plan.ts';
+import { readableList } from '../../reports/units.ts';
 import { onHost } from './activities.ts';
+import { askedAgain, askForApproval, useUp } from './approval.ts';
+import { actFor } from './approved.ts';
 import { type Ask, createQuestions } from './ask.ts';
 import { keys } from './attributes.ts';
 import { createChecklist } from './checklist.ts';
@@ -27,14 +34,21 @@ import { rememberEnding, rememberQuestion } from './memo.ts';
 import { progressQuery } from './messages.ts';
 import { parseInput } from './parse-input.ts';
 import { createPatience } from './patience.ts';
+import { createRecords, keepsRecords, type Records } from './records.ts';
 import { createTelling } from './tell.ts';
 import { createUndoStack, type UndoStep } from './undo.ts';
 
-/** What a workflow's own logic gets to work with. */
-export interface Run<Input> {
+/** What planning gets to work with: it only looks. */
+export interface PlanningRun<Input> {
   readonly input: Input;
   /** Where the target is. Of a guest: as it was found after its lock was granted. */
   readonly place: Place;
+  /** Runs one step of the definition's list and keeps the checklist. Its `summary` is the step's text in the UI. */
+  step<T>(title: string, act: (summary: string) => Promise<T>, note?: (result: T) => string | undefined): Promise<T>;
+}
+
+/** What a workflow's own logic gets to work with. */
+export interface Run<Input> extends PlanningRun<Input> {
   /**
    * When the run began to act, after it got its locks; ms since the epoch. The same in every attempt, so that names can
    * be made from it.
@@ -47,8 +61,6 @@ export interface Run<Input> {
   readonly fences: Readonly<Record<string, number>>;
   /** The fence of the host's lock; 0 when the run changes nothing. Read it when an activity is called. */
   readonly fence: number;
-  /** Runs one step of the definition's list and keeps the checklist. Its `summary` is the step's text in the UI. */
-  step<T>(title: string, act: (summary: string) => Promise<T>, note?: (result: T) => string | undefined): Promise<T>;
   skip(title: string, why: string): void;
   /**
    * Registers how to take a step back, before the step.
@@ -87,22 +99,49 @@ export interface Done<Output> {
   readonly sections: readonly Section[];
 }
 
+/** What planning found out, and what would be done. */
+export interface Planned<Known, Output> {
+  /** What acting goes on from. */
+  readonly known: Known;
+  /** Absent where the request only looks. */
+  readonly would?: {
+    readonly plan: PlanDraft;
+    /** What a dry run returns. */
+    readonly output: Output;
+    /** What a dry run tells beside the plan. */
+    readonly sections?: readonly Section[];
+  };
+}
+
+/**
+ * An operation that changes something: it plans first, which changes nothing, and then does what it has planned. It may
+ * plan several times before it acts: for a dry run, for an approval, and once more under its locks.
+ */
+export interface Change<Input, Output, Known> {
+  plan(run: PlanningRun<Input>): Promise<Planned<Known, Output>>;
+  act(run: Run<Input>, known: Known): Promise<Done<Output>>;
+}
+
 /** How long a run waits, again and again, until its undo is no longer kept out by a fence of a time that hasn't come. 6 min. */
 const outwaitMs = [15_000, 45_000, 60_000, 60_000, 60_000, 60_000, 60_000];
 /** How often a run takes its locks again by itself for an undo that a newer fence keeps out. */
 const mostRetakes = 3;
 
-type Body<Input, Output> = (run: Run<Input>) => Promise<Done<Output>>;
+/** An operation that only looks, and one that only starts others, has nothing to plan. */
+type Look<Input, Output> = (run: Run<Input>) => Promise<Done<Output>>;
 
 /**
- * Makes the durable workflow of an operation: validates its input, finds its target, takes the target's locks when it
- * changes something, keeps the checklist and the search attributes, undoes on failure and on cancellation, and returns
- * the report.
+ * Makes the durable workflow of an operation: validates its input, finds its target, asks the policy and people where it
+ * is to change something, takes the target's locks, keeps the checklist, the ledger and the search attributes, undoes on
+ * failure and on cancellation, and returns the report.
  */
-export function operationWorkflow<Input extends z.ZodObject, Output extends z.ZodObject>(
+export function operationWorkflow<Input extends z.ZodObject, Output extends z.ZodObject, Known = undefined>(
   definition: TypedOperation<string, OperationDefinition['target'], Input, Output>,
-  body: Body<z.output<Input>, z.output<Output>>,
+  operation: Look<z.output<Input>, z.output<Output>> | Change<z.output<Input>, z.output<Output>, Known>,
 ): (request: RunRequest<z.input<Input>>) => Promise<RunResult<z.output<Output>>> {
+  if (typeof operation === 'function' && worstRisk(definition) !== 'read') {
+    throw new Error(`${definition.name} changes something, so it needs a plan`);
+  }
   return async (request) => {
     const input = parseInput(definition, request.input);
     const target = targetIn(input);
@@ -116,15 +155,24 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       onWait: (message) => checklist.enter('waiting-for-lock', message),
     });
     const telling = createTelling(title, label);
-    const questions = createQuestions(async (question) => {
-      checklist.ask(question);
-      setPhase(question === undefined ? 'running' : 'paused');
-      rememberQuestion(question);
-      await telling.tell(question);
-    });
+    const questions = createQuestions(
+      async (question) => {
+        checklist.ask(question);
+        setPhase(question === undefined ? 'running' : 'paused');
+        rememberQuestion(question);
+        await telling.tell(question, question?.kind === 'approval' ? plan : undefined);
+      },
+      (question) => {
+        checklist.ask(question);
+        rememberQuestion(question);
+      },
+    );
+    const records = keepsRecords()
+      ? createRecords(definition, { input, target: label, by: request.requestedBy })
+      : undefined;
     const undo = createUndoStack({
       onStep: (step) => checklist.enter('undoing', `Undoing: ${step}`),
-      onUndone: (step) => checklist.mark(step, 'undone'),
+      onUndone: (step) => mark(step, 'undone'),
       onStuck: async (step, why) =>
         (await outwait(why)) || (await retake(step, why)) ? 'retry' : askAboutUndo(step, why.message),
     });
@@ -137,6 +185,13 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     let retakes = 0;
     /** Nothing was changed yet. */
     let onlyLooks = true;
+    /** It does what it has planned. */
+    let isActing = false;
+    /** It acts by an approval, so that every step of it is begun once. */
+    let isApproved = false;
+    let begunAt = 0;
+    let plan: Plan | undefined;
+    let end: { readonly outcome: Outcome; readonly message: string } | undefined;
     /** Where it is, for its last word; a failed step's until the next one begins. */
     let at = 'before its first step';
     let failedAt: string | undefined;
@@ -145,11 +200,10 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 
     try {
       place = await patiently(() => locate(definition, target));
-      if (changes) await takeLocks();
-      const done = await act();
+      const done = await (isDryRun ? onlyPlan() : changes ? change() : act(await planNow()));
       const [outcome, report] = [isDryRun ? 'planned' : 'done', reportOf(done)] as const;
       finish(outcome, done.summary, { verdict: report.verdict });
-      return { outcome, output: done.output, report };
+      return { outcome, output: done.output, report, ...(plan === undefined ? {} : { plan }) };
     } catch (error) {
       if (checklist.progress().phase !== 'finished') {
         const ending = { at, undone: [], left: [] };
@@ -163,37 +217,162 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       throw error;
     } finally {
       await locks.release();
+      if (end !== undefined)
+        await records?.ended(end.outcome, end.message, begunAt === 0 ? 0 : (Date.now() - begunAt) / 1_000);
     }
 
-    async function act(): Promise<Done<z.output<Output>>> {
+    async function onlyPlan(): Promise<Done<z.output<Output>>> {
+      const { would } = await planNow({ isForPeople: true });
+      if (would === undefined || plan === undefined) {
+        throw ApplicationFailure.nonRetryable('This request changes nothing, so there is nothing to plan.', 'conflict');
+      }
+      return {
+        output: would.output,
+        summary: `Would ${plan.summary}; nothing was changed.`,
+        sections: [...planSections(plan), ...(would.sections ?? [])],
+      };
+    }
+
+    /** What the policy allows is done; what it asks people about is done when they have approved it. */
+    async function change(): Promise<Done<z.output<Output>>> {
+      if (records !== undefined) {
+        const judged = await judge(records);
+        if (judged.verdict === 'ask') return await whenApproved(records, judged);
+      }
+      await takeLocks();
+      const planned = await planNow();
+      if (plan !== undefined) await records?.planned(plan);
+      return await act(planned);
+    }
+
+    async function judge(ledger: Records): Promise<Judgement> {
+      const judged = await ledger.judge(judgedGuest(place));
+      if (judged.verdict !== 'refused') return judged;
+      throw ApplicationFailure.create({
+        message: `${judged.why} ${judged.remedy}`,
+        type: 'forbidden',
+        nonRetryable: true,
+        details: [{ code: 'forbidden', remedy: judged.remedy }],
+      });
+    }
+
+    /**
+     * Asks without a lock, for days if need be; then looks under its locks whether all is as it was approved, and uses the
+     * approval up. Whatever differs makes it void: it is planned anew, and asked anew.
+     */
+    async function whenApproved(
+      ledger: Records,
+      judged: Judgement & { verdict: 'ask' },
+    ): Promise<Done<z.output<Output>>> {
+      let { terms, why } = judged;
+      for (;;) {
+        await planNow({ isForPeople: true });
+        at = 'while it waited for an approval';
+        checklist.enter('paused', `Waiting for the approval of ${readableList(terms.approvers)}`);
+        const approved = await askForApproval(
+          { questions, records: ledger, telling },
+          { plan: requirePlan(), terms, why },
+        );
+        await takeLocks();
+        const now = await judge(ledger);
+        const planned = await planNow();
+        const used = await useUp(approved, { plan: planned.would && requirePlan(), now, records: ledger });
+        if ('attempt' in used) {
+          try {
+            return await act(planned, used.attempt);
+          } catch (error) {
+            if (!(error instanceof ApprovalSpent)) throw error;
+          }
+        }
+        await locks.release();
+        checklist.reset();
+        why = 'isVoid' in used ? used.isVoid : askedAgain;
+        if (now.verdict === 'ask') ({ terms } = now);
+      }
+    }
+
+    /** Looks only. What it finds is the plan of the run from then on. */
+    async function planNow({ isForPeople = false } = {}): Promise<Planned<Known, z.output<Output>>> {
+      if (typeof operation === 'function') return { known: undefined as Known };
       at = 'before its first step';
-      checklist.enter('running', 'Running');
+      checklist.enter('running', isDryRun || isForPeople ? 'Planning' : 'Running');
+      const planned = await planning(operation);
+      if (planned.would === undefined) return planned;
+      const usualSeconds = isForPeople ? await records?.usualSeconds() : plan?.usualSeconds;
+      plan = finishPlan(planned.would.plan);
+      if (usualSeconds !== undefined) plan = { ...plan, usualSeconds };
+      checklist.plan(plan);
+      return planned;
+    }
+
+    async function planning({ plan: look }: Change<z.output<Input>, z.output<Output>, Known>) {
       try {
-        return await body({
+        return await look({
           input,
-          begunAt: Date.now(),
           get place() {
             return place;
           },
-          get fences() {
-            return locks.fences;
-          },
-          get fence() {
-            return (place.kind === 'host' ? locks.fences[`host/${place.host}`] : undefined) ?? 0;
-          },
           step: runStep,
-          skip: (step, why) => checklist.mark(step, 'skipped', why),
-          onUndo(step, take, look) {
-            onlyLooks = false;
-            undo.push({ title: step, undo: () => unlessInDoubt(take), look });
-          },
-          commit: undo.clear,
-          ask: (ask, look) => askWithoutLocks(ask, 'ends', look),
-          child: children.start,
-          uninterrupted: children.uninterrupted,
-          report: (sections, summary) => reportOf({ sections, summary }),
         });
       } catch (error) {
+        throw await takeBack(error);
+      }
+    }
+
+    function finishPlan(draft: PlanDraft): Plan {
+      const { dryRun: _, ...asked } = input;
+      const does = { operation: definition.name, input: asked, steps: draft.steps };
+      return { ...draft, digest: digestOf(does), fingerprint: digestOf(draft.state) };
+    }
+
+    function requirePlan(): Plan {
+      if (plan !== undefined) return plan;
+      throw ApplicationFailure.nonRetryable('An approval was wanted without a plan.', 'internal');
+    }
+
+    /** @param attempt the execution of this run that an approval was used up for; it acts by none where there is none */
+    async function act(planned: Planned<Known, z.output<Output>>, attempt?: string): Promise<Done<z.output<Output>>> {
+      at = 'before its first step';
+      checklist.enter('running', 'Running');
+      begunAt = Date.now();
+      isActing = changes;
+      isApproved = attempt !== undefined;
+      actFor(attempt);
+      const run: Run<z.output<Input>> = {
+        input,
+        begunAt,
+        get place() {
+          return place;
+        },
+        get fences() {
+          return locks.fences;
+        },
+        get fence() {
+          return (place.kind === 'host' ? locks.fences[`host/${place.host}`] : undefined) ?? 0;
+        },
+        step: runStep,
+        skip: (step, why) => checklist.mark(step, 'skipped', why),
+        onUndo(step, take, look) {
+          onlyLooks = false;
+          undo.push({ title: step, undo: () => unlessInDoubt(take), look });
+        },
+        commit: undo.clear,
+        ask: (ask, look) => askWithoutLocks(ask, 'ends', look),
+        child: children.start,
+        uninterrupted: children.uninterrupted,
+        report: (sections, summary) => reportOf({ sections, summary }),
+      };
+      try {
+        return await (typeof operation === 'function' ? operation(run) : operation.act(run, planned.known));
+      } catch (error) {
+        isActing = false;
+        actFor(undefined);
+        if (isApproved && failureOf(error).code === 'approval-spent') {
+          // Another execution did what there would be to undo, and that is not this one's to take back.
+          undo.clear();
+          isApproved = false;
+          throw new ApprovalSpent();
+        }
         // Here, so that everything is taken back while the locks are still held.
         throw await takeBack(error);
       }
@@ -223,15 +402,22 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       failedAt = undefined;
       checklist.mark(step, 'running');
       try {
+        if (isActing) await records?.goOn(step, isApproved);
         const result = await patiently(() => work(step), step);
-        checklist.mark(step, 'done', note?.(result));
+        mark(step, 'done', note?.(result));
         if (at === here) at = `after step "${step}"`;
         return result;
       } catch (error) {
         failedAt ??= here;
-        checklist.mark(step, 'failed', failureOf(error).message);
+        mark(step, 'failed', failureOf(error).message);
         throw error;
       }
+    }
+
+    /** Marks a step, and writes it down where it is one that changes something. */
+    function mark(step: string, state: RunStep['state'], note?: string): void {
+      checklist.mark(step, state, note);
+      if (isActing || state === 'undone') records?.step(step, state, note);
     }
 
     /**
@@ -344,7 +530,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     }
 
     async function askAboutUndo(step: UndoStep, why: string): Promise<'retry' | 'leave'> {
-      checklist.mark(step.title, 'failed', why);
+      mark(step.title, 'failed', why);
       const question = `Could not undo "${step.title}". ${why}`;
       const choices = { retry: 'put right what it says, then try again', leave: 'end the run and leave it as it is' };
       for (let more = ''; ; ) {
@@ -388,6 +574,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       message: string,
       { verdict, ending }: { readonly verdict?: Verdict; readonly ending?: Ending },
     ): void {
+      end = { outcome, message };
       checklist.enter('finished', message);
       setPhase('finished', { outcome, verdict });
       if (ending !== undefined) rememberEnding(ending);
@@ -404,6 +591,15 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       });
     }
   };
+}
+
+/** This execution of the run has no approval of its own. */
+class ApprovalSpent extends Error {}
+
+function judgedGuest(place: Place): JudgedRequest['guest'] {
+  if (place.kind !== 'guest') return undefined;
+  const { vmid, tags = [], pool } = place;
+  return { vmid, tags: [...tags], ...(pool === undefined ? {} : { pool }) };
 }
 
 /** Finds guests by their host's API; see `src/activities/guests`. */

@@ -52,11 +52,17 @@ export const policies = {
     scheduleToCloseTimeout: '10m',
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 8 },
   },
-  /** Appends to the ledger, which takes milliseconds; a worker that is started again has it back within a minute. */
+  /** Asks the policy and the ledger. A change waits for them: nothing is changed that nobody could write down. */
   ledger: {
     startToCloseTimeout: '30s',
-    scheduleToCloseTimeout: '30m',
-    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
+    scheduleToCloseTimeout: '1h',
+    retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '30s' },
+  },
+  /** The same where somebody waits for a look, which is worth more than its record. */
+  ledgerAtOnce: {
+    startToCloseTimeout: '5s',
+    scheduleToCloseTimeout: '5s',
+    retry: { initialInterval: '500ms', maximumAttempts: 5 },
   },
 } as const satisfies Readonly<Record<string, ActivityOptions>>;
 

@@ -1,7 +1,9 @@
 import { CancellationScope, patched, workflowInfo } from '@temporalio/workflow';
 import type { NotifyActivities } from '../../activities/notify/notify.ts';
+import type { Plan } from '../../operations/plan.ts';
 import { makeReport, type Report } from '../../operations/report.ts';
 import type { Question } from '../../operations/run.ts';
+import { planSections } from '../../reports/plan.ts';
 import { onService } from './activities.ts';
 
 /** How the administrators hear of a paused run. */
@@ -9,21 +11,30 @@ export interface Telling {
   /**
    * Mails what it asks, and how to answer, beside the waiting: an answer that comes before the mail is sent is followed at
    * once, and the mail, which would ask for what is decided, is given up. `undefined`: nothing is asked any more.
+   *
+   * @param plan what an approval is asked for
    */
-  tell(question: Question | undefined): Promise<void>;
+  tell(question: Question | undefined, plan?: Plan): Promise<void>;
+  /** Mails once more what is still open. */
+  remind(question: Question): Promise<void>;
 }
 
 export function createTelling(title: string, target: string): Telling {
   let open: CancellationScope | undefined;
+  let asked: Plan | undefined;
   return {
-    async tell(question) {
+    async tell(question, plan) {
       open?.cancel();
       open = undefined;
+      asked = plan;
       if (question === undefined) return;
       // Runs that were paused before it was so replay with the mail first.
-      if (!patched('mail-beside')) return await mail(title, target, question);
+      if (!patched('mail-beside')) return await mail(title, target, question, plan);
       open = new CancellationScope();
-      void open.run(() => mail(title, target, question));
+      void open.run(() => mail(title, target, question, plan));
+    },
+    async remind(question) {
+      await open?.run(() => mail(title, target, question, asked));
     },
   };
 }
@@ -31,9 +42,9 @@ export function createTelling(title: string, target: string): Telling {
 /**
  * A mail that can't be sent doesn't stop the run: its state is in the Temporal UI, in lists and in the metrics, too.
  */
-async function mail(title: string, target: string, question: Question): Promise<void> {
+async function mail(title: string, target: string, question: Question, plan: Plan | undefined): Promise<void> {
   try {
-    await onService<NotifyActivities>('Tell the administrators').mailReport(paused(title, target, question));
+    await onService<NotifyActivities>('Tell the administrators').mailReport(paused(title, target, question, plan));
   } catch {
     // Said above.
   }
@@ -43,6 +54,7 @@ function paused(
   title: string,
   target: string,
   question: Question,
+  plan: Plan | undefined,
 ): { readonly subject: string; readonly report: Report } {
   const { workflowId } = workflowInfo();
   const answers = question.choices.map(
@@ -68,6 +80,7 @@ function paused(
             },
           ],
         },
+        ...(plan === undefined ? [] : planSections(plan)),
       ],
     }),
   };

@@ -14,6 +14,7 @@ import type { LedgerClient } from '../../../src/runs/ledger.ts';
 import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../../../src/runs/schedules.ts';
 import { runSummary } from '../../../src/runs/schema.ts';
+import { requireWhoMayAnswer } from '../../../src/runs/who-answers.ts';
 
 export interface MemoryRuns extends Runs {
   readonly started: string[];
@@ -122,7 +123,7 @@ export function memoryRuns(options: {
       const { progress } = run;
       const question = progress?.question;
       if (question === undefined) throw conflict('The run waits for no answer now.');
-      if (question.kind === 'approval') throw new Error('an approval reached the runs');
+      requireWhoMayAnswer(id, question, by);
       if (answer.question !== question.id) throw conflict('The run has asked something else meanwhile.');
       if (!question.choices.some(({ name }) => name === answer.choice)) throw conflict('It is none of the choices.');
       answers.push({ ...answer, by });
@@ -282,6 +283,7 @@ export function memoryConfig(): Config {
     worker: { metricsPort: 9464, maxConcurrentActivitiesPerHost: 4 },
     hosts: [host('pve1'), host('pve2'), host('broken')],
     webhooks: {},
+    dangerousCommands: false,
     demo: false,
   };
 }
@@ -310,6 +312,7 @@ export function memoryLedger(): LedgerClient {
       ...(limit < records.length ? { cursor: '2' } : {}),
     }),
     get: async (seq) => records.find((one) => one.seq === seq) ?? record(seq, 'Another one'),
+    record: async () => {},
     head: async () => ({ seq: 2, hash: '2'.repeat(64), at: '2026-11-26T08:00:00.000Z' }),
     verify: async () => ({
       verdict: 'intact',

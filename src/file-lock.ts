@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ServiceError } from '../errors.ts';
+import { ServiceError } from './errors.ts';
 
 /** Work under the lock takes milliseconds, so that a lock this old was left behind. */
 const abandonedMs = 10_000;

@@ -11,8 +11,9 @@ export interface ClockChange {
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
+const dayMs = 24 * hourMs;
 /** No two changes of a zone are nearer to one another: Morocco's, around its month of fasting, are five weeks apart. */
-const stepMs = 7 * 24 * hourMs;
+const stepMs = 7 * dayMs;
 
 /** The clock changes of a time zone between two moments (ms), in their order. Throws `RangeError` for a zone that there is not. */
 export function clockChanges(timeZone: string, from: number, to: number): readonly ClockChange[] {
@@ -37,6 +38,20 @@ export function offsetOf(timeZone: string): (time: number) => number {
     const [, sign, hours = 0, minutes = 0] = /GMT([+-])(\d\d):(\d\d)/.exec(name) ?? [];
     return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * minuteMs;
   };
+}
+
+/** The moment when a wall clock shows a time, given as if it were UTC's; of a time that comes twice the first. */
+export function fromWall(wall: number, offset: (time: number) => number): number {
+  const [before, after] = [offset(wall - dayMs), offset(wall + dayMs)];
+  const early = wall - Math.max(before, after);
+  return early + offset(early) === wall ? early : wall - Math.min(before, after);
+}
+
+/** As {@link fromWall}; of a time that is skipped the moment when the clock is put forward. */
+export function reachedAt(wall: number, offset: (time: number) => number): number {
+  const moment = fromWall(wall, offset);
+  const over = moment + offset(moment) - wall;
+  return over === 0 ? moment : momentOfChange(offset, moment - over, moment);
 }
 
 /** The first whole minute of the new offset, between a moment of the old one and one of the new one. */

@@ -1,0 +1,130 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type Client,
+  WithStartWorkflowOperation,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
+import { z } from 'zod';
+import { type ErrorCode, ServiceError } from '../errors.ts';
+import { type AllowChanges, type StopChanges, type SwitchState, switchState } from '../operations/switch.ts';
+import { allowChangesUpdate, serviceQueue, stopChangesSignal, switchId } from '../workflows/lib/messages.ts';
+
+/** How long a worker may take to do what it was told. */
+const patienceMs = 10_000;
+
+/** The kill switch, as everybody asks for it. */
+export interface ChangeSwitch {
+  /**
+   * As its memo has it: asked of the Temporal server alone, no worker has to answer. One that somebody has ended counts as
+   * it was last. Throws what the server says, or `unreadable`: who can't know must change nothing.
+   */
+  get(): Promise<SwitchState>;
+  /**
+   * Stops everything that changes something. Anybody may. Durable when it returns; `isSeen: false` where no worker has
+   * said so yet, which then changes nothing either.
+   */
+  stop(request: StopChanges): Promise<SwitchState & { readonly isSeen: boolean }>;
+  /**
+   * Allows changes again. The caller has verified that `by` is this person and has this role. Throws `forbidden` where it
+   * isn't a person who is an administrator, `conflict` where that isn't the one that is on, `unavailable` without a worker.
+   */
+  allow(request: Omit<AllowChanges, 'until'>): Promise<SwitchState>;
+}
+
+const options = {
+  workflowId: switchId,
+  taskQueue: serviceQueue,
+  staticSummary: 'Kill switch',
+  staticDetails: 'Whether anything may change. Not a run; it never ends by itself.',
+} as const;
+
+/** @param options.patienceMs how long a worker may take; default 10 s */
+export function createChangeSwitch(client: Client, { patienceMs: patience = patienceMs } = {}): ChangeSwitch {
+  return { get, stop, allow };
+
+  async function get(): Promise<SwitchState> {
+    try {
+      const { memo } = await client.workflow.getHandle(switchId).describe();
+      return stateIn(memo);
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return never;
+      throw error;
+    }
+  }
+
+  async function stop(request: StopChanges): Promise<SwitchState & { isSeen: boolean }> {
+    const before = await get();
+    await client.workflow.signalWithStart('changeSwitch', {
+      ...options,
+      args: [before],
+      signal: stopChangesSignal,
+      signalArgs: [request],
+    });
+    const deadline = Date.now() + patience;
+    for (;;) {
+      const state = await get();
+      if (state.on) return { ...state, isSeen: true };
+      if (Date.now() > deadline) break;
+      await sleep(100);
+    }
+    return { on: true, number: before.number + 1, ...request, isSeen: false };
+  }
+
+  async function allow(request: Omit<AllowChanges, 'until'>): Promise<SwitchState> {
+    const start = new WithStartWorkflowOperation('changeSwitch', {
+      ...options,
+      args: [await get()],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+    });
+    const deadline = Date.now() + patience;
+    const until = new Date(deadline).toISOString();
+    try {
+      return await client.withDeadline(deadline, () =>
+        client.workflow.executeUpdateWithStart(allowChangesUpdate, {
+          args: [{ ...request, until }],
+          startWorkflowOperation: start,
+        }),
+      );
+    } catch (error) {
+      throw refused(error);
+    }
+  }
+}
+
+const never: SwitchState = { on: false, number: 0 };
+
+/** A switch that has not said anything yet was just begun; what can't be read may be on. */
+function stateIn(memo: unknown): SwitchState {
+  const { success, data } = z.object({ switch: switchState.optional() }).safeParse(memo ?? {});
+  if (success) return data.switch ?? never;
+  throw new ServiceError({
+    code: 'unreadable',
+    message: 'The kill switch can’t be read, so that nothing may change',
+    remedy: `Look at the workflow ${switchId} in the Temporal UI, or run the version of the service that has written it.`,
+  });
+}
+
+const codes: readonly ErrorCode[] = ['forbidden', 'conflict', 'invalid-input'];
+
+function refused(error: unknown): unknown {
+  if (error instanceof WorkflowUpdateFailedError) {
+    const { message, type } = (error.cause ?? error) as Error & { readonly type?: string };
+    return new ServiceError({
+      code: codes.find((code) => code === type) ?? 'conflict',
+      message: `The kill switch was not lifted. ${message}`,
+      remedy: 'Look at it: npx proxmox-mcp status',
+    });
+  }
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) {
+    return new ServiceError({
+      code: 'unavailable',
+      message: 'No worker answers, so that the kill switch stays as it is',
+      remedy: 'Start the service with `npm start`, then do it again.',
+      retryable: true,
+      cause: error,
+    });
+  }
+  return error;
+}

@@ -1,0 +1,116 @@
+import { ApplicationFailure } from '@temporalio/workflow';
+import type { ApprovalTerms, Judgement } from '../../operations/judgement.ts';
+import type { Plan } from '../../operations/plan.ts';
+import type { Answer } from '../../operations/run.ts';
+import { cleanLine } from '../../reports/clean.ts';
+import { planDifferences } from '../../reports/plan.ts';
+import { readableList } from '../../reports/units.ts';
+import type { ApprovalEnd, Questions } from './ask.ts';
+import { failureOf } from './failure.ts';
+import type { Records } from './records.ts';
+import type { Telling } from './tell.ts';
+
+/** A plan that enough people have said yes to. It counts for nothing before it is used up. */
+export interface Approved {
+  readonly plan: Plan;
+  readonly terms: ApprovalTerms;
+  /** Of the question that it answers. */
+  readonly question: string;
+  readonly answers: readonly Answer[];
+  /** When the last answer came; ms since the epoch. */
+  readonly at: number;
+}
+
+/**
+ * Publishes a plan and waits until it is approved. Throws `not-approved` for a no, and where no answer came in time.
+ *
+ * @param why why it is asked (again)
+ */
+export async function askForApproval(
+  {
+    questions,
+    records,
+    telling,
+  }: { readonly questions: Questions; readonly records: Records; readonly telling: Telling },
+  { plan, terms, why }: { readonly plan: Plan; readonly terms: ApprovalTerms; readonly why: string },
+): Promise<Approved> {
+  const question = questions.nextId();
+  await records.planned(plan, question);
+  const { count, approvers, signed } = terms;
+  const { choice, answers } = await questions.askApproval({
+    question: questionOf(plan, terms, why),
+    approval: { digest: plan.digest, count, approvers, signed },
+    until: Date.now() + terms.answerWithinMs,
+    remindEveryMs: terms.remindEveryMs,
+    onReminder: (asked) => telling.remind(asked),
+    onAnswer: (answer) => records.decided(answer, question),
+    redeem: (coded, asked) => records.redeem(coded, asked),
+  });
+  if (choice === 'approve') return { plan, terms, question, answers, at: Date.now() };
+  throw notApproved(choice, answers, approvers);
+}
+
+/**
+ * Uses an approval up, for the execution of the run that is answered; or says why it doesn't cover what would be done now.
+ *
+ * @param plan as it is now, under the locks; absent where nothing is to be done any more
+ * @param now what the policy says now
+ */
+export async function useUp(
+  approved: Approved,
+  { plan, now, records }: { readonly plan: Plan | undefined; readonly now: Judgement; readonly records: Records },
+): Promise<{ readonly attempt: string } | { readonly isVoid: string }> {
+  const { terms, at, answers, question } = approved;
+  if (plan === undefined) return { isVoid: 'There is nothing to do any more.' };
+  if (plan.digest !== approved.plan.digest || plan.fingerprint !== approved.plan.fingerprint) {
+    const changed = planDifferences(approved.plan, plan).join('; ');
+    return { isVoid: `It was approved, but what it rests on has changed since: ${cleanLine(changed, 600)}.` };
+  }
+  if (Date.now() > at + terms.executeWithinMs) {
+    return { isVoid: 'It was approved, but the time for it was over before the lock was free.' };
+  }
+  if (now.verdict === 'ask') {
+    const mayStill = ({ by }: Answer) => by !== undefined && now.terms.approvers.includes(by.name);
+    if (answers.filter(mayStill).length < now.terms.count) {
+      return { isVoid: 'It was approved by somebody who may not do that any more.' };
+    }
+  }
+  try {
+    return await records.spend(question, plan);
+  } catch (error) {
+    const { code, message } = failureOf(error);
+    if (code !== 'approval-spent') throw error;
+    return { isVoid: message };
+  }
+}
+
+/** What is asked about a run that was made of an older execution, which had used its approval up. */
+export const askedAgain =
+  'This run was reset or restored after its approval had been used. What it did until then stays as it is; what follows would be done now.';
+
+function questionOf({ summary, risks, affected }: Plan, { count }: ApprovalTerms, why: string): string {
+  const parts = [
+    `It is to ${summary}.`,
+    ...affected.slice(0, 3),
+    ...risks.slice(0, 3),
+    ...(count > 1 ? [`${count} people have to say yes.`] : []),
+    why,
+  ];
+  return parts.map((part) => (/[.!?]$/.test(part) ? part : `${part}.`)).join(' ');
+}
+
+function notApproved(choice: ApprovalEnd['choice'], answers: readonly Answer[], approvers: readonly string[]) {
+  const no = answers.find((answer) => answer.choice === 'refuse');
+  const reason = no?.reason ? `: ${cleanLine(no.reason, 500)}` : '';
+  const what =
+    choice === 'refuse'
+      ? `${no?.by?.name ?? 'Somebody'} said no${reason}`
+      : `Nobody of ${readableList(approvers)} has approved it in time, which is a no`;
+  const remedy = 'Start it again where it is still wanted.';
+  return ApplicationFailure.create({
+    message: `${what}. Nothing was changed.`,
+    type: 'not-approved',
+    nonRetryable: true,
+    details: [{ code: 'not-approved', remedy }],
+  });
+}

@@ -1,0 +1,61 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ApprovalActivities } from '../../src/activities/approvals/approvals.ts';
+import { createLedgerStoreActivities } from '../../src/activities/ledger/ledger.ts';
+import { ServiceError } from '../../src/errors.ts';
+import { openLedger } from '../../src/ledger/ledger.ts';
+import { ledgerPaths } from '../../src/ledger/paths.ts';
+import type { JudgedRequest, Judgement } from '../../src/operations/judgement.ts';
+import type { LedgerRecord } from '../../src/operations/ledger.ts';
+import { acquireLock } from '../../src/service/lock-file.ts';
+
+/** A real ledger, and a policy and codes that a test makes up. */
+export interface TestLedger {
+  /** Of one run, oldest first. */
+  recordsOf(run: string): readonly LedgerRecord[];
+  readonly judged: JudgedRequest[];
+  /** Default: all is allowed. */
+  judge: (request: JudgedRequest) => Judgement;
+  /** The kill switch. */
+  stopped: boolean;
+  /** Codes that count once, by their text. */
+  readonly codes: Map<string, { by: string; choice: string; digest: string }>;
+}
+
+/** The activities of the ledger's queue, on a ledger in a folder of its own. */
+export function openTestLedger() {
+  const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-ledger-'));
+  const claim = () => acquireLock(ledgerPaths(folder).claim);
+  const opened = openLedger({ folder, claim, redact: (text) => text });
+  const ledger: TestLedger = {
+    recordsOf: (run) => [...opened.search({ run, limit: 200 }).records].reverse(),
+    judged: [],
+    judge: () => ({ verdict: 'allowed' }),
+    stopped: false,
+    codes: new Map(),
+  };
+  const approvals: ApprovalActivities = {
+    async judge(request) {
+      ledger.judged.push(request);
+      return ledger.judge(request);
+    },
+    async goOn() {
+      if (!ledger.stopped) return;
+      throw new ServiceError({ code: 'changes-stopped', message: 'Somebody has stopped all changes', remedy: 'Wait.' });
+    },
+    async redeemCode({ code, choice, digest }) {
+      const found = ledger.codes.get(code);
+      ledger.codes.delete(code);
+      return found?.choice === choice && found.digest === digest ? found.by : undefined;
+    },
+  };
+  return {
+    ledger,
+    activities: { ...createLedgerStoreActivities({ ledger: opened }), ...approvals },
+    async close() {
+      await opened.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
