@@ -1,4 +1,5 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
+import { readAnchors, writeAnchor } from './anchor-ledger/journal.ts';
 import { acceptBackup, checkArchive, listBackups, removeBackup } from './back-up/archives.ts';
 import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
@@ -17,6 +18,8 @@ import type { Command } from './command.ts';
 
 /** Every command that the service may run on a host: the policy, the helper, the docs and the tests are made of it. */
 export const table: readonly Command[] = [
+  writeAnchor,
+  readAnchors,
   listBackups,
   checkArchive,
   removeBackup,
