@@ -69,7 +69,10 @@ export function openSegment(path: string, number: number): Segment {
 
 /** Opens a sealed segment, or a copy of any, to read. */
 export function readSegment(path: string, number: number): Segment {
-  return createSegment(connect(path, { readOnly: true }), path, number, { readOnly: true });
+  const database = connect(path, { readOnly: true });
+  // Nobody else is there: locking it for each look, which makes a folder and removes it, would take longer than the look.
+  database.exec('PRAGMA locking_mode = EXCLUSIVE');
+  return createSegment(database, path, number, { readOnly: true });
 }
 
 /** Whether it is still written ahead, so that its file alone is not all of it. */
