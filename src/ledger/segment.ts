@@ -132,7 +132,7 @@ function createSegment(
     },
     carry: (record) => run(`INSERT INTO carried (${columns}) VALUES (?, ?, ?, ?)`, values(record)),
     count: (table = 'records') => Number(database.get(`SELECT count(*) AS n FROM ${table}`)?.n),
-    check: () => check(database),
+    check: () => [...check(database), ...(readOnly ? [] : checkWords(database))],
     transaction(work) {
       database.exec('BEGIN IMMEDIATE');
       try {
@@ -243,6 +243,16 @@ function check(database: sqlite.Database): string[] {
       .filter((line) => line !== 'ok'),
   );
   return found;
+}
+
+/** A record that is not in the index of words, or with others, would not be found. Only who may write can have it compared. */
+function checkWords(database: sqlite.Database): string[] {
+  try {
+    database.exec("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)");
+    return [];
+  } catch {
+    return ['the index of words, which searches use, does not fit the records'];
+  }
 }
 
 function syncFolder(path: string): void {

@@ -1,5 +1,8 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
 import { readAnchors, writeAnchor } from './anchor-ledger/journal.ts';
+import { addAdministrator, listAdministrators, removeAdministrator } from './approve/administrators.ts';
+import { admitPlan, approvalState } from './approve/plans.ts';
+import { allowChanges, liftStop, showStop, stopChanges, switchState } from './approve/switch.ts';
 import { acceptBackup, checkArchive, listBackups, removeBackup } from './back-up/archives.ts';
 import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
@@ -20,6 +23,16 @@ import type { Command } from './command.ts';
 export const table: readonly Command[] = [
   writeAnchor,
   readAnchors,
+  listAdministrators,
+  addAdministrator,
+  removeAdministrator,
+  admitPlan,
+  approvalState,
+  stopChanges,
+  switchState,
+  allowChanges,
+  showStop,
+  liftStop,
   listBackups,
   checkArchive,
   removeBackup,
