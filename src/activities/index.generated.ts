@@ -1,4 +1,5 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
+import { createAnchorActivities } from './anchor-ledger/anchor-ledger.ts';
 import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
 import { createChangePolicyActivities } from './change-policy/change-policy.ts';
@@ -16,6 +17,7 @@ import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts
 /** The activities of the hosts’ own queues. */
 export function createHostActivities(dependencies: ActivityDependencies) {
   return {
+    ...createAnchorActivities(dependencies),
     ...createBackupActivities(dependencies),
     ...createHealthActivities(dependencies),
     ...createControlGuestActivities(dependencies),

@@ -1,4 +1,5 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
+export { anchorLedger } from './anchor-ledger.ts';
 export { askLedger } from './ask-ledger.ts';
 export { backUp } from './back-up.ts';
 export { changePolicy } from './change-policy.ts';
