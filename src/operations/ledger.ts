@@ -98,9 +98,9 @@ export interface LedgerVerification {
 }
 
 /** What is written down from outside of runs; what runs do and use up, only they write. */
-const recordedOutside = newRecord.extend({
-  kind: recordKind.extract(['refusal', 'sign-in', 'person', 'token', 'switch', 'schedule', 'code']),
-});
+const outsideKind = recordKind.extract(['refusal', 'sign-in', 'person', 'token', 'switch', 'schedule', 'code']);
+export type OutsideKind = z.infer<typeof outsideKind>;
+const recordedOutside = newRecord.extend({ kind: outsideKind });
 
 /** What `askLedger` asks, once. */
 export const ledgerQuestion = z.discriminatedUnion('ask', [
