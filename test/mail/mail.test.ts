@@ -168,6 +168,7 @@ describe('mailReport', () => {
   const service = {
     temporal: { namespace: 'default', port: 7233, uiPort: 8233, uiUrl: 'https://temporal.example.org' },
     hosts: [{ name: 'pve1', layout: defaultLayout, timeZone: 'Europe/Berlin' }],
+    webhooks: {},
   };
   const activities = (options?: Partial<MailConfig>) =>
     createNotifyActivities({

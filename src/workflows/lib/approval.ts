@@ -8,7 +8,6 @@ import { readableList } from '../../reports/units.ts';
 import type { ApprovalEnd, Questions } from './ask.ts';
 import { failureOf } from './failure.ts';
 import type { Records } from './records.ts';
-import type { Telling } from './tell.ts';
 
 /** A plan that enough people have said yes to. It counts for nothing before it is used up. */
 export interface Approved {
@@ -27,11 +26,7 @@ export interface Approved {
  * @param why why it is asked (again)
  */
 export async function askForApproval(
-  {
-    questions,
-    records,
-    telling,
-  }: { readonly questions: Questions; readonly records: Records; readonly telling: Telling },
+  { questions, records }: { readonly questions: Questions; readonly records: Records },
   { plan, terms, why }: { readonly plan: Plan; readonly terms: ApprovalTerms; readonly why: string },
 ): Promise<Approved> {
   const question = questions.nextId();
@@ -42,7 +37,6 @@ export async function askForApproval(
     approval: { digest: plan.digest, count, approvers, signed },
     until: Date.now() + terms.answerWithinMs,
     remindEveryMs: terms.remindEveryMs,
-    onReminder: (asked) => telling.remind(asked),
     onAnswer: (answer) => records.decided(answer, question),
     redeem: (coded, asked) => records.redeem(coded, asked),
   });

@@ -154,7 +154,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       within: request.within,
       onWait: (message) => checklist.enter('waiting-for-lock', message),
     });
-    const telling = createTelling(title, label);
+    const telling = createTelling(title, label, definition.subject);
     const questions = createQuestions(
       async (question) => {
         checklist.ask(question);
@@ -166,6 +166,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         checklist.ask(question);
         rememberQuestion(question);
       },
+      telling,
     );
     const records = keepsRecords()
       ? createRecords(definition, { input, target: label, by: request.requestedBy })
@@ -269,10 +270,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         await planNow({ isForPeople: true });
         at = 'while it waited for an approval';
         checklist.enter('paused', `Waiting for the approval of ${readableList(terms.approvers)}`);
-        const approved = await askForApproval(
-          { questions, records: ledger, telling },
-          { plan: requirePlan(), terms, why },
-        );
+        const approved = await askForApproval({ questions, records: ledger }, { plan: requirePlan(), terms, why });
         await takeLocks();
         const now = await judge(ledger);
         const planned = await planNow();
