@@ -5,7 +5,7 @@ import type { Secret } from '../../secret.ts';
 
 export type WebhookKey = (typeof webhookKeys)[number];
 
-/** A page is a line or two: what happened, and where it is to be read. In characters; Discord takes 2,000. */
+/** A page is a line or two: what happened, and where it is to be read. In characters, with what says that it was cut. */
 const longest = 1_500;
 /** Less than the minute that an activity of the service has. */
 const timeoutMs = 15_000;
@@ -36,7 +36,7 @@ export async function postToWebhook(
     const answer = await fetch(url.reveal(), {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(bodies[key](cleanLine(text, longest))),
+      body: JSON.stringify(bodies[key](cleanLine(text, longest - 100))),
       redirect: 'manual',
       signal: AbortSignal.timeout(withinMs),
     });

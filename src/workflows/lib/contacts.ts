@@ -63,8 +63,7 @@ export async function deliver(
       return await notify.mailReport(given);
     } catch (error) {
       if (isCancellation(error)) throw error;
-      const { message, remedy } = failureOf(error);
-      return { mailed: false, finding: { check: 'Mail', verdict: 'failed', summary: message, remedy } };
+      return { mailed: false, finding: { check: 'Mail', verdict: 'failed', summary: failureOf(error).message } };
     }
   }
 
