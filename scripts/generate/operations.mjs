@@ -43,7 +43,7 @@ function describe(operation, risk, schema) {
     '',
     operation.description,
     '',
-    `Acts on a **${operation.target}** (${needs[operation.needs]}). Risk: **${risk}**. Replaces the guide's “${operation.guide}”.`,
+    `Acts on a **${operation.target}** (${needs[operation.needs]}). Risk: **${risk}**. Replaces the guide's “${operation.guide}”.${operation.subject === undefined ? '' : ` Who hears of it first: **${operation.subject}**.`}`,
     '',
     `Steps: ${operation.steps.join(' → ')}.`,
     '',
