@@ -17,6 +17,7 @@ import type { FixtureActivities } from './fixtures/workflows.ts';
 const temporal = useTemporal();
 let smtp: TestSmtp;
 let hook: TestWebhook;
+let slack: TestWebhook | undefined;
 let did: string[] = [];
 let refusesPages = false;
 /** A mail server that takes for ever. */
@@ -26,7 +27,7 @@ const notify = (): ReturnType<typeof createNotifyActivities> => {
   const config = {
     hosts: [],
     temporal: { namespace: 'default', uiUrl: 'https://temporal.example.org' },
-    webhooks: { onCall: hook.url },
+    webhooks: { onCall: hook.url, ...(slack && { slack: slack.url }) },
   } as unknown as Config;
   const mailer = createMailer({
     host: '127.0.0.1',
@@ -69,6 +70,8 @@ beforeEach(async () => {
 afterEach(async () => {
   await smtp.stop();
   await hook.stop();
+  await slack?.stop();
+  slack = undefined;
 });
 
 const terms: ApprovalTerms = {
@@ -176,6 +179,24 @@ it('an answer is followed while a reminder waits for a mail server', async () =>
   await handle.executeUpdate(decideUpdate, { args: [{ choice: 'that' }] });
   expect((await handle.result()).output.choice).toBe('that');
   expect(Date.now() - before).toBeLessThan(8_000);
+});
+
+it('a page that fails is tried again, and who was paged is not paged twice for it', async () => {
+  let refused = 0;
+  slack = await startWebhook((response) => response.writeHead(refused++ < 2 ? 503 : 200).end());
+  temporal.ledger.contacts = {
+    contacts: [
+      { name: 'On call', level: 1, webhook: 'ONCALL_WEBHOOK_URL' },
+      { name: 'Channel', level: 1, webhook: 'SLACK_WEBHOOK_URL' },
+    ],
+    escalation: {},
+  };
+  const handle = await start('askFixture');
+  await vi.waitFor(() => expect(slack?.posts).toHaveLength(3), 20_000);
+  expect(hook.posts).toHaveLength(1);
+  expect(smtp.mails).toEqual([]);
+  await handle.cancel();
+  await handle.result().catch(() => {});
 });
 
 it('MAIL_TO hears of it where the contacts can only be paged and are not', async () => {
