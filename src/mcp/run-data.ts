@@ -4,7 +4,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { quoteNotice, quoteReport } from '../reports/quote.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import { runFailure, runResult, runSummary } from '../runs/schema.ts';
-import { boundedOutput, limits, quotedFailure, quotedProgress, quotedQuestion } from './host-text.ts';
+import { boundedOutput, limits, quotedApprover, quotedFailure, quotedProgress, quotedQuestion } from './host-text.ts';
 import { endLine, nextStep } from './run-text.ts';
 
 /** A run's id as callers give it. */
@@ -17,11 +17,14 @@ export const runId = z
 /** Every conversation pays for what the definitions say of these; the note says in words what is in them. */
 const loose = z.record(z.string(), z.unknown()).optional();
 const asked = question.extend({ approval: loose }).optional();
+/** The same as in `progress`, which has its shape. */
+const askedToo = loose.describe('What it asks, as in progress');
+const undoToo = loose.describe('Whether undo_run can take it back, until when, or why not');
 
 /** A run as tools answer it. */
 export const runData = z.object({
   note: z.string().describe('The essence, and what to do next'),
-  run: runSummary.extend({ question: asked }),
+  run: runSummary.extend({ question: askedToo, undo: undoToo }),
   existing: z.boolean().optional().describe('true: the same request had started this run before'),
   progress: progress.extend({ question: asked, plan: loose }).optional(),
   result: runResult.optional(),
@@ -45,6 +48,7 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
             outcome: result.outcome,
             report: quoteReport(result.report),
             output: boundedOutput(result.output),
+            ...(result.approvedBy && { approvedBy: result.approvedBy.map(quotedApprover) }),
           },
         }),
     ...(failure === undefined ? {} : { failure: quotedFailure(failure) }),
@@ -53,11 +57,12 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
 
 /** No more than its shape says; who asked is a name that a client or a person chose. */
 export function boundedSummary(run: RunSummary): RunSummary {
-  const { target, requestedBy, question, ...others } = runSummary.parse(run);
+  const { target, requestedBy, question, undo, ...others } = runSummary.parse(run);
   return {
     ...others,
     target: cleanLine(target, limits.line),
     ...(question === undefined ? {} : { question: quotedQuestion(question) }),
+    ...(undo === undefined ? {} : { undo: { ...undo, text: cleanLine(undo.text, limits.line) } }),
     ...(requestedBy === undefined ? {} : { requestedBy: cleanLine(requestedBy, limits.name) }),
   };
 }
@@ -68,6 +73,9 @@ export function hasFailed(run: RunDetails): boolean {
 }
 
 function noteOn(run: RunDetails): string {
-  if (run.result !== undefined || run.failure !== undefined) return `${endLine(run)} ${quoteNotice}`;
+  if (run.result !== undefined || run.failure !== undefined) {
+    const undo = run.undo?.possible ? ` undo_run can take it back. ${cleanLine(run.undo.text, limits.line)}` : '';
+    return `${endLine(run)}${undo} ${quoteNotice}`;
+  }
   return run.progress === undefined ? nextStep(run) : `${nextStep(run)} ${quoteNotice}`;
 }

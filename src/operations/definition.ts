@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { Reversal } from './reversal.ts';
 import type { TargetFields, TargetKind } from './target.ts';
 
 /** `read` looks; `change` changes and can be undone; `dangerous` can lose data, access or service. */
@@ -77,6 +78,11 @@ export interface OperationDefinition {
   /** The steps in words, in order: the plan's skeleton and the docs' list. */
   readonly steps: readonly string[];
   readonly schedules: readonly ScheduleDefinition[];
+  /**
+   * How a run that is done is taken back, from its input and from what it recorded in its output. Every operation that
+   * changes something says it; pure, and asked once, when the run ends.
+   */
+  reverse?(input: Readonly<Record<string, unknown>>, output: Readonly<Record<string, unknown>>): Reversal;
 }
 
 /** An entry with the types of its own input and output. */
@@ -102,10 +108,11 @@ export function defineOperation<
   Input extends z.ZodObject,
   Output extends z.ZodObject,
 >(
-  definition: Omit<TypedOperation<Name, Kind, Input, Output>, 'input' | 'output' | 'schedules'> & {
+  definition: Omit<TypedOperation<Name, Kind, Input, Output>, 'input' | 'output' | 'schedules' | 'reverse'> & {
     readonly input: () => z.output<Input> extends TargetFields[Kind] ? Input : never;
     readonly output: () => Output;
     readonly schedules: readonly ScheduleDefinition<Omit<z.input<Input>, 'host' | 'vmid' | 'hosts'>>[];
+    reverse?(input: z.output<Input>, output: z.output<Output>): Reversal;
   },
 ): TypedOperation<Name, Kind, Input, Output> {
   const input = once<Input>(definition.input);

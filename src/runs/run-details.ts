@@ -27,7 +27,7 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
   const attributes = info.typedSearchAttributes ?? new TypedSearchAttributes();
   const verdict = attributes.get(keys.verdict);
   const requestedBy = attributes.get(keys.requestedBy);
-  const { question } = memoOf(info);
+  const { question, undoes } = memoOf(info);
   const target = attributes.get(keys.target) ?? '';
   return {
     id: info.workflowId,
@@ -39,6 +39,7 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
     dryRun: attributes.get(keys.dryRun) === 'yes' || attributes.get(keys.outcome) === 'planned',
     ...(question === undefined || info.closeTime !== undefined ? {} : { question }),
     ...(requestedBy === undefined ? {} : { requestedBy }),
+    ...(undoes === undefined ? {} : { undoes }),
     startedAt: info.startTime.toISOString(),
     ...(info.closeTime === undefined ? {} : { closedAt: info.closeTime.toISOString() }),
     timeZone: zoneOfTarget(config, target),

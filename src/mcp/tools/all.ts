@@ -9,6 +9,7 @@ import { listRuns } from './list-runs.ts';
 import { operationTool, startTools } from './operation-tools.ts';
 import { scheduleTools } from './schedule-tools.ts';
 import { searchOperationsTool } from './search-operations.ts';
+import { undoRun } from './undo-run.ts';
 import { waitForRunTool } from './wait-for-run.ts';
 
 /**
@@ -27,6 +28,7 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     waitForRunTool(),
     decideRun,
     cancelRun,
+    undoRun,
     getRunLog,
     ...scheduleTools,
   ];
