@@ -77,11 +77,6 @@ export function quotedFailure({ code, message, remedy }: NonNullable<RunDetails[
   };
 }
 
-/** Who has approved a run; the reason is what a person wrote. */
-export function quotedApprover({ name, reason }: { readonly name: string; readonly reason?: string | undefined }) {
-  return { name: cleanLine(name, limits.name), ...(reason && { reason: quoted(reason, limits.line) }) };
-}
-
 /** An operation's own output, of which only the operation knows what its texts are: one line each, so many in all. */
 export function boundedOutput(output: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const left = { characters: limits.output as number };

@@ -4,7 +4,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { quoteNotice, quoteReport } from '../reports/quote.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import { runFailure, runResult, runSummary } from '../runs/schema.ts';
-import { boundedOutput, limits, quotedApprover, quotedFailure, quotedProgress, quotedQuestion } from './host-text.ts';
+import { boundedOutput, limits, quotedFailure, quotedProgress, quotedQuestion } from './host-text.ts';
 import { endLine, nextStep } from './run-text.ts';
 
 /** A run's id as callers give it. */
@@ -18,8 +18,8 @@ export const runId = z
 const loose = z.record(z.string(), z.unknown()).optional();
 const asked = question.extend({ approval: loose }).optional();
 /** The same as in `progress`, which has its shape. */
-const askedToo = loose.describe('What it asks, as in progress');
-const undoToo = loose.describe('Whether undo_run can take it back, until when, or why not');
+const askedToo = loose.describe('As in progress');
+const undoToo = loose.describe('Whether undo_run can take it back');
 
 /** A run as tools answer it. */
 export const runData = z.object({
@@ -27,7 +27,8 @@ export const runData = z.object({
   run: runSummary.extend({ question: askedToo, undo: undoToo }),
   existing: z.boolean().optional().describe('true: the same request had started this run before'),
   progress: progress.extend({ question: asked, plan: loose }).optional(),
-  result: runResult.optional(),
+  // Who approved it stands in the report.
+  result: runResult.omit({ approvedBy: true }).optional(),
   failure: runFailure.optional(),
 });
 export type RunData = z.infer<typeof runData>;
@@ -48,7 +49,6 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
             outcome: result.outcome,
             report: quoteReport(result.report),
             output: boundedOutput(result.output),
-            ...(result.approvedBy && { approvedBy: result.approvedBy.map(quotedApprover) }),
           },
         }),
     ...(failure === undefined ? {} : { failure: quotedFailure(failure) }),

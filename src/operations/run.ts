@@ -76,7 +76,7 @@ export const question = z.object({
     .enum(['ends', 'nothing'])
     .optional()
     .describe(
-      'What cancelling the run does meanwhile. ends: it is a no, and the run undoes what it did and ends; nothing: the run is ending already, and only an answer lets it go on',
+      'What cancelling it does meanwhile. ends: it is a no, and the run undoes what it did; nothing: only an answer lets it go on',
     ),
 });
 export type Question = z.infer<typeof question>;
