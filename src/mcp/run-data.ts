@@ -57,11 +57,12 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
 
 /** No more than its shape says; who asked is a name that a client or a person chose. */
 export function boundedSummary(run: RunSummary): RunSummary {
-  const { target, requestedBy, question, undo, ...others } = runSummary.parse(run);
+  const { target, requestedBy, question, undoes, undo, ...others } = runSummary.parse(run);
   return {
     ...others,
     target: cleanLine(target, limits.line),
     ...(question === undefined ? {} : { question: quotedQuestion(question) }),
+    ...(undoes === undefined ? {} : { undoes: cleanLine(undoes, limits.line) }),
     ...(undo === undefined ? {} : { undo: { ...undo, text: cleanLine(undo.text, limits.line) } }),
     ...(requestedBy === undefined ? {} : { requestedBy: cleanLine(requestedBy, limits.name) }),
   };
@@ -77,5 +78,5 @@ function noteOn(run: RunDetails): string {
     const undo = run.undo?.possible ? ` undo_run can take it back. ${cleanLine(run.undo.text, limits.line)}` : '';
     return `${endLine(run)}${undo} ${quoteNotice}`;
   }
-  return run.progress === undefined ? nextStep(run) : `${nextStep(run)} ${quoteNotice}`;
+  return run.progress === undefined && run.question === undefined ? nextStep(run) : `${nextStep(run)} ${quoteNotice}`;
 }
