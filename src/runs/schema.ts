@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { verdict } from '../operations/finding.ts';
+import { plan } from '../operations/plan.ts';
 import { report } from '../operations/report.ts';
 import { approver, ending, outcome, progress, question } from '../operations/run.ts';
 
@@ -66,6 +67,7 @@ export const runResult = z.object({
   report,
   output: z.record(z.string(), z.unknown()),
   approvedBy: z.array(approver).optional(),
+  plan: plan.optional().describe('Of a dry run, and of a run that changed something'),
 });
 
 /** A run with what it is doing or what came of it. */
