@@ -78,11 +78,16 @@ export interface OperationDefinition {
   /** The steps in words, in order: the plan's skeleton and the docs' list. */
   readonly steps: readonly string[];
   readonly schedules: readonly ScheduleDefinition[];
-  /**
-   * How a run that is done is taken back, from its input and from what it recorded in its output. Every operation that
-   * changes something says it; pure, and asked once, when the run ends.
-   */
-  reverse?(input: Readonly<Record<string, unknown>>, output: Readonly<Record<string, unknown>>): Reversal;
+  /** How a run that is done is taken back. Every operation that changes something says it. */
+  readonly undo?: UndoDefinition<Readonly<Record<string, unknown>>, Readonly<Record<string, unknown>>>;
+}
+
+/** How finished runs of an operation are taken back. */
+export interface UndoDefinition<Input, Output> {
+  /** For people, in general: `a start by a shutdown; a reboot leaves nothing to put back`. */
+  readonly how: string;
+  /** Of one run, from its input and from what it recorded in its output. Pure; asked once, when the run ends. */
+  reverse(input: Input, output: Output): Reversal;
 }
 
 /** An entry with the types of its own input and output. */
@@ -108,11 +113,11 @@ export function defineOperation<
   Input extends z.ZodObject,
   Output extends z.ZodObject,
 >(
-  definition: Omit<TypedOperation<Name, Kind, Input, Output>, 'input' | 'output' | 'schedules' | 'reverse'> & {
+  definition: Omit<TypedOperation<Name, Kind, Input, Output>, 'input' | 'output' | 'schedules' | 'undo'> & {
     readonly input: () => z.output<Input> extends TargetFields[Kind] ? Input : never;
     readonly output: () => Output;
     readonly schedules: readonly ScheduleDefinition<Omit<z.input<Input>, 'host' | 'vmid' | 'hosts'>>[];
-    reverse?(input: z.output<Input>, output: z.output<Output>): Reversal;
+    readonly undo?: UndoDefinition<z.output<Input>, z.output<Output>>;
   },
 ): TypedOperation<Name, Kind, Input, Output> {
   const input = once<Input>(definition.input);

@@ -9,14 +9,14 @@ import { reversal } from '../../src/operations/reversal.ts';
 const operations = Object.values(catalogue);
 
 it('every operation that changes something says how it is taken back, and only those', () => {
-  const says = operations.filter(({ reverse }) => reverse !== undefined).map(({ name }) => name);
+  const says = operations.filter(({ undo }) => undo !== undefined).map(({ name }) => name);
   expect(says).toEqual(operations.filter((one) => worstRisk(one) !== 'read').map(({ name }) => name));
 });
 
 const ofGuest = (action: 'start' | 'shutdown' | 'reboot' | 'stop', from: 'running' | 'stopped', did = true) => {
   const to = action === 'start' || action === 'reboot' ? 'running' : 'stopped';
   const output = { vmid: 100, name: 'files', type: 'qemu', node: 'pve1', from, to, seconds: 1 } as const;
-  return controlGuest.reverse?.(
+  return controlGuest.undo?.reverse(
     { host: 'pve1', vmid: 100, action, timeoutSeconds: 180, dryRun: false },
     { ...output, ...(did && { task: 'UPID:pve1:1' }) },
   );
@@ -24,7 +24,7 @@ const ofGuest = (action: 'start' | 'shutdown' | 'reboot' | 'stop', from: 'runnin
 
 const ofService = (action: string, before: [string, string], after?: [string, string]) => {
   const state = ([active, startsAtBoot]: [string, string]) => ({ active, startsAtBoot });
-  return controlService.reverse?.(
+  return controlService.undo?.reverse(
     { host: 'pve1', unit: 'nginx', action, lines: 100, seconds: 0, dryRun: false },
     { before: state(before), ...(after && { after: state(after) }) },
   );
@@ -114,9 +114,11 @@ describe('nothing is to be taken back', () => {
 
   it('of a backup, which says what retention removed', () => {
     const input = { host: 'pve1', kind: 'daily', anyTarget: false, dryRun: false } as const;
-    expect(backUp.reverse?.(input, { removed: [], kept: 3 })).toEqual({
+    expect(backUp.undo?.reverse(input, { removed: [], kept: 3 })).toEqual({
       why: 'A backup that was made is kept until retention removes it.',
     });
-    expect(backUp.reverse?.(input, { removed: ['a'], kept: 3 })).toEqual({ why: expect.stringContaining('is gone') });
+    expect(backUp.undo?.reverse(input, { removed: ['a'], kept: 3 })).toEqual({
+      why: expect.stringContaining('is gone'),
+    });
   });
 });

@@ -12,7 +12,7 @@ export function wayBack(
   output: Readonly<Record<string, unknown>>,
 ): Reversal | undefined {
   try {
-    return definition.reverse?.(input, output);
+    return definition.undo?.reverse(input, output);
   } catch {
     // What was done is done, whatever can be said of taking it back.
     return { why: 'What it recorded is not enough to take it back.' };
