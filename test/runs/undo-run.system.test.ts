@@ -232,6 +232,9 @@ describe('an undo that needs an approval', () => {
     ask();
     const { id } = await runs.undo(run.id, claude);
     const asked = await question(id);
+    expect((await refusal(runs.undo(id, claude))).message).toContain(
+      'It has not ended: cancelling it takes back what it did.',
+    );
     expect(asked?.text).toMatch(`It is to undo ${run.id}: start the`);
     expect((await runs.get(id)).page).toMatch(/^http/);
     expect((await runs.get(run.id)).undo).toMatchObject({
