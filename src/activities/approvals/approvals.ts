@@ -67,7 +67,8 @@ export function createApprovalActivities({
         target.vmid !== undefined ? 'guest' : target.host !== undefined ? 'host' : 'service',
         target,
       );
-      const what = `${request.operation} on ${label}`;
+      const undoes = request.undoes === undefined ? '' : `, to undo ${request.undoes}`;
+      const what = `${request.operation} on ${label}${undoes}`;
       await ledger.append([
         {
           key: `${refused ? 'refusal' : 'request'}/${run}/${attempt}`,
