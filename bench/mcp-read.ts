@@ -141,9 +141,12 @@ function dependencies(delayMs: number): McpDependencies {
   return {
     config: { ...config, mcp: { ...config.mcp, host: '127.0.0.1', port: 0 }, hosts: hostsOf() },
     operations: [],
-    // Reads don't touch runs and schedules.
+    // Reads don't touch runs, schedules and what the page does.
     runs: {} as Runs,
     schedules: {} as Schedules,
+    ledger: {} as McpDependencies['ledger'],
+    changes: {} as McpDependencies['changes'],
+    people: {} as McpDependencies['people'],
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
     reads: { node: () => readNode(delayMs) },
     log: pino({ level: 'silent' }),

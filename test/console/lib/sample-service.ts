@@ -178,3 +178,43 @@ export async function signIn(base: string, token: string, headers: Record<string
   const [cookie = ''] = (response.headers.get('set-cookie') ?? '').split(';');
   return { response, cookie };
 }
+
+/** The same with a name and a password, and perhaps a code. */
+export async function signInAs(
+  base: string,
+  fields: { readonly name: string; readonly password: string; readonly code?: string; readonly to?: string },
+  headers: Record<string, string> = {},
+) {
+  const response = await fetch(`${base}/sign-in`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { origin: base, ...headers },
+    body: new URLSearchParams(fields),
+  });
+  const [cookie = ''] = (response.headers.get('set-cookie') ?? '').split(';');
+  return { response, cookie };
+}
+
+/** What makes a form one of a session's, from one of its pages. */
+export async function formTokenOf(base: string, cookie: string): Promise<string> {
+  const html = await (await fetch(`${base}/tools`, { headers: { cookie } })).text();
+  return /name="form" value="([^"]+)"/.exec(html)?.[1] ?? '';
+}
+
+/** Sends a form as a page of the session does. */
+export async function send(
+  base: string,
+  path: string,
+  cookie: string,
+  fields: Record<string, string>,
+  headers: Record<string, string> = {},
+) {
+  const form = await formTokenOf(base, cookie);
+  const response = await fetch(`${base}${path}`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { origin: base, cookie, ...headers },
+    body: new URLSearchParams({ form, ...fields }),
+  });
+  return { status: response.status, location: response.headers.get('location'), html: await response.text() };
+}
