@@ -272,6 +272,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
   }
 
   async function asPerson(given: { name: string; password: string; code: string }): Promise<Begun> {
+    if (given.name === '') return { status: 401, problem: 'A name and a password are needed.' };
     try {
       const id = await sessions.beginAsPerson(given);
       writeSignInDown(given.name);

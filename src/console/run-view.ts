@@ -62,7 +62,8 @@ export function runPageView(
       ? { changed: planDifferences(plans.before, plan).map((line) => cleanText(line)) }
       : {}),
     ...(plan === undefined ? {} : { plan: planView(plan) }),
-    doing: run.closedAt === undefined && progress ? cleanLine(progress.message, longText) : '',
+    // What it asks stands above.
+    doing: run.closedAt === undefined && progress && !question ? cleanLine(progress.message, longText) : '',
     steps: (progress?.steps ?? []).map(({ title, state, note }) => ({
       title: cleanLine(title, limits.word),
       badge: stepBadges[state],

@@ -13,7 +13,7 @@ import type { OperationDefinition } from '../../../src/operations/definition.ts'
 import type { LedgerRecord } from '../../../src/operations/ledger.ts';
 import type { Answer, Progress, Question } from '../../../src/operations/run.ts';
 import type { SwitchState } from '../../../src/operations/switch.ts';
-import { createPeople } from '../../../src/people/store.ts';
+import { createPeople, type People } from '../../../src/people/store.ts';
 import type { LedgerClient } from '../../../src/runs/ledger.ts';
 import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../../../src/runs/schedules.ts';
@@ -330,6 +330,19 @@ export function memoryLedger(): LedgerClient {
   };
 }
 
+/** People of a file that is not there and is not made. */
+function nobody(): People {
+  const error = {
+    code: 'unauthenticated',
+    message: 'The name or the password is wrong',
+    remedy: 'Try again.',
+  } as const;
+  return {
+    ...createPeople(join(tmpdir(), 'proxmox-mcp-no-such-folder', 'people.json')),
+    signIn: () => Promise.reject(new ServiceError(error)),
+  };
+}
+
 /** A kill switch that nobody has ever touched. */
 export function memorySwitch(): ChangeSwitch {
   let state: SwitchState = { on: false, number: 0 };
@@ -366,8 +379,7 @@ export function memoryService(
     schedules: memorySchedules(),
     ledger: memoryLedger(),
     changes: memorySwitch(),
-    // Of a file that is not there: nobody.
-    people: createPeople(join(tmpdir(), 'proxmox-mcp-no-such-folder', 'people.json')),
+    people: nobody(),
     config: memoryConfig(),
     tokens: { verify: (token) => tokens[token] },
     reads: { node: async () => undefined },
