@@ -300,18 +300,15 @@ describe('a run', () => {
     expect(await look('/runs/back-up', cookie)).toMatchObject({ status: 303, location: pathOf(run) });
   });
 
-  it.each(['/runs/none', '/runs/%E0%A4%A', '/runs/a%00b'])(
-    'that is not there is not there: %s',
-    async (path) => {
-      const { base, look, service } = await serve([]);
-      const error = new ServiceError({ code: 'not-found', message: 'There is no <run>', remedy: 'Look.' });
-      Object.assign(service.runs, { get: () => Promise.reject(error) });
-      const { cookie } = await signIn(base, 'reader-token');
-      const { status, html } = await look(path, cookie);
-      expect(status).toBe(404);
-      expect(html).not.toContain('<run>');
-    },
-  );
+  it.each(['/runs/none', '/runs/%E0%A4%A', '/runs/a%00b'])('that is not there is not there: %s', async (path) => {
+    const { base, look, service } = await serve([]);
+    const error = new ServiceError({ code: 'not-found', message: 'There is no <run>', remedy: 'Look.' });
+    Object.assign(service.runs, { get: () => Promise.reject(error) });
+    const { cookie } = await signIn(base, 'reader-token');
+    const { status, html } = await look(path, cookie);
+    expect(status).toBe(404);
+    expect(html).not.toContain('<run>');
+  });
 
   it('shows no word of a plan or a host as anything but text', async () => {
     const evil = `"><img src=x onerror=alert(1)>\u202e\u001b[31m`;
