@@ -37,7 +37,21 @@ const verdictOfState: Readonly<Record<RunSummary['state'], Badge['verdict']>> = 
 };
 
 export function momentsAt(now: number): ToMoment {
-  return (iso, zone) => ({ iso, relative: relativeTime(iso, now), local: readableTime(iso, zone) });
+  return (iso, zone) => ({ iso, relative: relativeTime(iso, now), local: localTime(iso, zone) });
+}
+
+/** The same moments are shown again and again, and their writing is half of what a page takes. */
+const localTimes = new Map<string, string>();
+const mostTimes = 5_000;
+
+function localTime(iso: string, zone: string): string {
+  const key = `${zone} ${iso}`;
+  const known = localTimes.get(key);
+  if (known !== undefined) return known;
+  const local = readableTime(iso, zone);
+  if (localTimes.size >= mostTimes) localTimes.clear();
+  localTimes.set(key, local);
+  return local;
 }
 
 /** The path of something's page; empty for what no id of ours looks like. */
