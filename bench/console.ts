@@ -82,7 +82,7 @@ function dependencies(folder: string): McpDependencies {
     } as unknown as Runs,
     schedules: { list: async () => Array.from({ length: 50 }, (_, at) => scheduleOf(at)) } as unknown as Schedules,
     ledger: {} as McpDependencies['ledger'],
-    changes: { get: async () => ({ on: false, number: 0 }) } as McpDependencies['changes'],
+    changeSwitch: { get: async () => ({ on: false, number: 0 }) } as McpDependencies['changeSwitch'],
     people: createPeople(peopleFile(folder)),
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
     reads: { node: async () => undefined },

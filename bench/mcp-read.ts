@@ -145,7 +145,7 @@ function dependencies(delayMs: number): McpDependencies {
     runs: {} as Runs,
     schedules: {} as Schedules,
     ledger: {} as McpDependencies['ledger'],
-    changes: {} as McpDependencies['changes'],
+    changeSwitch: {} as McpDependencies['changeSwitch'],
     people: {} as McpDependencies['people'],
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
     reads: { node: () => readNode(delayMs) },

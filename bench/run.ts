@@ -56,7 +56,7 @@ export async function benchRun(): Promise<BenchResult[]> {
         runs: createRuns({ client: ours.client, config }),
         schedules: createSchedules({ client: ours.client, config }),
         ledger: createLedgerClient(ours.client),
-        changes: createChangeSwitch(ours.client),
+        changeSwitch: createChangeSwitch(ours.client),
         people: createPeople(peopleFile(folder)),
         tokens: { verify: () => ({ name: 'bench', scope: 'admin' }) },
         reads: { node: async () => undefined },

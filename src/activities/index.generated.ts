@@ -1,6 +1,8 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
+import { createAnchorActivities } from './anchor-ledger/anchor-ledger.ts';
 import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
+import { createChangePolicyActivities } from './change-policy/change-policy.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
 import { createControlGuestActivities } from './control-guest/control-guest.ts';
 import { createControlServiceActivities } from './control-service/control-service.ts';
@@ -9,18 +11,21 @@ import { createLedgerStoreActivities } from './ledger/ledger.ts';
 import { createListBackupsActivities } from './list-backups/list-backups.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
+import { createSigningActivities } from './signing/signing.ts';
 import { createWatchActivities } from './watch-runs/watch-runs.ts';
 import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts';
 
 /** The activities of the hosts’ own queues. */
 export function createHostActivities(dependencies: ActivityDependencies) {
   return {
+    ...createAnchorActivities(dependencies),
     ...createBackupActivities(dependencies),
     ...createHealthActivities(dependencies),
     ...createControlGuestActivities(dependencies),
     ...createControlServiceActivities(dependencies),
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
+    ...createSigningActivities(dependencies),
   };
 }
 
@@ -37,6 +42,7 @@ export function createServiceActivities(dependencies: ActivityDependencies) {
 export function createLedgerActivities(dependencies: LedgerDependencies) {
   return {
     ...createApprovalActivities(dependencies),
+    ...createChangePolicyActivities(dependencies),
     ...createLedgerStoreActivities(dependencies),
   };
 }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { explain, ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { NewRecord } from '../operations/ledger.ts';
-import { principalText } from '../operations/run.ts';
+import type { NewRecord, OutsideKind } from '../operations/ledger.ts';
+import { type Answer, principalText } from '../operations/run.ts';
 import { includesRole, isAdministrator } from '../people/person.ts';
 import type { People } from '../people/store.ts';
 import { cleanLine } from '../reports/clean.ts';
@@ -11,6 +11,7 @@ import type { LedgerClient } from '../runs/ledger.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import type { ChangeSwitch } from '../runs/switch.ts';
+import { signatureIn } from '../ssh-signature.ts';
 import { includesScope } from '../tokens/token.ts';
 import { answerAs, type Decisions } from './deciding.ts';
 import { requesterOf, type Viewer } from './sessions.ts';
@@ -20,7 +21,7 @@ export interface ActionDependencies {
   readonly runs: Runs;
   readonly schedules: Schedules;
   readonly ledger: LedgerClient;
-  readonly changes: ChangeSwitch;
+  readonly changeSwitch: ChangeSwitch;
   readonly people: Pick<People, 'signIn'>;
   readonly decisions: Decisions;
   readonly log: Log;
@@ -41,7 +42,7 @@ export interface Action {
 const longestReason = 500;
 
 export function createActions(dependencies: ActionDependencies): Readonly<Record<string, Action>> {
-  const { runs, schedules, ledger, changes, people, decisions, log } = dependencies;
+  const { runs, schedules, ledger, changeSwitch, people, decisions, log } = dependencies;
 
   return {
     '/decide': {
@@ -57,6 +58,7 @@ export function createActions(dependencies: ActionDependencies): Readonly<Record
             choice,
             ...(reason !== '' && { reason }),
             ...(digest !== '' && { digest }),
+            ...(choice === 'approve' && signaturesIn(field)),
           },
         );
         return `Answered: ${choice}.`;
@@ -80,7 +82,7 @@ export function createActions(dependencies: ActionDependencies): Readonly<Record
       async act(field, viewer) {
         const why = reasonIn(field);
         if (why === '') throw needsReason('Whoever wonders why nothing changes any more has to find out');
-        const { isSeen } = await changes.stop({ by: requesterOf(viewer), why });
+        const { isSeen } = await changeSwitch.stop({ by: requesterOf(viewer), why });
         const seen = isSeen
           ? ''
           : ' No worker has said so yet: it counts as soon as one runs, and until then nothing changes either.';
@@ -97,7 +99,7 @@ export function createActions(dependencies: ActionDependencies): Readonly<Record
         const person = await people.signIn({ name: viewer.name, password: field('password'), code: field('code') });
         if (!isAdministrator(person)) throw notAdministrator(viewer);
         const request = { number: Number(field('number')), by: requesterOf(viewer), role: person.role, why };
-        await changes.allow(request);
+        await changeSwitch.allow(request);
         return `Changes are allowed again.${await writeDown(viewer, { kind: 'switch', text: `Allowed changes again: ${why}` })}`;
       },
     },
@@ -132,7 +134,7 @@ export function createActions(dependencies: ActionDependencies): Readonly<Record
   /** What was done is done, whether or not that succeeds. Where it doesn't, the next page says so. */
   async function writeDown(
     viewer: Viewer,
-    record: Pick<NewRecord, 'kind' | 'text'> & Partial<NewRecord>,
+    record: Pick<NewRecord, 'text'> & Partial<NewRecord> & { readonly kind: OutsideKind },
   ): Promise<string> {
     try {
       const key = `${record.kind}/page/${randomBytes(12).toString('hex')}`;
@@ -156,6 +158,18 @@ function by(viewer: Viewer): string {
 
 function reasonIn(field: Field): string {
   return cleanLine(field('reason'), longestReason);
+}
+
+/** So many hosts can be asked to verify one plan on this page. */
+const mostSignatures = 10;
+
+/** What was pasted, for each host. Throws `invalid-input` for what is no signature. */
+function signaturesIn(field: Field): Pick<Answer, 'signatures'> {
+  const signatures = Array.from({ length: mostSignatures }, (_, at) => at).flatMap((at) => {
+    const [host, pasted] = [field(`host-${at}`), field(`signature-${at}`)];
+    return host === '' ? [] : [{ host, signature: signatureIn(pasted) }];
+  });
+  return signatures.length === 0 ? {} : { signatures };
 }
 
 function needsReason(message: string): ServiceError {

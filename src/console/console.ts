@@ -31,8 +31,8 @@ export interface ConsoleRequest {
   readonly cookie: string | undefined;
   /** Whether a page of this very server sends it: nothing else may change anything. */
   readonly fromOwnPage: boolean;
-  /** The fields of a form; undefined where it is none, or too large. */
-  readForm(): Promise<URLSearchParams | undefined>;
+  /** The fields of a form; undefined where it is none, or has more bytes. */
+  readForm(largest: number): Promise<URLSearchParams | undefined>;
   /** Counts a request, and one whose token or password is wrong; seconds to wait where there were too many. */
   readonly count: {
     request(viewer: Viewer | undefined): Promise<number | undefined>;
@@ -63,9 +63,13 @@ const refresh = { state: 60, going: 10, run: 5, paused: 30 } as const;
 /** Of any field but a password. An id of a run has the most characters, and a reason. */
 const longestField = 500;
 const longestPassword = 1_024;
+const longestSignature = 20_000;
 
 /** How long the kill switch may take to be read. Milliseconds. */
 const switchMs = 2_000;
+
+/** Of a whole form, in bytes: anybody's, which has a token or a password, and that of who has signed in, with signatures. */
+const largestForm = { ofAnybody: 8 * 1024, ofViewer: 64 * 1024 } as const;
 
 /** In the address of a page that loads itself anew, which is no sign of life. */
 const byItself = 'again';
@@ -82,12 +86,12 @@ interface Look {
 }
 
 export function createConsole(dependencies: ConsoleDependencies): Console {
-  const { config, tokens, people, ledger, changes, health, documentation, version, decisions, log } = dependencies;
+  const { config, tokens, people, ledger, changeSwitch, health, documentation, version, decisions, log } = dependencies;
   const sessions = createSessions(tokens, people);
   const cookie = sessionCookie(config.mcp.publicUrl);
   const state = createStateReader(dependencies);
   const actions = createActions(dependencies);
-  const readSwitch = keptByKey(freshMs, () => within(switchMs, changes.get()));
+  const readSwitch = keptByKey(freshMs, () => within(switchMs, changeSwitch.get()));
   const assets: ReadonlyMap<string, Asset> = new Map([styles, script].map((one) => [one.path, one]));
 
   /** Those that need a sign-in. */
@@ -219,8 +223,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
   async function submit(path: string, session: Session, form: URLSearchParams | undefined): Promise<ConsoleAnswer> {
     const action = Object.hasOwn(actions, path) ? actions[path] : undefined;
     if (action === undefined) return plain(404, 'There is nothing here.');
-    const field = (name: string) =>
-      (form?.get(name) ?? '').slice(0, name === 'password' ? longestPassword : longestField);
+    const field = (name: string) => (form?.get(name) ?? '').slice(0, longestOf(name));
     const at = action.page(field);
     try {
       session.say(cleanText(await action.act(field, session.viewer)));
@@ -246,7 +249,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
   }
 
   async function signIn(request: ConsoleRequest): Promise<ConsoleAnswer> {
-    const form = await request.readForm();
+    const form = await request.readForm(largestForm.ofAnybody);
     const field = (name: string) => (form?.get(name) ?? '').slice(0, longestPassword);
     const to = ownPath(field('to'));
     const begun = form?.has('token')
@@ -327,10 +330,10 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
   async function send(request: ConsoleRequest, session: Session | undefined): Promise<ConsoleAnswer> {
     if (!request.fromOwnPage) return plain(403, 'This form was not sent by a page of this server.');
     if (request.path === '/sign-in') return signIn(request);
-    const form = await request.readForm();
     if (session === undefined) {
       return signInPage(401, { to: '/', problem: 'The session is over; nothing was done.' });
     }
+    const form = await request.readForm(largestForm.ofViewer);
     if (!session.owns(form?.get('form') ?? '')) {
       return plain(403, 'This form is of another session than the one that is signed in: load its page anew.');
     }
@@ -359,6 +362,11 @@ function placeOf(path: string): { readonly page: string; readonly id: string } {
   } catch {
     return { page: '', id: '' };
   }
+}
+
+function longestOf(field: string): number {
+  if (field === 'password') return longestPassword;
+  return field.startsWith('signature-') ? longestSignature : longestField;
 }
 
 /** Where a sign-in leads: a page of this server, and nothing else. */

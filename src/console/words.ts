@@ -1,9 +1,11 @@
 import type { Verdict } from '../operations/finding.ts';
+import type { Question } from '../operations/run.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { readableTime, relativeTime } from '../reports/units.ts';
 import { verdictWords } from '../reports/verdicts.ts';
 import { runPagePath } from '../run-url.ts';
 import type { RunSummary } from '../runs/runs.ts';
+import { signatureNamespace } from '../ssh-signature.ts';
 
 /** A word with the colour and the icon of a verdict, or of what goes on. */
 export interface Badge {
@@ -101,13 +103,29 @@ export function questionView({ id, question, timeZone }: RunSummary, moment: ToM
             count: approval.count,
             approvers: cleanLine(approval.approvers.join(', ') || 'nobody', limits.note),
             given: cleanLine(approval.given.join(', ') || 'nobody yet', limits.note),
-            signed: approval.signed,
+            ...signedView(approval.toSign ?? []),
           },
         }),
     choices: question.choices.map(({ name, meaning }) => ({
       name: cleanLine(name, limits.word),
       meaning: cleanLine(meaning, limits.note),
       command: `npx proxmox-mcp runs decide ${id} ${cleanLine(name, limits.word)}`,
+    })),
+  };
+}
+
+/** Printable: what is pasted has to be the very bytes that the host is shown. */
+const pastable = /^[\x20-\x7e\n]+\n$/;
+const endOfText = 'END-OF-PLAN';
+
+/** What each host wants signed, as a command to paste where the approver's key is. */
+function signedView(toSign: NonNullable<NonNullable<Question['approval']>['toSign']>) {
+  const texts = toSign.filter(({ text }) => pastable.test(text) && !text.includes(endOfText));
+  return {
+    isSigned: toSign.length > 0,
+    toSign: texts.map(({ host, text }) => ({
+      host: cleanLine(host, limits.word),
+      command: `ssh-keygen -Y sign -n ${signatureNamespace} -f ~/.ssh/id_ed25519 <<'${endOfText}'\n${text}${endOfText}`,
     })),
   };
 }

@@ -26,7 +26,7 @@ export interface McpDependencies {
   readonly schedules: Schedules;
   readonly ledger: LedgerClient;
   /** The kill switch. */
-  readonly changes: ChangeSwitch;
+  readonly changeSwitch: ChangeSwitch;
   /** Who may sign in on the page. */
   readonly people: People;
   readonly config: Config;

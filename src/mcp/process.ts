@@ -73,7 +73,7 @@ function connect(
       runs: createRuns({ client, config }),
       schedules: createSchedules({ client, config }),
       ledger: createLedgerClient(client),
-      changes: createChangeSwitch(client),
+      changeSwitch: createChangeSwitch(client),
       people: createPeople(peopleFile(config.dataDir)),
       config,
       tokens: createTokenStore(join(config.dataDir, 'tokens.json')),

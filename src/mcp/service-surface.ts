@@ -45,7 +45,7 @@ export function sayingOfTemporal(given: McpDependencies): McpDependencies {
     runs: sayWhenTemporalIsAway(given.runs, address),
     schedules: sayWhenTemporalIsAway(given.schedules, address),
     ledger: sayWhenTemporalIsAway(given.ledger, address),
-    changes: sayWhenTemporalIsAway(given.changes, address),
+    changeSwitch: sayWhenTemporalIsAway(given.changeSwitch, address),
   };
 }
 

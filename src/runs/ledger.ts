@@ -9,10 +9,9 @@ import type {
   LedgerPage,
   LedgerQuestion,
   LedgerRecord,
-  NewRecord,
 } from '../operations/ledger.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
-import { serviceQueue } from '../workflows/lib/messages.ts';
+import { anchorHostsSignal, anchorId, serviceQueue } from '../workflows/lib/messages.ts';
 import { momentOf } from './moment.ts';
 
 /** A filter as people give it: times in the forms of {@link momentOf}, the page before as text. */
@@ -30,7 +29,7 @@ export interface LedgerClient {
   get(seq: number): Promise<LedgerRecord>;
   head(): Promise<LedgerHead | undefined>;
   /** Writes down what happened outside of runs. Each key is written once. */
-  record(records: readonly NewRecord[]): Promise<void>;
+  record(records: Extract<LedgerQuestion, { ask: 'record' }>['records']): Promise<void>;
   verify(anchors: NonNullable<Extract<LedgerQuestion, { ask: 'verify' }>['anchors']>): Promise<LedgerAnswers['verify']>;
 }
 
@@ -62,7 +61,7 @@ export function createLedgerClient(client: Client): LedgerClient {
         remedy: 'See the newest ones with: npx proxmox-mcp ledger',
       });
     },
-    record: async (records) => void (await ask({ ask: 'record', records: [...records] })),
+    record: async (records) => void (await ask({ ask: 'record', records })),
     head: async () => (await ask({ ask: 'head' })).head,
     verify: (anchors) => ask({ ask: 'verify', anchors }, verifyMs),
   };
@@ -106,5 +105,18 @@ function whyNot(error: WorkflowFailedError): ServiceError {
       'Look at the log of the worker, which says whether it has the ledger open; `npx proxmox-mcp doctor` shows whether it runs.',
     retryable: true,
     cause: error,
+  });
+}
+
+/** Starts the anchoring of the ledger unless it runs, and names the hosts to it. Safe to be called by several workers. */
+export async function startAnchors(client: Client, hosts: readonly string[]): Promise<void> {
+  await client.workflow.signalWithStart('anchorLedger', {
+    workflowId: anchorId,
+    taskQueue: serviceQueue,
+    args: [],
+    signal: anchorHostsSignal,
+    signalArgs: [hosts],
+    staticSummary: "The ledger's head in the hosts' journals",
+    staticDetails: 'Writes it every hour in which something was appended. Not a run; it never ends by itself.',
   });
 }

@@ -49,9 +49,9 @@ describe.skipIf(whyNoBrowser())('what waits for a person, in a browser and on a 
     const { client } = temporal;
     const config = { ...memoryConfig(), dataDir: temporal.dataDir };
     runs = createRuns({ client, config });
-    const changes = createChangeSwitch(client);
+    const changeSwitch = createChangeSwitch(client);
     const ledger = createLedgerClient(client);
-    const service = memoryService({ people, changes, ledger, config });
+    const service = memoryService({ people, changeSwitch, ledger, config });
     serving = await serveHttp(Object.assign(service, { runs }), { version: '1.2.3' });
     base = `http://127.0.0.1:${serving.port}`;
     browser = await launchBrowser();

@@ -203,7 +203,7 @@ describe('a form', () => {
       const sent = await send(base, path, cookie, { form, reason: 'because', id: 'back-up/daily/pve1' });
       expect(sent.status).toBe(403);
     }
-    expect(await service.changes.get()).toMatchObject({ on: false });
+    expect(await service.changeSwitch.get()).toMatchObject({ on: false });
     expect(service.schedules.changes).toEqual([]);
     expect(await look(base, cookie)).toContain('Sign out');
   });
@@ -213,7 +213,7 @@ describe('a form', () => {
     const { cookie } = await signInAs(base, { name: 'anna', password });
     const sent = await send(base, '/switch/stop', cookie, { reason: 'because' }, { origin: 'https://evil.example' });
     expect(sent.status).toBe(403);
-    expect(await service.changes.get()).toMatchObject({ on: false });
+    expect(await service.changeSwitch.get()).toMatchObject({ on: false });
   });
 
   it('of a session that is over says so', async () => {
@@ -234,7 +234,7 @@ describe('the kill switch', () => {
     expect((await send(base, '/switch/stop', cookie, { reason: ' ' })).status).toBe(400);
     const sent = await send(base, '/switch/stop', cookie, { reason: 'disks are <failing>' });
     expect(sent).toMatchObject({ status: 303, location: '/switch' });
-    expect(await service.changes.get()).toMatchObject({ on: true, why: 'disks are <failing>' });
+    expect(await service.changeSwitch.get()).toMatchObject({ on: true, why: 'disks are <failing>' });
     const html = await look(base, cookie);
     expect(html).toContain('stopped all changes');
     expect(html).toContain('disks are &lt;failing&gt;');
@@ -258,9 +258,9 @@ describe('the kill switch', () => {
     const code = codeAt(secret, clock.now);
     expect((await allow({ password: wrongPassword, code })).status).toBe(403);
     expect((await allow({ password, code, reason: '' })).status).toBe(400);
-    expect(await service.changes.get()).toMatchObject({ on: true });
+    expect(await service.changeSwitch.get()).toMatchObject({ on: true });
     expect((await allow({ password, code })).status).toBe(303);
-    expect(await service.changes.get()).toMatchObject({ on: false, by: { kind: 'person', name: 'anna' } });
+    expect(await service.changeSwitch.get()).toMatchObject({ on: false, by: { kind: 'person', name: 'anna' } });
     expect(records.at(-1)).toMatchObject({ by: 'person:anna', text: 'Allowed changes again: it was nothing' });
   });
 
@@ -276,12 +276,12 @@ describe('the kill switch', () => {
       expect(sent.html).toContain('only one of them allows changes again');
     }
     expect((await send(base, '/switch/allow', anna.cookie, { number: '7', reason: 'go', password })).status).toBe(409);
-    expect(await service.changes.get()).toMatchObject({ on: true });
+    expect(await service.changeSwitch.get()).toMatchObject({ on: true });
   });
 
   it('that can’t be read is said on the page, and the page comes', async () => {
     const { base, service } = await serve();
-    Object.assign(service.changes, { get: () => Promise.reject(new Error('no')) });
+    Object.assign(service.changeSwitch, { get: () => Promise.reject(new Error('no')) });
     const { cookie } = await signInAs(base, { name: 'anna', password });
     const html = await look(base, cookie);
     expect(html).toContain('It could not be read.');

@@ -201,15 +201,59 @@ describe('an approval', () => {
     expect(html).not.toContain('action="/decide"');
   });
 
-  it('that has to be signed says what to run where the key is; a no needs none', async () => {
-    const run = waitsForApproval(['anna'], {
-      approval: { digest: samplePlan.digest, count: 1, approvers: ['anna'], given: [], signed: true },
+  describe('that has to be signed', () => {
+    const text = `proxmox-mcp plan 1\nhost: pve2 4be1c9\ncall: unit-restart nginx\n`;
+    const signature = `-----BEGIN SSH SIGNATURE-----\n${'QUFB'.repeat(70)}\n-----END SSH SIGNATURE-----\n`;
+    const signed = (toSign = [{ host: 'pve2', text }]) =>
+      waitsForApproval(['anna'], {
+        approval: { digest: samplePlan.digest, count: 1, approvers: ['anna'], given: [], signed: true, toSign },
+      });
+    const fieldsOf = ({ id }: RunDetails) => ({
+      run: id,
+      question: 'q1',
+      digest: samplePlan.digest,
+      choice: 'approve',
+      'host-0': 'pve2',
     });
-    const { enter, look } = await serve([run]);
-    const { html } = await look(pathOf(run), await enter('anna'));
-    expect(html).toContain(`npx proxmox-mcp runs decide ${run.id} approve --sign`);
-    expect(html).not.toContain('value="approve"');
-    expect(html).toContain('value="refuse"');
+
+    it('says what to paste where the key is', async () => {
+      const run = signed();
+      const { enter, look } = await serve([run]);
+      const { html } = await look(pathOf(run), await enter('anna'));
+      expect(
+        html,
+      ).toContain(`ssh-keygen -Y sign -n proxmox-mcp-approval -f ~/.ssh/id_ed25519 &lt;&lt;&#39;END-OF-PLAN&#39;
+${text}END-OF-PLAN</pre>`);
+      expect(html).toContain(`npx proxmox-mcp runs decide ${run.id} approve --sign ~/.ssh/id_ed25519`);
+      expect(html.match(/<textarea/g)).toHaveLength(1);
+    });
+
+    it('brings what was pasted to the run, whatever a terminal has made of its lines', async () => {
+      const run = signed();
+      const { base, decided, enter } = await serve([run]);
+      const pasted = `  ${signature.replaceAll('\n', '\r\n  ')}`;
+      const sent = await send(base, '/decide', await enter('anna'), { ...fieldsOf(run), 'signature-0': pasted });
+      expect(sent.status).toBe(303);
+      expect(decided).toMatchObject([[run.id, { signatures: [{ host: 'pve2', signature }] }, { name: 'anna' }]]);
+    });
+
+    it('is nothing with what is no signature, and its no needs none', async () => {
+      const run = signed();
+      const { base, decided, enter } = await serve([run]);
+      const cookie = await enter('anna');
+      const wrong = await send(base, '/decide', cookie, { ...fieldsOf(run), 'signature-0': 'approved' });
+      expect(wrong.status).toBe(400);
+      expect(wrong.html).toContain('This holds no signature of ssh-keygen');
+      expect(decided).toEqual([]);
+      const no = { ...fieldsOf(run), choice: 'refuse', reason: 'no' };
+      expect((await send(base, '/decide', cookie, no)).status).toBe(303);
+    });
+
+    it('offers no text that would not be pasted as it is', async () => {
+      const run = signed([{ host: 'pve2', text: `${text}\u202e\n` }]);
+      const { enter, look } = await serve([run]);
+      expect((await look(pathOf(run), await enter('anna'))).html).not.toContain('ssh-keygen -Y sign');
+    });
   });
 
   it('stands on the first page, those that wait for the viewer before others', async () => {

@@ -55,7 +55,7 @@ const houses: Readonly<Record<string, House>> = {
   },
   policy: {
     holds: '`policy.yaml`: who may do what to what and when, who approves it, who is told',
-    may: ['operations', 'reports', 'config'],
+    may: ['operations', 'reports', 'config', 'people'],
     why: 'judges requests from what it is given; asks nobody and changes nothing',
   },
   tokens: { holds: 'the bearer tokens of MCP', may: [], why: 'stands for itself' },
@@ -136,7 +136,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   eta: /^src\/(reports|console)\//,
   'node-sqlite3-wasm': /^src\/ledger\/segment\.ts$/,
   nodemailer: /^src\/mail\//,
-  'node:child_process': /^src\/(hosts\/local\/exec|service\/[a-z-]+)\.ts$/,
+  'node:child_process': /^src\/(hosts\/local\/(exec|ssh-keygen)|service\/[a-z-]+)\.ts$/,
   otpauth: /^src\/people\//,
   pino: /^src\/(log|logger)\.ts$/,
   'prom-client': /^src\/mcp\//,

@@ -5,9 +5,6 @@ import { answer } from './answer.ts';
 import { readBody } from './body.ts';
 import type { Limiter } from './limits.ts';
 
-/** The largest form: a reason of 500 characters in any script is far less. Bytes. */
-const formLimit = 8 * 1024;
-
 /** Serves the console's pages over this server's HTTP, under the same limits as everything else. */
 export function serveConsole(pages: Console, access: Access, limiter: Limiter) {
   return async (request: IncomingMessage, response: ServerResponse, path: string): Promise<void> => {
@@ -17,7 +14,7 @@ export function serveConsole(pages: Console, access: Access, limiter: Limiter) {
       query: queryOf(request),
       cookie: request.headers.cookie,
       fromOwnPage: access.isOwnPage(request),
-      readForm: () => readForm(request),
+      readForm: (largest) => readForm(request, largest),
       count: {
         request: (viewer) => {
           if (viewer === undefined) return limiter.address(request);
@@ -32,9 +29,9 @@ export function serveConsole(pages: Console, access: Access, limiter: Limiter) {
   };
 }
 
-async function readForm(request: IncomingMessage): Promise<URLSearchParams | undefined> {
+async function readForm(request: IncomingMessage, largest: number): Promise<URLSearchParams | undefined> {
   if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers['content-type'] ?? '')) return undefined;
-  const body = await readBody(request, formLimit);
+  const body = await readBody(request, largest);
   return body.kind === 'text' ? new URLSearchParams(body.text) : undefined;
 }
 

@@ -378,7 +378,7 @@ export function memoryService(
     runs: memoryRuns({ operations, ...(stepMs === undefined ? {} : { stepMs }) }),
     schedules: memorySchedules(),
     ledger: memoryLedger(),
-    changes: memorySwitch(),
+    changeSwitch: memorySwitch(),
     people: nobody(),
     config: memoryConfig(),
     tokens: { verify: (token) => tokens[token] },
