@@ -165,10 +165,8 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
     if (run.id !== id) return redirect(runPagePath(run.id));
     const question = run.progress?.question ?? run.question;
     const isAsking = run.closedAt === undefined && question?.kind === 'approval';
-    const known =
-      run.closedAt !== undefined || (isAsking && question.id !== 'q1')
-        ? await plansOf(ledger, run.id, isAsking ? question.id : undefined)
-        : {};
+    const isKept = run.closedAt !== undefined || isAsking;
+    const known = isKept ? await plansOf(ledger, run.id, isAsking ? question.id : undefined) : {};
     const mayNot = whyMayNotAnswer(viewer, question === undefined ? run : { ...run, question }, decisions);
     const view = runPageView(run, { plans: known, mayNot });
     const every = question === undefined ? refresh.run : refresh.paused;

@@ -96,6 +96,10 @@ describe.skipIf(whyNoBrowser())('the pages in a browser', () => {
       await first.page.close();
       const { page, complaints } = await signedInAsAnna(options);
       await looksWell(page, 'state');
+      // The picture of the README.
+      const clip = { x: 0, y: 0, width, height: 1_060 };
+      if (pictures)
+        await page.screenshot({ path: join(pictures, `console-${width}-${colorScheme}.png`), fullPage: true, clip });
       for (const [name, path] of [
         ['approval', `/runs/${approval.id}`],
         ['report', `/runs/${sampleRuns[2]?.id}`],
