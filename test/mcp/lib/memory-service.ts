@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import type { Config, HostConfig } from '../../../src/config.ts';
@@ -10,10 +12,13 @@ import { catalogue } from '../../../src/operations/catalogue.generated.ts';
 import type { OperationDefinition } from '../../../src/operations/definition.ts';
 import type { LedgerRecord } from '../../../src/operations/ledger.ts';
 import type { Answer, Progress, Question } from '../../../src/operations/run.ts';
+import type { SwitchState } from '../../../src/operations/switch.ts';
+import { createPeople, type People } from '../../../src/people/store.ts';
 import type { LedgerClient } from '../../../src/runs/ledger.ts';
 import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../../../src/runs/schedules.ts';
 import { runSummary } from '../../../src/runs/schema.ts';
+import type { ChangeSwitch } from '../../../src/runs/switch.ts';
 import { requireWhoMayAnswer } from '../../../src/runs/who-answers.ts';
 
 export interface MemoryRuns extends Runs {
@@ -324,7 +329,7 @@ export function memoryLedger(): LedgerClient {
       ...(limit < records.length ? { cursor: '2' } : {}),
     }),
     get: async (seq) => records.find((one) => one.seq === seq) ?? record(seq, 'Another one'),
-    record: async () => {},
+    record: async () => undefined,
     head: async () => ({ seq: 2, hash: '2'.repeat(64), at: '2026-11-26T08:00:00.000Z' }),
     verify: async () => ({
       verdict: 'intact',
@@ -334,6 +339,38 @@ export function memoryLedger(): LedgerClient {
       problemCount: 0,
       anchors: { given: 0, matched: 0, unknown: 0 },
     }),
+  };
+}
+
+/** People of a file that is not there and is not made. */
+function nobody(): People {
+  const error = {
+    code: 'unauthenticated',
+    message: 'The name or the password is wrong',
+    remedy: 'Try again.',
+  } as const;
+  return {
+    ...createPeople(join(tmpdir(), 'proxmox-mcp-no-such-folder', 'people.json')),
+    signIn: () => Promise.reject(new ServiceError(error)),
+  };
+}
+
+/** A kill switch that nobody has ever touched. */
+export function memorySwitch(): ChangeSwitch {
+  let state: SwitchState = { on: false, number: 0 };
+  return {
+    get: async () => state,
+    async stop({ by, why }) {
+      if (!state.on) state = { on: true, number: state.number + 1, since: new Date().toISOString(), by, why };
+      return { ...state, isSeen: true };
+    },
+    async allow({ number, by, why }) {
+      if (!state.on || number !== state.number) {
+        throw new ServiceError({ code: 'conflict', message: 'That one is not on', remedy: 'Look at it.' });
+      }
+      state = { on: false, number, since: new Date().toISOString(), by, why };
+      return state;
+    },
   };
 }
 
@@ -353,6 +390,8 @@ export function memoryService(
     runs: memoryRuns({ operations, ...(stepMs === undefined ? {} : { stepMs }) }),
     schedules: memorySchedules(),
     ledger: memoryLedger(),
+    changeSwitch: memorySwitch(),
+    people: nobody(),
     config: memoryConfig(),
     tokens: { verify: (token) => tokens[token] },
     reads: { node: async () => undefined },
