@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'forbidden'
   | 'not-approved'
   | 'approval-spent'
+  | 'condition-not-met'
   | 'unauthenticated'
   | 'rate-limited'
   | 'timeout'

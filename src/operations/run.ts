@@ -10,6 +10,10 @@ export const requester = z.object({
   kind: z.enum(['person', 'mcp', 'cli', 'schedule', 'demo', 'run']),
   name: z.string(),
   for: z.string().optional().describe('Of a token: the person whose agent it is'),
+  token: z.iso
+    .datetime()
+    .optional()
+    .describe('Of a token that made a schedule: when that token was made. Its runs end with it'),
 });
 export type Requester = z.infer<typeof requester>;
 
@@ -18,12 +22,34 @@ export function principalText({ kind, name }: Requester): string {
   return `${kind}:${name}`;
 }
 
+/**
+ * What a host's health has to be right before a scheduled run changes something. `healthy`: its check says ok;
+ * `not-failing`: ok, or a warning.
+ */
+export const runCondition = z.enum(['healthy', 'not-failing']);
+export type RunCondition = z.infer<typeof runCondition>;
+
+/** When a run that is started ahead of its time, so that it can ask early, may act. */
+export interface NotBefore {
+  /** ISO 8601; absent: `leadMs` after the moment for which its schedule started it. */
+  readonly at?: string;
+  readonly leadMs?: number;
+  /** In which people read it. */
+  readonly timeZone: string;
+}
+
 /** What a workflow of the catalogue is started with. */
 export interface RunRequest<Input> {
   readonly input: Input;
   readonly requestedBy: Requester;
   /** Run whose locks it shares while that holds them: the parent that must not be interrupted between its children. */
   readonly within?: string;
+  /** Who made the schedule that starts it, or asked for the first of the runs that led to it: it is judged as theirs. */
+  readonly onBehalfOf?: Requester;
+  /** It may ask before that, and acts then: not before, and not later than the policy lets an approval be used. */
+  readonly notBefore?: NotBefore;
+  /** Looked at right before it acts: where it isn't so, nothing is done. */
+  readonly condition?: RunCondition;
 }
 
 /** How a run ended. `planned`: it was a dry run and changed nothing. `undone`: it failed and took back what it did. */

@@ -25,6 +25,7 @@ export interface Approved {
  * Publishes a plan and waits until it is approved. Throws `not-approved` for a no, and where no answer came in time.
  *
  * @param why why it is asked (again)
+ * @param due when it is to be done, where that is later; ms since the epoch
  */
 export async function askForApproval(
   {
@@ -32,7 +33,17 @@ export async function askForApproval(
     records,
     telling,
   }: { readonly questions: Questions; readonly records: Records; readonly telling: Telling },
-  { plan, terms, why }: { readonly plan: Plan; readonly terms: ApprovalTerms; readonly why: string },
+  {
+    plan,
+    terms,
+    why,
+    due,
+  }: {
+    readonly plan: Plan;
+    readonly terms: ApprovalTerms;
+    readonly why: string;
+    readonly due?: number | undefined;
+  },
 ): Promise<Approved> {
   const question = questions.nextId();
   await records.planned(plan, question);
@@ -40,7 +51,7 @@ export async function askForApproval(
   const { choice, answers } = await questions.askApproval({
     question: questionOf(plan, terms, why),
     approval: { digest: plan.digest, count, approvers, signed },
-    until: Date.now() + terms.answerWithinMs,
+    until: answerableUntil(terms, due),
     remindEveryMs: terms.remindEveryMs,
     onReminder: (asked) => telling.remind(asked),
     onAnswer: (answer) => records.decided(answer, question),
@@ -58,7 +69,18 @@ export async function askForApproval(
  */
 export async function useUp(
   approved: Approved,
-  { plan, now, records }: { readonly plan: Plan | undefined; readonly now: Judgement; readonly records: Records },
+  {
+    plan,
+    now,
+    records,
+    due = 0,
+  }: {
+    readonly plan: Plan | undefined;
+    readonly now: Judgement;
+    readonly records: Records;
+    /** As {@link askForApproval}. */
+    readonly due?: number | undefined;
+  },
 ): Promise<{ readonly attempt: string } | { readonly isVoid: string }> {
   const { terms, at, answers, question } = approved;
   if (plan === undefined) return { isVoid: 'There is nothing to do any more.' };
@@ -66,7 +88,7 @@ export async function useUp(
     const changed = planDifferences(approved.plan, plan).join('; ');
     return { isVoid: `It was approved, but what it rests on has changed since: ${cleanLine(changed, 600)}.` };
   }
-  if (Date.now() > at + terms.executeWithinMs) {
+  if (Date.now() > Math.max(at, due) + terms.executeWithinMs) {
     return { isVoid: 'It was approved, but the time for it was over before the lock was free.' };
   }
   if (now.verdict === 'ask') {
@@ -87,6 +109,12 @@ export async function useUp(
 /** What is asked about a run that was made of an older execution, which had used its approval up. */
 export const askedAgain =
   'This run was reset or restored after its approval had been used. What it did until then stays as it is; what follows would be done now.';
+
+/** What is asked early can be answered until its time; after that as long as an answer could still be followed. */
+function answerableUntil(terms: ApprovalTerms, due: number | undefined): number {
+  const usual = Date.now() + terms.answerWithinMs;
+  return due === undefined ? usual : Math.min(Math.max(usual, due), due + terms.executeWithinMs);
+}
 
 function questionOf({ summary, risks, affected }: Plan, { count }: ApprovalTerms, why: string): string {
   const parts = [

@@ -20,8 +20,12 @@ import { policies } from './policies.ts';
 
 /** What a run writes into the ledger, and what it has to ask there before it may change anything. */
 export interface Records {
-  /** What the policy says to the request, which is written down with that. Only of a run that is to change something. */
-  judge(guest: JudgedRequest['guest']): Promise<Judgement>;
+  /**
+   * What the policy says to the request, which is written down with that. Only of a run that is to change something.
+   *
+   * @param at when it is to be done, where that is another time than now; ms since the epoch
+   */
+  judge(guest: JudgedRequest['guest'], at?: number): Promise<Judgement>;
   /** Writes a plan down, before anybody is asked about it or anything of it is done. */
   planned(plan: Plan, question?: string): Promise<void>;
   decided(answer: Answer, question: string): Promise<void>;
@@ -40,10 +44,10 @@ export interface Records {
 
 export function createRecords(
   definition: OperationDefinition,
-  about: { readonly input: Readonly<Record<string, unknown>>; readonly target: string; readonly by: Requester },
+  about: { readonly input: Readonly<Record<string, unknown>>; readonly target: string; readonly by: Requester; readonly onBehalfOf?: Requester | undefined },
 ): Records {
   const { workflowId, runId } = workflowInfo();
-  const { input, target, by } = about;
+  const { input, target, by, onBehalfOf } = about;
   const risk = riskOf(definition, input);
   const common = { run: workflowId, attempt: runId, operation: definition.name, target };
   const steps = new Map<string, number>();
@@ -59,13 +63,15 @@ export function createRecords(
   }
 
   return {
-    judge: (guest) =>
+    judge: (guest, at) =>
       on('Ask the policy').judge({
         operation: definition.name,
         risk,
         input: { ...input },
         requestedBy: by,
         ...(guest === undefined ? {} : { guest }),
+        ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
+        ...(at === undefined ? {} : { at: new Date(at).toISOString() }),
       }),
     async planned(plan, question) {
       const key = question === undefined ? {} : { key: `plan/${workflowId}/${runId}/${question}` };
