@@ -19,6 +19,7 @@ import { startWatch } from './runs/watch.ts';
 import { createRedact } from './secret.ts';
 import { acquireLock } from './service/lock-file.ts';
 import { temporalLogger } from './temporal-logger.ts';
+import { createTokenStore } from './tokens/store.ts';
 import { followQueue, hostQueue, ledgerQueue, serviceQueue } from './workflows/lib/messages.ts';
 
 // The worker: one task queue for workflows and the service's own activities, one activity queue for each host, and one
@@ -36,6 +37,7 @@ Runtime.install({
 const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
 const redact = createRedact(secretsOf(config));
+const tokens = createTokenStore(join(config.dataDir, 'tokens.json'));
 const refusedSchedules = () => readRefusedSchedules(config);
 const dependencies = createDependencies({
   config,
@@ -85,6 +87,7 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
         ledger,
         configFolder: loaded.folder,
         changeSwitch: createChangeSwitch(client).get,
+        tokens: () => tokens.list(),
       }),
       maxConcurrentActivityTaskExecutions: ledgerSlots,
     });

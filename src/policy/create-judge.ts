@@ -15,6 +15,7 @@ export interface JudgeDependencies {
   readonly hosts: readonly { readonly name: string; readonly timeZone: string }[];
   readonly whoMayApprove: JudgeContext['whoMayApprove'];
   readonly scopeOf?: JudgeContext['scopeOf'];
+  readonly tokenMadeAt?: JudgeContext['tokenMadeAt'];
   readonly operations?: JudgeContext['operations'];
 }
 
@@ -44,6 +45,7 @@ export function createJudge(from: JudgeDependencies): (request: JudgedRequest, a
       timeZoneOf: (host) => zoneOf(from.hosts, host),
       whoMayApprove: from.whoMayApprove,
       ...(from.scopeOf && { scopeOf: from.scopeOf }),
+      ...(from.tokenMadeAt && { tokenMadeAt: from.tokenMadeAt }),
       ...(from.operations && { operations: from.operations }),
     });
   };

@@ -646,7 +646,8 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 /** This execution of the run has no approval of its own. */
 class ApprovalSpent extends Error {}
 
-function judgedGuest(place: Place): JudgedRequest['guest'] {
+/** What the policy judges of a place. */
+export function judgedGuest(place: Place): JudgedRequest['guest'] {
   if (place.kind !== 'guest') return undefined;
   const { vmid, tags = [], pool } = place;
   return { vmid, tags: [...tags], ...(pool === undefined ? {} : { pool }) };
