@@ -10,6 +10,7 @@ const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
   follow: async () => (await import('./follow.ts')).benchFollow(),
   ssh: async () => (await import('./ssh.ts')).benchSsh(),
   fleet: async () => (await import('./fleet.ts')).benchFleet(),
+  ledger: async () => (await import('./ledger.ts')).benchLedger(),
 };
 
 const asked = process.argv.slice(2);

@@ -12,6 +12,7 @@ import { serveHttp } from '../src/mcp/serve.ts';
 import { catalogue } from '../src/operations/catalogue.generated.ts';
 import { createRuns } from '../src/runs/create-runs.ts';
 import { createSchedules } from '../src/runs/create-schedules.ts';
+import { createLedgerClient } from '../src/runs/ledger.ts';
 import { cacheFolder } from '../src/service/paths.ts';
 import { findTemporal } from '../src/service/temporal-binary.ts';
 import { startTemporalServer } from '../src/service/temporal-server.ts';
@@ -52,6 +53,7 @@ export async function benchRun(): Promise<BenchResult[]> {
         log,
         runs: createRuns({ client: ours.client, config }),
         schedules: createSchedules({ client: ours.client, config }),
+        ledger: createLedgerClient(ours.client),
         tokens: { verify: () => ({ name: 'bench', scope: 'admin' }) },
         reads: { node: async () => undefined },
         metrics: createMetrics({ process: false }),

@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'not-approved'
   | 'approval-spent'
   | 'condition-not-met'
+  | 'changes-stopped'
   | 'unauthenticated'
   | 'rate-limited'
   | 'timeout'

@@ -9,7 +9,8 @@ import { changedKeys, configurationInUse, recordConfiguration } from './config/i
 import { loadConfig } from './config/load.ts';
 import { secretsOf } from './config/secrets.ts';
 import { explain, ServiceError } from './errors.ts';
-import { type Ledger, ledgerPaths, openLedger } from './ledger/ledger.ts';
+import { type Ledger, openLedger } from './ledger/ledger.ts';
+import { ledgerPaths } from './ledger/paths.ts';
 import { createLogger } from './logger.ts';
 import { reconcileSchedules } from './runs/reconcile-schedules.ts';
 import { readRefusedSchedules } from './runs/refused-schedules.ts';
@@ -77,8 +78,9 @@ const ledgerAgainMs = 5_000;
 /** Undefined where the ledger can't be opened: everything that needs none is done all the same. */
 async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly worker: Worker } | undefined> {
   const folder = join(config.dataDir, 'ledger');
+  let ledger: Ledger | undefined;
   try {
-    const ledger = openLedger({ folder, claim: () => acquireLock(ledgerPaths(folder).claim), redact });
+    ledger = openLedger({ folder, claim: () => acquireLock(ledgerPaths(folder).claim), redact });
     const worker = await Worker.create({
       ...common,
       taskQueue: ledgerQueue,
@@ -93,6 +95,7 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
     });
     return { ledger, worker };
   } catch (error) {
+    await ledger?.close();
     const why = error instanceof ServiceError ? explain(error) : String(error);
     if (why !== lastRefusal) log.error({ folder }, `The ledger can't be opened, and it is tried again: ${why}`);
     lastRefusal = why;

@@ -7,6 +7,7 @@ import { describeFinding, runChecks } from './doctor/check.ts';
 import { hostChecks } from './doctor/hosts.ts';
 import { configurationChecks, machineChecks } from './doctor/machine.ts';
 import { noticesCheck } from './doctor/notices.ts';
+import { peopleChecks } from './doctor/people.ts';
 import { serviceChecks } from './doctor/service.ts';
 import { exitCodes } from './exit-codes.ts';
 import { whole } from './parse.ts';
@@ -18,7 +19,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
     .command('doctor')
     .summary('Check everything the service depends on, and say what to do')
     .description(
-      'Check everything the service depends on, side by side: configuration, data folder, Temporal, MCP server, worker, mail, and of each host its key, its login, its certificate, its API and the rights of its API token. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
+      'Check everything the service depends on, side by side: configuration, data folder, Temporal, MCP server, worker, mail, people, and of each host its key, its login, its certificate, its API and the rights of its API token. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
     )
     .option('--host <name>', 'Only the checks of this host')
     .option('--timeout <seconds>', 'Deadline of each check', whole('--timeout', 1, 300), 15)
@@ -30,6 +31,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
         ...machineChecks(config),
         ...serviceChecks(config),
         noticesCheck(config),
+        ...peopleChecks(config),
       ];
       const log = createLogger({ level: 'error', name: 'doctor' });
       const hosts = config.hosts.filter(({ name }) => host === undefined || name === host);

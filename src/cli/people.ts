@@ -11,7 +11,9 @@ import type { CliContext } from './context.ts';
 import { byDefault } from './parse.ts';
 import { noTerminal, openPeople, provePerson } from './prove.ts';
 import { setUpTotp } from './second-factor.ts';
+import { requester } from './temporal.ts';
 import { ask, askSecret, isAtTerminal, note, ownTimeZone, print, printJson } from './terminal.ts';
+import { writeDown } from './write-down.ts';
 
 /** `people list|add|remove|role|password|totp|key|mail|disable|enable`. */
 export function peopleCommands(program: Command, context: CliContext): void {
@@ -20,6 +22,11 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .description('The people who approve and decide: their roles, passwords, second factors and keys to sign with');
   const administrator = (doing: string, orSelf?: string) =>
     provePerson(context, { doing, role: 'administrator', ...(orSelf !== undefined && { orSelf }) });
+  /** Says it here, and writes it down with who has done it. */
+  const done = async (by: Person, text: string, next = '') => {
+    note(`${text}${next}`);
+    await writeDown(context, { kind: 'person', by: { kind: 'person', name: by.name }, text });
+  };
 
   byDefault(group.command('list', { isDefault: true }))
     .description('List the people: name, role, second factor, keys, mail')
@@ -57,13 +64,17 @@ export function peopleCommands(program: Command, context: CliContext): void {
       const people = await openPeople(context);
       const first = people.list().length === 0;
       checkNew(people.list(), { name, role: role ?? 'observer', mail });
-      if (first) await addFirstOf(people, name, role ?? 'administrator', mail);
-      else {
+      if (first) {
+        await addFirstOf(people, name, role ?? 'administrator', mail);
+        await writeDown(context, { kind: 'person', by: requester(), text: `${name} is the first administrator` });
+      } else {
         const by = await administrator(`add ${name} as ${role ?? 'observer'}`);
         const password = await newPassword(name, `Password of ${name}`);
         await people.add({ name, role: role ?? 'observer', mail, password, first });
-        note(
-          `${by.name} has added ${name}, who sets another password with: npx proxmox-mcp people password ${name}; and a second factor with: npx proxmox-mcp people totp ${name}`,
+        await done(
+          by,
+          `${name} is added as ${role ?? 'observer'}.`,
+          ` They set another password with: npx proxmox-mcp people password ${name}; and a second factor with: npx proxmox-mcp people totp ${name}`,
         );
       }
     });
@@ -74,9 +85,13 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .action(async (name: string) => {
       const people = await openPeople(context);
       people.get(name);
-      await administrator(`remove ${name}`);
+      const by = await administrator(`remove ${name}`);
       await people.remove(name);
-      note(`${name} is removed. Tokens of their agents stay until they are revoked: npx proxmox-mcp token list`);
+      await done(
+        by,
+        `${name} is removed.`,
+        ' Tokens of their agents stay until they are revoked: npx proxmox-mcp token list',
+      );
     });
 
   group
@@ -86,9 +101,9 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .action(async (name: string, role: Role) => {
       const people = await openPeople(context);
       const { role: before } = people.get(name);
-      await administrator(`make ${name}, now ${before}, ${role}`);
+      const by = await administrator(`make ${name}, now ${before}, ${role}`);
       await people.setRole(name, role);
-      note(`${name} is ${role} now.`);
+      await done(by, `${name}, until now ${before}, is ${role}.`);
     });
 
   for (const [word, disabled] of [
@@ -101,9 +116,9 @@ export function peopleCommands(program: Command, context: CliContext): void {
       .action(async (name: string) => {
         const people = await openPeople(context);
         people.get(name);
-        await administrator(`${word} ${name}`);
+        const by = await administrator(`${word} ${name}`);
         await people.setDisabled(name, disabled);
-        note(`${name} is ${word}d.`);
+        await done(by, `${name} is ${word}d.`);
       });
   }
 
@@ -114,9 +129,9 @@ export function peopleCommands(program: Command, context: CliContext): void {
       const people = await openPeople(context);
       people.get(name);
       checkMail(addresses);
-      await administrator(`set the mail addresses of ${name} to ${addresses.join(', ') || 'none'}`, name);
+      const by = await administrator(`set the mail addresses of ${name} to ${addresses.join(', ') || 'none'}`, name);
       await people.setMail(name, addresses);
-      note(`${name}: ${addresses.join(', ') || 'no mail address'}.`);
+      await done(by, `The mail addresses of ${name} are ${addresses.join(', ') || 'none'}.`);
     });
 
   group
@@ -125,9 +140,9 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .action(async (name: string) => {
       const people = await openPeople(context);
       people.get(name);
-      await administrator(`set a new password of ${name}`, name);
+      const by = await administrator(`set a new password of ${name}`, name);
       await people.setPassword(name, await newPassword(name, `New password of ${name}`));
-      note(`${name} has a new password.`);
+      await done(by, `${name} has a new password.`);
     });
 
   group
@@ -137,10 +152,13 @@ export function peopleCommands(program: Command, context: CliContext): void {
     .action(async (name: string, { off = false }: { off?: boolean }) => {
       const people = await openPeople(context);
       people.get(name);
-      await administrator(off ? `take away the second factor of ${name}` : `set up a second factor of ${name}`, name);
+      const by = await administrator(
+        off ? `take away the second factor of ${name}` : `set up a second factor of ${name}`,
+        name,
+      );
       if (off) await people.setTotp(name, undefined);
       else await setUpTotp(people, name);
-      note(off ? `${name} has no second factor any more.` : `${name} signs in with a code of the app from now on.`);
+      await done(by, off ? `${name} has no second factor any more.` : `${name} has a new second factor.`);
     });
 
   group
@@ -154,18 +172,18 @@ export function peopleCommands(program: Command, context: CliContext): void {
       const people = await openPeople(context);
       const { keys } = people.get(name);
       if (remove !== undefined) {
-        await administrator(`remove the key ${remove} of ${name}`, name);
+        const by = await administrator(`remove the key ${remove} of ${name}`, name);
         await people.removeKey(name, remove);
-        return note(`${remove} is no key of ${name} any more.`);
+        return done(by, `${remove} is no key of ${name} any more.`);
       }
       if (file === undefined) {
         if (keys.length === 0) return note(`${name} has no key. Add one: npx proxmox-mcp people key ${name} FILE.pub`);
         return print(keys.map((key) => `${fingerprintOf(key)}  ${key}`).join('\n'));
       }
       const line = parsePublicKey(readFileSync(file, 'utf8'));
-      await administrator(`let ${name} sign with the key ${fingerprintOf(line)}`, name);
+      const by = await administrator(`let ${name} sign with the key ${fingerprintOf(line)}`, name);
       await people.addKey(name, line);
-      note(`${name} signs with ${fingerprintOf(line)}.`);
+      await done(by, `${name} signs with ${fingerprintOf(line)}.`);
     });
 }
 

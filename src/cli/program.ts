@@ -2,11 +2,13 @@ import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { explain, ServiceError } from '../errors.ts';
 import { packageVersion } from '../package.ts';
+import { changesCommands } from './changes.ts';
 import { configCommands } from './config.ts';
 import { type CommandGroup, type ContextEdge, createContext, type GlobalOptions, inheritOptions } from './context.ts';
 import { doctorCommand } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
 import { hostCommands } from './host.ts';
+import { ledgerCommands } from './ledger.ts';
 import { mcpClientCommands } from './mcp-client.ts';
 import { operationCommands } from './operations.ts';
 import { peopleCommands } from './people.ts';
@@ -24,6 +26,8 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Operations:', operationCommands],
   ['Runs and schedules:', runCommands],
   ['Runs and schedules:', scheduleCommands],
+  ['Runs and schedules:', changesCommands],
+  ['Runs and schedules:', ledgerCommands],
   ['Set-up:', configCommands],
   ['Set-up:', doctorCommand],
   ['Set-up:', hostCommands],

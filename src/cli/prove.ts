@@ -3,7 +3,9 @@ import { includesRole, type Person, type Role } from '../people/person.ts';
 import { createPeople, type People, peopleFile } from '../people/store.ts';
 import { cleanLine } from '../reports/clean.ts';
 import type { CliContext } from './context.ts';
+import { requester } from './temporal.ts';
 import { ask, askSecret, isAtTerminal, note } from './terminal.ts';
+import { writeDown } from './write-down.ts';
 
 /** What a person proves to be themselves for. */
 export interface Proof {
@@ -42,7 +44,13 @@ export async function provePerson(context: CliContext, { doing, role, orSelf }: 
   note(`${to}, ${whom} has to sign in.`);
   const only = may.length === 1 ? may[0] : undefined;
   const name = await answer(only === undefined ? 'Name: ' : `Name [${only}]: `, only);
-  const person = await signIn(people, name);
+  const person = await signIn(people, name).catch(async (error: unknown) => {
+    // What was typed as a name may be a password.
+    const whose = people.find(name) === undefined ? 'a name that nobody has' : name;
+    const text = `${to}, somebody tried to sign in as ${whose}, in vain`;
+    if (isServiceError(error, 'unauthenticated')) await writeDown(context, { kind: 'sign-in', by: requester(), text });
+    throw error;
+  });
   if (person.name === orSelf || includesRole(person.role, role)) return person;
   throw new ServiceError({
     code: 'forbidden',

@@ -4,6 +4,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { planReport } from '../reports/plan.ts';
 import { stepLine } from '../reports/steps.ts';
 import { renderText } from '../reports/text.ts';
+import { readableTime } from '../reports/units.ts';
 import { failureText } from '../runs/failure-text.ts';
 import type { LiveProgress, RunDetails, RunSummary, Runs } from '../runs/runs.ts';
 import type { CliContext } from './context.ts';
@@ -82,24 +83,26 @@ function describeRun(run: RunDetails): string {
     ...(run.progress === undefined && question !== undefined ? [question.text] : []),
     ...(run.waits ?? []).map(({ text }) => `  ${text}`),
     ...(question?.kind === 'approval' && run.progress?.plan ? [planText(run, run.progress.plan, question)] : []),
-    ...(question === undefined ? [] : howToDecide(run.id, question)),
+    ...(question === undefined ? [] : howToDecide(run, question)),
     `Run ${run.id}`,
     run.url,
   ];
   return lines.join('\n');
 }
 
-function howToDecide(run: string, { kind, choices, approval, until }: Question): string[] {
+function howToDecide({ id, timeZone }: RunSummary, { choices, approval, until }: Question): string[] {
+  const end = until === undefined ? '' : ` until ${readableTime(until, timeZone)}; without an answer it is a no`;
   const who =
-    kind === 'approval' && approval !== undefined
-      ? [
-          `${approval.count} of ${approval.approvers.join(', ')} ${approval.count === 1 ? 'has' : 'have'} to approve it${until === undefined ? '' : ` until ${until}`}; said yes: ${approval.given.join(', ') || 'nobody yet'}.`,
-        ]
-      : [];
+    approval === undefined
+      ? []
+      : [
+          `It waits for ${approval.count > 1 ? `${approval.count} of ` : ''}${approval.approvers.join(', ')}${end}.`,
+          ...(approval.given.length > 0 ? [`Said yes already: ${approval.given.join(', ')}.`] : []),
+        ];
   return [
     ...who,
     'Decide with:',
-    ...choices.map(({ name, meaning }) => `  npx proxmox-mcp runs decide ${run} ${name}   ${meaning}`),
+    ...choices.map(({ name, meaning }) => `  npx proxmox-mcp runs decide ${id} ${name}   ${meaning}`),
   ];
 }
 

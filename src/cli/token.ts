@@ -9,7 +9,9 @@ import { type Scope, scopes } from '../tokens/token.ts';
 import type { CliContext } from './context.ts';
 import { byDefault } from './parse.ts';
 import { openPeople } from './prove.ts';
+import { requester } from './temporal.ts';
 import { note, print, printJson } from './terminal.ts';
+import { writeDown } from './write-down.ts';
 
 /** `token create|list|revoke`. */
 export function tokenCommands(program: Command, context: CliContext): void {
@@ -40,10 +42,10 @@ export function tokenCommands(program: Command, context: CliContext): void {
         ...(owner !== undefined && { owner }),
         ...(expires && { expiresAt: expires }),
       });
+      const of = owner === undefined ? '' : `, of ${owner}`;
+      await writeDown(context, { kind: 'token', by: requester(), text: `Token ${name} (${scope}${of}) is made` });
       if (options.json) return printJson(made);
-      note(
-        `Token ${name} (${made.scope}${owner === undefined ? '' : `, of ${owner}`}). It is shown only now; keep it where the client finds it.`,
-      );
+      note(`Token ${name} (${made.scope}${of}). It is shown only now; keep it where the client finds it.`);
       print(made.token);
       const { mcp } = await context.config();
       note(
@@ -69,6 +71,7 @@ export function tokenCommands(program: Command, context: CliContext): void {
     .action(async (name: string) => {
       await (await store()).revoke(name);
       note(`Token ${name} is revoked.`);
+      await writeDown(context, { kind: 'token', by: requester(), text: `Token ${name} is revoked` });
     });
 }
 

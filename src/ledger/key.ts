@@ -22,7 +22,12 @@ export function ledgerKey(path: string, { mayMake }: { readonly mayMake: boolean
       remedy: `If nobody else has been on this machine run: chmod 600 ${path}`,
     });
   }
-  const text = readFileSync(path, 'utf8').trim();
+  return readKey(path);
+}
+
+/** The key of a ledger, or of a copy of one, as it is. Throws `unreadable`. */
+export function readKey(path: string): Buffer {
+  const text = readText(path).trim();
   if (!/^[0-9a-f]{64}$/.test(text)) {
     throw new ServiceError({
       code: 'unreadable',
@@ -31,4 +36,17 @@ export function ledgerKey(path: string, { mayMake }: { readonly mayMake: boolean
     });
   }
   return Buffer.from(text, 'hex');
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new ServiceError({
+      code: 'unreadable',
+      message: `${path} can't be read, and without it nothing of the ledger can be verified`,
+      remedy: 'Run this as the user of the service, or copy the key beside the segments.',
+      cause,
+    });
+  }
 }

@@ -27,6 +27,7 @@ import {
 import { cleanRecord } from './clean-record.ts';
 import { openHeadFile, readHeadFile } from './head-file.ts';
 import { ledgerKey } from './key.ts';
+import { ledgerPaths, segmentsIn } from './paths.ts';
 import { isSealed, openSegment, readSegment, type Segment } from './segment.ts';
 import { verifySegments } from './verify.ts';
 
@@ -92,26 +93,12 @@ interface Range {
 
 /** How long a key is known after its segment is away. */
 const carriedMs = 90 * 24 * 60 * 60 * 1_000;
+/** Sealed segments that are open at a time. */
+const mostReaders = 8;
 /** Of one kind; a run has far fewer. */
 const mostOfRun = 10_000;
 /** What is waited for at the same time is written at the same time, but no more than this. */
 const mostInOneCommit = 1_000;
-
-/** Paths of a ledger's parts. */
-export const ledgerPaths = (folder: string) => ({
-  key: join(folder, 'ledger.key'),
-  head: join(folder, 'head'),
-  claim: join(folder, 'owner.lock'),
-  segment: (number: number) => join(folder, `${String(number).padStart(4, '0')}.sqlite`),
-});
-
-/** Numbers of the segments that are there, ascending. */
-export function segmentsIn(folder: string): readonly number[] {
-  return readdirSync(folder)
-    .flatMap((name) => /^(\d{4,})\.sqlite$/.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => a - b);
-}
 
 /** Opens the ledger, and makes it where there is none. Throws `already-exists` where another process has it. */
 export function openLedger({ folder, claim, redact, segmentRecords = 250_000, now = Date.now }: LedgerOptions): Ledger {
@@ -153,6 +140,8 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
     let isClosed = false;
     /** First and last number of sealed segments, which don't change. */
     const ranges = new Map<number, Range>();
+    /** Sealed segments that were looked into lately: opening one takes longer than most searches. */
+    const readers = new Map<number, Segment>();
 
     seek();
     // It was sealed, and then the process died.
@@ -193,6 +182,7 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
       async close() {
         isClosed = true;
         await writing;
+        for (const reader of readers.values()) reader.close();
         current.close();
         heads.close();
         release();
@@ -369,11 +359,22 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
 
     function within<Result>(number: number, look: (segment: Segment) => Result): Result {
       if (number === current.number) return look(current);
-      const segment = readSegment(paths.segment(number), number);
+      const known = readers.get(number);
+      readers.delete(number);
+      const segment = known ?? readSegment(paths.segment(number), number);
+      // The last in the map is the one that was used last.
+      readers.set(number, segment);
+      const [oldest] = readers;
+      if (oldest !== undefined && readers.size > mostReaders) {
+        readers.delete(oldest[0]);
+        oldest[1].close();
+      }
       try {
         return look(segment);
-      } finally {
+      } catch (error) {
+        readers.delete(number);
         segment.close();
+        throw error;
       }
     }
 

@@ -4,6 +4,7 @@ import type { OperationDefinition } from '../operations/definition.ts';
 import type { Finding } from '../operations/finding.ts';
 import type { Notices } from '../operations/notice.ts';
 import type { Reads } from '../proxmox/reads.ts';
+import type { LedgerClient } from '../runs/ledger.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { Schedules } from '../runs/schedules.ts';
 import type { Metrics } from './metrics.ts';
@@ -21,6 +22,7 @@ export interface McpDependencies {
   readonly operations: readonly OperationDefinition[];
   readonly runs: Runs;
   readonly schedules: Schedules;
+  readonly ledger: LedgerClient;
   readonly config: Config;
   readonly tokens: TokenVerifier;
   readonly reads: Reads;

@@ -9,6 +9,7 @@ import { packageVersion } from '../package.ts';
 import { createReads } from '../proxmox/reads.ts';
 import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
+import { createLedgerClient } from '../runs/ledger.ts';
 import { temporalAddress } from '../runs/temporal-client.ts';
 import { readNotices } from '../runs/watch.ts';
 import { createTokenStore } from '../tokens/store.ts';
@@ -69,6 +70,7 @@ function connect(
       operations: Object.values(catalogue),
       runs: createRuns({ client, config }),
       schedules: createSchedules({ client, config }),
+      ledger: createLedgerClient(client),
       config,
       tokens: createTokenStore(join(config.dataDir, 'tokens.json')),
       reads,

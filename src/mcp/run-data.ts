@@ -4,7 +4,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { quoteNotice, quoteReport } from '../reports/quote.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import { runFailure, runResult, runSummary } from '../runs/schema.ts';
-import { boundedOutput, limits, quotedFailure, quotedProgress, quotedQuestion } from './host-text.ts';
+import { boundedOutput, limits, quotedFailure, quotedPlan, quotedProgress, quotedQuestion } from './host-text.ts';
 import { endLine, nextStep } from './run-text.ts';
 
 /** A run's id as callers give it. */
@@ -24,7 +24,7 @@ export const runData = z.object({
   run: runSummary.extend({ question: asked }),
   existing: z.boolean().optional().describe('true: the same request had started this run before'),
   progress: progress.extend({ question: asked, plan: loose }).optional(),
-  result: runResult.optional(),
+  result: runResult.extend({ plan: loose }).optional(),
   failure: runFailure.optional(),
 });
 export type RunData = z.infer<typeof runData>;
@@ -45,6 +45,8 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
             outcome: result.outcome,
             report: quoteReport(result.report),
             output: boundedOutput(result.output),
+            // The whole of it is in the report of a dry run.
+            ...(result.plan === undefined ? {} : { plan: quotedPlan(result.plan) }),
           },
         }),
     ...(failure === undefined ? {} : { failure: quotedFailure(failure) }),

@@ -1,5 +1,12 @@
 import type { Requester } from '../operations/run.ts';
-import { includesRole, type Person, type Role } from './person.ts';
+import { includesRole, type Role } from './person.ts';
+
+/** A person, as far as an approval cares. */
+interface Approver {
+  readonly name: string;
+  readonly role: Role;
+  readonly disabled?: boolean | undefined;
+}
 
 /**
  * Names of those who may approve, as things are now: enabled, of at least that role, and not who asked. A person never
@@ -7,7 +14,7 @@ import { includesRole, type Person, type Role } from './person.ts';
  * an agent asks and a person decides; where two or more are needed, the owner counts as who asked.
  */
 export function whoMayApprove(
-  people: readonly Person[],
+  people: readonly Approver[],
   asked: { readonly role: Role; readonly count: number; readonly requestedBy: Requester },
 ): readonly string[] {
   const excluded = requestingPerson(asked);

@@ -55,7 +55,8 @@ export function createAttempts(path: string, now: () => number): Attempts {
         const key = keyOf(salt, name);
         const at = now();
         const last = current(before.attempts[key], at);
-        if (last?.lockedUntil !== undefined && last.lockedUntil > at) throw locked(last.lockedUntil - at);
+        const until = lockEnd(last, at);
+        if (until !== undefined) throw locked(until - at);
         const wrong = (last?.wrong ?? 0) + 1;
         const lockMs = Math.min(longestLockMs, firstLockMs * 2 ** (wrong - free));
         const attempt = { wrong, at, ...(wrong >= free && { lockedUntil: at + lockMs }) };
@@ -81,14 +82,19 @@ export function createAttempts(path: string, now: () => number): Attempts {
       }),
     lockedUntil(name) {
       const { salt, attempts } = file.read();
-      const until = attempts[keyOf(salt, name)]?.lockedUntil;
-      return until !== undefined && until > now() ? until : undefined;
+      return lockEnd(attempts[keyOf(salt, name)], now());
     },
   };
 }
 
 function current(attempt: Content['attempts'][string] | undefined, at: number): typeof attempt {
   return attempt === undefined || at - attempt.at >= forgottenMs ? undefined : attempt;
+}
+
+/** A lock longer than any was set by a clock that has been put back since: it doesn't count, the wrong ones do. */
+function lockEnd(attempt: Content['attempts'][string] | undefined, at: number): number | undefined {
+  const until = attempt?.lockedUntil;
+  return until !== undefined && until > at && until <= at + longestLockMs ? until : undefined;
 }
 
 function keyOf(salt: string, name: string): string {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { verdict } from '../operations/finding.ts';
+import { plan } from '../operations/plan.ts';
 import { report } from '../operations/report.ts';
 import { ending, outcome, progress, question } from '../operations/run.ts';
 
@@ -54,6 +55,7 @@ export const runResult = z.object({
   outcome: outcome.extract(['done', 'planned']),
   report,
   output: z.record(z.string(), z.unknown()),
+  plan: plan.optional().describe('Of a dry run, and of a run that changed something'),
 });
 
 /** A run with what it is doing or what came of it. */

@@ -4,8 +4,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { lacks, lacksRecorded, publishHere } from '../hosts/install/published.ts';
-import { typeInto } from '../hosts/install/terminal.ts';
 import { runNode, useBuild } from '../support/built.ts';
+import { typeInto } from '../support/pseudo-terminal.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 const build = useBuild();

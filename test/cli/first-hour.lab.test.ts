@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import { makeBare } from '../hosts/install/sample.ts';
-import { typeInto } from '../hosts/install/terminal.ts';
 import { bareEnvironment } from '../support/built.ts';
 import { freePorts } from '../support/free-ports.ts';
+import { typeInto } from '../support/pseudo-terminal.ts';
 import { type StandIn, standInProxmox, standInPvesh } from './stand-ins/proxmox.ts';
 
 // As a newcomer: a fresh clone, a host that never heard of this service, and nothing but the README's commands in its order. Its

@@ -6,8 +6,8 @@ import { createProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { startSshd } from '../../lab/sshd.ts';
 import type { Finding } from '../../src/operations/finding.ts';
 import { configurationFolder } from '../config/folder.ts';
-import { typeInto } from '../hosts/install/terminal.ts';
 import { runNode, useBuild } from '../support/built.ts';
+import { typeInto } from '../support/pseudo-terminal.ts';
 
 vi.setConfig({ testTimeout: 300_000 });
 const build = useBuild();

@@ -7,8 +7,8 @@ import type { ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { apiUser, readingRole } from '../../src/proxmox/onboard.ts';
 import { readingPrivileges } from '../../src/proxmox/rights.ts';
 import { configFolder, configOf, makeBare } from '../hosts/install/sample.ts';
-import { typeInto } from '../hosts/install/terminal.ts';
 import { runNode, useBuild } from '../support/built.ts';
+import { typeInto } from '../support/pseudo-terminal.ts';
 import { standInProxmox } from './stand-ins/proxmox.ts';
 
 const full = `${apiUser}!mcp-lab`;

@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
+import { Client } from '@temporalio/client';
 import { expect, it, onTestFinished } from 'vitest';
+import { createLedgerClient } from '../../src/runs/ledger.ts';
+import { openConnection } from '../../src/runs/temporal-client.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { bareEnvironment, runNode, useDist } from '../support/built.ts';
 import { freePorts } from '../support/free-ports.ts';
@@ -98,6 +101,16 @@ it('runs the whole service and, from another terminal, operations, runs and sche
     triggered.stderr,
   )?.[1];
   expect((await cli('runs', 'wait', firedRun ?? '')).code, triggered.stderr).toBe(0);
+
+  expect((await cli('token', 'create', 'written-down')).stderr).not.toContain('ledger does not have');
+  expect((await cli('token', 'revoke', 'written-down')).code).toBe(0);
+  const client = await openConnection(`127.0.0.1:${temporal}`, 10_000).then((connection) => new Client({ connection }));
+  const { records } = await createLedgerClient(client).search({ kind: 'token', limit: 10 }, 'UTC');
+  await client.connection.close();
+  expect(records.map(({ text }) => text)).toEqual([
+    'Token written-down is revoked',
+    'Token written-down (read) is made',
+  ]);
 
   const doctor = await cli('doctor');
   expect(doctor).toMatchObject({ code: 0, stdout: expect.stringContaining(' 0 failed') });

@@ -7,15 +7,18 @@ import { offerTotp } from '../../src/people/totp.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { cheap, codeAt, password } from '../people/people.ts';
 import { bareEnvironment, type Ended, runNode, useBuild } from '../support/built.ts';
-import { startInTerminal } from '../support/pseudo-terminal.ts';
+import { quoted, startInTerminal } from '../support/pseudo-terminal.ts';
 
 vi.setConfig({ testTimeout: 240_000 });
 const build = useBuild();
 const other = 'seven maps of old rivers';
 
+/** Of a service that doesn't run, so that no other one is told. */
+const configuration = 'DATA_DIR=./data\nDEMO=true\nTEMPORAL_PORT=1\n';
+
 /** A folder with two administrators; anna has a second factor. */
 async function withPeople() {
-  const folder = configurationFolder({ '.env': 'DATA_DIR=./data\nDEMO=true\n' });
+  const folder = configurationFolder({ '.env': configuration });
   const people = createPeople(peopleFile(join(folder, 'data')), { cost: cheap });
   await people.add({ name: 'anna', role: 'administrator', password, first: true });
   await people.add({ name: 'bob', role: 'administrator', password: other, first: false });
@@ -27,10 +30,6 @@ async function withPeople() {
 
 const args = (folder: string, rest: readonly string[]) => ['--config-dir', folder, ...rest];
 const cli = (folder: string, ...rest: string[]) => runNode(build.path('src/cli.js'), args(folder, rest));
-
-function quoted(words: readonly string[]): string {
-  return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
-}
 
 function commandLine(folder: string, rest: readonly string[]): string {
   return quoted([process.execPath, build.path('src/cli.js'), ...args(folder, rest)]);
@@ -52,7 +51,7 @@ function withoutTerminal(line: string, env: Record<string, string> = {}): Promis
 
 describe('people, at a terminal', () => {
   it('makes the first administrator without anybody’s proof, with a second factor, and shows no password', async () => {
-    const folder = configurationFolder({ '.env': 'DATA_DIR=./data\nDEMO=true\n' });
+    const folder = configurationFolder({ '.env': configuration });
     const add = atTerminal(folder, 'people', 'add', 'anna', '--mail', 'anna@example.com');
     await add.answer('Password of anna: ', password);
     await add.answer('Once more: ', password);
@@ -80,6 +79,7 @@ describe('people, at a terminal', () => {
     await add.answer('Once more: ', other);
     expect(await add.ended).toBe(0);
     expect(add.shown()).toContain('To add dora as operator, an administrator has to sign in.');
+    expect(add.shown()).toContain('The service does not run, so the ledger does not have this.');
     expect(add.shown()).not.toMatch(new RegExp(`${password}|${other}`));
     expect(await people.signIn({ name: 'dora', password: other })).toMatchObject({ role: 'operator' });
   });
@@ -241,7 +241,7 @@ describe('people, by a model that has a shell', () => {
   });
 
   it('can not be the first person without a terminal', async () => {
-    const folder = configurationFolder({ '.env': 'DATA_DIR=./data\nDEMO=true\n' });
+    const folder = configurationFolder({ '.env': configuration });
     const line = `printf '${password}\\n${password}\\nn\\n' | ${commandLine(folder, ['people', 'add', 'mallory'])}`;
     const ended = await withoutTerminal(line);
     expect(ended).toMatchObject({ code: 1, stdout: '' });
@@ -252,7 +252,7 @@ describe('people, by a model that has a shell', () => {
 
 describe('the owner of a token', () => {
   it('is who is named, else the only administrator, else nobody', async () => {
-    const folder = configurationFolder({ '.env': 'DATA_DIR=./data\nDEMO=true\n' });
+    const folder = configurationFolder({ '.env': configuration });
     const create = async (name: string, ...more: string[]) => {
       const { code, stdout, stderr } = await cli(folder, 'token', 'create', name, '--json', ...more);
       return code === 0 ? JSON.parse(stdout).owner : stderr;

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
 import { type Ledger, type LedgerOptions, openLedger } from '../../src/ledger/ledger.ts';
 import type { NewRecord } from '../../src/operations/ledger.ts';
 import { acquireLock } from '../../src/service/lock-file.ts';
@@ -9,6 +9,13 @@ import { acquireLock } from '../../src/service/lock-file.ts';
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ledger-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** For what the tests of a block share. */
+export function temporaryFolderForAll(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'ledger-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 

@@ -48,6 +48,7 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
       'pause_schedule',
       'resume_schedule',
       'run_read_operation',
+      'search_ledger',
       'search_operations',
       'start_change',
       'trigger_schedule',

@@ -119,6 +119,22 @@ function hostileService(run: RunDetails, error?: ServiceError) {
     trigger: change,
     change,
   });
+  const record = {
+    seq: 1,
+    at: base.startedAt,
+    previous: '0'.repeat(64),
+    hash: '1'.repeat(64),
+    key: 'key',
+    kind: 'outcome' as const,
+    run: base.id,
+    by: hostile,
+    target: hostile,
+    text: hostile,
+    data: { [hostile]: [hostile] },
+  };
+  Object.assign(service.ledger, {
+    search: () => say({ records: Array.from({ length: 100 }, () => record), missing: [], cursor: '1' }),
+  });
   const amount = { used: 1, total: 2 };
   const loadAverage = Array.from({ length: 5_000 }, () => 1);
   Object.assign(service.reads, {
@@ -148,6 +164,7 @@ const calls: Readonly<Record<string, Record<string, unknown>>> = {
   pause_schedule: { id: schedule.id, ...because },
   resume_schedule: { id: schedule.id, ...because },
   run_read_operation: { operation: 'check-health', input: { host: 'pve1' } },
+  search_ledger: { text: 'backup' },
   search_operations: { query: 'backup' },
   start_change: { operation: 'back-up', input: { host: 'pve1' } },
   start_dangerous_change: { operation: 'control-guest', input: { host: 'pve1', vmid: 100, action: 'stop' } },

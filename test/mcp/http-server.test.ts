@@ -59,6 +59,7 @@ describe('authentication', () => {
   it.each([
     ['reader-token', 'check_health', { host: 'pve1' }, 200],
     ['reader-token', 'list_runs', {}, 200],
+    ['reader-token', 'search_ledger', { text: 'nginx', limit: 1 }, 200],
     ['reader-token', 'back_up', { host: 'pve1' }, 403],
     ['reader-token', 'cancel_run', { id: 'x', reason: 'because' }, 403],
     ['reader-token', 'trigger_schedule', { id: 'back-up/daily/pve1' }, 403],

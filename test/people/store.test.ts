@@ -273,6 +273,21 @@ describe('signing in', () => {
     expect(people.lockedUntil('anna')).toBeGreaterThan(clock.now);
   });
 
+  it('locks nobody for a year because the clock was wrong, and nobody in because the file is damaged', async () => {
+    const { people, folder, clock } = await withAnna();
+    const year = 365 * 24 * 3_600_000;
+    clock.now += year;
+    for (let i = 0; i < 5; i += 1)
+      await expect(people.signIn({ name: 'anna', password: 'wrong' })).rejects.toMatchObject(wrong);
+    expect(people.lockedUntil('anna')).toBeDefined();
+    clock.now -= year;
+    expect(people.lockedUntil('anna')).toBeUndefined();
+    await expect(people.signIn({ name: 'anna', password: 'wrong' })).rejects.toMatchObject(wrong);
+    await expect(people.signIn({ name: 'anna', password })).rejects.toMatchObject(locked);
+    writeFileSync(join(folder, 'sign-ins.json'), '{', { mode: 0o600 });
+    await expect(people.signIn({ name: 'anna', password })).rejects.toMatchObject({ code: 'unreadable' });
+  });
+
   it('keeps nobody waiting who is there because many guess names', async () => {
     const { people } = await withAnna();
     const guesses = Array.from({ length: 60 }, (_, i) =>

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ApprovalActivities } from '../../src/activities/approvals/approvals.ts';
 import { createLedgerStoreActivities } from '../../src/activities/ledger/ledger.ts';
+import { ServiceError } from '../../src/errors.ts';
 import { ledgerPaths, openLedger } from '../../src/ledger/ledger.ts';
 import type { JudgedRequest, Judgement } from '../../src/operations/judgement.ts';
 import type { LedgerRecord } from '../../src/operations/ledger.ts';
@@ -15,6 +16,8 @@ export interface TestLedger {
   readonly judged: JudgedRequest[];
   /** Default: all is allowed. */
   judge: (request: JudgedRequest) => Judgement;
+  /** The kill switch. */
+  stopped: boolean;
   /** Codes that count once, by their text. */
   readonly codes: Map<string, { by: string; choice: string; digest: string }>;
 }
@@ -28,12 +31,18 @@ export function openTestLedger() {
     recordsOf: (run) => [...opened.search({ run, limit: 200 }).records].reverse(),
     judged: [],
     judge: () => ({ verdict: 'allowed' }),
+    stopped: false,
     codes: new Map(),
   };
   const approvals: ApprovalActivities = {
+    preview: async (request) => ledger.judge(request),
     async judge(request) {
       ledger.judged.push(request);
       return ledger.judge(request);
+    },
+    async goOn() {
+      if (!ledger.stopped) return;
+      throw new ServiceError({ code: 'changes-stopped', message: 'Somebody has stopped all changes', remedy: 'Wait.' });
     },
     async redeemCode({ code, choice, digest }) {
       const found = ledger.codes.get(code);

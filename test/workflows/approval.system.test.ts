@@ -13,6 +13,7 @@ const temporal = useTemporal();
 let did: string[] = [];
 let mails: string[] = [];
 let left = 'as it was';
+let onAct = () => {};
 let stopWorker: () => Promise<void>;
 let startWorker: () => Promise<() => Promise<void>>;
 
@@ -20,6 +21,7 @@ beforeAll(async () => {
   const activities: FixtureActivities = {
     async act({ step }) {
       did.push(step);
+      onAct();
     },
     async undo({ step }) {
       did.push(`undo ${step}`);
@@ -272,6 +274,22 @@ describe('a run that needs an approval', () => {
     await failureOf(handle);
     expect(did).toEqual([]);
   });
+});
+
+it('a change stops at its next step when all changes are stopped, and takes back what it did', async () => {
+  temporal.ledger.judge = () => ({ verdict: 'allowed' });
+  onAct = () => {
+    temporal.ledger.stopped = true;
+  };
+  try {
+    const failure = await failureOf(await start());
+    expect(failure).toMatchObject({ type: 'changes-stopped' });
+    expect(failure.message).toContain('Somebody has stopped all changes. Wait. It stopped at step "Second".');
+    expect(did).toEqual(['First', 'undo Second', 'undo First']);
+  } finally {
+    onAct = () => {};
+    temporal.ledger.stopped = false;
+  }
 });
 
 it('a run that is reset, wherever in its history, does nothing without an approval of its own', async () => {

@@ -112,6 +112,14 @@ export function createApprovalActivities({
       return judged;
     },
 
+    /** Whether a change may go on to its next step. Throws `changes-stopped` where the kill switch is on. */
+    async goOn(): Promise<void> {
+      const state = await changeSwitch();
+      if (!state.on) return;
+      const { why, remedy } = stopped(state);
+      throw new ServiceError({ code: 'changes-stopped', message: why.replace(/\.$/, ''), remedy });
+    },
+
     /**
      * Whose answer a one-time code makes this; undefined: it is wrong, was shown before, or was made for another choice,
      * plan or run. However that is, it counts for nothing from now on: it stands in the run's history.
@@ -156,7 +164,7 @@ function isOver({ expiresAt }: KnownToken): boolean {
   return expiresAt !== undefined && Date.parse(expiresAt) <= Date.now();
 }
 
-function stopped({ since, by, why }: SwitchState): Judgement {
+function stopped({ since, by, why }: SwitchState): Extract<Judgement, { verdict: 'refused' }> {
   const who = by === undefined ? 'Somebody' : by.name;
   return {
     verdict: 'refused',

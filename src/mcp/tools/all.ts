@@ -8,12 +8,13 @@ import { hostTools } from './host-tools.ts';
 import { listRuns } from './list-runs.ts';
 import { operationTool, startTools } from './operation-tools.ts';
 import { scheduleTools } from './schedule-tools.ts';
+import { searchLedger } from './search-ledger.ts';
 import { searchOperationsTool } from './search-operations.ts';
 import { waitForRunTool } from './wait-for-run.ts';
 
 /**
  * Every tool of the service: one for each operation that is asked for daily, those that find and start the others, and
- * those that look after hosts, runs and schedules. Together they cost every conversation less than 9,000 tokens, however
+ * those that look after hosts, runs, schedules and the ledger. Together they cost every conversation less than 9,500 tokens, however
  * many operations there are; a test holds them to it.
  */
 export function allTools(operations: readonly OperationDefinition[]): readonly AnyTool[] {
@@ -28,6 +29,7 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     decideRun,
     cancelRun,
     getRunLog,
+    searchLedger,
     ...scheduleTools,
   ];
 }

@@ -452,7 +452,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       failedAt = undefined;
       checklist.mark(step, 'running');
       try {
-        if (isActing && isApproved) await records?.beginStep(step);
+        if (isActing) await records?.goOn(step, isApproved);
         const result = await patiently(() => work(step), step);
         mark(step, 'done', note?.(result));
         if (at === here) at = `after step "${step}"`;

@@ -33,8 +33,11 @@ export interface Records {
   redeem(coded: CodedAnswer, question: Question): Promise<Answer | undefined>;
   /** Uses an approval up. Throws `approval-spent` where it was used, or is another execution's of this run. */
   spend(question: string, plan: Plan): Promise<{ readonly attempt: string }>;
-  /** Throws `approval-spent` where this step was begun before, by a run that somebody has restored. */
-  beginStep(step: string): Promise<void>;
+  /**
+   * Before each step of a change: throws `changes-stopped` where the kill switch is on, which is a safe point to stop at, and
+   * `approval-spent` where an approved step was begun before, by a run that somebody has restored.
+   */
+  goOn(step: string, isApproved: boolean): Promise<void>;
   /** A step's state, written beside what goes on; {@link ended} waits for it. */
   step(step: string, state: RunStep['state'], note?: string): void;
   ended(outcome: Outcome, message: string, seconds: number | undefined): Promise<void>;
@@ -92,7 +95,9 @@ export function createRecords(
         : { question: id, choice, digest, by: { kind: 'person', name }, via: 'code' };
     },
     spend: (question, { digest }) => on('Use the approval up').spend({ question, digest }),
-    async beginStep(step) {
+    async goOn(step, isApproved) {
+      await on(`Ask whether changes may go on: ${step}`).goOn();
+      if (!isApproved) return;
       const times = (steps.get(step) ?? 0) + 1;
       steps.set(step, times);
       await on(`Begin: ${step}`).beginStep({ step, count: times });

@@ -8,8 +8,8 @@ import { whyNoLab } from '../../../lab/hosts/available.ts';
 import { keyPair } from '../../../lab/hosts/keys.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
 import { runNode, useBuild } from '../../support/built.ts';
+import { typeInto } from '../../support/pseudo-terminal.ts';
 import { configFolder, configOf, difference, listing, makeBare } from './sample.ts';
-import { typeInto } from './terminal.ts';
 
 describe.skipIf(whyNoLab())('an administrator who logs in as ssh would', () => {
   const build = useBuild();

@@ -6,9 +6,9 @@ import { whyNoLab } from '../../../lab/hosts/available.ts';
 import { type LabHost, startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
 import { runNode, useBuild } from '../../support/built.ts';
 import { sample } from '../../support/exhaustive.ts';
+import { typeInto } from '../../support/pseudo-terminal.ts';
 import { keeper, startKeepersHost } from './keeper.ts';
 import { difference, listing } from './sample.ts';
-import { typeInto } from './terminal.ts';
 
 const systems = [
   { name: 'Debian 12', debian: 'bookworm' },

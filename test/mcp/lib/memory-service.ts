@@ -8,7 +8,9 @@ import { createMetrics } from '../../../src/mcp/metrics.ts';
 import type { Caller } from '../../../src/mcp/scopes.ts';
 import { catalogue } from '../../../src/operations/catalogue.generated.ts';
 import type { OperationDefinition } from '../../../src/operations/definition.ts';
+import type { LedgerRecord } from '../../../src/operations/ledger.ts';
 import type { Answer, Progress, Question } from '../../../src/operations/run.ts';
+import type { LedgerClient } from '../../../src/runs/ledger.ts';
 import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../../../src/runs/schedules.ts';
 import { runSummary } from '../../../src/runs/schema.ts';
@@ -286,6 +288,42 @@ export function memoryConfig(): Config {
   };
 }
 
+/** A ledger of two records. */
+export function memoryLedger(): LedgerClient {
+  const record = (seq: number, text: string): LedgerRecord => ({
+    seq,
+    at: '2026-11-26T08:00:00.000Z',
+    previous: '0'.repeat(64),
+    hash: String(seq).repeat(64).slice(0, 64),
+    key: `key/${seq}`,
+    kind: 'request',
+    run: 'back-up/pve1/0f3c',
+    operation: 'back-up',
+    target: 'pve1',
+    by: 'mcp:claude',
+    text,
+    data: { reason: 'before the upgrade' },
+  });
+  const records = [record(2, 'Asked for a backup of pve1'), record(1, 'Asked for a check of pve1')];
+  return {
+    search: async ({ limit }) => ({
+      records: records.slice(0, limit),
+      missing: [],
+      ...(limit < records.length ? { cursor: '2' } : {}),
+    }),
+    get: async (seq) => records.find((one) => one.seq === seq) ?? record(seq, 'Another one'),
+    head: async () => ({ seq: 2, hash: '2'.repeat(64), at: '2026-11-26T08:00:00.000Z' }),
+    verify: async () => ({
+      verdict: 'intact',
+      records: 2,
+      segments: [],
+      problems: [],
+      problemCount: 0,
+      anchors: { given: 0, matched: 0, unknown: 0 },
+    }),
+  };
+}
+
 export interface MemoryService extends McpDependencies {
   readonly runs: ReturnType<typeof memoryRuns>;
   readonly schedules: ReturnType<typeof memorySchedules>;
@@ -301,6 +339,7 @@ export function memoryService(
     operations,
     runs: memoryRuns({ operations, ...(stepMs === undefined ? {} : { stepMs }) }),
     schedules: memorySchedules(),
+    ledger: memoryLedger(),
     config: memoryConfig(),
     tokens: { verify: (token) => tokens[token] },
     reads: { node: async () => undefined },

@@ -45,5 +45,8 @@ export const toolQuestions: readonly (readonly [question: string, ...tools: stri
   ['upgrade packages', 'search_operations', 'start_dangerous_change', 'start_change'],
   ['take a snapshot', 'search_operations', 'start_change'],
   ['disk space', 'get_host', 'check_health'],
+  ['who approved that', 'search_ledger'],
+  ['who stopped VM 100 last year', 'search_ledger', 'control_guest', 'list_runs'],
+  ['audit', 'search_ledger'],
   ['failed logins', 'check_health', 'run_read_operation'],
 ];
