@@ -33,6 +33,7 @@ export type ErrorCode =
   | 'fenced-out'
   | 'approval-spent'
   | 'clocks-differ'
+  | 'not-signed'
   | 'lock-timeout'
   | 'verification-failed'
   | 'guest-moved'

@@ -9,6 +9,7 @@ import {
 } from '../config/problems.ts';
 import { settingRows } from '../config/show.ts';
 import { textTable } from '../reports/table.ts';
+import { inspectFile } from './approved-policy.ts';
 import { type CliContext, noteWarnings } from './context.ts';
 import { note, print, printJson } from './terminal.ts';
 
@@ -18,14 +19,16 @@ export function configCommands(program: Command, context: CliContext): void {
 
   config
     .command('check')
-    .description('Read .env, hosts.yaml, the environment and the SSH keys, and list every problem at once')
+    .description('Read .env, hosts.yaml, policy.yaml, the environment and the SSH keys, and list every problem at once')
     .action(async () => {
       const loaded = context.inspect();
       const { config: read, folder } = loaded;
       const keys = await keyFindings(loaded);
-      const problems = [...loaded.problems, ...keys.filter(({ verdict }) => verdict === 'failed')];
+      const policy = inspectFile(loaded);
+      const failed = keys.filter(({ verdict }) => verdict === 'failed');
+      const problems = [...loaded.problems, ...failed, ...policy.problems];
       if (problems.length > 0) throw configurationError(inLineOrder(problems));
-      noteWarnings(inLineOrder([...loaded.warnings, ...keys]));
+      noteWarnings(inLineOrder([...loaded.warnings, ...keys, ...policy.warnings]));
       const hosts = read.hosts.map(({ name }) => name).join(', ');
       print(
         read.demo

@@ -8,6 +8,7 @@ import { hostChecks } from './doctor/hosts.ts';
 import { configurationChecks, machineChecks } from './doctor/machine.ts';
 import { noticesCheck } from './doctor/notices.ts';
 import { peopleChecks } from './doctor/people.ts';
+import { policyChecks } from './doctor/policy.ts';
 import { serviceChecks } from './doctor/service.ts';
 import { exitCodes } from './exit-codes.ts';
 import { whole } from './parse.ts';
@@ -19,16 +20,18 @@ export function doctorCommand(program: Command, context: CliContext): void {
     .command('doctor')
     .summary('Check everything the service depends on, and say what to do')
     .description(
-      'Check everything the service depends on, side by side: configuration, data folder, Temporal, MCP server, worker, mail, people, and of each host its key, its login, its certificate, its API and the rights of its API token. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
+      'Check everything the service depends on, side by side: configuration, policy, data folder, Temporal, MCP server, worker, mail, people, and of each host its key, its login, its certificate, its API and the rights of its API token. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
     )
     .option('--host <name>', 'Only the checks of this host')
     .option('--timeout <seconds>', 'Deadline of each check', whole('--timeout', 1, 300), 15)
     .option('--json', 'Print the findings as JSON')
     .action(async ({ host, timeout, json }: { host?: string; timeout: number; json?: boolean }) => {
-      const { config, problems, warnings, folder } = context.inspect();
+      const loaded = context.inspect();
+      const { config, problems, warnings, folder } = loaded;
       const general = [
         ...configurationChecks(folder, [...problems, ...warnings]),
         ...machineChecks(config),
+        ...policyChecks(loaded),
         ...serviceChecks(config),
         noticesCheck(config),
         ...peopleChecks(config),

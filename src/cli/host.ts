@@ -9,6 +9,7 @@ import { mayBeSame } from '../hosts/one-machine.ts';
 import { textTable } from '../reports/table.ts';
 import type { CliContext } from './context.ts';
 import { acceptBackupCommand } from './host-accept-backup.ts';
+import { hostAdministratorsCommands } from './host-administrators.ts';
 import { hostInstallCommands } from './host-install.ts';
 import { hostJobsCommand } from './host-jobs.ts';
 import { byDefault, typed, whole } from './parse.ts';
@@ -21,7 +22,7 @@ interface AddOptions {
   readonly apiFingerprint?: string;
 }
 
-/** `host list|add|install|uninstall|check|jobs|accept-backup`. */
+/** `host list|add|install|uninstall|check|jobs|accept-backup|administrators|allow-changes`. */
 export function hostCommands(program: Command, context: CliContext): void {
   const host = program.command('host').description('See the managed hosts, pin what identifies them, install on them');
 
@@ -38,6 +39,7 @@ export function hostCommands(program: Command, context: CliContext): void {
   hostInstallCommands(host, context);
   hostJobsCommand(host, context);
   acceptBackupCommand(host, context);
+  hostAdministratorsCommands(host, context);
 
   host
     .command('add <name>')

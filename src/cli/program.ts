@@ -12,6 +12,7 @@ import { ledgerCommands } from './ledger.ts';
 import { mcpClientCommands } from './mcp-client.ts';
 import { operationCommands } from './operations.ts';
 import { peopleCommands } from './people.ts';
+import { policyCommands } from './policy.ts';
 import { runCommands } from './runs.ts';
 import { scheduleCommands } from './schedules.ts';
 import { serviceCommands } from './service.ts';
@@ -33,6 +34,7 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Set-up:', hostCommands],
   ['Set-up:', tokenCommands],
   ['Set-up:', peopleCommands],
+  ['Set-up:', policyCommands],
   ['MCP client:', mcpClientCommands],
 ];
 

@@ -36,7 +36,7 @@ Made from the table of keys in \`src/config\` by \`npm run generate\`. Don't edi
 The service reads \`.env\` and \`hosts.yaml\` in the project's folder (another one: \`--config-dir\` or the variable
 \`PROXMOX_MCP_CONFIG_DIR\`), then the environment, then \`--set KEY=value\` of the command line; later ones win. Relative
 paths are resolved against the folder of \`.env\`; \`~\` and \`$HOME\` are refused, because they are another folder for each
-user. With nothing configured it runs a demo on this machine.
+user. With nothing configured it runs a demo on this machine. Who may do what stands in \`policy.yaml\` beside them: [policy](policy.md).
 
 - \`npx proxmox-mcp config check\` lists every problem at once, in the order of the lines: key, line, what was expected,
   what was found, what to do. It also looks at the SSH keys, as a login does.

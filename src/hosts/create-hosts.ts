@@ -4,16 +4,18 @@ import type { z } from 'zod';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Redact } from '../secret.ts';
+import { admitPlan } from './commands/approve/plans.ts';
 import type { Arguments, Command, GuestFence, HostFence, ServiceCommand } from './commands/command.ts';
 import { commandFailed, unexpectedAnswer } from './commands/failure.ts';
 import type { Argv, CommandResult, Executor } from './execution/executor.ts';
 import { callHelper, type HostContext, redacted, retryLook } from './helper/call.ts';
-import { checkArguments, fillVector } from './helper/resolve.ts';
+import { checkArguments, fillVector, namesRun } from './helper/resolve.ts';
 import { createHelperCheck, lookAtHelper } from './helper/state.ts';
 import type { Host, Hosts, RunOptions } from './host.ts';
-import { cancelJob, followJob } from './jobs/follow.ts';
+import { cancelJob, followJob, runWord } from './jobs/follow.ts';
 import { parseClean, parseList } from './jobs/protocol.ts';
 import { createOneName } from './one-machine.ts';
+import { nonceIn, signatureIn } from './signed-plan.ts';
 
 export interface HostsOptions {
   readonly hosts: readonly HostConfig[];
@@ -72,7 +74,7 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
     name: config.name,
     config,
     async run(command, args, ...[options]) {
-      if (command.as === 'root') await checkHelper(command.risk === 'read', options?.signal);
+      if (command.as === 'root') await checkHelper(isSafe(command), options?.signal);
       return readAnswer(context, command, args, await execute(context, command, args, options ?? {}));
     },
     async job(command, args, options) {
@@ -86,6 +88,12 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
       await checkHelper(true, options?.signal);
       const listing = { timeoutMs: 30_000, isLook: true, maxOutputBytes: 1024 * 1024, ...options };
       return parseList(await callHelper(context, ['job-list'], listing));
+    },
+    async admit(text, signature, options) {
+      const args = { nonce: nonceIn(text) ?? '' };
+      const input = `${text}${signatureIn(signature)}`;
+      await checkHelper(true, options?.signal);
+      return readAnswer(context, admitPlan, args, await execute(context, admitPlan, args, { ...options, input }));
     },
     helper: (options) => lookAtHelper(context, options),
     cancelJob: (id, options) => cancelJob(context, id, options),
@@ -105,23 +113,31 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
   };
 }
 
+/** What a call says to the helper beside its arguments, and what it gives it to read. */
+interface Given {
+  readonly fence?: HostFence | GuestFence;
+  readonly run?: string;
+  readonly input?: string;
+}
+
 async function execute(
   context: HostContext,
   command: ServiceCommand,
   args: Arguments,
-  options: RunOptions & { readonly fence?: HostFence | GuestFence },
+  options: RunOptions & Given,
 ): Promise<CommandResult> {
   const { config, executor } = context;
   const { resolved, values } = checkArguments(command, args, config);
   const { timeoutMs, maxOutputBytes } = command;
-  const isLook = command.risk === 'read';
+  const isLook = isSafe(command);
   if (command.as === 'user') {
     const argv: Argv = ['/usr/bin/env', '-i', path, 'LC_ALL=C', ...fillVector(resolved, values)];
     return await executor.exec(argv, { ...options, timeoutMs, maxOutputBytes }).catch((error: unknown) => {
       throw retryLook(config, error);
     });
   }
-  const vector = [command.name, ...fencesOf(command, options.fence), ...values];
+  const run = namesRun(command) ? [runWord(options.run)] : [];
+  const vector = [command.name, ...fencesOf(command, options.fence), ...run, ...values];
   const result = await callHelper(context, vector, { ...options, timeoutMs, maxOutputBytes, isLook });
   // The helper's own deadline; it has ended the command.
   if (result.exitCode === 124) {
@@ -134,6 +150,11 @@ async function execute(
     });
   }
   return result;
+}
+
+/** Whether it may be asked of any version of the helper, and again at any time: what the helper keeps itself is the same when it is said twice. */
+function isSafe({ risk, own }: ServiceCommand): boolean {
+  return risk === 'read' || own === true;
 }
 
 /** What programs are found by, whatever the login shell of the service's user says. */

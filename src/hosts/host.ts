@@ -7,8 +7,10 @@ import type {
   FenceOf,
   GuestFence,
   HostFence,
+  InputOf,
   JobCommand,
   PlainCommand,
+  RunOf,
 } from './commands/command.ts';
 import type { TransferOptions, TransferResult } from './execution/executor.ts';
 
@@ -39,9 +41,9 @@ export interface JobProgress {
   readonly lastLine: string;
 }
 
-/** What `run` takes after the arguments: whatever changes something needs the fences of its lock. */
-export type RunRest<C extends Command> = C extends { readonly lock: CommandLock }
-  ? [options: RunOptions & FenceOf<C>]
+/** What `run` takes after the arguments: whatever changes something needs the fences of its lock, an undo its run. */
+export type RunRest<C extends Command> = C extends { readonly lock: CommandLock } | { readonly readsInput: true }
+  ? [options: RunOptions & FenceOf<C> & RunOf<C> & InputOf<C>]
   : [options?: RunOptions];
 
 /** What stops a job of another run: the fence of who holds the host alone, or the fences of who holds the job's guest. */
@@ -74,6 +76,11 @@ export interface Host {
     args: ArgumentsOf<C>,
     options: JobOptions & FenceOf<C>,
   ): Promise<A>;
+  /**
+   * Gives the host a plan that an administrator has signed (`planText`), whose calls it then executes, each once. The same
+   * again is the same. Throws `not-signed` where the host takes it for none; answers whose signature it was.
+   */
+  admit(text: string, signature: string, options?: RunOptions): Promise<{ readonly signer: string }>;
   /** What the host's helper says it was made for. */
   helper(options?: RunOptions): Promise<HelperState>;
   /** The jobs that the host knows, running or ended. */
@@ -128,7 +135,9 @@ export type JobState =
   | 'terminated'
   | 'lost'
   | 'fenced-out'
-  | 'busy';
+  | 'busy'
+  | 'changes-stopped'
+  | 'not-signed';
 
 export interface JobSummary {
   readonly id: string;

@@ -3,7 +3,7 @@ import type { JudgedRequest, Judgement } from '../operations/judgement.ts';
 import { type JudgeContext, judgeBoth } from './judge.ts';
 import type { InspectedPolicy } from './read-policy.ts';
 import { type Policy, placed, policySchema } from './schema.ts';
-import type { Person } from './who.ts';
+import type { KnownPerson } from './who.ts';
 
 /** Where a judge finds what it has to know. Everything is asked for anew with each request. */
 export interface JudgeDependencies {
@@ -11,9 +11,8 @@ export interface JudgeDependencies {
   readonly loadFile: () => InspectedPolicy;
   /** What was approved last; undefined where nothing was. Throws where that can't be known: then nothing is judged. */
   readonly loadApproved: () => Promise<Policy | undefined>;
-  readonly people: () => readonly Person[] | Promise<readonly Person[]>;
+  readonly people: () => readonly KnownPerson[] | Promise<readonly KnownPerson[]>;
   readonly hosts: readonly { readonly name: string; readonly timeZone: string }[];
-  readonly whoMayApprove: JudgeContext['whoMayApprove'];
   readonly scopeOf?: JudgeContext['scopeOf'];
   readonly tokenMadeAt?: JudgeContext['tokenMadeAt'];
   readonly operations?: JudgeContext['operations'];
@@ -43,7 +42,6 @@ export function createJudge(from: JudgeDependencies): (request: JudgedRequest, a
       now: at,
       hosts: from.hosts.map(({ name }) => name),
       timeZoneOf: (host) => zoneOf(from.hosts, host),
-      whoMayApprove: from.whoMayApprove,
       ...(from.scopeOf && { scopeOf: from.scopeOf }),
       ...(from.tokenMadeAt && { tokenMadeAt: from.tokenMadeAt }),
       ...(from.operations && { operations: from.operations }),

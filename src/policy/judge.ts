@@ -1,29 +1,25 @@
 import { catalogue } from '../operations/catalogue.generated.ts';
 import { needsDangerousCommands, type OperationDefinition } from '../operations/definition.ts';
 import type { ApprovalTerms, Ground, JudgedRequest, Judgement } from '../operations/judgement.ts';
-import type { Requester } from '../operations/run.ts';
+import { whoMayApprove } from '../people/approvers.ts';
+import { includesRole } from '../people/person.ts';
 import { readableTime } from '../reports/units.ts';
 import { type About, type ApprovingRole, approvingRoles, defaultPolicy, type Policy, type Rule } from './schema.ts';
 import { coversAll, partsOf, type Touched, touchedBy, touchesAny } from './targets.ts';
-import { askerOf, inWords, isWho, type Person, roles } from './who.ts';
+import { askerOf, inWords, isWho, type KnownPerson } from './who.ts';
 import { openingOf } from './windows.ts';
 
 const hourMs = 60 * 60_000;
 
 /** What a judgement needs to know of the world. */
 export interface JudgeContext {
-  readonly people: readonly Person[];
+  readonly people: readonly KnownPerson[];
   /** Names of the configured hosts. */
   readonly hosts: readonly string[];
   /** ms. Of what is to be done at another time than now: that time. */
   readonly now: number;
   /** IANA name of a host's time zone; of what has no host: that of all. */
   readonly timeZoneOf: (host: string | undefined) => string;
-  /** Names of the enabled people of at least that role who may approve what this one asks. */
-  readonly whoMayApprove: (
-    people: readonly Person[],
-    asked: { readonly role: ApprovingRole; readonly count: number; readonly requestedBy: Requester },
-  ) => readonly string[];
   /** Of a token by its name; undefined where there is none of that name, as over stdio. */
   readonly scopeOf?: (token: string) => 'read' | 'operate' | 'admin' | undefined;
   /** When a token was made; undefined where there is none of that name now. Asked about what tokens have scheduled. */
@@ -174,7 +170,7 @@ function* standingOf(request: JudgedRequest, { people, scopeOf, tokenMadeAt }: J
   if (known === undefined || known.disabled) {
     const remedy = 'Look at: npx proxmox-mcp people list';
     yield { says: 'refused', why: `${whose} ${known ? 'is disabled' : 'is not there any more'}`, from, remedy };
-  } else if (roles.indexOf(known.role) < roles.indexOf('operator')) {
+  } else if (!includesRole(known.role, 'operator')) {
     const remedy = `An administrator can give another role: npx proxmox-mcp people role ${person} operator`;
     yield { says: 'refused', why: `${whose} is an observer, who only looks`, from, remedy };
   }
@@ -279,7 +275,7 @@ function termsOf(policy: Policy, request: JudgedRequest, context: JudgeContext):
     approvingRoles[Math.max(...ranks.map((rank) => approvingRoles.indexOf(rank as ApprovingRole)))] ?? 'administrator';
   return {
     count,
-    approvers: [...context.whoMayApprove(context.people, { role, count, requestedBy: askerOf(request) })],
+    approvers: [...whoMayApprove(context.people, { role, count, requestedBy: askerOf(request) })],
     answerWithinMs: least('answerWithin', 24 * hourMs),
     executeWithinMs: least('executeWithin', hourMs),
     remindEveryMs: least('remindEvery', 4 * hourMs),

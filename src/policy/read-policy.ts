@@ -103,7 +103,7 @@ export function parsePolicy(
   return { problems: [], read: { policy, document: document as PolicyDocument } };
 }
 
-const shape = 'See docs/policy.md, which has an example.';
+const shape = 'See policy.example.yaml.';
 
 /** One error for all problems of a policy. */
 export function policyError(problems: readonly ConfigFinding[]): ServiceError {

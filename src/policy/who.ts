@@ -1,16 +1,9 @@
 import type { JudgedRequest } from '../operations/judgement.ts';
 import type { Requester } from '../operations/run.ts';
-
-/** Least first: each may what those before it may. */
-export const roles = ['observer', 'operator', 'administrator'] as const;
-export type Role = (typeof roles)[number];
+import type { Person } from '../people/person.ts';
 
 /** A person, as far as a policy cares. */
-export interface Person {
-  readonly name: string;
-  readonly role: Role;
-  readonly disabled?: boolean | undefined;
-}
+export type KnownPerson = Pick<Person, 'name' | 'role' | 'disabled'>;
 
 /** Who a request is judged as: of a run that was started by another one, who asked for the first of them. */
 export function askerOf({ requestedBy, onBehalfOf }: Pick<JudgedRequest, 'requestedBy' | 'onBehalfOf'>): Requester {
@@ -23,7 +16,7 @@ export function askerOf({ requestedBy, onBehalfOf }: Pick<JudgedRequest, 'reques
  * @param restricts what a rule takes from a person it takes from their agents, too, and where nobody knows who is behind
  * a run, from that; what it gives it gives to nobody else
  */
-export function isWho(who: string, by: Requester, people: readonly Person[], restricts: boolean): boolean {
+export function isWho(who: string, by: Requester, people: readonly KnownPerson[], restricts: boolean): boolean {
   const [kind, ...rest] = who.split(':');
   const name = rest.join(':');
   if (kind === 'everybody') return true;
@@ -48,11 +41,6 @@ export function isWho(who: string, by: Requester, people: readonly Person[], res
     default:
       return false;
   }
-}
-
-/** The principal as text: `person:anna`, `mcp:claude`. */
-export function principal({ kind, name }: Requester): string {
-  return `${kind}:${name}`;
 }
 
 /** For a sentence: `the token claude`, `anna`, `the schedule back-up/daily/pve1`. */

@@ -34,6 +34,7 @@ it.each([
   ['a token', ['token', 'revoke', hidden]],
   ['a host', ['doctor', '--host', hidden]],
   ['a new host', ['host', 'add', hidden]],
+  ['who asks', ['policy', 'explain', hidden, 'control-service', 'pve1']],
   ['a value of a setting', ['--set', `MCP_PORT=${hidden}`, 'config', 'check']],
   ['a URL', ['tools', '--url', hidden]],
   ['a file', ['tools', '--url', 'http://127.0.0.1:1/', '--token-file', `/nowhere/${hidden}`]],

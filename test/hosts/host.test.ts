@@ -136,7 +136,9 @@ describe('a command', () => {
     'is not asked for with a value of another form: %j',
     async (value) => {
       const { host, asked } = hostThat({});
-      const error = await failureOf(host.run(abandonBackup, { backup: value }, { fence: hostFence }));
+      const error = await failureOf(
+        host.run(abandonBackup, { backup: value }, { fence: hostFence, run: 'back-up/pve1' }),
+      );
       expect(error).toMatchObject({ code: 'invalid-input', details: { field: 'backup', host: 'pve1' } });
       expect(asked).toEqual([]);
     },
@@ -164,6 +166,7 @@ describe('an answer', () => {
     as: 'root',
     risk: 'read',
     job: false,
+    becomesRoot: 'no',
     parameters: [size],
     argv: ['/bin/echo', size],
     timeoutMs: 1_000,

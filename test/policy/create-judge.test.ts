@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { approvedPolicy, createJudge, zoneOf } from '../../src/policy/create-judge.ts';
 import { parsePolicy } from '../../src/policy/read-policy.ts';
 import type { Policy } from '../../src/policy/schema.ts';
-import { anna, context, policyOf, request } from './support.ts';
+import { anna, policyOf, request } from './support.ts';
 
 const hosts = [
   { name: 'pve1', timeZone: 'Europe/Vienna' },
@@ -15,7 +15,6 @@ function judgeOf(file: string, approved?: Policy) {
     loadApproved: async () => approved,
     people: () => [anna],
     hosts,
-    whoMayApprove: context().whoMayApprove,
   });
 }
 
@@ -50,7 +49,6 @@ it('judges nothing while it isn’t known what was approved', async () => {
     loadApproved: () => Promise.reject(new Error('the ledger is locked')),
     people: () => [anna],
     hosts,
-    whoMayApprove: context().whoMayApprove,
   });
   await expect(judged(change)).rejects.toThrow('the ledger is locked');
   expect(() => approvedPolicy({ unheardOf: true }, 'the policy approved today')).toThrow(/nothing changes without it/);

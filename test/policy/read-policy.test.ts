@@ -83,7 +83,7 @@ contacts:
     mail: anna@example.org
 `),
     ).toEqual([
-      'rules[1].may (policy.yaml:3): expected yes, no or ask, found "maybe". See docs/policy.md, which has an example.',
+      'rules[1].may (policy.yaml:3): expected yes, no or ask, found "maybe". See policy.example.yaml.',
       'rules[1].rissks (policy.yaml:4): expected one of who, may, operations, risks, on, why. Did you mean risks?',
       expect.stringMatching(/^rules\[1\]\.on\.guests\[1\] \(policy\.yaml:5\): expected a VMID such as 100/),
       'rules[1].on.tag (policy.yaml:5): expected one of hosts, guests, tags, pools. Did you mean tags?',

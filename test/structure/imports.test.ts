@@ -55,7 +55,7 @@ const houses: Readonly<Record<string, House>> = {
   },
   policy: {
     holds: '`policy.yaml`: who may do what to what and when, who approves it, who is told',
-    may: ['operations', 'reports', 'config'],
+    may: ['operations', 'reports', 'config', 'people'],
     why: 'judges requests from what it is given; asks nobody and changes nothing',
   },
   tokens: { holds: 'the bearer tokens of MCP', may: [], why: 'stands for itself' },

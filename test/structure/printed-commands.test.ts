@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
 const commands = [
-  'host|runs|token|people|doctor|config|start|serve|stdio|schedules|status|stop|service|tools|call',
+  'host|runs|policy|token|people|doctor|config|start|serve|stdio|schedules|status|stop|service|tools|call',
   'check-health|back-up|list-backups|control-guest|control-service',
 ].join('|');
 /** Alone it is found only by who has installed it for the whole machine. */

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { ApprovalActivities } from '../../src/activities/approvals/approvals.ts';
 import { createLedgerStoreActivities } from '../../src/activities/ledger/ledger.ts';
 import { ServiceError } from '../../src/errors.ts';
-import { ledgerPaths, openLedger } from '../../src/ledger/ledger.ts';
+import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
+import { ledgerPaths } from '../../src/ledger/paths.ts';
 import type { JudgedRequest, Judgement } from '../../src/operations/judgement.ts';
 import type { LedgerRecord } from '../../src/operations/ledger.ts';
 import { acquireLock } from '../../src/service/lock-file.ts';
@@ -13,6 +14,7 @@ import { acquireLock } from '../../src/service/lock-file.ts';
 export interface TestLedger {
   /** Of one run, oldest first. */
   recordsOf(run: string): readonly LedgerRecord[];
+  append: Ledger['append'];
   readonly judged: JudgedRequest[];
   /** Default: all is allowed. */
   judge: (request: JudgedRequest) => Judgement;
@@ -29,6 +31,7 @@ export function openTestLedger() {
   const opened = openLedger({ folder, claim, redact: (text) => text });
   const ledger: TestLedger = {
     recordsOf: (run) => [...opened.search({ run, limit: 200 }).records].reverse(),
+    append: opened.append,
     judged: [],
     judge: () => ({ verdict: 'allowed' }),
     stopped: false,

@@ -8,7 +8,6 @@ import type { JudgedRequest, Judgement } from '../../operations/judgement.ts';
 import { principalText } from '../../operations/run.ts';
 import type { SwitchState } from '../../operations/switch.ts';
 import { targetIn, targetLabel } from '../../operations/target.ts';
-import { whoMayApprove } from '../../people/approvers.ts';
 import { createPeople, peopleFile } from '../../people/store.ts';
 import { approvedPolicy, createJudge } from '../../policy/create-judge.ts';
 import { inspectPolicy } from '../../policy/read-policy.ts';
@@ -60,7 +59,6 @@ export function createApprovalActivities({
     },
     people: () => people.list(),
     hosts: config.hosts,
-    whoMayApprove: (_, asked) => whoMayApprove(people.list(), asked),
     scopeOf: (name) => tokenOf(name)?.scope,
     tokenMadeAt: (name) => tokenOf(name)?.createdAt,
   });

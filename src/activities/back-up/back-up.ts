@@ -26,7 +26,7 @@ import type { Plan } from '../../operations/plan.ts';
 import { readableDuration } from '../../reports/units.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { repeatable } from '../lib/repeat.ts';
-import { jobOf, runJob } from '../lib/run-job.ts';
+import { currentRun, jobOf, runJob } from '../lib/run-job.ts';
 import { stopJobs } from '../lib/stop-jobs.ts';
 import { type BackupContents, lookBeforeBackup } from './look.ts';
 import { type BackupKind, freeBackupId, isBackupId } from './name.ts';
@@ -278,7 +278,9 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
       // was cancelled may be about to start the first one; the others do nothing without what that one makes.
       const first = jobOf(step(input, 'collect').step);
       await withHeartbeat(() => stopJobs(host, { fence }, (id) => isJobOf(input.id, id), [first]));
-      await withHeartbeat(() => repeatable(() => host.run(abandonBackup, { backup: input.id }, { fence })));
+      await withHeartbeat(() =>
+        repeatable(() => host.run(abandonBackup, { backup: input.id }, { fence, run: currentRun() })),
+      );
     },
 
     async checkArchives(input) {

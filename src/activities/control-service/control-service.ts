@@ -4,7 +4,7 @@ import { changeUnit, followUnitLog, restoreUnit, unitState } from '../../hosts/c
 import type { Hosts } from '../../hosts/host.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { repeatable } from '../lib/repeat.ts';
-import { runJob } from '../lib/run-job.ts';
+import { currentRun, runJob } from '../lib/run-job.ts';
 
 export const queue = 'host';
 
@@ -79,7 +79,9 @@ export function createControlServiceActivities({ hosts }: { readonly hosts: Host
 
     async restoreService({ host, unit, former, fence }) {
       const args = { unit, active: activeAs(former), enabled: enabledAs(former) };
-      await withHeartbeat(() => repeatable(() => hosts.get(host).run(restoreUnit, args, { fence: { host: fence } })));
+      await withHeartbeat(() =>
+        repeatable(() => hosts.get(host).run(restoreUnit, args, { fence: { host: fence }, run: currentRun() })),
+      );
     },
   };
 }

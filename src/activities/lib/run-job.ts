@@ -42,6 +42,11 @@ export function jobOf(step: string): string {
   return jobId(runOf(Context.current()), step);
 }
 
+/** The run that the current activity is of, by its workflow id: as its jobs name it on a host. */
+export function currentRun(): string {
+  return runOf(Context.current());
+}
+
 function runOf({ info }: Context): string {
   return info.workflowExecution?.workflowId ?? info.activityId;
 }

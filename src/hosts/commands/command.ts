@@ -86,6 +86,14 @@ interface Described {
   readonly fills?: 'backups';
 }
 
+/**
+ * Whether who may call a command, with whatever arguments and files they like, becomes root by it: it unpacks files,
+ * installs a policy, starts a container from a given file or image, or runs a free vector. Else what vouches for what it
+ * is given: this host's own `seal`, which the script itself compares, or an administrator's signature: then the helper
+ * executes exactly the calls of a plan that was signed (`../signed-plan.ts`), each once.
+ */
+export type BecomesRoot = 'no' | { readonly unless: 'sealed' | 'signed'; readonly because: string };
+
 /** Executed as the service's own user, without sudo or helper: it needs no privilege and only looks. */
 export interface UserCommand extends Described {
   readonly as: 'user';
@@ -94,6 +102,9 @@ export interface UserCommand extends Described {
   readonly job: false;
   readonly argv: Vector;
   readonly script?: never;
+  readonly undo?: never;
+  readonly own?: never;
+  readonly readsInput?: never;
 }
 
 interface Scripted {
@@ -114,14 +125,28 @@ interface Scripted {
 type Body = { readonly argv: Vector; readonly script?: never } | Scripted;
 
 type Effect =
-  | { readonly risk: 'read'; readonly lock?: never }
-  | { readonly risk: Exclude<Risk, 'read'>; readonly lock: CommandLock };
+  | { readonly risk: 'read'; readonly lock?: never; readonly own?: never; readonly undo?: never }
+  /** It changes only what the helper keeps itself: whoever holds the host, and whether changes are stopped or not. */
+  | { readonly risk: 'change'; readonly lock?: never; readonly own: true; readonly undo?: never; readonly job: false }
+  | {
+      readonly risk: Exclude<Risk, 'read'>;
+      readonly lock: CommandLock;
+      readonly own?: never;
+      /**
+       * It takes back what a run changed, and goes on where changes are stopped if the run was at work then: its first
+       * parameter names what it is about, as in the calls that changed it. Its calls name the run.
+       */
+      readonly undo?: true;
+    };
 
 /** A command that the host helper executes as root. */
 export type RootCommand = Described & {
   readonly as: 'root';
   /** Whether it may last: it is then started as a job that outlives the connection. */
   readonly job: boolean;
+  readonly becomesRoot: BecomesRoot;
+  /** It reads standard input, which it has to bound itself: what is signed. Everything else has none. */
+  readonly readsInput?: true;
 } & Body &
   Effect;
 
@@ -136,6 +161,9 @@ export type AdministratorCommand = Described &
     readonly risk: Risk;
     readonly lock?: never;
     readonly job: false;
+    readonly undo?: never;
+    readonly own?: never;
+    readonly readsInput?: never;
   };
 
 /** A command that the service may run on a host. */
@@ -185,6 +213,14 @@ export type FenceOf<C extends Command> = C extends { readonly lock: 'host' }
   : C extends { readonly lock: 'guest' }
     ? { readonly fence: GuestFence }
     : { readonly fence?: never };
+
+/** What a plain undo says beside its fences: the run whose change it takes back, by its workflow id. */
+export type RunOf<C extends Command> = C extends { readonly undo: true; readonly job: false }
+  ? { readonly run: string }
+  : unknown;
+
+/** What a command is given to read. */
+export type InputOf<C extends Command> = C extends { readonly readsInput: true } ? { readonly input: string } : unknown;
 
 /** The number of a guest: Proxmox VE's own range. A leading zero would name another guest to some of its tools. */
 export const vmid = {

@@ -1,4 +1,7 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
+import { addAdministrator, listAdministrators, removeAdministrator } from './approve/administrators.ts';
+import { admitPlan, approvalState } from './approve/plans.ts';
+import { allowChanges, liftStop, showStop, stopChanges, switchState } from './approve/switch.ts';
 import { acceptBackup, checkArchive, listBackups, removeBackup } from './back-up/archives.ts';
 import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
@@ -17,6 +20,16 @@ import type { Command } from './command.ts';
 
 /** Every command that the service may run on a host: the policy, the helper, the docs and the tests are made of it. */
 export const table: readonly Command[] = [
+  listAdministrators,
+  addAdministrator,
+  removeAdministrator,
+  admitPlan,
+  approvalState,
+  stopChanges,
+  switchState,
+  allowChanges,
+  showStop,
+  liftStop,
   listBackups,
   checkArchive,
   removeBackup,

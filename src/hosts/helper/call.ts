@@ -1,5 +1,7 @@
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
+import { cleanLine } from '../../reports/clean.ts';
+import { readableTime } from '../../reports/units.ts';
 import type { Redact } from '../../secret.ts';
 import type { Argv, CommandResult, Executor } from '../execution/executor.ts';
 import type { RunOptions } from '../host.ts';
@@ -35,16 +37,23 @@ export async function callHelper(
     isLook,
     signal,
     maxOutputBytes,
+    input,
   }: RunOptions & {
     readonly timeoutMs: number;
     readonly isLook: boolean;
     readonly maxOutputBytes?: number | undefined;
+    readonly input?: string;
   },
 ): Promise<CommandResult> {
   const helper = config.layout.helper;
   const argv: Argv = usesSudo(config) ? ['/usr/bin/sudo', '-n', '--', helper, ...args] : [helper, ...args];
   const result = await executor
-    .exec(argv, { timeoutMs: timeoutMs + graceMs, ...(signal && { signal }), maxOutputBytes })
+    .exec(argv, {
+      timeoutMs: timeoutMs + graceMs,
+      ...(signal && { signal }),
+      maxOutputBytes,
+      ...(input !== undefined && { stdin: input }),
+    })
     .catch((error: unknown) => {
       throw isLook ? retryLook(config, error) : error;
     });
@@ -115,6 +124,15 @@ function refuseIfRefused(config: HostConfig, verb: string, { exitCode, stderr, s
       details,
     });
   }
+  if (exitCode === 77 && said.startsWith('stopped: ')) throw changesStopped(config, verb, said.slice(9), details);
+  if (exitCode === 78 && said.startsWith('unsigned: ')) {
+    throw new ServiceError({
+      code: 'not-signed',
+      message: `${host} did not execute ${verb}, for which it wants the signature of an administrator: ${said.slice(10)}`,
+      remedy: `Nothing was changed. Plan it again, and sign that plan; npx proxmox-mcp host administrators ${host} shows whose signatures count there.`,
+      details,
+    });
+  }
   // The shell's own printf says "I/O error" of a full disk.
   if (exitCode === 70 && /No space left on device|Disk quota exceeded|I\/O error/.test(stderr)) {
     throw new ServiceError({
@@ -173,6 +191,18 @@ function isAhead({ name }: HostConfig, verb: string, newest: number, details: De
     remedy: known
       ? `Nothing was changed. It passes by itself: start this one again after ${timeOf(newest)}.`
       : `Nothing was changed. Check the clocks (timedatectl, here and on ${name}). If they are right, run: npx proxmox-mcp host install ${name}. Its helper forgets such a fence.`,
+    details,
+  });
+}
+
+/** @param said - since when (ms), by whom and why, as the helper keeps it: somebody with the service's key may have written it. */
+function changesStopped({ name, timeZone }: HostConfig, verb: string, said: string, details: Details): ServiceError {
+  const [since = '', by = '', why = ''] = cleanLine(said, 400).split(' ');
+  const when = /^\d{13}$/.test(since) ? readableTime(timeOf(Number(since)), timeZone) : 'an unknown time';
+  return new ServiceError({
+    code: 'changes-stopped',
+    message: `${name} did not execute ${verb}: changes are stopped there since ${when}, by ${by || 'somebody'} (${why.replaceAll('_', ' ') || '-'})`,
+    remedy: `Nothing was changed. When the cause is put right, an administrator lifts it: npx proxmox-mcp host allow-changes ${name}`,
     details,
   });
 }

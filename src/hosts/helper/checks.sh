@@ -5,6 +5,9 @@ say() { printf 'proxmox-mcp-helper: %s\n' "$1" >&2; }
 refuse() { say "refused: $1"; exit 64; }
 fail() { say "failed: $1"; exit 70; }
 
+# Whose run it is, where that is said; and what the table says of the verb besides.
+_run=- _traits=
+
 # decide VERB ARGUMENTS: refuses everything that isn't to be. Only after it is anything done.
 decide() {
   [ "$#" -ge 1 ] || refuse 'expected a verb'
@@ -12,7 +15,7 @@ decide() {
   case $_verb in
     job-start)
       [ "$#" -ge 3 ] || refuse 'job-start takes an id, a run and a verb'
-      job_id "$1"; is run 200 '-|[A-Za-z0-9][A-Za-z0-9/_.:-]*' "$2"; shift 2; check job "$@"
+      job_id "$1"; run_of "$2"; shift 2; check job "$@"
       ;;
     job-status) takes 3 "$@"; job_id "$1"; number offset 12 "$2"; number offset 12 "$3" ;;
     job-cancel)
@@ -29,9 +32,14 @@ decide() {
   esac
 }
 
-# kind none|host|guest now|job SECONDS FUNCTION: whose lock the verb needs, how long it may take, and what executes it.
-# Which guest's, the table says after it.
-kind() { _lock=$1 _when=$2 _seconds=$3 _do=$4 _vmid=; }
+# kind none|host|guest now|job SECONDS FUNCTION read|change|dangerous|own [undo] [signed] [input]: whose lock the verb
+# needs, how long it may take, what executes it, and what it is. Which guest's, the table says after it. Between the verb
+# and its arguments stand _skip words.
+kind() {
+  _lock=$1 _when=$2 _seconds=$3 _do=$4 _risk=$5 _skip=0 _vmid=; shift 5
+  _traits=" $* "
+  case $_lock in host) _skip=1 ;; guest) _skip=2 ;; esac
+}
 
 # takes COUNT ARGUMENTS: sudo matches the arguments joined to one string, so only we can count them.
 takes() {
@@ -75,6 +83,8 @@ guest_fence() {
   [ "$1" != 0 ] || refuse 'fence of the guest: expected 1 or more'
   _guest_fence=$1
 }
+
+run_of() { is run 200 '-|[A-Za-z0-9][A-Za-z0-9/_.:-]*' "${1-}"; _run=$1; }
 
 job_id() {
   case $1 in '' | -* | *[!abcdefghijklmnopqrstuvwxyz0123456789-]*) refuse 'job id: expected a-z, 0-9 and -' ;; esac

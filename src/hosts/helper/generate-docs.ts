@@ -2,7 +2,7 @@ import type { HostLayout } from '../../config.ts';
 import { table } from '../commands/table.generated.ts';
 import { defaultLayout } from './default-layout.ts';
 import { readShell, sharedFunctions } from './generate-helper.ts';
-import { type ResolvedCommand, type ResolvedParameter, resolveCommand } from './resolve.ts';
+import { namesRun, type ResolvedCommand, type ResolvedParameter, resolveCommand } from './resolve.ts';
 
 /** `docs/privileges.md`: every command of the table with its vector, its risk and who runs it. */
 export function generatePrivilegeDocs(layout: HostLayout = defaultLayout): string {
@@ -11,6 +11,8 @@ export function generatePrivilegeDocs(layout: HostLayout = defaultLayout): strin
   const ofAdministrators = commands.filter(({ command }) => command.as === 'administrator');
   return [
     introduction(layout),
+    signing(layout, ofRoot),
+    stopping(layout, ofRoot),
     '## Commands as root\n',
     ...ofRoot.map((command) => describe(command, layout)),
     '### What several scripts share\n',
@@ -89,9 +91,81 @@ all and stops one with \`--cancel\`. A run stops another run's job only with the
 `;
 }
 
+function signing({ state, user }: HostLayout, ofRoot: readonly ResolvedCommand[]): string {
+  const vouched = ofRoot.flatMap(({ command }) =>
+    command.as === 'root' && command.becomesRoot !== 'no'
+      ? [`- \`${command.name}\` (${command.becomesRoot.unless}): it ${command.becomesRoot.because}`]
+      : [],
+  );
+  const vouchedText =
+    vouched.length === 0
+      ? `By none of the commands below can its caller become root, whatever arguments and files they bring: none unpacks files, installs
+a policy, starts a container from a given file or image, or runs a free vector.`
+      : `Commands by which a caller could become root, and what vouches for what they are given:\n\n${vouched.join('\n')}`;
+  return `## What an administrator signs
+
+A host can be told to execute something only when one of its administrators has signed it: then it isn't enough to have the
+service's user, its key and all its files. What is signed is a text, with the administrator's own SSH key, also one on a
+security key:
+
+\`\`\`text
+proxmox-mcp plan 1
+host: pve1 4f1c0e9be3a14f0c8f0a4b1f2a6d9c3e
+run: control-service/pve1
+digest: the SHA-256 of the whole plan
+nonce: 32 hexadecimal digits, never used before
+expires: seconds since 1970, at most seven days ahead
+call: change-unit restart nginx
+\`\`\`
+
+\`ssh-keygen -Y sign -n proxmox-mcp-approval -f KEY FILE\` makes the signature. \`host\` is what the host calls itself: its name and
+its machine id. Each \`call\` is a verb below with its arguments, without fences, exactly as it is executed. \`admit-plan\` reads text
+and signature from its standard input into a file of root's own before it looks at either, verifies them (\`ssh-keygen -Y verify\`;
+OpenSSH 8.2 or newer, so Debian 11), the host, the time, and that the nonce wasn't used, and keeps the plan.
+
+From then until it expires, each of its calls is executed once, in its order: one may be left out, and then can't be executed any
+more. A job's run has to be the plan's. A job that is asked for again under its id is found, not executed a second time; a job
+that the host lost needs another signature. Before each call the signature is verified again, so that an administrator who is taken
+off the list has signed nothing.
+
+- **Who may sign** is in \`${state}/administrators\`, in the form of allowed_signers of ssh-keygen(1). Only root can read or write it;
+  \`npx proxmox-mcp host administrators NAME list|add KEYFILE --name WHO|remove WHO\` changes it over an administrator's own login.
+  A key by which ${user} logs in counts for nothing.
+- **What has to be signed** is, whatever anybody configures, what its caller could become root by (below); and each verb that
+  root writes into \`${state}/signed-commands\`, one a line, or \`all-dangerous\` for all of that risk. It holds for commands that change
+  something. Where others than root could write the list, all of those have to be signed. The file is made by hand, as root:
+  neither the service nor MCP can make it shorter.
+
+${vouchedText}
+
+What it doesn't do: it says nothing about what isn't on the list, and a host without machine id, or without ssh-keygen, executes
+nothing that has to be signed. Where the helper runs without sudo, as the service's own user, that user can write the lists.
+`;
+}
+
+function stopping({ state }: HostLayout, ofRoot: readonly ResolvedCommand[]): string {
+  const undos = ofRoot.flatMap(({ command }) => (command.undo ? [`\`${command.name}\``] : []));
+  return `## Stopping changes
+
+\`stop-changes\` is the kill switch: whoever may call the helper may set it. It is \`${state}/changes-stopped\`: since when, by whom and
+why, a nonce, and which runs had jobs at work that change something, or had begun one in the seven days before, with what each
+executes. While it is there, the helper begins nothing that changes something, for nobody and by no form of its calls (exit code
+77, the error \`changes-stopped\`), a record that can't be read included. What only looks goes on, and so does \`job-cancel\`.
+
+- What is at work goes on to its end: that is its safe point. \`job-cancel\` stops it.
+- An undo (${undos.join(', ')}) goes on for a run that is in the record, about what that run had worked on there: its first argument has
+  to be one of the arguments of the run's calls. Whoever has the service's key can name such a run too, and so take back what it did.
+- Who stops them again changes nothing: the first record stays.
+
+\`allow-changes\` lifts it, with an administrator's signature of \`proxmox-mcp allow-changes\`, \`host: …\` and \`nonce: …\` as three lines. The nonce
+is the one in the record, made anew each time, so that an old signature lifts no later stop. Without a signature at hand, root
+lifts it: \`npx proxmox-mcp host allow-changes NAME\`, or by removing the file.
+`;
+}
+
 const ofAdministratorsAlone = `The helper doesn't know these and the policy admits none of them, in no form of it: what an administrator decides, neither
-the service nor who has its key can. \`npx proxmox-mcp host accept-backup\` executes them as root over the administrator's own
-login, each as a script that is read from standard input and of which nothing stays on the host. They take no fence, no
+the service nor who has its key can. \`npx proxmox-mcp host accept-backup\`, \`host administrators\` and \`host allow-changes\` execute them
+as root over the administrator's own login, each as a script that is read from standard input and of which nothing stays on the host. They take no fence, no
 operation asks for them, and MCP has no tool for them.
 `;
 
@@ -102,7 +176,11 @@ function describe({ command, parameters, vector = [] }: ResolvedCommand, layout:
   const facts = [
     `risk: ${command.risk}`,
     ...(command.lock === undefined ? [] : [`lock: ${command.lock}`]),
+    ...(command.own ? ["the helper's own records"] : []),
+    ...(command.undo ? ['undo'] : []),
     ...(command.job ? ['job'] : []),
+    ...(command.readsInput ? ['reads standard input'] : []),
+    ...(command.as === 'root' && command.becomesRoot !== 'no' ? [`has to be ${command.becomesRoot.unless}`] : []),
     `deadline: ${duration(command.timeoutMs)}`,
   ];
   const words = vector.map((part) => ('text' in part ? part.text : `<${parameters[part.parameter]?.name}>`));
@@ -112,7 +190,9 @@ function describe({ command, parameters, vector = [] }: ResolvedCommand, layout:
     `### ${command.name}\n`,
     `${command.summary}. (${facts.join(', ')})\n`,
     ...(command.as === 'root'
-      ? [`Asked for as \`${[...call, ...fences[command.lock ?? 'none'], ...given].join(' ')}\`.\n`]
+      ? [
+          `Asked for as \`${[...call, ...fences[command.lock ?? 'none'], ...(namesRun(command) ? ['<run>'] : []), ...given].join(' ')}\`.\n`,
+        ]
       : []),
     script === undefined
       ? 'The vector:\n'

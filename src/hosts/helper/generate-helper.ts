@@ -4,7 +4,7 @@ import type { HostLayout } from '../../config.ts';
 import { type AdministratorCommand, type Command, type RootCommand, vmid } from '../commands/command.ts';
 import { table } from '../commands/table.generated.ts';
 import { quote } from './quote.ts';
-import { type ResolvedCommand, type ResolvedParameter, resolveCommand } from './resolve.ts';
+import { namesRun, type ResolvedCommand, type ResolvedParameter, resolveCommand } from './resolve.ts';
 
 export interface HelperOptions {
   /** Home folder of the commands. Default `/root`; for a helper that runs without sudo, its user's own. */
@@ -50,8 +50,10 @@ function bodyOf(layout: HostLayout, options: HelperOptions): string {
     `readonly _self=${quote(layout.helper)}\n`,
     ...decisions(commands),
     ourPart('fence'),
+    ourPart('permit'),
+    ourPart('vouch'),
     ourPart('jobs'),
-    '# 5. The commands, each with its checked arguments as $1, $2 …\n',
+    '# 6. The commands, each with its checked arguments as $1, $2 …\n',
     ...sharedFunctions(commands),
     ...commands.flatMap(commandFunction),
     ourPart('main'),
@@ -109,7 +111,7 @@ function variablesOf(layout: HostLayout, more: readonly string[] = []): string[]
   ];
 }
 
-function ourPart(name: 'header' | 'checks' | 'fence' | 'jobs' | 'main' | 'brought'): string {
+function ourPart(name: 'header' | 'checks' | 'fence' | 'permit' | 'vouch' | 'jobs' | 'main' | 'brought'): string {
   const file = new URL(`./${name}.sh`, import.meta.url);
   return name === 'header' ? readFileSync(file, 'utf8') : readShell(file);
 }
@@ -141,12 +143,26 @@ function checkLine({ command, parameters }: ResolvedCommand): string {
   const lock = command.lock ?? 'none';
   const seconds = Math.ceil(command.timeoutMs / 1000);
   return [
-    `kind ${lock} ${command.job ? 'job' : 'now'} ${seconds} ${functionOf(command)}`,
+    ['kind', lock, command.job ? 'job' : 'now', seconds, functionOf(command), ...traitsOf(command)].join(' '),
     ...takeFences[lock],
+    ...(namesRun(command) ? ['run_of "$@"; shift; _skip=$((_skip + 1))'] : []),
     `takes ${parameters.length} "$@"`,
     ...parameters.map((parameter, index) => checkOf(parameter, `"$${index + 1}"`)),
     ...(lock === 'guest' ? ['_vmid=$1'] : []),
   ].join('; ');
+}
+
+/** What the helper has to know of a command beside who may ask for it. */
+function traitsOf(command: Command): readonly string[] {
+  if (command.as !== 'root') return [command.risk];
+  const { own, undo, becomesRoot, readsInput, risk } = command;
+  const isSigned = becomesRoot !== 'no' && becomesRoot.unless === 'signed';
+  return [
+    own ? 'own' : risk,
+    ...(undo ? ['undo'] : []),
+    ...(isSigned ? ['signed'] : []),
+    ...(readsInput ? ['input'] : []),
+  ];
 }
 
 function checkOf({ name, maxLength, choices }: ResolvedParameter, value: string): string {

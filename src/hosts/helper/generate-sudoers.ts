@@ -2,7 +2,7 @@ import type { HostLayout } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { type Command, vmid } from '../commands/command.ts';
 import { helperCommands } from './generate-helper.ts';
-import type { ResolvedCommand, ResolvedParameter } from './resolve.ts';
+import { namesRun, type ResolvedCommand, type ResolvedParameter } from './resolve.ts';
 
 export interface SudoersOptions {
   /**
@@ -112,6 +112,7 @@ function verbRules(commands: readonly ResolvedCommand[]): readonly Rule[] {
         ...(command.job ? ['job-start', jobId, run] : []),
         command.name,
         ...fences[command.lock ?? 'none'],
+        ...(namesRun(command) ? [run] : []),
         ...parameters.map(grouped),
       ].join(' '),
       isChange: command.risk !== 'read',

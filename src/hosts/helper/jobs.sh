@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2154 # One part of the helper: others set its variables.
-# 4. Jobs.
+# 5. Jobs.
 
 # A job is a folder $state/jobs/ID: command (a line with the vector, one with the run it is for, and one with the lock and
 # the fences it was started under), claim (a folder: whoever makes it executes the command, so it is executed once), meta
@@ -9,26 +9,24 @@ job_folder() { _id=$1 _dir=$state/jobs/$1; }
 
 # job_start ID RUN VERB ARGUMENTS: starts the job unless it is there, and says which.
 job_start() {
-  job_folder "$1"; _run=$2; shift 2
+  job_folder "$1"; shift 2
   # The fences aren't part of what the job is: a retry may show newer ones.
-  _command=$* _under=-
-  case $_lock in
-    host) _command=$1${_command#"$1 $2"} _under="host $2" ;;
-    guest) _command=$1${_command#"$1 $2 $3"} _under="guest-$_vmid $2 $3" ;;
-  esac
+  call_of "$@"; _under=-
+  case $_lock in host) _under="host $2" ;; guest) _under="guest-$_vmid $2 $3" ;; esac
   _found=found
   if unbegun; then
     # Following a job that is there is a look; only starting one needs the lock.
     admit || exit
+    permit look "$@" || exit
     mkdir -p "$state/jobs" || fail 'the state folder cannot be written'
     ! mkdir "$_dir" 2>/dev/null || _found=started
     # Two starters write the same; a starter that died in between has written nothing or all.
-    asked || keep command "$_command
+    asked || keep command "$_call
 $_run
 $_under" "$_dir" || fail 'the job cannot be written'
   fi
   # A job that was cancelled before it began has no command.
-  ! asked || [ "$_known" = "$_command" ] || refuse 'this job id belongs to another command'
+  ! asked || [ "$_known" = "$_call" ] || refuse 'this job id belongs to another command'
   if unbegun; then
     if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ]; then
       # Fails when another start of the same job was quicker, which is as good.
@@ -64,10 +62,11 @@ job_run() {
   uptime; [ $((_up - _since)) -lt 60 ] || { record terminated; exit 0; } # It may pass for a lost one by now.
   _stopped=; trap '_stopped=yes' TERM INT HUP
   [ ! -e "$_dir/cancel" ] || { record cancelled; exit 0; }
-  _code=0; admit 2>/dev/null || _code=$?
+  _code=0; { admit && permit spend "$@"; } 2>/dev/null || _code=$?
   if [ "$_code" != 0 ]; then
     trap '' TERM INT HUP
-    if [ -n "$_stopped" ]; then stopped; elif [ "$_code" = 75 ]; then record fenced-out; else record busy; fi
+    [ -z "$_stopped" ] || { stopped; exit 0; }
+    case $_code in 75) record fenced-out ;; 77) record changes-stopped ;; 78) record not-signed ;; *) record busy ;; esac
     exit 0
   fi
   mkfifo "$_dir/1" "$_dir/2"
@@ -172,7 +171,7 @@ ended() {
   { read -r _exit _ended _r || _exit=; } 2>/dev/null <"$_dir/exit" || _exit=
   case $_exit in
     [0-9] | [1-9][0-9] | [1-9][0-9][0-9]) _state=ended ;;
-    cancelled | timeout | terminated | fenced-out | busy) _state=$_exit _exit=- ;;
+    cancelled | timeout | terminated | fenced-out | busy | changes-stopped | not-signed) _state=$_exit _exit=- ;;
     *) _state=lost _exit=- ;;
   esac
   counts "$_ended" || written "$_dir/exit"

@@ -31,6 +31,11 @@ export function parametersOf(command: Command): readonly Parameter[] {
   return command.lock === 'guest' ? [vmid, ...command.parameters] : command.parameters;
 }
 
+/** Whether a call of the command says, behind its fences, of which run it is: of a job, its start says so. */
+export function namesRun(command: Command): boolean {
+  return command.undo === true && !command.job;
+}
+
 /** Puts a layout into a command. Throws `configuration` for a layout whose names don't fit into a policy. */
 export function resolveCommand(command: Command, layout: HostLayout): ResolvedCommand {
   const parameters = parametersOf(command);

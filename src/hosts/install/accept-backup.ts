@@ -1,17 +1,11 @@
-import type { z } from 'zod';
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { type Archive, acceptBackup, type Backups, listBackups } from '../commands/back-up/archives.ts';
 import { showDoubts } from '../commands/back-up/doubts.ts';
 import { lastGood } from '../commands/back-up/last-good.ts';
-import type { ArgumentsOf } from '../commands/command.ts';
-import { readAnswer } from '../create-hosts.ts';
-import { type BroughtCommand, generateBrought } from '../helper/generate-helper.ts';
 import { checkArguments } from '../helper/resolve.ts';
-import { type Administrator, connectAdministrator } from './administrator.ts';
-import type { InstallOptions } from './options.ts';
-
-type Access = Pick<InstallOptions, 'login' | 'log' | 'sudoPassword'>;
+import type { Administrator } from './administrator.ts';
+import { type Access, runBrought, withAdministrator } from './brought.ts';
 
 /** An archive that doesn't count, with what it lacks, in the host's words. */
 export interface DoubtedArchive extends Archive {
@@ -28,7 +22,7 @@ export interface Doubtful {
 /** The archives of a host that it doubts. Throws what connecting and becoming root throw. */
 export async function findDoubted(host: HostConfig, access: Access): Promise<Doubtful> {
   return await withAdministrator(host, access, async (admin) => {
-    const backups = await run(admin, host, listBackups, {});
+    const backups = await runBrought(admin, host, listBackups, {});
     return await readDoubts(admin, host, backups, backups.archives.filter(isDoubted));
   });
 }
@@ -45,43 +39,16 @@ export async function acceptDoubted(
 ): Promise<'accepted' | 'counts-already' | 'declined'> {
   checkArguments(acceptBackup, { backup }, host);
   return await withAdministrator(host, access, async (admin) => {
-    const before = await run(admin, host, listBackups, {});
+    const before = await runBrought(admin, host, listBackups, {});
     const archive = archiveOf(host, before, backup);
     if (archive.state === 'verified') return 'counts-already';
     if (!isDoubted(archive)) throw notAcceptable(host, archive);
     if (!(await agree(await readDoubts(admin, host, before, [archive])))) return 'declined';
-    await run(admin, host, acceptBackup, { backup });
-    const { state } = archiveOf(host, await run(admin, host, listBackups, {}), backup);
+    await runBrought(admin, host, acceptBackup, { backup });
+    const { state } = archiveOf(host, await runBrought(admin, host, listBackups, {}), backup);
     if (state !== 'verified') throw stillDoubted(host, backup, state);
     return 'accepted';
   });
-}
-
-async function withAdministrator<T>(
-  host: HostConfig,
-  { login, log, sudoPassword }: Access,
-  act: (admin: Administrator) => Promise<T>,
-): Promise<T> {
-  const needsRoot = host.ssh !== undefined || host.local?.sudo !== false;
-  const admin = connectAdministrator(host.name, login, log, sudoPassword, needsRoot);
-  try {
-    return await act(admin);
-  } finally {
-    await admin.close();
-  }
-}
-
-/** Runs a command over the administrator's login: its script is this version's, whatever helper the host has. */
-async function run<C extends BroughtCommand, A>(
-  admin: Administrator,
-  host: HostConfig,
-  command: C & { readonly answer: z.ZodType<A> },
-  args: ArgumentsOf<C>,
-): Promise<A> {
-  const { values } = checkArguments(command, args, host);
-  const script = generateBrought(host.layout, command);
-  const result = await admin.runScript(script, [command.name, ...values], command.timeoutMs);
-  return readAnswer({ config: host }, command, args, result);
 }
 
 async function readDoubts(
@@ -92,7 +59,7 @@ async function readDoubts(
 ): Promise<Doubtful> {
   const doubted: DoubtedArchive[] = [];
   for (const archive of archives) {
-    doubted.push({ ...archive, doubts: await run(admin, host, showDoubts, { backup: archive.id }) });
+    doubted.push({ ...archive, doubts: await runBrought(admin, host, showDoubts, { backup: archive.id }) });
   }
   return { doubted, lastGood: lastGood(backups) };
 }

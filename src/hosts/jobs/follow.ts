@@ -61,7 +61,8 @@ export async function followJob(
     }
   } catch (error) {
     // There is nothing to cancel and nothing that goes on.
-    if (error instanceof ServiceError && error.code === 'fenced-out') throw error;
+    if (error instanceof ServiceError && ['fenced-out', 'changes-stopped', 'not-signed'].includes(error.code))
+      throw error;
     if (options.signal?.aborted) throw await cancelAndExplain(context, options.id);
     if (options.leave?.aborted && isThere) throw noLongerWatched(context, options.id);
     throw error;
@@ -84,14 +85,12 @@ export async function cancelJob(
 }
 
 /** What the helper takes for a run; another one, which only a person can have made up, isn't recorded. */
-const recordable = /^[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199}$/;
+export function runWord(run = ''): string {
+  return /^[A-Za-z0-9][A-Za-z0-9/_.:-]{0,199}$/.test(run) ? run : '-';
+}
 
-async function startJob(
-  context: HostContext,
-  vector: readonly string[],
-  { id, run = '' }: JobOptions,
-): Promise<boolean> {
-  const args = ['job-start', id, recordable.test(run) ? run : '-', ...vector];
+async function startJob(context: HostContext, vector: readonly string[], { id, run }: JobOptions): Promise<boolean> {
+  const args = ['job-start', id, runWord(run), ...vector];
   const answer = await callHelper(context, args, { timeoutMs: helperMs, isLook: true });
   const said = answer.stdout.trim();
   if (answer.exitCode === 0 && (said === 'found' || said === 'started')) return said === 'found';
@@ -227,6 +226,14 @@ function unfinished({ config }: HostContext, verb: string, { state }: JobStatus,
         code: 'fenced-out',
         message: `${job} was not executed, because another run holds the lock by now`,
         remedy: 'Nothing was changed. Start the run again.',
+        details,
+      });
+    case 'changes-stopped':
+    case 'not-signed':
+      return new ServiceError({
+        code: state,
+        message: `${job} was not executed, because ${state === 'not-signed' ? 'nobody’s signature was left for it' : 'changes were stopped meanwhile'}`,
+        remedy: 'Nothing was changed. Start the run again when that is put right.',
         details,
       });
     default:

@@ -32,6 +32,8 @@ const states: readonly string[] = [
   'lost',
   'fenced-out',
   'busy',
+  'changes-stopped',
+  'not-signed',
 ] satisfies readonly JobState[];
 
 /** Reads the answer of the helper's `job-status`. Throws `unexpected-answer`. */

@@ -2,11 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { type ChoiceParameter, type Command, defineCommand } from '../../../src/hosts/commands/command.ts';
+import {
+  type ChoiceParameter,
+  type Command,
+  defineCommand,
+  type RootCommand,
+} from '../../../src/hosts/commands/command.ts';
 import { table } from '../../../src/hosts/commands/table.generated.ts';
 import { defaultLayout } from '../../../src/hosts/helper/default-layout.ts';
 import { generatePrivilegeDocs } from '../../../src/hosts/helper/generate-docs.ts';
-import { generateHelper, helperCommands } from '../../../src/hosts/helper/generate-helper.ts';
+import { generateHelper, helperCommands, readShell } from '../../../src/hosts/helper/generate-helper.ts';
 import { generateSudoers } from '../../../src/hosts/helper/generate-sudoers.ts';
 import { resolveCommand } from '../../../src/hosts/helper/resolve.ts';
 import { commands as sample, sampleCommands } from './sample.ts';
@@ -84,12 +89,41 @@ describe('every command', () => {
     const known = [
       ...['name', 'summary', 'doing', 'as', 'risk', 'lock', 'job', 'parameters', 'argv', 'script', 'uses', 'forms'],
       ...['fills', 'timeoutMs', 'maxOutputBytes', 'answer', 'exits', 'answersAnyExit'],
+      ...['own', 'undo', 'becomesRoot', 'readsInput'],
     ];
     for (const { name, ...command } of table) {
       expect(
         Object.keys(command).filter((field) => !known.includes(field)),
         name,
       ).toEqual([]);
+    }
+  });
+
+  const ofRoot = commands.filter((command): command is RootCommand => command.as === 'root');
+
+  it('as root says whether its caller becomes root by it, and why where something has to vouch for what it is given', () => {
+    expect(ofRoot.length).toBeGreaterThan(30);
+    for (const { name, becomesRoot, job } of ofRoot) {
+      if (becomesRoot === 'no') continue;
+      expect(['sealed', 'signed'], name).toContain(becomesRoot.unless);
+      expect(becomesRoot.because, name).toMatch(/^[a-z].{5,}/);
+      // A call that is repeated, because its answer was lost, finds the same execution; a second one isn't signed.
+      expect(job || becomesRoot.unless === 'sealed', name).toBe(true);
+    }
+  });
+
+  it('that takes something back says first what it is about', () => {
+    const undos = ofRoot.filter(({ undo }) => undo);
+    expect(undos.map(({ name }) => name)).toEqual(expect.arrayContaining(['restore-unit', 'abandon-backup']));
+    for (const { name, parameters, lock } of undos)
+      expect(parameters.length + (lock === 'guest' ? 1 : 0), name).toBeGreaterThan(0);
+  });
+
+  it('that reads what it is given reads a bounded amount, first of all', () => {
+    const reading = ofRoot.filter(({ readsInput }) => readsInput);
+    expect(reading.map(({ name }) => name)).toEqual(['admit-plan', 'allow-changes']);
+    for (const { name, script } of reading) {
+      expect(script && readShell(script), name).toMatch(/^(#.*\n)*private_folder\nhead -c \d{5,6} >"\$_new\/[a-z]+"\n/);
     }
   });
 

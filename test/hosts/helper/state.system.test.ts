@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { expect, it, onTestFinished } from 'vitest';
 import type { HostConfig, HostLayout } from '../../../src/config.ts';
+import { stopChanges } from '../../../src/hosts/commands/approve/switch.ts';
 import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
 import { publishBackup } from '../../../src/hosts/commands/back-up/make-backup.ts';
 import { createHosts } from '../../../src/hosts/create-hosts.ts';
@@ -78,6 +79,9 @@ it('a helper of another version may look, and changes nothing', async () => {
     message: /of another version of this service/,
   });
   expect(ran).toHaveLength(1);
+  // Changes can be stopped by whatever helper is there.
+  await host.run(stopChanges, { by: 'person:anna', why: 'test' });
+  expect(ran.at(-1)?.slice(1)).toEqual(['stop-changes', 'person:anna', 'test']);
   // One that is so old that it doesn't say which it is.
   const older = hostWith((layout) => generateHelper(layout).replace(/ {2}readonly _version=\w+\n/, ''));
   expect(await older.host.helper()).toEqual({ kind: 'version' });

@@ -1,7 +1,7 @@
 import type { HostLayout } from '../../../src/config.ts';
 import type { Command } from '../../../src/hosts/commands/command.ts';
 import { helperCommands } from '../../../src/hosts/helper/generate-helper.ts';
-import type { ResolvedCommand } from '../../../src/hosts/helper/resolve.ts';
+import { namesRun, type ResolvedCommand } from '../../../src/hosts/helper/resolve.ts';
 
 /** How many fences a command takes. */
 const fences = { none: 0, host: 1, guest: 2 };
@@ -15,6 +15,7 @@ export function legitimateVectors(layout: HostLayout, commands?: readonly Comman
       ...(command.job ? ['job-start', `job-${row}-${command.name}`.slice(0, 100), runs[row % runs.length] ?? ''] : []),
       command.name,
       ...Array.from({ length: fencesOf(command) }, (_, index) => String(row + 1 + index)),
+      ...(namesRun(command) ? [runs[row % runs.length] ?? ''] : []),
       ...parameters.map(({ examples }) => examples[row % examples.length] ?? ''),
     ]);
   });
@@ -69,8 +70,9 @@ export function legitimacy(layout: HostLayout, commands?: readonly Command[]): (
 
 function fits({ command, parameters }: ResolvedCommand, args: readonly string[]): boolean {
   const taken = fencesOf(command);
-  const values = args.slice(taken);
+  const values = args.slice(namesRun(command) ? taken + 1 : taken);
   if (args.length < taken || !args.slice(0, taken).every((number) => fence.test(number))) return false;
+  if (namesRun(command) && !run.test(args[taken] ?? '')) return false;
   return (
     values.length === parameters.length &&
     parameters.every(({ pattern, maxLength, choices }, index) => {

@@ -313,6 +313,7 @@ export function memoryLedger(): LedgerClient {
     }),
     get: async (seq) => records.find((one) => one.seq === seq) ?? record(seq, 'Another one'),
     head: async () => ({ seq: 2, hash: '2'.repeat(64), at: '2026-11-26T08:00:00.000Z' }),
+    record: async () => {},
     verify: async () => ({
       verdict: 'intact',
       records: 2,

@@ -23,6 +23,7 @@ export const lookForBackup = defineCommand({
   as: 'root',
   risk: 'read',
   job: false,
+  becomesRoot: 'no',
   parameters: [],
   script: new URL('./look-for-backup.sh', import.meta.url),
   uses: [functions, safety, volumes, mountPoints, hostPaths],

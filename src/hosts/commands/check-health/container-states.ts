@@ -33,6 +33,7 @@ export const containerStates = defineCommand({
   as: 'root',
   risk: 'read',
   job: false,
+  becomesRoot: 'no',
   parameters: [],
   script: new URL('./container-states.sh', import.meta.url),
   timeoutMs: 30_000,

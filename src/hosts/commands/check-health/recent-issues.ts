@@ -47,6 +47,7 @@ export const recentIssues = defineCommand({
   as: 'root',
   risk: 'read',
   job: false,
+  becomesRoot: 'no',
   parameters: [],
   script: new URL('./recent-issues.sh', import.meta.url),
   timeoutMs: 30_000,

@@ -32,6 +32,7 @@ export const securityState = defineCommand({
   as: 'root',
   risk: 'read',
   job: false,
+  becomesRoot: 'no',
   parameters: [],
   script: new URL('./security-state.sh', import.meta.url),
   timeoutMs: 10_000,

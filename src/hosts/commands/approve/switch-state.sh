@@ -1,0 +1,2 @@
+# shellcheck shell=sh
+switch_state
