@@ -135,6 +135,16 @@ export const runMemo = z.object({
 });
 export type RunMemo = z.infer<typeof runMemo>;
 
+/** What a run has in its memo of the schedule that somebody made. */
+const aheadMemo = z.object({ own: z.object({ at: z.iso.datetime().optional(), leadMs: z.number() }) });
+
+/** When a run is to act: its start, unless its schedule started it ahead of its time; ms since the epoch. */
+export function actsAt(memo: unknown, startedAt: number): number {
+  const { own } = aheadMemo.safeParse(memo).data ?? {};
+  if (own === undefined) return startedAt;
+  return own.at === undefined ? startedAt + own.leadMs : Math.max(startedAt, Date.parse(own.at));
+}
+
 export const phase = z.enum(['starting', 'waiting-for-lock', 'running', 'undoing', 'paused', 'finished']);
 export type Phase = z.infer<typeof phase>;
 

@@ -11,6 +11,7 @@ import type {
   LedgerRecord,
   NewRecord,
 } from '../operations/ledger.ts';
+import type { JudgedRequest, Judgement } from '../operations/judgement.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
 import { serviceQueue } from '../workflows/lib/messages.ts';
 import { momentOf } from './moment.ts';
@@ -31,6 +32,8 @@ export interface LedgerClient {
   head(): Promise<LedgerHead | undefined>;
   /** Writes down what happened outside of runs. Each key is written once. */
   record(records: readonly NewRecord[]): Promise<void>;
+  /** What the policy would say to a request; nothing is written down. */
+  judge(request: JudgedRequest): Promise<Judgement>;
   verify(anchors: NonNullable<Extract<LedgerQuestion, { ask: 'verify' }>['anchors']>): Promise<LedgerAnswers['verify']>;
 }
 
@@ -63,6 +66,7 @@ export function createLedgerClient(client: Client): LedgerClient {
       });
     },
     record: async (records) => void (await ask({ ask: 'record', records: [...records] })),
+    judge: (request) => ask({ ask: 'judge', request }),
     head: async () => (await ask({ ask: 'head' })).head,
     verify: (anchors) => ask({ ask: 'verify', anchors }, verifyMs),
   };

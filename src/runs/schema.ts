@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { verdict } from '../operations/finding.ts';
 import { plan } from '../operations/plan.ts';
 import { report } from '../operations/report.ts';
-import { ending, outcome, progress, question } from '../operations/run.ts';
+import { ending, outcome, progress, question, runCondition } from '../operations/run.ts';
 
 // The shapes of runs and schedules as callers see them, once for MCP, the command line and JSON. Times are ISO 8601, UTC.
 
@@ -89,4 +89,26 @@ export const scheduleSummary = z.object({
     ),
   problem: z.string().optional().describe('Why it is not there, or not as the configuration says'),
   lastRuns: z.array(z.object({ at: z.string(), runId: z.string() })),
+  own: z
+    .object({
+      madeBy: z.string(),
+      madeAt: z.string(),
+      risk: z.enum(['read', 'change', 'dangerous']),
+      input: z.record(z.string(), z.unknown()),
+      at: z.string().optional().describe('Of one that runs once'),
+      isDone: z.boolean().optional().describe('It ran once, and is gone in some days'),
+      condition: runCondition.optional().describe("What its host's check has to say right before"),
+      approval: z
+        .object({
+          count: z.int(),
+          approvers: z.array(z.string()),
+          why: z.string(),
+          asksAt: z.string().optional(),
+          until: z.string().optional(),
+        })
+        .optional()
+        .describe('Who has to say yes before its next run acts, as the policy was when it was made'),
+    })
+    .optional()
+    .describe('Of one that somebody made: it can be removed'),
 });

@@ -18,7 +18,7 @@ export interface ScheduledRun {
 }
 
 /** The ends of a run that a person must hear of. */
-export type BadEnd = Extract<NoticeKind, 'failed' | 'undone' | 'terminated' | 'timed-out'>;
+export type BadEnd = Extract<NoticeKind, 'failed' | 'undone' | 'terminated' | 'timed-out' | 'not-met'>;
 
 /** When a run takes too long: everything in ms. */
 export interface OverrunLimits {
@@ -37,6 +37,8 @@ export interface OverrunLimits {
 export function judgeEnd({ status, outcome }: Pick<ScheduledRun, 'status' | 'outcome'>): BadEnd | undefined {
   switch (status) {
     case 'FAILED':
+      // It failed in nothing: its condition was not met.
+      if (outcome === 'cancelled') return 'not-met';
       return outcome === 'undone' ? 'undone' : 'failed';
     case 'TERMINATED':
       return 'terminated';
