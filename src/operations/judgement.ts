@@ -19,7 +19,10 @@ export const judgedRequest = z.object({
   onBehalfOf: requester
     .optional()
     .describe('Where a run asks for another one: who asked for the first of them. Absent: judged as anybody'),
-  at: z.iso.datetime().optional().describe('When it is to be done, where that is later than now: windows are judged then'),
+  at: z.iso
+    .datetime()
+    .optional()
+    .describe('When it is to be done, where that is later than now: windows are judged then'),
 });
 export type JudgedRequest = z.infer<typeof judgedRequest>;
 

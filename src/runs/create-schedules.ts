@@ -14,12 +14,21 @@ import { cleanLine } from '../reports/clean.ts';
 import { cronForm } from './cron.ts';
 import { grpcFailure } from './grpc-failure.ts';
 import { createLedgerClient } from './ledger.ts';
-import { nextDue, type OwnMemo, type OwnSchedule, ownAction, ownFrom, ownOptions, understand, withApproval } from './own-schedules.ts';
+import {
+  nextDue,
+  type OwnMemo,
+  type OwnSchedule,
+  ownAction,
+  ownFrom,
+  ownOptions,
+  understand,
+  withApproval,
+} from './own-schedules.ts';
 import { asUpdate } from './reconcile-schedules.ts';
 import { readRefusedSchedules, writeRefusedSchedules } from './refused-schedules.ts';
+import { randomPart } from './run-id.ts';
 import { type ScheduleChange, type ScheduleMemo, scheduleOptions, wantedSchedules } from './schedule-spec.ts';
 import { describeClockChange, scheduleTimes } from './schedule-times.ts';
-import { randomPart } from './run-id.ts';
 import type { ScheduleRequest, ScheduleSummary, Schedules } from './schedules.ts';
 
 /** gRPC's code for what the server calls wrong. */
@@ -166,7 +175,12 @@ export function createSchedules({ client, config }: { readonly client: Client; r
     const { own: isOwn, operation, target } = summaryOf(description);
     if (isOwn === undefined) throw notOwn(id);
     // What was started ahead belongs to it, and has done nothing yet.
-    const going = [...new Set([...description.info.runningActions.map(({ workflow }) => workflow.workflowId), ...(await runsOf(id))])];
+    const going = [
+      ...new Set([
+        ...description.info.runningActions.map(({ workflow }) => workflow.workflowId),
+        ...(await runsOf(id)),
+      ]),
+    ];
     await ledger.record([
       {
         key: `schedule/${id}/${randomPart()}`,
@@ -284,7 +298,9 @@ function ownPart({ action, info }: ScheduleDescription): Partial<ScheduleSummary
   const { answerWithinMs = 0, executeWithinMs = 0 } = approval ?? {};
   const asks = approval !== undefined && due !== undefined ? Math.max(due - leadMs, Date.parse(madeAt)) : undefined;
   const until =
-    asks === undefined || due === undefined ? undefined : Math.min(Math.max(asks + answerWithinMs, due), due + executeWithinMs);
+    asks === undefined || due === undefined
+      ? undefined
+      : Math.min(Math.max(asks + answerWithinMs, due), due + executeWithinMs);
   return {
     ...(cron !== undefined && touched(cron, timeZone)),
     nextRuns: nextRuns.map(isoOf),

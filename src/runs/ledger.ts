@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Client, WorkflowFailedError } from '@temporalio/client';
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
 import { ServiceError } from '../errors.ts';
+import type { JudgedRequest, Judgement } from '../operations/judgement.ts';
 import type {
   LedgerAnswers,
   LedgerFilter,
@@ -11,7 +12,6 @@ import type {
   LedgerRecord,
   NewRecord,
 } from '../operations/ledger.ts';
-import type { JudgedRequest, Judgement } from '../operations/judgement.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
 import { serviceQueue } from '../workflows/lib/messages.ts';
 import { momentOf } from './moment.ts';

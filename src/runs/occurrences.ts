@@ -57,19 +57,27 @@ export function shortestGap(moments: readonly number[]): number {
 
 /** Exactly these moments, to the second, as Temporal is told of them in UTC; those alike in one calendar. */
 export function calendarsOf(moments: readonly number[]): CalendarSpec[] {
-  const days = grouped(moments.map((moment) => new Date(moment)), (date) => [
-    date.getUTCFullYear(),
-    date.getUTCMonth(),
-    date.getUTCHours(),
-    date.getUTCMinutes(),
-    date.getUTCSeconds(),
-  ]);
+  const days = grouped(
+    moments.map((moment) => new Date(moment)),
+    (date) => [
+      date.getUTCFullYear(),
+      date.getUTCMonth(),
+      date.getUTCHours(),
+      date.getUTCMinutes(),
+      date.getUTCSeconds(),
+    ],
+  );
   const alike = grouped(
     days.map(([key, dates]) => ({ key, dayOfMonth: [...new Set(dates.map((date) => date.getUTCDate()))] })),
     ({ key: [year, month, , minute, second], dayOfMonth }) => [year, month, minute, second, ...dayOfMonth],
   );
   return alike.map(([, same]) => {
-    const [{ key: [year = 0, month = 0, , minute = 0, second = 0], dayOfMonth }] = same as [(typeof same)[number]];
+    const [
+      {
+        key: [year = 0, month = 0, , minute = 0, second = 0],
+        dayOfMonth,
+      },
+    ] = same as [(typeof same)[number]];
     const hour = same.map(({ key }) => key[2] ?? 0);
     return { year, month: MONTHS[month] as Month, dayOfMonth, hour, minute, second };
   });

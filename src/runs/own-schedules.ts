@@ -130,8 +130,13 @@ export function understand(request: ScheduleRequest, maker: Requester, config: C
 /** From the memo of its runs; undefined where that isn't one's of ours, or of an operation that there is no more. */
 export function ownFrom(memo: Readonly<Record<string, unknown>> | undefined): OwnSchedule | undefined {
   const own = ownMemo.safeParse(memo?.own).data;
-  const { schedule: id = '', operation: name = '', target = '', cron = '', timeZone = '' } = (memo ??
-    {}) as Partial<ScheduleMemo>;
+  const {
+    schedule: id = '',
+    operation: name = '',
+    target = '',
+    cron = '',
+    timeZone = '',
+  } = (memo ?? {}) as Partial<ScheduleMemo>;
   const operation = Object.hasOwn(operations, name) ? operations[name] : undefined;
   if (own === undefined || operation === undefined) return undefined;
   const second = id.split('/')[1] ?? '';

@@ -56,13 +56,21 @@ function aheadOf(text: string, timeZone: string, now: number): number | undefine
   if (clock !== undefined) {
     if (word === 'today') return onDay(today, clock);
     if (word === 'tomorrow') return onDay(today + dayMs, clock);
-    if (word === '') return firstAhead([0, 1].map((more) => onDay(today + more * dayMs, clock)), now);
+    if (word === '')
+      return firstAhead(
+        [0, 1].map((more) => onDay(today + more * dayMs, clock)),
+        now,
+      );
     const weekday = weekdayOf(word);
     if (weekday === undefined) return undefined;
     const ahead = (weekday - new Date(today).getUTCDay() + 7) % 7;
-    return firstAhead([ahead, ahead + 7].map((more) => onDay(today + more * dayMs, clock)), now);
+    return firstAhead(
+      [ahead, ahead + 7].map((more) => onDay(today + more * dayMs, clock)),
+      now,
+    );
   }
-  const [, date, time, zone] = /^(\d{4}-\d\d-\d\d)[t ](\d\d:\d\d(?::\d\d)?)(?:\.\d{1,3})? ?(z|[+-]\d\d:\d\d)?$/.exec(text) ?? [];
+  const [, date, time, zone] =
+    /^(\d{4}-\d\d-\d\d)[t ](\d\d:\d\d(?::\d\d)?)(?:\.\d{1,3})? ?(z|[+-]\d\d:\d\d)?$/.exec(text) ?? [];
   if (date === undefined) return undefined;
   const wall = Date.parse(`${date}T${time}Z`);
   // `2026-02-30` would be taken for a day of March.

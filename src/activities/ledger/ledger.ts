@@ -156,7 +156,10 @@ export function createLedgerStoreActivities({ ledger }: { readonly ledger: Ledge
 
 export type LedgerActivities = ReturnType<typeof createLedgerStoreActivities>;
 
-async function answer(ledger: Ledger, question: Exclude<LedgerQuestion, { ask: 'judge' }>): Promise<LedgerAnswers[LedgerQuestion['ask']]> {
+async function answer(
+  ledger: Ledger,
+  question: Exclude<LedgerQuestion, { ask: 'judge' }>,
+): Promise<LedgerAnswers[LedgerQuestion['ask']]> {
   switch (question.ask) {
     case 'search':
       return bounded(ledger.search(question.filter));

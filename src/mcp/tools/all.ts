@@ -7,6 +7,7 @@ import { getRunLog } from './get-run-log.ts';
 import { hostTools } from './host-tools.ts';
 import { listRuns } from './list-runs.ts';
 import { operationTool, startTools } from './operation-tools.ts';
+import { ownScheduleTools } from './own-schedule-tools.ts';
 import { scheduleTools } from './schedule-tools.ts';
 import { searchLedger } from './search-ledger.ts';
 import { searchOperationsTool } from './search-operations.ts';
@@ -31,5 +32,6 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     getRunLog,
     searchLedger,
     ...scheduleTools,
+    ...ownScheduleTools,
   ];
 }

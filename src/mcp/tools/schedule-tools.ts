@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
 import { cleanLine } from '../../reports/clean.ts';
+import { waitsFor } from '../../runs/schedule-text.ts';
 import type { ScheduleSummary } from '../../runs/schedules.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
 import { limits, quoted } from '../host-text.ts';
+import { mayUse, outOfScope } from '../scopes.ts';
 
-const id = z
+/** A schedule's id. */
+export const scheduleId = z
   .string()
   .max(300)
   .regex(/^[a-z0-9-]+\/[a-z0-9-]+(\/[a-z0-9,-]+)+$/, 'expected operation/schedule/target, e.g. back-up/daily/pve1')
@@ -17,12 +20,13 @@ const listSchedules = defineTool({
   name: 'list_schedules',
   title: 'List schedules',
   description:
-    'Schedules: what is scheduled and when it runs next (the nightly backup, the morning health check), on which target, in which time zone, its last runs, and whether it is paused and why.',
+    'Schedules: what is scheduled and when it runs next (the nightly backup, the morning health check), on which target, in which time zone, its last runs, whether it is paused and why; of what somebody scheduled who, and what it waits for.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({}),
   async handler(_input, { schedules }) {
-    return { data: { schedules: (await schedules.list()).map(shown) } };
+    const all = (await schedules.list()).map(shown);
+    return { data: { schedules: all.map((one) => ({ ...one, ...waits(one) })) } };
   },
 });
 
@@ -33,7 +37,7 @@ const pauseSchedule = defineTool({
     'Pause (disable) a schedule, e.g. the nightly backup: it does not fire until resume_schedule. Stays paused over restarts. A run that is already going goes on.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  input: z.object({ id, reason }),
+  input: z.object({ id: scheduleId, reason }),
   async handler(input, { schedules }, { caller }) {
     return { data: { schedule: shown(await schedules.pause(input.id, input.reason, caller.name)) } };
   },
@@ -46,7 +50,7 @@ const resumeSchedule = defineTool({
     'Resume (enable) a paused schedule: it fires again at its next time. Runs it missed while paused are not made up.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  input: z.object({ id, reason }),
+  input: z.object({ id: scheduleId, reason }),
   async handler(input, { schedules }, { caller }) {
     return { data: { schedule: shown(await schedules.resume(input.id, input.reason, caller.name)) } };
   },
@@ -59,8 +63,10 @@ const triggerSchedule = defineTool({
     'Run a schedule now, e.g. the nightly backup, with its own input and overlap policy, as if its time had come. list_runs shows the run that it starts. Works on a paused schedule too.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
-  input: z.object({ id }),
+  input: z.object({ id: scheduleId }),
   async handler(input, { schedules }, { caller }) {
+    const risk = (await schedules.list()).find((one) => one.id === input.id)?.own?.risk;
+    if (risk !== undefined && !mayUse(caller, risk)) throw outOfScope(`triggering ${input.id} (${risk})`, risk, caller);
     return { data: { schedule: shown(await schedules.trigger(input.id, caller.name)) } };
   },
 });
@@ -74,7 +80,7 @@ const changeSchedule = defineTool({
   risk: 'dangerous',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   input: z.object({
-    id,
+    id: scheduleId,
     cron: z
       .string()
       .trim()
@@ -102,8 +108,14 @@ const changeSchedule = defineTool({
   },
 });
 
+/** What has to come before its next run acts, in words. */
+function waits(one: ScheduleSummary): { readonly waitsFor?: string } {
+  const words = waitsFor(one).join(' ');
+  return words === '' ? {} : { waitsFor: words };
+}
+
 /** Reasons are what somebody wrote, problems may quote what Temporal said. */
-function shown({ note, problem, ...schedule }: ScheduleSummary): ScheduleSummary {
+export function shown({ note, problem, ...schedule }: ScheduleSummary): ScheduleSummary {
   return {
     ...schedule,
     target: cleanLine(schedule.target, limits.name),

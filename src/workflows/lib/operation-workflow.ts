@@ -301,7 +301,12 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         await meetCondition();
         const now = await judge(ledger);
         const planned = await planNow();
-        const used = await useUp(approved, { plan: planned.would && requirePlan(), now, records: ledger, due: due?.at });
+        const used = await useUp(approved, {
+          plan: planned.would && requirePlan(),
+          now,
+          records: ledger,
+          due: due?.at,
+        });
         if ('attempt' in used) {
           try {
             return await act(planned, used.attempt);

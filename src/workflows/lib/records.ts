@@ -47,7 +47,12 @@ export interface Records {
 
 export function createRecords(
   definition: OperationDefinition,
-  about: { readonly input: Readonly<Record<string, unknown>>; readonly target: string; readonly by: Requester; readonly onBehalfOf?: Requester | undefined },
+  about: {
+    readonly input: Readonly<Record<string, unknown>>;
+    readonly target: string;
+    readonly by: Requester;
+    readonly onBehalfOf?: Requester | undefined;
+  },
 ): Records {
   const { workflowId, runId } = workflowInfo();
   const { input, target, by, onBehalfOf } = about;
