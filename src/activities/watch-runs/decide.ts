@@ -37,8 +37,6 @@ export interface OverrunLimits {
 export function judgeEnd({ status, outcome }: Pick<ScheduledRun, 'status' | 'outcome'>): BadEnd | undefined {
   switch (status) {
     case 'FAILED':
-      // It failed in nothing: its condition was not met.
-      if (outcome === 'cancelled') return 'not-met';
       return outcome === 'undone' ? 'undone' : 'failed';
     case 'TERMINATED':
       return 'terminated';

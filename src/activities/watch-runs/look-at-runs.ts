@@ -91,7 +91,9 @@ export async function noticeOfEnd(looker: Looker, run: ScheduledRun): Promise<No
     const why = failureOf(error.cause);
     // Temporal's own words where somebody ended it without a reason.
     const reason = why.message === 'Workflow execution terminated' ? 'no reason was given' : why.message;
-    return ofEnd(about, kind, { ...why, message: reason });
+    // Nothing of it failed.
+    const what = why.code === 'condition-not-met' ? 'not-met' : kind;
+    return ofEnd(about, what, { ...why, message: reason });
   }
 }
 

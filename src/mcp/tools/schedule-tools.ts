@@ -4,7 +4,7 @@ import { cleanLine } from '../../reports/clean.ts';
 import { waitsFor } from '../../runs/schedule-text.ts';
 import type { ScheduleSummary } from '../../runs/schedules.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
-import { limits, quoted } from '../host-text.ts';
+import { boundedOutput, limits, quoted } from '../host-text.ts';
 import { mayUse, outOfScope } from '../scopes.ts';
 
 /** A schedule's id. */
@@ -20,7 +20,7 @@ const listSchedules = defineTool({
   name: 'list_schedules',
   title: 'List schedules',
   description:
-    'Schedules: what is scheduled and when it runs next (the nightly backup, the morning health check), on which target, in which time zone, its last runs, whether it is paused and why; of what somebody scheduled who, and what it waits for.',
+    'Schedules: what is scheduled and when it runs next (the nightly backup, the morning health check), on which target, in which time zone, its last runs, whether it is paused and why, and what it waits for.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({}),
@@ -115,14 +115,25 @@ function waits(one: ScheduleSummary): { readonly waitsFor?: string } {
 }
 
 /** Reasons are what somebody wrote, problems may quote what Temporal said. */
-export function shown({ note, problem, ...schedule }: ScheduleSummary): ScheduleSummary {
+export function shown({ note, problem, own, ...schedule }: ScheduleSummary): ScheduleSummary {
   return {
     ...schedule,
     target: cleanLine(schedule.target, limits.name),
     cron: cleanLine(schedule.cron, limits.name),
     timeZone: cleanLine(schedule.timeZone, limits.name),
+    ...(own === undefined ? {} : { own: shownOwn(own) }),
     ...(note === undefined ? {} : { note: quoted(note, limits.line) }),
     ...(problem === undefined ? {} : { problem: quoted(problem, limits.line) }),
+  };
+}
+
+function shownOwn(own: NonNullable<ScheduleSummary['own']>): NonNullable<ScheduleSummary['own']> {
+  const { approval, input, madeBy } = own;
+  return {
+    ...own,
+    madeBy: cleanLine(madeBy, limits.name),
+    input: boundedOutput(input) as Record<string, unknown>,
+    ...(approval === undefined ? {} : { approval: { ...approval, why: cleanLine(approval.why, limits.line) } }),
   };
 }
 

@@ -212,7 +212,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 
     try {
       place = await patiently(() => locate(definition, target));
-      const done = await (isDryRun ? onlyPlan() : changes ? change() : look());
+      const done = await (isDryRun ? onlyPlan() : changes ? change() : onlyLook());
       const [outcome, report] = [isDryRun ? 'planned' : 'done', reportOf(done)] as const;
       finish(outcome, done.summary, { verdict: report.verdict });
       return { outcome, output: done.output, report, ...(plan === undefined ? {} : { plan }) };
@@ -245,7 +245,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       };
     }
 
-    async function look(): Promise<Done<z.output<Output>>> {
+    async function onlyLook(): Promise<Done<z.output<Output>>> {
       await untilDue();
       await meetCondition();
       return await act(await planNow());
