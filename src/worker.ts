@@ -12,6 +12,7 @@ import { explain, ServiceError } from './errors.ts';
 import { type Ledger, openLedger } from './ledger/ledger.ts';
 import { ledgerPaths } from './ledger/paths.ts';
 import { createLogger } from './logger.ts';
+import { startAnchors } from './runs/ledger.ts';
 import { reconcileSchedules } from './runs/reconcile-schedules.ts';
 import { readRefusedSchedules } from './runs/refused-schedules.ts';
 import { createChangeSwitch } from './runs/switch.ts';
@@ -103,6 +104,13 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
   }
 }
 
+/** Hosts that have a journal of their own: the demo's is a folder of this machine. */
+function anchoredHosts(): readonly string[] {
+  return config.hosts
+    .filter(({ ssh, local, layout }) => (ssh ?? local) !== undefined && layout.hostRoot === '')
+    .map(({ name }) => name);
+}
+
 let lastRefusal: string | undefined;
 let opened = await openOwnLedger();
 const stopped = new AbortController();
@@ -144,6 +152,7 @@ const workers = await Promise.all([
 
 await reconcileSchedules({ client, config, log });
 await startWatch(client);
+await startAnchors(client, anchoredHosts());
 log.info({ hosts: dependencies.hosts.names }, 'worker is ready');
 const serving = serveLedger();
 await Promise.all(workers.map((worker) => worker.run()));

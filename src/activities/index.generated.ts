@@ -1,6 +1,8 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
+import { createAnchorActivities } from './anchor-ledger/anchor-ledger.ts';
 import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
+import { createChangePolicyActivities } from './change-policy/change-policy.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
 import { createControlGuestActivities } from './control-guest/control-guest.ts';
 import { createControlServiceActivities } from './control-service/control-service.ts';
@@ -15,6 +17,7 @@ import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts
 /** The activities of the hosts’ own queues. */
 export function createHostActivities(dependencies: ActivityDependencies) {
   return {
+    ...createAnchorActivities(dependencies),
     ...createBackupActivities(dependencies),
     ...createHealthActivities(dependencies),
     ...createControlGuestActivities(dependencies),
@@ -37,6 +40,7 @@ export function createServiceActivities(dependencies: ActivityDependencies) {
 export function createLedgerActivities(dependencies: LedgerDependencies) {
   return {
     ...createApprovalActivities(dependencies),
+    ...createChangePolicyActivities(dependencies),
     ...createLedgerStoreActivities(dependencies),
   };
 }

@@ -8,7 +8,7 @@ import { ledgerColumns, ledgerRow, verificationLines } from '../reports/ledger.t
 import { textTable } from '../reports/table.ts';
 import { readableTime } from '../reports/units.ts';
 import { runUrl } from '../run-url.ts';
-import { anchorsIn } from '../runs/anchors.ts';
+import { anchorsIn, mostAnchors } from '../runs/anchors.ts';
 import { momentForm } from '../runs/moment.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -26,6 +26,13 @@ interface FilterOptions {
   readonly until?: string;
   readonly limit: number;
   readonly cursor?: string;
+  readonly json?: boolean;
+}
+
+interface VerifyOptions {
+  readonly anchors?: string;
+  readonly from?: string;
+  readonly folder?: string;
   readonly json?: boolean;
 }
 
@@ -56,11 +63,14 @@ export function ledgerCommands(program: Command, context: CliContext): void {
     .command('verify')
     .description('Look whether every record is as it was written, and none is away')
     .option('--anchors <file>', 'Compare with heads that were written down elsewhere: lines that end with NUMBER HASH')
+    .option('--from <host>', 'Compare with the heads in the journal of this host')
     .option('--folder <folder>', 'Verify this copy of a ledger, whether the service runs or not')
     .option('--json', 'Print what was found as JSON')
-    .action(async (options: { anchors?: string; folder?: string; json?: boolean }) => {
-      const anchors =
-        options.anchors === undefined ? [] : anchorsIn(readFileSync(options.anchors, 'utf8'), options.anchors);
+    .action(async (options: VerifyOptions) => {
+      const anchors = [
+        ...(options.anchors === undefined ? [] : anchorsIn(readFileSync(options.anchors, 'utf8'), options.anchors)),
+        ...(options.from === undefined ? [] : await anchorsOf(context, options.from)),
+      ];
       const found = await verify(context, anchors, options.folder);
       if (options.json) printJson(found);
       else print(verificationLines(found, ownTimeZone()).join('\n'));
@@ -135,7 +145,7 @@ async function verify(
   ]);
   if (copy !== undefined) return verifyFolder(resolve(copy), anchors);
   const folder = join((await context.config()).dataDir, 'ledger');
-  const throughService = () => withTemporal(context, ({ ledger }) => ledger.verify([...anchors]));
+  const throughService = () => withTemporal(context, ({ ledger }) => ledger.verify(anchors.slice(-mostAnchors)));
   // Where there is no file the worker is on another machine.
   if (!existsSync(folder)) return throughService();
   const claim = acquireLock(ledgerPaths(folder).claim);
@@ -145,5 +155,26 @@ async function verify(
     return await verifyFolder(folder, anchors);
   } finally {
     claim.release();
+  }
+}
+
+async function anchorsOf(context: CliContext, name: string): Promise<readonly LedgerAnchor[]> {
+  const config = await context.config();
+  const [{ connectHosts }, { readAnchors }, { createLogger }, { createRedact }, { secretsOf }] = await Promise.all([
+    import('../hosts/connect-hosts.ts'),
+    import('../hosts/commands/anchor-ledger/journal.ts'),
+    import('../logger.ts'),
+    import('../secret.ts'),
+    import('../config/secrets.ts'),
+  ]);
+  const log = createLogger({ level: 'error', name: 'cli' });
+  const hosts = connectHosts(config, { log, redact: createRedact(secretsOf(config)) });
+  try {
+    return anchorsIn(
+      await hosts.get(name).run(readAnchors, {}),
+      `the journal of ${name} that the service's user may read`,
+    );
+  } finally {
+    await hosts.close();
   }
 }

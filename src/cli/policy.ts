@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { inLineOrder } from '../config/problems.ts';
 import { policyWarnings } from '../policy/check.ts';
@@ -5,13 +6,16 @@ import { differences, loosenings } from '../policy/differences.ts';
 import { type InspectedPolicy, policyError, policyFile } from '../policy/read-policy.ts';
 import { defaultPolicy, type Policy } from '../policy/schema.ts';
 import { policyLines } from '../policy/words.ts';
+import type { RunDetails, Runs } from '../runs/runs.ts';
 import { type Approved, inspectFile, policyWorld, readApproved } from './approved-policy.ts';
 import { type CliContext, noteWarnings } from './context.ts';
 import { type ExplainOptions, explainRequest, explanationText } from './explain-policy.ts';
 import { byDefault } from './parse.ts';
-import { print, printJson } from './terminal.ts';
+import { followRun, showRun } from './show-run.ts';
+import { requester, withTemporal } from './temporal.ts';
+import { note, print, printJson } from './terminal.ts';
 
-/** `policy show|check|explain`. */
+/** `policy show|check|explain|apply`. */
 export function policyCommands(program: Command, context: CliContext): void {
   const policy = program
     .command('policy')
@@ -57,6 +61,24 @@ export function policyCommands(program: Command, context: CliContext): void {
     });
 
   policy
+    .command('apply')
+    .summary('Ask an administrator to let all of policy.yaml count')
+    .description(
+      'Ask for the approval of what stands in policy.yaml: a loosening counts only then, a tightening at once. Shows in words what would be looser. An administrator approves it on the page, or with: npx proxmox-mcp runs decide',
+    )
+    .option('--dry-run', 'Only show what would be approved')
+    .option('--json', 'Print the run as JSON')
+    .action(async ({ dryRun = false, json = false }: { dryRun?: boolean; json?: boolean }) => {
+      await withTemporal(context, async ({ runs }) => {
+        const run = await runs.start('change-policy', { dryRun }, requester());
+        note(`Started run ${run.id}\n${run.url}`);
+        if (dryRun) return followRun(context, runs, run, { timeoutMs: 60_000, json });
+        const asking = await untilItAsks(runs, run.id);
+        showRun(context, asking, json);
+      });
+    });
+
+  policy
     .command('explain <who> <operation> [target]')
     .summary('Say whether somebody may do something now, and which rule decides')
     .description(
@@ -72,6 +94,15 @@ export function policyCommands(program: Command, context: CliContext): void {
       if (options.json) printJson(explanation);
       else print(explanationText(explanation));
     });
+}
+
+/** The run when it asks, or has ended. */
+async function untilItAsks(runs: Runs, id: string): Promise<RunDetails> {
+  for (let tries = 0; ; tries += 1) {
+    const run = await runs.get(id);
+    if (run.closedAt !== undefined || run.progress?.question !== undefined || tries >= 60) return run;
+    await sleep(500);
+  }
 }
 
 /** @internal For a person. */

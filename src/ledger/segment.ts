@@ -69,7 +69,10 @@ export function openSegment(path: string, number: number): Segment {
 
 /** Opens a sealed segment, or a copy of any, to read. */
 export function readSegment(path: string, number: number): Segment {
-  return createSegment(connect(path, { readOnly: true }), path, number, { readOnly: true });
+  const database = connect(path, { readOnly: true });
+  // Nobody else is there: locking it for each look, which makes a folder and removes it, would take longer than the look.
+  database.exec('PRAGMA locking_mode = EXCLUSIVE');
+  return createSegment(database, path, number, { readOnly: true });
 }
 
 /** Whether it is still written ahead, so that its file alone is not all of it. */
@@ -129,7 +132,7 @@ function createSegment(
     },
     carry: (record) => run(`INSERT INTO carried (${columns}) VALUES (?, ?, ?, ?)`, values(record)),
     count: (table = 'records') => Number(database.get(`SELECT count(*) AS n FROM ${table}`)?.n),
-    check: () => check(database),
+    check: () => [...check(database), ...(readOnly ? [] : checkWords(database))],
     transaction(work) {
       database.exec('BEGIN IMMEDIATE');
       try {
@@ -240,6 +243,16 @@ function check(database: sqlite.Database): string[] {
       .filter((line) => line !== 'ok'),
   );
   return found;
+}
+
+/** A record that is not in the index of words, or with others, would not be found. Only who may write can have it compared. */
+function checkWords(database: sqlite.Database): string[] {
+  try {
+    database.exec("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)");
+    return [];
+  } catch {
+    return ['the index of words, which searches use, does not fit the records'];
+  }
 }
 
 function syncFolder(path: string): void {

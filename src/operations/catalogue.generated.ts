@@ -1,5 +1,6 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { backUp } from './back-up.ts';
+import { changePolicy } from './change-policy.ts';
 import { checkHealth } from './check-health.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
@@ -9,6 +10,7 @@ import type { OperationDefinition } from './definition.ts';
 /** Every operation, by name, with its own types. */
 const typed = {
   'back-up': backUp,
+  'change-policy': changePolicy,
   'check-health': checkHealth,
   'control-guest': controlGuest,
   'control-service': controlService,

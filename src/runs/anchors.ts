@@ -2,7 +2,7 @@ import { ServiceError } from '../errors.ts';
 import type { LedgerAnchor } from '../operations/ledger.ts';
 
 /** More than are verified with at once; of older ones each newer one says more. */
-const mostAnchors = 10_000;
+export const mostAnchors = 10_000;
 
 /**
  * The anchors in a text: the lines that end with a number and a hash, as in a host's journal, a mail, or a file of one's

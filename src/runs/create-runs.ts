@@ -165,8 +165,9 @@ export function createRuns({ client, config }: { readonly client: Client; readon
   }
 
   async function decide(meant: string, answer: Answer, by: Requester): Promise<RunDetails> {
-    const { id, progress } = await get(meant);
-    const question = progress?.question;
+    const { id, progress, question: remembered } = await get(meant);
+    // A worker that has just begun may not tell yet what the memo says.
+    const question = progress?.question ?? remembered;
     if (question === undefined) throw notAnswered(id, 'It waits for no answer now.');
     requireWhoMayAnswer(id, question, by);
     try {

@@ -13,7 +13,7 @@ import type {
   NewRecord,
 } from '../operations/ledger.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
-import { serviceQueue } from '../workflows/lib/messages.ts';
+import { anchorHostsSignal, anchorId, serviceQueue } from '../workflows/lib/messages.ts';
 import { momentOf } from './moment.ts';
 
 /** A filter as people give it: times in the forms of {@link momentOf}, the page before as text. */
@@ -110,5 +110,18 @@ function whyNot(error: WorkflowFailedError): ServiceError {
       'Look at the log of the worker, which says whether it has the ledger open; `npx proxmox-mcp doctor` shows whether it runs.',
     retryable: true,
     cause: error,
+  });
+}
+
+/** Starts the anchoring of the ledger unless it runs, and names the hosts to it. Safe to be called by several workers. */
+export async function startAnchors(client: Client, hosts: readonly string[]): Promise<void> {
+  await client.workflow.signalWithStart('anchorLedger', {
+    workflowId: anchorId,
+    taskQueue: serviceQueue,
+    args: [],
+    signal: anchorHostsSignal,
+    signalArgs: [hosts],
+    staticSummary: "The ledger's head in the hosts' journals",
+    staticDetails: 'Writes it every hour in which something was appended. Not a run; it never ends by itself.',
   });
 }

@@ -59,6 +59,7 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
     await client.workflow.signalWithStart('changeSwitch', {
       ...options,
       args: [before],
+      memo: { switch: before },
       signal: stopChangesSignal,
       signalArgs: [request],
     });
@@ -73,9 +74,11 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
   }
 
   async function allow(request: Omit<AllowChanges, 'until'>): Promise<SwitchState> {
+    const before = await get();
     const start = new WithStartWorkflowOperation('changeSwitch', {
       ...options,
-      args: [await get()],
+      args: [before],
+      memo: { switch: before },
       workflowIdConflictPolicy: 'USE_EXISTING',
     });
     const deadline = Date.now() + patience;

@@ -3,7 +3,7 @@ import {
   allHandlersFinished,
   CancellationScope,
   condition,
-  continueAsNew,
+  makeContinueAsNewFunc,
   setCurrentDetails,
   setHandler,
   upsertMemo,
@@ -65,7 +65,9 @@ export async function changeSwitch(
       await condition(() => !isKnown || isLong());
       if (isLong() && isKnown) {
         await condition(allHandlersFinished);
-        await continueAsNew<typeof changeSwitch>(state, settings);
+        // Its memo from the first moment on: who reads it must never find nothing.
+        const goOn = makeContinueAsNewFunc<typeof changeSwitch>({ memo: { switch: state } });
+        await goOn(state, settings);
       }
     }
   });

@@ -1,6 +1,8 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
+export { anchorLedger } from './anchor-ledger.ts';
 export { askLedger } from './ask-ledger.ts';
 export { backUp } from './back-up.ts';
+export { changePolicy } from './change-policy.ts';
 export { changeSwitch } from './change-switch.ts';
 export { checkHealth } from './check-health.ts';
 export { controlGuest } from './control-guest.ts';

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
@@ -28,6 +30,7 @@ beforeAll(async () => {
   simulator = await createProxmoxSimulator({ authenticationDelayMs: 1, unreachableDelayMs: 1 });
   simulator.state.pace.secondMs = 20;
   service = await startService({ hosts: { pve1: { ...sshEntry(lab), ...apiEntry(simulator) } } });
+  writeFileSync(join(service.folder, 'policy.yaml'), 'protected: { guests: 999 }\n', { mode: 0o600 });
   await service.startWorker();
 }, startTimeoutMs);
 
@@ -42,6 +45,7 @@ const sh = (script: string) => lab.must(['sh', '-euc', script], { timeoutMs: 120
 /** Requests of each operation, so that every way of changing something is planned once. */
 const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'back-up': [{}],
+  'change-policy': [{}],
   'control-guest': ['start', 'shutdown', 'reboot', 'stop'].map((action) => ({ vmid: 100, action })),
   'control-service': ['start', 'stop', 'restart', 'enable', 'disable'].map((action) => ({
     unit: 'pmx-planned',
@@ -50,7 +54,8 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
 };
 
 async function run(operation: string, input: Record<string, unknown>): Promise<RunDetails> {
-  const { id } = await service.runs.start(operation, { host: 'pve1', ...input }, by);
+  const host = operation === 'change-policy' ? {} : { host: 'pve1' };
+  const { id } = await service.runs.start(operation, { ...host, ...input }, by);
   return service.runs.wait(id, { timeoutMs: 180_000 });
 }
 

@@ -11,7 +11,7 @@ import { ledgerQueue } from '../../src/workflows/lib/messages.ts';
 import { fill, open } from '../ledger/lib.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
-const temporal = useTemporal();
+const temporal = useTemporal({ withLedger: false });
 
 beforeAll(async () => {
   await temporal.work({

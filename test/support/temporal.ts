@@ -33,8 +33,12 @@ export interface TestTemporal {
   ): Promise<() => Promise<void>>;
 }
 
-/** A real Temporal server of its own for a test file, as the service starts it; gone afterwards with its data. */
-export function useTemporal(): TestTemporal {
+/**
+ * A real Temporal server of its own for a test file, as the service starts it; gone afterwards with its data.
+ *
+ * @param withLedger false: the file serves the ledger's queue itself, or nobody does
+ */
+export function useTemporal({ withLedger = true }: { readonly withLedger?: boolean } = {}): TestTemporal {
   const state: { server?: TemporalServer; client?: Client; native?: NativeConnection; dataDir?: string } = {};
   const stops: (() => Promise<void>)[] = [];
   let opened: ReturnType<typeof openTestLedger> | undefined;
@@ -93,7 +97,7 @@ export function useTemporal(): TestTemporal {
     taskQueue = serviceQueue,
     ...options
   }: Parameters<TestTemporal['work']>[0]): Promise<() => Promise<void>> {
-    if (opened === undefined) {
+    if (withLedger && opened === undefined) {
       opened = openTestLedger();
       const activity = [failureInterceptor((text) => text, { error: () => {} })];
       await work({ taskQueue: ledgerQueue, activities: opened.activities, interceptors: { activity } });

@@ -61,11 +61,15 @@ export function createLedgerStoreActivities({ ledger }: { readonly ledger: Ledge
       const { run, attempt, scheduledAt } = asking;
       return ledger.transact((transaction) => {
         refuseIfOver(transaction, asking);
-        const key = `spend/${run}/${attempt}/${question}`;
+        const key = `spend/${run}/${question}`;
         const before = transaction.byKey(key);
         if (before !== undefined) {
           if (isSame(before, asking) && before.data?.digest === digest) return { seq: before.seq, attempt };
-          throw spent('was used already');
+          throw spent(
+            before.attempt === attempt
+              ? 'was used already'
+              : 'was used by another execution of this run, which has been reset or restored since',
+          );
         }
         const plan = transaction.byKey(`plan/${run}/${attempt}/${question}`);
         if (plan === undefined) {

@@ -1,4 +1,5 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
+import { readAnchors, writeAnchor } from './anchor-ledger/journal.ts';
 import { addAdministrator, listAdministrators, removeAdministrator } from './approve/administrators.ts';
 import { admitPlan, approvalState } from './approve/plans.ts';
 import { allowChanges, liftStop, showStop, stopChanges, switchState } from './approve/switch.ts';
@@ -20,6 +21,8 @@ import type { Command } from './command.ts';
 
 /** Every command that the service may run on a host: the policy, the helper, the docs and the tests are made of it. */
 export const table: readonly Command[] = [
+  writeAnchor,
+  readAnchors,
   listAdministrators,
   addAdministrator,
   removeAdministrator,

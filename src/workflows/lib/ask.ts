@@ -1,4 +1,4 @@
-import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, condition, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { Answer, ApprovalState, CodedAnswer, Question } from '../../operations/run.ts';
 import { decideSignal, decideUpdate } from './messages.ts';
 
@@ -53,7 +53,7 @@ export interface Questions {
   ): Promise<Choice | undefined>;
   /** Waits until enough approvers have said yes, or one no. Cancelled as {@link ask}. */
   askApproval(ask: AskApproval): Promise<ApprovalEnd>;
-  /** The id that the next question will have. */
+  /** The id that the next question has if it is an approval. */
   nextId(): string;
   readonly open: Question | undefined;
 }
@@ -73,6 +73,8 @@ export function createQuestions(
   let answers: readonly Answer[] = [];
   let coded: readonly CodedAnswer[] = [];
   let count = 0;
+  // Who resets a run has its later answers sent to it again: they must be for none of its own questions.
+  const runPart = workflowInfo().runId.slice(0, 8);
 
   // Synchronous, as are the validators: what was let in counts before anything else happens.
   function take(given: Answer): void {
@@ -109,7 +111,8 @@ export function createQuestions(
     count += 1;
     answers = [];
     coded = [];
-    open = { id: `q${count}`, ...question, askedAt: new Date().toISOString() };
+    const id = question.kind === 'approval' ? `q${count}-${runPart}` : `q${count}`;
+    open = { id, ...question, askedAt: new Date().toISOString() };
     try {
       await onAsked(open);
       return await wait();
@@ -123,7 +126,7 @@ export function createQuestions(
     get open() {
       return open;
     },
-    nextId: () => `q${count + 1}`,
+    nextId: () => `q${count + 1}-${runPart}`,
     async ask({ question, choices, until }, ifCancelled) {
       const about = { text: question, choices: named(choices), kind: 'decision', ...lastMoment(until) } as const;
       const chosen = await asked({ ...about, ifCancelled }, async () => {

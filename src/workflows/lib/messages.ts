@@ -113,3 +113,21 @@ export const stopChangesSignal = defineSignal<[StopChanges | string | undefined]
 export const allowChangesUpdate = defineUpdate<SwitchState, [AllowChanges]>('allowChanges');
 
 export const switchQuery = defineQuery<SwitchState>('switch');
+
+/** Workflow id of what writes the head of the ledger into the hosts' journals, of which there is one. */
+export const anchorId = 'watch/ledger';
+
+/** What the journal of a host has of the ledger. */
+export interface AnchorPlace {
+  readonly host: string;
+  /** The newest record whose hash it has, and since when. */
+  readonly seq?: number;
+  readonly at?: string;
+  /** Why the last one could not be written. */
+  readonly why?: string;
+}
+
+export const anchorPlacesQuery = defineQuery<AnchorPlace[]>('anchorPlaces');
+
+/** Names the hosts that there are; the worker says so when it starts. */
+export const anchorHostsSignal = defineSignal<[readonly string[]]>('anchorHosts');

@@ -117,7 +117,7 @@ describe('the commands in another order than the workflow has', () => {
     expect(job('collect-backup', id)).toMatchObject({ code: '17' });
     expect(await stateOf(id)).toBe('verified');
     for (const verb of ['write-backup-manifest', 'pack-backup', 'verify-backup']) expect(job(verb, id).code).toBe('9');
-    expect(call('abandon-backup', '1', id).code).toBe(0);
+    expect(call('abandon-backup', '1', '-', id).code).toBe(0);
     expect(await stateOf(id)).toBe('verified');
   });
 });
@@ -183,7 +183,7 @@ describe('old archives', () => {
     });
     // And nobody can make the host forget them.
     expect(job('remove-backup', gone).code).toBe('9');
-    expect(call('abandon-backup', '1', moved).code).toBe(0);
+    expect(call('abandon-backup', '1', '-', moved).code).toBe(0);
     expect((await list()).elsewhere).toHaveLength(1);
   });
 

@@ -346,9 +346,9 @@ export function memoryLedger(): LedgerClient {
       ...(limit < records.length ? { cursor: '2' } : {}),
     }),
     get: async (seq) => records.find((one) => one.seq === seq) ?? record(seq, 'Another one'),
-    head: async () => ({ seq: 2, hash: '2'.repeat(64), at: '2026-11-26T08:00:00.000Z' }),
     record: async () => {},
     judge: async () => ({ verdict: 'allowed' }),
+    head: async () => ({ seq: 2, hash: '2'.repeat(64), at: '2026-11-26T08:00:00.000Z' }),
     verify: async () => ({
       verdict: 'intact',
       records: 2,
