@@ -265,7 +265,7 @@ export function memorySchedules(): Schedules & { readonly changes: string[] } {
       return { ...schedule, existing: false };
     },
     async remove(id, by) {
-      return { ...change(id, `remove ${by.kind}:${by.name}`, { nextRuns: [] }), cancelled: [] };
+      return { ...change(id, `remove ${id} ${by.kind}:${by.name}`, { nextRuns: [] }), cancelled: [] };
     },
   };
 }
