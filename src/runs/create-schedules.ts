@@ -31,6 +31,9 @@ import { type ScheduleChange, type ScheduleMemo, scheduleOptions, wantedSchedule
 import { describeClockChange, scheduleTimes } from './schedule-times.ts';
 import type { ScheduleRequest, ScheduleSummary, Schedules } from './schedules.ts';
 
+/** So many schedules of people and agents there may be: a list of them is still read. */
+const mostOwn = 200;
+
 /** gRPC's code for what the server calls wrong. */
 const invalidArgument = 3;
 
@@ -105,6 +108,7 @@ export function createSchedules({ client, config }: { readonly client: Client; r
     const { id, operation, label, own } = understood;
     const there = await existing(understood);
     if (there !== undefined) return there;
+    await requireRoom();
     const due = nextDue(understood) ?? Date.now();
     const judged = await ledger.judge({
       operation: operation.name,
@@ -138,6 +142,17 @@ export function createSchedules({ client, config }: { readonly client: Client; r
     }
     if (schedule.own.first !== undefined) await startFor(schedule, schedule.own.first);
     return { ...(await get(id)), existing: false };
+  }
+
+  async function requireRoom(): Promise<void> {
+    let count = 0;
+    for await (const { memo } of client.schedule.list()) if (memo?.own === true) count += 1;
+    if (count < mostOwn) return;
+    throw new ServiceError({
+      code: 'conflict',
+      message: `There are ${count} schedules already that somebody made, which is as many as there may be, and nothing was scheduled`,
+      remedy: 'Remove some that nobody needs: remove_schedule, or `npx proxmox-mcp schedules remove`.',
+    });
   }
 
   /** The schedule of that id where it is the same; one that is done gives way. Throws `already-exists` for another one. */

@@ -137,6 +137,11 @@ describe('what is scheduled once', () => {
     ]);
     const after = (await schedules.list()).find(({ id }) => id === made.id);
     expect(after).toMatchObject({ nextRuns: [], own: { isDone: true }, lastRuns: [{ runId: run }] });
+    // What is done makes room for another one of its name.
+    const again = await add({ ...backUp, at: 'in 2h', name: `test-${count}` });
+    expect(again).toMatchObject({ id: made.id, existing: false });
+    expect(again.own?.isDone).toBeUndefined();
+    await schedules.remove(made.id, claude);
   }, 90_000);
 
   it('asks ahead where it needs an approval, acts at its time, and only then', async () => {
