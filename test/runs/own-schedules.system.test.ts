@@ -172,8 +172,9 @@ describe('what is scheduled once', () => {
     ask();
     const made = await add({ ...stop, at: soon(6_000) });
     const run = await runOf(made.id);
-    await approve(run);
+    await asked(run);
     state = 'something else';
+    await approve(run);
     await expect.poll(async () => (await runs.get(run)).progress?.question?.id, { timeout: 30_000 }).toBe('q2');
     expect((await asked(run)).text).toContain('State: was as it was, is something else');
     expect(did).toEqual([]);
