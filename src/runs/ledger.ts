@@ -10,7 +10,6 @@ import type {
   LedgerPage,
   LedgerQuestion,
   LedgerRecord,
-  NewRecord,
 } from '../operations/ledger.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
 import { anchorHostsSignal, anchorId, serviceQueue } from '../workflows/lib/messages.ts';
@@ -31,7 +30,7 @@ export interface LedgerClient {
   get(seq: number): Promise<LedgerRecord>;
   head(): Promise<LedgerHead | undefined>;
   /** Writes down what happened outside of runs. Each key is written once. */
-  record(records: readonly NewRecord[]): Promise<void>;
+  record(records: Extract<LedgerQuestion, { ask: 'record' }>['records']): Promise<void>;
   /** What the policy would say to a request; nothing is written down. */
   judge(request: JudgedRequest): Promise<Judgement>;
   verify(anchors: NonNullable<Extract<LedgerQuestion, { ask: 'verify' }>['anchors']>): Promise<LedgerAnswers['verify']>;
@@ -65,7 +64,7 @@ export function createLedgerClient(client: Client): LedgerClient {
         remedy: 'See the newest ones with: npx proxmox-mcp ledger',
       });
     },
-    record: async (records) => void (await ask({ ask: 'record', records: [...records] })),
+    record: async (records) => void (await ask({ ask: 'record', records })),
     judge: (request) => ask({ ask: 'judge', request }),
     head: async () => (await ask({ ask: 'head' })).head,
     verify: (anchors) => ask({ ask: 'verify', anchors }, verifyMs),
