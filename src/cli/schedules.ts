@@ -13,6 +13,7 @@ import { fieldValue } from './operations.ts';
 import { byDefault } from './parse.ts';
 import { requester, withTemporal } from './temporal.ts';
 import { note, print, printJson } from './terminal.ts';
+import { writeDown } from './write-down.ts';
 
 interface Json {
   readonly json?: boolean;
@@ -59,10 +60,12 @@ export function scheduleCommands(program: Command, context: CliContext): void {
     schedules.command(`${name} <schedule>`).description(description).option('--json', 'Print it as JSON');
   const run = async (
     json: boolean | undefined,
+    text: string,
     work: (schedules: Schedules, by: string) => Promise<ScheduleSummary>,
   ) => {
     const by = requester();
     const changed = await withTemporal(context, (service) => work(service.schedules, `${by.kind}:${by.name}`));
+    await writeDown(context, { kind: 'schedule', by, text });
     if (json) printJson(changed);
     else print(scheduleText(changed));
   };
@@ -109,16 +112,18 @@ export function scheduleCommands(program: Command, context: CliContext): void {
   change('pause', 'Stop it from firing until it is resumed')
     .option(...reason)
     .action((id: string, options: Json & { reason: string }) =>
-      run(options.json, (all, by) => all.pause(id, options.reason, by)),
+      run(options.json, `Paused the schedule ${id}: ${options.reason}`, (all, by) => all.pause(id, options.reason, by)),
     );
   change('resume', 'Let a paused one fire again')
     .option(...reason)
     .action((id: string, options: Json & { reason: string }) =>
-      run(options.json, (all, by) => all.resume(id, options.reason, by)),
+      run(options.json, `Resumed the schedule ${id}: ${options.reason}`, (all, by) =>
+        all.resume(id, options.reason, by),
+      ),
     );
   change('trigger', 'Fire it now, under its own overlap policy').action(async (id: string, options: Json) => {
     const lastRun = (one: ScheduleSummary | undefined) => one?.lastRuns.at(-1)?.runId;
-    await run(options.json, async (all, by) => {
+    await run(options.json, `Fired the schedule ${id}`, async (all, by) => {
       const before = lastRun((await all.list()).find((one) => one.id === id));
       const fired = await all.trigger(id, by);
       const started = lastRun(fired);
@@ -149,7 +154,8 @@ export function scheduleCommands(program: Command, context: CliContext): void {
         ...(reset ? { cron: null } : cron !== undefined && { cron }),
         ...(timeZone !== undefined && { timeZone }),
       };
-      await run(options.json, (all, by) => all.change(id, wanted, by));
+      const to = reset ? 'back to the time of the catalogue' : Object.values(wanted).join(', ');
+      await run(options.json, `Changed the schedule ${id}: ${to}`, (all, by) => all.change(id, wanted, by));
     });
 }
 

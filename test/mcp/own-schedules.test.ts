@@ -56,6 +56,23 @@ describe('schedule_operation', () => {
   });
 
   it.each([
+    ['pause_schedule', { reason: 'holiday' }, 'Paused the schedule back-up/daily/pve1: holiday'],
+    ['resume_schedule', { reason: 'back again' }, 'Resumed the schedule back-up/daily/pve1: back again'],
+    ['trigger_schedule', {}, 'Fired the schedule back-up/daily/pve1'],
+    ['change_schedule', { cron: '0 3 * * *' }, 'Changed the schedule back-up/daily/pve1: 0 3 * * *'],
+  ])('%s is written down, and done where it can not be', async (name, args, text) => {
+    const { service, call } = surface();
+    const written: unknown[] = [];
+    Object.assign(service.ledger, { record: async (records: unknown[]) => void written.push(...records) });
+    const result = await call(name, { id: 'back-up/daily/pve1', ...args }, 'admin');
+    expect(result.isError).toBeUndefined();
+    expect(written).toMatchObject([{ kind: 'schedule', by: 'mcp:admin', text, target: 'pve1' }]);
+    Object.assign(service.ledger, { record: () => Promise.reject(new Error('nobody answers')) });
+    const done = await call(name, { id: 'back-up/daily/pve1', ...args }, 'admin');
+    expect(done.structuredContent).toMatchObject({ notInLedger: expect.stringContaining('nobody answers') });
+  });
+
+  it.each([
     [{ ...backUp, operation: 'back-upp' }, /Did you mean back-up\?/],
     [{ ...backUp, input: { host: 'pve1', kinds: 'x' } }, /kinds/],
     [{ ...backUp, when: 'tonight' }, /when/],

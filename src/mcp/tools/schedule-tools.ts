@@ -1,11 +1,14 @@
+import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
+import { principalText } from '../../operations/run.ts';
 import { cleanLine } from '../../reports/clean.ts';
+import type { LedgerClient } from '../../runs/ledger.ts';
 import { waitsFor } from '../../runs/schedule-text.ts';
 import type { ScheduleSummary } from '../../runs/schedules.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
 import { boundedOutput, limits, quoted } from '../host-text.ts';
-import { mayUse, outOfScope } from '../scopes.ts';
+import { asRequester, type Caller, mayUse, outOfScope } from '../scopes.ts';
 
 /** A schedule's id. */
 export const scheduleId = z
@@ -38,8 +41,9 @@ const pauseSchedule = defineTool({
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({ id: scheduleId, reason }),
-  async handler(input, { schedules }, { caller }) {
-    return { data: { schedule: shown(await schedules.pause(input.id, input.reason, caller.name)) } };
+  async handler({ id, reason: why }, { schedules, ledger }, { caller }) {
+    const schedule = await schedules.pause(id, why, caller.name);
+    return writtenDown(ledger, caller, schedule, `Paused the schedule ${id}: ${why}`);
   },
 });
 
@@ -51,8 +55,9 @@ const resumeSchedule = defineTool({
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({ id: scheduleId, reason }),
-  async handler(input, { schedules }, { caller }) {
-    return { data: { schedule: shown(await schedules.resume(input.id, input.reason, caller.name)) } };
+  async handler({ id, reason: why }, { schedules, ledger }, { caller }) {
+    const schedule = await schedules.resume(id, why, caller.name);
+    return writtenDown(ledger, caller, schedule, `Resumed the schedule ${id}: ${why}`);
   },
 });
 
@@ -64,10 +69,11 @@ const triggerSchedule = defineTool({
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
   input: z.object({ id: scheduleId }),
-  async handler(input, { schedules }, { caller }) {
-    const risk = (await schedules.list()).find((one) => one.id === input.id)?.own?.risk;
-    if (risk !== undefined && !mayUse(caller, risk)) throw outOfScope(`triggering ${input.id} (${risk})`, risk, caller);
-    return { data: { schedule: shown(await schedules.trigger(input.id, caller.name)) } };
+  async handler({ id }, { schedules, ledger }, { caller }) {
+    const risk = (await schedules.list()).find((one) => one.id === id)?.own?.risk;
+    if (risk !== undefined && !mayUse(caller, risk)) throw outOfScope(`triggering ${id} (${risk})`, risk, caller);
+    const schedule = await schedules.trigger(id, caller.name);
+    return writtenDown(ledger, caller, schedule, `Fired the schedule ${id}`);
   },
 });
 
@@ -91,7 +97,7 @@ const changeSchedule = defineTool({
       .describe('Five fields: minute hour day month weekday, e.g. 30 4 * * *. null: back to the default'),
     timeZone: z.string().trim().min(1).max(64).optional().describe('IANA name, e.g. Europe/Berlin'),
   }),
-  async handler({ id: schedule, cron, timeZone }, { schedules }, { caller }) {
+  async handler({ id, cron, timeZone }, { schedules, ledger }, { caller }) {
     if (cron === undefined && timeZone === undefined) {
       throw new ServiceError({
         code: 'invalid-input',
@@ -104,9 +110,36 @@ const changeSchedule = defineTool({
       ...(cron === undefined ? {} : { cron }),
       ...(timeZone === undefined ? {} : { timeZone }),
     };
-    return { data: { schedule: shown(await schedules.change(schedule, change, caller.name)) } };
+    const to = cron === null ? 'the time of the catalogue' : [cron, timeZone].filter(Boolean).join(', ');
+    const schedule = await schedules.change(id, change, caller.name);
+    return writtenDown(ledger, caller, schedule, `Changed the schedule ${id}: ${to}`);
   },
 });
+
+/** It was done, whether or not the ledger can be told; where it can't, that is said. */
+async function writtenDown(
+  ledger: LedgerClient,
+  caller: Caller,
+  schedule: ScheduleSummary,
+  text: string,
+): Promise<{ readonly data: object }> {
+  const { id, operation, target } = schedule;
+  const by = principalText(asRequester(caller));
+  const record = {
+    key: `schedule/${id}/${randomBytes(9).toString('hex')}`,
+    kind: 'schedule',
+    operation,
+    target,
+    by,
+  } as const;
+  try {
+    await ledger.record([{ ...record, text: cleanLine(text, 1_000) }]);
+    return { data: { schedule: shown(schedule) } };
+  } catch (error) {
+    const why = quoted(error instanceof Error ? error.message : String(error), limits.line);
+    return { data: { schedule: shown(schedule), notInLedger: why } };
+  }
+}
 
 /** What has to come before its next run acts, in words. */
 function waits(one: ScheduleSummary): { readonly waitsFor?: string } {
