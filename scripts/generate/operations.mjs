@@ -23,6 +23,8 @@ export async function generate() {
     'is over: in Europe/Berlin a daily run at 02:00 starts at 03:00 then. `npx proxmox-mcp schedules list` shows the next such',
     'night of each schedule. What runs in every hour of every day (`*/10 * * * *`) counts hours and leaves none out.',
     '',
+    'Any operation can be scheduled by anybody who may start it: [schedules](schedules.md).',
+    '',
     '| operation | MCP tool | risk | what it does |',
     '|---|---|---|---|',
     ...operations.map((o) => {

@@ -8,6 +8,7 @@ export type NoticeKind =
   | 'overran'
   | 'missed'
   | 'skipped'
+  | 'not-met'
   | 'refused'
   | 'not-mailed';
 

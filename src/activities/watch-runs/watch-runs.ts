@@ -138,7 +138,7 @@ export function createWatchActivities(dependencies: {
   }
 }
 
-const ends = ['failed', 'undone', 'terminated', 'timed-out', 'not-mailed'] as const;
+const ends = ['failed', 'undone', 'terminated', 'timed-out', 'not-met', 'not-mailed'] as const;
 
 function titleOf(operation: string): { readonly title: string } {
   return Object.values(catalogue).find(({ name }) => name === operation) ?? { title: operation };

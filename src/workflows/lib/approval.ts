@@ -30,6 +30,7 @@ export interface Approved {
  * Publishes a plan and waits until it is approved. Throws `not-approved` for a no, and where no answer came in time.
  *
  * @param why why it is asked (again)
+ * @param due when it is to be done, where that is later; ms since the epoch
  */
 export async function askForApproval(
   {
@@ -37,16 +38,27 @@ export async function askForApproval(
     records,
     telling,
   }: { readonly questions: Questions; readonly records: Records; readonly telling: Telling },
-  { plan, terms, why }: { readonly plan: Plan; readonly terms: ApprovalTerms; readonly why: string },
+  {
+    plan,
+    terms,
+    why,
+    due,
+  }: {
+    readonly plan: Plan;
+    readonly terms: ApprovalTerms;
+    readonly why: string;
+    readonly due?: number | undefined;
+  },
 ): Promise<Approved> {
   const question = questions.nextId();
   await records.planned(plan, question);
   const { count, approvers, signed } = terms;
-  const toSign = signed ? await textsToSign(plan, terms) : [];
+  const until = answerableUntil(terms, due);
+  const toSign = signed ? await textsToSign(plan, until - Date.now() + terms.executeWithinMs) : [];
   const { choice, answers } = await questions.askApproval({
     question: questionOf(plan, terms, why),
     approval: { digest: plan.digest, count, approvers, signed, ...(signed && { toSign }) },
-    until: Date.now() + terms.answerWithinMs,
+    until,
     remindEveryMs: terms.remindEveryMs,
     onReminder: (asked) => telling.remind(asked),
     onAnswer: (answer) => records.decided(answer, question),
@@ -64,7 +76,18 @@ export async function askForApproval(
  */
 export async function useUp(
   approved: Approved,
-  { plan, now, records }: { readonly plan: Plan | undefined; readonly now: Judgement; readonly records: Records },
+  {
+    plan,
+    now,
+    records,
+    due = 0,
+  }: {
+    readonly plan: Plan | undefined;
+    readonly now: Judgement;
+    readonly records: Records;
+    /** As {@link askForApproval}. */
+    readonly due?: number | undefined;
+  },
 ): Promise<{ readonly attempt: string } | { readonly isVoid: string }> {
   const { terms, at, answers, question } = approved;
   if (plan === undefined) return { isVoid: 'There is nothing to do any more.' };
@@ -72,7 +95,7 @@ export async function useUp(
     const changed = planDifferences(approved.plan, plan).join('; ');
     return { isVoid: `It was approved, but what it rests on has changed since: ${cleanLine(changed, 600)}.` };
   }
-  if (Date.now() > at + terms.executeWithinMs) {
+  if (Date.now() > Math.max(at, due) + terms.executeWithinMs) {
     return { isVoid: 'It was approved, but the time for it was over before the lock was free.' };
   }
   if (now.verdict === 'ask') {
@@ -92,10 +115,14 @@ export async function useUp(
   }
 }
 
-/** Throws where the policy wants a signature and there is nothing that a host could verify. */
+/**
+ * Throws where the policy wants a signature and there is nothing that a host could verify.
+ *
+ * @param withinMs how long the signature has to count
+ */
 async function textsToSign(
   { hostCalls = [], digest }: Plan,
-  { answerWithinMs, executeWithinMs }: ApprovalTerms,
+  withinMs: number,
 ): Promise<NonNullable<ApprovalState['toSign']>> {
   if (hostCalls.length === 0) {
     throw ApplicationFailure.create({
@@ -105,7 +132,6 @@ async function textsToSign(
       nonRetryable: true,
     });
   }
-  const withinMs = answerWithinMs + executeWithinMs;
   return Promise.all(
     hostCalls.map(async ({ host, calls }) => ({
       host,
@@ -165,6 +191,12 @@ export function approvalSection(approvedBy: readonly Approver[]): FindingsSectio
     summary: `Approved by ${name}${reason === undefined ? '' : `: ${reason}`}`,
   }));
   return { title: 'Approval', findings };
+}
+
+/** What is asked early can be answered until its time; after that as long as an answer could still be followed. */
+function answerableUntil(terms: ApprovalTerms, due: number | undefined): number {
+  const usual = Date.now() + terms.answerWithinMs;
+  return due === undefined ? usual : Math.min(Math.max(usual, due), due + terms.executeWithinMs);
 }
 
 function questionOf({ summary, risks, affected }: Plan, { count }: ApprovalTerms, why: string): string {
