@@ -39,7 +39,6 @@ Runtime.install({
 const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
 const redact = createRedact(secretsOf(config));
-const tokens = createTokenStore(join(config.dataDir, 'tokens.json'));
 const refusedSchedules = () => readRefusedSchedules(config);
 const dependencies = createDependencies({
   config,
@@ -70,6 +69,8 @@ const common = {
 
 /** Following costs a timer and a short look now and then: there is room for every job of every host. */
 const followSlots = 2_000;
+
+const tokens = createTokenStore(join(config.dataDir, 'tokens.json'));
 
 /** An append takes milliseconds, and what is asked for at the same time is written at the same time. */
 const ledgerSlots = 20;
