@@ -10,6 +10,7 @@ export type NoticeKind =
   | 'overran'
   | 'missed'
   | 'skipped'
+  | 'not-met'
   | 'refused'
   | 'not-mailed';
 

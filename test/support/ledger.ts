@@ -42,6 +42,7 @@ export function openTestLedger() {
     codes: new Map(),
   };
   const approvals: ApprovalActivities = {
+    preview: async (request) => ledger.judge(request),
     async judge(request) {
       ledger.judged.push(request);
       return ledger.judge(request);

@@ -42,6 +42,7 @@ const hosts = ['pve1', 'pve2', 'pve7'].map((name) => ({ name, timeZone: 'Europe/
 const config = {
   hosts,
   temporal: { namespace: 'default', uiUrl: 'https://temporal.example.org' },
+  mcp: { publicUrl: 'https://mcp.example.org' },
 } as unknown as Config;
 
 function activities() {

@@ -9,7 +9,7 @@ import type { Report } from '../../operations/report.ts';
 import { renderHtml } from '../../reports/html.ts';
 import { asSubject, subjectOf } from '../../reports/subject.ts';
 import { renderText } from '../../reports/text.ts';
-import { runUrl } from '../../run-url.ts';
+import { runPageUrl, runUrl } from '../../run-url.ts';
 import type { Secret } from '../../secret.ts';
 import { zoneOfTarget } from '../../time-zone.ts';
 import { postToWebhook, type WebhookKey } from './webhook.ts';
@@ -58,7 +58,7 @@ export function createNotifyActivities({
   config,
 }: {
   readonly mailer?: Mailer | undefined;
-  readonly config: Pick<Config, 'hosts' | 'temporal' | 'webhooks'>;
+  readonly config: Pick<Config, 'hosts' | 'temporal' | 'mcp' | 'webhooks'>;
 }): NotifyActivities {
   return {
     async mailReport({ report, subject, run, id, to }) {
@@ -75,7 +75,9 @@ export function createNotifyActivities({
       const about = run === undefined ? info.workflowExecution?.workflowId : run;
       const options = {
         timeZone: zoneOfTarget(config, report.target),
-        ...(typeof about === 'string' && { run: { id: about, url: runUrl(config, about), machine: hostname() } }),
+        ...(typeof about === 'string' && {
+          run: { id: about, url: runUrl(config, about), page: runPageUrl(config, about), machine: hostname() },
+        }),
       };
       try {
         const sent = await mailer.send({

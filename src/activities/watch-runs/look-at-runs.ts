@@ -9,7 +9,7 @@ import { z } from 'zod';
 import type { OperationDefinition } from '../../operations/definition.ts';
 import { finding } from '../../operations/finding.ts';
 import type { Notice } from '../../operations/notice.ts';
-import type { Outcome } from '../../operations/run.ts';
+import { actsAt, type Outcome } from '../../operations/run.ts';
 import { searchAttributes } from '../../operations/search-attributes.ts';
 import { keys } from '../../workflows/lib/attributes.ts';
 import { failureOf } from '../../workflows/lib/failure.ts';
@@ -64,7 +64,8 @@ function read(info: WorkflowExecutionInfo): ScheduledRun {
     status: info.status.name,
     outcome: attributes.get(keys.outcome) as Outcome | undefined,
     phase: attributes.get(keys.phase),
-    startedAt: info.startTime.getTime(),
+    // One that was started ahead of its time takes as long as it takes from then on.
+    startedAt: actsAt(info.memo, info.startTime.getTime()),
     closedAt: info.closeTime?.getTime(),
   };
 }
@@ -92,7 +93,9 @@ export async function noticeOfEnd(looker: Looker, run: ScheduledRun): Promise<No
     const why = failureOf(error.cause);
     // Temporal's own words where somebody ended it without a reason.
     const reason = why.message === 'Workflow execution terminated' ? 'no reason was given' : why.message;
-    return ofEnd(about, kind, { ...why, message: reason });
+    // Nothing of it failed.
+    const what = why.code === 'condition-not-met' ? 'not-met' : kind;
+    return ofEnd(about, what, { ...why, message: reason });
   }
 }
 
@@ -142,7 +145,7 @@ export async function noticeOfGoing(
 async function goodDurations(client: Client, schedule: string): Promise<readonly number[]> {
   const by = `${searchAttributes.requestedBy} = 'schedule:${schedule.replaceAll("'", "''")}'`;
   const runs = await list(client, `${by} AND ExecutionStatus = 'Completed'`, earlier);
-  return runs.map(({ startedAt, closedAt = startedAt }) => closedAt - startedAt);
+  return runs.map(({ startedAt, closedAt = startedAt }) => Math.max(0, closedAt - startedAt));
 }
 
 async function messageOf(client: Client, run: ScheduledRun): Promise<string | undefined> {

@@ -139,7 +139,7 @@ export function createWatchActivities(dependencies: {
   }
 }
 
-const ends = ['failed', 'undone', 'terminated', 'timed-out', 'not-mailed'] as const;
+const ends = ['failed', 'undone', 'terminated', 'timed-out', 'not-met', 'not-mailed'] as const;
 
 function titleOf(operation: string): Pick<OperationDefinition, 'title' | 'subject'> {
   return Object.values(catalogue).find(({ name }) => name === operation) ?? { title: operation };

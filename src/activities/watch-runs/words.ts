@@ -28,13 +28,15 @@ const said: Readonly<Record<BadEnd, string>> = {
   undone: 'failed and was undone',
   terminated: 'was ended by force',
   'timed-out': 'ran out of its time',
+  'not-met': 'was not done',
 };
 
 /** What is said of a run that ended badly. */
 export function ofEnd(words: RunWords, kind: BadEnd, why: Why): Notice {
   const { run, title, timeZone } = words;
   const end = new Date(run.closedAt ?? run.startedAt).toISOString();
-  const when = `${readableTime(end, timeZone)}, ${readableDuration(Date.parse(end) - run.startedAt)} after it was started`;
+  const took = Math.max(0, Date.parse(end) - run.startedAt);
+  const when = `${readableTime(end, timeZone)}, ${readableDuration(took)} after it was started`;
   const wasForced = kind === 'terminated';
   const what = wasForced ? `somebody ended it by force: ${why.message}` : withoutRemedy(why);
   return {

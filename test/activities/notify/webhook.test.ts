@@ -89,6 +89,7 @@ describe('page', () => {
         config: {
           temporal: { namespace: 'default', port: 7233, uiPort: 8233, uiUrl: 'http://127.0.0.1:8233' },
           hosts: [],
+          mcp: { host: '127.0.0.1', port: 8080, allowedHosts: [], publicUrl: 'http://127.0.0.1:8080' },
           webhooks: { onCall: hook.url, ...(other && { slack: other.url }) },
         },
       }).page({ text: 'pve1 is down', webhooks: ['ONCALL_WEBHOOK_URL', 'SLACK_WEBHOOK_URL'] }),
