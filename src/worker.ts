@@ -39,6 +39,7 @@ Runtime.install({
 const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
 const redact = createRedact(secretsOf(config));
+const tokens = createTokenStore(join(config.dataDir, 'tokens.json'));
 const refusedSchedules = () => readRefusedSchedules(config);
 const dependencies = createDependencies({
   config,

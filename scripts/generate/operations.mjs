@@ -48,7 +48,7 @@ function describe(operation, risk, schema) {
     '',
     operation.description,
     '',
-    `Acts on a **${operation.target}** (${needs[operation.needs]}). Risk: **${risk}**. Replaces the guide's “${operation.guide}”.`,
+    `Acts on a **${operation.target}** (${needs[operation.needs]}). Risk: **${risk}**. Replaces the guide's “${operation.guide}”.${operation.subject === undefined ? '' : ` Who hears of it first: **${operation.subject}**.`}`,
     '',
     `Steps: ${operation.steps.join(' → ')}.`,
     ...(operation.undo === undefined ? [] : ['', `Undo of what is done: ${operation.undo.how}`]),

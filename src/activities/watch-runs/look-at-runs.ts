@@ -6,6 +6,7 @@ import {
 } from '@temporalio/client';
 import { defaultPayloadConverter, TypedSearchAttributes } from '@temporalio/common';
 import { z } from 'zod';
+import type { OperationDefinition } from '../../operations/definition.ts';
 import { finding } from '../../operations/finding.ts';
 import type { Notice } from '../../operations/notice.ts';
 import { actsAt, type Outcome } from '../../operations/run.ts';
@@ -27,7 +28,7 @@ const bySchedule = `${searchAttributes.requestedBy} STARTS_WITH 'schedule:'`;
 
 interface Looker {
   readonly client: Client;
-  readonly titleOf: (operation: string) => { readonly title: string };
+  readonly titleOf: (operation: string) => Pick<OperationDefinition, 'title' | 'subject'>;
   readonly timeZoneOf: (target: string) => string;
   /** Where a run is to be seen, in words. */
   readonly placeOf: (id: string) => string;
@@ -70,7 +71,8 @@ function read(info: WorkflowExecutionInfo): ScheduledRun {
 }
 
 function aboutRun({ titleOf, timeZoneOf, placeOf }: Looker, run: ScheduledRun): RunWords {
-  return { run, title: titleOf(run.operation).title, timeZone: timeZoneOf(run.target), look: placeOf(run.id) };
+  const { title, subject } = titleOf(run.operation);
+  return { run, title, subject, timeZone: timeZoneOf(run.target), look: placeOf(run.id) };
 }
 
 /** What a person must hear of a run that has ended; undefined where nothing. */
@@ -155,7 +157,7 @@ async function messageOf(client: Client, run: ScheduledRun): Promise<string | un
   }
 }
 
-/** What `tellAdministrators` gives to be mailed (src/workflows/lib/tell.ts), read as far as it is told again. */
+/** What a paused run gives to be mailed (src/workflows/lib/tell.ts), read as far as it is told again. */
 const question = z.object({
   report: z.object({
     summary: z.string(),

@@ -11,7 +11,6 @@ import { onHost } from './activities.ts';
 import type { ApprovalEnd, Questions } from './ask.ts';
 import { failureOf } from './failure.ts';
 import type { Records } from './records.ts';
-import type { Telling } from './tell.ts';
 
 /** A plan that enough people have said yes to. It counts for nothing before it is used up. */
 export interface Approved {
@@ -33,11 +32,7 @@ export interface Approved {
  * @param due when it is to be done, where that is later; ms since the epoch
  */
 export async function askForApproval(
-  {
-    questions,
-    records,
-    telling,
-  }: { readonly questions: Questions; readonly records: Records; readonly telling: Telling },
+  { questions, records }: { readonly questions: Questions; readonly records: Records },
   {
     plan,
     terms,
@@ -60,7 +55,6 @@ export async function askForApproval(
     approval: { digest: plan.digest, count, approvers, signed, ...(signed && { toSign }) },
     until,
     remindEveryMs: terms.remindEveryMs,
-    onReminder: (asked) => telling.remind(asked),
     onAnswer: (answer) => records.decided(answer, question),
     redeem: (coded, asked) => records.redeem(coded, asked),
   });

@@ -166,7 +166,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       within: request.within,
       onWait: (message) => checklist.enter('waiting-for-lock', message),
     });
-    const telling = createTelling(title, label);
+    const telling = createTelling(title, label, definition.subject);
     const questions = createQuestions(
       async (question) => {
         checklist.ask(question);
@@ -178,6 +178,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         checklist.ask(question);
         rememberQuestion(question);
       },
+      telling,
     );
     const records = keepsRecords()
       ? createRecords(definition, {
@@ -319,7 +320,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         at = 'while it waited for an approval';
         checklist.enter('paused', `Waiting for the approval of ${readableList(terms.approvers)}`);
         const approved = await askForApproval(
-          { questions, records: ledger, telling },
+          { questions, records: ledger },
           { plan: requirePlan(), terms, why: `${whenItActs()}${why}`, due: due?.at },
         );
         await untilDue();
