@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { createSessions, idleMs, sessionMs } from '../../src/console/sessions.ts';
+import { ServiceError } from '../../src/errors.ts';
 import type { RateLimits } from '../../src/mcp/http/limits.ts';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
 import type { LedgerRecord, NewRecord } from '../../src/operations/ledger.ts';
@@ -137,6 +138,21 @@ describe('a session of a person', () => {
     clock.now += 60_000;
     expect(await sessions.find(id, false)).toBeUndefined();
     expect(await sessions.find(id, true)).toBeUndefined();
+  });
+
+  it('is over when nobody can tell any more who somebody is', async () => {
+    const { base, people, service } = await serve();
+    const { cookie } = await signInAs(base, { name: 'anna', password });
+    const unreadable = new ServiceError({ code: 'unreadable', message: 'people.json is broken', remedy: 'Look.' });
+    const broken = () => {
+      throw unreadable;
+    };
+    Object.assign(people, { credentialsOf: broken, signIn: () => Promise.reject(unreadable) });
+    expect(await look(base, cookie)).not.toContain('Sign out');
+    Object.assign(service.log, { error: () => undefined });
+    const { response } = await signInAs(base, { name: 'anna', password });
+    expect(response.status).toBe(503);
+    expect(await response.text()).not.toContain('people.json');
   });
 
   it('goes on with every click, and ends after twelve hours all the same', async () => {
@@ -385,7 +401,6 @@ describe('the ledger', () => {
   it('that is away is said', async () => {
     const { base, service } = await serve();
     const { cookie } = await signIn(base, 'reader-token');
-    const { ServiceError } = await import('../../src/errors.ts');
     const error = new ServiceError({ code: 'unavailable', message: 'No worker answers', remedy: 'Start it.' });
     Object.assign(service.ledger, { search: () => Promise.reject(error) });
     expect(await look(base, cookie, '/ledger')).toContain('No worker answers. Start it.');
