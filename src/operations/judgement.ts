@@ -19,6 +19,7 @@ export const judgedRequest = z.object({
   onBehalfOf: requester
     .optional()
     .describe('Where a run asks for another one: who asked for the first of them. Absent: judged as anybody'),
+  undoes: z.string().optional().describe('The run that it takes back'),
 });
 export type JudgedRequest = z.infer<typeof judgedRequest>;
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Plan, plan } from './plan.ts';
 import type { Report } from './report.ts';
+import { reversal, type Undoes } from './reversal.ts';
 
 /**
  * Who or what asked for a run, or answered it. `name` is the token's name, the login name, the schedule's id, or of a
@@ -24,11 +25,17 @@ export interface RunRequest<Input> {
   readonly requestedBy: Requester;
   /** Run whose locks it shares while that holds them: the parent that must not be interrupted between its children. */
   readonly within?: string;
+  /** What it takes back. */
+  readonly undoes?: Undoes;
 }
 
 /** How a run ended. `planned`: it was a dry run and changed nothing. `undone`: it failed and took back what it did. */
 export const outcome = z.enum(['done', 'planned', 'undone', 'failed', 'cancelled']);
 export type Outcome = z.infer<typeof outcome>;
+
+/** Who has said yes to a run, and why. */
+export const approver = z.object({ name: z.string(), reason: z.string().optional() });
+export type Approver = z.infer<typeof approver>;
 
 /** What every completed run returns: the operation's own output and the report for people. */
 export interface RunResult<Output> {
@@ -37,6 +44,8 @@ export interface RunResult<Output> {
   readonly output: Output;
   /** Of a run that changes something, and of a dry run. */
   readonly plan?: Plan;
+  /** Who has approved it, with the reason that they gave. Absent where nobody had to. */
+  readonly approvedBy?: Approver[];
 }
 
 /** State of one step of a run's live checklist. */
@@ -68,7 +77,7 @@ export const question = z.object({
     .enum(['ends', 'nothing'])
     .optional()
     .describe(
-      'What cancelling the run does meanwhile. ends: it is a no, and the run undoes what it did and ends; nothing: the run is ending already, and only an answer lets it go on',
+      'What cancelling it does meanwhile. ends: it is a no, and the run undoes what it did; nothing: only an answer lets it go on',
     ),
 });
 export type Question = z.infer<typeof question>;
@@ -109,6 +118,8 @@ export type Ending = z.infer<typeof ending>;
 export const runMemo = z.object({
   question: question.optional().catch(undefined).describe('What it asks, as long as it is paused'),
   ending: ending.optional().catch(undefined),
+  undoes: z.string().optional().catch(undefined).describe('The run that it takes back'),
+  reversal: reversal.optional().catch(undefined).describe('Of one that has changed something: how it is taken back'),
 });
 export type RunMemo = z.infer<typeof runMemo>;
 

@@ -52,6 +52,7 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
       'search_operations',
       'start_change',
       'trigger_schedule',
+      'undo_run',
       'wait_for_run',
     ];
     expect(tools.map(({ name }) => name)).toEqual([...own, ...operations.map(({ name }) => toolName(name))].sort());

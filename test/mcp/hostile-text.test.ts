@@ -77,6 +77,8 @@ const runs: Readonly<Record<string, RunDetails>> = {
     ...closed,
     state: 'done',
     verdict: 'failed',
+    undoes: hostile,
+    undo: { possible: true, text: hostile },
     result: {
       outcome: 'done',
       report,
@@ -109,6 +111,7 @@ function hostileService(run: RunDetails, error?: ServiceError) {
     wait: () => say(run),
     decide: () => say(run),
     cancel: () => say(run),
+    undo: () => say({ ...run, existing: true }),
     log: () => say(Array.from({ length: 900 }, () => ({ at: base.startedAt, event: 'step-failed', text: hostile }))),
   });
   const change = () => say(schedule);
@@ -169,6 +172,7 @@ const calls: Readonly<Record<string, Record<string, unknown>>> = {
   start_change: { operation: 'back-up', input: { host: 'pve1' } },
   start_dangerous_change: { operation: 'control-guest', input: { host: 'pve1', vmid: 100, action: 'stop' } },
   trigger_schedule: { id: schedule.id },
+  undo_run: { id },
   wait_for_run: { id, timeoutSeconds: 1 },
 };
 

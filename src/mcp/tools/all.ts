@@ -10,6 +10,7 @@ import { operationTool, startTools } from './operation-tools.ts';
 import { scheduleTools } from './schedule-tools.ts';
 import { searchLedger } from './search-ledger.ts';
 import { searchOperationsTool } from './search-operations.ts';
+import { undoRun } from './undo-run.ts';
 import { waitForRunTool } from './wait-for-run.ts';
 
 /**
@@ -28,6 +29,7 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     waitForRunTool(),
     decideRun,
     cancelRun,
+    undoRun,
     getRunLog,
     searchLedger,
     ...scheduleTools,

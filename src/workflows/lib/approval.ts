@@ -2,7 +2,8 @@ import { ApplicationFailure } from '@temporalio/workflow';
 import type { SigningActivities } from '../../activities/signing/signing.ts';
 import type { ApprovalTerms, Judgement } from '../../operations/judgement.ts';
 import type { Plan } from '../../operations/plan.ts';
-import type { Answer, ApprovalState } from '../../operations/run.ts';
+import type { FindingsSection } from '../../operations/report.ts';
+import type { Answer, ApprovalState, Approver } from '../../operations/run.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { planDifferences } from '../../reports/plan.ts';
 import { readableList } from '../../reports/units.ts';
@@ -147,6 +148,24 @@ async function admitSigned({ toSign, answers }: Approved): Promise<string | unde
 /** What is asked about a run that was made of an older execution, which had used its approval up. */
 export const askedAgain =
   'This run was reset or restored after its approval had been used. What it did until then stays as it is; what follows would be done now.';
+
+export function whoApproved(answers: readonly Answer[]): Approver[] {
+  return answers.flatMap(({ choice, by, reason }) =>
+    choice === 'approve' && by !== undefined
+      ? [{ name: by.name, ...(reason && { reason: cleanLine(reason, 500) }) }]
+      : [],
+  );
+}
+
+/** Who has approved what was done, as its report says it. */
+export function approvalSection(approvedBy: readonly Approver[]): FindingsSection {
+  const findings = approvedBy.map(({ name, reason }) => ({
+    check: 'Approval',
+    verdict: 'ok' as const,
+    summary: `Approved by ${name}${reason === undefined ? '' : `: ${reason}`}`,
+  }));
+  return { title: 'Approval', findings };
+}
 
 function questionOf({ summary, risks, affected }: Plan, { count }: ApprovalTerms, why: string): string {
   const parts = [

@@ -16,13 +16,22 @@ import type { Verdict } from '../../operations/finding.ts';
 import type { JudgedRequest, Judgement } from '../../operations/judgement.ts';
 import type { Plan, PlanDraft } from '../../operations/plan.ts';
 import { makeReport, type Report, type Section } from '../../operations/report.ts';
-import type { Ending, Outcome, Phase, Question, RunRequest, RunResult, RunStep } from '../../operations/run.ts';
+import type {
+  Approver,
+  Ending,
+  Outcome,
+  Phase,
+  Question,
+  RunRequest,
+  RunResult,
+  RunStep,
+} from '../../operations/run.ts';
 import { type Lock, locksOf, type Place, type TargetInput, targetIn, targetLabel } from '../../operations/target.ts';
 import { endingText } from '../../reports/ending.ts';
 import { planSections } from '../../reports/plan.ts';
 import { readableList } from '../../reports/units.ts';
 import { onHost } from './activities.ts';
-import { askedAgain, askForApproval, useUp } from './approval.ts';
+import { approvalSection, askedAgain, askForApproval, useUp, whoApproved } from './approval.ts';
 import { actFor } from './approved.ts';
 import { type Ask, createQuestions } from './ask.ts';
 import { keys } from './attributes.ts';
@@ -30,11 +39,12 @@ import { createChecklist } from './checklist.ts';
 import { createChildren } from './children.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { createLocks } from './locks.ts';
-import { rememberEnding, rememberQuestion } from './memo.ts';
+import { rememberEnding, rememberQuestion, rememberReversal } from './memo.ts';
 import { progressQuery } from './messages.ts';
 import { parseInput } from './parse-input.ts';
 import { createPatience } from './patience.ts';
 import { createRecords, keepsRecords, type Records } from './records.ts';
+import { planOfUndo, undoSection, wayBack } from './reverse.ts';
 import { createTelling } from './tell.ts';
 import { createUndoStack, type UndoStep } from './undo.ts';
 
@@ -168,7 +178,12 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       },
     );
     const records = keepsRecords()
-      ? createRecords(definition, { input, target: label, by: request.requestedBy })
+      ? createRecords(definition, {
+          input,
+          target: label,
+          by: request.requestedBy,
+          undoes: request.undoes?.run,
+        })
       : undefined;
     const undo = createUndoStack({
       onStep: (step) => checklist.enter('undoing', `Undoing: ${step}`),
@@ -191,6 +206,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     let isApproved = false;
     let begunAt = 0;
     let plan: Plan | undefined;
+    let approvedBy: Approver[] = [];
     let end: { readonly outcome: Outcome; readonly message: string } | undefined;
     /** Where it is, for its last word; a failed step's until the next one begins. */
     let at = 'before its first step';
@@ -201,9 +217,23 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     try {
       place = await patiently(() => locate(definition, target));
       const done = await (isDryRun ? onlyPlan() : changes ? change() : act(await planNow()));
-      const [outcome, report] = [isDryRun ? 'planned' : 'done', reportOf(done)] as const;
+      const sections = [
+        ...done.sections,
+        ...(request.undoes === undefined ? [] : [undoSection(request.undoes, isDryRun)]),
+        ...(approvedBy.length === 0 ? [] : [approvalSection(approvedBy)]),
+      ];
+      const report = reportOf({ ...done, sections });
+      const outcome = isDryRun ? 'planned' : 'done';
       finish(outcome, done.summary, { verdict: report.verdict });
-      return { outcome, output: done.output, report, ...(plan === undefined ? {} : { plan }) };
+      const way = changes ? wayBack(definition, input, done.output) : undefined;
+      if (way !== undefined) rememberReversal(way);
+      return {
+        outcome,
+        output: done.output,
+        report,
+        ...(plan === undefined ? {} : { plan }),
+        ...(approvedBy.length === 0 ? {} : { approvedBy }),
+      };
     } catch (error) {
       if (checklist.progress().phase !== 'finished') {
         const ending = { at, undone: [], left: [] };
@@ -278,6 +308,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         const planned = await planNow();
         const used = await useUp(approved, { plan: planned.would && requirePlan(), now, records: ledger });
         if ('attempt' in used) {
+          approvedBy = whoApproved(approved.answers);
           try {
             return await act(planned, used.attempt);
           } catch (error) {
@@ -299,7 +330,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       const planned = await planning(operation);
       if (planned.would === undefined) return planned;
       const usualSeconds = isForPeople ? await records?.usualSeconds() : plan?.usualSeconds;
-      plan = finishPlan(planned.would.plan);
+      plan = finishPlan(planOfUndo(request.undoes, planned.would.plan, label));
       if (usualSeconds !== undefined) plan = { ...plan, usualSeconds };
       checklist.plan(plan);
       return planned;
@@ -321,7 +352,8 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 
     function finishPlan(draft: PlanDraft): Plan {
       const { dryRun: _, ...asked } = input;
-      const does = { operation: definition.name, input: asked, steps: draft.steps };
+      const { undoes: of } = request;
+      const does = { operation: definition.name, input: asked, steps: draft.steps, ...(of && { undoes: of.run }) };
       return { ...draft, digest: digestOf(does), fingerprint: digestOf(draft.state) };
     }
 

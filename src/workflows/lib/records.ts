@@ -43,10 +43,16 @@ export interface Records {
 
 export function createRecords(
   definition: OperationDefinition,
-  about: { readonly input: Readonly<Record<string, unknown>>; readonly target: string; readonly by: Requester },
+  about: {
+    readonly input: Readonly<Record<string, unknown>>;
+    readonly target: string;
+    readonly by: Requester;
+    /** The run that it takes back. */
+    readonly undoes?: string | undefined;
+  },
 ): Records {
   const { workflowId, runId } = workflowInfo();
-  const { input, target, by } = about;
+  const { input, target, by, undoes } = about;
   const risk = riskOf(definition, input);
   const common = { run: workflowId, attempt: runId, operation: definition.name, target };
   const steps = new Map<string, number>();
@@ -61,6 +67,14 @@ export function createRecords(
     return { key: `${record.kind}/${workflowId}/${runId}/${count}`, by: principalText(by), ...common, ...record };
   }
 
+  /** Of the other run, so that its records lead here. */
+  function takenBack(): NewRecord[] {
+    if (undoes === undefined) return [];
+    const key = `undone/${undoes}/${workflowId}/${runId}`;
+    const data = { undoneBy: workflowId };
+    return [{ key, kind: 'outcome', run: undoes, by: principalText(by), text: `Taken back by ${workflowId}`, data }];
+  }
+
   return {
     judge: (guest) =>
       on('Ask the policy').judge({
@@ -69,6 +83,7 @@ export function createRecords(
         input: { ...input },
         requestedBy: by,
         ...(guest === undefined ? {} : { guest }),
+        ...(undoes === undefined ? {} : { undoes }),
       }),
     async planned(plan, question) {
       const key = question === undefined ? {} : { key: `plan/${workflowId}/${runId}/${question}` };
@@ -103,11 +118,12 @@ export function createRecords(
       pending.push(quietly(() => on(`Write down: ${step}`).record([record])));
     },
     async ended(outcome, message, seconds) {
-      const data = { outcome, ...(seconds === undefined ? {} : { seconds }), risk };
+      const data = { outcome, ...(seconds === undefined ? {} : { seconds }), risk, ...(undoes && { undoes }) };
       const record = made({ kind: 'outcome', text: cleanLine(`${outcome}. ${message}`, 1_000), data });
       await Promise.all(pending);
       const policy = risk === 'read' || input.dryRun === true ? 'ledgerAtOnce' : 'ledger';
-      await quietly(() => on('Write the outcome down', policy).record([record]));
+      const records = [record, ...(outcome === 'done' ? takenBack() : [])];
+      await quietly(() => on('Write the outcome down', policy).record(records));
     },
     async usualSeconds() {
       try {

@@ -37,6 +37,7 @@ export function memoryRuns(options: {
   const runs = new Map<string, RunDetails>();
   const started: string[] = [];
   const answers: Answer[] = [];
+  const inputs = new Map<string, Readonly<Record<string, unknown>>>();
 
   function progressOf(id: string, progress: Progress): void {
     const run = runs.get(id);
@@ -156,17 +157,28 @@ export function memoryRuns(options: {
         url: `http://127.0.0.1:8233/namespaces/default/workflows/${encodeURIComponent(id)}`,
       };
       runs.set(id, run);
+      inputs.set(id, input as Readonly<Record<string, unknown>>);
       started.push(id);
       void play(id, operation, dryRun === true);
       return { ...run, existing: false };
     },
-    async list({ operation, host, state, verdict, dryRuns = false, limit }) {
+    async undo(id, by, { dryRun = false, check } = {}) {
+      const run = found(id);
+      if (run.state !== 'done') throw conflict(`${id} is not taken back. It is not done (${run.state}).`);
+      const operation = options.operations.find((one) => one.name === run.operation);
+      const input = { ...inputs.get(id), dryRun };
+      if (operation !== undefined) check?.(operation, input);
+      return this.start(run.operation, input, by, { idempotencyKey: `undo ${id} ${dryRun}` });
+    },
+    async list({ operation, host, state, verdict, requestedBy, undoable = false, dryRuns = false, limit }) {
       const matching = [...runs.values()]
         .reverse()
         .filter((run) => operation === undefined || run.operation === operation)
         .filter((run) => host === undefined || run.target === host)
         .filter((run) => state === undefined || run.state === state)
         .filter((run) => verdict === undefined || run.verdict === verdict)
+        .filter((run) => requestedBy === undefined || run.requestedBy === requestedBy)
+        .filter((run) => !undoable || run.undo?.possible)
         .filter((run) => dryRuns || !run.dryRun);
       return { runs: matching.slice(0, limit).map((run) => runSummary.parse(run)) };
     },
