@@ -347,6 +347,7 @@ describe('schedules', () => {
     const { base, service } = await serve();
     const { cookie } = await signInAs(base, { name: 'bert', password });
     Object.assign(service.ledger, { record: () => Promise.reject(new Error('away')) });
+    Object.assign(service.log, { error: () => undefined });
     await send(base, '/schedules/pause', cookie, { id, reason: 'new disks' });
     expect(service.schedules.changes).toEqual(['pause person:bert']);
     expect(await look(base, cookie, `/schedules/${id}`)).toContain('The ledger does not have this');
