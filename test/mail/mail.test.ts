@@ -169,6 +169,7 @@ describe('mailReport', () => {
     temporal: { namespace: 'default', port: 7233, uiPort: 8233, uiUrl: 'https://temporal.example.org' },
     mcp: { host: '127.0.0.1', port: 8080, allowedHosts: [], publicUrl: 'https://mcp.example.org' },
     hosts: [{ name: 'pve1', layout: defaultLayout, timeZone: 'Europe/Berlin' }],
+    webhooks: {},
   };
   const activities = (options?: Partial<MailConfig>) =>
     createNotifyActivities({

@@ -9,7 +9,7 @@ import type { McpDependencies } from '../../../src/mcp/dependencies.ts';
 import { createMetrics } from '../../../src/mcp/metrics.ts';
 import type { Caller } from '../../../src/mcp/scopes.ts';
 import { catalogue } from '../../../src/operations/catalogue.generated.ts';
-import type { OperationDefinition } from '../../../src/operations/definition.ts';
+import { type OperationDefinition, riskOf } from '../../../src/operations/definition.ts';
 import type { LedgerRecord } from '../../../src/operations/ledger.ts';
 import type { Answer, Progress, Question } from '../../../src/operations/run.ts';
 import type { SwitchState } from '../../../src/operations/switch.ts';
@@ -250,6 +250,40 @@ export function memorySchedules(): Schedules & { readonly changes: string[] } {
         ...(cron === undefined ? {} : { cron: cron ?? '0 2 * * *' }),
         ...(timeZone === undefined ? {} : { timeZone }),
       }),
+    async add({ operation, input, at, every, condition, name = 'sunday' }, by) {
+      const target = String((input as { host?: string }).host);
+      const id = `${operation}/own-${name}/${target}`;
+      changes.push(`add ${id} ${by.kind}:${by.name}`);
+      const risk = riskOf(catalogue[operation as keyof typeof catalogue], input as Record<string, unknown>);
+      schedule = {
+        ...schedule,
+        id,
+        operation,
+        target,
+        cron: every ?? `once, ${at}`,
+        nextRuns: ['2026-11-29T22:00:00.000Z'],
+        own: {
+          madeBy: `${by.kind}:${by.name}`,
+          madeAt: '2026-11-26T12:00:00.000Z',
+          risk,
+          input: input as Record<string, unknown>,
+          ...(condition !== undefined && { condition }),
+          ...(risk === 'dangerous' && {
+            approval: {
+              count: 1,
+              approvers: ['anna'],
+              why: 'It can lose data, access or service.',
+              asksAt: '2026-11-28T22:00:00.000Z',
+              until: '2026-11-29T22:00:00.000Z',
+            },
+          }),
+        },
+      };
+      return { ...schedule, existing: false };
+    },
+    async remove(id, by) {
+      return { ...change(id, `remove ${id} ${by.kind}:${by.name}`, { nextRuns: [] }), cancelled: [] };
+    },
   };
 }
 
@@ -329,7 +363,8 @@ export function memoryLedger(): LedgerClient {
       ...(limit < records.length ? { cursor: '2' } : {}),
     }),
     get: async (seq) => records.find((one) => one.seq === seq) ?? record(seq, 'Another one'),
-    record: async () => undefined,
+    record: async () => {},
+    judge: async () => ({ verdict: 'allowed' }),
     head: async () => ({ seq: 2, hash: '2'.repeat(64), at: '2026-11-26T08:00:00.000Z' }),
     verify: async () => ({
       verdict: 'intact',
