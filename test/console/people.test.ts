@@ -353,6 +353,26 @@ describe('schedules', () => {
     expect(await look(base, cookie, `/schedules/${id}`)).toContain('The ledger does not have this');
   });
 
+  it('that somebody made say by whom, on what condition and who has to approve them', async () => {
+    const { base, service } = await serve();
+    const [first] = await service.schedules.list();
+    const own = {
+      madeBy: 'mcp:<claude>',
+      madeAt: '2026-11-26T08:00:00.000Z',
+      risk: 'dangerous',
+      input: { host: 'pve1' },
+      at: '2026-11-29T22:00:00.000Z',
+      condition: 'healthy',
+      approval: { count: 1, approvers: ['anna'], why: 'It is dangerous.' },
+    } as const;
+    Object.assign(service.schedules, { list: async () => [{ ...first, own }] });
+    const { cookie } = await signInAs(base, { name: 'olga', password });
+    const html = await look(base, cookie, `/schedules/${first?.id}`);
+    for (const part of ['mcp:&lt;claude&gt;', 'once', 'its host is healthy right before', '1 of these: anna']) {
+      expect(html).toContain(part);
+    }
+  });
+
   it('that there is none of are said not to be there', async () => {
     const { base } = await serve();
     const { cookie } = await signInAs(base, { name: 'bert', password });
