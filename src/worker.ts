@@ -38,6 +38,7 @@ Runtime.install({
 const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
 const redact = createRedact(secretsOf(config));
+const changeSwitch = createChangeSwitch(client);
 const refusedSchedules = () => readRefusedSchedules(config);
 const dependencies = createDependencies({
   config,
@@ -87,7 +88,7 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
         ...dependencies,
         ledger,
         configFolder: loaded.folder,
-        changeSwitch: createChangeSwitch(client).get,
+        changeSwitch: changeSwitch.get,
       }),
       maxConcurrentActivityTaskExecutions: ledgerSlots,
     });
@@ -150,6 +151,8 @@ const workers = await Promise.all([
 await reconcileSchedules({ client, config, log });
 await startWatch(client);
 await startAnchors(client, anchoredHosts());
+// A host may be configured only now.
+await changeSwitch.tellHosts();
 log.info({ hosts: dependencies.hosts.names }, 'worker is ready');
 const serving = serveLedger();
 await Promise.all(workers.map((worker) => worker.run()));

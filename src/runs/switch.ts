@@ -9,7 +9,13 @@ import {
 import { z } from 'zod';
 import { type ErrorCode, ServiceError } from '../errors.ts';
 import { type AllowChanges, type StopChanges, type SwitchState, switchState } from '../operations/switch.ts';
-import { allowChangesUpdate, serviceQueue, stopChangesSignal, switchId } from '../workflows/lib/messages.ts';
+import {
+  allowChangesUpdate,
+  serviceQueue,
+  stopChangesSignal,
+  switchId,
+  tellHostsSignal,
+} from '../workflows/lib/messages.ts';
 
 /** How long a worker may take to do what it was told. */
 const patienceMs = 10_000;
@@ -23,9 +29,13 @@ export interface ChangeSwitch {
   get(): Promise<SwitchState>;
   /**
    * Stops everything that changes something. Anybody may. Durable when it returns; `isSeen: false` where no worker has
-   * said so yet, which then changes nothing either.
+   * said so yet, which then changes nothing either. Where it is on already, hosts that don't have it are told at once.
    */
   stop(request: StopChanges): Promise<SwitchState & { readonly isSeen: boolean }>;
+  /** The state once every host has it or could not be told, or when the time is over. */
+  whenTold(waitMs: number): Promise<SwitchState>;
+  /** Where it is on: has the hosts looked up anew, as a worker does that starts. Where there is none, there is nothing to tell. */
+  tellHosts(): Promise<void>;
   /**
    * Allows changes again. The caller has verified that `by` is this person and has this role. Throws `forbidden` where it
    * isn't a person who is an administrator, `conflict` where that isn't the one that is on, `unavailable` without a worker.
@@ -42,7 +52,7 @@ const options = {
 
 /** @param options.patienceMs how long a worker may take; default 10 s */
 export function createChangeSwitch(client: Client, { patienceMs: patience = patienceMs } = {}): ChangeSwitch {
-  return { get, stop, allow };
+  return { get, stop, whenTold, tellHosts, allow };
 
   async function get(): Promise<SwitchState> {
     try {
@@ -63,6 +73,7 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
       signal: stopChangesSignal,
       signalArgs: [request],
     });
+    if (before.on) await tellHosts();
     const deadline = Date.now() + patience;
     for (;;) {
       const state = await get();
@@ -71,6 +82,24 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
       await sleep(100);
     }
     return { on: true, number: before.number + 1, ...request, isSeen: false };
+  }
+
+  async function whenTold(waitMs: number): Promise<SwitchState> {
+    const deadline = Date.now() + waitMs;
+    for (;;) {
+      const state = await get();
+      const isTold = state.hosts?.every(({ at, why }) => at !== undefined || why !== undefined) ?? false;
+      if (!state.on || isTold || Date.now() > deadline) return state;
+      await sleep(200);
+    }
+  }
+
+  async function tellHosts(): Promise<void> {
+    try {
+      await client.workflow.getHandle(switchId).signal(tellHostsSignal);
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
   }
 
   async function allow(request: Omit<AllowChanges, 'until'>): Promise<SwitchState> {
