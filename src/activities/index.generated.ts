@@ -12,6 +12,7 @@ import { createListBackupsActivities } from './list-backups/list-backups.ts';
 import { createListHostsActivities } from './list-hosts/list-hosts.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
+import { createSigningActivities } from './signing/signing.ts';
 import { createStopChangesActivities } from './stop-changes/stop-changes.ts';
 import { createWatchActivities } from './watch-runs/watch-runs.ts';
 import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts';
@@ -26,6 +27,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createControlServiceActivities(dependencies),
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
+    ...createSigningActivities(dependencies),
     ...createStopChangesActivities(dependencies),
   };
 }

@@ -86,6 +86,8 @@ export async function changeSwitch(
       if (!state.on) return;
       telling?.scope.cancel();
       telling = undefined;
+      // What went wrong before may be over.
+      if (state.hosts !== undefined) know(state.hosts.map((one) => (one.at === undefined ? { host: one.host } : one)));
       isKnown = false;
     },
     { description: 'Where it is on: looks the hosts up anew, and tells those that don’t have it yet' },
