@@ -146,6 +146,7 @@ function dependencies(delayMs: number): McpDependencies {
     runs: {} as Runs,
     schedules: {} as Schedules,
     ledger: {} as LedgerClient,
+    changeSwitch: {} as McpDependencies['changeSwitch'],
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
     reads: { node: () => readNode(delayMs) },
     log: pino({ level: 'silent' }),

@@ -13,6 +13,7 @@ import { catalogue } from '../src/operations/catalogue.generated.ts';
 import { createRuns } from '../src/runs/create-runs.ts';
 import { createSchedules } from '../src/runs/create-schedules.ts';
 import { createLedgerClient } from '../src/runs/ledger.ts';
+import { createChangeSwitch } from '../src/runs/switch.ts';
 import { cacheFolder } from '../src/service/paths.ts';
 import { findTemporal } from '../src/service/temporal-binary.ts';
 import { startTemporalServer } from '../src/service/temporal-server.ts';
@@ -54,6 +55,7 @@ export async function benchRun(): Promise<BenchResult[]> {
         runs: createRuns({ client: ours.client, config }),
         schedules: createSchedules({ client: ours.client, config }),
         ledger: createLedgerClient(ours.client),
+        changeSwitch: createChangeSwitch(ours.client),
         tokens: { verify: () => ({ name: 'bench', scope: 'admin' }) },
         reads: { node: async () => undefined },
         metrics: createMetrics({ process: false }),

@@ -47,6 +47,7 @@ const dependencies = createDependencies({
   redact,
   changedKeys: () => changedKeys(inUse),
   refusedSchedules,
+  changeSwitch: changeSwitch.get,
 });
 
 const common = {
@@ -88,7 +89,6 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
         ...dependencies,
         ledger,
         configFolder: loaded.folder,
-        changeSwitch: changeSwitch.get,
       }),
       maxConcurrentActivityTaskExecutions: ledgerSlots,
     });

@@ -7,6 +7,7 @@ import type { Reads } from '../proxmox/reads.ts';
 import type { LedgerClient } from '../runs/ledger.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { Schedules } from '../runs/schedules.ts';
+import type { ChangeSwitch } from '../runs/switch.ts';
 import type { Metrics } from './metrics.ts';
 import type { Caller } from './scopes.ts';
 
@@ -23,6 +24,8 @@ export interface McpDependencies {
   readonly runs: Runs;
   readonly schedules: Schedules;
   readonly ledger: LedgerClient;
+  /** To stop changes. Nothing here lifts that. */
+  readonly changeSwitch: Pick<ChangeSwitch, 'get' | 'stop' | 'whenTold'>;
   readonly config: Config;
   readonly tokens: TokenVerifier;
   readonly reads: Reads;

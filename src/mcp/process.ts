@@ -10,6 +10,7 @@ import { createReads } from '../proxmox/reads.ts';
 import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
 import { createLedgerClient } from '../runs/ledger.ts';
+import { createChangeSwitch } from '../runs/switch.ts';
 import { temporalAddress } from '../runs/temporal-client.ts';
 import { readNotices } from '../runs/watch.ts';
 import { createTokenStore } from '../tokens/store.ts';
@@ -71,6 +72,7 @@ function connect(
       runs: createRuns({ client, config }),
       schedules: createSchedules({ client, config }),
       ledger: createLedgerClient(client),
+      changeSwitch: createChangeSwitch(client),
       config,
       tokens: createTokenStore(join(config.dataDir, 'tokens.json')),
       reads,

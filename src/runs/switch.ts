@@ -8,7 +8,9 @@ import {
 } from '@temporalio/client';
 import { z } from 'zod';
 import { type ErrorCode, ServiceError } from '../errors.ts';
+import { principalText, type Requester } from '../operations/run.ts';
 import { type AllowChanges, type StopChanges, type SwitchState, switchState } from '../operations/switch.ts';
+import { cleanLine } from '../reports/clean.ts';
 import {
   allowChangesUpdate,
   serviceQueue,
@@ -16,6 +18,7 @@ import {
   switchId,
   tellHostsSignal,
 } from '../workflows/lib/messages.ts';
+import type { LedgerClient } from './ledger.ts';
 
 /** How long a worker may take to do what it was told. */
 const patienceMs = 10_000;
@@ -122,6 +125,33 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
     } catch (error) {
       throw refused(error);
     }
+  }
+}
+
+/**
+ * Writes down that it was switched, once for each time. `false` where no worker answers, so that nobody could: the switch
+ * itself counts all the same.
+ */
+export async function recordSwitch(
+  ledger: Pick<LedgerClient, 'record'>,
+  { hosts: _hosts, ...state }: SwitchState,
+  by: Requester,
+  why: string,
+): Promise<boolean> {
+  const said = state.on ? 'All changes were stopped' : 'Changes were allowed again';
+  try {
+    await ledger.record([
+      {
+        key: `switch/${state.number}/${state.on ? 'on' : 'off'}`,
+        kind: 'switch',
+        by: principalText(by),
+        text: cleanLine(`${said}: ${why}`, 1_000),
+        data: { ...state },
+      },
+    ]);
+    return true;
+  } catch {
+    return false;
   }
 }
 

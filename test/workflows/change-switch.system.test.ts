@@ -197,14 +197,16 @@ describe('the hosts', () => {
     // Nobody serves the queue of the third.
     stops.push(await serve('pve1'), await serve('pve2'));
     await changes().stop({ by: agent, why: 'guest 100 behaves strangely' });
-    await expect.poll(() => changes().get(), patiently).toMatchObject({
-      on: true,
-      hosts: [
-        { host: 'pve1', at: '2026-11-26T08:00:00.000Z' },
-        { host: 'pve2', why: expect.stringContaining('pve2 does not answer'), tries: 1 },
-        { host: 'pve3' },
-      ],
-    });
+    await expect
+      .poll(() => changes().get(), patiently)
+      .toMatchObject({
+        on: true,
+        hosts: [
+          { host: 'pve1', at: '2026-11-26T08:00:00.000Z' },
+          { host: 'pve2', why: expect.stringContaining('pve2 does not answer'), tries: 1 },
+          { host: 'pve3' },
+        ],
+      });
     expect((await changes().get()).hosts?.[2]).toEqual({ host: 'pve3' });
     expect(told[0]).toEqual({ host: expect.any(String), by: agent, why: 'guest 100 behaves strangely' });
     // It goes on answering, and is lifted, though two of them hear nothing.
@@ -244,9 +246,7 @@ describe('the hosts', () => {
     await expect
       .poll(() => changes().get(), patiently)
       .toMatchObject({ on: true, number, hosts: [has('pve1'), { host: 'pve2', tries: expect.any(Number) }] });
-    await expect
-      .poll(async () => (await changes().get()).hosts?.[1]?.tries, patiently)
-      .toBeGreaterThan(3);
+    await expect.poll(async () => (await changes().get()).hosts?.[1]?.tries, patiently).toBeGreaterThan(3);
     const asked = told.filter(({ host }) => host === 'pve1').length;
     expect(asked).toBe(3);
     tell = async () => new Date().toISOString();

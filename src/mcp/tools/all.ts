@@ -10,6 +10,7 @@ import { operationTool, startTools } from './operation-tools.ts';
 import { scheduleTools } from './schedule-tools.ts';
 import { searchLedger } from './search-ledger.ts';
 import { searchOperationsTool } from './search-operations.ts';
+import { stopChanges } from './stop-changes.ts';
 import { waitForRunTool } from './wait-for-run.ts';
 
 /**
@@ -30,6 +31,7 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     cancelRun,
     getRunLog,
     searchLedger,
+    stopChanges,
     ...scheduleTools,
   ];
 }

@@ -10,6 +10,7 @@ import { catalogue } from '../../../src/operations/catalogue.generated.ts';
 import type { OperationDefinition } from '../../../src/operations/definition.ts';
 import type { LedgerRecord } from '../../../src/operations/ledger.ts';
 import type { Answer, Progress, Question } from '../../../src/operations/run.ts';
+import type { SwitchState } from '../../../src/operations/switch.ts';
 import type { LedgerClient } from '../../../src/runs/ledger.ts';
 import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../../../src/runs/schedules.ts';
@@ -325,6 +326,26 @@ export function memoryLedger(): LedgerClient {
   };
 }
 
+/** A kill switch that only goes on, as one host has it. */
+export function memorySwitch(): McpDependencies['changeSwitch'] {
+  let state: SwitchState = { on: false, number: 0 };
+  return {
+    get: async () => state,
+    async stop({ by, why }) {
+      if (!state.on) {
+        const since = '2026-11-26T08:00:00.000Z';
+        const hosts = [
+          { host: 'pve1', at: since },
+          { host: 'pve2', why: 'pve2 does not answer', tries: 1 },
+        ];
+        state = { on: true, number: state.number + 1, since, by, why, hosts };
+      }
+      return { ...state, isSeen: true };
+    },
+    whenTold: async () => state,
+  };
+}
+
 export interface MemoryService extends McpDependencies {
   readonly runs: ReturnType<typeof memoryRuns>;
   readonly schedules: ReturnType<typeof memorySchedules>;
@@ -341,6 +362,7 @@ export function memoryService(
     runs: memoryRuns({ operations, ...(stepMs === undefined ? {} : { stepMs }) }),
     schedules: memorySchedules(),
     ledger: memoryLedger(),
+    changeSwitch: memorySwitch(),
     config: memoryConfig(),
     tokens: { verify: (token) => tokens[token] },
     reads: { node: async () => undefined },
