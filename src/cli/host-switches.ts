@@ -23,7 +23,7 @@ export interface HostSwitch {
 
 /** Asks every host that is reached by commands, by the service's own login, each beside the others. */
 export async function lookAtHosts(context: CliContext): Promise<readonly HostSwitch[]> {
-  return await withHosts(await context.config(), (hosts) => Promise.all(hosts.map(look)));
+  return await withHosts(await context.config(), (hosts) => Promise.all(hosts.map(askHost)));
 }
 
 /**
@@ -32,7 +32,7 @@ export async function lookAtHosts(context: CliContext): Promise<readonly HostSwi
  */
 export async function allowOnHosts(context: CliContext, keyFile: string | undefined): Promise<readonly HostSwitch[]> {
   return await withHosts(await context.config(), async (hosts) => {
-    const found = await Promise.all(hosts.map(look));
+    const found = await Promise.all(hosts.map(askHost));
     if (keyFile === undefined) return found;
     const lifted: HostSwitch[] = [];
     for (const [at, one] of found.entries()) {
@@ -73,7 +73,7 @@ async function withHosts<T>(config: Config, act: (hosts: readonly Host[]) => Pro
   }
 }
 
-async function look(host: Host): Promise<HostSwitch> {
+async function askHost(host: Host): Promise<HostSwitch> {
   const { name, config } = host;
   const { switchState } = await import('../hosts/commands/approve/switch.ts');
   try {
@@ -98,7 +98,7 @@ async function lift(host: Host, found: HostSwitch, keyFile: string): Promise<Hos
   note(`To let changes go on on ${host.name}, you sign:\n${text.trimEnd().replaceAll(/^/gm, '  ')}`);
   try {
     const { signer } = await host.run(allowChanges, {}, { input: await signText(text, keyFile) });
-    const after = await look(host);
+    const after = await askHost(host);
     // Without a signer nothing was there to lift any more.
     return { ...after, ...(signer !== undefined && after.state?.on === false && { liftedBy: signer }) };
   } catch (error) {

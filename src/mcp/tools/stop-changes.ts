@@ -12,12 +12,12 @@ export const stopChanges = defineTool({
   name: 'stop_changes',
   title: 'Stop all changes',
   description:
-    'Kill switch, emergency stop: nothing changes anything any more, on any host, until an administrator lifts it. Changes that run stop at their next step and are undone. Only when something goes badly wrong, or a person asks for it; to stop one run use cancel_run.',
+    'Kill switch, emergency: nothing changes anything any more, anywhere, until an administrator allows it. What is at work is undone. Only in danger, or when a person asks.',
   // Whoever may call anything may stop everything.
   risk: 'read',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
   input: z.object({
-    reason: z.string().trim().min(3).max(300).describe('Why, in a few words; administrators read it'),
+    reason: z.string().trim().min(3).max(300).describe('Why, in a few words'),
   }),
   async handler({ reason }, { changeSwitch, ledger, config }, { caller }) {
     const timeZone = config.hosts[0]?.timeZone ?? 'UTC';
