@@ -15,7 +15,8 @@ export function switchWords({ on, since, by, why }: SwitchState, timeZone: strin
 export function toldLines({ on, hosts }: SwitchState, timeZone: string): readonly string[] {
   if (!on) return [];
   if (hosts === undefined) return ['The hosts are not told yet.'];
-  return hosts.map(({ host, at, why }) => {
+  return hosts.map(({ host: name, at, why }) => {
+    const host = cleanLine(name, 100);
     if (at !== undefined) return `${host} refuses changes itself since ${readableTime(at, timeZone)}.`;
     return why === undefined
       ? `${host} is not told yet.`

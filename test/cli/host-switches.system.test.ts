@@ -56,7 +56,7 @@ describe('a host that the kill switch has told', () => {
       on: true,
       since: at,
       by: 'mcp:clau_de:2',
-      why: 'Die Platte lauft voll id ',
+      why: 'Die Platte lauft voll id',
     });
     expect(await stop()).toBe(at);
     const change = machine().job(
