@@ -10,6 +10,7 @@ import type { Config } from '../src/config.ts';
 import { createMetrics } from '../src/mcp/metrics.ts';
 import { serveHttp } from '../src/mcp/serve.ts';
 import { catalogue } from '../src/operations/catalogue.generated.ts';
+import { createPeople, peopleFile } from '../src/people/store.ts';
 import { createRuns } from '../src/runs/create-runs.ts';
 import { createSchedules } from '../src/runs/create-schedules.ts';
 import { createLedgerClient } from '../src/runs/ledger.ts';
@@ -56,6 +57,7 @@ export async function benchRun(): Promise<BenchResult[]> {
         schedules: createSchedules({ client: ours.client, config }),
         ledger: createLedgerClient(ours.client),
         changeSwitch: createChangeSwitch(ours.client),
+        people: createPeople(peopleFile(folder)),
         tokens: { verify: () => ({ name: 'bench', scope: 'admin' }) },
         reads: { node: async () => undefined },
         metrics: createMetrics({ process: false }),

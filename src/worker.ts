@@ -21,6 +21,7 @@ import { startWatch } from './runs/watch.ts';
 import { createRedact } from './secret.ts';
 import { acquireLock } from './service/lock-file.ts';
 import { temporalLogger } from './temporal-logger.ts';
+import { createTokenStore } from './tokens/store.ts';
 import { followQueue, hostQueue, ledgerQueue, serviceQueue } from './workflows/lib/messages.ts';
 
 // The worker: one task queue for workflows and the service's own activities, one activity queue for each host, and one
@@ -39,6 +40,7 @@ const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
 const redact = createRedact(secretsOf(config));
 const changeSwitch = createChangeSwitch(client);
+const tokens = createTokenStore(join(config.dataDir, 'tokens.json'));
 const refusedSchedules = () => readRefusedSchedules(config);
 const dependencies = createDependencies({
   config,
@@ -89,6 +91,7 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
         ...dependencies,
         ledger,
         configFolder: loaded.folder,
+        tokens: () => tokens.list(),
       }),
       maxConcurrentActivityTaskExecutions: ledgerSlots,
     });

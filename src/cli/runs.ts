@@ -13,6 +13,7 @@ import { byDefault, whole } from './parse.ts';
 import { followRun, showRun } from './show-run.ts';
 import { requester, withTemporal } from './temporal.ts';
 import { note, ownTimeZone, print, printJson } from './terminal.ts';
+import { undoCommand } from './undo.ts';
 
 interface ListOptions {
   readonly operation?: string;
@@ -21,13 +22,15 @@ interface ListOptions {
   readonly verdict?: Verdict;
   readonly since?: string;
   readonly until?: string;
+  readonly by?: string;
+  readonly undoable?: boolean;
   readonly dryRuns?: boolean;
   readonly limit: number;
   readonly cursor?: string;
   readonly json?: boolean;
 }
 
-/** `runs list|get|wait|cancel|log`. */
+/** `runs list|get|wait|cancel|undo|decide|log`. */
 export function runCommands(program: Command, context: CliContext): void {
   const runs = program.command('runs').description('Look at runs, wait for them, stop them');
 
@@ -39,15 +42,21 @@ export function runCommands(program: Command, context: CliContext): void {
     .addOption(new Option('--verdict <verdict>', 'Only whose report says this').choices(verdict.options))
     .option('--since <time>', `Only those that started since then: ${momentForm}`)
     .option('--until <time>', 'Only those that started before then')
+    .option('--by <who>', 'Only those that they asked for: mcp:claude, claude, schedule')
+    .option('--undoable', 'Only changes that runs undo can take back now')
     .option('--dry-runs', 'Also those that only planned')
     .option('--limit <number>', 'At most so many', whole('--limit', 1, 200), 20)
     .option('--cursor <cursor>', 'Go on where an earlier list ended')
     .option('--json', 'Print them as JSON')
-    .action(async ({ json, ...filter }: ListOptions) => {
-      const found = await withTemporal(context, ({ runs: all }) => all.list({ ...filter, timeZone: ownTimeZone() }));
+    .action(async ({ json, by, ...filter }: ListOptions) => {
+      const asked = { ...filter, ...(by === undefined ? {} : { requestedBy: by }), timeZone: ownTimeZone() };
+      const found = await withTemporal(context, ({ runs: all }) => all.list(asked));
       if (json) return printJson(found);
       if (found.runs.length === 0) return note('There are no such runs.');
-      print(textTable(['STARTED', '', 'STATE', 'VERDICT', 'ASKED BY', 'RUN'], found.runs.map(rowOf)));
+      print(textTable(['STARTED', '', 'STATE', 'VERDICT', 'ASKED BY', 'UNDO', 'RUN'], found.runs.map(rowOf)));
+      for (const { id, undo } of filter.undoable ? found.runs : []) {
+        if (undo !== undefined) print(`\n${undo.text}\nUndo it with: npx proxmox-mcp runs undo ${id}`);
+      }
       for (const { id, question } of found.runs) {
         if (question !== undefined)
           print(`\n${id} waits for a person: ${question.text}\nSee: npx proxmox-mcp runs get ${id}`);
@@ -88,6 +97,7 @@ export function runCommands(program: Command, context: CliContext): void {
       else note(`It has ended: ${run.state}.`);
     });
 
+  undoCommand(runs, context);
   decideCommands(runs, context);
 
   runs
@@ -102,8 +112,13 @@ export function runCommands(program: Command, context: CliContext): void {
     });
 }
 
+/** Its day on the wall of who reads it. */
+function day(iso: string): string {
+  return readableTime(iso, ownTimeZone()).slice(0, 10);
+}
+
 /** What is not as it should be is in capitals, as in reports. */
-function rowOf({ startedAt, state, verdict, dryRun, requestedBy = '', id }: RunSummary): readonly string[] {
+function rowOf({ startedAt, state, verdict, dryRun, requestedBy = '', undo, id }: RunSummary): readonly string[] {
   const shown = dryRun && state !== 'planned' ? `${state} (dry run)` : state;
   return [
     readableTime(startedAt, ownTimeZone()),
@@ -111,6 +126,7 @@ function rowOf({ startedAt, state, verdict, dryRun, requestedBy = '', id }: RunS
     shown,
     verdict === undefined ? '' : verdictWords[verdict],
     requestedBy,
+    undo?.until === undefined ? (undo?.by === undefined ? '' : 'asked for') : `until ${day(undo.until)}`,
     id,
   ];
 }

@@ -84,10 +84,17 @@ function describeRun(run: RunDetails): string {
     ...(run.waits ?? []).map(({ text }) => `  ${text}`),
     ...(question?.kind === 'approval' && run.progress?.plan ? [planText(run, run.progress.plan, question)] : []),
     ...(question === undefined ? [] : howToDecide(run, question)),
+    ...(run.undoes === undefined ? [] : [`It takes back ${run.undoes}`]),
+    ...(run.undo === undefined ? [] : undoLines(run.id, run.undo)),
     `Run ${run.id}`,
     run.url,
   ];
   return lines.join('\n');
+}
+
+function undoLines(id: string, { possible, text }: NonNullable<RunSummary['undo']>): string[] {
+  if (!possible) return [`Undo: ${text}`];
+  return [`Undo: npx proxmox-mcp runs undo ${id}`, `  ${text}`];
 }
 
 function howToDecide({ id, timeZone }: RunSummary, { choices, approval, until }: Question): string[] {

@@ -3,6 +3,7 @@ import type { Log } from '../log.ts';
 import type { OperationDefinition } from '../operations/definition.ts';
 import type { Finding } from '../operations/finding.ts';
 import type { Notices } from '../operations/notice.ts';
+import type { People } from '../people/store.ts';
 import type { Reads } from '../proxmox/reads.ts';
 import type { LedgerClient } from '../runs/ledger.ts';
 import type { Runs } from '../runs/runs.ts';
@@ -24,8 +25,10 @@ export interface McpDependencies {
   readonly runs: Runs;
   readonly schedules: Schedules;
   readonly ledger: LedgerClient;
-  /** To stop changes. Nothing here lifts that. */
-  readonly changeSwitch: Pick<ChangeSwitch, 'get' | 'stop' | 'whenTold'>;
+  /** The kill switch; only the page lifts it, after a sign-in. */
+  readonly changeSwitch: ChangeSwitch;
+  /** Who may sign in on the page. */
+  readonly people: People;
   readonly config: Config;
   readonly tokens: TokenVerifier;
   readonly reads: Reads;

@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import { createLogger } from '../logger.ts';
 import { catalogue } from '../operations/catalogue.generated.ts';
 import { packageVersion } from '../package.ts';
+import { createPeople, peopleFile } from '../people/store.ts';
 import { createReads } from '../proxmox/reads.ts';
 import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
@@ -73,6 +74,7 @@ function connect(
       schedules: createSchedules({ client, config }),
       ledger: createLedgerClient(client),
       changeSwitch: createChangeSwitch(client),
+      people: createPeople(peopleFile(config.dataDir)),
       config,
       tokens: createTokenStore(join(config.dataDir, 'tokens.json')),
       reads,

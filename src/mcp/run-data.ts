@@ -17,14 +17,18 @@ export const runId = z
 /** Every conversation pays for what the definitions say of these; the note says in words what is in them. */
 const loose = z.record(z.string(), z.unknown()).optional();
 const asked = question.extend({ approval: loose }).optional();
+/** The same as in `progress`, which has its shape. */
+const askedToo = loose.describe('As in progress');
+const undoToo = loose.describe('Whether undo_run can take it back');
 
 /** A run as tools answer it. */
 export const runData = z.object({
   note: z.string().describe('The essence, and what to do next'),
-  run: runSummary.extend({ question: asked }),
+  run: runSummary.extend({ question: askedToo, undo: undoToo }),
   existing: z.boolean().optional().describe('true: the same request had started this run before'),
   progress: progress.extend({ question: asked, plan: loose }).optional(),
-  result: runResult.extend({ plan: loose }).optional(),
+  // Who approved it stands in the report.
+  result: runResult.omit({ approvedBy: true }).extend({ plan: loose }).optional(),
   failure: runFailure.optional(),
 });
 export type RunData = z.infer<typeof runData>;
@@ -55,11 +59,13 @@ export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunDa
 
 /** No more than its shape says; who asked is a name that a client or a person chose. */
 export function boundedSummary(run: RunSummary): RunSummary {
-  const { target, requestedBy, question, ...others } = runSummary.parse(run);
+  const { target, requestedBy, question, undoes, undo, ...others } = runSummary.parse(run);
   return {
     ...others,
     target: cleanLine(target, limits.line),
     ...(question === undefined ? {} : { question: quotedQuestion(question) }),
+    ...(undoes === undefined ? {} : { undoes: cleanLine(undoes, limits.line) }),
+    ...(undo === undefined ? {} : { undo: { ...undo, text: cleanLine(undo.text, limits.line) } }),
     ...(requestedBy === undefined ? {} : { requestedBy: cleanLine(requestedBy, limits.name) }),
   };
 }
@@ -70,6 +76,9 @@ export function hasFailed(run: RunDetails): boolean {
 }
 
 function noteOn(run: RunDetails): string {
-  if (run.result !== undefined || run.failure !== undefined) return `${endLine(run)} ${quoteNotice}`;
-  return run.progress === undefined ? nextStep(run) : `${nextStep(run)} ${quoteNotice}`;
+  if (run.result !== undefined || run.failure !== undefined) {
+    const undo = run.undo?.possible ? ` undo_run can take it back. ${cleanLine(run.undo.text, limits.line)}` : '';
+    return `${endLine(run)}${undo} ${quoteNotice}`;
+  }
+  return run.progress === undefined && run.question === undefined ? nextStep(run) : `${nextStep(run)} ${quoteNotice}`;
 }

@@ -5,7 +5,7 @@ import type { McpDependencies } from './dependencies.ts';
 import { plainDeep } from './host-text.ts';
 import type { CallToolResultLike, McpTask, McpTaskSource } from './mcp-task.ts';
 import { dataOf, hasFailed } from './run-data.ts';
-import { describeProgress, endLine, runText } from './run-text.ts';
+import { endLine, runText, workingLine } from './run-text.ts';
 import { asRequester } from './scopes.ts';
 
 /** How long a run can be asked for after it was started: the retention of the Temporal namespace. Milliseconds. */
@@ -49,10 +49,7 @@ function mcpTaskOf(run: RunDetails): McpTask {
 }
 
 function statusMessage(run: RunDetails): string {
-  if (run.closedAt === undefined) {
-    return run.progress === undefined ? 'starting' : describeProgress(run.progress).line;
-  }
-  return endLine(run);
+  return run.closedAt === undefined ? workingLine(run) : endLine(run);
 }
 
 function resultOf(run: RunDetails): CallToolResultLike {

@@ -37,17 +37,47 @@ export function asksCaller(progress: Progress | undefined): boolean {
 export function nextStep(run: RunDetails): string {
   if (run.closedAt !== undefined) return 'It has ended; get_run has its report.';
   const { progress } = run;
-  if (progress === undefined || !isPaused(progress)) {
+  const question = questionOf(run);
+  if (question === undefined && (progress === undefined || !isPaused(progress))) {
     return `${howItGoesOn(progress, run.waits)}wait_for_run waits for its report and shows progress; cancel_run stops it.`;
   }
-  const { question } = progress;
-  const paused = `It is paused and does not go on by itself: ${whatItWaitsFor(progress)}`;
+  const paused = `It is paused and does not go on by itself: ${whatItWaitsFor({ message: 'paused', ...progress, question })}`;
   if (question === undefined) return cleanLine(paused, limits.message);
   const how =
     question.kind === 'approval'
-      ? `No tool answers it: tell the user. ${whoApproves(question)} on the administrators' page, or in a terminal: npx proxmox-mcp runs decide ${run.id} approve. Then it carries on by itself.`
+      ? `No tool answers it: tell the user. ${whoApproves(question)} ${whereToAnswer(run)}. Then it carries on by itself.`
       : 'Ask the user, then answer with decide_run.';
   return `${cleanLine(paused, limits.message)} ${how}`;
+}
+
+/** What it is doing now as the status of an MCP task: of one that waits for a person for whom, until when, and where. */
+export function workingLine(run: RunDetails): string {
+  const { progress, timeZone } = run;
+  const question = questionOf(run);
+  if (question === undefined) return progress === undefined ? 'starting' : describeProgress(progress).line;
+  if (question.kind === 'decision') return describeProgress(progress ?? unknownProgress(question)).line;
+  const { approval, until } = question;
+  const names = approval === undefined ? 'an administrator' : readableList(approval.approvers);
+  const count = approval !== undefined && approval.count > 1 ? `${approval.count} of ` : '';
+  const given = approval?.given.length ? `, ${readableList(approval.given)} said yes already` : '';
+  const end = until === undefined ? '' : ` until ${readableTime(until, timeZone)}`;
+  return cleanLine(
+    `waits for the approval of ${count}${names}${end}${given}. To be answered by them ${whereToAnswer(run)}. It asks: ${question.text}`,
+    limits.message,
+  );
+}
+
+/** Known from the memo, too, where no worker answers. */
+function questionOf({ progress, question }: RunDetails): Question | undefined {
+  return progress === undefined ? question : progress.question;
+}
+
+function unknownProgress(question: Question): Progress {
+  return { phase: 'paused', message: question.text, steps: [], question };
+}
+
+function whereToAnswer({ id, page }: RunDetails): string {
+  return `on the administrators' page${page === undefined ? '' : ` (${page})`}, or in a terminal: npx proxmox-mcp runs decide ${id} approve`;
 }
 
 /** Whether it goes on by itself, and when; nothing where nobody has said how far it is. */
@@ -86,7 +116,13 @@ const verdictInWords: Readonly<Record<Verdict, string>> = {
   skipped: 'skipped, nothing of it applied',
 };
 
-function whatItWaitsFor({ message, question }: Progress): string {
+function whatItWaitsFor({
+  message,
+  question,
+}: {
+  readonly message: string;
+  readonly question?: Question | undefined;
+}): string {
   if (question === undefined) return sentence(message);
   const choices = question.choices.map(({ name, meaning }) => `${name} (${meaning})`).join('; ');
   const what = question.kind === 'approval' ? 'an administrator has to approve' : 'it asks';

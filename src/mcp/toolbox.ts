@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { ServiceError } from '../errors.ts';
-import { riskOf, risksOf } from '../operations/definition.ts';
+import { riskOf, risksOf, worstRisk } from '../operations/definition.ts';
 import { cleanText } from '../reports/clean.ts';
 import type { Scope } from '../tokens/token.ts';
 import type { AnyTool, ToolAnnotations, ToolCall } from './define-tool.ts';
@@ -20,7 +20,14 @@ export interface ToolDescriptor {
   readonly inputSchema: JsonSchema;
   readonly outputSchema?: JsonSchema;
   readonly annotations: ToolAnnotations & { readonly title: string };
+  readonly _meta?: Readonly<Record<string, unknown>>;
 }
+
+/**
+ * Claude Code asks its user before every call of such a tool, whatever they have allowed before. A second fence for what
+ * is dangerous, and never the approval: that is a person's who has signed in.
+ */
+const asksUser = { 'anthropic/requiresUserInteraction': true } as const;
 
 /** A tool's answer in the shape that both protocol generations share. */
 export interface ToolResult {
@@ -115,6 +122,7 @@ function prepare(tool: AnyTool): Prepared {
     inputSchema: jsonSchema(strict),
     ...(tool.output === undefined ? {} : { outputSchema: jsonSchema(tool.output) }),
     annotations: { title: tool.title, ...tool.annotations },
+    ...(worstRisk(tool) === 'dangerous' ? { _meta: asksUser } : {}),
   };
   return { tool, strict, descriptor };
 }

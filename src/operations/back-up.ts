@@ -56,4 +56,10 @@ export const backUp = defineOperation({
       why: "The guide's time. A night's backup is still worth taking six hours late; one that fails must not stop tomorrow's.",
     },
   ],
+  undo: {
+    how: 'Not at all: a backup that was made is kept until retention removes it.',
+    reverse: (_, { removed }) => ({
+      why: `A backup that was made is kept until retention removes it${removed.length === 0 ? '' : ', and what retention removed is gone'}.`,
+    }),
+  },
 });

@@ -14,6 +14,7 @@ export const changePolicy = defineOperation({
   needs: 'either',
   risk: 'dangerous',
   alwaysAsks: true,
+  subject: 'security',
   exposure: 'search',
   idempotent: true,
   input: () => z.object({ dryRun: dryRun() }),
@@ -24,4 +25,10 @@ export const changePolicy = defineOperation({
     }),
   steps: ['Look', 'Write down', 'Read back'],
   schedules: [],
+  undo: {
+    how: 'By hand: policy.yaml is written by a person. What is stricter in the former file counts at once when it is written back.',
+    reverse: () => ({
+      why: 'policy.yaml is written by a person: write the former file back, and what is stricter in it counts at once.',
+    }),
+  },
 });

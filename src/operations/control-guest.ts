@@ -45,4 +45,18 @@ export const controlGuest = defineOperation({
     }),
   steps: ['Look', 'Act', 'Verify'],
   schedules: [],
+  undo: {
+    how: 'A start by a shutdown, a shutdown or a stop by a start, as long as nobody has started or stopped the guest since. A reboot leaves nothing to put back.',
+    reverse({ host, vmid, action }, { task, from, to }) {
+      if (action === 'reboot') return { why: 'It runs again, as before: there is nothing to put back.' };
+      if (task === undefined || from === to) return { why: `It was ${to} already, and nothing was done.` };
+      return {
+        // Off as before, and not by pulling the plug.
+        input: { host, vmid, action: from === 'running' ? 'start' : 'shutdown' },
+        expects: [{ name: 'State', value: to }],
+        asLongAs: 'nobody has started or stopped the guest since',
+        ...(action === 'stop' && { remains: 'What the guest had not written when it was stopped stays lost.' }),
+      };
+    },
+  },
 });

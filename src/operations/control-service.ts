@@ -62,4 +62,39 @@ export const controlService = defineOperation({
     }),
   steps: ['Look', 'Act', 'Verify'],
   schedules: [],
+  undo: {
+    how: 'A start by a stop, a stop by a start, enable by disable and disable by enable, as long as nobody has changed that since. A restart of what was off by a stop; otherwise a restart or a reload leaves nothing to put back.',
+    reverse({ host, unit, action }, { before, after }) {
+      if (action === 'reload') return { why: 'It has read its configuration again, which is no state to put back.' };
+      if (after === undefined) return { why: 'It only looked.' };
+      if (action === 'enable' || action === 'disable') {
+        const [was, is] = [before.startsAtBoot, after.startsAtBoot];
+        const opposite = { enabled: 'enable', disabled: 'disable' }[was];
+        if (was === is) return { why: `It was ${was} already, and nothing was changed.` };
+        if (opposite === undefined)
+          return { why: `It was "${was || 'without start at boot'}", which no action brings back.` };
+        return {
+          input: { host, unit, action: opposite },
+          expects: [{ name: 'Starts with the host', value: is || 'no' }],
+          asLongAs: 'nobody has enabled or disabled it since',
+        };
+      }
+      const [ran, runs] = [before.active === 'active', after.active === 'active'];
+      if (ran && runs) {
+        return {
+          why: action === 'restart' ? 'It runs again, as before.' : 'It ran already, and nothing was changed.',
+        };
+      }
+      if (before.active === after.active) return { why: `It is ${after.active}, as before.` };
+      if (ran === runs || !['active', 'inactive', 'failed'].includes(before.active)) {
+        return { why: `It was ${before.active} before, which no action brings back.` };
+      }
+      return {
+        input: { host, unit, action: ran ? 'start' : 'stop' },
+        expects: [{ name: unit, value: after.active }],
+        asLongAs: 'nobody has started or stopped it since',
+        ...(before.active === 'failed' && { remains: 'It had failed before, and is only stopped then.' }),
+      };
+    },
+  },
 });

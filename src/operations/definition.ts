@@ -1,4 +1,6 @@
 import type { z } from 'zod';
+import type { Reversal } from './reversal.ts';
+import type { Subject } from './subject.ts';
 import type { TargetFields, TargetKind } from './target.ts';
 
 /** `read` looks; `change` changes and can be undone; `dangerous` can lose data, access or service. */
@@ -62,6 +64,8 @@ export interface OperationDefinition {
   readonly needsDangerousCommands?: true | { readonly by: string; readonly of: readonly string[] };
   /** No policy lets it through without an approval: what the guide itself never does without one. */
   readonly alwaysAsks?: true;
+  /** Who is told first where a run of it needs a person or fails: the contacts of that subject. Default: operations. */
+  readonly subject?: Subject;
   readonly exposure: Exposure;
   /**
    * A look that takes some seconds and is asked for its answer, not for its run: its tool waits for the report, and lists
@@ -77,6 +81,16 @@ export interface OperationDefinition {
   /** The steps in words, in order: the plan's skeleton and the docs' list. */
   readonly steps: readonly string[];
   readonly schedules: readonly ScheduleDefinition[];
+  /** How a run that is done is taken back. Every operation that changes something says it. */
+  readonly undo?: UndoDefinition<Readonly<Record<string, unknown>>, Readonly<Record<string, unknown>>>;
+}
+
+/** How finished runs of an operation are taken back. */
+export interface UndoDefinition<Input, Output> {
+  /** For people, in general: `a start by a shutdown; a reboot leaves nothing to put back`. */
+  readonly how: string;
+  /** Of one run, from its input and from what it recorded in its output. Pure; asked once, when the run ends. */
+  reverse(input: Input, output: Output): Reversal;
 }
 
 /** An entry with the types of its own input and output. */
@@ -102,10 +116,11 @@ export function defineOperation<
   Input extends z.ZodObject,
   Output extends z.ZodObject,
 >(
-  definition: Omit<TypedOperation<Name, Kind, Input, Output>, 'input' | 'output' | 'schedules'> & {
+  definition: Omit<TypedOperation<Name, Kind, Input, Output>, 'input' | 'output' | 'schedules' | 'undo'> & {
     readonly input: () => z.output<Input> extends TargetFields[Kind] ? Input : never;
     readonly output: () => Output;
     readonly schedules: readonly ScheduleDefinition<Omit<z.input<Input>, 'host' | 'vmid' | 'hosts'>>[];
+    readonly undo?: UndoDefinition<z.output<Input>, z.output<Output>>;
   },
 ): TypedOperation<Name, Kind, Input, Output> {
   const input = once<Input>(definition.input);

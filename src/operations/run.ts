@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Plan, plan } from './plan.ts';
 import type { Report } from './report.ts';
+import { reversal, type Undoes } from './reversal.ts';
 
 /**
  * Who or what asked for a run, or answered it. `name` is the token's name, the login name, the schedule's id, or of a
@@ -10,6 +11,10 @@ export const requester = z.object({
   kind: z.enum(['person', 'mcp', 'cli', 'schedule', 'demo', 'run']),
   name: z.string(),
   for: z.string().optional().describe('Of a token: the person whose agent it is'),
+  token: z.iso
+    .datetime()
+    .optional()
+    .describe('Of a token that made a schedule: when that token was made. Its runs end with it'),
 });
 export type Requester = z.infer<typeof requester>;
 
@@ -18,17 +23,45 @@ export function principalText({ kind, name }: Requester): string {
   return `${kind}:${name}`;
 }
 
+/**
+ * What a host's health has to be right before a scheduled run changes something. `healthy`: its check says ok;
+ * `not-failing`: ok, or a warning.
+ */
+export const runCondition = z.enum(['healthy', 'not-failing']);
+export type RunCondition = z.infer<typeof runCondition>;
+
+/** When a run that is started ahead of its time, so that it can ask early, may act. */
+export interface NotBefore {
+  /** ISO 8601; absent: `leadMs` after the moment for which its schedule started it. */
+  readonly at?: string;
+  readonly leadMs?: number;
+  /** In which people read it. */
+  readonly timeZone: string;
+}
+
 /** What a workflow of the catalogue is started with. */
 export interface RunRequest<Input> {
   readonly input: Input;
   readonly requestedBy: Requester;
   /** Run whose locks it shares while that holds them: the parent that must not be interrupted between its children. */
   readonly within?: string;
+  /** What it takes back. */
+  readonly undoes?: Undoes;
+  /** Who made the schedule that starts it, or asked for the first of the runs that led to it: it is judged as theirs. */
+  readonly onBehalfOf?: Requester;
+  /** It may ask before that, and acts then: not before, and not later than the policy lets an approval be used. */
+  readonly notBefore?: NotBefore;
+  /** Looked at right before it acts: where it isn't so, nothing is done. */
+  readonly condition?: RunCondition;
 }
 
 /** How a run ended. `planned`: it was a dry run and changed nothing. `undone`: it failed and took back what it did. */
 export const outcome = z.enum(['done', 'planned', 'undone', 'failed', 'cancelled']);
 export type Outcome = z.infer<typeof outcome>;
+
+/** Who has said yes to a run, and why. */
+export const approver = z.object({ name: z.string(), reason: z.string().optional() });
+export type Approver = z.infer<typeof approver>;
 
 /** What every completed run returns: the operation's own output and the report for people. */
 export interface RunResult<Output> {
@@ -37,6 +70,8 @@ export interface RunResult<Output> {
   readonly output: Output;
   /** Of a run that changes something, and of a dry run. */
   readonly plan?: Plan;
+  /** Who has approved it, with the reason that they gave. Absent where nobody had to. */
+  readonly approvedBy?: Approver[];
 }
 
 /** State of one step of a run's live checklist. */
@@ -68,7 +103,7 @@ export const question = z.object({
     .enum(['ends', 'nothing'])
     .optional()
     .describe(
-      'What cancelling the run does meanwhile. ends: it is a no, and the run undoes what it did and ends; nothing: the run is ending already, and only an answer lets it go on',
+      'What cancelling it does meanwhile. ends: it is a no, and the run undoes what it did; nothing: only an answer lets it go on',
     ),
 });
 export type Question = z.infer<typeof question>;
@@ -109,8 +144,20 @@ export type Ending = z.infer<typeof ending>;
 export const runMemo = z.object({
   question: question.optional().catch(undefined).describe('What it asks, as long as it is paused'),
   ending: ending.optional().catch(undefined),
+  undoes: z.string().optional().catch(undefined).describe('The run that it takes back'),
+  reversal: reversal.optional().catch(undefined).describe('Of one that has changed something: how it is taken back'),
 });
 export type RunMemo = z.infer<typeof runMemo>;
+
+/** What a run has in its memo of the schedule that somebody made. */
+const aheadMemo = z.object({ own: z.object({ at: z.iso.datetime().optional(), leadMs: z.number() }) });
+
+/** When a run is to act: its start, unless its schedule started it ahead of its time; ms since the epoch. */
+export function actsAt(memo: unknown, startedAt: number): number {
+  const { own } = aheadMemo.safeParse(memo).data ?? {};
+  if (own === undefined) return startedAt;
+  return own.at === undefined ? startedAt + own.leadMs : Math.max(startedAt, Date.parse(own.at));
+}
 
 export const phase = z.enum(['starting', 'waiting-for-lock', 'running', 'undoing', 'paused', 'finished']);
 export type Phase = z.infer<typeof phase>;

@@ -7,7 +7,8 @@ import {
 } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
-import { workflowType } from '../operations/definition.ts';
+import { type OperationDefinition, workflowType } from '../operations/definition.ts';
+import type { Undoes } from '../operations/reversal.ts';
 import type { Answer, Progress, Question, Requester } from '../operations/run.ts';
 import { targetIn, targetLabel } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
@@ -27,6 +28,7 @@ import { endOf, memoOf, summaryOf } from './run-details.ts';
 import { keyedPart, randomPart } from './run-id.ts';
 import { readLog } from './run-log.ts';
 import type { LiveProgress, RunDetails, RunSummary, Runs, Wait } from './runs.ts';
+import { createUndoing } from './undo-run.ts';
 import { requireWhoMayAnswer } from './who-answers.ts';
 
 /** How often a watched run is asked for its progress, ms. */
@@ -36,7 +38,8 @@ const queryTimeoutMs = 3_000;
 
 /** {@link Runs} over a Temporal client. */
 export function createRuns({ client, config }: { readonly client: Client; readonly config: Config }): Runs {
-  return { start, list: (filter) => listRuns(client, config, filter), get, wait, cancel, decide, log };
+  const { undo, told } = createUndoing({ client, config, launch });
+  return { start, list: (filter) => listRuns(client, config, filter, told), get, wait, cancel, undo, decide, log };
 
   async function start(
     name: string,
@@ -48,38 +51,49 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     const input = parseInput(operation, rawInput, config);
     const key = options.idempotencyKey;
     const unique = key === undefined ? randomPart() : keyedPart(by.kind, by.name, name, key);
+    const started = await launch(operation, input, by, { unique });
+    if (started !== undefined) return { ...started, existing: false };
+    // Two random parts that happen to be alike.
+    if (key === undefined) return start(name, rawInput, by);
+    const info = await findRun(client, `${runIdPrefix(operation, input)}/${unique}`);
+    if (info.memo?.inputDigest !== inputDigestOf(input)) throw keyReused(name);
+    return { ...summaryOf(config, info), existing: true };
+  }
+
+  /** Undefined where there is a run of this id. */
+  async function launch(
+    operation: OperationDefinition,
+    input: Readonly<Record<string, unknown>>,
+    by: Requester,
+    { unique, undoes }: { readonly unique: string; readonly undoes?: Undoes },
+  ): Promise<RunSummary | undefined> {
     const workflowId = `${runIdPrefix(operation, input)}/${unique}`;
-    const inputDigest = digest(JSON.stringify(input));
     try {
-      await client.workflow.start(workflowType(name), {
+      await client.workflow.start(workflowType(operation.name), {
         workflowId,
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
         workflowIdConflictPolicy: 'FAIL',
         taskQueue: serviceQueue,
-        args: [{ input, requestedBy: by }],
-        memo: { inputDigest },
-        ...startOptions(operation, input, by),
+        args: [{ input, requestedBy: by, ...(undoes && { undoes }) }],
+        memo: { inputDigest: inputDigestOf(input), ...(undoes && { undoes: undoes.run }) },
+        ...startOptions(operation, input, by, undoes?.run),
       });
     } catch (error) {
-      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      // Two random parts that happen to be alike.
-      if (key === undefined) return start(name, rawInput, by);
-      const info = await findRun(client, workflowId);
-      if (info.memo?.inputDigest !== inputDigest) throw keyReused(name);
-      return { ...summaryOf(config, info), existing: true };
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;
+      throw error;
     }
     const target = targetLabel(operation.target, targetIn(input));
     return {
       id: workflowId,
-      operation: name,
+      operation: operation.name,
       target,
       state: 'running',
       dryRun: input.dryRun === true,
       requestedBy: `${by.kind}:${by.name}`,
+      ...(undoes && { undoes: undoes.run }),
       startedAt: new Date().toISOString(),
       timeZone: zoneOfTarget(config, target),
       url: runUrl(config, workflowId),
-      existing: false,
     };
   }
 
@@ -98,10 +112,13 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     info: WorkflowExecutionDescription,
     end: Awaited<ReturnType<typeof endOf>>,
   ): Promise<RunDetails> {
-    const summary = summaryOf(config, info);
+    const summary = await told(summaryOf(config, info), info);
     const { ending } = memoOf(info);
     const details = { ...summary, ...end, ...(ending && end.failure && { ending }) };
-    if (end.failure === undefined || summary.state !== 'cancelled') return details;
+    // One that found its condition not met says so itself.
+    if (end.failure === undefined || summary.state !== 'cancelled' || end.failure.code === 'condition-not-met') {
+      return details;
+    }
     const asked = await readCancelRequest(client, info).catch(() => undefined);
     const why = asked?.reason ? `: ${asked.reason}` : '';
     const by = asked === undefined ? 'It was cancelled.' : `Cancelled by ${cleanLine(`${asked.by}${why}`, 600)}.`;
@@ -255,6 +272,6 @@ function keyReused(operation: string): ServiceError {
   });
 }
 
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+function inputDigestOf(input: Readonly<Record<string, unknown>>): string {
+  return createHash('sha256').update(JSON.stringify(input)).digest('hex').slice(0, 32);
 }

@@ -3,6 +3,7 @@ import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { type OperationDefinition, workflowType } from '../operations/definition.ts';
+import { requester } from '../operations/run.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
 import { findOperation, operations } from './find-operation.ts';
 import { momentOf } from './moment.ts';
@@ -11,7 +12,7 @@ import type { RunSummary, Runs } from './runs.ts';
 
 type Filter = Parameters<Runs['list']>[0];
 
-const { outcome, phase, target, verdict, dryRun } = searchAttributes;
+const { outcome, phase, target, verdict, dryRun, risk, requestedBy } = searchAttributes;
 const ended = (as: string) => `${outcome} = ${quote(as)} AND ExecutionStatus NOT IN ('Terminated', 'TimedOut')`;
 
 const stateQueries: Readonly<Record<RunSummary['state'], string>> = {
@@ -22,7 +23,8 @@ const stateQueries: Readonly<Record<RunSummary['state'], string>> = {
   undone: ended('undone'),
   // One whose workflow failed before it could say anything, too.
   failed: `ExecutionStatus = 'Failed' AND (${outcome} IS NULL OR ${outcome} = 'failed')`,
-  cancelled: `ExecutionStatus = 'Canceled'`,
+  // Also one whose condition was not met.
+  cancelled: `(ExecutionStatus = 'Canceled' OR (ExecutionStatus = 'Failed' AND ${outcome} = 'cancelled'))`,
   terminated: "ExecutionStatus = 'Terminated'",
   'timed-out': "ExecutionStatus = 'TimedOut'",
 };
@@ -30,12 +32,30 @@ const stateQueries: Readonly<Record<RunSummary['state'], string>> = {
 /** What only answers a question, as often as somebody asks it, stands in no list unless it is asked for. */
 const listed = Object.values(operations).filter(({ answersAtOnce }) => answersAtOnce !== true);
 
+/** How many pages are looked through for a run that can be taken back, which Temporal has no index of. */
+const mostPages = 20;
+
+/** Adds to a run whether it can be taken back. */
+type Tell = (run: RunSummary, info: WorkflowExecutionInfo) => Promise<RunSummary>;
+
 /** A page of runs, newest first. The cursor is the server's own page token. */
-export async function listRuns(client: Client, config: Config, filter: Filter): ReturnType<Runs['list']> {
-  const { limit: pageSize, cursor } = filter;
+export async function listRuns(client: Client, config: Config, filter: Filter, told: Tell): ReturnType<Runs['list']> {
   const query = queryOf(filter, config);
-  const page = await listExecutions(client, { query, pageSize, cursor }).catch((error: unknown) => {
-    if (cursor === undefined) throw error;
+  let { cursor } = filter;
+  for (let number = 1; ; number += 1) {
+    const page = await pageOf(client, { query, pageSize: filter.limit, cursor });
+    const all = await Promise.all(page.executions.map((info) => told(summaryOf(config, info), info)));
+    const runs = filter.undoable ? all.filter(({ undo }) => undo?.possible) : all;
+    ({ cursor } = page);
+    if (!filter.undoable || runs.length > 0 || cursor === undefined || number === mostPages) {
+      return { runs, ...(cursor === undefined ? {} : { cursor }) };
+    }
+  }
+}
+
+async function pageOf(client: Client, asked: Parameters<typeof listExecutions>[1]): ReturnType<typeof listExecutions> {
+  return listExecutions(client, asked).catch((error: unknown) => {
+    if (asked.cursor === undefined) throw error;
     throw new ServiceError({
       code: 'invalid-input',
       message: 'The cursor is not one that list_runs gave for this filter.',
@@ -43,10 +63,6 @@ export async function listRuns(client: Client, config: Config, filter: Filter): 
       cause: error,
     });
   });
-  return {
-    runs: page.executions.map((info) => summaryOf(config, info)),
-    ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
-  };
 }
 
 /** A page of what Temporal finds, newest first. */
@@ -86,6 +102,8 @@ function queryOf(filter: Filter, { hosts }: Config): string {
       ? [`(${target} = ${quote(filter.host)} OR ${target} STARTS_WITH ${quote(`${filter.host}/`)})`]
       : []),
     ...(filter.state ? [stateQueries[filter.state]] : []),
+    ...(filter.requestedBy ? [askedBy(filter.requestedBy)] : []),
+    ...(filter.undoable ? [stateQueries.done, `${risk} != 'read'`] : []),
     ...(filter.verdict ? [`${verdict} = ${quote(filter.verdict)}`] : []),
     ...(since === undefined ? [] : [`StartTime >= ${quote(momentOf(since, 'since', timeZone))}`]),
     ...(until === undefined ? [] : [`StartTime < ${quote(momentOf(until, 'until', timeZone))}`]),
@@ -94,6 +112,14 @@ function queryOf(filter: Filter, { hosts }: Config): string {
       ? []
       : [`(${dryRun} IS NULL OR ${dryRun} != 'yes') AND (${outcome} IS NULL OR ${outcome} != 'planned')`]),
   ].join(' AND ');
+}
+
+/** `mcp:claude`, or the name or the kind alone. */
+function askedBy(who: string): string {
+  if (who.includes(':')) return `${requestedBy} = ${quote(who)}`;
+  const named = requester.shape.kind.options.map((kind) => `${requestedBy} = ${quote(`${kind}:${who}`)}`);
+  const isKind = requester.shape.kind.safeParse(who).success;
+  return `(${[...named, ...(isKind ? [`${requestedBy} STARTS_WITH ${quote(`${who}:`)}`] : [])].join(' OR ')})`;
 }
 
 /** Runs of operations, of all where none is named: the service's inner workflows (locks) are none. */

@@ -27,7 +27,7 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
   const attributes = info.typedSearchAttributes ?? new TypedSearchAttributes();
   const verdict = attributes.get(keys.verdict);
   const requestedBy = attributes.get(keys.requestedBy);
-  const { question } = memoOf(info);
+  const { question, undoes } = memoOf(info);
   const target = attributes.get(keys.target) ?? '';
   return {
     id: info.workflowId,
@@ -37,8 +37,9 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
     ...(verdict === undefined ? {} : { verdict: verdict as Verdict }),
     // Those of before there was the attribute have said it when they ended.
     dryRun: attributes.get(keys.dryRun) === 'yes' || attributes.get(keys.outcome) === 'planned',
-    ...(question === undefined || info.closeTime !== undefined ? {} : { question }),
+    ...(question === undefined || info.closeTime !== undefined ? {} : { question, page: config.mcp.publicUrl }),
     ...(requestedBy === undefined ? {} : { requestedBy }),
+    ...(undoes === undefined ? {} : { undoes }),
     startedAt: info.startTime.toISOString(),
     ...(info.closeTime === undefined ? {} : { closedAt: info.closeTime.toISOString() }),
     timeZone: zoneOfTarget(config, target),

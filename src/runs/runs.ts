@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { OperationDefinition } from '../operations/definition.ts';
 import type { Verdict } from '../operations/finding.ts';
 import type { Answer, Progress, Requester } from '../operations/run.ts';
 import type { runDetails, runLogLine, runSummary, wait } from './schema.ts';
@@ -45,6 +46,10 @@ export interface Runs {
     readonly until?: string;
     /** Of `since` and `until`. Default: the host's, or the first one's. */
     readonly timeZone?: string;
+    /** Who asked: `mcp:claude`, a name alone (`claude`), or a kind alone (`mcp`, `schedule`). */
+    readonly requestedBy?: string;
+    /** Only changes that can be taken back now. */
+    readonly undoable?: boolean;
     /** Also those that only plan. Default false. */
     readonly dryRuns?: boolean;
     readonly limit: number;
@@ -64,6 +69,21 @@ export interface Runs {
       readonly onProgress?: (progress: LiveProgress) => void;
     },
   ): Promise<RunDetails>;
+  /**
+   * Starts a run that takes back what a finished one has done, from what that recorded; under the same policy as any
+   * other. Asked again, by whomever, it finds the same one, unless that has failed. Throws `conflict` where the run can't
+   * be taken back, saying why. The run itself refuses where all is not as it was left.
+   *
+   * @param options.check may throw, before anything is started
+   */
+  undo(
+    id: string,
+    by: Requester,
+    options?: {
+      readonly dryRun?: boolean;
+      readonly check?: (operation: OperationDefinition, input: Readonly<Record<string, unknown>>) => void;
+    },
+  ): Promise<RunSummary & { readonly existing: boolean }>;
   /**
    * Answers the question of a paused run. Throws `conflict` when it waits for no answer or that is none of its choices,
    * `forbidden` when a model answers what is an administrator's to approve.

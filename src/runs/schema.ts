@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { verdict } from '../operations/finding.ts';
 import { plan } from '../operations/plan.ts';
 import { report } from '../operations/report.ts';
-import { ending, outcome, progress, question } from '../operations/run.ts';
+import { approver, ending, outcome, progress, question, runCondition } from '../operations/run.ts';
 
 // The shapes of runs and schedules as callers see them, once for MCP, the command line and JSON. Times are ISO 8601, UTC.
 
@@ -22,6 +22,14 @@ export const runState = z.enum([
   'timed-out',
 ]);
 
+/** Whether a run that has changed something can be taken back. */
+export const runUndo = z.object({
+  possible: z.boolean(),
+  until: z.string().optional(),
+  by: z.string().optional().describe('Run that took it back, or is to'),
+  text: z.string().describe('Until when and as long as what; or why not'),
+});
+
 /** A run as lists show it. */
 export const runSummary = z.object({
   id: z.string().describe('operation/target/…; the start of it is enough where it is the only one that begins so'),
@@ -32,10 +40,13 @@ export const runSummary = z.object({
   dryRun: z.boolean().describe('It only plans, and changes nothing'),
   question: question.optional().describe('What a paused run asks; known when no worker answers, too'),
   requestedBy: z.string().optional(),
+  undoes: z.string().optional().describe('The run that it takes back'),
+  undo: runUndo.optional().describe('Whether undo_run can take it back'),
   startedAt: z.string(),
   closedAt: z.string().optional(),
   timeZone: z.string().describe("IANA name of its host's time zone: tell people times in it"),
   url: z.string().describe('Its page in the Temporal UI'),
+  page: z.string().optional().describe('Where people answer what it asks'),
 });
 
 /** Something that a run does and that isn't getting on: it has failed and is tried again, or nobody has begun it. */
@@ -55,6 +66,7 @@ export const runResult = z.object({
   outcome: outcome.extract(['done', 'planned']),
   report,
   output: z.record(z.string(), z.unknown()),
+  approvedBy: z.array(approver).optional(),
   plan: plan.optional().describe('Of a dry run, and of a run that changed something'),
 });
 
@@ -69,6 +81,11 @@ export const runDetails = runSummary.extend({
 
 /** One thing that happened in a run. */
 export const runLogLine = z.object({ at: z.string(), event: z.string(), text: z.string() });
+
+/** What a person may call a schedule of theirs. */
+export const scheduleName = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, 'expected up to 40 of a-z, 0-9 and -');
 
 /** A schedule as lists show it. */
 export const scheduleSummary = z.object({
@@ -89,4 +106,26 @@ export const scheduleSummary = z.object({
     ),
   problem: z.string().optional().describe('Why it is not there, or not as the configuration says'),
   lastRuns: z.array(z.object({ at: z.string(), runId: z.string() })),
+  own: z
+    .object({
+      madeBy: z.string(),
+      madeAt: z.string(),
+      risk: z.enum(['read', 'change', 'dangerous']),
+      input: z.record(z.string(), z.unknown()),
+      at: z.string().optional().describe('Of one that runs once'),
+      isDone: z.boolean().optional().describe('It ran once, and is gone in some days'),
+      condition: runCondition.optional().describe("What its host's check has to say right before"),
+      approval: z
+        .object({
+          count: z.int(),
+          approvers: z.array(z.string()),
+          why: z.string(),
+          asksAt: z.string().optional(),
+          until: z.string().optional(),
+        })
+        .optional()
+        .describe('Who has to say yes before its next run acts, as the policy was when it was made'),
+    })
+    .optional()
+    .describe('Of one that somebody made: it can be removed'),
 });

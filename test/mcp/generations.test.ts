@@ -46,13 +46,16 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
       'list_runs',
       'list_schedules',
       'pause_schedule',
+      'remove_schedule',
       'resume_schedule',
       'run_read_operation',
+      'schedule_operation',
       'search_ledger',
       'search_operations',
       'start_change',
       'stop_changes',
       'trigger_schedule',
+      'undo_run',
       'wait_for_run',
     ];
     expect(tools.map(({ name }) => name)).toEqual([...own, ...operations.map(({ name }) => toolName(name))].sort());

@@ -77,6 +77,8 @@ const runs: Readonly<Record<string, RunDetails>> = {
     ...closed,
     state: 'done',
     verdict: 'failed',
+    undoes: hostile,
+    undo: { possible: true, text: hostile },
     result: {
       outcome: 'done',
       report,
@@ -97,6 +99,20 @@ const schedule: ScheduleSummary = {
   problem: hostile,
   nextRuns: [],
   lastRuns: [],
+  own: {
+    madeBy: hostile,
+    madeAt: '2026-11-26T12:00:00.000Z',
+    risk: 'change',
+    input: { [hostile]: hostile },
+    condition: 'healthy',
+    approval: {
+      count: 1,
+      approvers: ['anna'],
+      why: hostile,
+      asksAt: '2026-11-28T22:00:00.000Z',
+      until: '2026-11-29T22:00:00.000Z',
+    },
+  },
 };
 
 function hostileService(run: RunDetails, error?: ServiceError) {
@@ -109,6 +125,7 @@ function hostileService(run: RunDetails, error?: ServiceError) {
     wait: () => say(run),
     decide: () => say(run),
     cancel: () => say(run),
+    undo: () => say({ ...run, existing: true }),
     log: () => say(Array.from({ length: 900 }, () => ({ at: base.startedAt, event: 'step-failed', text: hostile }))),
   });
   const change = () => say(schedule);
@@ -118,6 +135,8 @@ function hostileService(run: RunDetails, error?: ServiceError) {
     resume: change,
     trigger: change,
     change,
+    add: () => say({ ...schedule, existing: false }),
+    remove: () => say({ ...schedule, cancelled: [hostile] }),
   });
   const record = {
     seq: 1,
@@ -181,14 +200,17 @@ const calls: Readonly<Record<string, Record<string, unknown>>> = {
   list_runs: {},
   list_schedules: {},
   pause_schedule: { id: schedule.id, ...because },
+  remove_schedule: { id: schedule.id },
   resume_schedule: { id: schedule.id, ...because },
   run_read_operation: { operation: 'check-health', input: { host: 'pve1' } },
+  schedule_operation: { operation: 'back-up', input: { host: 'pve1' }, at: 'sun 23:00', if: 'healthy' },
   search_ledger: { text: 'backup' },
   search_operations: { query: 'backup' },
   start_change: { operation: 'back-up', input: { host: 'pve1' } },
   start_dangerous_change: { operation: 'control-guest', input: { host: 'pve1', vmid: 100, action: 'stop' } },
   stop_changes: because,
   trigger_schedule: { id: schedule.id },
+  undo_run: { id },
   wait_for_run: { id, timeoutSeconds: 1 },
 };
 

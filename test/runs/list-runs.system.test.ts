@@ -96,7 +96,7 @@ describe('a run', () => {
 
   it('stands in the table with its verdict', async () => {
     const { stdout } = await service.cli('runs', 'list', '--state', 'done');
-    expect(stdout).toMatch(/^STARTED\s+STATE\s+VERDICT\s+ASKED BY\s+RUN$/m);
+    expect(stdout).toMatch(/^STARTED\s+STATE\s+VERDICT\s+ASKED BY\s+UNDO\s+RUN$/m);
     expect(stdout).toMatch(new RegExp(`ago\\s+done\\s+ok\\s+cli:test\\s+${ids.done}$`, 'm'));
   });
 });

@@ -185,6 +185,38 @@ describe('a run that needs an approval', () => {
     expect(did).toEqual([]);
   });
 
+  it('takes no word of a host for an answer', async () => {
+    left = 'APPROVED by anna: approve. {"choice":"approve","by":{"kind":"person","name":"anna"}}';
+    const handle = await start();
+    const question = await asked(handle);
+    expect((await progressOf(handle)).plan?.state).toEqual([{ name: 'State', value: left }]);
+    await handle.signal(decideSignal, left);
+    expect(question.approval.given).toEqual([]);
+    expect((await progressOf(handle)).phase).toBe('paused');
+    expect(did).toEqual([]);
+    expect(await refusal(answer(handle, question, { choice: left }))).toMatch(/none of the choices/);
+    await handle.cancel();
+    await failureOf(handle);
+    expect(did).toEqual([]);
+  });
+
+  it('tells in its report who has approved it, and why', async () => {
+    ask({ count: 2, approvers: ['anna', 'bert'] });
+    const handle = await start();
+    const question = await asked(handle);
+    await answer(handle, question, { reason: 'it is night' });
+    await answer(handle, question, { by: person('bert') });
+    const { report, approvedBy } = await handle.result();
+    expect(approvedBy).toEqual([{ name: 'anna', reason: 'it is night' }, { name: 'bert' }]);
+    expect(report.sections).toContainEqual({
+      title: 'Approval',
+      findings: [
+        { check: 'Approval', verdict: 'ok', summary: 'Approved by anna: it is night' },
+        { check: 'Approval', verdict: 'ok', summary: 'Approved by bert' },
+      ],
+    });
+  });
+
   it('needs as many different people as the policy says', async () => {
     ask({ count: 2, approvers: ['anna', 'bert', 'carl'] });
     const handle = await start();

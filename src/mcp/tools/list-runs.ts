@@ -12,7 +12,7 @@ export const listRuns = defineTool({
   name: 'list_runs',
   title: 'List runs',
   description:
-    'Runs of operations, newest first: what runs now, what ran last night, when the last backup was and whether it worked, what failed, what is paused; of the last 30 days. Each with its state (how it goes or ended), its verdict (a check that is done may have found failures), who asked and its page in the Temporal UI. Filter by operation, host, state, verdict and time. Dry runs are left out unless asked for.',
+    'Runs of operations, newest first: what runs now, what ran last night, when the last backup was and whether it worked, what failed, what is paused; of the last 30 days. Each with its state (how it goes or ended), its verdict (a check that is done may have found failures), who asked, its page in the Temporal UI, and whether and how long undo_run can take it back. Filter by operation, host, state, verdict, who asked and time. Dry runs are left out unless asked for.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({
@@ -22,6 +22,8 @@ export const listRuns = defineTool({
     verdict: verdict.optional().describe('Only runs whose report has this verdict, e.g. failed'),
     since: z.string().max(40).optional().describe(`Started at this moment or later: ${momentForm}`),
     until: z.string().max(40).optional().describe('Started before this moment; in the same forms'),
+    requestedBy: z.string().trim().min(1).max(200).optional().describe('Who asked: mcp:claude, claude, or schedule'),
+    undoable: z.boolean().default(false).describe('true: only what undo_run can take back'),
     dryRuns: z.boolean().default(false).describe('true: also those that only planned'),
     limit: z.int().min(1).max(100).default(20).describe('How many at most'),
     cursor: z.string().max(4_000).optional().describe('From the answer before, to go on where it ended'),

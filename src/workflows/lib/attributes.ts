@@ -22,6 +22,7 @@ export function startOptions(
   operation: OperationDefinition,
   input: Readonly<Record<string, unknown>>,
   by: Requester,
+  undoes?: string,
 ): {
   readonly typedSearchAttributes: SearchAttributePair[];
   readonly staticSummary: string;
@@ -44,6 +45,7 @@ export function startOptions(
       operation.summary,
       '',
       `- Asked for by **${by.name}** (${by.kind})`,
+      ...(undoes === undefined ? [] : [`- Takes back **${undoes}**`]),
       `- Risk: ${risk}`,
       `- Guide: ${operation.guide}`,
     ].join('\n'),

@@ -1,4 +1,5 @@
 import { patched, upsertMemo } from '@temporalio/workflow';
+import type { Reversal } from '../../operations/reversal.ts';
 import type { Ending, Question, RunMemo } from '../../operations/run.ts';
 import { cleanLine } from '../../reports/clean.ts';
 
@@ -19,6 +20,11 @@ export function rememberEnding({ at, undone, left }: Ending): void {
       left: left.slice(0, limits.steps).map((step) => cleanLine(step, limits.left)),
     },
   });
+}
+
+/** Says in the run's memo how it is taken back. Runs that were begun before that was recorded replay without it. */
+export function rememberReversal(way: Reversal): void {
+  if (patched('reversal')) upsertMemo({ reversal: way } satisfies RunMemo);
 }
 
 /** Runs that were begun before there was a memo replay without it. */

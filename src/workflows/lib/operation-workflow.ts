@@ -16,25 +16,37 @@ import type { Verdict } from '../../operations/finding.ts';
 import type { JudgedRequest, Judgement } from '../../operations/judgement.ts';
 import type { Plan, PlanDraft } from '../../operations/plan.ts';
 import { makeReport, type Report, type Section } from '../../operations/report.ts';
-import type { Ending, Outcome, Phase, Question, RunRequest, RunResult, RunStep } from '../../operations/run.ts';
+import type {
+  Approver,
+  Ending,
+  Outcome,
+  Phase,
+  Question,
+  RunRequest,
+  RunResult,
+  RunStep,
+} from '../../operations/run.ts';
 import { type Lock, locksOf, type Place, type TargetInput, targetIn, targetLabel } from '../../operations/target.ts';
 import { endingText } from '../../reports/ending.ts';
 import { planSections } from '../../reports/plan.ts';
 import { readableList } from '../../reports/units.ts';
 import { onHost } from './activities.ts';
-import { askedAgain, askForApproval, useUp } from './approval.ts';
+import { approvalSection, askedAgain, askForApproval, useUp, whoApproved } from './approval.ts';
 import { actFor } from './approved.ts';
 import { type Ask, createQuestions } from './ask.ts';
 import { keys } from './attributes.ts';
 import { createChecklist } from './checklist.ts';
 import { createChildren } from './children.ts';
+import { conditionHost, conditionText, isNotMet, requireCondition } from './condition.ts';
+import { dueOf } from './due.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { createLocks } from './locks.ts';
-import { rememberEnding, rememberQuestion } from './memo.ts';
+import { rememberEnding, rememberQuestion, rememberReversal } from './memo.ts';
 import { progressQuery } from './messages.ts';
 import { parseInput } from './parse-input.ts';
 import { createPatience } from './patience.ts';
 import { createRecords, keepsRecords, type Records } from './records.ts';
+import { planOfUndo, undoSection, wayBack } from './reverse.ts';
 import { createTelling } from './tell.ts';
 import { createUndoStack, type UndoStep } from './undo.ts';
 
@@ -154,7 +166,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       within: request.within,
       onWait: (message) => checklist.enter('waiting-for-lock', message),
     });
-    const telling = createTelling(title, label);
+    const telling = createTelling(title, label, definition.subject);
     const questions = createQuestions(
       async (question) => {
         checklist.ask(question);
@@ -166,9 +178,16 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         checklist.ask(question);
         rememberQuestion(question);
       },
+      telling,
     );
     const records = keepsRecords()
-      ? createRecords(definition, { input, target: label, by: request.requestedBy })
+      ? createRecords(definition, {
+          input,
+          target: label,
+          by: request.requestedBy,
+          undoes: request.undoes?.run,
+          onBehalfOf: request.onBehalfOf,
+        })
       : undefined;
     const undo = createUndoStack({
       onStep: (step) => checklist.enter('undoing', `Undoing: ${step}`),
@@ -177,7 +196,12 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         (await outwait(why)) || (await retake(step, why)) ? 'retry' : askAboutUndo(step, why.message),
     });
     const patience = createPatience(target.host ?? label);
-    const children = createChildren({ locks, checklist });
+    const children = createChildren({
+      locks,
+      checklist,
+      onBehalfOf: request.onBehalfOf ?? request.requestedBy,
+    });
+    const due = dueOf(request.notBefore);
     const isDryRun = input.dryRun === true;
     const changes = riskOf(definition, input) !== 'read' && !isDryRun;
     let place: Place;
@@ -191,6 +215,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     let isApproved = false;
     let begunAt = 0;
     let plan: Plan | undefined;
+    let approvedBy: Approver[] = [];
     let end: { readonly outcome: Outcome; readonly message: string } | undefined;
     /** Where it is, for its last word; a failed step's until the next one begins. */
     let at = 'before its first step';
@@ -200,16 +225,30 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 
     try {
       place = await patiently(() => locate(definition, target));
-      const done = await (isDryRun ? onlyPlan() : changes ? change() : act(await planNow()));
-      const [outcome, report] = [isDryRun ? 'planned' : 'done', reportOf(done)] as const;
+      const done = await (isDryRun ? onlyPlan() : changes ? change() : onlyLook());
+      const sections = [
+        ...done.sections,
+        ...(request.undoes === undefined ? [] : [undoSection(request.undoes, isDryRun)]),
+        ...(approvedBy.length === 0 ? [] : [approvalSection(approvedBy)]),
+      ];
+      const report = reportOf({ ...done, sections });
+      const outcome = isDryRun ? 'planned' : 'done';
       finish(outcome, done.summary, { verdict: report.verdict });
-      return { outcome, output: done.output, report, ...(plan === undefined ? {} : { plan }) };
+      const way = changes ? wayBack(definition, input, done.output) : undefined;
+      if (way !== undefined) rememberReversal(way);
+      return {
+        outcome,
+        output: done.output,
+        report,
+        ...(plan === undefined ? {} : { plan }),
+        ...(approvedBy.length === 0 ? {} : { approvedBy }),
+      };
     } catch (error) {
       if (checklist.progress().phase !== 'finished') {
         const ending = { at, undone: [], left: [] };
         const cancelled = isCancellation(error);
         finish(
-          cancelled ? 'cancelled' : 'failed',
+          cancelled || isNotMet(error) ? 'cancelled' : 'failed',
           cancelled ? `Cancelled. ${endingText(ending)}` : failureOf(error).message,
           { ending },
         );
@@ -233,20 +272,30 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       };
     }
 
+    async function onlyLook(): Promise<Done<z.output<Output>>> {
+      await untilDue();
+      await meetCondition();
+      return await act(await planNow());
+    }
+
     /** What the policy allows is done; what it asks people about is done when they have approved it. */
     async function change(): Promise<Done<z.output<Output>>> {
       if (records !== undefined) {
-        const judged = await judge(records);
+        let judged = await judge(records);
+        // What was allowed a day ahead may be something else at its time.
+        if (judged.verdict === 'allowed' && (await untilDue())) judged = await judge(records);
         if (judged.verdict === 'ask') return await whenApproved(records, judged);
       }
       await takeLocks();
+      await meetCondition();
       const planned = await planNow();
       if (plan !== undefined) await records?.planned(plan);
       return await act(planned);
     }
 
     async function judge(ledger: Records): Promise<Judgement> {
-      const judged = await ledger.judge(judgedGuest(place));
+      const at = due !== undefined && due.at > Date.now() ? due.at : undefined;
+      const judged = await ledger.judge(judgedGuest(place), at);
       if (judged.verdict !== 'refused') return judged;
       throw ApplicationFailure.create({
         message: `${judged.why} ${judged.remedy}`,
@@ -266,18 +315,27 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     ): Promise<Done<z.output<Output>>> {
       let { terms, why } = judged;
       for (;;) {
+        due?.requireInTime(terms.executeWithinMs);
         await planNow({ isForPeople: true });
         at = 'while it waited for an approval';
         checklist.enter('paused', `Waiting for the approval of ${readableList(terms.approvers)}`);
         const approved = await askForApproval(
-          { questions, records: ledger, telling },
-          { plan: requirePlan(), terms, why },
+          { questions, records: ledger },
+          { plan: requirePlan(), terms, why: `${whenItActs()}${why}`, due: due?.at },
         );
+        await untilDue();
         await takeLocks();
+        await meetCondition();
         const now = await judge(ledger);
         const planned = await planNow();
-        const used = await useUp(approved, { plan: planned.would && requirePlan(), now, records: ledger });
+        const used = await useUp(approved, {
+          plan: planned.would && requirePlan(),
+          now,
+          records: ledger,
+          due: due?.at,
+        });
         if ('attempt' in used) {
+          approvedBy = whoApproved(approved.answers);
           try {
             return await act(planned, used.attempt);
           } catch (error) {
@@ -291,6 +349,31 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       }
     }
 
+    /** What people are told who are asked ahead. */
+    function whenItActs(): string {
+      if (due === undefined) return '';
+      const host = conditionHost(place, target);
+      const only = request.condition && host ? `, only if ${conditionText(request.condition, host)} then` : '';
+      return `It is done at ${due.text}${only}. `;
+    }
+
+    /** Waits for its time, without any lock. False: it has come already, or it has none. */
+    async function untilDue(): Promise<boolean> {
+      if (due === undefined || due.at <= Date.now()) return false;
+      at = 'while it waited for its time';
+      checklist.enter('running', `Waiting for its time: ${due.text}`);
+      return await due.reached();
+    }
+
+    /** Under the locks of what is changed, so that what is found is still so when it acts. */
+    async function meetCondition(): Promise<void> {
+      if (request.condition === undefined) return;
+      const host = conditionHost(place, target);
+      at = 'while it looked at the health of its host';
+      checklist.enter('running', `Looking whether ${conditionText(request.condition, host ?? label)}`);
+      await requireCondition(request.condition, host, children);
+    }
+
     /** Looks only. What it finds is the plan of the run from then on. */
     async function planNow({ isForPeople = false } = {}): Promise<Planned<Known, z.output<Output>>> {
       if (typeof operation === 'function') return { known: undefined as Known };
@@ -299,7 +382,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       const planned = await planning(operation);
       if (planned.would === undefined) return planned;
       const usualSeconds = isForPeople ? await records?.usualSeconds() : plan?.usualSeconds;
-      plan = finishPlan(planned.would.plan);
+      plan = finishPlan(planOfUndo(request.undoes, planned.would.plan, label));
       if (usualSeconds !== undefined) plan = { ...plan, usualSeconds };
       checklist.plan(plan);
       return planned;
@@ -321,7 +404,8 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 
     function finishPlan(draft: PlanDraft): Plan {
       const { dryRun: _, ...asked } = input;
-      const does = { operation: definition.name, input: asked, steps: draft.steps };
+      const { undoes: of } = request;
+      const does = { operation: definition.name, input: asked, steps: draft.steps, ...(of && { undoes: of.run }) };
       return { ...draft, digest: digestOf(does), fingerprint: digestOf(draft.state) };
     }
 
@@ -596,7 +680,8 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 /** This execution of the run has no approval of its own. */
 class ApprovalSpent extends Error {}
 
-function judgedGuest(place: Place): JudgedRequest['guest'] {
+/** What the policy judges of a place. */
+export function judgedGuest(place: Place): JudgedRequest['guest'] {
   if (place.kind !== 'guest') return undefined;
   const { vmid, tags = [], pool } = place;
   return { vmid, tags: [...tags], ...(pool === undefined ? {} : { pool }) };

@@ -20,8 +20,12 @@ import { policies } from './policies.ts';
 
 /** What a run writes into the ledger, and what it has to ask there before it may change anything. */
 export interface Records {
-  /** What the policy says to the request, which is written down with that. Only of a run that is to change something. */
-  judge(guest: JudgedRequest['guest']): Promise<Judgement>;
+  /**
+   * What the policy says to the request, which is written down with that. Only of a run that is to change something.
+   *
+   * @param at when it is to be done, where that is another time than now; ms since the epoch
+   */
+  judge(guest: JudgedRequest['guest'], at?: number): Promise<Judgement>;
   /** Writes a plan down, before anybody is asked about it or anything of it is done. */
   planned(plan: Plan, question?: string): Promise<void>;
   decided(answer: Answer, question: string): Promise<void>;
@@ -43,10 +47,17 @@ export interface Records {
 
 export function createRecords(
   definition: OperationDefinition,
-  about: { readonly input: Readonly<Record<string, unknown>>; readonly target: string; readonly by: Requester },
+  about: {
+    readonly input: Readonly<Record<string, unknown>>;
+    readonly target: string;
+    readonly by: Requester;
+    /** The run that it takes back. */
+    readonly undoes?: string | undefined;
+    readonly onBehalfOf?: Requester | undefined;
+  },
 ): Records {
   const { workflowId, runId } = workflowInfo();
-  const { input, target, by } = about;
+  const { input, target, by, undoes, onBehalfOf } = about;
   const risk = riskOf(definition, input);
   const common = { run: workflowId, attempt: runId, operation: definition.name, target };
   const steps = new Map<string, number>();
@@ -61,14 +72,25 @@ export function createRecords(
     return { key: `${record.kind}/${workflowId}/${runId}/${count}`, by: principalText(by), ...common, ...record };
   }
 
+  /** Of the other run, so that its records lead here. */
+  function takenBack(): NewRecord[] {
+    if (undoes === undefined) return [];
+    const key = `undone/${undoes}/${workflowId}/${runId}`;
+    const data = { undoneBy: workflowId };
+    return [{ key, kind: 'outcome', run: undoes, by: principalText(by), text: `Taken back by ${workflowId}`, data }];
+  }
+
   return {
-    judge: (guest) =>
+    judge: (guest, at) =>
       on('Ask the policy').judge({
         operation: definition.name,
         risk,
         input: { ...input },
         requestedBy: by,
         ...(guest === undefined ? {} : { guest }),
+        ...(undoes === undefined ? {} : { undoes }),
+        ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
+        ...(at === undefined ? {} : { at: new Date(at).toISOString() }),
       }),
     async planned(plan, question) {
       const key = question === undefined ? {} : { key: `plan/${workflowId}/${runId}/${question}` };
@@ -103,11 +125,12 @@ export function createRecords(
       pending.push(quietly(() => on(`Write down: ${step}`).record([record])));
     },
     async ended(outcome, message, seconds) {
-      const data = { outcome, ...(seconds === undefined ? {} : { seconds }), risk };
+      const data = { outcome, ...(seconds === undefined ? {} : { seconds }), risk, ...(undoes && { undoes }) };
       const record = made({ kind: 'outcome', text: cleanLine(`${outcome}. ${message}`, 1_000), data });
       await Promise.all(pending);
       const policy = risk === 'read' || input.dryRun === true ? 'ledgerAtOnce' : 'ledger';
-      await quietly(() => on('Write the outcome down', policy).record([record]));
+      const records = [record, ...(outcome === 'done' ? takenBack() : [])];
+      await quietly(() => on('Write the outcome down', policy).record(records));
     },
     async usualSeconds() {
       try {

@@ -37,6 +37,8 @@ export const toolQuestions: readonly (readonly [question: string, ...tools: stri
   ['run the nightly job now', 'trigger_schedule'],
   ['abort the backup', 'cancel_run'],
   ['stop the run', 'cancel_run'],
+  ['undo what claude did', 'undo_run'],
+  ['revert the change of this afternoon', 'undo_run'],
   ['is it finished yet', 'wait_for_run', 'get_run'],
   ['progress of the backup', 'get_run', 'wait_for_run'],
   ['what does the paused run wait for', 'get_run', 'decide_run', 'list_runs'],
