@@ -7,9 +7,9 @@ import { asRequester } from '../scopes.ts';
 /** Asks a run to stop and take back what it did. */
 export const cancelRun = defineTool({
   name: 'cancel_run',
-  title: 'Cancel, stop run',
+  title: 'Cancel run',
   description:
-    'Cancel a run (abort a backup or another operation that is going on): ask it to stop and undo what it has done so far. Returns at once; wait_for_run shows how it ended. A run that has ended is left as it is.',
+    'Cancel a run (stop, abort a backup or another operation that is going on): ask it to stop and undo what it has done so far. Returns at once; wait_for_run shows how it ended. A run that has ended is left as it is.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
   input: z.object({
