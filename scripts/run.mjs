@@ -1,6 +1,6 @@
 // npm start | test | run test:unit | … (the cases below), from a bare clone: does the set-up that is missing, then runs.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { filesBelow, fingerprint } from './files.mjs';
@@ -84,6 +84,8 @@ function build() {
     mkdirSync(dirname(join('dist', asset)), { recursive: true });
     cpSync(asset, join('dist', asset));
   }
+  // npx links to it once and for all, and doesn't look again when it was built anew.
+  chmodSync('dist/src/cli.js', 0o755);
   must('workflow bundle', [process.execPath, 'scripts/bundle-workflows.mjs']);
   writeFileSync('dist/.built', JSON.stringify({ fingerprint: now, files }));
 }

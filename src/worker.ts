@@ -21,6 +21,7 @@ import { startWatch } from './runs/watch.ts';
 import { createRedact } from './secret.ts';
 import { acquireLock } from './service/lock-file.ts';
 import { temporalLogger } from './temporal-logger.ts';
+import { createTokenStore } from './tokens/store.ts';
 import { followQueue, hostQueue, ledgerQueue, serviceQueue } from './workflows/lib/messages.ts';
 
 // The worker: one task queue for workflows and the service's own activities, one activity queue for each host, and one
@@ -69,6 +70,8 @@ const common = {
 /** Following costs a timer and a short look now and then: there is room for every job of every host. */
 const followSlots = 2_000;
 
+const tokens = createTokenStore(join(config.dataDir, 'tokens.json'));
+
 /** An append takes milliseconds, and what is asked for at the same time is written at the same time. */
 const ledgerSlots = 20;
 /** Before it is tried again to open a ledger that another process has: a worker that is still ending, most of all. */
@@ -88,6 +91,7 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
         ledger,
         configFolder: loaded.folder,
         changeSwitch: createChangeSwitch(client).get,
+        scopeOf: (token) => tokens.list().find(({ name }) => name === token)?.scope,
       }),
       maxConcurrentActivityTaskExecutions: ledgerSlots,
     });

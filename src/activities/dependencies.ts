@@ -28,6 +28,8 @@ export interface LedgerDependencies extends ActivityDependencies {
   /** Of `policy.yaml`. */
   readonly configFolder: string;
   readonly changeSwitch: () => Promise<SwitchState>;
+  /** Of a token by its name; undefined where there is none of that name. */
+  readonly scopeOf: (token: string) => 'read' | 'operate' | 'admin' | undefined;
 }
 
 export function createDependencies(options: {

@@ -11,6 +11,7 @@ import { createLedgerStoreActivities } from './ledger/ledger.ts';
 import { createListBackupsActivities } from './list-backups/list-backups.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
+import { createSigningActivities } from './signing/signing.ts';
 import { createWatchActivities } from './watch-runs/watch-runs.ts';
 import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts';
 
@@ -24,6 +25,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createControlServiceActivities(dependencies),
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
+    ...createSigningActivities(dependencies),
   };
 }
 

@@ -9,6 +9,7 @@ import type { RunDetails } from '../runs/runs.ts';
 import type { CliContext } from './context.ts';
 import { provePerson } from './prove.ts';
 import { planText } from './show-run.ts';
+import { signText } from './sign.ts';
 import { requester, withTemporal } from './temporal.ts';
 import { note, ownTimeZone, print, printJson } from './terminal.ts';
 
@@ -21,8 +22,9 @@ export function decideCommands(runs: Command, context: CliContext): void {
     .command('decide <run> <choice>')
     .description('Answer what a paused run asks; an approval shows its plan first and asks you to sign in')
     .option('--reason <text>', 'Why, for the record')
+    .option('--sign <keyfile>', 'Sign the plan with this SSH key, where the policy wants that; the host verifies it')
     .option('--json', 'Print the run as JSON')
-    .action(async (id: string, choice: string, { reason, json }: { reason?: string; json?: boolean }) => {
+    .action(async (id: string, choice: string, { reason, sign, json }: DecideOptions) => {
       const run = await withTemporal(context, async (service) => {
         const asking = await service.runs.get(id);
         const said = { choice, ...(reason === undefined ? {} : { reason }) };
@@ -30,7 +32,14 @@ export function decideCommands(runs: Command, context: CliContext): void {
         if (approval === undefined) return service.runs.decide(id, said, requester());
         const { question, plan } = approval;
         const person = await prove(context, asking, { choice, question, plan });
-        const answer = { ...said, question: question.id, digest: plan.digest, via: 'cli' };
+        const signatures = choice === 'approve' ? await signAll(asking, question, sign) : [];
+        const answer = {
+          ...said,
+          question: question.id,
+          digest: plan.digest,
+          via: 'cli',
+          ...(signatures.length > 0 && { signatures }),
+        };
         return service.runs.decide(asking.id, answer, { kind: 'person', name: person.name });
       });
       if (json) printJson(run);
@@ -73,6 +82,31 @@ export function decideCommands(runs: Command, context: CliContext): void {
         print(JSON.stringify(`${choice} ${codeId}-${secret}`));
       });
     });
+}
+
+interface DecideOptions {
+  readonly reason?: string;
+  readonly sign?: string;
+  readonly json?: boolean;
+}
+
+/** Signs what each host is to execute; nothing where nothing has to be signed. */
+async function signAll({ id }: RunDetails, { approval }: Question, keyFile: string | undefined) {
+  const toSign = approval?.toSign ?? [];
+  if (toSign.length === 0) return [];
+  if (keyFile === undefined) {
+    throw new ServiceError({
+      code: 'invalid-input',
+      message: `The policy wants this approval signed, so that ${toSign.map(({ host }) => host).join(', ')} can verify it`,
+      remedy: `Add the file of your SSH key: npx proxmox-mcp runs decide ${id} approve --sign ~/.ssh/id_ed25519`,
+    });
+  }
+  const signatures: { host: string; signature: string }[] = [];
+  for (const { host, text } of toSign) {
+    note(`\nTo be signed for ${host}:\n${text}`);
+    signatures.push({ host, signature: await signText(text, keyFile) });
+  }
+  return signatures;
 }
 
 /** Undefined where it asks for no approval. */

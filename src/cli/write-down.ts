@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { RecordKind } from '../operations/ledger.ts';
+import type { OutsideKind } from '../operations/ledger.ts';
 import { principalText, type Requester } from '../operations/run.ts';
 import { cleanLine } from '../reports/clean.ts';
 import type { CliContext } from './context.ts';
@@ -13,7 +13,7 @@ import { note } from './terminal.ts';
  */
 export async function writeDown(
   context: CliContext,
-  what: { readonly kind: RecordKind; readonly by: Requester; readonly text: string },
+  what: { readonly kind: OutsideKind; readonly by: Requester; readonly text: string },
 ): Promise<void> {
   const { kind, by } = what;
   const text = cleanLine(what.text, 1_000);

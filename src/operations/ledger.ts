@@ -97,12 +97,17 @@ export interface LedgerVerification {
   readonly anchors: { readonly given: number; readonly matched: number; readonly unknown: number };
 }
 
+/** What is written down from outside of runs; what runs do and use up, only they write. */
+const outsideKind = recordKind.extract(['refusal', 'sign-in', 'person', 'token', 'switch', 'schedule', 'code']);
+export type OutsideKind = z.infer<typeof outsideKind>;
+const recordedOutside = newRecord.extend({ kind: outsideKind });
+
 /** What `askLedger` asks, once. */
 export const ledgerQuestion = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('search'), filter: ledgerFilter }),
   z.object({ ask: z.literal('get'), seq: z.int().min(1) }),
   z.object({ ask: z.literal('head') }),
-  z.object({ ask: z.literal('record'), records: z.array(newRecord).min(1).max(20) }),
+  z.object({ ask: z.literal('record'), records: z.array(recordedOutside).min(1).max(20) }),
   z.object({ ask: z.literal('verify'), anchors: z.array(ledgerAnchor).max(10_000).optional() }),
 ]);
 export type LedgerQuestion = z.infer<typeof ledgerQuestion>;

@@ -21,6 +21,10 @@ export const plan = z.object({
     .describe('Who and what feels it: guests that stop, services that blink, data that goes'),
   risks: z.array(z.string()).describe('What can go wrong'),
   undo: z.array(z.string()).describe('How it is taken back, and what can not be'),
+  hostCalls: z
+    .array(z.object({ host: z.string(), calls: z.array(z.string()) }))
+    .optional()
+    .describe('What each host executes as root, in its order: what is signed where the policy wants that'),
   usualSeconds: z.number().optional().describe('How long it took lately; absent where it has not run yet'),
   digest: z.string().regex(/^[0-9a-f]{64}$/),
   fingerprint: z.string().regex(/^[0-9a-f]{64}$/),

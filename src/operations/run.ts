@@ -60,6 +60,7 @@ export const approvalState = z.object({
   approvers: z.array(z.string()).describe('Who may answer'),
   given: z.array(z.string()).describe('Who has said yes'),
   signed: z.boolean(),
+  toSign: z.array(z.object({ host: z.string(), text: z.string() })).optional(),
 });
 export type ApprovalState = z.infer<typeof approvalState>;
 
@@ -90,6 +91,8 @@ export interface Answer {
   readonly reason?: string;
   /** Of an approval: the digest of the plan that was read. */
   readonly digest?: string;
+  /** Where the plan has to be signed: of each host's text, as `ssh-keygen -Y sign` makes it. */
+  readonly signatures?: readonly { readonly host: string; readonly signature: string }[];
   /** By which way it came: `cli`, `page`, `code` … */
   readonly via?: string;
 }

@@ -9,7 +9,6 @@ import type {
   LedgerPage,
   LedgerQuestion,
   LedgerRecord,
-  NewRecord,
 } from '../operations/ledger.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
 import { anchorHostsSignal, anchorId, serviceQueue } from '../workflows/lib/messages.ts';
@@ -30,7 +29,7 @@ export interface LedgerClient {
   get(seq: number): Promise<LedgerRecord>;
   head(): Promise<LedgerHead | undefined>;
   /** Writes down what happened outside of runs. Each key is written once. */
-  record(records: readonly NewRecord[]): Promise<void>;
+  record(records: Extract<LedgerQuestion, { ask: 'record' }>['records']): Promise<void>;
   verify(anchors: NonNullable<Extract<LedgerQuestion, { ask: 'verify' }>['anchors']>): Promise<LedgerAnswers['verify']>;
 }
 
@@ -62,7 +61,7 @@ export function createLedgerClient(client: Client): LedgerClient {
         remedy: 'See the newest ones with: npx proxmox-mcp ledger',
       });
     },
-    record: async (records) => void (await ask({ ask: 'record', records: [...records] })),
+    record: async (records) => void (await ask({ ask: 'record', records })),
     head: async () => (await ask({ ask: 'head' })).head,
     verify: (anchors) => ask({ ask: 'verify', anchors }, verifyMs),
   };

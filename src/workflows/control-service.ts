@@ -104,6 +104,7 @@ function planOf(
     ],
     affected: now === undefined ? [] : [`${unit} ${now}`],
     risks: action === 'stop' || action === 'restart' ? [`What needs ${unit} is without it meanwhile`] : [],
+    hostCalls: [{ host, calls: [...calls] }],
     undo: [
       `If it fails or is cancelled ${unit} is put back to ${former.active}, ${former.startsAtBoot || 'no start at boot'}`,
     ],

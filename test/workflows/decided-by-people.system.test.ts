@@ -126,9 +126,9 @@ describe('who decides', () => {
   });
 });
 
-describe('the policy', () => {
-  const loose = 'rules:\n  - who: everybody\n    may: yes\n    risks: [change, dangerous]\n';
+const loose = 'rules:\n  - who: everybody\n    may: yes\n    risks: [change, dangerous]\n';
 
+describe('the policy', () => {
   it('that is loosened by hand has no effect until it is approved, and then it has', async () => {
     policy(loose);
     const before = await asked(await stopGuest());
@@ -176,7 +176,7 @@ describe('the policy', () => {
 
 it('the kill switch stops everything, also for a worker that starts with it, until an administrator lifts it', async () => {
   const changes = createChangeSwitch(service.client);
-  const waiting = await asked(await start('change-policy', {}).then((id) => id));
+  const waiting = await asked(await start('change-policy', {}));
   await changes.stop({ by: { kind: 'cli', name: 'test' }, why: 'something is wrong' });
   expect((await end(await stopGuest())).failure?.message).toMatch(
     /Nothing is changed now: test has stopped all changes/,
@@ -191,7 +191,7 @@ it('the kill switch stops everything, also for a worker that starts with it, unt
     code: 'forbidden',
   });
   await changes.allow({ number, by, role: 'administrator', why: 'it is well' });
-  // Read and planned it may always be.
+  policy(loose);
   const run = await start('control-guest', { host: 'pve1', vmid: 100, action: 'stop' });
   expect(await end(run)).toMatchObject({ state: 'done' });
 });

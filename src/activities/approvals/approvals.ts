@@ -9,7 +9,7 @@ import { principalText } from '../../operations/run.ts';
 import type { SwitchState } from '../../operations/switch.ts';
 import { targetIn, targetLabel } from '../../operations/target.ts';
 import { createPeople, peopleFile } from '../../people/store.ts';
-import { approvedPolicy, createJudge } from '../../policy/create-judge.ts';
+import { approvedPolicy, createJudge, type JudgeDependencies } from '../../policy/create-judge.ts';
 import { inspectPolicy } from '../../policy/read-policy.ts';
 import { cleanLine } from '../../reports/clean.ts';
 
@@ -31,12 +31,14 @@ export function createApprovalActivities({
   configFolder,
   ledger,
   changeSwitch,
+  scopeOf,
 }: {
   readonly config: Config;
   /** Of `policy.yaml`. */
   readonly configFolder: string;
   readonly ledger: Ledger;
   readonly changeSwitch: () => Promise<SwitchState>;
+  readonly scopeOf: NonNullable<JudgeDependencies['scopeOf']>;
 }) {
   const people = createPeople(peopleFile(config.dataDir));
   const judgeByPolicy = createJudge({
@@ -47,6 +49,7 @@ export function createApprovalActivities({
     },
     people: () => people.list(),
     hosts: config.hosts,
+    scopeOf,
   });
 
   return {

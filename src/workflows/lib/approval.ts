@@ -1,11 +1,13 @@
 import { ApplicationFailure } from '@temporalio/workflow';
+import type { SigningActivities } from '../../activities/signing/signing.ts';
 import type { ApprovalTerms, Judgement } from '../../operations/judgement.ts';
 import type { Plan } from '../../operations/plan.ts';
 import type { FindingsSection } from '../../operations/report.ts';
-import type { Answer, Approver } from '../../operations/run.ts';
+import type { Answer, ApprovalState, Approver } from '../../operations/run.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { planDifferences } from '../../reports/plan.ts';
 import { readableList } from '../../reports/units.ts';
+import { onHost } from './activities.ts';
 import type { ApprovalEnd, Questions } from './ask.ts';
 import { failureOf } from './failure.ts';
 import type { Records } from './records.ts';
@@ -18,6 +20,8 @@ export interface Approved {
   /** Of the question that it answers. */
   readonly question: string;
   readonly answers: readonly Answer[];
+  /** What each host has to be given before it does anything; none where nothing had to be signed. */
+  readonly toSign: NonNullable<ApprovalState['toSign']>;
   /** When the last answer came; ms since the epoch. */
   readonly at: number;
 }
@@ -38,16 +42,17 @@ export async function askForApproval(
   const question = questions.nextId();
   await records.planned(plan, question);
   const { count, approvers, signed } = terms;
+  const toSign = signed ? await textsToSign(plan, terms) : [];
   const { choice, answers } = await questions.askApproval({
     question: questionOf(plan, terms, why),
-    approval: { digest: plan.digest, count, approvers, signed },
+    approval: { digest: plan.digest, count, approvers, signed, ...(signed && { toSign }) },
     until: Date.now() + terms.answerWithinMs,
     remindEveryMs: terms.remindEveryMs,
     onReminder: (asked) => telling.remind(asked),
     onAnswer: (answer) => records.decided(answer, question),
     redeem: (coded, asked) => records.redeem(coded, asked),
   });
-  if (choice === 'approve') return { plan, terms, question, answers, at: Date.now() };
+  if (choice === 'approve') return { plan, terms, question, answers, toSign, at: Date.now() };
   throw notApproved(choice, answers, approvers);
 }
 
@@ -76,6 +81,8 @@ export async function useUp(
       return { isVoid: 'It was approved by somebody who may not do that any more.' };
     }
   }
+  const refused = await admitSigned(approved);
+  if (refused !== undefined) return { isVoid: refused };
   try {
     return await records.spend(question, plan);
   } catch (error) {
@@ -83,6 +90,59 @@ export async function useUp(
     if (code !== 'approval-spent') throw error;
     return { isVoid: message };
   }
+}
+
+/** Throws where the policy wants a signature and there is nothing that a host could verify. */
+async function textsToSign(
+  { hostCalls = [], digest }: Plan,
+  { answerWithinMs, executeWithinMs }: ApprovalTerms,
+): Promise<NonNullable<ApprovalState['toSign']>> {
+  if (hostCalls.length === 0) {
+    throw ApplicationFailure.create({
+      message:
+        'The policy wants this signed, and it executes nothing on a host that a signature could be verified for. Leave it out of what is signed in policy.yaml, then run: npx proxmox-mcp policy apply',
+      type: 'configuration',
+      nonRetryable: true,
+    });
+  }
+  const withinMs = answerWithinMs + executeWithinMs;
+  return Promise.all(
+    hostCalls.map(async ({ host, calls }) => ({
+      host,
+      text: await onHost<SigningActivities>(host, 'look', 'Make the text to sign').prepareSigning({
+        host,
+        digest,
+        calls,
+        withinMs,
+      }),
+    })),
+  );
+}
+
+/** Why a host takes a signature for none; undefined: all hosts have verified theirs, or none was wanted. */
+async function admitSigned({ toSign, answers }: Approved): Promise<string | undefined> {
+  for (const { host, text } of toSign) {
+    const given = answers.flatMap(({ signatures = [] }) => signatures.filter((one) => one.host === host));
+    let why = 'Nobody has signed it.';
+    let isAdmitted = false;
+    for (const { signature } of given) {
+      try {
+        await onHost<SigningActivities>(host, 'look', 'Give the host the signed plan').admitPlan({
+          host,
+          text,
+          signature,
+        });
+        isAdmitted = true;
+        break;
+      } catch (error) {
+        const { code, message } = failureOf(error);
+        if (code !== 'not-signed' && code !== 'invalid-input') throw error;
+        why = message;
+      }
+    }
+    if (!isAdmitted) return `It was approved, but ${host} does not take its signature: ${why}`;
+  }
+  return undefined;
 }
 
 /** What is asked about a run that was made of an older execution, which had used its approval up. */

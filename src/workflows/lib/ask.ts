@@ -220,7 +220,8 @@ function whyNoAnswer(open: Question | undefined, given: readonly Answer[], answe
   return open.approval === undefined ? undefined : whyNoApproval(open, open.approval, answer);
 }
 
-function whyNoApproval({ until }: Question, state: ApprovalState, { by, choice, digest }: Answer): string | undefined {
+function whyNoApproval({ until }: Question, state: ApprovalState, answer: Answer): string | undefined {
+  const { by, choice, digest } = answer;
   if (by?.kind !== 'person') {
     return 'Only a person who has signed in can answer this: on the page, or by npx proxmox-mcp runs decide.';
   }
@@ -230,8 +231,23 @@ function whyNoApproval({ until }: Question, state: ApprovalState, { by, choice, 
   if (digest !== state.digest)
     return 'The answer is for another plan than the one that the run asks about: read it first.';
   if (until !== undefined && Date.now() >= Date.parse(until)) return `Its time was over at ${until}.`;
+  if (choice === 'approve' && !isSigned(state, answer)) {
+    return 'Its yes has to be signed with your SSH key: npx proxmox-mcp runs decide RUN approve --sign KEYFILE.';
+  }
   if (choice === 'approve' && state.given.includes(by.name)) {
     return `${by.name} has said yes already; ${state.count} different people have to.`;
   }
   return undefined;
+}
+
+const longestSignature = 20_000;
+
+/** Whether it brings a signature for each host; the host says whether it is a good one. */
+function isSigned({ toSign = [] }: ApprovalState, { signatures = [] }: Answer): boolean {
+  if (!Array.isArray(signatures)) return false;
+  return toSign.every(({ host }) =>
+    signatures.some(
+      (one) => one?.host === host && typeof one.signature === 'string' && one.signature.length < longestSignature,
+    ),
+  );
 }

@@ -32,9 +32,11 @@ function remember(memo: RunMemo): void {
   if (patched('run-memo')) upsertMemo(memo);
 }
 
-function boundedQuestion({ text, choices, ...rest }: Question): Question {
+function boundedQuestion({ text, choices, approval, ...rest }: Question): Question {
+  const { toSign: _, ...state } = approval ?? {};
   return {
     ...rest,
+    ...(approval === undefined ? {} : { approval: state as NonNullable<Question['approval']> }),
     text: cleanLine(text, limits.question),
     choices: choices
       .slice(0, limits.choices)

@@ -58,7 +58,7 @@ describe('spend', () => {
     expect(answer).toEqual({ seq: 2, attempt: 'first' });
     expect(await as(ledger).spend()).toEqual(answer);
     expect(ledger.get(2)).toMatchObject({
-      key: `spend/${run}/first/q1`,
+      key: `spend/${run}/q1`,
       kind: 'spend',
       operation: 'rotate-ssh-key',
       target: 'pve1',
@@ -82,13 +82,13 @@ describe('spend', () => {
     const reset = as(ledger, { attempt: 'second', scheduledAt: 5_000 });
     await expect(reset.spend()).rejects.toMatchObject(spent(/was given to another execution of this run/));
     await as(ledger).spend();
-    await expect(reset.spend()).rejects.toMatchObject(spent(/was given to another execution of this run/));
-    // Only publishing its plan anew, which is approved anew, helps.
+    await expect(reset.spend()).rejects.toMatchObject(spent(/was used by another execution of this run/));
+    // Publishing the old plan again doesn't help: the question was answered once.
     await ledger.append([plan('second')]);
-    expect(await reset.spend()).toMatchObject({ attempt: 'second' });
-    await expect(as(ledger, { attempt: 'second', scheduledAt: 6_000 }).spend()).rejects.toMatchObject(
-      spent(/was used already$/),
-    );
+    await expect(reset.spend()).rejects.toMatchObject(spent(/was used by another execution of this run/));
+    // Asking anew does.
+    await ledger.append([plan('second', 'q2')]);
+    expect(await reset.spend('q2')).toMatchObject({ attempt: 'second' });
   });
 
   it('takes no plan that nobody published, nor another run’s', async () => {
