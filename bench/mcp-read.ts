@@ -9,7 +9,6 @@ import type { McpDependencies } from '../src/mcp/dependencies.ts';
 import { createMetrics } from '../src/mcp/metrics.ts';
 import { serveHttp } from '../src/mcp/serve.ts';
 import type { NodeFacts } from '../src/proxmox/reads.ts';
-import type { LedgerClient } from '../src/runs/ledger.ts';
 import type { Runs } from '../src/runs/runs.ts';
 import type { Schedules } from '../src/runs/schedules.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
@@ -142,10 +141,12 @@ function dependencies(delayMs: number): McpDependencies {
   return {
     config: { ...config, mcp: { ...config.mcp, host: '127.0.0.1', port: 0 }, hosts: hostsOf() },
     operations: [],
-    // Reads don't touch runs, schedules and the ledger.
+    // Reads don't touch runs, schedules and what the page does.
     runs: {} as Runs,
     schedules: {} as Schedules,
-    ledger: {} as LedgerClient,
+    ledger: {} as McpDependencies['ledger'],
+    changeSwitch: {} as McpDependencies['changeSwitch'],
+    people: {} as McpDependencies['people'],
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
     reads: { node: () => readNode(delayMs) },
     log: pino({ level: 'silent' }),

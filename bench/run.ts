@@ -10,9 +10,11 @@ import type { Config } from '../src/config.ts';
 import { createMetrics } from '../src/mcp/metrics.ts';
 import { serveHttp } from '../src/mcp/serve.ts';
 import { catalogue } from '../src/operations/catalogue.generated.ts';
+import { createPeople, peopleFile } from '../src/people/store.ts';
 import { createRuns } from '../src/runs/create-runs.ts';
 import { createSchedules } from '../src/runs/create-schedules.ts';
 import { createLedgerClient } from '../src/runs/ledger.ts';
+import { createChangeSwitch } from '../src/runs/switch.ts';
 import { cacheFolder } from '../src/service/paths.ts';
 import { findTemporal } from '../src/service/temporal-binary.ts';
 import { startTemporalServer } from '../src/service/temporal-server.ts';
@@ -54,6 +56,8 @@ export async function benchRun(): Promise<BenchResult[]> {
         runs: createRuns({ client: ours.client, config }),
         schedules: createSchedules({ client: ours.client, config }),
         ledger: createLedgerClient(ours.client),
+        changeSwitch: createChangeSwitch(ours.client),
+        people: createPeople(peopleFile(folder)),
         tokens: { verify: () => ({ name: 'bench', scope: 'admin' }) },
         reads: { node: async () => undefined },
         metrics: createMetrics({ process: false }),

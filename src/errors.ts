@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'forbidden'
   | 'not-approved'
   | 'approval-spent'
+  | 'condition-not-met'
   | 'changes-stopped'
   | 'unauthenticated'
   | 'rate-limited'

@@ -39,6 +39,7 @@ Runtime.install({
 const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
 const redact = createRedact(secretsOf(config));
+const tokens = createTokenStore(join(config.dataDir, 'tokens.json'));
 const refusedSchedules = () => readRefusedSchedules(config);
 const dependencies = createDependencies({
   config,
@@ -70,8 +71,6 @@ const common = {
 /** Following costs a timer and a short look now and then: there is room for every job of every host. */
 const followSlots = 2_000;
 
-const tokens = createTokenStore(join(config.dataDir, 'tokens.json'));
-
 /** An append takes milliseconds, and what is asked for at the same time is written at the same time. */
 const ledgerSlots = 20;
 /** Before it is tried again to open a ledger that another process has: a worker that is still ending, most of all. */
@@ -91,7 +90,7 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
         ledger,
         configFolder: loaded.folder,
         changeSwitch: createChangeSwitch(client).get,
-        scopeOf: (token) => tokens.list().find(({ name }) => name === token)?.scope,
+        tokens: () => tokens.list(),
       }),
       maxConcurrentActivityTaskExecutions: ledgerSlots,
     });

@@ -23,6 +23,8 @@ export async function generate() {
     'is over: in Europe/Berlin a daily run at 02:00 starts at 03:00 then. `npx proxmox-mcp schedules list` shows the next such',
     'night of each schedule. What runs in every hour of every day (`*/10 * * * *`) counts hours and leaves none out.',
     '',
+    'Any operation can be scheduled by anybody who may start it: [schedules](schedules.md).',
+    '',
     '| operation | MCP tool | risk | what it does |',
     '|---|---|---|---|',
     ...operations.map((o) => {
@@ -46,7 +48,7 @@ function describe(operation, risk, schema) {
     '',
     operation.description,
     '',
-    `Acts on a **${operation.target}** (${needs[operation.needs]}). Risk: **${risk}**. Replaces the guide's “${operation.guide}”.`,
+    `Acts on a **${operation.target}** (${needs[operation.needs]}). Risk: **${risk}**. Replaces the guide's “${operation.guide}”.${operation.subject === undefined ? '' : ` Who hears of it first: **${operation.subject}**.`}`,
     '',
     `Steps: ${operation.steps.join(' → ')}.`,
     ...(operation.undo === undefined ? [] : ['', `Undo of what is done: ${operation.undo.how}`]),

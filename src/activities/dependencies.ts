@@ -8,6 +8,7 @@ import { createMailer, type Mailer } from '../mail/mailer.ts';
 import type { SwitchState } from '../operations/switch.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../proxmox/connect.ts';
 import type { Redact } from '../secret.ts';
+import type { KnownToken } from './approvals/approvals.ts';
 
 /** Everything that activities may hold; each area takes what it names. */
 export interface ActivityDependencies {
@@ -28,8 +29,8 @@ export interface LedgerDependencies extends ActivityDependencies {
   /** Of `policy.yaml`. */
   readonly configFolder: string;
   readonly changeSwitch: () => Promise<SwitchState>;
-  /** Of a token by its name; undefined where there is none of that name. */
-  readonly scopeOf: (token: string) => 'read' | 'operate' | 'admin' | undefined;
+  /** The bearer tokens that there are now. */
+  readonly tokens: () => readonly KnownToken[];
 }
 
 export function createDependencies(options: {

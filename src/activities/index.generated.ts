@@ -4,6 +4,7 @@ import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
 import { createChangePolicyActivities } from './change-policy/change-policy.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
+import { createContactActivities } from './contacts/contacts.ts';
 import { createControlGuestActivities } from './control-guest/control-guest.ts';
 import { createControlServiceActivities } from './control-service/control-service.ts';
 import { createGuestActivities } from './guests/guests.ts';
@@ -43,6 +44,7 @@ export function createLedgerActivities(dependencies: LedgerDependencies) {
   return {
     ...createApprovalActivities(dependencies),
     ...createChangePolicyActivities(dependencies),
+    ...createContactActivities(dependencies),
     ...createLedgerStoreActivities(dependencies),
   };
 }

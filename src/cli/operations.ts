@@ -96,6 +96,14 @@ function toOption(name: string, property: Property): Option {
   return option;
 }
 
+/** A value of one field of an operation's input as a person wrote it. */
+export function fieldValue(operation: OperationDefinition, name: string, text: string): unknown {
+  const property = propertiesOf(operation)[name];
+  if (property?.type === 'boolean' && /^(true|false)$/.test(text)) return text === 'true';
+  if (property?.type === 'array') return text.split(',');
+  return convert(text, property ?? {});
+}
+
 /** The operation's input from the flags that were written; Runs checks it against the schema. */
 function inputOf(properties: Readonly<Record<string, Property>>, options: OperationOptions): Record<string, unknown> {
   const written = Object.entries(properties).flatMap(([name, property]) => {

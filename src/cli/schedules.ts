@@ -1,18 +1,32 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { ServiceError } from '../errors.ts';
+import type { OperationDefinition } from '../operations/definition.ts';
+import { type RunCondition, runCondition } from '../operations/run.ts';
 import { textTable } from '../reports/table.ts';
-import { readableTime, relativeTime } from '../reports/units.ts';
+import { operations } from '../runs/find-operation.ts';
+import { nextRun, scheduleText, waitsFor } from '../runs/schedule-text.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
+import { scheduleName } from '../runs/schema.ts';
+import { aheadForm, everyForm } from '../runs/when.ts';
 import type { CliContext } from './context.ts';
+import { fieldValue } from './operations.ts';
 import { byDefault } from './parse.ts';
 import { requester, withTemporal } from './temporal.ts';
 import { note, print, printJson } from './terminal.ts';
+import { writeDown } from './write-down.ts';
 
 interface Json {
   readonly json?: boolean;
 }
 
-/** `schedules list|pause|resume|trigger|change`. */
+interface AddOptions extends Json {
+  readonly at?: string;
+  readonly every?: string;
+  readonly if?: RunCondition;
+  readonly name?: string;
+}
+
+/** `schedules list|add|remove|pause|resume|trigger|change`. */
 export function scheduleCommands(program: Command, context: CliContext): void {
   const schedules = program.command('schedules').description('See when operations run by themselves, and change it');
 
@@ -34,6 +48,10 @@ export function scheduleCommands(program: Command, context: CliContext): void {
       if (all.some(({ clockChange }) => clockChange !== undefined)) {
         print('\nA time that a clock change skips or repeats runs once, when that time is over.');
       }
+      for (const one of all) {
+        const waits = one.paused ? [] : waitsFor(one);
+        if (waits.length > 0) print(`\n${one.id}: ${waits.join(' ')}`);
+      }
       for (const { id, problem } of all) if (problem !== undefined) print(`\n${id} is not as configured: ${problem}`);
     });
 
@@ -42,27 +60,70 @@ export function scheduleCommands(program: Command, context: CliContext): void {
     schedules.command(`${name} <schedule>`).description(description).option('--json', 'Print it as JSON');
   const run = async (
     json: boolean | undefined,
+    text: string,
     work: (schedules: Schedules, by: string) => Promise<ScheduleSummary>,
   ) => {
     const by = requester();
     const changed = await withTemporal(context, (service) => work(service.schedules, `${by.kind}:${by.name}`));
+    await writeDown(context, { kind: 'schedule', by, text });
     if (json) printJson(changed);
-    else print(describe(changed));
+    else print(scheduleText(changed));
   };
 
+  schedules
+    .command('add <operation> [input...]')
+    .description('Do any operation later or again and again; its input as field=value, as its own command takes it')
+    .option('--at <time>', `Once: ${aheadForm}`)
+    .option('--every <time>', `Again and again: ${everyForm}`)
+    .addOption(
+      new Option(
+        '--if <condition>',
+        "Only if its host's check says so right before; healthy: ok, not-failing: or a warning",
+      ).choices(runCondition.options),
+    )
+    .option('--name <name>', 'The second part of its id; default: made of the time')
+    .option('--json', 'Print it as JSON')
+    .addHelpText(
+      'after',
+      '\nExample: npx proxmox-mcp schedules add control-guest host=pve2 vmid=100 action=reboot --at "sun 23:00" --if healthy',
+    )
+    .action(async (operation: string, fields: string[], options: AddOptions) => {
+      const { at, every, if: condition, name, json } = options;
+      requireName(name);
+      const definition = operations[operation];
+      const input = inputOfFields(definition, fields);
+      const request = { operation, input, at, every, condition, name };
+      const { existing, ...made } = await withTemporal(context, (service) =>
+        service.schedules.add(request, requester()),
+      );
+      if (json) printJson(made);
+      else print(`${existing ? 'It was scheduled already' : 'Scheduled'}. ${scheduleText(made)}`);
+    });
+  schedules
+    .command('remove <schedule>')
+    .description('Remove one that was added; a run of it that only waits for its time is cancelled')
+    .option('--json', 'Print it as JSON')
+    .action(async (id: string, { json }: Json) => {
+      const removed = await withTemporal(context, (service) => service.schedules.remove(id, requester()));
+      if (json) return printJson(removed);
+      print(`Removed ${id}.`);
+      for (const run of removed.cancelled) print(`Cancelled, which waited for its time: ${run}`);
+    });
   change('pause', 'Stop it from firing until it is resumed')
     .option(...reason)
     .action((id: string, options: Json & { reason: string }) =>
-      run(options.json, (all, by) => all.pause(id, options.reason, by)),
+      run(options.json, `Paused the schedule ${id}: ${options.reason}`, (all, by) => all.pause(id, options.reason, by)),
     );
   change('resume', 'Let a paused one fire again')
     .option(...reason)
     .action((id: string, options: Json & { reason: string }) =>
-      run(options.json, (all, by) => all.resume(id, options.reason, by)),
+      run(options.json, `Resumed the schedule ${id}: ${options.reason}`, (all, by) =>
+        all.resume(id, options.reason, by),
+      ),
     );
   change('trigger', 'Fire it now, under its own overlap policy').action(async (id: string, options: Json) => {
     const lastRun = (one: ScheduleSummary | undefined) => one?.lastRuns.at(-1)?.runId;
-    await run(options.json, async (all, by) => {
+    await run(options.json, `Fired the schedule ${id}`, async (all, by) => {
       const before = lastRun((await all.list()).find((one) => one.id === id));
       const fired = await all.trigger(id, by);
       const started = lastRun(fired);
@@ -93,16 +154,33 @@ export function scheduleCommands(program: Command, context: CliContext): void {
         ...(reset ? { cron: null } : cron !== undefined && { cron }),
         ...(timeZone !== undefined && { timeZone }),
       };
-      await run(options.json, (all, by) => all.change(id, wanted, by));
+      const to = reset ? 'back to the time of the catalogue' : Object.values(wanted).join(', ');
+      await run(options.json, `Changed the schedule ${id}: ${to}`, (all, by) => all.change(id, wanted, by));
     });
 }
 
-/** By the clock of its own time zone. */
-function nextRun({ nextRuns: [next], timeZone }: ScheduleSummary): string {
-  return next === undefined ? 'never' : `${readableTime(next, timeZone)}, ${relativeTime(next)}`;
+/** `host=pve2 vmid=100`, each as its field's type; the schema itself is checked later. */
+function inputOfFields(operation: OperationDefinition | undefined, fields: readonly string[]): Record<string, unknown> {
+  const pairs = fields.map((field) => {
+    const [, name, value] = /^([A-Za-z]\w*)=(.*)$/s.exec(field) ?? [];
+    if (name === undefined || value === undefined) {
+      throw new ServiceError({
+        code: 'invalid-input',
+        message: `"${field}" is no field of an input, and nothing was scheduled`,
+        remedy: 'Write each as field=value, e.g. host=pve1.',
+      });
+    }
+    return [name, operation === undefined ? value : fieldValue(operation, name, value)] as const;
+  });
+  return Object.fromEntries(pairs);
 }
 
-function describe(one: ScheduleSummary): string {
-  const next = one.nextRuns[0] === undefined ? 'never runs: the calendar has no such day' : `next run ${nextRun(one)}`;
-  return `${one.id}: ${one.cron} (${one.timeZone}), ${one.paused ? 'paused' : next}${one.clockChange ? `; where the clock changes: ${one.clockChange}` : ''}${one.note ? `. Note: ${one.note}` : ''}`;
+function requireName(name: string | undefined): void {
+  if (name === undefined || scheduleName.safeParse(name).success) return;
+  throw new ServiceError({
+    code: 'invalid-input',
+    message: `"${name}" can't be the name of a schedule, and nothing was scheduled`,
+    remedy: 'Use up to 40 of a-z, 0-9 and -.',
+    details: { field: 'name' },
+  });
 }

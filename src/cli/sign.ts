@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ServiceError } from '../errors.ts';
 import { sshKeygen } from '../hosts/local/ssh-keygen.ts';
-import { signatureIn, signatureNamespace } from '../hosts/signed-plan.ts';
+import { signatureIn, signatureNamespace } from '../ssh-signature.ts';
 
 /**
  * A person's signature of a text that a host verifies, with their own SSH key. Throws `cancelled` where none was made: a

@@ -151,22 +151,19 @@ export const serviceKeys = {
     group: 'Mail and chat',
     example: '',
     secret: true,
-    what: 'Incoming webhook of a Slack channel for alerts.',
-    noEffectYet: 'no operation sends alerts',
+    what: 'Incoming webhook of a Slack channel that is told of what goes wrong; contacts of `policy.yaml` name it.',
   }),
   DISCORD_WEBHOOK_URL: optional(types.webhook, {
     group: 'Mail and chat',
     example: '',
     secret: true,
-    what: 'Webhook of a Discord channel for alerts.',
-    noEffectYet: 'no operation sends alerts',
+    what: 'Webhook of a Discord channel that is told of what goes wrong; contacts of `policy.yaml` name it.',
   }),
   ONCALL_WEBHOOK_URL: optional(types.webhook, {
     group: 'Mail and chat',
     example: '',
     secret: true,
-    what: 'Webhook that pages who is on call; contacts of `policy.yaml` name it.',
-    noEffectYet: 'no operation sends alerts',
+    what: 'Webhook that pages who is on call: it gets `{ "text": … }`; contacts of `policy.yaml` name it.',
   }),
 
   IMAGE_TAG: withDefault(types.imageTag, 'latest', {

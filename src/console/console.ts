@@ -1,198 +1,377 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { randomBytes } from 'node:crypto';
 import type { Config } from '../config.ts';
-import { explain, ServiceError } from '../errors.ts';
+import { explain, isServiceError, ServiceError } from '../errors.ts';
 import type { Finding } from '../operations/finding.ts';
-import type { Answer } from '../operations/run.ts';
-import { cleanText } from '../reports/clean.ts';
+import type { SwitchState } from '../operations/switch.ts';
+import type { People } from '../people/store.ts';
+import { cleanLine, cleanText } from '../reports/clean.ts';
+import { runPagePath } from '../run-url.ts';
 import type { RunSummary } from '../runs/runs.ts';
+import { type ActionDependencies, createActions, maySteerSchedules } from './actions.ts';
+import { type ConsoleAnswer, ofAsset, page, plain, redirect, statusOf, tooMany } from './answers.ts';
 import { sessionCookie } from './cookie.ts';
+import { whyMayNotAnswer } from './deciding.ts';
 import type { Documentation } from './documentation.ts';
-import { type Asset, type PageOptions, renderPage, script, styles } from './render.ts';
-import { createSessions, type TokenVerifier, type Viewer } from './sessions.ts';
+import { keptByKey, within } from './kept.ts';
+import { ledgerView, plansOf } from './ledger-page.ts';
+import { type Asset, type PageOptions, script, styles } from './render.ts';
+import { runPageView } from './run-view.ts';
+import { createSessions, type Session, type TokenVerifier, type Viewer } from './sessions.ts';
 import { createStateReader, freshMs, type StateDependencies } from './state.ts';
-import { viewOf } from './state-view.ts';
+import { scheduleView, viewOf } from './state-view.ts';
+import { momentsAt } from './words.ts';
 
 /** A request for one of the console's pages, as far as they need it. */
 export interface ConsoleRequest {
   readonly method: string;
   /** Without the query. */
   readonly path: string;
+  readonly query: URLSearchParams;
   /** The header `Cookie`. */
   readonly cookie: string | undefined;
   /** Whether a page of this very server sends it: nothing else may change anything. */
   readonly fromOwnPage: boolean;
-  /** The fields of a form; undefined where it is none, or too large. */
-  readForm(): Promise<URLSearchParams | undefined>;
-  /** Counts a request, and one whose token is wrong; seconds to wait where there were too many. */
+  /** The fields of a form; undefined where it is none, or has more bytes. */
+  readForm(largest: number): Promise<URLSearchParams | undefined>;
+  /** Counts a request, and one whose token or password is wrong; seconds to wait where there were too many. */
   readonly count: {
     request(viewer: Viewer | undefined): Promise<number | undefined>;
     failure(): Promise<number | undefined>;
   };
 }
 
-export interface ConsoleAnswer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
 /** The administrators' page, behind no protocol: whoever serves HTTP hands requests to it. */
 export interface Console {
-  /** Whether a path is one of its own. */
-  serves(path: string): boolean;
+  /** Which of its pages a path is, without what names one thing of many; undefined: none. */
+  routeOf(path: string): string | undefined;
   answer(request: ConsoleRequest): Promise<ConsoleAnswer>;
 }
 
-export interface ConsoleDependencies extends StateDependencies {
+export interface ConsoleDependencies extends StateDependencies, Omit<ActionDependencies, 'people'> {
   readonly config: Config;
   readonly tokens: TokenVerifier;
+  readonly people: Pick<People, 'signIn' | 'find' | 'credentialsOf'>;
   /** What keeps the service from working now; shown to everybody, so that no host may be named in it. */
   readonly health: () => Promise<{ readonly findings: readonly Finding[] }>;
   readonly documentation: Documentation;
   readonly version: string;
-  readonly decisions: Decisions;
 }
 
-/** Who may answer what paused runs ask. An approval is none of these: a token can't give it. */
-export interface Decisions {
-  may(viewer: Viewer, run: RunSummary): boolean;
-  /** Throws `forbidden`, and `conflict` where the run doesn't ask that (any more). */
-  decide(viewer: Viewer, run: string, answer: Answer): Promise<unknown>;
-}
+/** How often pages are loaded anew. Seconds. */
+const refresh = { state: 60, going: 10, run: 5, paused: 30 } as const;
 
-/** How often the state is loaded anew. Seconds. */
-const refreshSeconds = 60;
-
-/** An id of a run has the most characters, and a reason. */
+/** Of any field but a password. An id of a run has the most characters, and a reason. */
 const longestField = 500;
+const longestPassword = 1_024;
+const longestSignature = 20_000;
 
-const html = 'text/html; charset=utf-8';
+/** How long the kill switch may take to be read. Milliseconds. */
+const switchMs = 2_000;
 
-/** Nothing is loaded but this server's own, nothing stands in line, nothing frames it, forms come back here. */
-const pageHeaders = {
-  'content-security-policy':
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-  // Forms say where they come from; other sites are told nothing.
-  'referrer-policy': 'same-origin',
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
-} as const;
+/** Of a whole form, in bytes: anybody's, which has a token or a password, and that of who has signed in, with signatures. */
+const largestForm = { ofAnybody: 8 * 1024, ofViewer: 64 * 1024 } as const;
+
+/** In the address of a page that loads itself anew, which is no sign of life. */
+const byItself = 'again';
+
+/** What there is one of for each id. */
+const folders = ['/runs/', '/schedules/'] as const;
+
+/** A look at a page by somebody who has signed in; with what could not be done, said on it. */
+interface Look {
+  readonly session: Session;
+  readonly query: URLSearchParams;
+  readonly problem?: string;
+  readonly status?: number;
+}
 
 export function createConsole(dependencies: ConsoleDependencies): Console {
-  const { config, tokens, health, documentation, version, decisions } = dependencies;
-  const sessions = createSessions(tokens);
+  const { config, tokens, people, ledger, changeSwitch, health, documentation, version, decisions, log } = dependencies;
+  const sessions = createSessions(tokens, people);
   const cookie = sessionCookie(config.mcp.publicUrl);
-  const readState = createStateReader(dependencies);
+  const state = createStateReader(dependencies);
+  const actions = createActions(dependencies);
+  const readSwitch = keptByKey(freshMs, () => within(switchMs, changeSwitch.get()));
   const assets: ReadonlyMap<string, Asset> = new Map([styles, script].map((one) => [one.path, one]));
 
-  const gets: Readonly<Record<string, (viewer: Viewer | undefined) => Promise<ConsoleAnswer> | ConsoleAnswer>> = {
-    '/': (viewer) => (viewer === undefined ? signInPage(200) : statePage(viewer)),
-    '/tools': (viewer) => page('tools', documentation, { title: 'Tools', viewer, version }),
-    '/docs': () => redirect('/tools'),
-    '/sign-in': () => redirect('/'),
-    '/sign-out': () => redirect('/'),
-    '/decide': () => redirect('/'),
+  /** Those that need a sign-in. */
+  const pages: Readonly<Record<string, (look: Look, id: string) => Promise<ConsoleAnswer>>> = {
+    '/': statePage,
+    '/ledger': ledgerPage,
+    '/switch': switchPage,
+    '/runs/': runPage,
+    '/schedules/': schedulePage,
   };
-  const posts: Readonly<
-    Record<string, (request: ConsoleRequest, viewer: Viewer | undefined) => Promise<ConsoleAnswer>>
-  > = {
-    '/sign-in': signIn,
-    '/sign-out': async (request) => {
-      sessions.end(cookie.read(request.cookie));
-      return redirect('/', { 'set-cookie': cookie.clear });
-    },
-    '/decide': decide,
-  };
+  /** What is only sent to. */
+  const forms = new Set(['/sign-in', '/sign-out', ...Object.keys(actions)]);
 
-  async function statePage(viewer: Viewer, problem?: string, status = 200): Promise<ConsoleAnswer> {
-    const [state, { findings }] = await Promise.all([readState(), health()]);
-    const mayDecide = (run: RunSummary) => decisions.may(viewer, run);
-    const view = viewOf(state, { hosts: config.hosts, mayDecide });
-    const asks = 'value' in view.waiting && view.waiting.value.some((run) => run.mayDecide);
-    const options = { title: 'State', viewer, version };
-    // Not under the hands of who writes down why.
+  async function shown(
+    body: Parameters<typeof page>[0],
+    data: object,
+    { session, problem, status }: Look,
+    options: Pick<PageOptions, 'title' | 'refresh'>,
+  ): Promise<ConsoleAnswer> {
+    const { viewer, formToken } = session;
+    const stopped = await stopState();
+    const said = session.said();
     return page(
-      'state',
-      { view, problem, health: { findings } },
-      asks ? options : { ...options, refreshSeconds },
+      body,
+      { problem, said, viewer, formToken, stopped, ...data },
+      { ...options, viewer, formToken, stopped, version },
       status,
     );
   }
 
-  /** Refused and outdated answers are said on the page, where what it asks now stands. */
-  async function decide(request: ConsoleRequest, viewer: Viewer | undefined): Promise<ConsoleAnswer> {
-    if (viewer === undefined) return signInPage(401, 'The session is over; nothing was answered.');
-    const form = await request.readForm();
-    const field = (name: string) => form?.get(name)?.trim().slice(0, longestField) ?? '';
-    const [run, question, choice, reason] = [field('run'), field('question'), field('choice'), field('reason')];
+  /** What is to be said of the kill switch on every page. */
+  async function stopState() {
+    const timeZone = config.hosts[0]?.timeZone ?? 'UTC';
     try {
-      await decisions.decide(viewer, run, { question, choice, ...(reason !== '' && { reason }) });
+      const found: SwitchState = await readSwitch('');
+      const { on, number, since, by, why } = found;
+      return {
+        on,
+        number,
+        by: cleanLine(by === undefined ? 'somebody' : by.name, 100),
+        why: cleanLine(why ?? '', longestField),
+        ...(since === undefined ? {} : { since: momentsAt(Date.now())(since, timeZone) }),
+      };
     } catch (error) {
-      if (!(error instanceof ServiceError)) throw error;
-      return statePage(viewer, cleanText(explain(error)), error.code === 'forbidden' ? 403 : 409);
+      const problem = error instanceof ServiceError ? cleanLine(explain(error), longestField) : 'It could not be read.';
+      return { on: false, number: 0, by: '', why: '', problem };
     }
-    // What is shown is read anew by then.
-    await sleep(freshMs);
-    return redirect('/');
   }
 
-  async function signInPage(status: number, problem?: string): Promise<ConsoleAnswer> {
+  async function statePage(look: Look): Promise<ConsoleAnswer> {
+    const { viewer } = look.session;
+    const wanted = look.query.get('host');
+    const host = config.hosts.find(({ name }) => name === wanted)?.name;
+    const [found, { findings }] = await Promise.all([state.read(host), health()]);
+    const mayDecide = (run: RunSummary) => whyMayNotAnswer(viewer, run, decisions) === undefined;
+    const view = viewOf(found, { hosts: config.hosts, mayDecide, host });
+    // Not under the hands of who writes down why.
+    const isTyping = 'value' in view.waiting && view.waiting.value.some((run) => run.mayDecide && !run.isApproval);
+    const isGoing = 'value' in view.running && view.running.value.length > 0;
+    const at = host === undefined ? '/' : `/?host=${encodeURIComponent(host)}`;
+    return shown('state', { view, host, health: { findings } }, look, {
+      title: host ?? 'State',
+      ...(isTyping ? {} : { refresh: refreshAt(at, isGoing ? refresh.going : refresh.state) }),
+    });
+  }
+
+  async function runPage(look: Look, id: string): Promise<ConsoleAnswer> {
+    const { viewer } = look.session;
+    const run = await dependencies.runs.get(id);
+    // A part of an id is enough, and the page is at the whole one.
+    if (run.id !== id) return redirect(runPagePath(run.id));
+    const question = run.progress?.question ?? run.question;
+    const isAsking = run.closedAt === undefined && question?.kind === 'approval';
+    const isKept = run.closedAt !== undefined || isAsking;
+    const known = isKept ? await plansOf(ledger, run.id, isAsking ? question.id : undefined) : {};
+    const mayNot = whyMayNotAnswer(viewer, question === undefined ? run : { ...run, question }, decisions);
+    const view = runPageView(run, { plans: known, mayNot });
+    const every = question === undefined ? refresh.run : refresh.paused;
+    const isStill = run.closedAt !== undefined || (question !== undefined && mayNot === undefined);
+    return shown('run', { run: view }, look, {
+      title: `${view.operation} on ${view.target}`,
+      ...(isStill ? {} : { refresh: refreshAt(runPagePath(run.id), every) }),
+    });
+  }
+
+  async function schedulePage(look: Look, id: string): Promise<ConsoleAnswer> {
+    const found = (await state.schedules()).find((one) => one.id === id);
+    if (found === undefined) {
+      throw new ServiceError({
+        code: 'not-found',
+        message: 'There is no such schedule (any more)',
+        remedy: 'The page of the state names those that there are.',
+      });
+    }
+    const moment = momentsAt(Date.now());
+    const view = {
+      ...scheduleView(found, moment),
+      nextRuns: found.nextRuns.map((iso) => moment(iso, found.timeZone)),
+      lastRuns: found.lastRuns.map(({ at, runId }) => ({ when: moment(at, found.timeZone), page: runPagePath(runId) })),
+    };
+    const data = { schedule: view, may: maySteerSchedules(look.session.viewer) };
+    return shown('schedule', data, look, { title: `Schedule ${view.operation} on ${view.target}` });
+  }
+
+  async function ledgerPage(look: Look): Promise<ConsoleAnswer> {
+    return shown('ledger', { ledger: await ledgerView(ledger, config, look.query) }, look, { title: 'Ledger' });
+  }
+
+  async function switchPage(look: Look): Promise<ConsoleAnswer> {
+    return shown('switch', {}, look, { title: 'Kill switch' });
+  }
+
+  /** A page of somebody who has signed in; where it can't be shown, why. */
+  async function lookAt(path: string, look: Look): Promise<ConsoleAnswer> {
+    const { page: name, id } = placeOf(path);
+    try {
+      return (await pages[name]?.(look, id)) ?? plain(404, 'There is nothing here.');
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      const problem = [look.problem, cleanText(explain(error))].filter(Boolean).join(' ');
+      const status = look.status ?? statusOf(error.code);
+      return shown('problem', {}, { ...look, problem, status }, { title: 'Not shown' });
+    }
+  }
+
+  /** A form of somebody who has signed in. What was refused is said on the page that it stands on, as that is now. */
+  async function submit(path: string, session: Session, form: URLSearchParams | undefined): Promise<ConsoleAnswer> {
+    const action = Object.hasOwn(actions, path) ? actions[path] : undefined;
+    if (action === undefined) return plain(404, 'There is nothing here.');
+    const field = (name: string) => (form?.get(name) ?? '').slice(0, longestOf(name));
+    const at = action.page(field);
+    try {
+      session.say(cleanText(await action.act(field, session.viewer)));
+      return redirect(at);
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      const problem = cleanText(explain(error));
+      return await lookAt(at, { session, query: new URLSearchParams(), problem, status: statusOf(error.code) });
+    } finally {
+      state.forget();
+      readSwitch.forget();
+    }
+  }
+
+  /** @param to where they wanted to go */
+  async function signInPage(
+    status: number,
+    { to, problem, headers }: { to: string; problem?: string; headers?: Readonly<Record<string, string>> },
+  ): Promise<ConsoleAnswer> {
     const { findings } = await health();
-    return page('signIn', { problem, health: { findings } }, { title: 'Sign in', version }, status);
+    const answer = page('signIn', { problem, to, health: { findings } }, { title: 'Sign in', version }, status);
+    return headers === undefined ? answer : { ...answer, headers: { ...answer.headers, ...headers } };
   }
 
   async function signIn(request: ConsoleRequest): Promise<ConsoleAnswer> {
-    const form = await request.readForm();
-    const id = await sessions.begin(form?.get('token') ?? '');
-    if (id !== undefined) return redirect('/', { 'set-cookie': cookie.set(id) });
+    const form = await request.readForm(largestForm.ofAnybody);
+    const field = (name: string) => (form?.get(name) ?? '').slice(0, longestPassword);
+    const to = ownPath(field('to'));
+    const begun = form?.has('token')
+      ? await withToken(field('token'))
+      : await asPerson({ name: field('name').trim(), password: field('password'), code: field('code') });
+    if ('id' in begun) {
+      // What this browser had before is nobody's any more.
+      sessions.end(cookie.read(request.cookie));
+      return redirect(to, { 'set-cookie': cookie.set(begun.id) });
+    }
     const wait = await request.count.failure();
     if (wait !== undefined) return tooMany(wait);
-    return signInPage(401, 'This token is unknown, revoked or expired.');
+    return signInPage(begun.status, { to, ...begun });
+  }
+
+  type Begun =
+    | { readonly id: string }
+    | { readonly status: number; readonly problem: string; headers?: { 'retry-after': string } };
+
+  async function withToken(token: string): Promise<Begun> {
+    const id = await sessions.beginWithToken(token);
+    return id === undefined ? { status: 401, problem: 'This token is unknown, revoked or expired.' } : { id };
+  }
+
+  async function asPerson(given: { name: string; password: string; code: string }): Promise<Begun> {
+    if (given.name === '') return { status: 401, problem: 'A name and a password are needed.' };
+    try {
+      const id = await sessions.beginAsPerson(given);
+      writeSignInDown(given.name);
+      return { id };
+    } catch (error) {
+      if (isServiceError(error, 'unauthenticated')) return { status: 401, problem: explain(error) };
+      if (isServiceError(error, 'rate-limited')) {
+        const seconds = String(error.details.retryAfterSeconds ?? 60);
+        return { status: 429, problem: explain(error), headers: { 'retry-after': seconds } };
+      }
+      if (!(error instanceof ServiceError)) throw error;
+      // Whoever has not signed in is not told of files.
+      log.error({ err: error }, 'nobody can sign in');
+      return { status: 503, problem: 'Nobody can sign in now; the log of the MCP server says why.' };
+    }
+  }
+
+  function writeSignInDown(name: string): void {
+    const record = { kind: 'sign-in', by: `person:${name}`, text: `${name} signed in on the page` } as const;
+    ledger
+      .record([{ key: `sign-in/${randomBytes(12).toString('hex')}`, ...record }])
+      .catch((error: unknown) => log.warn({ err: error, name }, 'a sign-in is not in the ledger'));
+  }
+
+  async function answer(request: ConsoleRequest): Promise<ConsoleAnswer> {
+    const { method, path, query } = request;
+    const isUse = method === 'POST' || !(query.has(byItself) || assets.has(path));
+    const session = await sessions.find(cookie.read(request.cookie), isUse);
+    // A sign-in is judged by what it shows first: who may come in never waits for what others send.
+    if (!(method === 'POST' && path === '/sign-in')) {
+      const wait = await request.count.request(session?.viewer);
+      if (wait !== undefined) return tooMany(wait);
+    }
+    const isForm = forms.has(path);
+    if (method === 'POST' && isForm) return send(request, session);
+    if (method !== 'GET' && method !== 'HEAD') {
+      return plain(405, 'Not that method.', { allow: isForm ? 'GET, HEAD, POST' : 'GET, HEAD' });
+    }
+    const asset = assets.get(path);
+    if (asset !== undefined) return ofAsset(asset);
+    if (path === '/tools') {
+      const { viewer, formToken } = session ?? {};
+      const stopped = session && (await stopState());
+      return page('tools', documentation, { title: 'Tools', viewer, formToken, stopped, version });
+    }
+    if (path === '/docs') return redirect('/tools');
+    if (isForm) return redirect('/');
+    if (session === undefined) return signInPage(200, { to: path });
+    return lookAt(path, { session, query });
+  }
+
+  async function send(request: ConsoleRequest, session: Session | undefined): Promise<ConsoleAnswer> {
+    if (!request.fromOwnPage) return plain(403, 'This form was not sent by a page of this server.');
+    if (request.path === '/sign-in') return signIn(request);
+    if (session === undefined) {
+      return signInPage(401, { to: '/', problem: 'The session is over; nothing was done.' });
+    }
+    const form = await request.readForm(largestForm.ofViewer);
+    if (!session.owns(form?.get('form') ?? '')) {
+      return plain(403, 'This form is of another session than the one that is signed in: load its page anew.');
+    }
+    if (request.path !== '/sign-out') return submit(request.path, session, form);
+    sessions.end(cookie.read(request.cookie));
+    return redirect('/', { 'set-cookie': cookie.clear });
   }
 
   return {
-    serves: (path) => Object.hasOwn(gets, path) || assets.has(path),
-    async answer(request) {
-      const { method, path } = request;
-      const viewer = await sessions.viewer(cookie.read(request.cookie));
-      const post = Object.hasOwn(posts, path) ? posts[path] : undefined;
-      // A sign-in is judged by its token first: who has a good one never waits for what others send.
-      if (!(method === 'POST' && path === '/sign-in')) {
-        const wait = await request.count.request(viewer);
-        if (wait !== undefined) return tooMany(wait);
-      }
-      if (method === 'POST' && post !== undefined) {
-        return request.fromOwnPage
-          ? post(request, viewer)
-          : plain(403, 'This form was not sent by a page of this server.');
-      }
-      if (method !== 'GET' && method !== 'HEAD') {
-        return plain(405, 'Not that method.', { allow: post === undefined ? 'GET, HEAD' : 'GET, HEAD, POST' });
-      }
-      const asset = assets.get(path);
-      if (asset !== undefined) return ofAsset(asset);
-      return (await gets[path]?.(viewer)) ?? plain(404, 'There is nothing here.');
+    routeOf(path) {
+      if (path === '/tools' || path === '/docs' || assets.has(path) || forms.has(path)) return path;
+      const { page: name, id } = placeOf(path);
+      if (!Object.hasOwn(pages, name)) return undefined;
+      return id === '' ? name : `${name}:id`;
     },
+    answer,
   };
 }
 
-function page(body: Parameters<typeof renderPage>[0], data: object, options: PageOptions, status = 200): ConsoleAnswer {
-  return { status, type: html, body: renderPage(body, data, options), headers: pageHeaders };
+/** The page that a path is, and of what; a path that can't be read is of nothing. */
+function placeOf(path: string): { readonly page: string; readonly id: string } {
+  const folder = folders.find((one) => path.startsWith(one) && path.length > one.length);
+  if (folder === undefined) return { page: path.endsWith('/') && path !== '/' ? '' : path, id: '' };
+  try {
+    return { page: folder, id: path.slice(folder.length).split('/').map(decodeURIComponent).join('/') };
+  } catch {
+    return { page: '', id: '' };
+  }
 }
 
-function ofAsset({ type, content }: Asset): ConsoleAnswer {
-  return { status: 200, type, body: content, headers: { 'cache-control': 'public, max-age=31536000, immutable' } };
+function longestOf(field: string): number {
+  if (field === 'password') return longestPassword;
+  return field.startsWith('signature-') ? longestSignature : longestField;
 }
 
-function plain(status: number, text: string, headers: Readonly<Record<string, string>> = {}): ConsoleAnswer {
-  return { status, type: 'text/plain; charset=utf-8', body: `${text}\n`, headers };
+/** Where a sign-in leads: a page of this server, and nothing else. */
+function ownPath(to: string): string {
+  return /^\/(?!\/)[\w.~%,@:/-]*$/.test(to) ? to : '/';
 }
 
-function redirect(location: string, headers: Readonly<Record<string, string>> = {}): ConsoleAnswer {
-  return plain(303, `See ${location}`, { location, ...headers });
-}
-
-function tooMany(seconds: number): ConsoleAnswer {
-  return plain(429, `Too many requests; try again in ${seconds} s.`, { 'retry-after': String(seconds) });
+function refreshAt(path: string, seconds: number): { readonly seconds: number; readonly url: string } {
+  return { seconds, url: `${path}${path.includes('?') ? '&' : '?'}${byItself}` };
 }

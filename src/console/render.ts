@@ -15,8 +15,33 @@ function read(name: string): string {
   return readFileSync(new URL(`./${name}`, import.meta.url), 'utf8');
 }
 
+/** The same, in the middle of a line. */
+function inLine(name: string): (data: object) => string {
+  const render = template(name);
+  return (data) => render(data).trimEnd();
+}
+
+/** What several pages show; each gives HTML. */
+const part = {
+  badge: inLine('badge.eta'),
+  time: inLine('time.eta'),
+  /** What was done, and what could not be. */
+  news: template('news.eta'),
+  report: template('report.eta'),
+  /** The hidden field that makes a form one of its session's. */
+  own: inLine('own.eta'),
+};
 const layout = template('layout.eta');
-const bodies = { state: template('state.eta'), signIn: template('sign-in.eta'), tools: template('tools.eta') };
+const bodies = {
+  state: template('state.eta'),
+  run: template('run.eta'),
+  schedule: template('schedule.eta'),
+  ledger: template('ledger.eta'),
+  switch: template('switch.eta'),
+  problem: template('problem.eta'),
+  signIn: template('sign-in.eta'),
+  tools: template('tools.eta'),
+};
 
 /** A file that pages load from this server. Its path changes with what is in it, so that browsers may keep it. */
 export interface Asset {
@@ -25,7 +50,9 @@ export interface Asset {
   readonly content: string;
 }
 
-const badges = Object.entries(verdictColours)
+/** What goes on has the colours of what was skipped, and what waits those of a warning. */
+const colours = { ...verdictColours, running: verdictColours.skipped, paused: verdictColours.warning };
+const badges = Object.entries(colours)
   .map(([verdict, { ink, fill }]) => `.badge.${verdict} { color: ${ink}; background: ${fill}; }\n`)
   .join('');
 
@@ -41,11 +68,16 @@ export interface PageOptions {
   readonly title: string;
   readonly version: string;
   readonly viewer?: { readonly name: string } | undefined;
-  /** The browser loads it anew after so long. */
-  readonly refreshSeconds?: number;
+  /** Of the viewer's session. */
+  readonly formToken?: string | undefined;
+  /** The kill switch, for who has signed in. */
+  readonly stopped?: object | undefined;
+  /** The browser loads it anew after so long, from there. */
+  readonly refresh?: { readonly seconds: number; readonly url: string };
 }
 
 /** A whole page. Works without scripts, and loads nothing but this server's own styles and script. */
 export function renderPage(body: keyof typeof bodies, data: object, options: PageOptions): string {
-  return layout({ ...options, body: bodies[body](data), styles: styles.path, script: script.path });
+  const inner = bodies[body]({ ...data, part });
+  return layout({ ...options, part, body: inner, styles: styles.path, script: script.path });
 }

@@ -1,78 +1,59 @@
 import type { HostConfig } from '../config.ts';
-import type { Verdict } from '../operations/finding.ts';
 import type { Notices } from '../operations/notice.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { noticesFinding } from '../reports/notices.ts';
-import { readableBytes, readableTime, relativeTime } from '../reports/units.ts';
-import { verdictWords } from '../reports/verdicts.ts';
-import type { RunSummary } from '../runs/runs.ts';
+import { readableBytes } from '../reports/units.ts';
+import { schedulePagePath } from '../run-url.ts';
+import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import type { ScheduleSummary } from '../runs/schedules.ts';
 import type { Backup } from './backups.ts';
 import type { BackupState, ConsoleState, HostState, Part } from './state.ts';
-
-/** A word with the colour of a verdict. */
-export interface Badge {
-  readonly verdict: Verdict;
-  readonly word: string;
-}
-
-/** A moment: how far it is from now, and what the clock of the host's zone shows then. */
-export interface Moment {
-  readonly iso: string;
-  readonly relative: string;
-  readonly local: string;
-}
-
-type ToMoment = (iso: string, zone: string) => Moment;
-
-/** How a run that isn't done stands, by what it means for whoever looks. */
-const verdictOfState: Readonly<Record<RunSummary['state'], Verdict>> = {
-  running: 'skipped',
-  paused: 'warning',
-  done: 'ok',
-  planned: 'skipped',
-  undone: 'failed',
-  failed: 'failed',
-  cancelled: 'skipped',
-  terminated: 'failed',
-  'timed-out': 'failed',
-};
-
-/** So many of the next fires of schedules are shown; paused ones and those with a problem always. */
-const nextShown = 10;
+import { type Badge, limits, momentsAt, pageOf, questionView, runView, type ToMoment } from './words.ts';
 
 /** The newest of what could not be mailed. */
 const shownNotices = 10;
 
-/** Longest texts of others: a question has a line or two, a reason less. */
-const limits = { word: 100, question: 1_000, note: 300 } as const;
-
 /** The state in words and numbers for the page. Foreign texts are cleaned and bounded; the template escapes all. */
 export function viewOf(
   state: ConsoleState,
-  { hosts, mayDecide }: { readonly hosts: readonly HostConfig[]; readonly mayDecide: (run: RunSummary) => boolean },
+  given: {
+    readonly hosts: readonly HostConfig[];
+    readonly mayDecide: (run: RunSummary) => boolean;
+    /** The one that is looked at. */
+    readonly host?: string | undefined;
+  },
   now = Date.now(),
 ) {
-  const moment: ToMoment = (iso, zone) => ({
-    iso,
-    relative: relativeTime(iso, now),
-    local: readableTime(iso, zone),
-  });
-  const run = (one: RunSummary) => runView(one, moment(one.closedAt ?? one.startedAt, one.timeZone));
+  const { hosts, mayDecide, host } = given;
+  const moment = momentsAt(now);
+  const run = (one: RunSummary) => runView(one, moment);
+  const isShown = (name: string) => host === undefined || name === host;
 
   return {
-    hosts: mapPart(state.hosts, (all) => all.map((one) => hostView(one, run))),
-    backups: mapPart(state.backups, (all) => all.map((one) => backupView(one, run))),
-    waiting: mapPart(state.waiting, (all) =>
-      all.map((one) => ({
-        ...run(one),
-        ...questionView(one, moment),
-        mayDecide: mayDecide(one) && one.question?.kind === 'decision',
-      })),
+    tree: mapPart(state.hosts, (all) => all.map((one) => hostView(one, run))),
+    hosts: mapPart(state.hosts, (all) => all.filter((one) => isShown(one.host.name)).map((one) => hostView(one, run))),
+    backups: mapPart(state.backups, (all) =>
+      all.filter((one) => isShown(one.host.name)).map((one) => backupView(one, run)),
     ),
+    waiting: mapPart(state.waiting, (all) =>
+      all
+        .map((one) => ({ ...run(one), ...questionView(one, moment), mayDecide: mayDecide(one) }))
+        .sort((a, b) => Number(b.mayDecide) - Number(a.mayDecide)),
+    ),
+    running: mapPart(state.running, (all) => all.map((one) => ({ ...run(one), ...doingOf(one) }))),
     runs: mapPart(state.runs, (all) => all.map(run)),
     schedules: mapPart(state.schedules, (all) => inOrder(all).map((one) => scheduleView(one, moment))),
     notices: mapPart(state.notices, (notices) => noticesView(notices, hosts[0]?.timeZone ?? 'UTC', moment)),
+  };
+}
+
+/** What a run that goes on is doing, and how far it is. */
+function doingOf({ progress, waits = [] }: RunDetails) {
+  const steps = progress?.steps ?? [];
+  return {
+    doing: cleanLine(waits[0]?.text ?? progress?.message ?? 'No worker says what it is doing.', limits.note),
+    done: steps.filter(({ state }) => state !== 'pending' && state !== 'running').length,
+    of: steps.length,
   };
 }
 
@@ -82,27 +63,6 @@ function mapPart<T, View>(part: Part<T>, view: (value: T) => View): Part<View> {
 
 type RunView = ReturnType<typeof runView>;
 
-function runView(run: RunSummary, when: Moment) {
-  const { id, operation, target, state, verdict, requestedBy, url } = run;
-  const outcome: Badge = { verdict: verdictOfState[state], word: state };
-  return {
-    id,
-    operation: cleanLine(operation, limits.word),
-    target: cleanLine(target, limits.word),
-    by: cleanLine(requestedBy ?? '', limits.word),
-    url,
-    when,
-    outcome,
-    // Done says that it did its work; what it found is the verdict, which has the colour then.
-    isPlain: verdictOfState[state] === 'ok' || verdictOfState[state] === 'skipped',
-    ...(verdict === undefined ? {} : { found: badgeOf(verdict) }),
-  };
-}
-
-function badgeOf(verdict: Verdict): Badge {
-  return { verdict, word: verdictWords[verdict].toLowerCase() };
-}
-
 function hostView({ host, checked }: HostState, run: (one: RunSummary) => RunView) {
   const reachedBy = [
     ...(host.local === undefined ? [] : ['this machine']),
@@ -110,13 +70,18 @@ function hostView({ host, checked }: HostState, run: (one: RunSummary) => RunVie
     ...(host.api === undefined ? [] : ['Proxmox API']),
   ].join(', ');
   const last = checked === undefined ? undefined : run(checked);
-  return { name: host.name, reachedBy, ...(last === undefined ? {} : { last, health: last.found ?? last.outcome }) };
+  return {
+    name: host.name,
+    look: `/?host=${encodeURIComponent(host.name)}`,
+    reachedBy,
+    ...(last === undefined ? {} : { last, health: last.found ?? last.outcome }),
+  };
 }
 
 function backupView({ host, last, failed }: BackupState, run: (one: RunSummary) => RunView) {
   return {
     name: host.name,
-    ...(last === undefined ? {} : { when: run(last.run).when, url: last.run.url, ...archiveView(last) }),
+    ...(last === undefined ? {} : { when: run(last.run).when, page: run(last.run).page, ...archiveView(last) }),
     ...(failed === undefined ? {} : { failed: run(failed) }),
   };
 }
@@ -131,24 +96,6 @@ function archiveView({ archive }: Backup): { readonly size: string; readonly pat
     verified: archive.counts
       ? { verdict: 'ok', word: 'verified' }
       : { verdict: 'warning', word: 'holds less than the one before' },
-  };
-}
-
-/** What a paused run asks. Each choice is a button for whoever may decide, and a command for everybody else. */
-function questionView({ id, question, timeZone }: RunSummary, moment: ToMoment) {
-  if (question === undefined) {
-    return { question: `What it asks: npx proxmox-mcp runs get ${id}`, asks: '', choices: [], kind: 'decision' };
-  }
-  return {
-    asks: question.id,
-    question: cleanLine(question.text, limits.question),
-    kind: question.kind,
-    asked: moment(question.askedAt, timeZone),
-    choices: question.choices.map(({ name, meaning }) => ({
-      name: cleanLine(name, limits.word),
-      meaning: cleanLine(meaning, limits.note),
-      command: `npx proxmox-mcp runs decide ${id} ${cleanLine(name, limits.word)}`,
-    })),
   };
 }
 
@@ -175,18 +122,18 @@ function noticesView(notices: Notices | 'absent' | 'silent' | undefined, zone: s
 
 /** What needs a look first, then by when they fire. */
 function inOrder(schedules: readonly ScheduleSummary[]): readonly ScheduleSummary[] {
+  const isOdd = ({ paused, problem }: ScheduleSummary) => paused || problem !== undefined;
   const next = ({ nextRuns: [first] }: ScheduleSummary) =>
-    first === undefined ? Number.POSITIVE_INFINITY : Date.parse(first);
-  const odd = schedules.filter(({ paused, problem }) => paused || problem !== undefined);
-  const even = schedules.filter((one) => !odd.includes(one)).sort((a, b) => next(a) - next(b));
-  return [...odd, ...even.slice(0, nextShown)];
+    first === undefined ? Number.MAX_SAFE_INTEGER : Date.parse(first);
+  return [...schedules].sort((a, b) => Number(isOdd(b)) - Number(isOdd(a)) || next(a) - next(b));
 }
 
-function scheduleView(schedule: ScheduleSummary, moment: ToMoment) {
+export function scheduleView(schedule: ScheduleSummary, moment: ToMoment) {
   const { id, operation, target, cron, timeZone, paused, note, problem, nextRuns, clockChange } = schedule;
   const [next] = nextRuns;
   return {
     id,
+    page: pageOf(id, schedulePagePath),
     operation: cleanLine(operation, limits.word),
     target: cleanLine(target, limits.word),
     cron: cleanLine(cron, limits.word),

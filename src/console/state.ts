@@ -2,9 +2,10 @@ import type { Config, HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Notices } from '../operations/notice.ts';
-import type { RunSummary, Runs } from '../runs/runs.ts';
+import type { RunDetails, RunSummary, Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import { type Backup, createBackups } from './backups.ts';
+import { keptByKey, within } from './kept.ts';
 
 /** One part of the page: what was found, or why it could not be read. */
 export type Part<T> = { readonly value: T } | { readonly problem: string };
@@ -32,6 +33,8 @@ export interface ConsoleState {
   readonly waiting: Part<readonly RunSummary[]>;
   readonly runs: Part<readonly RunSummary[]>;
   readonly schedules: Part<readonly ScheduleSummary[]>;
+  /** The first of those that go on, with what they are doing. */
+  readonly running: Part<readonly RunDetails[]>;
   /** What the watch over the scheduled runs says; undefined: nobody knows. */
   readonly notices: Part<Notices | 'absent' | 'silent' | undefined>;
 }
@@ -46,9 +49,10 @@ export interface StateDependencies {
 
 /** So many of the newest runs are looked at; in them stand nearly every host's last check and backup. */
 const newest = 100;
-const shownRuns = 15;
 /** The newest of the paused runs. */
-const shownWaiting = 10;
+const shownWaiting = 20;
+/** Each of these is asked what it is doing. */
+const shownRunning = 5;
 
 /** How long a part may take before the page comes without it. Milliseconds. */
 const partMs = 2_500;
@@ -63,7 +67,15 @@ export const freshMs = 1_000;
 const keptMs = { behind: 60_000, schedules: 10_000 } as const;
 
 /** Reads what the page shows; all parts side by side, and at most once a second, however many look. */
-export function createStateReader(dependencies: StateDependencies): () => Promise<ConsoleState> {
+export interface StateReader {
+  /** @param host only its runs and schedules; a configured one. Default: all */
+  read(host?: string): Promise<ConsoleState>;
+  schedules(): Promise<readonly ScheduleSummary[]>;
+  /** Somebody has changed something: the next look is a new one. */
+  forget(): void;
+}
+
+export function createStateReader(dependencies: StateDependencies): StateReader {
   const { runs, schedules, config, log } = dependencies;
   const backupOf = createBackups(runs);
   const checkBehind = keptByKey(keptMs.behind, async (host: string) => {
@@ -78,17 +90,22 @@ export function createStateReader(dependencies: StateDependencies): () => Promis
   const plannedRuns = keptByKey(keptMs.schedules, () => schedules.list());
   const current = keptByKey(freshMs, read);
 
-  async function read(): Promise<ConsoleState> {
+  async function read(host: string): Promise<ConsoleState> {
     const recent = runs.list({ limit: newest }).then((page) => page.runs);
-    const [hosts, backups, waiting, shown, planned, unmailed] = await Promise.all([
+    const own = host === '' ? recent : runs.list({ limit: newest, host }).then((page) => page.runs);
+    const [hosts, backups, waiting, shown, going, planned, unmailed] = await Promise.all([
       part('hosts', () => each(config.hosts, (host) => hostState(host, recent))),
       part('backups', () => each(config.hosts, (host) => backupState(host, recent))),
       part('waiting runs', readWaiting),
-      part('runs', async () => (await recent).slice(0, shownRuns)),
-      part('schedules', () => plannedRuns('')),
+      part('runs', () => own),
+      part('running runs', async () => readRunning(await own)),
+      part('schedules', async () => {
+        const all = await plannedRuns('');
+        return host === '' ? all : all.filter(({ target }) => target.split('/')[0] === host);
+      }),
       part('notices', async () => dependencies.notices?.()),
     ]);
-    return { hosts, backups, waiting, runs: shown, schedules: planned, notices: unmailed };
+    return { hosts, backups, waiting, runs: shown, running: going, schedules: planned, notices: unmailed };
   }
 
   async function part<T>(name: string, find: () => Promise<T>): Promise<Part<T>> {
@@ -123,41 +140,21 @@ export function createStateReader(dependencies: StateDependencies): () => Promis
     return (await runs.list({ state: 'paused', dryRuns: true, limit: shownWaiting })).runs;
   }
 
-  return () => current('');
-}
+  async function readRunning(recent: readonly RunSummary[]): Promise<readonly RunDetails[]> {
+    const going = recent.filter(({ state, closedAt }) => state === 'running' && closedAt === undefined);
+    return Promise.all(going.slice(0, shownRunning).map(({ id }) => runs.get(id)));
+  }
 
-/** What a question gives, for so long; what fails is asked again. */
-function keptByKey<T>(ms: number, find: (key: string) => Promise<T>): (key: string) => Promise<T> {
-  const known = new Map<string, { readonly at: number; readonly value: Promise<T> }>();
-  return (key) => {
-    const before = known.get(key);
-    if (before !== undefined && Date.now() - before.at <= ms) return before.value;
-    const value = find(key);
-    known.set(key, { at: Date.now(), value });
-    value.catch(() => known.delete(key));
-    return value;
+  return {
+    read: (host = '') => current(host),
+    schedules: () => plannedRuns(''),
+    forget() {
+      current.forget();
+      plannedRuns.forget();
+    },
   };
 }
 
 function each<T>(hosts: readonly HostConfig[], find: (host: HostConfig) => Promise<T>): Promise<T[]> {
   return Promise.all(hosts.map(find));
-}
-
-/** The promise's value, or `timeout` after so long; what comes later is nobody's. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    const error = new ServiceError({
-      code: 'timeout',
-      message: `It could not be read within ${ms / 1_000} s`,
-      remedy: 'Look again in a moment.',
-      retryable: true,
-    });
-    timer = setTimeout(() => reject(error), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Redact } from '../secret.ts';
+import { signatureIn } from '../ssh-signature.ts';
 import { admitPlan } from './commands/approve/plans.ts';
 import type { Arguments, Command, GuestFence, HostFence, ServiceCommand } from './commands/command.ts';
 import { commandFailed, unexpectedAnswer } from './commands/failure.ts';
@@ -15,7 +16,7 @@ import type { Host, Hosts, RunOptions } from './host.ts';
 import { cancelJob, followJob, runWord } from './jobs/follow.ts';
 import { parseClean, parseList } from './jobs/protocol.ts';
 import { createOneName } from './one-machine.ts';
-import { nonceIn, signatureIn } from './signed-plan.ts';
+import { nonceIn } from './signed-plan.ts';
 
 export interface HostsOptions {
   readonly hosts: readonly HostConfig[];

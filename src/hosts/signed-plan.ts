@@ -3,9 +3,6 @@ import { ServiceError } from '../errors.ts';
 // The texts that an administrator signs, with `ssh-keygen -Y sign -n proxmox-mcp-approval -f KEY FILE`, and that a host's
 // helper verifies (`helper/permit.sh`, `commands/approve/`). Pure: whoever shows one makes the same bytes.
 
-/** What the signature is for, so that no other signature of the same key passes for one. */
-export const signatureNamespace = 'proxmox-mcp-approval';
-
 /** How far ahead a plan may expire, by the host's clock. 7 days. */
 export const longestPlanMs = 7 * 24 * 3_600_000;
 
@@ -49,20 +46,6 @@ export function allowChangesText({ host, nonce }: Pick<PlanToSign, 'host' | 'non
   check('host', /^[A-Za-z0-9][A-Za-z0-9.-]{0,63} [0-9a-f]{1,64}$/, host);
   check('nonce', /^[0-9a-f]{32}$/, nonce);
   return `proxmox-mcp allow-changes\nhost: ${host}\nnonce: ${nonce}\n`;
-}
-
-/** A signature as it was pasted: the armour alone, with line ends as ssh-keygen writes them. Throws `invalid-input`. */
-export function signatureIn(text: string): string {
-  const found = /-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]{1,20000}\n-----END SSH SIGNATURE-----/.exec(
-    text.replaceAll('\r', '').replaceAll(/^[ \t]+|[ \t]+$/gm, ''),
-  );
-  if (found) return `${found[0]}\n`;
-  throw new ServiceError({
-    code: 'invalid-input',
-    message:
-      'This holds no signature of ssh-keygen: it begins with -----BEGIN SSH SIGNATURE----- and ends with -----END SSH SIGNATURE-----',
-    remedy: `Sign the text with: ssh-keygen -Y sign -n ${signatureNamespace} -f KEY FILE, and give all of FILE.sig.`,
-  });
 }
 
 /** The nonce that a plan's text names; undefined where it is no such text. */

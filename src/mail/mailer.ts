@@ -9,6 +9,8 @@ export interface Mail {
   readonly html: string;
   /** Stays the same when the same mail is sent again, so that mail programs show it once. `<id@domain>` is made of it. */
   readonly id: string;
+  /** Default: those of the configuration. */
+  readonly to?: readonly string[] | undefined;
   /** Date header. Default: now. */
   readonly date?: Date;
 }
@@ -87,7 +89,7 @@ export function createMailer(config: MailConfig, options: MailerOptions = {}): M
       try {
         const sending = connection.sendMail({
           from: config.from,
-          to: [...config.to],
+          to: [...(mail.to ?? config.to)],
           subject: mail.subject,
           text: mail.text,
           html: mail.html,

@@ -1,4 +1,4 @@
-import type { Decisions } from '../console/console.ts';
+import type { Decisions } from '../console/deciding.ts';
 import { type OperationDefinition, worstRisk } from '../operations/definition.ts';
 import type { Answer } from '../operations/run.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';

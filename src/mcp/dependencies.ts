@@ -3,10 +3,12 @@ import type { Log } from '../log.ts';
 import type { OperationDefinition } from '../operations/definition.ts';
 import type { Finding } from '../operations/finding.ts';
 import type { Notices } from '../operations/notice.ts';
+import type { People } from '../people/store.ts';
 import type { Reads } from '../proxmox/reads.ts';
 import type { LedgerClient } from '../runs/ledger.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { Schedules } from '../runs/schedules.ts';
+import type { ChangeSwitch } from '../runs/switch.ts';
 import type { Metrics } from './metrics.ts';
 import type { Caller } from './scopes.ts';
 
@@ -23,6 +25,10 @@ export interface McpDependencies {
   readonly runs: Runs;
   readonly schedules: Schedules;
   readonly ledger: LedgerClient;
+  /** The kill switch. */
+  readonly changeSwitch: ChangeSwitch;
+  /** Who may sign in on the page. */
+  readonly people: People;
   readonly config: Config;
   readonly tokens: TokenVerifier;
   readonly reads: Reads;

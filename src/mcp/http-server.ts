@@ -67,7 +67,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
       metrics.refused('origin');
       return refuse(response, 403, 'This Origin is not served here.');
     }
-    if (options.console.serves(path)) return answerConsole(request, response, path);
+    if (options.console.routeOf(path) !== undefined) return answerConsole(request, response, path);
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
     if (page === undefined && path !== '/api/mcp')
       return answerJson(response, 404, {
@@ -150,7 +150,8 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
 
   /** A route for metrics: one of ours, never what a request made up. */
   function routeOf(path: string): string {
-    return path === '/api/mcp' || Object.hasOwn(pages, path) || options.console.serves(path) ? path : 'other';
+    if (path === '/api/mcp' || Object.hasOwn(pages, path)) return path;
+    return options.console.routeOf(path) ?? 'other';
   }
 
   const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 5_000 }, (request, response) => {

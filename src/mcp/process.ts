@@ -6,10 +6,12 @@ import type { Log } from '../log.ts';
 import { createLogger } from '../logger.ts';
 import { catalogue } from '../operations/catalogue.generated.ts';
 import { packageVersion } from '../package.ts';
+import { createPeople, peopleFile } from '../people/store.ts';
 import { createReads } from '../proxmox/reads.ts';
 import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
 import { createLedgerClient } from '../runs/ledger.ts';
+import { createChangeSwitch } from '../runs/switch.ts';
 import { temporalAddress } from '../runs/temporal-client.ts';
 import { readNotices } from '../runs/watch.ts';
 import { createTokenStore } from '../tokens/store.ts';
@@ -71,6 +73,8 @@ function connect(
       runs: createRuns({ client, config }),
       schedules: createSchedules({ client, config }),
       ledger: createLedgerClient(client),
+      changeSwitch: createChangeSwitch(client),
+      people: createPeople(peopleFile(config.dataDir)),
       config,
       tokens: createTokenStore(join(config.dataDir, 'tokens.json')),
       reads,

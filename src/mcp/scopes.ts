@@ -9,11 +9,18 @@ export interface Caller {
   readonly scope: Scope;
   /** The person whose agent the token is. */
   readonly owner?: string;
+  /** Of a token: when it was made. */
+  readonly createdAt?: string;
 }
 
 /** The caller as runs know who asked. */
 export function asRequester({ name, owner }: Caller): Requester {
   return { kind: 'mcp', name, ...(owner !== undefined && { for: owner }) };
+}
+
+/** The same of what outlives the call: its runs end with the very token that asked for them. */
+export function asMaker(caller: Caller): Requester {
+  return { ...asRequester(caller), ...(caller.createdAt !== undefined && { token: caller.createdAt }) };
 }
 
 /** The one map from what a request can do to the scope that it needs. */

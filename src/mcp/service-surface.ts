@@ -44,6 +44,8 @@ export function sayingOfTemporal(given: McpDependencies): McpDependencies {
     ...given,
     runs: sayWhenTemporalIsAway(given.runs, address),
     schedules: sayWhenTemporalIsAway(given.schedules, address),
+    ledger: sayWhenTemporalIsAway(given.ledger, address),
+    changeSwitch: sayWhenTemporalIsAway(given.changeSwitch, address),
   };
 }
 

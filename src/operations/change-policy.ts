@@ -14,6 +14,7 @@ export const changePolicy = defineOperation({
   needs: 'either',
   risk: 'dangerous',
   alwaysAsks: true,
+  subject: 'security',
   exposure: 'search',
   idempotent: true,
   input: () => z.object({ dryRun: dryRun() }),

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Reversal } from './reversal.ts';
+import type { Subject } from './subject.ts';
 import type { TargetFields, TargetKind } from './target.ts';
 
 /** `read` looks; `change` changes and can be undone; `dangerous` can lose data, access or service. */
@@ -63,6 +64,8 @@ export interface OperationDefinition {
   readonly needsDangerousCommands?: true | { readonly by: string; readonly of: readonly string[] };
   /** No policy lets it through without an approval: what the guide itself never does without one. */
   readonly alwaysAsks?: true;
+  /** Who is told first where a run of it needs a person or fails: the contacts of that subject. Default: operations. */
+  readonly subject?: Subject;
   readonly exposure: Exposure;
   /**
    * A look that takes some seconds and is asked for its answer, not for its run: its tool waits for the report, and lists

@@ -20,6 +20,10 @@ export const judgedRequest = z.object({
     .optional()
     .describe('Where a run asks for another one: who asked for the first of them. Absent: judged as anybody'),
   undoes: z.string().optional().describe('The run that it takes back'),
+  at: z.iso
+    .datetime()
+    .optional()
+    .describe('When it is to be done, where that is later than now: windows are judged then'),
 });
 export type JudgedRequest = z.infer<typeof judgedRequest>;
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type Judgement, judgedRequest } from './judgement.ts';
 
 /** What is written down. */
 export const recordKind = z.enum([
@@ -108,6 +109,8 @@ export const ledgerQuestion = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('get'), seq: z.int().min(1) }),
   z.object({ ask: z.literal('head') }),
   z.object({ ask: z.literal('record'), records: z.array(recordedOutside).min(1).max(20) }),
+  // The policy is served where the ledger is.
+  z.object({ ask: z.literal('judge'), request: judgedRequest }),
   z.object({ ask: z.literal('verify'), anchors: z.array(ledgerAnchor).max(10_000).optional() }),
 ]);
 export type LedgerQuestion = z.infer<typeof ledgerQuestion>;
@@ -118,6 +121,7 @@ export interface LedgerAnswers {
   readonly get: { readonly record?: LedgerRecord };
   readonly head: { readonly head?: LedgerHead };
   readonly record: { readonly seqs: readonly number[] };
+  readonly judge: Judgement;
   readonly verify: LedgerVerification;
 }
 export type LedgerAnswer = LedgerAnswers[LedgerQuestion['ask']];

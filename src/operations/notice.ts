@@ -1,3 +1,5 @@
+import type { Subject } from './subject.ts';
+
 /** What may have become of a scheduled run, or of a schedule, that a person must hear of. */
 export type NoticeKind =
   | 'failed'
@@ -8,6 +10,7 @@ export type NoticeKind =
   | 'overran'
   | 'missed'
   | 'skipped'
+  | 'not-met'
   | 'refused'
   | 'not-mailed';
 
@@ -18,6 +21,8 @@ export interface Notice {
   readonly kind: NoticeKind;
   /** What it is about: a host, host/VMID, fleet or service. */
   readonly target: string;
+  /** Whose level is told first. Default: operations. */
+  readonly subject?: Subject;
   /** `Back up failed`: what happened, without the target. */
   readonly headline: string;
   /** Why, in a few words, for a mail's subject: `the backup folder is full`. */
@@ -51,6 +56,8 @@ export interface Notices {
     readonly remedy?: string;
     readonly nextTryAt: string;
     readonly tries: number;
+    /** How many stages and repetitions of the escalation were paged since; new notices begin anew. */
+    readonly paged?: number;
   };
   readonly lastMailedAt?: string;
   /** How many notices were mailed since it was started. */

@@ -11,12 +11,32 @@ export const requester = z.object({
   kind: z.enum(['person', 'mcp', 'cli', 'schedule', 'demo', 'run']),
   name: z.string(),
   for: z.string().optional().describe('Of a token: the person whose agent it is'),
+  token: z.iso
+    .datetime()
+    .optional()
+    .describe('Of a token that made a schedule: when that token was made. Its runs end with it'),
 });
 export type Requester = z.infer<typeof requester>;
 
 /** A principal as the ledger and Temporal's search name it: `person:anna`, `mcp:claude`. */
 export function principalText({ kind, name }: Requester): string {
   return `${kind}:${name}`;
+}
+
+/**
+ * What a host's health has to be right before a scheduled run changes something. `healthy`: its check says ok;
+ * `not-failing`: ok, or a warning.
+ */
+export const runCondition = z.enum(['healthy', 'not-failing']);
+export type RunCondition = z.infer<typeof runCondition>;
+
+/** When a run that is started ahead of its time, so that it can ask early, may act. */
+export interface NotBefore {
+  /** ISO 8601; absent: `leadMs` after the moment for which its schedule started it. */
+  readonly at?: string;
+  readonly leadMs?: number;
+  /** In which people read it. */
+  readonly timeZone: string;
 }
 
 /** What a workflow of the catalogue is started with. */
@@ -27,6 +47,12 @@ export interface RunRequest<Input> {
   readonly within?: string;
   /** What it takes back. */
   readonly undoes?: Undoes;
+  /** Who made the schedule that starts it, or asked for the first of the runs that led to it: it is judged as theirs. */
+  readonly onBehalfOf?: Requester;
+  /** It may ask before that, and acts then: not before, and not later than the policy lets an approval be used. */
+  readonly notBefore?: NotBefore;
+  /** Looked at right before it acts: where it isn't so, nothing is done. */
+  readonly condition?: RunCondition;
 }
 
 /** How a run ended. `planned`: it was a dry run and changed nothing. `undone`: it failed and took back what it did. */
@@ -122,6 +148,16 @@ export const runMemo = z.object({
   reversal: reversal.optional().catch(undefined).describe('Of one that has changed something: how it is taken back'),
 });
 export type RunMemo = z.infer<typeof runMemo>;
+
+/** What a run has in its memo of the schedule that somebody made. */
+const aheadMemo = z.object({ own: z.object({ at: z.iso.datetime().optional(), leadMs: z.number() }) });
+
+/** When a run is to act: its start, unless its schedule started it ahead of its time; ms since the epoch. */
+export function actsAt(memo: unknown, startedAt: number): number {
+  const { own } = aheadMemo.safeParse(memo).data ?? {};
+  if (own === undefined) return startedAt;
+  return own.at === undefined ? startedAt + own.leadMs : Math.max(startedAt, Date.parse(own.at));
+}
 
 export const phase = z.enum(['starting', 'waiting-for-lock', 'running', 'undoing', 'paused', 'finished']);
 export type Phase = z.infer<typeof phase>;

@@ -1,4 +1,5 @@
-import type { Contact, Policy, Subject, webhookKeys } from './schema.ts';
+import type { Subject } from '../operations/subject.ts';
+import type { Contact, Policy, webhookKeys } from './schema.ts';
 
 const hourMs = 60 * 60_000;
 

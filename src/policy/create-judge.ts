@@ -14,6 +14,7 @@ export interface JudgeDependencies {
   readonly people: () => readonly KnownPerson[] | Promise<readonly KnownPerson[]>;
   readonly hosts: readonly { readonly name: string; readonly timeZone: string }[];
   readonly scopeOf?: JudgeContext['scopeOf'];
+  readonly tokenMadeAt?: JudgeContext['tokenMadeAt'];
   readonly operations?: JudgeContext['operations'];
 }
 
@@ -42,6 +43,7 @@ export function createJudge(from: JudgeDependencies): (request: JudgedRequest, a
       hosts: from.hosts.map(({ name }) => name),
       timeZoneOf: (host) => zoneOf(from.hosts, host),
       ...(from.scopeOf && { scopeOf: from.scopeOf }),
+      ...(from.tokenMadeAt && { tokenMadeAt: from.tokenMadeAt }),
       ...(from.operations && { operations: from.operations }),
     });
   };

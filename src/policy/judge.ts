@@ -22,6 +22,8 @@ export interface JudgeContext {
   readonly timeZoneOf: (host: string | undefined) => string;
   /** Of a token by its name; undefined where there is none of that name, as over stdio. */
   readonly scopeOf?: (token: string) => 'read' | 'operate' | 'admin' | undefined;
+  /** When a token was made; undefined where there is none of that name now. Asked about what tokens have scheduled. */
+  readonly tokenMadeAt?: (token: string) => string | undefined;
   /** Default: the catalogue. */
   readonly operations?: Readonly<Record<string, OperationDefinition>>;
 }
@@ -95,11 +97,12 @@ export function stricter(one: Judgement, other: Judgement, request: JudgedReques
 }
 
 /** An approval that nobody could give would only be waited for. */
-function unlessNobodyCan(asked: Extract<Judgement, { verdict: 'ask' }>, { requestedBy }: JudgedRequest): Judgement {
+function unlessNobodyCan(asked: Extract<Judgement, { verdict: 'ask' }>, request: JudgedRequest): Judgement {
   const { count, approvers, role = 'administrator' } = asked.terms;
   if (approvers.length >= count) return asked;
   const there = approvers.length === 0 ? 'there is nobody who may' : `only ${approvers.length} may`;
   const wanted = count === 1 ? `an ${role}` : `${count} people (${role} or higher)`;
+  const requestedBy = askerOf(request);
   const own = requestedBy.kind === 'person' || requestedBy.for !== undefined ? '; who asked is not counted' : '';
   const why = `${asked.why} It needs the approval of ${wanted}, and ${there}${own}.`;
   const remedy = `Make one: npx proxmox-mcp people add NAME --role ${role}`;
@@ -139,8 +142,16 @@ function definitionOf({ operation }: JudgedRequest, { operations = catalogue }: 
 }
 
 /** Whether who asks may ask at all: an agent within its scope and its owner's role, a person within their own. */
-function* standingOf(request: JudgedRequest, { people, scopeOf }: JudgeContext): Generator<Finding> {
+function* standingOf(request: JudgedRequest, { people, scopeOf, tokenMadeAt }: JudgeContext): Generator<Finding> {
   const by = askerOf(request);
+  if (by.token !== undefined && tokenMadeAt !== undefined && tokenMadeAt(by.name) !== by.token) {
+    yield {
+      says: 'refused',
+      why: `${inWords(by)}, which asked for it, was revoked or has expired since`,
+      from: 'the tokens',
+      remedy: 'Schedule it anew where it is still wanted, and remove this schedule: npx proxmox-mcp schedules',
+    };
+  }
   const needed = request.risk === 'dangerous' ? 'admin' : 'operate';
   const scope = by.kind === 'mcp' ? scopeOf?.(by.name) : undefined;
   if (scope === 'read' || (scope === 'operate' && needed === 'admin')) {
@@ -180,7 +191,10 @@ function* protectionOf(policy: Policy, { risk }: JudgedRequest, touched: Touched
 function matchesRule(rule: Rule, request: JudgedRequest, touched: Touched, { people }: JudgeContext): boolean {
   const restricts = rule.may !== 'yes';
   const { operations, risks, on } = rule;
-  if (!rule.who.some((who) => isWho(who, askerOf(request), people, restricts))) return false;
+  // What a rule takes from schedules it takes from each, whoever made it; what it gives to one is not its maker's.
+  const whose = restricts && request.requestedBy.kind === 'schedule' ? [request.requestedBy] : [];
+  const principals = [askerOf(request), ...whose];
+  if (!rule.who.some((who) => principals.some((by) => isWho(who, by, people, restricts)))) return false;
   if (operations !== undefined && !operations.includes(request.operation)) return false;
   if (restricts) return isOfRisk(request, risks ?? ['change', 'dangerous']) && touchesAny(on, touched);
   return isOfRisk(request, risks ?? ['change']) && coversAll(on, touched);

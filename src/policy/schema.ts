@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { subjects } from '../operations/subject.ts';
 import { canonicalTimeZone } from '../time-zone.ts';
 
 /*
@@ -138,9 +139,6 @@ const approval = z.strictObject({
   signed: z.boolean({ error: 'true or false' }).optional(),
   ...about,
 });
-
-export const subjects = ['operations', 'security', 'infrastructure', 'application'] as const;
-export type Subject = (typeof subjects)[number];
 
 export const webhookKeys = ['ONCALL_WEBHOOK_URL', 'SLACK_WEBHOOK_URL', 'DISCORD_WEBHOOK_URL'] as const;
 const webhookForm = `the key of .env that holds its URL, which is a secret: ${webhookKeys.join(', ')}`;

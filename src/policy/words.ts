@@ -1,3 +1,4 @@
+import { subjects } from '../operations/subject.ts';
 import { readableDuration } from '../reports/units.ts';
 import { stagesOf } from './contacts.ts';
 import {
@@ -6,7 +7,6 @@ import {
   type Contact,
   type Policy,
   type Rule,
-  subjects,
   type Targets,
   type Window,
   weekdays,

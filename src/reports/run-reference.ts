@@ -6,6 +6,8 @@ export interface RunReference {
   readonly id: string;
   /** Its page in the Temporal UI. */
   readonly url: string;
+  /** Its page on the console, where what it asks is answered. */
+  readonly page?: string;
   /** Name of the machine on which the service runs. */
   readonly machine: string;
 }
@@ -14,22 +16,36 @@ export interface RunReference {
 export interface RunWords {
   /** What to type for the whole report. */
   readonly command: string;
-  /** The page, where other machines can open it. */
+  /** Where it is read and answered, where other machines can open it. */
+  readonly page?: string;
+  /** The page in the Temporal UI, where other machines can open it. */
   readonly link?: string;
   /** How to get to a page that only its own machine can open. */
   readonly hint?: string;
 }
 
 /** A link that opens nothing where it is read would be worse than none: then it is said how the page is reached. */
-export function describeRunReference({ id, url, machine }: RunReference): RunWords {
+export function describeRunReference({ id, url, page, machine }: RunReference): RunWords {
   const command = `npx proxmox-mcp runs get ${cleanLine(id, 300)}`;
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) return { command };
-  if (!isLoopback(parsed.hostname.replace(/^\[|\]$/g, ''))) return { command, link: parsed.href };
-  const port = parsed.port || (parsed.protocol === 'https:' ? '443' : '80');
   const there = cleanLine(machine, 100);
+  const onConsole = page === undefined ? {} : reach(page, there);
+  const inTemporal = reach(url, there);
+  // The one leads to the other.
+  const hint = onConsole.hint ?? (onConsole.link === undefined ? inTemporal.hint : undefined);
   return {
     command,
-    hint: `Its page is on ${there} alone. From another machine: ssh -L ${port}:${parsed.hostname}:${port} ${there}, then ${parsed.href}`,
+    ...(onConsole.link === undefined ? {} : { page: onConsole.link }),
+    ...(inTemporal.link === undefined ? {} : { link: inTemporal.link }),
+    ...(hint === undefined ? {} : { hint }),
+  };
+}
+
+function reach(url: string, machine: string): Pick<RunWords, 'link' | 'hint'> {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) return {};
+  if (!isLoopback(parsed.hostname.replace(/^\[|\]$/g, ''))) return { link: parsed.href };
+  const port = parsed.port || (parsed.protocol === 'https:' ? '443' : '80');
+  return {
+    hint: `Its page is on ${machine} alone. From another machine: ssh -L ${port}:${parsed.hostname}:${port} ${machine}, then ${parsed.href}`,
   };
 }

@@ -98,8 +98,8 @@ function foldedLine(verdict: 'ok' | 'skipped', title: string, names: string): st
 }
 
 function runLines(run: RunReference): readonly string[] {
-  const { command, link, hint } = describeRunReference(run);
-  return [`All of it: ${command}`, ...(link === undefined ? [] : [link]), ...(hint === undefined ? [] : [hint])];
+  const { command, page, link, hint } = describeRunReference(run);
+  return [`All of it: ${command}`, page, link, hint].filter((line) => line !== undefined);
 }
 
 function sectionLines(section: Section): readonly string[] {

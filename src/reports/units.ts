@@ -16,8 +16,22 @@ function partsOf(time: Date, timeZone: string): (type: Intl.DateTimeFormatPartTy
   return (type) => parts.find((part) => part.type === type)?.value ?? '';
 }
 
-/** British, because only that locale has names for the zones of Europe (CET); elsewhere the zone is `GMT-5`. */
+/** To make one takes a hundred times as long as to use it. */
+const formats = new Map<string, Intl.DateTimeFormat>();
+/** Names of zones that there are not come from anywhere. */
+const mostFormats = 100;
+
 function formatOf(timeZone: string): Intl.DateTimeFormat {
+  const known = formats.get(timeZone);
+  if (known !== undefined) return known;
+  const format = newFormat(timeZone);
+  if (formats.size >= mostFormats) formats.clear();
+  formats.set(timeZone, format);
+  return format;
+}
+
+/** British, because only that locale has names for the zones of Europe (CET); elsewhere the zone is `GMT-5`. */
+function newFormat(timeZone: string): Intl.DateTimeFormat {
   const options = {
     year: 'numeric',
     month: '2-digit',

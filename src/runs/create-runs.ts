@@ -115,7 +115,10 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     const summary = await told(summaryOf(config, info), info);
     const { ending } = memoOf(info);
     const details = { ...summary, ...end, ...(ending && end.failure && { ending }) };
-    if (end.failure === undefined || summary.state !== 'cancelled') return details;
+    // One that found its condition not met says so itself.
+    if (end.failure === undefined || summary.state !== 'cancelled' || end.failure.code === 'condition-not-met') {
+      return details;
+    }
     const asked = await readCancelRequest(client, info).catch(() => undefined);
     const why = asked?.reason ? `: ${asked.reason}` : '';
     const by = asked === undefined ? 'It was cancelled.' : `Cancelled by ${cleanLine(`${asked.by}${why}`, 600)}.`;

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Client, WorkflowFailedError } from '@temporalio/client';
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
 import { ServiceError } from '../errors.ts';
+import type { JudgedRequest, Judgement } from '../operations/judgement.ts';
 import type {
   LedgerAnswers,
   LedgerFilter,
@@ -30,6 +31,8 @@ export interface LedgerClient {
   head(): Promise<LedgerHead | undefined>;
   /** Writes down what happened outside of runs. Each key is written once. */
   record(records: Extract<LedgerQuestion, { ask: 'record' }>['records']): Promise<void>;
+  /** What the policy would say to a request; nothing is written down. */
+  judge(request: JudgedRequest): Promise<Judgement>;
   verify(anchors: NonNullable<Extract<LedgerQuestion, { ask: 'verify' }>['anchors']>): Promise<LedgerAnswers['verify']>;
 }
 
@@ -62,6 +65,7 @@ export function createLedgerClient(client: Client): LedgerClient {
       });
     },
     record: async (records) => void (await ask({ ask: 'record', records })),
+    judge: (request) => ask({ ask: 'judge', request }),
     head: async () => (await ask({ ask: 'head' })).head,
     verify: (anchors) => ask({ ask: 'verify', anchors }, verifyMs),
   };

@@ -23,7 +23,8 @@ const stateQueries: Readonly<Record<RunSummary['state'], string>> = {
   undone: ended('undone'),
   // One whose workflow failed before it could say anything, too.
   failed: `ExecutionStatus = 'Failed' AND (${outcome} IS NULL OR ${outcome} = 'failed')`,
-  cancelled: `ExecutionStatus = 'Canceled'`,
+  // Also one whose condition was not met.
+  cancelled: `(ExecutionStatus = 'Canceled' OR (ExecutionStatus = 'Failed' AND ${outcome} = 'cancelled'))`,
   terminated: "ExecutionStatus = 'Terminated'",
   'timed-out': "ExecutionStatus = 'TimedOut'",
 };

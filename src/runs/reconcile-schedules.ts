@@ -8,6 +8,7 @@ import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { grpcFailure } from './grpc-failure.ts';
+import { ownFrom, ownOptions } from './own-schedules.ts';
 import { type RefusedSchedules, writeRefusedSchedules } from './refused-schedules.ts';
 import { type ScheduleMemo, scheduleOptions, type WantedSchedule, wantedSchedules } from './schedule-spec.ts';
 
@@ -24,7 +25,8 @@ const noAnswer: readonly number[] = [1, 4, 14];
 
 /**
  * Makes Temporal's schedules those of the catalogue and the configuration: missing ones are created, differing ones
- * changed (a pause and a person's own time are kept), ours that nobody wants any more removed. Others are left alone.
+ * changed (a pause and a person's own time are kept), ours that nobody wants any more removed. What people scheduled stays;
+ * others' are left alone.
  * One that can't be made keeps none of the others from it. Safe to run from several workers at once.
  */
 export async function reconcileSchedules(dependencies: {
@@ -42,6 +44,10 @@ export async function reconcileSchedules(dependencies: {
 
   for await (const { scheduleId, memo } of client.schedule.list()) {
     if (memo?.managedBy !== 'proxmox-mcp') continue;
+    if (memo.own === true) {
+      if (await tellAnew(scheduleId)) changed.push(scheduleId);
+      continue;
+    }
     there.add(scheduleId);
     if (wanted.has(scheduleId)) continue;
     if (await remove(scheduleId)) removed.push(scheduleId);
@@ -73,6 +79,27 @@ export async function reconcileSchedules(dependencies: {
     } catch (error) {
       if (error instanceof ScheduleNotFoundError) return false;
       throw error;
+    }
+  }
+
+  /** What somebody made stays as it is; only its times are told for years ahead, and clocks change. */
+  async function tellAnew(id: string): Promise<boolean> {
+    try {
+      const handle = client.schedule.getHandle(id);
+      const { action } = await handle.describe();
+      const schedule = ownFrom(action.memo);
+      if (schedule?.cron === undefined) return false;
+      const options = ownOptions(schedule);
+      if (options.action.memo.definition === action.memo?.definition) return false;
+      await handle.update((previous) => ({ ...asUpdate(options), state: previous.state }));
+      return true;
+    } catch (error) {
+      if (error instanceof ScheduleNotFoundError) return false;
+      const reason = refusal(error);
+      if (reason === undefined) throw error;
+      refused[id] = reason;
+      log.error({ schedule: id }, `the times of the schedule ${id} can't be told: ${reason}`);
+      return false;
     }
   }
 

@@ -25,6 +25,8 @@ export interface ScheduleMemo {
   /** Digest of what the catalogue, the configuration and the clock's changes say; a different one means: update. */
   readonly definition: string;
   readonly change: ScheduleChange | null;
+  /** Of one that somebody made; see `ownMemo`. */
+  readonly own?: unknown;
 }
 
 /** One schedule that should be there. */

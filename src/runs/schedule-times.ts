@@ -80,7 +80,8 @@ function noZone(zone: string): ServiceError {
   });
 }
 
-function isHourly({ hours, days, months: allMonths, weekdays }: Cron): boolean {
+/** Whether it runs in every hour of every day, and so counts hours and not the clock. */
+export function isHourly({ hours, days, months: allMonths, weekdays }: Cron): boolean {
   return hours.length === 24 && days.length === 31 && allMonths.length === 12 && weekdays.length === 7;
 }
 
@@ -139,7 +140,8 @@ function matches(cron: Cron, time: number): boolean {
   return matchesDay(cron, time) && cron.hours.includes(hourOf(time)) && cron.minutes.includes(minuteOf(time));
 }
 
-function matchesDay(cron: Cron, time: number): boolean {
+/** Whether a day, as a wall clock counts it, is one of the expression. */
+export function matchesDay(cron: Cron, time: number): boolean {
   const date = new Date(time);
   return (
     cron.days.includes(date.getUTCDate()) &&

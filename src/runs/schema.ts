@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { verdict } from '../operations/finding.ts';
 import { plan } from '../operations/plan.ts';
 import { report } from '../operations/report.ts';
-import { approver, ending, outcome, progress, question } from '../operations/run.ts';
+import { approver, ending, outcome, progress, question, runCondition } from '../operations/run.ts';
 
 // The shapes of runs and schedules as callers see them, once for MCP, the command line and JSON. Times are ISO 8601, UTC.
 
@@ -82,6 +82,11 @@ export const runDetails = runSummary.extend({
 /** One thing that happened in a run. */
 export const runLogLine = z.object({ at: z.string(), event: z.string(), text: z.string() });
 
+/** What a person may call a schedule of theirs. */
+export const scheduleName = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, 'expected up to 40 of a-z, 0-9 and -');
+
 /** A schedule as lists show it. */
 export const scheduleSummary = z.object({
   id: z.string().describe('operation/schedule/target'),
@@ -101,4 +106,26 @@ export const scheduleSummary = z.object({
     ),
   problem: z.string().optional().describe('Why it is not there, or not as the configuration says'),
   lastRuns: z.array(z.object({ at: z.string(), runId: z.string() })),
+  own: z
+    .object({
+      madeBy: z.string(),
+      madeAt: z.string(),
+      risk: z.enum(['read', 'change', 'dangerous']),
+      input: z.record(z.string(), z.unknown()),
+      at: z.string().optional().describe('Of one that runs once'),
+      isDone: z.boolean().optional().describe('It ran once, and is gone in some days'),
+      condition: runCondition.optional().describe("What its host's check has to say right before"),
+      approval: z
+        .object({
+          count: z.int(),
+          approvers: z.array(z.string()),
+          why: z.string(),
+          asksAt: z.string().optional(),
+          until: z.string().optional(),
+        })
+        .optional()
+        .describe('Who has to say yes before its next run acts, as the policy was when it was made'),
+    })
+    .optional()
+    .describe('Of one that somebody made: it can be removed'),
 });

@@ -1,7 +1,16 @@
-import { proxyActivities } from '@temporalio/workflow';
+import { CancellationScope, proxyActivities } from '@temporalio/workflow';
+import type { ApprovalActivities } from '../activities/approvals/approvals.ts';
+import type { GuestActivities } from '../activities/guests/guests.ts';
 import type { LedgerActivities } from '../activities/ledger/ledger.ts';
+import type { JudgedRequest } from '../operations/judgement.ts';
 import type { LedgerAnswer, LedgerQuestion } from '../operations/ledger.ts';
+import { targetIn } from '../operations/target.ts';
+import { onHost } from './lib/activities.ts';
 import { ledgerQueue } from './lib/messages.ts';
+import { judgedGuest } from './lib/operation-workflow.ts';
+
+/** How long a guest is looked for before it is judged without what its cluster says of it, ms. */
+const locateMs = 6_000;
 
 /**
  * Asks the ledger one question, for who has no file of it: the command line, MCP, the page. Not a run; what it answered
@@ -9,7 +18,7 @@ import { ledgerQueue } from './lib/messages.ts';
  * caller's to say.
  */
 export async function askLedger(question: LedgerQuestion): Promise<LedgerAnswer> {
-  const { answerLedger } = proxyActivities<LedgerActivities>({
+  const { answerLedger, preview } = proxyActivities<LedgerActivities & ApprovalActivities>({
     taskQueue: ledgerQueue,
     startToCloseTimeout: '30m',
     // A look at every record tells how far it is.
@@ -17,5 +26,21 @@ export async function askLedger(question: LedgerQuestion): Promise<LedgerAnswer>
     retry: { initialInterval: '1s', maximumAttempts: 3 },
     summary: `Ledger: ${question.ask}`,
   });
-  return answerLedger(question);
+  if (question.ask !== 'judge') return answerLedger(question);
+  return preview(await withGuest(question.request));
+}
+
+/** The request with its guest as its cluster says; what isn't known of one counts as protected. */
+async function withGuest(request: JudgedRequest): Promise<JudgedRequest> {
+  const { host, vmid } = targetIn(request.input);
+  if (host === undefined || vmid === undefined || request.guest !== undefined) return request;
+  try {
+    const place = await CancellationScope.withTimeout(locateMs, () =>
+      onHost<GuestActivities>(host, 'look', `Find guest ${vmid}`).locateGuest({ host, vmid }),
+    );
+    const guest = judgedGuest(place);
+    return guest === undefined ? request : { ...request, guest };
+  } catch {
+    return request;
+  }
 }

@@ -32,6 +32,7 @@ export const changePolicy = operationWorkflow(definition, {
   },
 
   async act(run, found) {
+    run.onUndo('Write down', () => on('Let the former policy count').takePolicyBack());
     await run.step('Write down', (summary) => on(summary).approvePolicy({ digest: found.file }));
     const after = await run.step('Read back', (summary) => on(summary).lookAtPolicy());
     if (after.approved !== found.file) {
@@ -40,6 +41,7 @@ export const changePolicy = operationWorkflow(definition, {
         'verification-failed',
       );
     }
+    run.commit();
     return {
       output: { looser: [...found.looser], tighter: [...found.tighter] },
       summary: 'All of policy.yaml counts now.',

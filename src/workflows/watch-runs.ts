@@ -3,6 +3,7 @@ import {
   condition,
   continueAsNew,
   isCancellation,
+  patched,
   proxyActivities,
   setCurrentDetails,
   setHandler,
@@ -12,8 +13,9 @@ import {
 import type { NotifyActivities } from '../activities/notify/notify.ts';
 import type { LookSettings, WatchActivities, Watched } from '../activities/watch-runs/watch-runs.ts';
 import type { Notice, Notices } from '../operations/notice.ts';
+import { cleanLine } from '../reports/clean.ts';
 import { mailOf } from '../reports/notices.ts';
-import { failureOf } from './lib/failure.ts';
+import { deliver, whoIsTold } from './lib/contacts.ts';
 import { mailAgainSignal, noticesQuery, serviceQueue } from './lib/messages.ts';
 
 /** What the watch begins with: nothing, what the next part of it goes on with, or since when to look. */
@@ -59,13 +61,13 @@ export async function watchRuns(given: WatchState = {}, settings: Partial<WatchS
     retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '1m' },
     summary: 'Watch over the scheduled runs',
   });
-  const { mailReport } = proxyActivities<NotifyActivities>({
+  const notify = proxyActivities<NotifyActivities>({
     taskQueue: serviceQueue,
     startToCloseTimeout: '1m',
     scheduleToCloseTimeout: '10m',
     // For a worker that dies over it; a mail server that refuses is asked again after minutes, here.
     retry: { initialInterval: '2s', maximumAttempts: 2 },
-    summary: 'Mail what became of scheduled runs',
+    summary: 'Tell what became of scheduled runs',
   });
 
   let watched: Watched = {
@@ -126,18 +128,40 @@ export async function watchRuns(given: WatchState = {}, settings: Partial<WatchS
 
   async function mail(): Promise<void> {
     const mailing = mailOf(notices, Date.now());
-    try {
-      const { mailed, finding } = await mailReport(mailing);
-      // Where no mail server is configured nothing piles up; `doctor` says so.
-      if (mailed || finding.verdict === 'skipped') notices = emptied(notices, mailed);
-      else notices = failed(notices, finding.summary, finding.remedy);
-    } catch (error) {
-      if (isCancellation(error)) throw error;
-      notices = failed(notices, failureOf(error).message);
+    const { unsent, pending } = notices;
+    // A watch that was begun before there were contacts goes on with the mail to all.
+    const told = patched('contacts')
+      ? await whoIsTold({
+          subjects: [...new Set(pending.map(({ subject = 'operations' }) => subject))],
+          target: pending[0]?.target ?? 'service',
+          // While mail is down it climbs.
+          sinceMs: unsent === undefined ? 0 : Date.now() - Date.parse(unsent.since),
+        })
+      : undefined;
+    // Who was paged knows; the next one is when that is due, not with each mail that is tried.
+    const pages = told !== undefined && told.times > (unsent?.paged ?? 0);
+    const { mailed, finding, paged } = await deliver(
+      notify,
+      { mail: mailing, page: cleanLine(mailing.subject, 900) },
+      told,
+      pages,
+    );
+    // Where no mail server is configured nothing piles up; `doctor` says so.
+    if (mailed || finding.verdict === 'skipped') notices = emptied(notices, mailed);
+    else {
+      const { summary: why, remedy } = finding;
+      notices = failed(notices, { why, remedy, paged: paged ? told?.times : unsent?.paged });
     }
   }
 
-  function failed(before: Notices, why: string, remedy?: string): Notices {
+  function failed(
+    before: Notices,
+    {
+      why,
+      remedy,
+      paged,
+    }: { readonly why: string; readonly remedy?: string | undefined; readonly paged: number | undefined },
+  ): Notices {
     const tries = (before.unsent?.tries ?? 0) + 1;
     const pauseMs = times.againMs[Math.min(tries, times.againMs.length) - 1] ?? hour;
     const since = before.unsent?.since ?? new Date().toISOString();
@@ -148,6 +172,7 @@ export async function watchRuns(given: WatchState = {}, settings: Partial<WatchS
         why,
         ...(remedy !== undefined && { remedy }),
         tries,
+        ...(paged !== undefined && { paged }),
         nextTryAt: new Date(Date.now() + pauseMs).toISOString(),
       },
     };
@@ -167,7 +192,13 @@ function noticesIn({ pending, dropped, mailed, unsent, lastMailedAt }: WatchStat
 function added(before: Notices, found: readonly Notice[]): Notices {
   const all = [...before.pending, ...found];
   const over = Math.max(0, all.length - mostPending);
-  return { ...before, pending: all.slice(over), dropped: before.dropped + over };
+  return {
+    ...before,
+    pending: all.slice(over),
+    dropped: before.dropped + over,
+    // Who is paged hears of the new ones, too.
+    ...(before.unsent !== undefined && found.length > 0 && { unsent: { ...before.unsent, paged: 0 } }),
+  };
 }
 
 function emptied({ pending, dropped, mailed, lastMailedAt }: Notices, wasMailed: boolean): Notices {

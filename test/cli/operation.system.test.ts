@@ -95,12 +95,31 @@ it('runs the whole service and, from another terminal, operations, runs and sche
   const never = await cli('schedules', 'change', schedule, '--cron', '5 4 31 2 *');
   expect(never.stdout).toContain('paused');
   expect((await cli('schedules', 'resume', schedule)).stdout).toContain('never runs');
-  expect((await cli('schedules', 'change', schedule, '--reset')).stdout).toContain('next run');
+  expect((await cli('schedules', 'change', schedule, '--reset')).stdout).toContain('Runs next');
   const triggered = await cli('schedules', 'trigger', schedule);
   const firedRun = /^Follow it with: npx proxmox-mcp runs wait (back-up\/demo\/daily-\S+)$/m.exec(
     triggered.stderr,
   )?.[1];
   expect((await cli('runs', 'wait', firedRun ?? '')).code, triggered.stderr).toBe(0);
+
+  const added = await cli('schedules', 'add', 'back-up', 'host=demo', '--every', 'sun 23:00', '--if', 'healthy');
+  const own = 'back-up/own-sun-2300/demo';
+  expect(added.stdout, added.stderr).toMatch(/^Scheduled\. back-up\/own-sun-2300\/demo: 0 23 \* \* 0 .* Runs next 20/);
+  expect(added.stdout).toContain('the health of demo is checked');
+  expect((await cli('schedules')).stdout).toMatch(/^back-up\/own-sun-2300\/demo +0 23 \* \* 0 /m);
+  for (const [wrong, why] of [
+    [['back-up', 'host=demo', '--at', '2020-01-01 10:00'], 'is over'],
+    [['back-up', 'host=demo', '--at', 'in 2h', '--name', 'A'], "can't be the name"],
+    [['back-up', 'demo', '--at', 'in 2h'], 'field=value'],
+    [['back-upp', '--at', 'in 2h'], 'no operation'],
+  ] as const) {
+    const refused = await cli('schedules', 'add', ...wrong);
+    expect(refused.stderr).toContain(why);
+    expect(refused.code).not.toBe(0);
+  }
+  expect((await cli('schedules', 'remove', 'back-up/daily/demo')).stderr).toContain("catalogue's");
+  expect((await cli('schedules', 'remove', own)).stdout).toContain(`Removed ${own}.`);
+  expect((await cli('schedules')).stdout).not.toContain(own);
 
   expect((await cli('token', 'create', 'written-down')).stderr).not.toContain('ledger does not have');
   expect((await cli('token', 'revoke', 'written-down')).code).toBe(0);

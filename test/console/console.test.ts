@@ -9,7 +9,7 @@ import type { Notices } from '../../src/operations/notice.ts';
 import type { Question, Requester } from '../../src/operations/run.ts';
 import { requireWhoMayAnswer } from '../../src/runs/who-answers.ts';
 import { memoryConfig, tokens } from '../mcp/lib/memory-service.ts';
-import { ago, ended, paused, sampleRuns, sampleService, signIn } from './lib/sample-service.ts';
+import { ago, ended, formTokenOf, paused, sampleRuns, sampleService, send, signIn } from './lib/sample-service.ts';
 
 let serving: HttpServing | undefined;
 
@@ -110,6 +110,7 @@ describe('a session', () => {
       method: 'POST',
       headers: { origin: base, cookie },
       redirect: 'manual',
+      body: new URLSearchParams({ form: await formTokenOf(base, cookie) }),
     });
     expect(out.headers.get('set-cookie')).toMatch(/^proxmox-mcp=; Max-Age=0;/);
     expect(await (await get(base, cookie)).text()).toContain('action="/sign-in"');
@@ -154,7 +155,7 @@ describe('who may send a form', () => {
     expect(response.status).toBe(403);
     expect(cookie).toBe('');
     const mine = await signIn(base, 'reader-token');
-    await fetch(`${base}/sign-out`, { method: 'POST', headers: { origin: base, ...headers, cookie: mine.cookie } });
+    await send(base, '/sign-out', mine.cookie, {}, headers);
     expect(await (await get(base, mine.cookie)).text()).toContain('Sign out');
   });
 
@@ -232,7 +233,7 @@ describe('the state', () => {
     expect(text).toMatch(/control-guest pve1\/100 undone – 3 h/);
     // The dry run of two hours ago.
     expect(text).not.toContain('planned');
-    expect(html).toContain('<meta http-equiv="refresh" content="60">');
+    expect(html).toContain('<meta http-equiv="refresh" content="60; url=/?again">');
   });
 
   it('takes a check that goes on for no check', async () => {
@@ -357,16 +358,10 @@ describe('what a paused run asks', () => {
     });
     const base = await serve(service);
     const { cookie } = await signIn(base, token);
-    const response = await fetch(`${base}/decide`, {
-      method: 'POST',
-      redirect: 'manual',
-      headers: { origin: base, cookie, ...headers },
-      body: new URLSearchParams({ run: waiting.id, question: 'q1', choice: 'retry', ...fields }),
-    });
+    const about = { run: waiting.id, question: 'q1', choice: 'retry', ...fields };
     return {
       decided,
-      status: response.status,
-      html: await response.text(),
+      ...(await send(base, '/decide', cookie, about, headers)),
       page: await (await get(base, cookie)).text(),
     };
   }
@@ -374,7 +369,7 @@ describe('what a paused run asks', () => {
   it('is answered by who may steer such runs, in the name of their token', async () => {
     const { decided, status, page } = await answering('operator-token', { reason: ' there is room again ' });
     expect(status).toBe(303);
-    const answer = { question: 'q1', choice: 'retry', reason: 'there is room again' };
+    const answer = { question: 'q1', choice: 'retry', reason: 'there is room again', via: 'page' };
     expect(decided).toEqual([[waiting.id, answer, { kind: 'mcp', name: 'operator' }]]);
     expect(page).toContain('<button name="choice" value="retry">');
     // One of the two is an approval, which no token gives.

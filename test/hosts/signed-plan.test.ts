@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { allowChangesText, nonceIn, planText, signatureIn } from '../../src/hosts/signed-plan.ts';
+import { allowChangesText, nonceIn, planText } from '../../src/hosts/signed-plan.ts';
+import { signatureIn } from '../../src/ssh-signature.ts';
 
 const plan = {
   host: 'pve1 4f1c0e9be3a14f0c8f0a4b1f2a6d9c3e',

@@ -167,7 +167,9 @@ describe('a mailer', () => {
 describe('mailReport', () => {
   const service = {
     temporal: { namespace: 'default', port: 7233, uiPort: 8233, uiUrl: 'https://temporal.example.org' },
+    mcp: { host: '127.0.0.1', port: 8080, allowedHosts: [], publicUrl: 'https://mcp.example.org' },
     hosts: [{ name: 'pve1', layout: defaultLayout, timeZone: 'Europe/Berlin' }],
+    webhooks: {},
   };
   const activities = (options?: Partial<MailConfig>) =>
     createNotifyActivities({
@@ -202,6 +204,9 @@ describe('mailReport', () => {
     const page = 'https://temporal.example.org/namespaces/default/workflows/test';
     expect(first?.text).toContain(`\r\n${page}\r\n`);
     expect(first?.html).toContain(`<a href="${page}"`);
+    // The one that an answer is given on; nothing but the run's id is in its address.
+    expect(first?.text).toContain('\r\nhttps://mcp.example.org/runs/test\r\n');
+    expect(first?.html).toContain('<a href="https://mcp.example.org/runs/test"');
     expect(second?.headers.get('message-id')).toBe(first?.headers.get('message-id'));
   });
 
@@ -217,6 +222,7 @@ describe('mailReport', () => {
     expect(last?.headers.get('subject')).toBe('pve1 backs up no more');
     expect(last?.text).toContain('All of it: npx proxmox-mcp runs get back-up/pve1/k3f9');
     expect(last?.html).toContain('/workflows/back-up%2Fpve1%2Fk3f9"');
+    expect(last?.html).toContain('"https://mcp.example.org/runs/back-up/pve1/k3f9"');
     // In the mail's text what is well is folded.
     expect(last?.text).toContain('  ok        Resources: Memory, Swap, CPU, Root disk');
   });

@@ -99,6 +99,20 @@ const schedule: ScheduleSummary = {
   problem: hostile,
   nextRuns: [],
   lastRuns: [],
+  own: {
+    madeBy: hostile,
+    madeAt: '2026-11-26T12:00:00.000Z',
+    risk: 'change',
+    input: { [hostile]: hostile },
+    condition: 'healthy',
+    approval: {
+      count: 1,
+      approvers: ['anna'],
+      why: hostile,
+      asksAt: '2026-11-28T22:00:00.000Z',
+      until: '2026-11-29T22:00:00.000Z',
+    },
+  },
 };
 
 function hostileService(run: RunDetails, error?: ServiceError) {
@@ -121,6 +135,8 @@ function hostileService(run: RunDetails, error?: ServiceError) {
     resume: change,
     trigger: change,
     change,
+    add: () => say({ ...schedule, existing: false }),
+    remove: () => say({ ...schedule, cancelled: [hostile] }),
   });
   const record = {
     seq: 1,
@@ -165,8 +181,10 @@ const calls: Readonly<Record<string, Record<string, unknown>>> = {
   list_runs: {},
   list_schedules: {},
   pause_schedule: { id: schedule.id, ...because },
+  remove_schedule: { id: schedule.id },
   resume_schedule: { id: schedule.id, ...because },
   run_read_operation: { operation: 'check-health', input: { host: 'pve1' } },
+  schedule_operation: { operation: 'back-up', input: { host: 'pve1' }, at: 'sun 23:00', if: 'healthy' },
   search_ledger: { text: 'backup' },
   search_operations: { query: 'backup' },
   start_change: { operation: 'back-up', input: { host: 'pve1' } },

@@ -63,6 +63,8 @@ describe('authentication', () => {
     ['reader-token', 'back_up', { host: 'pve1' }, 403],
     ['reader-token', 'cancel_run', { id: 'x', reason: 'because' }, 403],
     ['reader-token', 'trigger_schedule', { id: 'back-up/daily/pve1' }, 403],
+    ['reader-token', 'schedule_operation', { operation: 'back-up', input: { host: 'pve1' }, at: 'sun 23:00' }, 403],
+    ['operator-token', 'schedule_operation', { operation: 'back-up', input: { host: 'pve1' }, at: 'sun 23:00' }, 200],
     ['operator-token', 'back_up', { host: 'pve1' }, 200],
     ['operator-token', 'pause_schedule', { id: 'back-up/daily/pve1', reason: 'holiday' }, 200],
     ['operator-token', 'change_schedule', { id: 'back-up/daily/pve1', cron: '0 3 * * *' }, 403],

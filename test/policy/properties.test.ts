@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { offsetOf } from '../../src/clock-changes.ts';
 import type { JudgedRequest, Judgement } from '../../src/operations/judgement.ts';
+import { subjects } from '../../src/operations/subject.ts';
 import { stagesOf, whoHears } from '../../src/policy/contacts.ts';
 import { differences, loosenings } from '../../src/policy/differences.ts';
 import { judge, judgeBoth } from '../../src/policy/judge.ts';
-import { type PolicyDocument, subjects, weekdays } from '../../src/policy/schema.ts';
+import { type PolicyDocument, weekdays } from '../../src/policy/schema.ts';
 import { nextStretch, openingOf } from '../../src/policy/windows.ts';
 import { anna, ben, context, kim, operation, policyOf, request } from './support.ts';
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type ClockChange, clockChanges } from '../../src/clock-changes.ts';
 import { parseCron } from '../../src/runs/cron.ts';
+import { occurrences } from '../../src/runs/occurrences.ts';
 import { scheduleTimes } from '../../src/runs/schedule-times.ts';
 import { useTemporal } from '../support/temporal.ts';
 
@@ -124,6 +125,8 @@ describe.each(zones)('in the zone %s', (zone) => {
         const at = momentOf(change);
         const to = at + 2 * dayMs;
         const all = expected(text, wall, change, at - dayMs, to);
+        // What asks ahead is told its times one by one, by the same rule.
+        expect(shown([...occurrences(text, zone, at - dayMs + 1, to + 1)])).toEqual(shown(all));
         // Temporal looks ahead from the day before, and from wherever in the night it was woken.
         for (const from of [at - dayMs, ...[-50, -10, 10, 40, 70, 130].map((minutes) => at + minutes * minuteMs)]) {
           const times = shown(await matching(id, from, to));

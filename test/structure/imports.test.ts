@@ -70,7 +70,8 @@ const houses: Readonly<Record<string, House>> = {
     why: 'is what MCP, the command line and the service share: Temporal’s client, behind words of the catalogue',
   },
   console: {
-    holds: 'the administrators’ page: signing in, the state, the tools’ documentation',
+    holds:
+      'the administrators’ page: signing in, the state, plans and their approval, the ledger, the tools’ documentation',
     may: ['operations', 'reports', 'runs', 'tokens', 'people'],
     why: 'shows what `runs` knows, in a browser; knows nothing of MCP, which serves it over its HTTP',
   },

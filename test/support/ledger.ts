@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ApprovalActivities } from '../../src/activities/approvals/approvals.ts';
+import { type ContactActivities, type KnownContacts, tellOf } from '../../src/activities/contacts/contacts.ts';
 import { createLedgerStoreActivities } from '../../src/activities/ledger/ledger.ts';
 import { ServiceError } from '../../src/errors.ts';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
@@ -20,6 +21,8 @@ export interface TestLedger {
   judge: (request: JudgedRequest) => Judgement;
   /** The kill switch. */
   stopped: boolean;
+  /** Who hears of what goes wrong, and by which times. Default: nobody, so that it is MAIL_TO. */
+  contacts: KnownContacts;
   /** Codes that count once, by their text. */
   readonly codes: Map<string, { by: string; choice: string; digest: string }>;
 }
@@ -35,9 +38,11 @@ export function openTestLedger() {
     judged: [],
     judge: () => ({ verdict: 'allowed' }),
     stopped: false,
+    contacts: { contacts: [], escalation: {} },
     codes: new Map(),
   };
   const approvals: ApprovalActivities = {
+    preview: async (request) => ledger.judge(request),
     async judge(request) {
       ledger.judged.push(request);
       return ledger.judge(request);
@@ -52,9 +57,12 @@ export function openTestLedger() {
       return found?.choice === choice && found.digest === digest ? found.by : undefined;
     },
   };
+  const contacts: ContactActivities = {
+    whoHears: async (asked) => tellOf(ledger.contacts, asked, { hosts: [] }),
+  };
   return {
     ledger,
-    activities: { ...createLedgerStoreActivities({ ledger: opened }), ...approvals },
+    activities: { ...createLedgerStoreActivities({ ledger: opened }), ...approvals, ...contacts },
     async close() {
       await opened.close();
       rmSync(folder, { recursive: true, force: true });

@@ -62,6 +62,7 @@ const notify: NotifyActivities = {
     if (refused !== undefined) return { mailed: false, finding: finding('Mail', 'failed', refused) };
     return { mailed: true, finding: finding('Mail', 'ok', 'Sent.') };
   },
+  page: async () => expect.unreachable('a report pages nobody'),
 };
 
 beforeAll(async () => {

@@ -10,6 +10,7 @@ import type { Notices } from '../../src/operations/notice.ts';
 import { readNotices, startWatch } from '../../src/runs/watch.ts';
 import { keys } from '../../src/workflows/lib/attributes.ts';
 import { mailAgainSignal, noticesQuery, serviceQueue, watchId } from '../../src/workflows/lib/messages.ts';
+import { startWebhook } from '../activities/notify/webhook-server.ts';
 import { startSmtp, type TestSmtp } from '../mail/smtp.ts';
 import { freePort } from '../support/free-ports.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
@@ -22,6 +23,7 @@ let mail: MailConfig;
 let refused: Record<string, string> = {};
 /** Whether a mail is sent and nobody hears of it any more, as when the worker dies then. */
 let losesAnswers = 0;
+let webhooks: Config['webhooks'] = {};
 let isConfigured = true;
 let stopWorker: () => Promise<void>;
 const toEnd: WorkflowHandle[] = [];
@@ -40,6 +42,7 @@ const hosts = ['pve1', 'pve2', 'pve7'].map((name) => ({ name, timeZone: 'Europe/
 const config = {
   hosts,
   temporal: { namespace: 'default', uiUrl: 'https://temporal.example.org' },
+  mcp: { publicUrl: 'https://mcp.example.org' },
 } as unknown as Config;
 
 function activities() {
@@ -53,6 +56,8 @@ function activities() {
       losesAnswers -= 1;
       throw new Error('the worker died');
     },
+    page: (...input: Parameters<ReturnType<typeof createNotifyActivities>['page']>) =>
+      createNotifyActivities({ config: { ...config, webhooks } }).page(...input),
   };
 }
 
@@ -274,6 +279,40 @@ it('piles nothing up where no mail server is set up', async () => {
   await endedScheduled('pve1', { end: 'failed', ...full });
   await nothingMore();
   expect(await notices(handle)).toMatchObject({ pending: [], dropped: 0, mailed: 0 });
+});
+
+it('tells the contacts, and pages who is on call while mail is down, once for each of their turns', async () => {
+  const hook = await startWebhook();
+  webhooks = { onCall: hook.url };
+  temporal.ledger.contacts = {
+    contacts: [
+      { name: 'Anna', mail: ['anna@example.org'], level: 1 },
+      { name: 'On call', level: 2, webhook: 'ONCALL_WEBHOOK_URL' },
+    ],
+    escalation: { level2: 1_500, all: 600_000 },
+  };
+  try {
+    const handle = await watch();
+    await endedScheduled('pve1', { end: 'failed', message: 'The disk is full' });
+    await mailsCome(1);
+    expect(smtp?.mails[0]?.to).toEqual(['anna@example.org']);
+
+    const { port } = mail;
+    mail = { ...mail, port: await freePort() };
+    await endedScheduled('pve2', { end: 'failed', message: 'The host is away' });
+    // Mail is tried after 1 s, and after 2 s more: by then it is the turn of who is on call, once.
+    await vi.waitFor(async () => expect((await notices(handle)).unsent?.tries).toBeGreaterThanOrEqual(3), 30_000);
+    expect(hook.posts.map(({ body }) => body)).toEqual([{ text: '[pve2] Back up failed: the host is away' }]);
+    mail = { ...mail, port };
+    await handle.signal(mailAgainSignal);
+    await mailsCome(2);
+    expect(smtp?.mails[1]?.to).toEqual(['anna@example.org']);
+    expect(hook.posts).toHaveLength(1);
+  } finally {
+    temporal.ledger.contacts = { contacts: [], escalation: {} };
+    webhooks = {};
+    await hook.stop();
+  }
 });
 
 it('tells what a paused run asks, where its own mail could not be sent, and not where it was', async () => {

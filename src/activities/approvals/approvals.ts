@@ -9,11 +9,19 @@ import { principalText } from '../../operations/run.ts';
 import type { SwitchState } from '../../operations/switch.ts';
 import { targetIn, targetLabel } from '../../operations/target.ts';
 import { createPeople, peopleFile } from '../../people/store.ts';
-import { approvedPolicy, createJudge, type JudgeDependencies } from '../../policy/create-judge.ts';
+import { approvedPolicy, createJudge } from '../../policy/create-judge.ts';
 import { inspectPolicy } from '../../policy/read-policy.ts';
 import { cleanLine } from '../../reports/clean.ts';
 
 export const queue = 'ledger';
+
+/** What is judged of a bearer token. */
+export interface KnownToken {
+  readonly name: string;
+  readonly scope: 'read' | 'operate' | 'admin';
+  readonly createdAt: string;
+  readonly expiresAt?: string;
+}
 
 /** A one-time code as a run was shown it. */
 export interface ShownCode {
@@ -31,16 +39,18 @@ export function createApprovalActivities({
   configFolder,
   ledger,
   changeSwitch,
-  scopeOf,
+  tokens,
 }: {
   readonly config: Config;
   /** Of `policy.yaml`. */
   readonly configFolder: string;
   readonly ledger: Ledger;
   readonly changeSwitch: () => Promise<SwitchState>;
-  readonly scopeOf: NonNullable<JudgeDependencies['scopeOf']>;
+  /** The bearer tokens that there are now. */
+  readonly tokens: () => readonly KnownToken[];
 }) {
   const people = createPeople(peopleFile(config.dataDir));
+  const tokenOf = (name: string) => tokens().find((one) => one.name === name && !isOver(one));
   const judgeByPolicy = createJudge({
     loadFile: () => inspectPolicy(configFolder, { dangerousCommands: config.dangerousCommands }),
     async loadApproved() {
@@ -49,17 +59,27 @@ export function createApprovalActivities({
     },
     people: () => people.list(),
     hosts: config.hosts,
-    scopeOf,
+    scopeOf: (name) => tokenOf(name)?.scope,
+    tokenMadeAt: (name) => tokenOf(name)?.createdAt,
   });
 
+  async function judgeNow(request: JudgedRequest): Promise<Judgement> {
+    const state = await changeSwitch();
+    if (state.on && request.risk !== 'read') return stopped(state);
+    const at = request.at === undefined ? 0 : Date.parse(request.at);
+    return judgeByPolicy(request, Math.max(at, Date.now()));
+  }
+
   return {
+    /** What {@link judge} would say to a request that nobody has made yet: nothing is written down. */
+    preview: judgeNow,
+
     /**
      * What the kill switch and the policy say, with whoever may approve now. The request is written down with the first
      * answer, once for each execution of a run.
      */
     async judge(request: JudgedRequest): Promise<Judgement> {
-      const state = await changeSwitch();
-      const judged = state.on ? stopped(state) : await judgeByPolicy(request);
+      const judged = await judgeNow(request);
       const { run, attempt } = whoAsks();
       const refused = judged.verdict === 'refused';
       const target = targetIn(request.input);
@@ -79,7 +99,13 @@ export function createApprovalActivities({
           target: label,
           by: principalText(request.requestedBy),
           text: cleanLine(refused ? `Refused: ${what}. ${judged.why}` : `Asked for ${what}: ${judged.verdict}`, 1_000),
-          data: { risk: request.risk, input: request.input, for: request.requestedBy.for, verdict: judged.verdict },
+          data: {
+            risk: request.risk,
+            input: request.input,
+            for: request.requestedBy.for,
+            verdict: judged.verdict,
+            ...(request.onBehalfOf && { onBehalfOf: principalText(request.onBehalfOf) }),
+          },
         },
       ]);
       return judged;
@@ -131,6 +157,10 @@ export function createApprovalActivities({
       });
     },
   };
+}
+
+function isOver({ expiresAt }: KnownToken): boolean {
+  return expiresAt !== undefined && Date.parse(expiresAt) <= Date.now();
 }
 
 function stopped({ since, by, why }: SwitchState): Extract<Judgement, { verdict: 'refused' }> {

@@ -32,8 +32,8 @@ export function createChangePolicyActivities({
   readonly configFolder: string;
   readonly ledger: Ledger;
 }) {
-  function approved() {
-    const [record] = ledger.search({ kind: 'policy', limit: 1 }).records;
+  function approved(before?: number) {
+    const [record] = ledger.search({ kind: 'policy', limit: 1, ...(before === undefined ? {} : { before }) }).records;
     return record;
   }
 
@@ -72,18 +72,35 @@ export function createChangePolicyActivities({
           remedy: 'Look at it, then ask for it anew: npx proxmox-mcp policy apply',
         });
       }
+      await write('policy', `The policy ${digest.slice(0, 12)} counts from now on`, { document, digest });
+    },
+
+    /** The undo: the policy that counted before counts again, if this run has written another one down and nobody since. */
+    async takePolicyBack(): Promise<void> {
       const { workflowExecution } = Context.current().info;
-      await ledger.append([
-        {
-          key: `policy/${workflowExecution?.workflowId}/${workflowExecution?.runId}`,
-          kind: 'policy',
-          ...(workflowExecution && { run: workflowExecution.workflowId, attempt: workflowExecution.runId }),
-          operation: 'change-policy',
-          target: 'service',
-          text: `The policy ${digest.slice(0, 12)} counts from now on`,
-          data: { document, digest },
-        },
-      ]);
+      const newest = approved();
+      if (newest === undefined || newest.run !== workflowExecution?.workflowId || newest.data?.isBack === true) return;
+      const document = approved(newest.seq)?.data?.document ?? {};
+      await write('policy-back', 'The former policy counts again', {
+        document,
+        digest: digestOf(document),
+        isBack: true,
+      });
     },
   };
+
+  async function write(key: string, text: string, data: Record<string, unknown>): Promise<void> {
+    const { workflowExecution } = Context.current().info;
+    await ledger.append([
+      {
+        key: `${key}/${workflowExecution?.workflowId}/${workflowExecution?.runId}`,
+        kind: 'policy',
+        ...(workflowExecution && { run: workflowExecution.workflowId, attempt: workflowExecution.runId }),
+        operation: 'change-policy',
+        target: 'service',
+        text,
+        data,
+      },
+    ]);
+  }
 }

@@ -26,6 +26,8 @@ export function createGuestActivities({ proxmox }: { readonly proxmox: ProxmoxAp
   };
 }
 
+export type GuestActivities = ReturnType<typeof createGuestActivities>;
+
 /**
  * The API that is asked about a guest: its own node's where that is configured, else that of the host that was named.
  * It is the same one for all activities of a run, so that each finds the tasks that another one started.

@@ -151,14 +151,19 @@ export function createLedgerStoreActivities({ ledger }: { readonly ledger: Ledge
 
     /** Answers one question, bounded. */
     async answerLedger<Question extends LedgerQuestion>(given: Question): Promise<LedgerAnswers[Question['ask']]> {
-      return answer(ledger, ledgerQuestion.parse(given)) as Promise<LedgerAnswers[Question['ask']]>;
+      const question = ledgerQuestion.parse(given);
+      if (question.ask === 'judge') throw notAsked();
+      return answer(ledger, question) as Promise<LedgerAnswers[Question['ask']]>;
     },
   };
 }
 
 export type LedgerActivities = ReturnType<typeof createLedgerStoreActivities>;
 
-async function answer(ledger: Ledger, question: LedgerQuestion): Promise<LedgerAnswers[LedgerQuestion['ask']]> {
+async function answer(
+  ledger: Ledger,
+  question: Exclude<LedgerQuestion, { ask: 'judge' }>,
+): Promise<LedgerAnswers[LedgerQuestion['ask']]> {
   switch (question.ask) {
     case 'search':
       return bounded(ledger.search(question.filter));
@@ -177,6 +182,15 @@ async function answer(ledger: Ledger, question: LedgerQuestion): Promise<LedgerA
       return ledger.verify({ anchors: question.anchors, onProgress: (records) => context.heartbeat(records) });
     }
   }
+}
+
+/** What the policy would say is asked of `preview`. */
+function notAsked(): ServiceError {
+  return new ServiceError({
+    code: 'internal',
+    message: 'The ledger was asked for a judgement, which is the policy’s',
+    remedy: 'Report it: this is a defect.',
+  });
 }
 
 /** As many records as may be answered, one at least; the next page goes on where it ends. */

@@ -18,7 +18,7 @@ export interface ScheduledRun {
 }
 
 /** The ends of a run that a person must hear of. */
-export type BadEnd = Extract<NoticeKind, 'failed' | 'undone' | 'terminated' | 'timed-out'>;
+export type BadEnd = Extract<NoticeKind, 'failed' | 'undone' | 'terminated' | 'timed-out' | 'not-met'>;
 
 /** When a run takes too long: everything in ms. */
 export interface OverrunLimits {

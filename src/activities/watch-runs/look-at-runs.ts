@@ -6,9 +6,10 @@ import {
 } from '@temporalio/client';
 import { defaultPayloadConverter, TypedSearchAttributes } from '@temporalio/common';
 import { z } from 'zod';
+import type { OperationDefinition } from '../../operations/definition.ts';
 import { finding } from '../../operations/finding.ts';
 import type { Notice } from '../../operations/notice.ts';
-import type { Outcome } from '../../operations/run.ts';
+import { actsAt, type Outcome } from '../../operations/run.ts';
 import { searchAttributes } from '../../operations/search-attributes.ts';
 import { keys } from '../../workflows/lib/attributes.ts';
 import { failureOf } from '../../workflows/lib/failure.ts';
@@ -27,7 +28,7 @@ const bySchedule = `${searchAttributes.requestedBy} STARTS_WITH 'schedule:'`;
 
 interface Looker {
   readonly client: Client;
-  readonly titleOf: (operation: string) => { readonly title: string };
+  readonly titleOf: (operation: string) => Pick<OperationDefinition, 'title' | 'subject'>;
   readonly timeZoneOf: (target: string) => string;
   /** Where a run is to be seen, in words. */
   readonly placeOf: (id: string) => string;
@@ -63,13 +64,15 @@ function read(info: WorkflowExecutionInfo): ScheduledRun {
     status: info.status.name,
     outcome: attributes.get(keys.outcome) as Outcome | undefined,
     phase: attributes.get(keys.phase),
-    startedAt: info.startTime.getTime(),
+    // One that was started ahead of its time takes as long as it takes from then on.
+    startedAt: actsAt(info.memo, info.startTime.getTime()),
     closedAt: info.closeTime?.getTime(),
   };
 }
 
 function aboutRun({ titleOf, timeZoneOf, placeOf }: Looker, run: ScheduledRun): RunWords {
-  return { run, title: titleOf(run.operation).title, timeZone: timeZoneOf(run.target), look: placeOf(run.id) };
+  const { title, subject } = titleOf(run.operation);
+  return { run, title, subject, timeZone: timeZoneOf(run.target), look: placeOf(run.id) };
 }
 
 /** What a person must hear of a run that has ended; undefined where nothing. */
@@ -90,7 +93,9 @@ export async function noticeOfEnd(looker: Looker, run: ScheduledRun): Promise<No
     const why = failureOf(error.cause);
     // Temporal's own words where somebody ended it without a reason.
     const reason = why.message === 'Workflow execution terminated' ? 'no reason was given' : why.message;
-    return ofEnd(about, kind, { ...why, message: reason });
+    // Nothing of it failed.
+    const what = why.code === 'condition-not-met' ? 'not-met' : kind;
+    return ofEnd(about, what, { ...why, message: reason });
   }
 }
 
@@ -140,7 +145,7 @@ export async function noticeOfGoing(
 async function goodDurations(client: Client, schedule: string): Promise<readonly number[]> {
   const by = `${searchAttributes.requestedBy} = 'schedule:${schedule.replaceAll("'", "''")}'`;
   const runs = await list(client, `${by} AND ExecutionStatus = 'Completed'`, earlier);
-  return runs.map(({ startedAt, closedAt = startedAt }) => closedAt - startedAt);
+  return runs.map(({ startedAt, closedAt = startedAt }) => Math.max(0, closedAt - startedAt));
 }
 
 async function messageOf(client: Client, run: ScheduledRun): Promise<string | undefined> {
@@ -152,7 +157,7 @@ async function messageOf(client: Client, run: ScheduledRun): Promise<string | un
   }
 }
 
-/** What `tellAdministrators` gives to be mailed (src/workflows/lib/tell.ts), read as far as it is told again. */
+/** What a paused run gives to be mailed (src/workflows/lib/tell.ts), read as far as it is told again. */
 const question = z.object({
   report: z.object({
     summary: z.string(),

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { type Client, ScheduleNotFoundError } from '@temporalio/client';
+import type { OperationDefinition } from '../../operations/definition.ts';
 import type { Notice } from '../../operations/notice.ts';
 import { moreNotStarted, type NotStarted } from './decide.ts';
 import { ofMissed, ofRefused, targetIn } from './words.ts';
 
 interface Looker {
   readonly client: Client;
-  readonly titleOf: (operation: string) => { readonly title: string };
+  readonly titleOf: (operation: string) => Pick<OperationDefinition, 'title' | 'subject'>;
   readonly timeZoneOf: (target: string) => string;
 }
 

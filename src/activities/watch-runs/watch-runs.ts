@@ -3,6 +3,7 @@ import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Config } from '../../config.ts';
 import { catalogue } from '../../operations/catalogue.generated.ts';
+import type { OperationDefinition } from '../../operations/definition.ts';
 import type { Notice } from '../../operations/notice.ts';
 import { describeRunReference } from '../../reports/run-reference.ts';
 import { runUrl } from '../../run-url.ts';
@@ -138,9 +139,9 @@ export function createWatchActivities(dependencies: {
   }
 }
 
-const ends = ['failed', 'undone', 'terminated', 'timed-out', 'not-mailed'] as const;
+const ends = ['failed', 'undone', 'terminated', 'timed-out', 'not-met', 'not-mailed'] as const;
 
-function titleOf(operation: string): { readonly title: string } {
+function titleOf(operation: string): Pick<OperationDefinition, 'title' | 'subject'> {
   return Object.values(catalogue).find(({ name }) => name === operation) ?? { title: operation };
 }
 

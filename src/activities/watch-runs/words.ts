@@ -15,6 +15,7 @@ export interface RunWords {
   readonly run: ScheduledRun;
   /** Of its operation. */
   readonly title: string;
+  readonly subject?: Notice['subject'] | undefined;
   readonly timeZone: string;
   /** Where it is to be seen. */
   readonly look: string;
@@ -27,13 +28,15 @@ const said: Readonly<Record<BadEnd, string>> = {
   undone: 'failed and was undone',
   terminated: 'was ended by force',
   'timed-out': 'ran out of its time',
+  'not-met': 'was not done',
 };
 
 /** What is said of a run that ended badly. */
 export function ofEnd(words: RunWords, kind: BadEnd, why: Why): Notice {
   const { run, title, timeZone } = words;
   const end = new Date(run.closedAt ?? run.startedAt).toISOString();
-  const when = `${readableTime(end, timeZone)}, ${readableDuration(Date.parse(end) - run.startedAt)} after it was started`;
+  const took = Math.max(0, Date.parse(end) - run.startedAt);
+  const when = `${readableTime(end, timeZone)}, ${readableDuration(took)} after it was started`;
   const wasForced = kind === 'terminated';
   const what = wasForced ? `somebody ended it by force: ${why.message}` : withoutRemedy(why);
   return {
@@ -118,7 +121,7 @@ export function ofReport(
 /** What is said of runs that were due and were not started. */
 export function ofMissed(
   schedule: { readonly id: string; readonly next: Date | undefined; readonly going: string | undefined },
-  { title }: Pick<OperationDefinition, 'title'>,
+  { title, subject }: Pick<OperationDefinition, 'title' | 'subject'>,
   counted: {
     readonly kind: 'missed' | 'skipped';
     readonly times: number;
@@ -140,6 +143,7 @@ export function ofMissed(
   return {
     target: targetIn(schedule.id),
     timeZone,
+    ...toldFirst({ subject }),
     key: `${kind}:${schedule.id}:${counted.total}`,
     kind,
     headline: `${title} was not started`,
@@ -157,12 +161,13 @@ export function ofMissed(
 export function ofRefused(
   id: string,
   reason: string,
-  { title }: Pick<OperationDefinition, 'title'>,
+  { title, subject }: Pick<OperationDefinition, 'title' | 'subject'>,
   { key, now, timeZone }: { readonly key: string; readonly now: number; readonly timeZone: string },
 ): Notice {
   return {
     target: targetIn(id),
     timeZone,
+    ...toldFirst({ subject }),
     key,
     kind: 'refused',
     headline: `${title} is not scheduled`,
@@ -202,6 +207,10 @@ function remedyIn(text: string): string {
   return /[.!?]$/.test(short) ? short : `${short}.`;
 }
 
-function about({ run, timeZone, look }: RunWords): Pick<Notice, 'target' | 'timeZone' | 'run'> {
-  return { target: run.target, timeZone, run: { id: run.id, look } };
+function about({ run, timeZone, look, subject }: RunWords): Pick<Notice, 'target' | 'timeZone' | 'run' | 'subject'> {
+  return { target: run.target, timeZone, run: { id: run.id, look }, ...toldFirst({ subject }) };
+}
+
+function toldFirst({ subject }: { readonly subject?: Notice['subject'] | undefined }): Pick<Notice, 'subject'> {
+  return subject === undefined ? {} : { subject };
 }

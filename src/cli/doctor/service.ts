@@ -157,8 +157,8 @@ function mailServer({ mail }: Config): Check {
 }
 
 /** Only reached, never posted to: a test message would land in somebody's channel. */
-function webhooks({ webhooks: { slack, discord } }: Config): Check[] {
-  const targets = [['Slack', slack] as const, ['Discord', discord] as const];
+function webhooks({ webhooks: { slack, discord, onCall } }: Config): Check[] {
+  const targets = [['Slack', slack] as const, ['Discord', discord] as const, ['On call', onCall] as const];
   return targets.flatMap(([name, secret]) => {
     if (secret === undefined) return [];
     const { hostname, port, protocol } = new URL(secret.reveal());

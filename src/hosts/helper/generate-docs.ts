@@ -106,7 +106,7 @@ a policy, starts a container from a given file or image, or runs a free vector.`
 
 A host can be told to execute something only when one of its administrators has signed it: then it isn't enough to have the
 service's user, its key and all its files. What is signed is a text, with the administrator's own SSH key, also one on a
-security key:
+security key (what it is worth beside everything else: [security](security.md)):
 
 \`\`\`text
 proxmox-mcp plan 1

@@ -5,20 +5,22 @@ import { answer } from './answer.ts';
 import { readBody } from './body.ts';
 import type { Limiter } from './limits.ts';
 
-/** The largest form. A token has about 60 characters. Bytes. */
-const formLimit = 8 * 1024;
-
 /** Serves the console's pages over this server's HTTP, under the same limits as everything else. */
 export function serveConsole(pages: Console, access: Access, limiter: Limiter) {
   return async (request: IncomingMessage, response: ServerResponse, path: string): Promise<void> => {
     const { status, type, body, headers } = await pages.answer({
       method: request.method ?? 'GET',
       path,
+      query: queryOf(request),
       cookie: request.headers.cookie,
       fromOwnPage: access.isOwnPage(request),
-      readForm: () => readForm(request),
+      readForm: (largest) => readForm(request, largest),
       count: {
-        request: (viewer) => (viewer === undefined ? limiter.address(request) : limiter.token(viewer.name)),
+        request: (viewer) => {
+          if (viewer === undefined) return limiter.address(request);
+          // No token has such a name.
+          return limiter.token(viewer.kind === 'person' ? `person:${viewer.name}` : viewer.name);
+        },
         failure: async () => (await limiter.address(request)) ?? (await limiter.failed(request)),
       },
     });
@@ -27,8 +29,13 @@ export function serveConsole(pages: Console, access: Access, limiter: Limiter) {
   };
 }
 
-async function readForm(request: IncomingMessage): Promise<URLSearchParams | undefined> {
+async function readForm(request: IncomingMessage, largest: number): Promise<URLSearchParams | undefined> {
   if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers['content-type'] ?? '')) return undefined;
-  const body = await readBody(request, formLimit);
+  const body = await readBody(request, largest);
   return body.kind === 'text' ? new URLSearchParams(body.text) : undefined;
+}
+
+function queryOf({ url = '' }: IncomingMessage): URLSearchParams {
+  const at = url.indexOf('?');
+  return new URLSearchParams(at === -1 ? '' : url.slice(at + 1));
 }

@@ -7,6 +7,7 @@ import { getRunLog } from './get-run-log.ts';
 import { hostTools } from './host-tools.ts';
 import { listRuns } from './list-runs.ts';
 import { operationTool, startTools } from './operation-tools.ts';
+import { ownScheduleTools } from './own-schedule-tools.ts';
 import { scheduleTools } from './schedule-tools.ts';
 import { searchLedger } from './search-ledger.ts';
 import { searchOperationsTool } from './search-operations.ts';
@@ -15,7 +16,7 @@ import { waitForRunTool } from './wait-for-run.ts';
 
 /**
  * Every tool of the service: one for each operation that is asked for daily, those that find and start the others, and
- * those that look after hosts, runs, schedules and the ledger. Together they cost every conversation less than 9,500 tokens, however
+ * those that look after hosts, runs, schedules and the ledger. Together they cost every conversation less than 10,000 tokens, however
  * many operations there are; a test holds them to it.
  */
 export function allTools(operations: readonly OperationDefinition[]): readonly AnyTool[] {
@@ -33,5 +34,6 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     getRunLog,
     searchLedger,
     ...scheduleTools,
+    ...ownScheduleTools,
   ];
 }

@@ -120,7 +120,8 @@ export function operationName() {
     .transform((name) => name.replaceAll('_', '-'));
 }
 
-function findOperation(name: string, operations: readonly OperationDefinition[]): OperationDefinition {
+/** Throws `not-found`, with the one that was meant. */
+export function findOperation(name: string, operations: readonly OperationDefinition[]): OperationDefinition {
   const found = operations.find((operation) => operation.name === name);
   if (found !== undefined) return found;
   const meant = createOperationSearch(operations).meant(name);

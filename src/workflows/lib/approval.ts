@@ -11,7 +11,6 @@ import { onHost } from './activities.ts';
 import type { ApprovalEnd, Questions } from './ask.ts';
 import { failureOf } from './failure.ts';
 import type { Records } from './records.ts';
-import type { Telling } from './tell.ts';
 
 /** A plan that enough people have said yes to. It counts for nothing before it is used up. */
 export interface Approved {
@@ -30,25 +29,32 @@ export interface Approved {
  * Publishes a plan and waits until it is approved. Throws `not-approved` for a no, and where no answer came in time.
  *
  * @param why why it is asked (again)
+ * @param due when it is to be done, where that is later; ms since the epoch
  */
 export async function askForApproval(
+  { questions, records }: { readonly questions: Questions; readonly records: Records },
   {
-    questions,
-    records,
-    telling,
-  }: { readonly questions: Questions; readonly records: Records; readonly telling: Telling },
-  { plan, terms, why }: { readonly plan: Plan; readonly terms: ApprovalTerms; readonly why: string },
+    plan,
+    terms,
+    why,
+    due,
+  }: {
+    readonly plan: Plan;
+    readonly terms: ApprovalTerms;
+    readonly why: string;
+    readonly due?: number | undefined;
+  },
 ): Promise<Approved> {
   const question = questions.nextId();
   await records.planned(plan, question);
   const { count, approvers, signed } = terms;
-  const toSign = signed ? await textsToSign(plan, terms) : [];
+  const until = answerableUntil(terms, due);
+  const toSign = signed ? await textsToSign(plan, until - Date.now() + terms.executeWithinMs) : [];
   const { choice, answers } = await questions.askApproval({
     question: questionOf(plan, terms, why),
     approval: { digest: plan.digest, count, approvers, signed, ...(signed && { toSign }) },
-    until: Date.now() + terms.answerWithinMs,
+    until,
     remindEveryMs: terms.remindEveryMs,
-    onReminder: (asked) => telling.remind(asked),
     onAnswer: (answer) => records.decided(answer, question),
     redeem: (coded, asked) => records.redeem(coded, asked),
   });
@@ -64,7 +70,18 @@ export async function askForApproval(
  */
 export async function useUp(
   approved: Approved,
-  { plan, now, records }: { readonly plan: Plan | undefined; readonly now: Judgement; readonly records: Records },
+  {
+    plan,
+    now,
+    records,
+    due = 0,
+  }: {
+    readonly plan: Plan | undefined;
+    readonly now: Judgement;
+    readonly records: Records;
+    /** As {@link askForApproval}. */
+    readonly due?: number | undefined;
+  },
 ): Promise<{ readonly attempt: string } | { readonly isVoid: string }> {
   const { terms, at, answers, question } = approved;
   if (plan === undefined) return { isVoid: 'There is nothing to do any more.' };
@@ -72,7 +89,7 @@ export async function useUp(
     const changed = planDifferences(approved.plan, plan).join('; ');
     return { isVoid: `It was approved, but what it rests on has changed since: ${cleanLine(changed, 600)}.` };
   }
-  if (Date.now() > at + terms.executeWithinMs) {
+  if (Date.now() > Math.max(at, due) + terms.executeWithinMs) {
     return { isVoid: 'It was approved, but the time for it was over before the lock was free.' };
   }
   if (now.verdict === 'ask') {
@@ -92,10 +109,14 @@ export async function useUp(
   }
 }
 
-/** Throws where the policy wants a signature and there is nothing that a host could verify. */
+/**
+ * Throws where the policy wants a signature and there is nothing that a host could verify.
+ *
+ * @param withinMs how long the signature has to count
+ */
 async function textsToSign(
   { hostCalls = [], digest }: Plan,
-  { answerWithinMs, executeWithinMs }: ApprovalTerms,
+  withinMs: number,
 ): Promise<NonNullable<ApprovalState['toSign']>> {
   if (hostCalls.length === 0) {
     throw ApplicationFailure.create({
@@ -105,7 +126,6 @@ async function textsToSign(
       nonRetryable: true,
     });
   }
-  const withinMs = answerWithinMs + executeWithinMs;
   return Promise.all(
     hostCalls.map(async ({ host, calls }) => ({
       host,
@@ -165,6 +185,12 @@ export function approvalSection(approvedBy: readonly Approver[]): FindingsSectio
     summary: `Approved by ${name}${reason === undefined ? '' : `: ${reason}`}`,
   }));
   return { title: 'Approval', findings };
+}
+
+/** What is asked early can be answered until its time; after that as long as an answer could still be followed. */
+function answerableUntil(terms: ApprovalTerms, due: number | undefined): number {
+  const usual = Date.now() + terms.answerWithinMs;
+  return due === undefined ? usual : Math.min(Math.max(usual, due), due + terms.executeWithinMs);
 }
 
 function questionOf({ summary, risks, affected }: Plan, { count }: ApprovalTerms, why: string): string {

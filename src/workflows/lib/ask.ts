@@ -18,9 +18,8 @@ export interface AskApproval {
   readonly approval: Omit<ApprovalState, 'given'>;
   /** Ms since the epoch: without enough answers by then it is a no. */
   readonly until: number;
-  /** Called each time so many ms have passed without an end. */
+  /** Who hears of it is reminded each time so many ms have passed without an end. */
   readonly remindEveryMs: number;
-  readonly onReminder: (question: Question) => Promise<void>;
   /** Is told of every answer that counts, before it does. */
   readonly onAnswer: (answer: Answer) => Promise<void>;
   /** Whose answer a one-time code makes it; undefined: it is wrong, was seen before, or is for another plan. */
@@ -58,16 +57,25 @@ export interface Questions {
   readonly open: Question | undefined;
 }
 
+/** Who hears of what is still open, and when beside the times that the question itself has. */
+export interface Reminders {
+  /** Ms since the epoch; undefined: none is due. */
+  nextAt(): number | undefined;
+  remind(question: Question): Promise<void>;
+}
+
 /**
  * A run's questions to people, answered by the update or the signal `decide`. Make it at the run's start, so that an
  * answer that comes early is refused and not lost.
  *
  * @param onAsked is told of every new question, and of `undefined` when it is answered or given up
  * @param onChanged is told when an approver has said yes and more are needed
+ * @param reminders default: nobody is reminded
  */
 export function createQuestions(
   onAsked: (question: Question | undefined) => Promise<void>,
   onChanged: (question: Question) => void = () => {},
+  reminders: Reminders = { nextAt: () => undefined, remind: async () => {} },
 ): Questions {
   let open: Question | undefined;
   let answers: readonly Answer[] = [];
@@ -131,9 +139,17 @@ export function createQuestions(
       const about = { text: question, choices: named(choices), kind: 'decision', ...lastMoment(until) } as const;
       const chosen = await asked({ ...about, ifCancelled }, async () => {
         const answered = () => answers.length > 0;
-        if (until === undefined) await condition(answered);
-        else await condition(answered, Math.max(1, until - Date.now()), { summary: 'Waiting for an answer' });
-        return answers[0]?.choice;
+        const reminder = reminderEvery(Number.POSITIVE_INFINITY);
+        const last = until ?? Number.POSITIVE_INFINITY;
+        for (;;) {
+          const due = reminder.at();
+          const isNews = () => answered() || reminder.at() !== due;
+          const end = Math.min(last, due);
+          if (end === Number.POSITIVE_INFINITY) await condition(isNews);
+          else await condition(isNews, Math.max(1, end - Date.now()), { summary: 'Waiting for an answer' });
+          if (answered() || Date.now() >= last) return answers[0]?.choice;
+          await reminder.ring();
+        }
       });
       return chosen !== undefined && isOneOf(chosen, choices) ? chosen : undefined;
     },
@@ -147,10 +163,11 @@ export function createQuestions(
       } as const;
       return asked({ ...about, approval: { ...approval, given: [] }, ifCancelled: 'ends' }, async () => {
         let told = 0;
-        let reminder = Date.now() + remindEveryMs;
+        const reminder = reminderEvery(remindEveryMs);
         for (;;) {
-          const isNews = () => answers.length > told || coded.length > 0;
-          const waitMs = Math.max(1, Math.min(until, reminder) - Date.now());
+          const due = reminder.at();
+          const isNews = () => answers.length > told || coded.length > 0 || reminder.at() !== due;
+          const waitMs = Math.max(1, Math.min(until, due) - Date.now());
           await condition(isNews, waitMs, { summary: 'Waiting for an approval' });
           for (const answer of answers.slice(told)) await ask.onAnswer(answer);
           told = Math.max(told, answers.length);
@@ -158,14 +175,26 @@ export function createQuestions(
           if (end !== undefined) return { choice: end, answers };
           await redeemNext(ask);
           if (Date.now() >= until) return { choice: undefined, answers };
-          if (Date.now() >= reminder && open !== undefined) {
-            reminder += remindEveryMs;
-            await ask.onReminder(open);
-          }
+          await reminder.ring();
         }
       });
     },
   };
+
+  /** Due whenever so many ms have passed since the last time, and when somebody else is to be told. */
+  function reminderEvery(ms: number) {
+    let own = Date.now() + ms;
+    const at = () => Math.min(own, reminders.nextAt() ?? Number.POSITIVE_INFINITY);
+    return {
+      at,
+      /** Reminds, where that is due. */
+      async ring(): Promise<void> {
+        if (Date.now() < at() || open === undefined) return;
+        own = Math.min(own, Date.now()) + ms;
+        await reminders.remind(open);
+      },
+    };
+  }
 
   async function redeemNext({ redeem }: AskApproval): Promise<void> {
     const [next, ...rest] = coded;

@@ -1,7 +1,7 @@
 import { executeChild, ParentClosePolicy, workflowInfo } from '@temporalio/workflow';
 import type { z } from 'zod';
 import { type OperationDefinition, type TypedOperation, workflowType } from '../../operations/definition.ts';
-import type { RunRequest, RunResult } from '../../operations/run.ts';
+import type { Requester, RunRequest, RunResult } from '../../operations/run.ts';
 import type { Lock } from '../../operations/target.ts';
 import { runIdPrefix, startOptions } from './attributes.ts';
 import type { Checklist } from './checklist.ts';
@@ -22,9 +22,12 @@ export interface Children {
 export function createChildren({
   locks,
   checklist,
+  onBehalfOf,
 }: {
   readonly locks: RunLocks;
   readonly checklist: Checklist;
+  /** Who asked for the run that starts them, or for the first of those that led to it. */
+  readonly onBehalfOf: Requester;
 }): Children {
   let count = 0;
   let sharesLocks = false;
@@ -39,6 +42,7 @@ export function createChildren({
       const request: RunRequest<z.input<Input>> = {
         input,
         requestedBy: by,
+        onBehalfOf,
         ...(sharesLocks && { within: workflowId }),
       };
       count += 1;

@@ -37,6 +37,8 @@ import { type Ask, createQuestions } from './ask.ts';
 import { keys } from './attributes.ts';
 import { createChecklist } from './checklist.ts';
 import { createChildren } from './children.ts';
+import { conditionHost, conditionText, isNotMet, requireCondition } from './condition.ts';
+import { dueOf } from './due.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { createLocks } from './locks.ts';
 import { rememberEnding, rememberQuestion, rememberReversal } from './memo.ts';
@@ -164,7 +166,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       within: request.within,
       onWait: (message) => checklist.enter('waiting-for-lock', message),
     });
-    const telling = createTelling(title, label);
+    const telling = createTelling(title, label, definition.subject);
     const questions = createQuestions(
       async (question) => {
         checklist.ask(question);
@@ -176,6 +178,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         checklist.ask(question);
         rememberQuestion(question);
       },
+      telling,
     );
     const records = keepsRecords()
       ? createRecords(definition, {
@@ -183,6 +186,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
           target: label,
           by: request.requestedBy,
           undoes: request.undoes?.run,
+          onBehalfOf: request.onBehalfOf,
         })
       : undefined;
     const undo = createUndoStack({
@@ -192,7 +196,12 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         (await outwait(why)) || (await retake(step, why)) ? 'retry' : askAboutUndo(step, why.message),
     });
     const patience = createPatience(target.host ?? label);
-    const children = createChildren({ locks, checklist });
+    const children = createChildren({
+      locks,
+      checklist,
+      onBehalfOf: request.onBehalfOf ?? request.requestedBy,
+    });
+    const due = dueOf(request.notBefore);
     const isDryRun = input.dryRun === true;
     const changes = riskOf(definition, input) !== 'read' && !isDryRun;
     let place: Place;
@@ -216,7 +225,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 
     try {
       place = await patiently(() => locate(definition, target));
-      const done = await (isDryRun ? onlyPlan() : changes ? change() : act(await planNow()));
+      const done = await (isDryRun ? onlyPlan() : changes ? change() : onlyLook());
       const sections = [
         ...done.sections,
         ...(request.undoes === undefined ? [] : [undoSection(request.undoes, isDryRun)]),
@@ -239,7 +248,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         const ending = { at, undone: [], left: [] };
         const cancelled = isCancellation(error);
         finish(
-          cancelled ? 'cancelled' : 'failed',
+          cancelled || isNotMet(error) ? 'cancelled' : 'failed',
           cancelled ? `Cancelled. ${endingText(ending)}` : failureOf(error).message,
           { ending },
         );
@@ -263,20 +272,30 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       };
     }
 
+    async function onlyLook(): Promise<Done<z.output<Output>>> {
+      await untilDue();
+      await meetCondition();
+      return await act(await planNow());
+    }
+
     /** What the policy allows is done; what it asks people about is done when they have approved it. */
     async function change(): Promise<Done<z.output<Output>>> {
       if (records !== undefined) {
-        const judged = await judge(records);
+        let judged = await judge(records);
+        // What was allowed a day ahead may be something else at its time.
+        if (judged.verdict === 'allowed' && (await untilDue())) judged = await judge(records);
         if (judged.verdict === 'ask') return await whenApproved(records, judged);
       }
       await takeLocks();
+      await meetCondition();
       const planned = await planNow();
       if (plan !== undefined) await records?.planned(plan);
       return await act(planned);
     }
 
     async function judge(ledger: Records): Promise<Judgement> {
-      const judged = await ledger.judge(judgedGuest(place));
+      const at = due !== undefined && due.at > Date.now() ? due.at : undefined;
+      const judged = await ledger.judge(judgedGuest(place), at);
       if (judged.verdict !== 'refused') return judged;
       throw ApplicationFailure.create({
         message: `${judged.why} ${judged.remedy}`,
@@ -296,17 +315,25 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     ): Promise<Done<z.output<Output>>> {
       let { terms, why } = judged;
       for (;;) {
+        due?.requireInTime(terms.executeWithinMs);
         await planNow({ isForPeople: true });
         at = 'while it waited for an approval';
         checklist.enter('paused', `Waiting for the approval of ${readableList(terms.approvers)}`);
         const approved = await askForApproval(
-          { questions, records: ledger, telling },
-          { plan: requirePlan(), terms, why },
+          { questions, records: ledger },
+          { plan: requirePlan(), terms, why: `${whenItActs()}${why}`, due: due?.at },
         );
+        await untilDue();
         await takeLocks();
+        await meetCondition();
         const now = await judge(ledger);
         const planned = await planNow();
-        const used = await useUp(approved, { plan: planned.would && requirePlan(), now, records: ledger });
+        const used = await useUp(approved, {
+          plan: planned.would && requirePlan(),
+          now,
+          records: ledger,
+          due: due?.at,
+        });
         if ('attempt' in used) {
           approvedBy = whoApproved(approved.answers);
           try {
@@ -320,6 +347,31 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         why = 'isVoid' in used ? used.isVoid : askedAgain;
         if (now.verdict === 'ask') ({ terms } = now);
       }
+    }
+
+    /** What people are told who are asked ahead. */
+    function whenItActs(): string {
+      if (due === undefined) return '';
+      const host = conditionHost(place, target);
+      const only = request.condition && host ? `, only if ${conditionText(request.condition, host)} then` : '';
+      return `It is done at ${due.text}${only}. `;
+    }
+
+    /** Waits for its time, without any lock. False: it has come already, or it has none. */
+    async function untilDue(): Promise<boolean> {
+      if (due === undefined || due.at <= Date.now()) return false;
+      at = 'while it waited for its time';
+      checklist.enter('running', `Waiting for its time: ${due.text}`);
+      return await due.reached();
+    }
+
+    /** Under the locks of what is changed, so that what is found is still so when it acts. */
+    async function meetCondition(): Promise<void> {
+      if (request.condition === undefined) return;
+      const host = conditionHost(place, target);
+      at = 'while it looked at the health of its host';
+      checklist.enter('running', `Looking whether ${conditionText(request.condition, host ?? label)}`);
+      await requireCondition(request.condition, host, children);
     }
 
     /** Looks only. What it finds is the plan of the run from then on. */
@@ -628,7 +680,8 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 /** This execution of the run has no approval of its own. */
 class ApprovalSpent extends Error {}
 
-function judgedGuest(place: Place): JudgedRequest['guest'] {
+/** What the policy judges of a place. */
+export function judgedGuest(place: Place): JudgedRequest['guest'] {
   if (place.kind !== 'guest') return undefined;
   const { vmid, tags = [], pool } = place;
   return { vmid, tags: [...tags], ...(pool === undefined ? {} : { pool }) };

@@ -54,7 +54,7 @@ export const policies = {
   },
   /** Asks the policy and the ledger. A change waits for them: nothing is changed that nobody could write down. */
   ledger: {
-    startToCloseTimeout: '30s',
+    startToCloseTimeout: '10s',
     scheduleToCloseTimeout: '1h',
     retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '30s' },
   },

@@ -20,8 +20,12 @@ import { policies } from './policies.ts';
 
 /** What a run writes into the ledger, and what it has to ask there before it may change anything. */
 export interface Records {
-  /** What the policy says to the request, which is written down with that. Only of a run that is to change something. */
-  judge(guest: JudgedRequest['guest']): Promise<Judgement>;
+  /**
+   * What the policy says to the request, which is written down with that. Only of a run that is to change something.
+   *
+   * @param at when it is to be done, where that is another time than now; ms since the epoch
+   */
+  judge(guest: JudgedRequest['guest'], at?: number): Promise<Judgement>;
   /** Writes a plan down, before anybody is asked about it or anything of it is done. */
   planned(plan: Plan, question?: string): Promise<void>;
   decided(answer: Answer, question: string): Promise<void>;
@@ -49,10 +53,11 @@ export function createRecords(
     readonly by: Requester;
     /** The run that it takes back. */
     readonly undoes?: string | undefined;
+    readonly onBehalfOf?: Requester | undefined;
   },
 ): Records {
   const { workflowId, runId } = workflowInfo();
-  const { input, target, by, undoes } = about;
+  const { input, target, by, undoes, onBehalfOf } = about;
   const risk = riskOf(definition, input);
   const common = { run: workflowId, attempt: runId, operation: definition.name, target };
   const steps = new Map<string, number>();
@@ -76,7 +81,7 @@ export function createRecords(
   }
 
   return {
-    judge: (guest) =>
+    judge: (guest, at) =>
       on('Ask the policy').judge({
         operation: definition.name,
         risk,
@@ -84,6 +89,8 @@ export function createRecords(
         requestedBy: by,
         ...(guest === undefined ? {} : { guest }),
         ...(undoes === undefined ? {} : { undoes }),
+        ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
+        ...(at === undefined ? {} : { at: new Date(at).toISOString() }),
       }),
     async planned(plan, question) {
       const key = question === undefined ? {} : { key: `plan/${workflowId}/${runId}/${question}` };

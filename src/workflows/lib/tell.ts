@@ -1,87 +1,145 @@
 import { CancellationScope, patched, workflowInfo } from '@temporalio/workflow';
+import type { Told } from '../../activities/contacts/contacts.ts';
 import type { NotifyActivities } from '../../activities/notify/notify.ts';
+import type { OperationDefinition } from '../../operations/definition.ts';
 import type { Plan } from '../../operations/plan.ts';
-import { makeReport, type Report } from '../../operations/report.ts';
+import { makeReport } from '../../operations/report.ts';
 import type { Question } from '../../operations/run.ts';
+import { cleanLine } from '../../reports/clean.ts';
 import { planSections } from '../../reports/plan.ts';
+import { readableTime } from '../../reports/units.ts';
 import { onService } from './activities.ts';
+import { deliver, levelText, type Message, whoIsTold } from './contacts.ts';
 
-/** How the administrators hear of a paused run. */
+/** How people hear of a paused run. */
 export interface Telling {
   /**
-   * Mails what it asks, and how to answer, beside the waiting: an answer that comes before the mail is sent is followed at
+   * Tells what it asks, and how to answer, beside the waiting: an answer that comes before the mail is sent is followed at
    * once, and the mail, which would ask for what is decided, is given up. `undefined`: nothing is asked any more.
    *
    * @param plan what an approval is asked for
    */
   tell(question: Question | undefined, plan?: Plan): Promise<void>;
-  /** Mails once more what is still open. */
+  /** Tells once more what is still open, whoever is to hear of it by now. */
   remind(question: Question): Promise<void>;
+  /** When the next level of the contacts is to be told, or all of them again; ms since the epoch. Undefined: not known, or never. */
+  nextAt(): number | undefined;
 }
 
-export function createTelling(title: string, target: string): Telling {
+/** When who is to be told is asked again, where the policy didn't answer: what climbs must go on climbing. */
+const askAgainMs = 60 * 60_000;
+
+/** @param subject whose level hears of it first */
+export function createTelling(
+  title: string,
+  target: string,
+  subject: NonNullable<OperationDefinition['subject']> = 'operations',
+): Telling {
   let open: CancellationScope | undefined;
   let asked: Plan | undefined;
+  let nextAt: number | undefined;
+
+  async function alert(scope: CancellationScope, question: Question, isReminder: boolean): Promise<void> {
+    const plan = asked;
+    // Runs that were paused before there were contacts replay without them.
+    if (!patched('contacts')) return await mail(messageOf({ title, target, question, plan, isReminder }));
+    try {
+      const since = Date.parse(question.askedAt);
+      const sinceMs = Date.now() - since;
+      const told = await whoIsTold({ subjects: [subject], target, sinceMs });
+      if (scope !== open) return;
+      if (told === undefined) nextAt = Date.now() + askAgainMs;
+      else nextAt = told.nextInMs === undefined ? undefined : since + sinceMs + told.nextInMs;
+      await mail(messageOf({ title, target, question, plan, isReminder, told }), told);
+    } catch {
+      // Cancelled: it is answered.
+    }
+  }
+
   return {
+    nextAt: () => nextAt,
     async tell(question, plan) {
       open?.cancel();
       open = undefined;
+      nextAt = undefined;
       asked = plan;
       if (question === undefined) return;
       // Runs that were paused before it was so replay with the mail first.
-      if (!patched('mail-beside')) return await mail(title, target, question, plan);
-      open = new CancellationScope();
-      void open.run(() => mail(title, target, question, plan));
+      if (!patched('mail-beside')) return await mail(messageOf({ title, target, question, plan, isReminder: false }));
+      const scope = new CancellationScope();
+      open = scope;
+      void scope.run(() => alert(scope, question, false));
     },
     async remind(question) {
-      await open?.run(() => mail(title, target, question, asked));
+      const scope = open;
+      nextAt = undefined;
+      if (scope === undefined) return;
+      const reminding = scope.run(() => alert(scope, question, true));
+      // An answer that comes while a mail server doesn't work is followed all the same.
+      if (!patched('contacts')) await reminding;
     },
   };
 }
 
-/**
- * A mail that can't be sent doesn't stop the run: its state is in the Temporal UI, in lists and in the metrics, too.
- */
-async function mail(title: string, target: string, question: Question, plan: Plan | undefined): Promise<void> {
+/** What can't be told doesn't stop the run: its state is in the Temporal UI, in lists and in the metrics, too. */
+async function mail(message: Message, told?: Told): Promise<void> {
   try {
-    await onService<NotifyActivities>('Tell the administrators').mailReport(paused(title, target, question, plan));
+    await deliver(onService<NotifyActivities>('Tell the administrators'), message, told);
   } catch {
-    // Said above.
+    // Cancelled: it is answered.
   }
 }
 
-function paused(
-  title: string,
-  target: string,
-  question: Question,
-  plan: Plan | undefined,
-): { readonly subject: string; readonly report: Report } {
+function messageOf({
+  title,
+  target,
+  question,
+  plan,
+  isReminder,
+  told,
+}: {
+  readonly title: string;
+  readonly target: string;
+  readonly question: Question;
+  readonly plan: Plan | undefined;
+  readonly isReminder: boolean;
+  readonly told?: Told | undefined;
+}): Message {
   const { workflowId } = workflowInfo();
   const answers = question.choices.map(
     ({ name, meaning }) => `npx proxmox-mcp runs decide ${workflowId} ${name} (${meaning})`,
   );
+  const reminder = isReminder ? `Reminder${levelText(told)}: ` : '';
+  const until =
+    question.until === undefined
+      ? ''
+      : ` Without an answer by ${readableTime(question.until, told?.timeZone)} it is a no.`;
+  const subject = `[${target}] ${reminder}${title} is paused and needs you: ${question.text}`;
   return {
-    subject: `[${target}] ${title} is paused and needs you: ${question.text}`,
-    report: makeReport({
-      title: `${title} is paused`,
-      target,
-      summary: question.text,
-      startedAt: question.askedAt,
-      finishedAt: question.askedAt,
-      sections: [
-        {
-          title: 'What to do',
-          findings: [
-            {
-              check: 'Decision',
-              verdict: 'failed',
-              summary: question.text,
-              remedy: `Run one of: ${answers.join('; ')}.`,
-            },
-          ],
-        },
-        ...(plan === undefined ? [] : planSections(plan)),
-      ],
-    }),
+    page: `${cleanLine(subject, 900)}${until} Read it: npx proxmox-mcp runs get ${workflowId}`,
+    mail: {
+      subject,
+      report: makeReport({
+        title: `${title} is paused`,
+        target,
+        summary: `${question.text}${until}`,
+        startedAt: question.askedAt,
+        finishedAt: question.askedAt,
+        sections: [
+          {
+            title: 'What to do',
+            findings: [
+              {
+                check: 'Decision',
+                verdict: 'failed',
+                summary: question.text,
+                remedy: `Run one of: ${answers.join('; ')}.${until}`,
+              },
+            ],
+          },
+          ...(plan === undefined ? [] : planSections(plan)),
+        ],
+      }),
+    },
   };
 }

@@ -1,5 +1,6 @@
 import type { Verdict } from '../../../src/operations/finding.ts';
-import type { Question } from '../../../src/operations/run.ts';
+import type { Plan } from '../../../src/operations/plan.ts';
+import type { Progress, Question } from '../../../src/operations/run.ts';
 import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
 import type { ScheduleSummary } from '../../../src/runs/schedules.ts';
 import { runSummary } from '../../../src/runs/schema.ts';
@@ -76,8 +77,82 @@ export function paused(given: Partial<RunDetails> & { readonly question?: Questi
     ...run,
     state: 'paused',
     question: asked,
-    progress: { phase: 'paused', message: asked.text, steps: [], question: asked },
+    progress: progressOf(asked),
     ...rest,
+  };
+}
+
+/** What a run would do that waits for an approval. */
+export const samplePlan: Plan = {
+  summary: 'restore guest 102 of pve2 from the backup of 2026-11-25 02:00',
+  steps: [
+    { title: 'Stop the guest', does: ['POST /nodes/pve2/qemu/102/status/shutdown timeout=60'] },
+    {
+      title: 'Restore it',
+      does: ['POST /nodes/pve2/qemu vmid=102 archive=local:backup/vzdump-qemu-102-2026_11_25.vma.zst force=1 unique=0'],
+    },
+    { title: 'Start the guest', does: ['POST /nodes/pve2/qemu/102/status/start'] },
+  ],
+  state: [
+    { name: 'Guest 102', value: 'running since 2026-11-20, config digest 4be1c9' },
+    { name: 'Archive', value: 'local:backup/vzdump-qemu-102-2026_11_25.vma.zst, 3.1 GiB' },
+  ],
+  affected: ['Guest 102 (mail) stops for about 6 minutes', 'What it wrote since 2026-11-25 02:00 goes'],
+  risks: ['A restore that breaks off leaves the guest without its disk'],
+  undo: ['The former disk is kept as an unused one for 7 days'],
+  usualSeconds: 340,
+  digest: 'a1'.repeat(32),
+  fingerprint: 'b2'.repeat(32),
+};
+
+/** A run whose plan waits for one of these. */
+export function waitsForApproval(approvers: readonly string[], given: Partial<Question> = {}): RunDetails {
+  const asked: Question = {
+    id: 'q1',
+    text: `It is to ${samplePlan.summary}. ${samplePlan.affected.join('. ')}. It is dangerous.`,
+    kind: 'approval',
+    choices: [
+      { name: 'approve', meaning: 'it does exactly this' },
+      { name: 'refuse', meaning: 'nothing is done' },
+    ],
+    approval: { digest: samplePlan.digest, count: 1, approvers: [...approvers], given: [], signed: false },
+    askedAt: ago(0.2),
+    until: ago(-23.8),
+    ...given,
+  };
+  const run = paused({
+    question: asked,
+    operation: 'restore-guest',
+    target: 'pve2/102',
+    requestedBy: 'mcp:claude-code',
+  });
+  return {
+    ...run,
+    id: run.id.replace('back-up/pve2', 'restore-guest/pve2/102'),
+    progress: { ...progressOf(asked), plan: samplePlan },
+  };
+}
+
+function progressOf(asked: Question): Progress {
+  return { phase: 'paused', message: asked.text, steps: [], question: asked };
+}
+
+/** A run that goes on, half done. */
+export function going(given: Partial<RunDetails> = {}): RunDetails {
+  const { closedAt: _closed, result: _result, ...run } = ended({ operation: 'back-up', target: 'pve1', hours: 0.02 });
+  return {
+    ...run,
+    state: 'running',
+    progress: {
+      phase: 'running',
+      message: 'Pack the archive',
+      steps: [
+        { title: 'Collect', state: 'done' },
+        { title: 'Pack', state: 'running', note: '412 MiB of 1.1 GiB' },
+        { title: 'Verify', state: 'pending' },
+      ],
+    },
+    ...given,
   };
 }
 
@@ -177,4 +252,44 @@ export async function signIn(base: string, token: string, headers: Record<string
   });
   const [cookie = ''] = (response.headers.get('set-cookie') ?? '').split(';');
   return { response, cookie };
+}
+
+/** The same with a name and a password, and perhaps a code. */
+export async function signInAs(
+  base: string,
+  fields: { readonly name: string; readonly password: string; readonly code?: string; readonly to?: string },
+  headers: Record<string, string> = {},
+) {
+  const response = await fetch(`${base}/sign-in`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { origin: base, ...headers },
+    body: new URLSearchParams(fields),
+  });
+  const [cookie = ''] = (response.headers.get('set-cookie') ?? '').split(';');
+  return { response, cookie };
+}
+
+/** What makes a form one of a session's, from one of its pages. */
+export async function formTokenOf(base: string, cookie: string): Promise<string> {
+  const html = await (await fetch(`${base}/tools`, { headers: { cookie } })).text();
+  return /name="form" value="([^"]+)"/.exec(html)?.[1] ?? '';
+}
+
+/** Sends a form as a page of the session does. */
+export async function send(
+  base: string,
+  path: string,
+  cookie: string,
+  fields: Record<string, string>,
+  headers: Record<string, string> = {},
+) {
+  const form = await formTokenOf(base, cookie);
+  const response = await fetch(`${base}${path}`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { origin: base, cookie, ...headers },
+    body: new URLSearchParams({ form, ...fields }),
+  });
+  return { status: response.status, location: response.headers.get('location'), html: await response.text() };
 }

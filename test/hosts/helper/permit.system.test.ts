@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { admitPlan, approvalState } from '../../../src/hosts/commands/approve/plans.ts';
 import { generateHelper } from '../../../src/hosts/helper/generate-helper.ts';
-import { signatureIn } from '../../../src/hosts/signed-plan.ts';
+import { signatureIn } from '../../../src/ssh-signature.ts';
 import { commands, localExecutor, sampleClient, sampleHost } from './sample.ts';
 import { type Key, listLine, newKey, newNonce, planFor, sign, signingCommands } from './signing.ts';
 

@@ -10,7 +10,8 @@ import {
 import { admitPlan, approvalState } from '../../../src/hosts/commands/approve/plans.ts';
 import { allowChanges, liftStop, stopChanges, switchState } from '../../../src/hosts/commands/approve/switch.ts';
 import type { Command } from '../../../src/hosts/commands/command.ts';
-import { type PlanToSign, planText, signatureNamespace } from '../../../src/hosts/signed-plan.ts';
+import { type PlanToSign, planText } from '../../../src/hosts/signed-plan.ts';
+import { signatureNamespace } from '../../../src/ssh-signature.ts';
 import { sampleCommands } from './sample.ts';
 
 /** The commands of the tests, and those by which plans are signed and changes stopped. */

@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import type { Config, HostConfig } from '../../../src/config.ts';
@@ -7,13 +9,16 @@ import type { McpDependencies } from '../../../src/mcp/dependencies.ts';
 import { createMetrics } from '../../../src/mcp/metrics.ts';
 import type { Caller } from '../../../src/mcp/scopes.ts';
 import { catalogue } from '../../../src/operations/catalogue.generated.ts';
-import type { OperationDefinition } from '../../../src/operations/definition.ts';
+import { type OperationDefinition, riskOf } from '../../../src/operations/definition.ts';
 import type { LedgerRecord } from '../../../src/operations/ledger.ts';
 import type { Answer, Progress, Question } from '../../../src/operations/run.ts';
+import type { SwitchState } from '../../../src/operations/switch.ts';
+import { createPeople, type People } from '../../../src/people/store.ts';
 import type { LedgerClient } from '../../../src/runs/ledger.ts';
 import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../../../src/runs/schedules.ts';
 import { runSummary } from '../../../src/runs/schema.ts';
+import type { ChangeSwitch } from '../../../src/runs/switch.ts';
 import { requireWhoMayAnswer } from '../../../src/runs/who-answers.ts';
 
 export interface MemoryRuns extends Runs {
@@ -245,6 +250,40 @@ export function memorySchedules(): Schedules & { readonly changes: string[] } {
         ...(cron === undefined ? {} : { cron: cron ?? '0 2 * * *' }),
         ...(timeZone === undefined ? {} : { timeZone }),
       }),
+    async add({ operation, input, at, every, condition, name = 'sunday' }, by) {
+      const target = String((input as { host?: string }).host);
+      const id = `${operation}/own-${name}/${target}`;
+      changes.push(`add ${id} ${by.kind}:${by.name}`);
+      const risk = riskOf(catalogue[operation as keyof typeof catalogue], input as Record<string, unknown>);
+      schedule = {
+        ...schedule,
+        id,
+        operation,
+        target,
+        cron: every ?? `once, ${at}`,
+        nextRuns: ['2026-11-29T22:00:00.000Z'],
+        own: {
+          madeBy: `${by.kind}:${by.name}`,
+          madeAt: '2026-11-26T12:00:00.000Z',
+          risk,
+          input: input as Record<string, unknown>,
+          ...(condition !== undefined && { condition }),
+          ...(risk === 'dangerous' && {
+            approval: {
+              count: 1,
+              approvers: ['anna'],
+              why: 'It can lose data, access or service.',
+              asksAt: '2026-11-28T22:00:00.000Z',
+              until: '2026-11-29T22:00:00.000Z',
+            },
+          }),
+        },
+      };
+      return { ...schedule, existing: false };
+    },
+    async remove(id, by) {
+      return { ...change(id, `remove ${id} ${by.kind}:${by.name}`, { nextRuns: [] }), cancelled: [] };
+    },
   };
 }
 
@@ -325,6 +364,7 @@ export function memoryLedger(): LedgerClient {
     }),
     get: async (seq) => records.find((one) => one.seq === seq) ?? record(seq, 'Another one'),
     record: async () => {},
+    judge: async () => ({ verdict: 'allowed' }),
     head: async () => ({ seq: 2, hash: '2'.repeat(64), at: '2026-11-26T08:00:00.000Z' }),
     verify: async () => ({
       verdict: 'intact',
@@ -334,6 +374,38 @@ export function memoryLedger(): LedgerClient {
       problemCount: 0,
       anchors: { given: 0, matched: 0, unknown: 0 },
     }),
+  };
+}
+
+/** People of a file that is not there and is not made. */
+function nobody(): People {
+  const error = {
+    code: 'unauthenticated',
+    message: 'The name or the password is wrong',
+    remedy: 'Try again.',
+  } as const;
+  return {
+    ...createPeople(join(tmpdir(), 'proxmox-mcp-no-such-folder', 'people.json')),
+    signIn: () => Promise.reject(new ServiceError(error)),
+  };
+}
+
+/** A kill switch that nobody has ever touched. */
+export function memorySwitch(): ChangeSwitch {
+  let state: SwitchState = { on: false, number: 0 };
+  return {
+    get: async () => state,
+    async stop({ by, why }) {
+      if (!state.on) state = { on: true, number: state.number + 1, since: new Date().toISOString(), by, why };
+      return { ...state, isSeen: true };
+    },
+    async allow({ number, by, why }) {
+      if (!state.on || number !== state.number) {
+        throw new ServiceError({ code: 'conflict', message: 'That one is not on', remedy: 'Look at it.' });
+      }
+      state = { on: false, number, since: new Date().toISOString(), by, why };
+      return state;
+    },
   };
 }
 
@@ -353,6 +425,8 @@ export function memoryService(
     runs: memoryRuns({ operations, ...(stepMs === undefined ? {} : { stepMs }) }),
     schedules: memorySchedules(),
     ledger: memoryLedger(),
+    changeSwitch: memorySwitch(),
+    people: nobody(),
     config: memoryConfig(),
     tokens: { verify: (token) => tokens[token] },
     reads: { node: async () => undefined },

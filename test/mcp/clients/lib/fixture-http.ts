@@ -22,7 +22,7 @@ export async function serveFixture(): Promise<{ readonly url: string; close(): P
     mcp,
     tools: createToolbox([], dependencies),
     // The suite asks for nothing beside MCP.
-    console: { serves: () => false, answer: () => Promise.reject(new Error('no page is served')) },
+    console: { routeOf: () => undefined, answer: () => Promise.reject(new Error('no page is served')) },
     health: async () => ({ status: 'healthy', findings: [] }),
     limits: defaultLimits,
     version: '1.0.0',
