@@ -119,7 +119,6 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
   const files = [
     write(`${gate}/program`, program(gate), '755'),
     `for _name in cp tar mv date rm; do ln -sf ../program ${gate}/bin/$_name; done`,
-    write(layout.helper, helperOf(layout, gate, options.user), '755'),
     installation(layout, secret),
     ...(layout.hostRoot === ''
       ? []
@@ -129,7 +128,9 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
     `chmod 755 ${machine.root} ${root}`,
     ...(options.user === undefined ? [] : [`chown -R ${options.user} ${root}`]),
   ];
-  await machine.sh(`umask 022; mkdir -p ${gate}/bin ${layout.backups} ${layout.state}\n${files.join('\n')}`);
+  await machine.sh(`umask 022; mkdir -p ${gate}/bin ${layout.backups} ${layout.state}`);
+  await writeLong(machine, layout.helper, helperOf(layout, gate, options.user));
+  await machine.sh(`umask 022; ${files.join('\n')}`);
   const lines = async (script: string) => (await machine.sh(script)).split('\n').filter((line) => line !== '');
   return {
     name,
@@ -267,6 +268,15 @@ function installation({ installation: to, sshKeyFile }: HostLayout, secret = 'no
 function write(path: string, content: string, mode: string): string {
   const data = Buffer.from(content).toString('base64');
   return `rm -f ${path}; echo ${data} | base64 -d >${path}; chmod ${mode} ${path}`;
+}
+
+/** A program that is longer than one argument may be (128 KiB, MAX_ARG_STRLEN). */
+async function writeLong(machine: Machine, path: string, content: string): Promise<void> {
+  await machine.sh(`umask 022; rm -f ${path}; : >${path}; chmod 755 ${path}`);
+  for (let at = 0; at < content.length; at += 60_000) {
+    const data = Buffer.from(content.slice(at, at + 60_000)).toString('base64');
+    await machine.sh(`echo ${data} | base64 -d >>${path}`);
+  }
 }
 
 /** Unpacks a place's only archive and compares it with the installation; throws what differs. */
