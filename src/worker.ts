@@ -39,6 +39,7 @@ Runtime.install({
 const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
 const redact = createRedact(secretsOf(config));
+const changeSwitch = createChangeSwitch(client);
 const tokens = createTokenStore(join(config.dataDir, 'tokens.json'));
 const refusedSchedules = () => readRefusedSchedules(config);
 const dependencies = createDependencies({
@@ -48,6 +49,7 @@ const dependencies = createDependencies({
   redact,
   changedKeys: () => changedKeys(inUse),
   refusedSchedules,
+  changeSwitch: changeSwitch.get,
 });
 
 const common = {
@@ -89,7 +91,6 @@ async function openOwnLedger(): Promise<{ readonly ledger: Ledger; readonly work
         ...dependencies,
         ledger,
         configFolder: loaded.folder,
-        changeSwitch: createChangeSwitch(client).get,
         tokens: () => tokens.list(),
       }),
       maxConcurrentActivityTaskExecutions: ledgerSlots,
@@ -153,6 +154,8 @@ const workers = await Promise.all([
 await reconcileSchedules({ client, config, log });
 await startWatch(client);
 await startAnchors(client, anchoredHosts());
+// A host may be configured only now.
+await changeSwitch.tellHosts();
 log.info({ hosts: dependencies.hosts.names }, 'worker is ready');
 const serving = serveLedger();
 await Promise.all(workers.map((worker) => worker.run()));

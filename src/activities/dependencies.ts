@@ -21,6 +21,8 @@ export interface ActivityDependencies {
   readonly changedKeys: () => readonly string[];
   /** Why schedules could not be made when the worker started, by their ids. */
   readonly refusedSchedules: () => Readonly<Record<string, string>>;
+  /** The kill switch, as it is now. Throws where that can't be known. */
+  readonly changeSwitch: () => Promise<SwitchState>;
 }
 
 /** Of the worker that has the ledger open. */
@@ -28,7 +30,6 @@ export interface LedgerDependencies extends ActivityDependencies {
   readonly ledger: Ledger;
   /** Of `policy.yaml`. */
   readonly configFolder: string;
-  readonly changeSwitch: () => Promise<SwitchState>;
   /** The bearer tokens that there are now. */
   readonly tokens: () => readonly KnownToken[];
 }
@@ -40,8 +41,9 @@ export function createDependencies(options: {
   readonly redact: Redact;
   readonly changedKeys: ActivityDependencies['changedKeys'];
   readonly refusedSchedules: ActivityDependencies['refusedSchedules'];
+  readonly changeSwitch: ActivityDependencies['changeSwitch'];
 }): ActivityDependencies {
-  const { config, client, log, redact, changedKeys, refusedSchedules } = options;
+  const { config, client, log, redact, changedKeys, refusedSchedules, changeSwitch } = options;
   return {
     config,
     client,
@@ -50,5 +52,6 @@ export function createDependencies(options: {
     mailer: config.mail && createMailer(config.mail),
     changedKeys,
     refusedSchedules,
+    changeSwitch,
   };
 }

@@ -10,9 +10,11 @@ import { createControlServiceActivities } from './control-service/control-servic
 import { createGuestActivities } from './guests/guests.ts';
 import { createLedgerStoreActivities } from './ledger/ledger.ts';
 import { createListBackupsActivities } from './list-backups/list-backups.ts';
+import { createListHostsActivities } from './list-hosts/list-hosts.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
 import { createSigningActivities } from './signing/signing.ts';
+import { createStopChangesActivities } from './stop-changes/stop-changes.ts';
 import { createWatchActivities } from './watch-runs/watch-runs.ts';
 import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts';
 
@@ -27,12 +29,14 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
     ...createSigningActivities(dependencies),
+    ...createStopChangesActivities(dependencies),
   };
 }
 
 /** The activities of the service’s queue. */
 export function createServiceActivities(dependencies: ActivityDependencies) {
   return {
+    ...createListHostsActivities(dependencies),
     ...createLockActivities(dependencies),
     ...createNotifyActivities(dependencies),
     ...createWatchActivities(dependencies),

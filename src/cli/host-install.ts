@@ -1,5 +1,7 @@
 import { type Command, Option } from 'commander';
+import type { HostConfig } from '../config.ts';
 import { defaultRevertAfterSeconds } from '../hosts/install/options.ts';
+import type { Finding } from '../operations/finding.ts';
 import { findingLines } from '../reports/text.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -102,7 +104,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
   withLogin(host.command('check <name>'))
     .summary('Find what differs on a host from what host install put there')
     .description(
-      'Find what differs on a host from what host install put there: user, key, helper, policy, folders and their modes. Changes nothing. Exit code 1 when something differs.',
+      'Find what differs on a host from what host install put there: user, key, helper, policy, folders and their modes. Says beside whether changes are stopped there, whose signatures it takes, and for what it wants them. Changes nothing. Exit code 1 when something differs.',
     )
     .option('--json', 'Print it as JSON')
     .action(async (name: string, options: LoginOptions & { json?: boolean }) => {
@@ -110,14 +112,37 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
       const { config, ...access } = await reach(context, name, options);
       const findings = await checkInstallation(config, access);
       const healthy = findings.length === 0;
-      if (options.json) printJson({ host: name, healthy, findings });
+      // By the service's own login, as its helper says it.
+      const control = healthy ? await changeControlOf(config) : [];
+      if (options.json) printJson({ host: name, healthy, findings, control });
       else if (healthy) print(`${name} is as it should be.`);
       else {
         const lines = findings.flatMap((finding) => findingLines(finding));
         print([`${name} differs from what host install put there:`, ...lines].join('\n'));
       }
+      if (!options.json && control.length > 0) print(control.flatMap((finding) => findingLines(finding)).join('\n'));
       if (!healthy) context.exitWith(exitCodes.failed);
     });
+}
+
+/** Whether changes are stopped on the host, and who may sign there. */
+async function changeControlOf(host: HostConfig): Promise<readonly Finding[]> {
+  const [{ createHosts }, { executorOf }, { createLogger }, control] = await Promise.all([
+    import('../hosts/create-hosts.ts'),
+    import('../hosts/connect-hosts.ts'),
+    import('../logger.ts'),
+    import('../hosts/change-control.ts'),
+  ]);
+  const log = createLogger({ level: 'error', name: 'cli' });
+  const hosts = createHosts({ hosts: [host], executorFor: (one) => executorOf(one, log) });
+  try {
+    const options = { signal: AbortSignal.timeout(20_000) };
+    return control.judgeChangeControl(host, await control.lookAtChangeControl(hosts.get(host.name), options));
+  } catch (error) {
+    return [control.notFoundOut('Changes', error)];
+  } finally {
+    await hosts.close();
+  }
 }
 
 /** Ctrl-C in the middle of an installation looks like damage; the host reverts it by itself, and a person must know that. */

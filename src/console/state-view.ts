@@ -129,7 +129,7 @@ function inOrder(schedules: readonly ScheduleSummary[]): readonly ScheduleSummar
 }
 
 export function scheduleView(schedule: ScheduleSummary, moment: ToMoment) {
-  const { id, operation, target, cron, timeZone, paused, note, problem, nextRuns, clockChange } = schedule;
+  const { id, operation, target, cron, timeZone, paused, note, problem, nextRuns, clockChange, own } = schedule;
   const [next] = nextRuns;
   return {
     id,
@@ -143,5 +143,18 @@ export function scheduleView(schedule: ScheduleSummary, moment: ToMoment) {
     ...(problem === undefined ? {} : { problem: cleanLine(problem, limits.note) }),
     ...(clockChange === undefined ? {} : { clockChange: cleanLine(clockChange, limits.note) }),
     ...(next === undefined || paused ? {} : { next: moment(next, timeZone) }),
+    ...(own === undefined ? {} : { own: ownView(own) }),
+  };
+}
+
+/** What somebody who made a schedule has said of it, and who has to say yes before its runs act. */
+function ownView({ madeBy, at, isDone, condition, approval, input }: NonNullable<ScheduleSummary['own']>) {
+  const approvers = approval?.approvers.join(', ');
+  return {
+    madeBy: cleanLine(madeBy, limits.word),
+    once: at === undefined ? '' : `once${isDone ? ', and it ran' : ''}`,
+    condition: condition === undefined ? '' : `its host is ${condition} right before`,
+    approval: approval === undefined ? '' : cleanLine(`${approval.count} of these: ${approvers}`, limits.note),
+    input: cleanLine(JSON.stringify(input), limits.question),
   };
 }

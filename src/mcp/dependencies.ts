@@ -25,7 +25,7 @@ export interface McpDependencies {
   readonly runs: Runs;
   readonly schedules: Schedules;
   readonly ledger: LedgerClient;
-  /** The kill switch. */
+  /** The kill switch; only the page lifts it, after a sign-in. */
   readonly changeSwitch: ChangeSwitch;
   /** Who may sign in on the page. */
   readonly people: People;

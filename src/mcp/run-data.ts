@@ -16,7 +16,7 @@ export const runId = z
 
 /** Every conversation pays for what the definitions say of these; the note says in words what is in them. */
 const loose = z.record(z.string(), z.unknown()).optional();
-const asked = question.extend({ approval: loose }).optional();
+const asked = question.extend({ approval: loose, ifCancelled: z.enum(['ends', 'nothing']).optional() }).optional();
 /** The same as in `progress`, which has its shape. */
 const askedToo = loose.describe('As in progress');
 const undoToo = loose.describe('Whether undo_run can take it back');

@@ -92,7 +92,7 @@ export type ApprovalState = z.infer<typeof approvalState>;
 
 /** What a paused run asks a person. */
 export const question = z.object({
-  id: z.string().describe('Changes with every question of a run; an answer names the one it is for'),
+  id: z.string().describe('An answer names it'),
   text: z.string(),
   choices: z.array(z.object({ name: z.string(), meaning: z.string() })),
   kind: z.enum(['decision', 'approval']).describe('An approval is given by an administrator, never by a model'),

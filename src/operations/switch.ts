@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import { requester } from './run.ts';
 
+/** A host that the kill switch tells, so that its helper refuses changes too. */
+export const toldHost = z.object({
+  host: z.string(),
+  at: z.iso.datetime().optional().describe('Since when its helper refuses changes; absent: not yet'),
+  why: z.string().optional().describe('Why it could not be told'),
+  tries: z.int().optional().describe('How often that was tried in vain'),
+});
+export type ToldHost = z.infer<typeof toldHost>;
+
 /** Whether anything may change now, as the kill switch has it. */
 export const switchState = z.object({
   on: z.boolean().describe('true: nothing changes anything until an administrator lifts it'),
@@ -8,6 +17,12 @@ export const switchState = z.object({
   since: z.iso.datetime().optional().describe('When it became so; absent: nobody has ever switched it on'),
   by: requester.optional(),
   why: z.string().optional(),
+  hosts: z
+    .array(toldHost)
+    .optional()
+    .describe(
+      'The hosts that are told while it is on, as far as they are known; once it is lifted, those that were told, which stay stopped until an administrator lifts it there too',
+    ),
 });
 export type SwitchState = z.infer<typeof switchState>;
 

@@ -32,11 +32,11 @@ export const runUndo = z.object({
 
 /** A run as lists show it. */
 export const runSummary = z.object({
-  id: z.string().describe('operation/target/…; the start of it is enough where it is the only one that begins so'),
+  id: z.string().describe('operation/target/…; its start is enough where only one begins so'),
   operation: z.string(),
   target: z.string().describe('What it works on: a host, host/VMID, fleet or service'),
-  state: runState.describe('running, paused (it waits for a person), or how it ended'),
-  verdict: verdict.optional().describe('Of a run that is done: the worst that its report says of the target'),
+  state: runState,
+  verdict: verdict.optional().describe('The worst that its report says of the target'),
   dryRun: z.boolean().describe('It only plans, and changes nothing'),
   question: question.optional().describe('What a paused run asks; known when no worker answers, too'),
   requestedBy: z.string().optional(),

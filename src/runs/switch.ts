@@ -8,8 +8,17 @@ import {
 } from '@temporalio/client';
 import { z } from 'zod';
 import { type ErrorCode, ServiceError } from '../errors.ts';
+import { principalText, type Requester } from '../operations/run.ts';
 import { type AllowChanges, type StopChanges, type SwitchState, switchState } from '../operations/switch.ts';
-import { allowChangesUpdate, serviceQueue, stopChangesSignal, switchId } from '../workflows/lib/messages.ts';
+import { cleanLine } from '../reports/clean.ts';
+import {
+  allowChangesUpdate,
+  serviceQueue,
+  stopChangesSignal,
+  switchId,
+  tellHostsSignal,
+} from '../workflows/lib/messages.ts';
+import type { LedgerClient } from './ledger.ts';
 
 /** How long a worker may take to do what it was told. */
 const patienceMs = 10_000;
@@ -23,9 +32,13 @@ export interface ChangeSwitch {
   get(): Promise<SwitchState>;
   /**
    * Stops everything that changes something. Anybody may. Durable when it returns; `isSeen: false` where no worker has
-   * said so yet, which then changes nothing either.
+   * said so yet, which then changes nothing either. Where it is on already, hosts that don't have it are told at once.
    */
   stop(request: StopChanges): Promise<SwitchState & { readonly isSeen: boolean }>;
+  /** The state once every host has it or could not be told, or when the time is over. */
+  whenTold(waitMs: number): Promise<SwitchState>;
+  /** Where it is on: has the hosts looked up anew, as a worker does that starts. Where there is none, there is nothing to tell. */
+  tellHosts(): Promise<void>;
   /**
    * Allows changes again. The caller has verified that `by` is this person and has this role. Throws `forbidden` where it
    * isn't a person who is an administrator, `conflict` where that isn't the one that is on, `unavailable` without a worker.
@@ -42,7 +55,7 @@ const options = {
 
 /** @param options.patienceMs how long a worker may take; default 10 s */
 export function createChangeSwitch(client: Client, { patienceMs: patience = patienceMs } = {}): ChangeSwitch {
-  return { get, stop, allow };
+  return { get, stop, whenTold, tellHosts, allow };
 
   async function get(): Promise<SwitchState> {
     try {
@@ -63,6 +76,7 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
       signal: stopChangesSignal,
       signalArgs: [request],
     });
+    if (before.on) await tellHosts();
     const deadline = Date.now() + patience;
     for (;;) {
       const state = await get();
@@ -71,6 +85,24 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
       await sleep(100);
     }
     return { on: true, number: before.number + 1, ...request, isSeen: false };
+  }
+
+  async function whenTold(waitMs: number): Promise<SwitchState> {
+    const deadline = Date.now() + waitMs;
+    for (;;) {
+      const state = await get();
+      const isTold = state.hosts?.every(({ at, why }) => at !== undefined || why !== undefined) ?? false;
+      if (!state.on || isTold || Date.now() > deadline) return state;
+      await sleep(200);
+    }
+  }
+
+  async function tellHosts(): Promise<void> {
+    try {
+      await client.workflow.getHandle(switchId).signal(tellHostsSignal);
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
   }
 
   async function allow(request: Omit<AllowChanges, 'until'>): Promise<SwitchState> {
@@ -93,6 +125,33 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
     } catch (error) {
       throw refused(error);
     }
+  }
+}
+
+/**
+ * Writes down that it was switched, once for each time. `false` where no worker answers, so that nobody could: the switch
+ * itself counts all the same.
+ */
+export async function recordSwitch(
+  ledger: Pick<LedgerClient, 'record'>,
+  { hosts: _hosts, ...state }: SwitchState,
+  by: Requester,
+  why: string,
+): Promise<boolean> {
+  const said = state.on ? 'All changes were stopped' : 'Changes were allowed again';
+  try {
+    await ledger.record([
+      {
+        key: `switch/${state.number}/${state.on ? 'on' : 'off'}`,
+        kind: 'switch',
+        by: principalText(by),
+        text: cleanLine(`${said}: ${why}`, 1_000),
+        data: { ...state },
+      },
+    ]);
+    return true;
+  } catch {
+    return false;
   }
 }
 

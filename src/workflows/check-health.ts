@@ -100,7 +100,7 @@ async function lookAtHost(run: Run<unknown>, host: string): Promise<Section[]> {
             ['Recent issues', (text) => look(text).inspectRecentIssues({ host })],
           ],
         )),
-    ['Automation', (text) => look(text).inspectAutomation({ host })],
+    ['Automation', (text) => look(text).inspectAutomation(asked)],
   ];
   const found = await Promise.all(looks.map(([title, act]) => inspectSection(run, title, act)));
   const sections = [...found.filter(({ unreachable }) => !unreachable).map(({ section }) => section), ...skipped];

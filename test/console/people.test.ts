@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { createSessions, idleMs, sessionMs } from '../../src/console/sessions.ts';
+import { ServiceError } from '../../src/errors.ts';
 import type { RateLimits } from '../../src/mcp/http/limits.ts';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
 import type { LedgerRecord, NewRecord } from '../../src/operations/ledger.ts';
@@ -137,6 +138,21 @@ describe('a session of a person', () => {
     clock.now += 60_000;
     expect(await sessions.find(id, false)).toBeUndefined();
     expect(await sessions.find(id, true)).toBeUndefined();
+  });
+
+  it('is over when nobody can tell any more who somebody is', async () => {
+    const { base, people, service } = await serve();
+    const { cookie } = await signInAs(base, { name: 'anna', password });
+    const unreadable = new ServiceError({ code: 'unreadable', message: 'people.json is broken', remedy: 'Look.' });
+    const broken = () => {
+      throw unreadable;
+    };
+    Object.assign(people, { credentialsOf: broken, signIn: () => Promise.reject(unreadable) });
+    expect(await look(base, cookie)).not.toContain('Sign out');
+    Object.assign(service.log, { error: () => undefined });
+    const { response } = await signInAs(base, { name: 'anna', password });
+    expect(response.status).toBe(503);
+    expect(await response.text()).not.toContain('people.json');
   });
 
   it('goes on with every click, and ends after twelve hours all the same', async () => {
@@ -331,9 +347,30 @@ describe('schedules', () => {
     const { base, service } = await serve();
     const { cookie } = await signInAs(base, { name: 'bert', password });
     Object.assign(service.ledger, { record: () => Promise.reject(new Error('away')) });
+    Object.assign(service.log, { error: () => undefined });
     await send(base, '/schedules/pause', cookie, { id, reason: 'new disks' });
     expect(service.schedules.changes).toEqual(['pause person:bert']);
     expect(await look(base, cookie, `/schedules/${id}`)).toContain('The ledger does not have this');
+  });
+
+  it('that somebody made say by whom, on what condition and who has to approve them', async () => {
+    const { base, service } = await serve();
+    const [first] = await service.schedules.list();
+    const own = {
+      madeBy: 'mcp:<claude>',
+      madeAt: '2026-11-26T08:00:00.000Z',
+      risk: 'dangerous',
+      input: { host: 'pve1' },
+      at: '2026-11-29T22:00:00.000Z',
+      condition: 'healthy',
+      approval: { count: 1, approvers: ['anna'], why: 'It is dangerous.' },
+    } as const;
+    Object.assign(service.schedules, { list: async () => [{ ...first, own }] });
+    const { cookie } = await signInAs(base, { name: 'olga', password });
+    const html = await look(base, cookie, `/schedules/${first?.id}`);
+    for (const part of ['mcp:&lt;claude&gt;', 'once', 'its host is healthy right before', '1 of these: anna']) {
+      expect(html).toContain(part);
+    }
   });
 
   it('that there is none of are said not to be there', async () => {
@@ -385,7 +422,6 @@ describe('the ledger', () => {
   it('that is away is said', async () => {
     const { base, service } = await serve();
     const { cookie } = await signIn(base, 'reader-token');
-    const { ServiceError } = await import('../../src/errors.ts');
     const error = new ServiceError({ code: 'unavailable', message: 'No worker answers', remedy: 'Start it.' });
     Object.assign(service.ledger, { search: () => Promise.reject(error) });
     expect(await look(base, cookie, '/ledger')).toContain('No worker answers. Start it.');

@@ -336,6 +336,14 @@ describe('a run', () => {
     );
   });
 
+  it('is counted by its kind of page, never by an id that somebody made up', async () => {
+    const { base, look } = await serve([going()]);
+    await look('/runs/made/up/by-somebody', '');
+    const metrics = await (await fetch(`${base}/metrics`)).text();
+    expect(metrics).toContain('"/runs/:id"');
+    expect(metrics).not.toContain('by-somebody');
+  });
+
   it('is found by a part of its id, at the whole one', async () => {
     const run = going();
     const { base, look, service } = await serve([run]);

@@ -53,6 +53,7 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
       'search_ledger',
       'search_operations',
       'start_change',
+      'stop_changes',
       'trigger_schedule',
       'undo_run',
       'wait_for_run',

@@ -154,6 +154,25 @@ function hostileService(run: RunDetails, error?: ServiceError) {
   Object.assign(service.ledger, {
     search: () => say({ records: Array.from({ length: 100 }, () => record), missing: [], cursor: '1' }),
   });
+  const stopped = {
+    on: true,
+    number: 1,
+    since: base.startedAt,
+    by: { kind: 'mcp' as const, name: hostile },
+    why: hostile,
+  };
+  const switched = {
+    ...stopped,
+    hosts: [
+      { host: hostile, why: hostile },
+      { host: hostile, at: base.startedAt },
+    ],
+  };
+  Object.assign(service.changeSwitch, {
+    get: () => say(switched),
+    whenTold: () => say(switched),
+    stop: () => say({ ...switched, isSeen: true }),
+  });
   const amount = { used: 1, total: 2 };
   const loadAverage = Array.from({ length: 5_000 }, () => 1);
   Object.assign(service.reads, {
@@ -189,6 +208,7 @@ const calls: Readonly<Record<string, Record<string, unknown>>> = {
   search_operations: { query: 'backup' },
   start_change: { operation: 'back-up', input: { host: 'pve1' } },
   start_dangerous_change: { operation: 'control-guest', input: { host: 'pve1', vmid: 100, action: 'stop' } },
+  stop_changes: because,
   trigger_schedule: { id: schedule.id },
   undo_run: { id },
   wait_for_run: { id, timeoutSeconds: 1 },

@@ -1,7 +1,11 @@
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { failureInterceptor } from '../../src/activities/failures.ts';
+import type { ListHostsActivities } from '../../src/activities/list-hosts/list-hosts.ts';
+import type { StopChangesActivities } from '../../src/activities/stop-changes/stop-changes.ts';
+import { ServiceError } from '../../src/errors.ts';
 import { createChangeSwitch } from '../../src/runs/switch.ts';
-import { stopChangesSignal, switchId, switchQuery } from '../../src/workflows/lib/messages.ts';
+import { hostQueue, stopChangesSignal, switchId, switchQuery } from '../../src/workflows/lib/messages.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
 const temporal = useTemporal();
@@ -20,8 +24,22 @@ beforeAll(async () => {
   workflowBundle = await bundle(join(import.meta.dirname, '../../src/workflows/change-switch.ts'));
 }, 600_000);
 
+/** The hosts that there are, and what each says when it is told; none by default. */
+let configured: string[] = [];
+let tell: (host: string) => Promise<string> = async () => new Date().toISOString();
+let told: Parameters<StopChangesActivities['stopChangesOnHost']>[0][] = [];
+
+const work = () =>
+  temporal.work({
+    workflowBundle,
+    activities: { hostsByCommands: async () => configured } satisfies ListHostsActivities,
+  });
+
 beforeEach(async () => {
-  stopWorker = await temporal.work({ workflowBundle, activities: {} });
+  configured = [];
+  told = [];
+  tell = async () => new Date().toISOString();
+  stopWorker = await work();
 });
 
 afterEach(async () => {
@@ -101,7 +119,7 @@ it('stays on while no worker runs, when it is cancelled, and when somebody ends 
   // The server has it, though nobody has acted on it yet.
   expect(await changes(500).stop({ by: agent, why: 'again' })).toMatchObject({ on: true, isSeen: false });
   await expect(changes(2_000).allow({ ...anna, number })).rejects.toMatchObject({ code: 'unavailable' });
-  stopWorker = await temporal.work({ workflowBundle, activities: {} });
+  stopWorker = await work();
   await expect.poll(() => changes().get(), patiently).toMatchObject({ on: true, why: 'no worker' });
   // Who was told that it failed has not lifted it, as soon as there is a worker.
   expect(await handle().query(switchQuery)).toMatchObject({ on: true, number });
@@ -120,7 +138,7 @@ it('is never off for a moment, not even before a worker has seen its new beginni
   await handle().terminate('a test');
   expect(await changes(200).stop({ by: agent, why: 'another' })).toMatchObject({ on: true, number, why: 'kept' });
   expect(await changes().get()).toMatchObject({ on: true, number, why: 'kept' });
-  stopWorker = await temporal.work({ workflowBundle, activities: {} });
+  stopWorker = await work();
   expect(await changes().get()).toMatchObject({ on: true, number });
 });
 
@@ -130,9 +148,9 @@ it('goes on in a new history when its own gets long, as it was', async () => {
   await temporal.client.workflow.start('changeSwitch', {
     workflowId: switchId,
     taskQueue: 'proxmox-mcp',
-    args: [await changes().get(), { mostEvents: 12 }],
+    args: [await changes().get(), { mostEvents: 25 }],
   });
-  for (let count = 0; count < 8; count += 1) {
+  for (let count = 0; count < 14; count += 1) {
     await handle().signal(stopChangesSignal, 'again');
     await handle().query(switchQuery);
   }
@@ -142,4 +160,126 @@ it('goes on in a new history when its own gets long, as it was', async () => {
   };
   await expect.poll(isFirst, patiently).toBe(false);
   expect(await changes().get()).toMatchObject({ on: true, number: before.number, why: 'long' });
+});
+
+describe('the hosts', () => {
+  const serve = (host: string) =>
+    temporal.work({
+      taskQueue: hostQueue(host),
+      workflowBundle,
+      activities: {
+        stopChangesOnHost: async (asked) => {
+          told.push(asked);
+          return await tell(asked.host);
+        },
+      } satisfies StopChangesActivities,
+      interceptors: { activity: [failureInterceptor((text) => text, { error: () => {} })] },
+    });
+  const has = (host: string) => ({ host, at: expect.stringMatching(/^20/) });
+  const away = (host: string) =>
+    new ServiceError({
+      code: 'host-unreachable',
+      message: `${host} does not answer`,
+      remedy: 'Look at it.',
+      retryable: false,
+    });
+  const stops: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop();
+  });
+
+  it('are told at once, those that answer before those that don’t, and it says which have it', async () => {
+    configured = ['pve1', 'pve2', 'pve3'];
+    tell = async (host) => {
+      if (host === 'pve2') throw away(host);
+      return '2026-11-26T08:00:00.000Z';
+    };
+    // Nobody serves the queue of the third.
+    stops.push(await serve('pve1'), await serve('pve2'));
+    await changes().stop({ by: agent, why: 'guest 100 behaves strangely' });
+    await expect
+      .poll(() => changes().get(), patiently)
+      .toMatchObject({
+        on: true,
+        hosts: [
+          { host: 'pve1', at: '2026-11-26T08:00:00.000Z' },
+          { host: 'pve2', why: expect.stringContaining('pve2 does not answer'), tries: 1 },
+          { host: 'pve3' },
+        ],
+      });
+    expect((await changes().get()).hosts?.[2]).toEqual({ host: 'pve3' });
+    expect(told[0]).toEqual({ host: expect.any(String), by: agent, why: 'guest 100 behaves strangely' });
+    // It goes on answering, and is lifted, though two of them hear nothing.
+    expect(await handle().query(switchQuery)).toEqual(await changes().get());
+    await allowAgain();
+    const lifted = await changes().get();
+    expect(lifted).toMatchObject({ on: false, hosts: [{ host: 'pve1' }] });
+    expect(lifted.hosts).toHaveLength(1);
+    const count = told.length;
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    expect(told).toHaveLength(count);
+    // The next stop tells all of them anew.
+    tell = async () => new Date().toISOString();
+    stops.push(await serve('pve3'));
+    await changes().stop({ by: agent, why: 'again' });
+    expect(await changes().whenTold(30_000)).toMatchObject({ hosts: [has('pve1'), has('pve2'), has('pve3')] });
+  });
+
+  it('are told again and again until they have it; whoever stops them again has it tried at once', async () => {
+    const { number } = await changes().stop({ by: agent, why: 'so that there is a switch' });
+    await handle().terminate('begin anew with short pauses');
+    configured = ['pve1', 'pve2'];
+    let left = 2;
+    tell = async (host) => {
+      if (host === 'pve2' || left-- > 0) throw away(host);
+      return new Date().toISOString();
+    };
+    stops.push(await serve('pve1'), await serve('pve2'));
+    await temporal.client.workflow.start('changeSwitch', {
+      workflowId: switchId,
+      taskQueue: 'proxmox-mcp',
+      args: [
+        { on: true, number, by: agent, why: 'short pauses' },
+        { firstPauseMs: 500, mostEvents: 40 },
+      ],
+    });
+    await expect
+      .poll(() => changes().get(), patiently)
+      .toMatchObject({ on: true, number, hosts: [has('pve1'), { host: 'pve2', tries: expect.any(Number) }] });
+    await expect.poll(async () => (await changes().get()).hosts?.[1]?.tries, patiently).toBeGreaterThan(3);
+    const asked = told.filter(({ host }) => host === 'pve1').length;
+    expect(asked).toBe(3);
+    tell = async () => new Date().toISOString();
+    await changes().stop({ by: agent, why: 'me too' });
+    await expect.poll(() => changes().get(), patiently).toMatchObject({ number, hosts: [has('pve1'), has('pve2')] });
+    // Who has it is not told again.
+    expect(told.filter(({ host }) => host === 'pve1')).toHaveLength(asked);
+  });
+
+  it('a host that is configured only later is told when a worker starts, and a new history goes on telling', async () => {
+    configured = ['pve1'];
+    stops.push(await serve('pve1'));
+    await changes().stop({ by: agent, why: 'x' });
+    expect(await changes().whenTold(30_000)).toMatchObject({ hosts: [has('pve1')] });
+    configured = ['pve1', 'pve2'];
+    stops.push(await serve('pve2'));
+    await changes().tellHosts();
+    await expect.poll(() => changes().get(), patiently).toMatchObject({ hosts: [has('pve1'), has('pve2')] });
+    expect(told.map(({ host }) => host)).toEqual(['pve1', 'pve2']);
+    // Somebody ends it; who stops them again begins it anew, with what it knew.
+    await handle().terminate('a test');
+    await changes().stop({ by: agent, why: 'still' });
+    await expect.poll(() => changes().get(), patiently).toMatchObject({ why: 'x', hosts: [has('pve1'), has('pve2')] });
+    expect(told).toHaveLength(2);
+  });
+
+  it('a hundred of them are all told, however short its histories', async () => {
+    configured = Array.from({ length: 100 }, (_, index) => `host-${index}`);
+    stops.push(...(await Promise.all(configured.slice(0, 3).map(serve))));
+    await changes().stop({ by: agent, why: 'x' });
+    await expect
+      .poll(async () => (await changes().get()).hosts?.filter(({ at }) => at !== undefined).length, patiently)
+      .toBe(3);
+    expect((await changes().get()).hosts).toHaveLength(100);
+  });
 });

@@ -136,7 +136,7 @@ it('plans without changing anything', async () => {
     'Undo: ok',
     'Takes: ok',
   ]);
-  expect(plan?.steps[1]?.does).toEqual(['POST /nodes/pve1/lxc/101/status/reboot timeout=180']);
+  expect(plan?.steps[1]?.does).toEqual(['POST /nodes/pve2/lxc/101/status/reboot timeout=180']);
   expect(plan?.state).toContainEqual({ name: 'Lock', value: 'backup' });
   expect(tasks()).toEqual([]);
 });

@@ -26,6 +26,7 @@ let isSilent = false;
 const notify = (): ReturnType<typeof createNotifyActivities> => {
   const config = {
     hosts: [],
+    mcp: { publicUrl: 'https://mcp.example.org' },
     temporal: { namespace: 'default', uiUrl: 'https://temporal.example.org' },
     webhooks: { onCall: hook.url, ...(slack && { slack: slack.url }) },
   } as unknown as Config;

@@ -4,11 +4,13 @@ import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
 import type { Mailer } from '../../mail/mailer.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { FindingsSection } from '../../operations/report.ts';
+import type { SwitchState } from '../../operations/switch.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import type { ProxmoxReader } from '../../proxmox/reader.ts';
 import { isRunning } from '../lib/is-running.ts';
 import { proxmoxReader, type Ways, waysOf } from '../lib/proxmox-reader.ts';
 import { inspectBackups } from './backups.ts';
+import { inspectChangeControl, inspectChangeSwitch } from './changes.ts';
 import { judgeConfiguration } from './configuration.ts';
 import { inspectContainers } from './containers.ts';
 import { probeHealth, probeProxy } from './endpoints.ts';
@@ -63,7 +65,10 @@ export interface HealthActivities {
   probeEndpoints(input: HealthInput): Promise<FindingsSection>;
   inspectSecurity(input: HealthInput): Promise<FindingsSection>;
   inspectRecentIssues(input: HealthInput): Promise<FindingsSection>;
-  /** What of the service itself needs a person; nothing is asked of the host, so it is told of one that is away, too. */
+  /**
+   * What of the service itself needs a person, so it is told of a host that is away, too; of one that is said to answer to
+   * commands (`ways`) also whether changes are stopped there, and who may sign.
+   */
   inspectAutomation(input: HealthInput): Promise<FindingsSection>;
 }
 
@@ -74,8 +79,10 @@ export function createHealthActivities(dependencies: {
   readonly mailer?: Mailer | undefined;
   /** Keys of the configuration that have changed since this process read them. Default: none. */
   readonly changedKeys?: () => readonly string[];
+  /** The kill switch. Default: nobody looks. */
+  readonly changeSwitch?: () => Promise<SwitchState>;
 }): HealthActivities {
-  const { hosts, proxmox, client, mailer, changedKeys = () => [] } = dependencies;
+  const { hosts, proxmox, client, mailer, changedKeys = () => [], changeSwitch } = dependencies;
   const options = (): RunOptions => ({ signal: Context.current().cancellationSignal });
   const at = (input: HealthInput): [Host, RunOptions] => [hosts.get(input.host), options()];
   const waysTo = ({ host, ways }: HealthInput) => ways ?? waysOf(proxmox, host);
@@ -167,6 +174,12 @@ export function createHealthActivities(dependencies: {
     inspectAutomation: (input) =>
       section(
         'Automation',
+        changeSwitch === undefined
+          ? Promise.resolve([])
+          : findingsOf('Kill switch', () => inspectChangeSwitch(changeSwitch, timeZoneOf(input.host))),
+        input.ways?.commands === true && input.hasHelper !== false
+          ? findingsOf('Changes', () => inspectChangeControl(...at(input)))
+          : Promise.resolve([]),
         findingsOf('Paused runs', () => inspectPausedRuns(client, input.host)),
         findingsOf('Notices', () => inspectNotices(client, mailer, timeZoneOf(input.host))),
         findingsOf('Configuration', async () => judgeConfiguration(changedKeys())),

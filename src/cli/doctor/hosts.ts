@@ -4,6 +4,7 @@ import { ServiceError } from '../../errors.ts';
 import type { Executor } from '../../hosts/execution/executor.ts';
 import { fingerprint, type HostKey, lookUpHost } from '../../hosts/ssh/known-hosts.ts';
 import type { Log } from '../../log.ts';
+import type { Finding } from '../../operations/finding.ts';
 import { apiChecks } from './api.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 
@@ -12,7 +13,7 @@ export function hostChecks(host: HostConfig, hosts: readonly HostConfig[], log: 
   const { name, ssh, local, api } = host;
   return [
     ...(ssh ? sshChecks(host, ssh, log) : []),
-    ...(local ? [localHelper(host, log)] : []),
+    ...(local ? localHelper(host, log) : []),
     ...(api ? apiChecks(name, api, hosts, log) : []),
   ];
 }
@@ -33,15 +34,49 @@ function keyFile(name: string, { keyPath }: SshConfig): Check {
 
 /** One login serves both: connections without one count against this machine (PerSourcePenalties of sshd). */
 function sshChecks(host: HostConfig, ssh: SshConfig, log: Log): Check[] {
-  let looked: Promise<Result> | undefined;
-  const look = (signal: AbortSignal) => {
+  let looked: Promise<Looked> | undefined;
+  const lookAtAll = (signal: AbortSignal) => {
     looked ??= (async () => {
       const { createSshExecutor } = await import('../../hosts/ssh/executor.ts');
       return await lookForHelper(host, createSshExecutor({ name: host.name, ssh, log }), signal);
     })();
     return looked;
   };
-  return [keyFile(host.name, ssh), hostKey(host.name, ssh, look), login(host, ssh, look)];
+  const look: Look = async (signal) => (await lookAtAll(signal)).helper;
+  return [
+    keyFile(host.name, ssh),
+    hostKey(host.name, ssh, look),
+    login(host, ssh, look),
+    ...changeControl(host, lookAtAll),
+  ];
+}
+
+/** What is found by one login. */
+interface Looked {
+  readonly helper: Result;
+  /** What its helper says of changes; absent where there is none that fits. */
+  readonly control?: readonly Finding[];
+}
+
+/** Whether changes are stopped on the host itself, and who may sign what there. */
+function changeControl({ name }: HostConfig, look: (signal: AbortSignal) => Promise<Looked>): Check[] {
+  const check = (title: string, tried: string): Check => ({
+    check: `${name}: ${title.toLowerCase()}`,
+    tried,
+    async run(signal) {
+      const found = await look(signal).then(
+        ({ control }) => control?.find((one) => one.check === title),
+        () => undefined,
+      );
+      if (found === undefined) return skipped('its helper can’t be asked');
+      const { check: _title, ...result } = found;
+      return result;
+    },
+  });
+  return [
+    check('Changes', 'ask its helper whether changes are stopped there'),
+    check('Signatures', 'ask its helper whose signatures it takes, and for what it wants them'),
+  ];
 }
 
 type Look = (signal: AbortSignal) => Promise<Result>;
@@ -118,19 +153,27 @@ function login({ name, layout }: HostConfig, ssh: SshConfig, look: Look): Check 
   };
 }
 
-function localHelper(host: HostConfig, log: Log): Check {
-  return {
-    check: `${host.name}: helper`,
-    tried: `look for ${host.layout.helper}`,
-    run: async (signal) => lookForHelper(host, await localExecutor(host.name, log), signal),
+function localHelper(host: HostConfig, log: Log): Check[] {
+  let looked: Promise<Looked> | undefined;
+  const look = (signal: AbortSignal) => {
+    looked ??= (async () => lookForHelper(host, await localExecutor(host.name, log), signal))();
+    return looked;
   };
+  return [
+    {
+      check: `${host.name}: helper`,
+      tried: `look for ${host.layout.helper}`,
+      run: async (signal) => (await look(signal)).helper,
+    },
+    ...changeControl(host, look),
+  ];
 }
 
 /** Of looking for the helper, ms. Longer than connecting may take, so that the error of a silent host is that of connecting. */
 const timeoutMs = 13_000;
 
 /** Logs in, where that is needed, and looks for the program that executes the privilege table. */
-async function lookForHelper(host: HostConfig, executor: Executor, signal: AbortSignal): Promise<Result> {
+async function lookForHelper(host: HostConfig, executor: Executor, signal: AbortSignal): Promise<Looked> {
   const { layout, name } = host;
   const reached = executor.kind === 'ssh' ? 'logged in;' : 'this machine;';
   try {
@@ -138,12 +181,31 @@ async function lookForHelper(host: HostConfig, executor: Executor, signal: Abort
     if (exitCode === 0) {
       const { describeHelper, lookAtHelper, reinstall } = await import('../../hosts/helper/state.ts');
       const wrong = describeHelper(host, await lookAtHelper({ config: host, executor }, { timeoutMs, signal }));
-      if (wrong !== undefined) return failed(`${reached} ${wrong}`, `${reinstall(host)}.`);
-      return ok(`${reached} the helper ${layout.helper} is there`);
+      if (wrong !== undefined) return { helper: failed(`${reached} ${wrong}`, `${reinstall(host)}.`) };
+      const helper = ok(`${reached} the helper ${layout.helper} is there`);
+      return { helper, control: await controlOf(host, executor, signal) };
     }
-    return warning(`${reached} the helper ${layout.helper} isn't there`, `Run: npx proxmox-mcp host install ${name}`);
+    return {
+      helper: warning(
+        `${reached} the helper ${layout.helper} isn't there`,
+        `Run: npx proxmox-mcp host install ${name}`,
+      ),
+    };
   } finally {
     await executor.close();
+  }
+}
+
+async function controlOf(host: HostConfig, executor: Executor, signal: AbortSignal): Promise<readonly Finding[]> {
+  const [{ createHosts }, { judgeChangeControl, lookAtChangeControl, notFoundOut }] = await Promise.all([
+    import('../../hosts/create-hosts.ts'),
+    import('../../hosts/change-control.ts'),
+  ]);
+  const asked = createHosts({ hosts: [host], executorFor: () => executor }).get(host.name);
+  try {
+    return judgeChangeControl(host, await lookAtChangeControl(asked, { signal }));
+  } catch (error) {
+    return ['Changes', 'Signatures'].map((check) => notFoundOut(check, error));
   }
 }
 

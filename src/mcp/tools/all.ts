@@ -11,12 +11,13 @@ import { ownScheduleTools } from './own-schedule-tools.ts';
 import { scheduleTools } from './schedule-tools.ts';
 import { searchLedger } from './search-ledger.ts';
 import { searchOperationsTool } from './search-operations.ts';
+import { stopChanges } from './stop-changes.ts';
 import { undoRun } from './undo-run.ts';
 import { waitForRunTool } from './wait-for-run.ts';
 
 /**
  * Every tool of the service: one for each operation that is asked for daily, those that find and start the others, and
- * those that look after hosts, runs, schedules and the ledger. Together they cost every conversation less than 10,000 tokens, however
+ * those that look after hosts, runs, schedules, the ledger and the kill switch. Together they cost every conversation less than 10,400 tokens, however
  * many operations there are; a test holds them to it.
  */
 export function allTools(operations: readonly OperationDefinition[]): readonly AnyTool[] {
@@ -33,6 +34,7 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     undoRun,
     getRunLog,
     searchLedger,
+    stopChanges,
     ...scheduleTools,
     ...ownScheduleTools,
   ];

@@ -112,6 +112,9 @@ export const stopChangesSignal = defineSignal<[StopChanges | string | undefined]
 /** To the switch: lifts the one that it names. Refused at once unless a person who is an administrator does it. */
 export const allowChangesUpdate = defineUpdate<SwitchState, [AllowChanges]>('allowChanges');
 
+/** To the switch: where it is on, the hosts are looked up anew, and those that don't have it yet are told at once. */
+export const tellHostsSignal = defineSignal('tellHosts');
+
 export const switchQuery = defineQuery<SwitchState>('switch');
 
 /** Workflow id of what writes the head of the ledger into the hosts' journals, of which there is one. */

@@ -396,9 +396,18 @@ export function memorySwitch(): ChangeSwitch {
   return {
     get: async () => state,
     async stop({ by, why }) {
-      if (!state.on) state = { on: true, number: state.number + 1, since: new Date().toISOString(), by, why };
+      if (!state.on) {
+        const since = new Date().toISOString();
+        const hosts = [
+          { host: 'pve1', at: since },
+          { host: 'pve2', why: 'pve2 does not answer', tries: 1 },
+        ];
+        state = { on: true, number: state.number + 1, since, by, why, hosts };
+      }
       return { ...state, isSeen: true };
     },
+    whenTold: async () => state,
+    tellHosts: async () => {},
     async allow({ number, by, why }) {
       if (!state.on || number !== state.number) {
         throw new ServiceError({ code: 'conflict', message: 'That one is not on', remedy: 'Look at it.' });

@@ -50,5 +50,7 @@ export const toolQuestions: readonly (readonly [question: string, ...tools: stri
   ['who approved that', 'search_ledger'],
   ['who stopped VM 100 last year', 'search_ledger', 'control_guest', 'list_runs'],
   ['audit', 'search_ledger'],
+  ['emergency: stop all changes', 'stop_changes'],
+  ['kill switch', 'stop_changes'],
   ['failed logins', 'check_health', 'run_read_operation'],
 ];
