@@ -16,7 +16,7 @@ const scheduleOperation = defineTool({
   name: 'schedule_operation',
   title: 'Schedule operation',
   description:
-    'Do an operation later, once or every night, by itself. Name and input as search_operations says. What needs an approval asks ahead: tell the user when it runs and who must approve until when.',
+    'Do an operation later, once or every night, by itself. Name and input as search_operations says. Tell the user when it runs, and who must approve until when.',
   // At least: the operation's own risk counts, too.
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
