@@ -83,9 +83,7 @@ export const runDetails = runSummary.extend({
 export const runLogLine = z.object({ at: z.string(), event: z.string(), text: z.string() });
 
 /** What a person may call a schedule of theirs. */
-export const scheduleName = z
-  .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, 'expected up to 40 of a-z, 0-9 and -');
+export const scheduleName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'expected up to 40 of a-z, 0-9 and -');
 
 /** A schedule as lists show it. */
 export const scheduleSummary = z.object({

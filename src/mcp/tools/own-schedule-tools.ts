@@ -16,16 +16,16 @@ const scheduleOperation = defineTool({
   name: 'schedule_operation',
   title: 'Schedule operation',
   description:
-    'Do an operation later, once or every night, by itself. Name and input as search_operations says. Judged at every run as starting it now is; what needs an approval asks ahead. Tell the user when it runs and who must approve until when.',
+    'Do an operation later, once or every night, by itself. Name and input as search_operations says. Tell the user when it runs, and who must approve until when.',
   // At least: the operation's own risk counts, too.
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
   input: z.object({
     operation: operationName(),
     input: z.record(z.string(), z.unknown()),
-    at: z.string().max(60).optional().describe("Once, by the host's clock: 2026-11-29 23:00, sun 23:00, in 2h"),
+    at: z.string().max(60).optional().describe("Once, by the host's clock: 2026-11-29 23:00, sun 23:00"),
     every: z.string().max(100).optional().describe('Or repeatedly: daily 02:00, sun 23:00, cron'),
-    if: runCondition.optional().describe('Only if the check of its host right before says ok (or warns)'),
+    if: runCondition.optional().describe('Only if its host checks ok (or warns) right before'),
     name: scheduleName.optional(),
   }),
   async handler({ operation: name, input, if: condition, ...when }, { schedules, operations }, { caller }) {

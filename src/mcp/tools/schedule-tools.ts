@@ -15,7 +15,7 @@ export const scheduleId = z
   .string()
   .max(300)
   .regex(/^[a-z0-9-]+\/[a-z0-9-]+(\/[a-z0-9,-]+)+$/, 'expected operation/schedule/target, e.g. back-up/daily/pve1')
-  .describe("Schedule's id, from list_schedules: operation/schedule/target");
+  .describe('From list_schedules');
 
 const reason = z.string().trim().min(3).max(500).describe('Why, in a few words; shown beside the schedule');
 
