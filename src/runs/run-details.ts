@@ -37,7 +37,9 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
     ...(verdict === undefined ? {} : { verdict: verdict as Verdict }),
     // Those of before there was the attribute have said it when they ended.
     dryRun: attributes.get(keys.dryRun) === 'yes' || attributes.get(keys.outcome) === 'planned',
-    ...(question === undefined || info.closeTime !== undefined ? {} : { question, page: runPageUrl(config, info.workflowId) }),
+    ...(question === undefined || info.closeTime !== undefined
+      ? {}
+      : { question, page: runPageUrl(config, info.workflowId) }),
     ...(requestedBy === undefined ? {} : { requestedBy }),
     ...(undoes === undefined ? {} : { undoes }),
     startedAt: info.startTime.toISOString(),
