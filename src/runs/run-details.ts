@@ -3,7 +3,7 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import type { Config } from '../config.ts';
 import type { Verdict } from '../operations/finding.ts';
 import { type Outcome, type RunMemo, type RunResult, runMemo } from '../operations/run.ts';
-import { runUrl } from '../run-url.ts';
+import { runPageUrl, runUrl } from '../run-url.ts';
 import { zoneOfTarget } from '../time-zone.ts';
 import { keys } from '../workflows/lib/attributes.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
@@ -37,7 +37,9 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
     ...(verdict === undefined ? {} : { verdict: verdict as Verdict }),
     // Those of before there was the attribute have said it when they ended.
     dryRun: attributes.get(keys.dryRun) === 'yes' || attributes.get(keys.outcome) === 'planned',
-    ...(question === undefined || info.closeTime !== undefined ? {} : { question, page: config.mcp.publicUrl }),
+    ...(question === undefined || info.closeTime !== undefined
+      ? {}
+      : { question, page: runPageUrl(config, info.workflowId) }),
     ...(requestedBy === undefined ? {} : { requestedBy }),
     ...(undoes === undefined ? {} : { undoes }),
     startedAt: info.startTime.toISOString(),

@@ -46,7 +46,7 @@ export const runSummary = z.object({
   closedAt: z.string().optional(),
   timeZone: z.string().describe("IANA name of its host's time zone: tell people times in it"),
   url: z.string().describe('Its page in the Temporal UI'),
-  page: z.string().optional().describe('Where people answer what it asks'),
+  page: z.string().optional().describe('Where people answer it'),
 });
 
 /** Something that a run does and that isn't getting on: it has failed and is tried again, or nobody has begun it. */

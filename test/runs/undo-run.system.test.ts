@@ -236,7 +236,7 @@ describe('an undo that needs an approval', () => {
       'It has not ended: cancelling it takes back what it did.',
     );
     expect(asked?.text).toMatch(`It is to undo ${run.id}: start the`);
-    expect((await runs.get(id)).page).toMatch(/^http/);
+    expect((await runs.get(id)).page).toMatch(/^http.*\/runs\/control-guest/);
     expect((await runs.get(run.id)).undo).toMatchObject({
       possible: false,
       by: id,
