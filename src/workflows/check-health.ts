@@ -1,6 +1,7 @@
-import { isCancellation, patched } from '@temporalio/workflow';
+import { isCancellation, patched, proxyActivities } from '@temporalio/workflow';
 import type { HealthActivities } from '../activities/check-health/check-health.ts';
 import type { Reached } from '../activities/check-health/reach.ts';
+import type { LedgerActivities } from '../activities/ledger/ledger.ts';
 import type { NotifyActivities } from '../activities/notify/notify.ts';
 import { checkHealth as definition } from '../operations/check-health.ts';
 import { type Finding, type Verdict, worst } from '../operations/finding.ts';
@@ -9,7 +10,9 @@ import { causeOf } from '../reports/subject.ts';
 import { type Placed, problemsOf } from '../reports/view.ts';
 import { onHost, onService } from './lib/activities.ts';
 import { failureOf, isAboutTheWay } from './lib/failure.ts';
+import { ledgerQueue } from './lib/messages.ts';
 import { operationWorkflow, type Run } from './lib/operation-workflow.ts';
+import { policies } from './lib/policies.ts';
 
 /** Asking several times more would say the same: the host is away, isn't configured, or its key can't be read here. */
 function isUnreachable(code: string): boolean {
@@ -25,6 +28,9 @@ export const checkHealth = operationWorkflow(definition, async (run) => {
   // Runs that began to look before Proxmox VE itself was looked at go on as they began.
   const sections: Section[] = patched('any-host') ? await lookAtHost(run, host) : await lookAtInstallation(run, host);
 
+  // In the mail, because that is a place where nobody changes it any more.
+  if (mail && patched('ledger-head')) sections.push(await ledgerSection());
+
   let summary = summarize(host, sections);
   let mailed = false;
   if (mail) {
@@ -37,6 +43,21 @@ export const checkHealth = operationWorkflow(definition, async (run) => {
   const output = { verdict: worst(verdictsOf(sections)), counts: countVerdicts(sections), mailed };
   return { output, summary, sections };
 });
+
+/** The newest record of the ledger, as an anchor: `proxmox-mcp ledger verify --anchors` takes it. */
+async function ledgerSection(): Promise<Section> {
+  const asked = { ...policies.ledgerAtOnce, taskQueue: ledgerQueue, summary: "Ask for the ledger's head" };
+  const check = 'Ledger';
+  try {
+    const { head } = await proxyActivities<LedgerActivities>(asked).answerLedger({ ask: 'head' });
+    const summary = head === undefined ? 'It is empty.' : `Its newest record is ${head.seq} ${head.hash}`;
+    return { title: check, findings: [{ check, verdict: 'ok', summary }], unfolded: true };
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    const remedy = 'Look at the log of the worker, which says whether it has the ledger open.';
+    return { title: check, findings: [{ check, verdict: 'unknown', summary: failureOf(error).message, remedy }] };
+  }
+}
 
 type Look = readonly [title: string, act: (summary: string) => Promise<FindingsSection>];
 
