@@ -104,7 +104,7 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
   withLogin(host.command('check <name>'))
     .summary('Find what differs on a host from what host install put there')
     .description(
-      'Find what differs on a host from what host install put there: user, key, helper, policy, folders and their modes. Says beside whether changes are stopped there, whose signatures it takes, and for what it wants them. Changes nothing. Exit code 1 when something differs.',
+      'Find what differs on a host from what host install put there: user, key, helper, policy, folders and their modes. Says beside where changes are stopped there, or its lists of who may sign need a look. Changes nothing. Exit code 1 when something differs.',
     )
     .option('--json', 'Print it as JSON')
     .action(async (name: string, options: LoginOptions & { json?: boolean }) => {
@@ -120,7 +120,8 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
         const lines = findings.flatMap((finding) => findingLines(finding));
         print([`${name} differs from what host install put there:`, ...lines].join('\n'));
       }
-      if (!options.json && control.length > 0) print(control.flatMap((finding) => findingLines(finding)).join('\n'));
+      const telling = control.filter(({ verdict }) => verdict !== 'ok');
+      if (!options.json && telling.length > 0) print(telling.flatMap((finding) => findingLines(finding)).join('\n'));
       if (!healthy) context.exitWith(exitCodes.failed);
     });
 }

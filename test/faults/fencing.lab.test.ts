@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
+import { serveTestLedger } from '../support/ledger.ts';
 import { startService, type TestService } from '../support/service.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { allow, compareArchive, labMachine, localMachine, type Machine, makePlace, type Place } from './places.ts';
@@ -14,6 +15,7 @@ let lab: LabHost | undefined;
 let local: Machine;
 let service: TestService;
 let proxy: TcpProxy;
+let ledger: { stop(): Promise<void> } | undefined;
 /** By what the second run does when the first worker comes back. */
 const places: { inTheMiddle: Place[]; done: Place[]; watched: Place[] } = { inTheMiddle: [], done: [], watched: [] };
 
@@ -33,6 +35,7 @@ beforeAll(async () => {
 }, startTimeoutMs);
 
 afterAll(async () => {
+  await ledger?.stop();
   await proxy?.stop();
   await service?.stop();
   await local?.stop();
@@ -106,6 +109,8 @@ it('a worker that was away is refused by the host, in the middle of its successo
   }
   service.freezeWorker();
   proxy.cut();
+  // One process has the ledger, and that one is away with it: changes would wait until it is back, or killed.
+  ledger = await serveTestLedger(service.temporal.address);
   await service.startWorker('second-worker');
   await Promise.all([...lost.values()].map((id) => service.client.workflow.getHandle(id).terminate('it was lost')));
   await Promise.all([

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { NativeConnection, Worker } from '@temporalio/worker';
 import type { ApprovalActivities } from '../../src/activities/approvals/approvals.ts';
 import { type ContactActivities, type KnownContacts, tellOf } from '../../src/activities/contacts/contacts.ts';
 import { createLedgerStoreActivities } from '../../src/activities/ledger/ledger.ts';
@@ -10,6 +11,7 @@ import { ledgerPaths } from '../../src/ledger/paths.ts';
 import type { JudgedRequest, Judgement } from '../../src/operations/judgement.ts';
 import type { LedgerRecord } from '../../src/operations/ledger.ts';
 import { acquireLock } from '../../src/service/lock-file.ts';
+import { ledgerQueue } from '../../src/workflows/lib/messages.ts';
 
 /** A real ledger, and a policy and codes that a test makes up. */
 export interface TestLedger {
@@ -66,6 +68,22 @@ export function openTestLedger() {
     async close() {
       await opened.close();
       rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Answers on the ledger's queue of a Temporal server, with a ledger of its own and a policy that allows everything. */
+export async function serveTestLedger(address: string): Promise<{ stop(): Promise<void> }> {
+  const opened = openTestLedger();
+  const connection = await NativeConnection.connect({ address });
+  const worker = await Worker.create({ connection, taskQueue: ledgerQueue, activities: opened.activities });
+  const running = worker.run();
+  return {
+    async stop() {
+      worker.shutdown();
+      await running;
+      await connection.close();
+      await opened.close();
     },
   };
 }
