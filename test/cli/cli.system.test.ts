@@ -80,11 +80,11 @@ describe('proxmox-mcp', () => {
   it('names the commands of a group when it is asked for one that is none', async () => {
     const folder = configurationFolder();
     for (const [group, commands] of [
-      ['runs', 'list, get, wait, cancel, decide, log'],
-      ['schedules', 'list, pause, resume, trigger, change'],
+      ['runs', 'list, get, wait, cancel, undo, decide, code, log'],
+      ['schedules', 'list, add, remove, pause, resume, trigger, change'],
       ['token', 'create, list, revoke'],
       ['people', 'list, add, remove, role, disable, enable, mail, password, totp, key'],
-      ['host', 'list, install, uninstall, check, jobs, accept-backup, add'],
+      ['host', 'list, install, uninstall, check, jobs, accept-backup, administrators, allow-changes, add'],
     ] as const) {
       const { code, stderr } = await cli(folder, [group, 'lst']);
       expect(code).toBe(2);
