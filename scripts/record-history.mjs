@@ -15,6 +15,8 @@ function clean(value, key) {
     return Object.fromEntries(Object.entries(value).map(([field, item]) => [field, clean(item, field)]));
   }
   if (typeof value !== 'string') return value;
+  // Full of paths of this machine, and nothing rests on it.
+  if (key === 'stackTrace') return '';
   if (key === 'data') return Buffer.from(cleanText(Buffer.from(value, 'base64').toString())).toString('base64');
   return cleanText(value);
 }

@@ -42,6 +42,15 @@ describe('runs that were begun by an earlier version', () => {
     await expect(replay(name, swap(first, second))).rejects.toThrow(DeterminismViolationError);
   });
 
+  it.each(histories)('%s names no path of the machine that it was recorded on', (name) => {
+    const text = readFileSync(join(folder, `${name}.json`), 'utf8');
+    const payloads = [...text.matchAll(/"data": "([A-Za-z0-9+/=]+)"/g)].map(([, data = '']) =>
+      Buffer.from(data, 'base64'),
+    );
+    const foreign = /node_modules|\/(work|home|Users)\/|\/tmp\/(?!proxmox-mcp)|"stackTrace": "[^"]/;
+    for (const part of [text, ...payloads.map(String)]) expect(part).not.toMatch(foreign);
+  });
+
   it('has a history of every workflow', () => {
     const source = readFileSync(join(import.meta.dirname, '../../src/workflows/index.generated.ts'), 'utf8');
     const files = [...source.matchAll(/from '\.\/([a-z-]+)\.ts'/g)].map(([, file]) => file);
