@@ -7,7 +7,7 @@ import type { LedgerAnswer, LedgerQuestion } from '../operations/ledger.ts';
 import { targetIn } from '../operations/target.ts';
 import { onHost } from './lib/activities.ts';
 import { ledgerQueue } from './lib/messages.ts';
-import { judgedGuest } from './lib/operation-workflow.ts';
+import { judgedGuest } from './lib/place.ts';
 
 /** How long a guest is looked for before it is judged without what its cluster says of it, ms. */
 const locateMs = 6_000;

@@ -18,8 +18,9 @@ import type { Section } from '../operations/report.ts';
 import { readableBytes } from '../reports/units.ts';
 import { onHost } from './lib/activities.ts';
 import { failureOf, isAboutTheWay } from './lib/failure.ts';
-import { type Done, operationWorkflow, type Planned, type PlanningRun, type Run } from './lib/operation-workflow.ts';
+import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
+import type { Done, Planned, PlanningRun, Run } from './lib/run.ts';
 
 /**
  * The guide's daily backup. Everything is made under hidden names and read back before the archive gets its own; until

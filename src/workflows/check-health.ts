@@ -11,8 +11,9 @@ import { type Placed, problemsOf } from '../reports/view.ts';
 import { onHost, onService } from './lib/activities.ts';
 import { failureOf, isAboutTheWay } from './lib/failure.ts';
 import { ledgerQueue } from './lib/messages.ts';
-import { operationWorkflow, type Run } from './lib/operation-workflow.ts';
+import { operationWorkflow } from './lib/operation-workflow.ts';
 import { policies } from './lib/policies.ts';
+import type { Run } from './lib/run.ts';
 
 /** Asking several times more would say the same: the host is away, isn't configured, or its key can't be read here. */
 function isUnreachable(code: string): boolean {

@@ -7,8 +7,9 @@ import type { PlanDraft } from '../operations/plan.ts';
 import { guestLabel, type Place } from '../operations/target.ts';
 import { onHost } from './lib/activities.ts';
 import { failureOf } from './lib/failure.ts';
-import { operationWorkflow, type PlanningRun } from './lib/operation-workflow.ts';
+import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
+import type { PlanningRun } from './lib/run.ts';
 
 type Action = 'start' | 'shutdown' | 'reboot' | 'stop';
 type State = GuestLook['state'];

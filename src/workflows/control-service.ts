@@ -8,8 +8,9 @@ import { controlService as definition } from '../operations/control-service.ts';
 import type { Finding } from '../operations/finding.ts';
 import type { PlanDraft } from '../operations/plan.ts';
 import { onHost } from './lib/activities.ts';
-import { operationWorkflow, type PlanningRun } from './lib/operation-workflow.ts';
+import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
+import type { PlanningRun } from './lib/run.ts';
 
 /**
  * The guide's systemd control. The change is one job on the host, which does it and waits until the service stays as it
