@@ -4,12 +4,12 @@ import type { OperationDefinition } from '../operations/definition.ts';
 import { type RunCondition, runCondition } from '../operations/run.ts';
 import { textTable } from '../reports/table.ts';
 import { operations } from '../runs/find-operation.ts';
+import { inputFields, readField } from '../runs/input-fields.ts';
 import { nextRun, scheduleText, waitsFor } from '../runs/schedule-text.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import { scheduleName } from '../runs/schema.ts';
 import { aheadForm, everyForm } from '../runs/when.ts';
 import type { CliContext } from './context.ts';
-import { fieldValue } from './operations.ts';
 import { byDefault } from './parse.ts';
 import { requester, withTemporal } from './temporal.ts';
 import { note, print, printJson } from './terminal.ts';
@@ -161,16 +161,18 @@ export function scheduleCommands(program: Command, context: CliContext): void {
 
 /** `host=pve2 vmid=100`, each as its field's type; the schema itself is checked later. */
 function inputOfFields(operation: OperationDefinition | undefined, fields: readonly string[]): Record<string, unknown> {
-  const pairs = fields.map((field) => {
-    const [, name, value] = /^([A-Za-z]\w*)=(.*)$/s.exec(field) ?? [];
+  const known = operation === undefined ? [] : inputFields(operation);
+  const pairs = fields.map((text) => {
+    const [, name, value] = /^([A-Za-z]\w*)=(.*)$/s.exec(text) ?? [];
     if (name === undefined || value === undefined) {
       throw new ServiceError({
         code: 'invalid-input',
-        message: `"${field}" is no field of an input, and nothing was scheduled`,
+        message: `"${text}" is no field of an input, and nothing was scheduled`,
         remedy: 'Write each as field=value, e.g. host=pve1.',
       });
     }
-    return [name, operation === undefined ? value : fieldValue(operation, name, value)] as const;
+    const field = known.find((one) => one.name === name);
+    return [name, readField(field, value)] as const;
   });
   return Object.fromEntries(pairs);
 }

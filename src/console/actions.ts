@@ -12,8 +12,9 @@ import type { Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import type { ChangeSwitch } from '../runs/switch.ts';
 import { signatureIn } from '../ssh-signature.ts';
-import { includesScope } from '../tokens/token.ts';
+import type { Action, Field } from './action.ts';
 import { answerAs, type Decisions } from './deciding.ts';
+import { schedulingActions } from './scheduling.ts';
 import { requesterOf, type Viewer } from './sessions.ts';
 
 /** What the forms of the page do. */
@@ -25,17 +26,6 @@ export interface ActionDependencies {
   readonly people: Pick<People, 'signIn'>;
   readonly decisions: Decisions;
   readonly log: Log;
-}
-
-/** A field of a form; empty where it has none. */
-export type Field = (name: string) => string;
-
-/** Something that a form does. All of them throw `ServiceError`s, which are said on the page that the form stands on. */
-export interface Action {
-  /** The path of that page. */
-  readonly page: (field: Field) => string;
-  /** What was done, for the next page. */
-  readonly act: (field: Field, viewer: Viewer) => Promise<string>;
 }
 
 /** Longest reason. */
@@ -64,6 +54,7 @@ export function createActions(dependencies: ActionDependencies): Readonly<Record
         return `Answered: ${choice}.`;
       },
     },
+    ...schedulingActions(schedules),
     '/schedules/pause': onSchedule('pause', async (id, reason, viewer) => {
       if (reason === '') throw needsReason('A schedule is paused for a reason, which stands beside it');
       return { schedule: await schedules.pause(id, reason, by(viewer)), text: `Paused: ${reason}` };
@@ -117,11 +108,12 @@ export function createActions(dependencies: ActionDependencies): Readonly<Record
     return {
       page: (field) => schedulePagePath(field('id')),
       async act(field, viewer) {
-        if (!maySteerSchedules(viewer)) {
+        const known = (await schedules.list()).find(({ id }) => id === field('id'));
+        if (!maySteer(viewer, known, decisions)) {
           throw new ServiceError({
             code: 'forbidden',
-            message: `${viewer.name} may only look at schedules, so it was not done (${what})`,
-            remedy: 'An operator, an administrator or a token of the scope "operate" does it.',
+            message: `${viewer.name} may only look at this schedule, so it was not done (${what})`,
+            remedy: 'An operator, an administrator or a token that may start its operation does it.',
           });
         }
         const { schedule, text } = await act(field('id'), reasonIn(field), viewer);
@@ -147,9 +139,12 @@ export function createActions(dependencies: ActionDependencies): Readonly<Record
   }
 }
 
-/** Whether this viewer may pause, resume and fire schedules. */
-export function maySteerSchedules(viewer: Viewer): boolean {
-  return viewer.kind === 'person' ? includesRole(viewer.role, 'operator') : includesScope(viewer.scope, 'operate');
+/** Whether this viewer may pause, resume and fire a schedule. */
+export function maySteer(viewer: Viewer, schedule: ScheduleSummary | undefined, decisions: Decisions): boolean {
+  if (viewer.kind === 'person') return includesRole(viewer.role, 'operator');
+  // Of one that somebody made, it may be more than the catalogue does by itself.
+  const risks = ['change', schedule?.own?.risk ?? 'change'] as const;
+  return risks.every((risk) => decisions.mayAsk(viewer, risk));
 }
 
 function by(viewer: Viewer): string {

@@ -5,9 +5,10 @@ import type { Finding } from '../operations/finding.ts';
 import type { SwitchState } from '../operations/switch.ts';
 import type { People } from '../people/store.ts';
 import { cleanLine, cleanText } from '../reports/clean.ts';
+import { toldLines } from '../reports/switch.ts';
 import { runPagePath } from '../run-url.ts';
 import type { RunSummary } from '../runs/runs.ts';
-import { type ActionDependencies, createActions, maySteerSchedules } from './actions.ts';
+import { type ActionDependencies, createActions, maySteer } from './actions.ts';
 import { type ConsoleAnswer, ofAsset, page, plain, redirect, statusOf, tooMany } from './answers.ts';
 import { sessionCookie } from './cookie.ts';
 import { whyMayNotAnswer } from './deciding.ts';
@@ -16,6 +17,7 @@ import { keptByKey, within } from './kept.ts';
 import { ledgerView, plansOf } from './ledger-page.ts';
 import { type Asset, type PageOptions, script, styles } from './render.ts';
 import { runPageView } from './run-view.ts';
+import { maySchedule, schedulingPath, schedulingView } from './scheduling.ts';
 import { createSessions, type Session, type TokenVerifier, type Viewer } from './sessions.ts';
 import { createStateReader, freshMs, type StateDependencies } from './state.ts';
 import { scheduleView, viewOf } from './state-view.ts';
@@ -101,6 +103,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
     '/switch': switchPage,
     '/runs/': runPage,
     '/schedules/': schedulePage,
+    [schedulingPath]: schedulingPage,
   };
   /** What is only sent to. */
   const forms = new Set(['/sign-in', '/sign-out', ...Object.keys(actions)]);
@@ -133,11 +136,12 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
         number,
         by: cleanLine(by === undefined ? 'somebody' : by.name, 100),
         why: cleanLine(why ?? '', longestField),
+        hosts: toldLines(found, timeZone),
         ...(since === undefined ? {} : { since: momentsAt(Date.now())(since, timeZone) }),
       };
     } catch (error) {
       const problem = error instanceof ServiceError ? cleanLine(explain(error), longestField) : 'It could not be read.';
-      return { on: false, number: 0, by: '', why: '', problem };
+      return { on: false, number: 0, by: '', why: '', hosts: [], problem };
     }
   }
 
@@ -152,7 +156,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
     const isTyping = 'value' in view.waiting && view.waiting.value.some((run) => run.mayDecide && !run.isApproval);
     const isGoing = 'value' in view.running && view.running.value.length > 0;
     const at = host === undefined ? '/' : `/?host=${encodeURIComponent(host)}`;
-    return shown('state', { view, host, health: { findings } }, look, {
+    return shown('state', { view, host, health: { findings }, maySchedule: maySchedule(viewer) }, look, {
       title: host ?? 'State',
       ...(isTyping ? {} : { refresh: refreshAt(at, isGoing ? refresh.going : refresh.state) }),
     });
@@ -192,8 +196,14 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
       nextRuns: found.nextRuns.map((iso) => moment(iso, found.timeZone)),
       lastRuns: found.lastRuns.map(({ at, runId }) => ({ when: moment(at, found.timeZone), page: runPagePath(runId) })),
     };
-    const data = { schedule: view, may: maySteerSchedules(look.session.viewer) };
+    const { viewer } = look.session;
+    const data = { schedule: view, may: maySteer(viewer, found, decisions), mayRemove: maySchedule(viewer) };
     return shown('schedule', data, look, { title: `Schedule ${view.operation} on ${view.target}` });
+  }
+
+  async function schedulingPage(look: Look): Promise<ConsoleAnswer> {
+    const data = { form: schedulingView(config, look.query), may: maySchedule(look.session.viewer) };
+    return shown('scheduling', data, look, { title: 'Schedule something' });
   }
 
   async function ledgerPage(look: Look): Promise<ConsoleAnswer> {
@@ -224,12 +234,15 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
     const field = (name: string) => (form?.get(name) ?? '').slice(0, longestOf(name));
     const at = action.page(field);
     try {
-      session.say(cleanText(await action.act(field, session.viewer)));
-      return redirect(at);
+      const done = await action.act(field, session.viewer);
+      const { text, page: next } = typeof done === 'string' ? { text: done, page: at } : done;
+      session.say(cleanText(text));
+      return redirect(next);
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
       const problem = cleanText(explain(error));
-      return await lookAt(at, { session, query: new URLSearchParams(), problem, status: statusOf(error.code) });
+      // With what was written, which nobody writes twice.
+      return await lookAt(at, { session, query: form ?? new URLSearchParams(), problem, status: statusOf(error.code) });
     } finally {
       state.forget();
       readSwitch.forget();

@@ -1,12 +1,15 @@
 import { ServiceError } from '../errors.ts';
+import type { Risk } from '../operations/definition.ts';
 import type { Answer } from '../operations/run.ts';
 import { includesRole } from '../people/person.ts';
 import { readableTime } from '../reports/units.ts';
 import type { RunSummary, Runs } from '../runs/runs.ts';
 import { requesterOf, type TokenViewer, type Viewer } from './sessions.ts';
 
-/** What a token may answer of what paused runs ask. An approval is none of it: no token gives one. */
+/** What a token may do here, and answer of what paused runs ask. An approval is none of it: no token gives one. */
 export interface Decisions {
+  /** Whether its scope lets it ask for something of this risk. */
+  mayAsk(viewer: TokenViewer, risk: Risk): boolean;
   may(viewer: TokenViewer, run: RunSummary): boolean;
   /** Throws `forbidden`, and `conflict` where the run doesn't ask that (any more). */
   decide(viewer: TokenViewer, run: string, answer: Answer): Promise<unknown>;

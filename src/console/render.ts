@@ -36,6 +36,7 @@ const bodies = {
   state: template('state.eta'),
   run: template('run.eta'),
   schedule: template('schedule.eta'),
+  scheduling: template('scheduling.eta'),
   ledger: template('ledger.eta'),
   switch: template('switch.eta'),
   problem: template('problem.eta'),

@@ -39,6 +39,7 @@ export async function answerRun(
 /** The console's part of it. */
 export function createDecisions(dependencies: Pick<McpDependencies, 'runs' | 'operations'>): Decisions {
   return {
+    mayAsk: mayUse,
     may: (viewer, run) => mayUse(viewer, worstRiskOf(run, dependencies.operations)),
     decide: (viewer, run, answer) => answerRun(dependencies, viewer, run, answer),
   };

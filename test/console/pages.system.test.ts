@@ -104,6 +104,7 @@ describe.skipIf(whyNoBrowser())('the pages in a browser', () => {
         ['approval', `/runs/${approval.id}`],
         ['report', `/runs/${sampleRuns[2]?.id}`],
         ['schedule', '/schedules/back-up/daily/pve1'],
+        ['scheduling', '/schedules?operation=back-up&input-host=pve1'],
         ['ledger', '/ledger'],
         ['switch', '/switch'],
       ] as const) {

@@ -343,6 +343,77 @@ describe('schedules', () => {
     expect(service.schedules.changes).toEqual([]);
   });
 
+  it('are made in a form of the operation’s own fields, and removed', async () => {
+    const { base, service } = await serve();
+    const { cookie } = await signInAs(base, { name: 'bert', password });
+    expect(await look(base, cookie)).toContain('<a href="/schedules">');
+    expect(await look(base, cookie, '/schedules')).toContain('<option value="control-guest">Control guest</option>');
+    expect(await look(base, cookie, '/schedules?operation=control-guest')).toContain('No configured host is reached');
+    for (const host of service.config.hosts) Object.assign(host, { api: {} });
+    const form = await look(base, cookie, '/schedules?operation=control-guest&input-host=pve2');
+    for (const part of [
+      /<option selected>pve2<\/option>/,
+      /<input id="input-vmid" name="input-vmid" .*inputmode="numeric" required>/,
+      /<select id="input-action" name="input-action" required><option>start<\/option>/,
+      /placeholder="180"/,
+    ]) {
+      expect(form).toMatch(part);
+    }
+    expect(form).not.toContain('dryRun');
+    const fields = { operation: 'control-guest', 'input-host': 'pve1', 'input-vmid': '100', 'input-action': 'reboot' };
+    const made = await send(base, '/schedules/add', cookie, { ...fields, at: 'sun 23:00', if: 'healthy', name: '' });
+    expect(made).toMatchObject({ status: 303, location: '/schedules/control-guest/own-sunday/pve1' });
+    const removed = await send(base, '/schedules/remove', cookie, { id: 'control-guest/own-sunday/pve1' });
+    expect(removed).toMatchObject({ status: 303, location: '/' });
+    expect(await look(base, cookie)).toContain('Removed control-guest/own-sunday/pve1.');
+    expect(service.schedules.changes).toEqual([
+      'add control-guest/own-sunday/pve1 person:bert',
+      'remove control-guest/own-sunday/pve1 person:bert',
+    ]);
+  });
+
+  it.each([
+    [{ if: 'perhaps' }, 'if: expected healthy or not-failing'],
+    [{ name: 'A b' }, 'name: expected up to 40'],
+    [{ operation: 'format-disks' }, 'There is no operation'],
+  ])('are not made of %j, and what was written stays in the form', async (wrong, said) => {
+    const { base, service } = await serve();
+    const { cookie } = await signInAs(base, { name: 'bert', password });
+    const fields = { operation: 'control-guest', 'input-host': 'pve1', 'input-vmid': '<7>', every: 'sun 23:00' };
+    const { status, html } = await send(base, '/schedules/add', cookie, { ...fields, ...wrong });
+    expect(status).toBeGreaterThanOrEqual(400);
+    expect(html).toContain(said);
+    if (!('operation' in wrong)) expect(html).toContain('name="input-vmid" value="&lt;7&gt;"');
+    expect(service.schedules.changes).toEqual([]);
+  });
+
+  it('are made and removed here by nobody else: not by observers, nor by tokens', async () => {
+    const { base, service } = await serve();
+    for (const { cookie } of [await signInAs(base, { name: 'olga', password }), await signIn(base, 'admin-token')]) {
+      expect(await look(base, cookie)).not.toContain('<a href="/schedules">');
+      expect(await look(base, cookie, '/schedules?operation=control-guest')).not.toContain('<form class="card');
+      const fields = { operation: 'check-health', 'input-host': 'pve1', every: 'hourly' };
+      expect((await send(base, '/schedules/add', cookie, fields)).status).toBe(403);
+      expect((await send(base, '/schedules/remove', cookie, { id })).status).toBe(403);
+    }
+    expect(service.schedules.changes).toEqual([]);
+  });
+
+  it('of somebody’s are fired only by a token that may start what they do', async () => {
+    const { base, service } = await serve();
+    const [first] = await service.schedules.list();
+    const own = { madeBy: 'person:anna', madeAt: '2026-11-26T12:00:00.000Z', input: {} };
+    const { cookie } = await signIn(base, 'operator-token');
+    for (const [risk, status] of [
+      ['change', 303],
+      ['dangerous', 403],
+    ] as const) {
+      Object.assign(service.schedules, { list: async () => [{ ...first, id, own: { ...own, risk } }] });
+      expect((await send(base, '/schedules/run', cookie, { id })).status).toBe(status);
+    }
+    expect(service.schedules.changes).toEqual(['trigger mcp:operator']);
+  });
+
   it('are changed though the ledger is away, and the page says that it is not written down', async () => {
     const { base, service } = await serve();
     const { cookie } = await signInAs(base, { name: 'bert', password });
