@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import { explain, isServiceError, ServiceError } from '../errors.ts';
 import type { Finding } from '../operations/finding.ts';
 import type { SwitchState } from '../operations/switch.ts';
+import { shellUser } from '../people/machine-users.ts';
 import type { People } from '../people/store.ts';
 import { cleanLine, cleanText } from '../reports/clean.ts';
 import { toldLines } from '../reports/switch.ts';
@@ -175,7 +176,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
     const view = runPageView(run, { plans: known, mayNot });
     const every = question === undefined ? refresh.run : refresh.paused;
     const isStill = run.closedAt !== undefined || (question !== undefined && mayNot === undefined);
-    return shown('run', { run: view }, look, {
+    return shown('run', { run: view, openTo: shellUser() }, look, {
       title: `${view.operation} on ${view.target}`,
       ...(isStill ? {} : { refresh: refreshAt(runPagePath(run.id), every) }),
     });

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { ServiceError } from '../../src/errors.ts';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
 import type { Plan } from '../../src/operations/plan.ts';
+import { shellUser } from '../../src/people/machine-users.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
 import { password, peopleOf } from '../people/people.ts';
 import {
@@ -95,6 +96,9 @@ describe('an approval', () => {
       ]),
     );
     expect(fields).toEqual({ run: run.id, question: 'q1', digest: samplePlan.digest });
+    // Whoever runs these tests has a shell.
+    const runsAs = shellUser();
+    expect(textOf(html).includes(`this service runs as ${runsAs}, who has a shell here`)).toBe(runsAs !== undefined);
     const sent = await send(base, '/decide', cookie, { ...fields, choice: 'approve', reason: 'go' });
     expect(sent).toMatchObject({ status: 303, location: pathOf(run) });
     const answer = { question: 'q1', choice: 'approve', reason: 'go', digest: samplePlan.digest, via: 'page' };

@@ -20,7 +20,7 @@ const guests: Readonly<Record<Step, number>> = { Look: 201, Act: 202, Verify: 20
 
 let simulator: ProxmoxSimulator;
 let service: TestService;
-let lift: () => unknown = () => undefined;
+const lifts: (() => unknown)[] = [];
 
 beforeAll(async () => {
   simulator = await createProxmoxSimulator();
@@ -34,7 +34,7 @@ afterAll(async () => {
 
 /** New guests that are off, and no task of theirs. */
 beforeEach(() => {
-  lift();
+  for (const lift of lifts.splice(0)) lift();
   simulator.state.tasks.clear();
   for (const [step, vmid] of Object.entries(guests)) {
     simulator.state.guests.set(vmid, {
@@ -47,12 +47,17 @@ beforeEach(() => {
       memory: 1,
       disk: 1,
       template: false,
-      ...(step === 'Act' ? { behaviour: { startMs: heldMs } } : {}),
+      ...(step === 'Look' ? {} : { behaviour: { startMs: step === 'Act' ? heldMs : 3_000 } }),
     });
   }
-  const path = new RegExp(`/${guests.Look}/status/current`);
-  lift = simulator.inject({ kind: 'slow', delayMs: heldMs }, { path, times: 1 });
+  holdLook('Look');
 });
+
+/** The next look at the state of a step's guest takes its time. */
+function holdLook(step: Step): void {
+  const path = new RegExp(`/${guests[step]}/status/current`);
+  lifts.push(simulator.inject({ kind: 'slow', delayMs: heldMs }, { path, times: 1 }));
+}
 
 const guestOf = (step: Step) => simulator.state.guests.get(guests[step]) as SimulatedGuest;
 const tasksOf = (step: Step) =>
@@ -68,6 +73,9 @@ async function startHeld(): Promise<Held> {
       return { step, id: (await service.runs.start('control-guest', input, by)).id };
     }),
   );
+  // Its first look is over, and its next one is that of Verify.
+  await expect.poll(() => tasksOf('Verify'), { timeout: 60_000, interval: 20 }).not.toEqual([]);
+  holdLook('Verify');
   const isIn = ({ step, id }: Held[number]) =>
     expect
       .poll(async () => (await service.runs.get(id)).progress?.steps.find(({ title }) => title === step)?.state, {

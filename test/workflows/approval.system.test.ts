@@ -13,7 +13,7 @@ const temporal = useTemporal();
 let did: string[] = [];
 let mails: string[] = [];
 let left = 'as it was';
-let onAct = () => {};
+let onAct: () => unknown = () => {};
 let stopWorker: () => Promise<void>;
 let startWorker: () => Promise<() => Promise<void>>;
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
   const activities: FixtureActivities = {
     async act({ step }) {
       did.push(step);
-      onAct();
+      await onAct();
     },
     async undo({ step }) {
       did.push(`undo ${step}`);
@@ -62,6 +62,7 @@ beforeEach(() => {
   did = [];
   mails = [];
   left = 'as it was';
+  onAct = () => {};
   temporal.ledger.codes.clear();
   ask();
 });
@@ -255,6 +256,45 @@ describe('a run that needs an approval', () => {
     expect(did).toEqual([]);
     await handle.cancel();
     await failureOf(handle);
+  });
+
+  it('is not done unsigned where the policy wants a signature by now', async () => {
+    const handle = await start();
+    const question = await asked(handle);
+    let judged = 0;
+    temporal.ledger.judge = () => {
+      judged += 1;
+      return { verdict: 'ask', terms: { ...terms, signed: judged === 1 }, why: 'It is dangerous.' };
+    };
+    await answer(handle, question);
+    expect((await asked(handle, 'q2')).text).toContain('by now the policy wants it signed');
+    expect(did).toEqual([]);
+    await handle.cancel();
+    await failureOf(handle);
+  });
+
+  it('needs one, too, where the policy wants it when the lock is free that it had to wait for', async () => {
+    temporal.ledger.judge = () => ({ verdict: 'allowed' });
+    let goOn = () => {};
+    onAct = () =>
+      new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+    const first = await start();
+    await vi.waitFor(() => expect(did).toEqual(['First']), 20_000);
+    const second = await start();
+    await vi.waitFor(async () => expect((await progressOf(second)).phase).toBe('waiting-for-lock'), 20_000);
+    await vi.waitFor(async () => expect((await progressOf(second)).message).toContain('Waiting for'), 20_000);
+    ask();
+    onAct = () => {};
+    goOn();
+    await first.result();
+    const question = await asked(second);
+    expect(did).toEqual(['First', 'Second']);
+    expect(await holders()).toBe(0);
+    await answer(second, question);
+    await second.result();
+    expect(did).toEqual(['First', 'Second', 'First', 'Second']);
   });
 
   it('reminds, and takes no answer for a no', async () => {

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { Config } from '../../config.ts';
+import { type MachineUser, machineUser, machineUsers } from '../../people/machine-users.ts';
 import { isAdministrator } from '../../people/person.ts';
 import { createPeople, peopleFile } from '../../people/store.ts';
 import { readableList } from '../../reports/units.ts';
@@ -123,7 +124,7 @@ function temporalPort({ temporal: { address, port, uiPort } }: Config): Check {
       return judgePort({
         open,
         isTried: !reached.includes(undefined),
-        others: otherLogins(readOr('/etc/passwd', ''), uid),
+        others: otherLogins(machineUsers(), uid),
       });
     },
   };
@@ -154,20 +155,15 @@ export function judgePort({
   );
 }
 
-/** @internal Names of the users of a passwd file, but for root, the service's and this one, who have a shell. */
-export function otherLogins(passwd: string, uid: number): readonly string[] {
-  return passwd.split('\n').flatMap((line) => {
-    const [name = '', , id = '', , , , shell = ''] = line.split(':');
-    const isPerson = Number(id) >= 1_000 && Number(id) !== 65_534 && Number(id) !== uid;
-    return isPerson && shell !== '' && !/\/(nologin|false|sync)$/.test(shell) ? [name] : [];
-  });
+/** @internal Names of the users, but for root, the service's and this one, who have a shell. */
+export function otherLogins(users: readonly MachineUser[], own: number): readonly string[] {
+  return users.flatMap(({ uid, name, hasShell }) =>
+    hasShell && uid >= 1_000 && uid !== 65_534 && uid !== own ? [name] : [],
+  );
 }
 
 function userName(uid: number): string {
-  const line = readOr('/etc/passwd', '')
-    .split('\n')
-    .find((one) => one.split(':')[2] === String(uid));
-  return line?.split(':')[0] ?? `user ${uid}`;
+  return machineUser(uid).name;
 }
 
 function readOr(path: string, otherwise: string): string {

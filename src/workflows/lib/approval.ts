@@ -97,6 +97,7 @@ export async function useUp(
     if (answers.filter(mayStill).length < now.terms.count) {
       return { isVoid: 'It was approved by somebody who may not do that any more.' };
     }
+    if (now.terms.signed && !terms.signed) return { isVoid: 'It was approved, and by now the policy wants it signed.' };
   }
   const refused = await admitSigned(approved);
   if (refused !== undefined) return { isVoid: refused };

@@ -78,7 +78,10 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     const locks = createLocks({
       title,
       within: request.within,
-      onWait: (message) => checklist.enter('waiting-for-lock', message),
+      onWait: (message) => {
+        hasWaited = true;
+        checklist.enter('waiting-for-lock', message);
+      },
     });
     const telling = createTelling(title, label, definition.subject);
     const questions = createQuestions(
@@ -119,6 +122,8 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     const isDryRun = input.dryRun === true;
     const changes = riskOf(definition, input) !== 'read' && !isDryRun;
     let place: Place;
+    /** Another run had its lock, so that it is later than when the policy was asked. */
+    let hasWaited = false;
     let outwaited = 0;
     let retakes = 0;
     /** Nothing was changed yet. */
@@ -198,9 +203,16 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         let judged = await judge(records);
         // What was allowed a day ahead may be something else at its time.
         if (judged.verdict === 'allowed' && (await untilDue())) judged = await judge(records);
-        if (judged.verdict === 'ask') return await whenApproved(records, judged);
-      }
-      await takeLocks();
+        if (judged.verdict === 'allowed') {
+          await takeLocks();
+          // What was allowed hours ago may be something else now.
+          if (hasWaited && patched('judge-after-wait')) judged = await judge(records);
+        }
+        if (judged.verdict === 'ask') {
+          await locks.release();
+          return await whenApproved(records, judged);
+        }
+      } else await takeLocks();
       await meetCondition();
       const planned = await planNow();
       if (plan !== undefined) await records?.planned(plan);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { judgePort, judgeUser, otherLogins, peopleChecks } from '../../../src/cli/doctor/people.ts';
 import type { Config } from '../../../src/config.ts';
+import { machineUsers } from '../../../src/people/machine-users.ts';
 import { createPeople, peopleFile } from '../../../src/people/store.ts';
 import { offerTotp } from '../../../src/people/totp.ts';
 import { cheap, codeAt, dataFolder, password } from '../../people/people.ts';
@@ -64,7 +65,7 @@ describe('doctor, about people', () => {
     const passwd =
       'root:x:0:0::/root:/bin/bash\nme:x:1000:1000::/home/me:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/bash\n' +
       'www-data:x:33:33::/var/www:/usr/sbin/nologin\nold:x:1002:1002::/:/usr/sbin/nologin\nnobody:x:65534:65534::/:/bin/sh\n';
-    expect(otherLogins(passwd, 1000)).toEqual(['bob']);
+    expect(otherLogins(machineUsers(passwd), 1000)).toEqual(['bob']);
     expect(judgePort({ open: [7233], isTried: true, others: [] })).toMatchObject({
       verdict: 'warning',
       summary: expect.stringMatching(/every user of this machine reaches 7233/),
