@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { ServiceError } from '../errors.ts';
-import { riskOf, risksOf, worstRisk } from '../operations/definition.ts';
+import { riskOf, risksOf } from '../operations/definition.ts';
 import { cleanText } from '../reports/clean.ts';
 import type { Scope } from '../tokens/token.ts';
 import type { AnyTool, ToolAnnotations, ToolCall } from './define-tool.ts';
@@ -24,8 +24,8 @@ export interface ToolDescriptor {
 }
 
 /**
- * Claude Code asks its user before every call of such a tool, whatever they have allowed before. A second fence for what
- * is dangerous, and never the approval: that is a person's who has signed in.
+ * Claude Code asks its user before every call of such a tool, whatever they have allowed before. A second fence for tools
+ * that only do what is dangerous, and never the approval: that is a person's who has signed in.
  */
 const asksUser = { 'anthropic/requiresUserInteraction': true } as const;
 
@@ -122,7 +122,7 @@ function prepare(tool: AnyTool): Prepared {
     inputSchema: jsonSchema(strict),
     ...(tool.output === undefined ? {} : { outputSchema: jsonSchema(tool.output) }),
     annotations: { title: tool.title, ...tool.annotations },
-    ...(worstRisk(tool) === 'dangerous' ? { _meta: asksUser } : {}),
+    ...(risksOf(tool)[0] === 'dangerous' ? { _meta: asksUser } : {}),
   };
   return { tool, strict, descriptor };
 }

@@ -67,7 +67,7 @@ describe('a start tool', () => {
   ])('%s does not take %s with %j: that is for %s', async (tool, operation, input, right) => {
     const { result, started, text } = await start(tool, operation, input);
     expect(result.isError).toBe(true);
-    expect(text).toContain(`Call ${right} with the same operation and input`);
+    expect(text).toContain(`Call ${right} with the operation ${operation} and the same input`);
     expect(started).toEqual([]);
   });
 
@@ -143,7 +143,7 @@ describe('the scope is checked by the risk of the request', () => {
     ['operator-token', 'control_service', { ...host, action: 'restart' }, 200],
     ['operator-token', 'control_guest', { ...guest, action: 'shutdown' }, 200],
     ['operator-token', 'control_guest', { ...guest, action: 'stop' }, 403],
-    ['admin-token', 'control_guest', { ...guest, action: 'stop' }, 200],
+    ['admin-token', 'start_dangerous_change', { operation: 'control-guest', input: { ...guest, action: 'stop' } }, 200],
     ['reader-token', 'control_guest', { ...guest, action: 'shutdown' }, 403],
     ['reader-token', 'run_read_operation', { operation: 'check-disks', input: host }, 200],
     ['reader-token', 'start_change', { operation: 'clean-up', input: { ...host, what: 'all' } }, 403],
@@ -167,6 +167,14 @@ describe('the scope is checked by the risk of the request', () => {
       expect(last.error.message).toContain('needs the scope');
       expect(service.runs.started).toHaveLength(before);
     }
+  });
+
+  it('a tool of its own leaves what is dangerous to the tool that takes nothing else', async () => {
+    const before = service.runs.started.length;
+    const { last } = await call('admin-token', 'control_guest', { ...guest, action: 'stop' });
+    expect(last.result).toMatchObject({ isError: true });
+    expect(last.result.content[0].text).toMatch(/Call start_dangerous_change with the operation control-guest/);
+    expect(service.runs.started).toHaveLength(before);
   });
 
   it('also where a call hides in a batch of the older protocol', async () => {
@@ -210,7 +218,7 @@ describe('the scope is checked by the risk of the request', () => {
     expect(hints(forReader, 'control_service')).toMatchObject({ readOnlyHint: false, destructiveHint: false });
     expect(hints(forReader, 'run_read_operation')).toMatchObject({ readOnlyHint: true, destructiveHint: false });
     const forOperator = await listed('operator-token');
-    expect(hints(forOperator, 'control_guest')).toMatchObject({ readOnlyHint: false, destructiveHint: true });
+    expect(hints(forOperator, 'control_guest')).toMatchObject({ readOnlyHint: false, destructiveHint: false });
     expect(hints(forOperator, 'start_change')).toMatchObject({ readOnlyHint: false, destructiveHint: false });
     expect(forOperator.map(({ name }) => name)).not.toContain('start_dangerous_change');
     const forAdmin = await listed('admin-token');
@@ -254,7 +262,12 @@ describe('search_operations', () => {
       'action: exec': 'start_dangerous_change',
     });
     const [guests] = (await search({ query: 'control-guest', limit: 1 })).operations;
-    expect(guests).toMatchObject({ startWith: 'control_guest', risk: { by: 'action', of: { stop: 'dangerous' } } });
+    expect(guests.startWith).toMatchObject({
+      'action: start': 'control_guest',
+      'action: shutdown': 'control_guest',
+      'action: reboot': 'control_guest',
+      'action: stop': 'start_dangerous_change',
+    });
   });
 
   it('says which scope is missing', async () => {

@@ -30,24 +30,58 @@ const atOnceMs = 20_000;
 const starts = 'Starts a run and returns at once with its id; wait_for_run waits for its report.';
 const answers = `Answers with the report itself; if that takes longer than ${atOnceMs / 1_000} s, with the id of its run, for wait_for_run.`;
 
-/** The tool of its own of an operation that is asked for daily. */
+/**
+ * The tool of its own of an operation that is asked for daily. What of several risks is dangerous it leaves to the tool
+ * that takes nothing else: so a client that always lets its user start a guest lets nobody pull its plug.
+ */
 export function operationTool(operation: OperationDefinition): AnyTool {
-  const worst = worstRisk(operation);
+  const risks = risksOf(operation);
+  const name = toolName(operation.name);
+  const leaves = leavesDangerous(operation);
   return defineTool({
-    name: toolName(operation.name),
+    name,
     title: operation.title,
-    description: `${operation.description} ${operation.answersAtOnce ? answers : starts}`,
+    description: [
+      operation.description,
+      operation.answersAtOnce ? answers : starts,
+      ...(leaves ? [`${dangerousValues(operation)}: by ${startTools.dangerous.name}.`] : []),
+    ].join(' '),
     risk: operation.risk,
     annotations: {
-      readOnlyHint: worst === 'read',
-      destructiveHint: worst === 'dangerous',
+      readOnlyHint: worstRisk(operation) === 'read',
+      destructiveHint: risks[0] === 'dangerous',
       idempotentHint: operation.idempotent,
       // What it looks at or changes is a machine outside of this service.
       openWorldHint: true,
     },
     input: operation.input,
-    handler: (input, dependencies, call) => start(operation, input, dependencies, call),
+    async handler(input, dependencies, call) {
+      if (leaves && riskOf(operation, input) === 'dangerous') throw wrongTool(name, operation, 'dangerous', call);
+      return start(operation, input, dependencies, call);
+    },
   });
+}
+
+/** Whether some requests of an operation are dangerous and others not. */
+function leavesDangerous(operation: OperationDefinition): boolean {
+  return risksOf(operation).length > 1 && worstRisk(operation) === 'dangerous';
+}
+
+/** `action stop` */
+function dangerousValues({ risk }: OperationDefinition): string {
+  if (typeof risk === 'string') return '';
+  const values = Object.entries(risk.of).flatMap(([value, one]) => (one === 'dangerous' ? [value] : []));
+  return `${risk.by} ${values.join(', ')}`;
+}
+
+/** The tool for each risk that a request of the operation can have. */
+export function howToStart(operation: OperationDefinition): string | Readonly<Record<string, string>> {
+  const { risk } = operation;
+  const own = operation.exposure === 'direct' ? toolName(operation.name) : undefined;
+  if (own !== undefined && !leavesDangerous(operation)) return own;
+  if (typeof risk === 'string') return startTools[risk].name;
+  const toolOf = (one: Risk) => (one === 'dangerous' ? undefined : own) ?? startTools[one].name;
+  return Object.fromEntries(Object.entries(risk.of).map(([value, one]) => [`${risk.by}: ${value}`, toolOf(one)]));
 }
 
 /** The tools for the operations that have none of their own, by the risk of the requests that each takes. */
@@ -142,7 +176,7 @@ function wrongTool(tool: string, operation: OperationDefinition, risk: Risk, { c
   return new ServiceError({
     code: 'invalid-input',
     message: `operation: this request of ${operation.name} is of the risk "${risk}", which ${tool} does not take, and nothing was started`,
-    remedy: `Call ${right} with the same operation and input${scope}.`,
+    remedy: `Call ${right} with the operation ${operation.name} and the same input${scope}.`,
     details: { field: 'operation', tool: right },
   });
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { type OperationDefinition, risksOf, toolName, worstRisk } from '../../operations/definition.ts';
+import { type OperationDefinition, risksOf, worstRisk } from '../../operations/definition.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
 import { jsonSchema } from '../json-schema.ts';
 import { createOperationSearch } from '../operation-search.ts';
 import { type Caller, mayUse, scopeFor } from '../scopes.ts';
-import { startTools } from './operation-tools.ts';
+import { howToStart } from './operation-tools.ts';
 
 /** How many hits beyond those that are shown in full are named. */
 const namedBeside = 10;
@@ -72,14 +72,4 @@ function described(operation: OperationDefinition, caller: Caller) {
       : { note: `Of the risk "${worst}" it needs a token of the scope "${scopeFor(worst)}".` }),
     input: jsonSchema(operation.input.strict()),
   };
-}
-
-/** The tool for each risk that a request of the operation can have. */
-function howToStart(operation: OperationDefinition): string | Readonly<Record<string, string>> {
-  if (operation.exposure === 'direct') return toolName(operation.name);
-  const { risk } = operation;
-  if (typeof risk === 'string') return startTools[risk].name;
-  return Object.fromEntries(
-    Object.entries(risk.of).map(([value, one]) => [`${risk.by}: ${value}`, startTools[one].name]),
-  );
 }
