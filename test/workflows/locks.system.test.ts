@@ -157,3 +157,37 @@ describe('a composite operation', () => {
     expect(events.filter((event) => event === 'First begins')).toHaveLength(2);
   });
 });
+
+it('a lock that another run begins anew in the same moment is asked for at once', async () => {
+  await (await startHost()).result();
+  await vi.waitFor(async () => {
+    const { status } = await temporal.client.workflow.getHandle(lockId('host/pve1')).describe();
+    expect(status.name).toBe('COMPLETED');
+  }, 10_000);
+  const others: Awaited<ReturnType<typeof startHost>>[] = [];
+  const { workflow } = temporal.client;
+  const client = {
+    workflow: {
+      signalWithStart: workflow.signalWithStart.bind(workflow),
+      getHandle(id: string, runId?: string) {
+        const handle = workflow.getHandle(id, runId);
+        if (runId !== undefined) return handle;
+        return {
+          ...handle,
+          async describe() {
+            const found = await handle.describe();
+            others.push(await startHost(5_000));
+            await vi.waitFor(async () => expect((await lockOf('host/pve1')).holders).toHaveLength(1), 10_000);
+            return found;
+          },
+        };
+      },
+    },
+  };
+  const { requestLock } = createLockActivities({ client: client as never });
+  events = [];
+  await requestLock('host/pve1', { owner: 'nobody', title: 'Another', mode: 'exclusive', turn: 1 });
+  expect(others).toHaveLength(1);
+  expect(events).not.toContain('Third ends');
+  await others[0]?.result();
+});

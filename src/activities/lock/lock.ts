@@ -32,11 +32,12 @@ export function createLockActivities({ client }: { readonly client: Client }) {
 
 /** What a lock begins anew with, when it isn't there: it never gives a fence again, whatever was done to the clock. */
 async function lastLife(client: Client, name: string): Promise<LockState> {
-  const lock = client.workflow.getHandle<(name: string) => Promise<number | null | undefined>>(lockId(name));
   const state = { holders: [], queue: [] };
   try {
-    const { status } = await lock.describe();
-    return { ...state, lastFence: status.name === 'COMPLETED' ? ((await lock.result()) ?? 0) : 0 };
+    const { status, runId } = await client.workflow.getHandle(lockId(name)).describe();
+    // Of that very life: the next one, which somebody may have begun since, ends when its holders do.
+    const ended = client.workflow.getHandle<(name: string) => Promise<number | null | undefined>>(lockId(name), runId);
+    return { ...state, lastFence: status.name === 'COMPLETED' ? ((await ended.result()) ?? 0) : 0 };
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return { ...state, lastFence: 0 };
     throw error;
