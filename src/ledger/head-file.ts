@@ -8,14 +8,21 @@ import type { LedgerHead } from '../operations/ledger.ts';
  */
 export interface HeadFile {
   write(head: LedgerHead): void;
+  /** Writes the first one, which is there after a power cut, too. */
+  begin(head: LedgerHead): void;
   close(): void;
 }
 
 export function openHeadFile(path: string, key: Buffer): HeadFile {
   const file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  // One line of always the same length, within one sector: never half an old and half a new one.
+  const write = (head: LedgerHead) => void writeSync(file, lineOf(head, key), 0);
   return {
-    // One line of always the same length, within one sector: never half an old and half a new one.
-    write: (head) => void writeSync(file, lineOf(head, key), 0),
+    write,
+    begin(head) {
+      write(head);
+      fsyncSync(file);
+    },
     close() {
       fsyncSync(file);
       closeSync(file);

@@ -146,6 +146,10 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
     seek();
     // It was sealed, and then the process died.
     if (isAtEnd()) begin();
+    // Before its first record, so that a process that dies right after that one leaves a head, too.
+    if (tip === undefined && readHeadFile(paths.head, key) === 'absent') {
+      heads.begin({ seq: 0, hash: genesis, at: new Date(now()).toISOString() });
+    }
     sayWhatIsAway();
 
     const transaction: LedgerTransaction = {
@@ -382,9 +386,9 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
     function sayWhatIsAway(): void {
       const had = readHeadFile(paths.head, key);
       const newest = head();
-      if (newest === undefined && had === 'absent') return;
-      if (typeof had !== 'string' && had.seq <= (newest?.seq ?? 0) && get(had.seq)?.hash === had.hash) return;
       const has = newest?.seq ?? 0;
+      const isThere = ({ seq, hash }: LedgerHead) => (seq === 0 ? hash === genesis : get(seq)?.hash === hash);
+      if (typeof had !== 'string' && had.seq <= has && isThere(had)) return;
       const text =
         had === 'absent'
           ? `When the ledger was opened the file beside it that holds its head was away; it ended at ${has}`

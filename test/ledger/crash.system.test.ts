@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -47,6 +57,18 @@ describe('a process that is killed while it appends', () => {
     expect(records).toBeGreaterThanOrEqual(acknowledged.length);
     expect(readdirSync(folder).length).toBeGreaterThan(5);
   });
+});
+
+it('a process that is killed between its first record and the head of it leaves a chain that is intact', async () => {
+  const folder = temporaryFolder();
+  const ledger = open(folder);
+  const first = readFileSync(join(folder, 'head'));
+  await ledger.append([someRecord(1)]);
+  await ledger.close();
+  writeFileSync(join(folder, 'head'), first);
+  const again = openForTest(folder);
+  expect(again.head()?.seq).toBe(1);
+  expect(await again.verify()).toMatchObject({ verdict: 'intact', problems: [], records: 1 });
 });
 
 describe('a power cut', () => {
