@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export type Fault =
   /** Answers rightly, but only after this long. */
   | { readonly kind: 'slow'; readonly delayMs: number }
+  /** Answers rightly, but only when this has come about. */
+  | { readonly kind: 'held'; readonly until: Promise<unknown> }
   /** Takes the request and never answers. */
   | { readonly kind: 'hang' }
   /** Closes the connection instead of answering, with nothing done. */
@@ -22,7 +24,7 @@ export type Fault =
 
 export interface FaultScope {
   /** Only requests whose path (as sent, with the query) matches. Default: all. */
-  readonly path?: RegExp;
+  readonly path?: Pick<RegExp, 'test'>;
   /** Only this method. Default: all. */
   readonly method?: string;
   /** Only so many requests, then the fault is over. Default: until it is lifted. */
@@ -63,6 +65,9 @@ async function act(fault: Fault, response: ServerResponse): Promise<Rest> {
   switch (fault.kind) {
     case 'slow':
       await sleep(fault.delayMs);
+      return 'answer';
+    case 'held':
+      await fault.until;
       return 'answer';
     case 'hang':
       return 'nothing';

@@ -13,14 +13,16 @@ import { startService, type TestService } from '../support/service.ts';
 const by = { kind: 'cli', name: 'test' } as const;
 const steps = ['Look', 'Act', 'Verify'] as const;
 type Step = (typeof steps)[number];
-/** How long a run stays in the step that it is to be hit in, at least: until all are in theirs, on a busy machine too. */
-const heldMs = 25_000;
+/** How long the task of the run that is hit while it acts goes on. */
+const taskMs = 25_000;
 /** Started by the run that is hit in this step. */
 const guests: Readonly<Record<Step, number>> = { Look: 201, Act: 202, Verify: 203 };
 
 let simulator: ProxmoxSimulator;
 let service: TestService;
-const lifts: (() => unknown)[] = [];
+/** Lets the looks go on that are held. */
+let letGo: () => void = () => undefined;
+let lift: () => void = () => undefined;
 
 beforeAll(async () => {
   simulator = await createProxmoxSimulator();
@@ -34,7 +36,8 @@ afterAll(async () => {
 
 /** New guests that are off, and no task of theirs. */
 beforeEach(() => {
-  for (const lift of lifts.splice(0)) lift();
+  letGo();
+  lift();
   simulator.state.tasks.clear();
   for (const [step, vmid] of Object.entries(guests)) {
     simulator.state.guests.set(vmid, {
@@ -47,17 +50,11 @@ beforeEach(() => {
       memory: 1,
       disk: 1,
       template: false,
-      ...(step === 'Look' ? {} : { behaviour: { startMs: step === 'Act' ? heldMs : 3_000 } }),
+      // So that the next look of the one that is hit there is that of Verify.
+      ...(step === 'Look' ? {} : { behaviour: { startMs: step === 'Act' ? taskMs : 2_000 } }),
     });
   }
-  holdLook('Look');
 });
-
-/** The next look at the state of a step's guest takes its time. */
-function holdLook(step: Step): void {
-  const path = new RegExp(`/${guests[step]}/status/current`);
-  lifts.push(simulator.inject({ kind: 'slow', delayMs: heldMs }, { path, times: 1 }));
-}
 
 const guestOf = (step: Step) => simulator.state.guests.get(guests[step]) as SimulatedGuest;
 const tasksOf = (step: Step) =>
@@ -65,17 +62,18 @@ const tasksOf = (step: Step) =>
 
 type Held = readonly { readonly step: Step; readonly id: string }[];
 
-/** Starts a run for each step, and waits until each is in its own. */
+/** Starts a run for each step, and waits until each is in its own, where it stays until {@link letGo} or for its task. */
 async function startHeld(): Promise<Held> {
-  const held = await Promise.all(
-    steps.map(async (step) => {
-      const input = { host: 'pve1', vmid: guests[step], action: 'start' };
-      return { step, id: (await service.runs.start('control-guest', input, by)).id };
-    }),
-  );
-  // Its first look is over, and its next one is that of Verify.
-  await expect.poll(() => tasksOf('Verify'), { timeout: 60_000, interval: 20 }).not.toEqual([]);
-  holdLook('Verify');
+  const gate = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const heldGuests = [guests.Look];
+  const isHeld = { test: (url: string) => heldGuests.some((vmid) => url.includes(`/${vmid}/status/current`)) };
+  lift = simulator.inject({ kind: 'held', until: gate }, { path: isHeld });
+  const start = async (step: Step) => {
+    const input = { host: 'pve1', vmid: guests[step], action: 'start' };
+    return { step, id: (await service.runs.start('control-guest', input, by)).id };
+  };
   const isIn = ({ step, id }: Held[number]) =>
     expect
       .poll(async () => (await service.runs.get(id)).progress?.steps.find(({ title }) => title === step)?.state, {
@@ -84,8 +82,16 @@ async function startHeld(): Promise<Held> {
         message: `${step} of ${id}`,
       })
       .toBe('running');
-  await Promise.all(held.map(isIn));
-  return held;
+  const hasTask = (step: Step) =>
+    expect.poll(() => tasksOf(step), { timeout: 60_000, interval: 20, message: step }).not.toEqual([]);
+  const [look, verify] = await Promise.all([start('Look'), start('Verify')]);
+  await hasTask('Verify');
+  heldGuests.push(guests.Verify);
+  await Promise.all([look, verify].map(isIn));
+  // The last, as its task ends by itself.
+  const act = await start('Act');
+  await hasTask('Act');
+  return [look, act, verify];
 }
 
 const ends = (held: Held): Promise<RunDetails[]> =>
@@ -124,6 +130,7 @@ const faults: readonly { readonly name: string; hit(fault: string): Promise<void
       async hit(fault: string) {
         const held = await startHeld();
         await hit({ service, ids: held.map(({ id }) => id) });
+        letGo();
         await (cancels ? expectUndone : expectDone)(fault, held);
       },
     })),
@@ -135,6 +142,7 @@ const faults: readonly { readonly name: string; hit(fault: string): Promise<void
       await simulator.stopListening();
       await sleep(4_000);
       await simulator.startListening();
+      letGo();
       await expectDone(fault, held);
     },
   },
