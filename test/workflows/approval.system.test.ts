@@ -267,10 +267,9 @@ describe('a run that needs an approval', () => {
       return { verdict: 'ask', terms: { ...terms, signed: judged === 1 }, why: 'It is dangerous.' };
     };
     await answer(handle, question);
-    expect((await asked(handle, 'q2')).text).toContain('by now the policy wants it signed');
+    // It would ask for the signature, and this operation has nothing that a host could verify one for.
+    expect((await failureOf(handle)).message).toContain('The policy wants this signed');
     expect(did).toEqual([]);
-    await handle.cancel();
-    await failureOf(handle);
   });
 
   it('needs one, too, where the policy wants it when the lock is free that it had to wait for', async () => {
