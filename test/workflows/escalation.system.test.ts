@@ -120,19 +120,20 @@ describe('an approval that nobody gives', () => {
     expect(did).toEqual([]);
 
     expect(told().slice(0, 4)).toEqual(['anna', 'anna,bert', 'anna,bert,security', 'anna,bert,security']);
-    expect(subjects()[0]).toMatch(/^\[pve1\] Dangerous fixture pve1 is paused and needs you: It is to do its steps/);
-    expect(subjects()[1]).toMatch(/^\[pve1\] Reminder \(level 2\): Dangerous fixture pve1 is paused/);
+    expect(subjects()[0]).toMatch(/^\[pve1\] Dangerous fixture pve1 needs an approval: It is to do its steps/);
+    expect(subjects()[1]).toMatch(/^\[pve1\] Reminder \(level 2\): Dangerous fixture pve1 needs an approval/);
     expect(subjects()[2]).toMatch(/^\[pve1\] Reminder \(all contacts\): Dangerous fixture/);
     const until = /Without an answer by \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC it is a no\./;
     for (const { text } of smtp.mails) {
       expect(text.replace(/\s+/g, ' ')).toMatch(until);
       expect(text).toContain('act First');
+      expect(text.replace(/\s+/g, ' ')).toContain('It needs the yes of anna.');
       expect(text).toContain(`npx proxmox-mcp runs decide ${handle.workflowId} approve`);
     }
     // Who is on call is paged from their level on.
     expect(hook.posts.length).toBe(smtp.mails.length - 1);
     const page = String((hook.posts[0]?.body as { text?: string } | undefined)?.text);
-    expect(page).toContain('[pve1] Reminder (level 2): Dangerous fixture pve1 is paused and needs you');
+    expect(page).toContain('[pve1] Reminder (level 2): Dangerous fixture pve1 needs an approval');
     expect(page).toMatch(until);
     expect(page).toContain(`npx proxmox-mcp runs get ${handle.workflowId}`);
   });

@@ -83,7 +83,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         checklist.enter('waiting-for-lock', message);
       },
     });
-    const telling = createTelling(title, label, definition.subject);
+    const telling = createTelling({ title, target: label, askedBy: request }, definition.subject);
     const questions = createQuestions(
       async (question) => {
         checklist.ask(question);

@@ -4,10 +4,10 @@ import type { NotifyActivities } from '../../activities/notify/notify.ts';
 import type { OperationDefinition } from '../../operations/definition.ts';
 import type { Plan } from '../../operations/plan.ts';
 import { makeReport } from '../../operations/report.ts';
-import type { Question } from '../../operations/run.ts';
+import { principalText, type Question, type RunRequest } from '../../operations/run.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { planSections } from '../../reports/plan.ts';
-import { readableTime } from '../../reports/units.ts';
+import { readableList, readableTime } from '../../reports/units.ts';
 import { onService } from './activities.ts';
 import { deliver, levelText, type Message, whoIsTold } from './contacts.ts';
 
@@ -29,12 +29,20 @@ export interface Telling {
 /** When who is to be told is asked again, where the policy didn't answer: what climbs must go on climbing. */
 const askAgainMs = 60 * 60_000;
 
+/** What asks. */
+export interface Asking {
+  /** Its operation and target. */
+  readonly title: string;
+  readonly target: string;
+  readonly askedBy: Pick<RunRequest<unknown>, 'requestedBy' | 'onBehalfOf'>;
+}
+
 /** @param subject whose level hears of it first */
 export function createTelling(
-  title: string,
-  target: string,
+  about: Asking,
   subject: NonNullable<OperationDefinition['subject']> = 'operations',
 ): Telling {
+  const { target } = about;
   let open: CancellationScope | undefined;
   let asked: Plan | undefined;
   let nextAt: number | undefined;
@@ -42,7 +50,7 @@ export function createTelling(
   async function alert(scope: CancellationScope, question: Question, isReminder: boolean): Promise<void> {
     const plan = asked;
     // Runs that were paused before there were contacts replay without them.
-    if (!patched('contacts')) return await mail(messageOf({ title, target, question, plan, isReminder }));
+    if (!patched('contacts')) return await mail(messageOf({ about, question, plan, isReminder }));
     try {
       const since = Date.parse(question.askedAt);
       const sinceMs = Date.now() - since;
@@ -50,7 +58,7 @@ export function createTelling(
       if (scope !== open) return;
       if (told === undefined) nextAt = Date.now() + askAgainMs;
       else nextAt = told.nextInMs === undefined ? undefined : since + sinceMs + told.nextInMs;
-      await mail(messageOf({ title, target, question, plan, isReminder, told }), told);
+      await mail(messageOf({ about, question, plan, isReminder, told }), told);
     } catch {
       // Cancelled: it is answered.
     }
@@ -65,7 +73,7 @@ export function createTelling(
       asked = plan;
       if (question === undefined) return;
       // Runs that were paused before it was so replay with the mail first.
-      if (!patched('mail-beside')) return await mail(messageOf({ title, target, question, plan, isReminder: false }));
+      if (!patched('mail-beside')) return await mail(messageOf({ about, question, plan, isReminder: false }));
       const scope = new CancellationScope();
       open = scope;
       void scope.run(() => alert(scope, question, false));
@@ -91,21 +99,20 @@ async function mail(message: Message, told?: Told): Promise<void> {
 }
 
 function messageOf({
-  title,
-  target,
+  about: { title, target, askedBy },
   question,
   plan,
   isReminder,
   told,
 }: {
-  readonly title: string;
-  readonly target: string;
+  readonly about: Asking;
   readonly question: Question;
   readonly plan: Plan | undefined;
   readonly isReminder: boolean;
   readonly told?: Told | undefined;
 }): Message {
   const { workflowId } = workflowInfo();
+  const isApproval = question.kind === 'approval';
   const answers = question.choices.map(
     ({ name, meaning }) => `npx proxmox-mcp runs decide ${workflowId} ${name} (${meaning})`,
   );
@@ -114,13 +121,14 @@ function messageOf({
     question.until === undefined
       ? ''
       : ` Without an answer by ${readableTime(question.until, told?.timeZone)} it is a no.`;
-  const subject = `[${target}] ${reminder}${title} is paused and needs you: ${question.text}`;
+  const state = isApproval ? 'needs an approval' : 'is paused';
+  const subject = `[${target}] ${reminder}${title} ${isApproval ? state : `${state} and needs you`}: ${question.text}`;
   return {
     page: `${cleanLine(subject, 900)}${until} Read it: npx proxmox-mcp runs get ${workflowId}`,
     mail: {
       subject,
       report: makeReport({
-        title: `${title} is paused`,
+        title: `${title} ${state}`,
         target,
         summary: `${question.text}${until}`,
         startedAt: question.askedAt,
@@ -130,10 +138,11 @@ function messageOf({
             title: 'What to do',
             findings: [
               {
-                check: 'Decision',
-                verdict: 'failed',
-                summary: question.text,
-                remedy: `Run one of: ${answers.join('; ')}.${until}`,
+                check: isApproval ? 'Approval' : 'Decision',
+                // That somebody is asked is no failure; what is stuck is one.
+                verdict: isApproval ? 'warning' : 'failed',
+                summary: isApproval ? `Asked for by ${askerText(askedBy)}. ${whoMay(question)}` : question.text,
+                remedy: `${isApproval ? 'Read the plan, then run one of' : 'Run one of'}: ${answers.join('; ')}.${until}`,
               },
             ],
           },
@@ -142,4 +151,20 @@ function messageOf({
       }),
     },
   };
+}
+
+/** `mcp:claude, an agent of anna`; `schedule:…, made by person:anna` */
+function askerText({ requestedBy, onBehalfOf }: Asking['askedBy']): string {
+  const made = onBehalfOf === undefined ? '' : `, made by ${principalText(onBehalfOf)}`;
+  const owner = (onBehalfOf ?? requestedBy).for;
+  return `${principalText(requestedBy)}${made}${owner === undefined ? '' : `, an agent of ${owner}`}`;
+}
+
+/** Who may answer what is asked, and who has. */
+function whoMay({ approval }: Question): string {
+  if (approval === undefined) return '';
+  const { count, approvers, given } = approval;
+  const some = count === 1 && approvers.length === 1 ? '' : `${count} of: `;
+  const may = `It needs the yes of ${some}${readableList(approvers)}`;
+  return given.length === 0 ? `${may}.` : `${may}; ${readableList(given)} said yes.`;
 }
