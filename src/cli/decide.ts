@@ -140,6 +140,7 @@ async function prove(
   return provePerson(context, {
     doing: `${choice} this plan (${plan.digest.slice(0, 12)}) of ${run.id}`,
     role: 'operator',
+    whom: question.approval?.approvers.join(' or '),
   });
 }
 

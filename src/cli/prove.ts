@@ -15,6 +15,8 @@ export interface Proof {
   readonly role: Role;
   /** Or the person of this name, whatever their role. */
   readonly orSelf?: string;
+  /** Who is asked for, where it is known better than by the role. */
+  readonly whom?: string | undefined;
 }
 
 /** The people of the configured data folder. */
@@ -31,7 +33,7 @@ const tries = 3;
  * nobody can be asked or who answers isn't known, `forbidden` for a role that isn't enough, `configuration` when there
  * is nobody yet.
  */
-export async function provePerson(context: CliContext, { doing, role, orSelf }: Proof): Promise<Person> {
+export async function provePerson(context: CliContext, { doing, role, orSelf, whom: named }: Proof): Promise<Person> {
   const people = await openPeople(context);
   const to = `To ${cleanLine(doing, 600)}`;
   const may = people
@@ -40,7 +42,7 @@ export async function provePerson(context: CliContext, { doing, role, orSelf }: 
     .map(({ name }) => name);
   if (people.list().length === 0) throw nobody(to);
   if (!isAtTerminal()) throw noTerminal(to, 'sign in');
-  const whom = orSelf === undefined ? article(role) : `${orSelf} or ${article(role)}`;
+  const whom = named ?? (orSelf === undefined ? article(role) : `${orSelf} or ${article(role)}`);
   note(`${to}, ${whom} has to sign in.`);
   const only = may.length === 1 ? may[0] : undefined;
   const name = await answer(only === undefined ? 'Name: ' : `Name [${only}]: `, only);

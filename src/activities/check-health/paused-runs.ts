@@ -58,10 +58,12 @@ function describe({ workflowId, memo }: WorkflowExecutionInfo, now: number): Fin
     });
   }
   const since = relativeTime(question.askedAt, now);
-  const what = question.kind === 'approval' ? "an administrator's approval" : 'a decision';
+  const isApproval = question.kind === 'approval';
+  const what = isApproval ? `the approval of ${question.approval?.approvers.join(', ') ?? 'somebody'}` : 'a decision';
   return finding(
     'Paused run',
-    'failed',
+    // What asks before it begins is stuck in nothing.
+    isApproval ? 'warning' : 'failed',
     `${workflowId} waits for ${what}, asked ${since}: ${cleanLine(question.text, questionLimit)}`,
     { remedy: `Decide with: ${answers(workflowId, question)}` },
   );

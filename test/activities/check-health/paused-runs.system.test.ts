@@ -59,6 +59,19 @@ it('of the host and its guests are named, with what they ask and the commands th
   });
 });
 
+it('that ask before they begin are a warning, with who may answer', async () => {
+  const approval = { digest: 'a'.repeat(64), count: 1, approvers: ['anna', 'bert'], given: [], signed: false };
+  await start('control-guest/pve3.100/1', 'pve3/100', 'paused', {
+    question: { ...question, kind: 'approval', approval },
+  });
+  await expect
+    .poll(async () => (await paused('pve3')).map(({ verdict }) => verdict), { timeout: 10_000 })
+    .toEqual(['warning']);
+  expect((await paused('pve3'))[0]?.summary).toMatch(
+    /^control-guest\/pve3\.100\/1 waits for the approval of anna, bert, asked/,
+  );
+});
+
 it('are unknown, soon, when the Temporal server does not say', async () => {
   const began = Date.now();
   expect(await inspectPausedRuns(nobodysClient, 'pve1')).toMatchObject([{ verdict: 'unknown' }]);
