@@ -140,6 +140,17 @@ describe('a run that needs an approval', () => {
       digest: question.approval.digest,
       steps: [{ does: ['act First'] }, { title: 'Second' }],
     });
+    // As the Temporal UI shows it.
+    const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+    for (const part of [
+      'It is to do its steps:',
+      '- First: act First',
+      '- It is a test',
+      plan?.digest ?? '?',
+      'runs code',
+    ]) {
+      expect(currentDetails).toContain(part);
+    }
     expect(await holders()).toBe(0);
     expect(temporal.ledger.recordsOf(handle.workflowId).map(({ kind }) => kind)).toEqual(['plan']);
     await stopWorker();

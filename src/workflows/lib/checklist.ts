@@ -49,6 +49,7 @@ export function createChecklist(title: string, steps: readonly string[]): Checkl
     },
     plan(plan) {
       planned = plan;
+      show();
     },
     reset() {
       for (const step of steps) items.set(step, { title: step, state: 'pending' });
@@ -58,12 +59,39 @@ export function createChecklist(title: string, steps: readonly string[]): Checkl
 
   function show(): void {
     const lines = [...items.values()].map((step) => `- ${stepLine(step, escapeMarkdown)}`);
-    const waits = asked === undefined ? [] : howToAnswer(asked);
+    const waits =
+      asked === undefined
+        ? []
+        : [...(asked.kind === 'approval' && planned ? whatItWould(planned) : []), ...howToAnswer(asked)];
     setCurrentDetails([`**${title}** – ${escapeMarkdown(message)}`, '', ...lines, ...waits].join('\n'));
   }
 }
 
-function howToAnswer({ choices, ifCancelled }: Question): readonly string[] {
+/** The plan in short: all of it is on the run's page. */
+function whatItWould({ summary, steps, risks, affected, digest }: Plan): readonly string[] {
+  const some = (texts: readonly string[]) => {
+    const lines = texts.slice(0, mostLines).map((text) => `- ${escapeMarkdown(text)}`);
+    return texts.length > mostLines ? [...lines, `- … and ${texts.length - mostLines} more`] : lines;
+  };
+  const does = steps.flatMap(({ title, does: calls }) => calls.map((call) => `${title}: ${call}`));
+  return [
+    '',
+    `It is to ${escapeMarkdown(summary)}:`,
+    '',
+    ...some(does),
+    '',
+    'Who feels it, and what can go wrong:',
+    '',
+    ...some([...affected, ...risks]),
+    '',
+    `Digest of what it does: \`${digest}\``,
+  ];
+}
+
+/** Of each list of the plan. */
+const mostLines = 15;
+
+function howToAnswer({ kind, choices, ifCancelled }: Question): readonly string[] {
   const { workflowId } = workflowInfo();
   return [
     '',
@@ -73,7 +101,9 @@ function howToAnswer({ choices, ifCancelled }: Question): readonly string[] {
       ({ name, meaning }) => `- \`npx proxmox-mcp runs decide ${workflowId} ${name}\`: ${escapeMarkdown(meaning)}`,
     ),
     '',
-    "Or send it the signal `decide` with the choice's name from here.",
+    kind === 'approval'
+      ? `Or from here: \`npx proxmox-mcp runs code ${workflowId} approve\` makes a one-time code; send that with the signal \`decide\`.`
+      : "Or send it the signal `decide` with the choice's name from here.",
     ...(ifCancelled === undefined ? [] : ['', cancelling[ifCancelled]]),
   ];
 }
