@@ -7,7 +7,7 @@ import { type Faults, faults } from './faults.ts';
 import { hostFiles, plainInit } from './files.ts';
 import { ensureImage } from './image.ts';
 import { type HostFolder, makeFolder } from './keys.ts';
-import { chooseAddress, leaveNetwork, network, startOnNetwork } from './network.ts';
+import { leaveNetwork, network, startOnNetwork } from './network.ts';
 import { forget, ownerLabels, remember } from './owner.ts';
 import { tar } from './tar.ts';
 
@@ -67,10 +67,10 @@ export async function startLabHost(options: LabHostOptions = {}): Promise<LabHos
     if (removed.exitCode === 0 || /No such container/.test(removed.stderr)) forget(name);
   };
   try {
-    const host = await chooseAddress();
-    await create(name, image, host, folder, options);
-    await docker(['cp', '-', `${name}:/`], { input: tar(hostFiles(contents(folder, host, options))) });
-    await startOnNetwork(name);
+    const host = await startOnNetwork(name, async (address) => {
+      await create(name, image, address, folder, options);
+      await docker(['cp', '-', `${name}:/`], { input: tar(hostFiles(contents(folder, address, options))) });
+    });
     await folder.pin(host);
     const reach = access(name);
     if (options.init === 'none') await waitUntilAnswers(host);

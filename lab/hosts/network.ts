@@ -9,20 +9,23 @@ export const network = 'proxmox-mcp-lab';
 /** Second byte of 10.x.0.0/16; the first that overlaps with nothing is taken. */
 const candidates = [213, 214, 215, 216];
 
-/** An address for one host, which it keeps when it reboots. Among 64,000, so that nobody has to keep a list. */
-export async function chooseAddress(): Promise<string> {
-  return `${await prefix()}.${randomInt(1, 255)}.${randomInt(2, 255)}`;
-}
-
-/** Starts a host. Another process that stopped its last host may just have removed the network: then it is made again. */
-export async function startOnNetwork(name: string): Promise<void> {
+/**
+ * Makes a host at an address that it keeps when it reboots, and starts it. Once more where another process that stopped its
+ * last host has just removed the network, or has a host at that very address: nobody keeps a list of the 64,000 that there are.
+ *
+ * @param make makes it at an address, without starting it
+ * @returns the address
+ */
+export async function startOnNetwork(name: string, make: (address: string) => Promise<void>): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
+    const address = `${await prefix()}.${randomInt(1, 255)}.${randomInt(2, 255)}`;
+    await make(address);
     const started = await tryDocker(['start', name]);
-    if (started.exitCode === 0) return;
-    if (attempt === 3 || !/network .* not found/i.test(started.stderr)) {
+    if (started.exitCode === 0) return address;
+    if (attempt === 3 || !/network .* not found|address already in use/i.test(started.stderr)) {
       throw labError(`The lab host did not start: ${started.stderr.trim()}`, 'See the log of the Docker engine.');
     }
-    await prefix();
+    await docker(['rm', '--force', '--volumes', name]);
   }
 }
 
