@@ -37,6 +37,11 @@ export function replacePrivateFile(path: string, content: string, like?: string)
     rmSync(temporary, { force: true });
     throw error;
   }
+  syncFolderOf(path);
+}
+
+/** So that a power cut takes back neither a file's name nor its removal. */
+export function syncFolderOf(path: string): void {
   const folder = openSync(dirname(path), 'r');
   try {
     fsyncSync(folder);

@@ -5,8 +5,8 @@ export async function generate() {
   // Here, because a bare clone that only generates before the build has no packages yet.
   const { z } = await import('zod');
   const { catalogue } = await import('../../dist/src/operations/catalogue.generated.js');
-  const { risksOf, riskText, toolName } = await import('../../dist/src/operations/definition.js');
-  const { startTools } = await import('../../dist/src/mcp/tools/operation-tools.js');
+  const { risksOf, riskText } = await import('../../dist/src/operations/definition.js');
+  const { howToStart } = await import('../../dist/src/mcp/tools/operation-tools.js');
   const operations = Object.values(catalogue);
   const lines = [
     '# Operations',
@@ -28,7 +28,8 @@ export async function generate() {
     '| operation | MCP tool | risk | what it does |',
     '|---|---|---|---|',
     ...operations.map((o) => {
-      const tools = o.exposure === 'direct' ? [toolName(o.name)] : risksOf(o).map((risk) => startTools[risk].name);
+      const how = howToStart(o);
+      const tools = typeof how === 'string' ? [how] : [...new Set(Object.values(how))];
       const shown = tools.map((tool) => `\`${tool}\``).join(', ');
       return `| [${o.name}](#${o.name}) | ${shown} | ${risksOf(o).join(', ')} | ${o.summary} |`;
     }),

@@ -7,7 +7,6 @@ import { operations } from '../runs/find-operation.ts';
 import { inputFields, readField } from '../runs/input-fields.ts';
 import { nextRun, scheduleText, waitsFor } from '../runs/schedule-text.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
-import { scheduleName } from '../runs/schema.ts';
 import { aheadForm, everyForm } from '../runs/when.ts';
 import type { CliContext } from './context.ts';
 import { byDefault } from './parse.ts';
@@ -89,7 +88,6 @@ export function scheduleCommands(program: Command, context: CliContext): void {
     )
     .action(async (operation: string, fields: string[], options: AddOptions) => {
       const { at, every, if: condition, name, json } = options;
-      requireName(name);
       const definition = operations[operation];
       const input = inputOfFields(definition, fields);
       const request = { operation, input, at, every, condition, name };
@@ -175,14 +173,4 @@ function inputOfFields(operation: OperationDefinition | undefined, fields: reado
     return [name, readField(field, value)] as const;
   });
   return Object.fromEntries(pairs);
-}
-
-function requireName(name: string | undefined): void {
-  if (name === undefined || scheduleName.safeParse(name).success) return;
-  throw new ServiceError({
-    code: 'invalid-input',
-    message: `"${name}" can't be the name of a schedule, and nothing was scheduled`,
-    remedy: 'Use up to 40 of a-z, 0-9 and -.',
-    details: { field: 'name' },
-  });
 }

@@ -176,7 +176,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
     const view = runPageView(run, { plans: known, mayNot });
     const every = question === undefined ? refresh.run : refresh.paused;
     const isStill = run.closedAt !== undefined || (question !== undefined && mayNot === undefined);
-    return shown('run', { run: view, openTo: shellUser() }, look, {
+    return shown('run', { run: view, shellUser: shellUser() }, look, {
       title: `${view.operation} on ${view.target}`,
       ...(isStill ? {} : { refresh: refreshAt(runPagePath(run.id), every) }),
     });

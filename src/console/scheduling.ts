@@ -9,7 +9,6 @@ import { type InputField, inputFields, readField } from '../runs/input-fields.ts
 import { canServe } from '../runs/parse-input.ts';
 import { scheduleText } from '../runs/schedule-text.ts';
 import type { Schedules } from '../runs/schedules.ts';
-import { scheduleName } from '../runs/schema.ts';
 import { aheadForm, everyForm } from '../runs/when.ts';
 import type { Action, Field } from './action.ts';
 import { requesterOf, type Viewer } from './sessions.ts';
@@ -65,7 +64,7 @@ export function schedulingActions(schedules: Schedules): Readonly<Record<string,
             at: field('at').trim() || undefined,
             every: field('every').trim() || undefined,
             condition: conditionIn(field('if')),
-            name: nameIn(field('name').trim()),
+            name: field('name').trim() || undefined,
           },
           requesterOf(viewer),
         );
@@ -134,20 +133,14 @@ function inputIn(operation: OperationDefinition, field: Field): Record<string, u
 }
 
 function conditionIn(text: string) {
-  return text === '' ? undefined : wellFormed(runCondition.safeParse(text), 'if', runCondition.options.join(' or '));
-}
-
-function nameIn(text: string) {
-  return text === '' ? undefined : wellFormed(scheduleName.safeParse(text), 'name', 'up to 40 of a-z, 0-9 and -');
-}
-
-function wellFormed<T>(parsed: { readonly data?: T }, field: string, expected: string): T {
-  if (parsed.data !== undefined) return parsed.data;
+  if (text === '') return undefined;
+  const { data } = runCondition.safeParse(text);
+  if (data !== undefined) return data;
   throw new ServiceError({
     code: 'invalid-input',
-    message: `${field}: expected ${expected}, and nothing was scheduled`,
+    message: `if: expected ${runCondition.options.join(' or ')}, and nothing was scheduled`,
     remedy: 'Correct it and send it again.',
-    details: { field },
+    details: { field: 'if' },
   });
 }
 

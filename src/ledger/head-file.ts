@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { closeSync, constants, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import type { LedgerHead } from '../operations/ledger.ts';
+import { syncFolderOf } from '../private-file.ts';
 
 /**
  * The newest head beside the segments, so that the end can't be cut off unseen by who hasn't the key. It is written after
@@ -22,6 +23,7 @@ export function openHeadFile(path: string, key: Buffer): HeadFile {
     begin(head) {
       write(head);
       fsyncSync(file);
+      syncFolderOf(path);
     },
     close() {
       fsyncSync(file);

@@ -1,7 +1,7 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, openSync, readFileSync, rmdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { chmodSync, existsSync, readFileSync, rmdirSync } from 'node:fs';
 import sqlite from 'node-sqlite3-wasm';
 import type { LedgerFilter } from '../operations/ledger.ts';
+import { syncFolderOf } from '../private-file.ts';
 import type { StoredRecord } from './chain.ts';
 import { matchOf } from './words.ts';
 
@@ -59,7 +59,7 @@ export function openSegment(path: string, number: number): Segment {
     }
     database.run('INSERT OR REPLACE INTO segment VALUES (1, ?, ?)', [number, new Date().toISOString()]);
     // The log has been made by now: its name has to be on the disk before what stands in it counts.
-    syncFolder(path);
+    syncFolderOf(path);
   } catch (error) {
     database.close();
     throw error;
@@ -157,7 +157,7 @@ function createSegment(
     statements.clear();
     if (!readOnly) database.exec('PRAGMA journal_mode = DELETE');
     database.close();
-    if (!readOnly) syncFolder(path);
+    if (!readOnly) syncFolderOf(path);
   }
 
   function* carriedFrom(since: string): Iterable<StoredRecord> {
@@ -252,14 +252,5 @@ function checkWords(database: sqlite.Database): string[] {
     return [];
   } catch {
     return ['the index of words, which searches use, does not fit the records'];
-  }
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
   }
 }

@@ -18,6 +18,7 @@ import { parseInput } from './parse-input.ts';
 import type { ScheduleMemo } from './schedule-spec.ts';
 import { scheduleTimes } from './schedule-times.ts';
 import type { ScheduleRequest } from './schedules.ts';
+import { scheduleName } from './schema.ts';
 import { cronOf, momentAhead } from './when.ts';
 
 const minuteMs = 60_000;
@@ -82,6 +83,14 @@ export function understand(request: ScheduleRequest, maker: Requester, config: C
   const label = targetLabel(operation.target, targetIn(input));
   const timeZone = zoneOfTarget(config, label);
   const { condition, at, every } = request;
+  if (request.name !== undefined && !scheduleName.safeParse(request.name).success) {
+    throw new ServiceError({
+      code: 'invalid-input',
+      message: `name: "${request.name}" can't be the name of a schedule, and nothing was scheduled`,
+      remedy: 'Use up to 40 of a-z, 0-9 and -.',
+      details: { field: 'name' },
+    });
+  }
   if (condition !== undefined && operation.target !== 'host' && operation.target !== 'guest') {
     throw new ServiceError({
       code: 'invalid-input',

@@ -374,7 +374,6 @@ describe('schedules', () => {
 
   it.each([
     [{ if: 'perhaps' }, 'if: expected healthy or not-failing'],
-    [{ name: 'A b' }, 'name: expected up to 40'],
     [{ operation: 'format-disks' }, 'There is no operation'],
   ])('are not made of %j, and what was written stays in the form', async (wrong, said) => {
     const { base, service } = await serve();

@@ -315,6 +315,7 @@ describe('what is not scheduled, each with its reason', () => {
       { code: 'invalid-input', message: expect.stringContaining('is over') },
     ],
     [{ ...backUp }, { message: expect.stringContaining('Neither at nor every') }],
+    [{ ...backUp, at: 'in 3d', name: 'A b' }, { message: expect.stringContaining('name: "A b" can') }],
     [{ ...backUp, at: 'in 2h', every: 'daily 02:00' }, { message: expect.stringContaining('Both at and every') }],
     [{ ...backUp, every: '0 0 30 2 *' }, { message: expect.stringContaining('never comes') }],
     [{ operation: 'back-upp', input: {}, at: 'in 2h' }, { code: 'not-found' }],
