@@ -6,8 +6,12 @@ import { createFaults, type Fault, type FaultScope } from './faults.ts';
 import { createRouter } from './router.ts';
 import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
+import { firewallRoutes } from './routes/firewall.ts';
 import { guestRoutes } from './routes/guests.ts';
+import { haRoutes } from './routes/ha.ts';
 import { nodeRoutes } from './routes/nodes.ts';
+import { poolRoutes } from './routes/pools.ts';
+import { replicationRoutes } from './routes/replication.ts';
 import { roleRoutes } from './routes/roles.ts';
 import { signInRoutes } from './routes/sign-in.ts';
 import { storageRoutes } from './routes/storages.ts';
@@ -104,6 +108,10 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     faults,
     router: createRouter([
       ...accessRoutes,
+      ...firewallRoutes,
+      ...haRoutes,
+      ...poolRoutes,
+      ...replicationRoutes,
       ...roleRoutes,
       ...signInRoutes,
       ...tokenRoutes,

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { administrator, roles } from './roles.ts';
 import { createSignIn, type SignInState, type SimulatedGroup, type SimulatedUser } from './state/access.ts';
 import type { ApiViewerState } from './state/api-viewer.ts';
+import { type ClusterConfiguration, createClusterConfiguration } from './state/cluster.ts';
+import type { Firewalls } from './state/firewall.ts';
 import type { SimulatedPool } from './state/pools.ts';
 
 /** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
@@ -61,6 +63,16 @@ export interface GuestBehaviour {
   haMs?: number;
 }
 
+/** How the HA stack has a guest: what it does with it, and what it was asked for. */
+export interface SimulatedHa {
+  state: string;
+  requested?: string;
+  comment?: string;
+  max_restart?: number;
+  max_relocate?: number;
+  failback?: number;
+}
+
 export interface SimulatedGuest {
   readonly vmid: number;
   readonly type: 'qemu' | 'lxc';
@@ -84,7 +96,7 @@ export interface SimulatedGuest {
   /** It is started with its node. */
   onboot?: boolean;
   /** There when the HA stack manages it. */
-  ha?: { state: string };
+  ha?: SimulatedHa;
   /** UPID of the task that holds its lock file now. */
   lockedBy?: string;
   behaviour?: GuestBehaviour;
@@ -179,6 +191,8 @@ export interface SimulatorState {
   /** By UPID, oldest first. */
   readonly tasks: Map<string, SimulatedTask>;
   readonly apiViewer: ApiViewerState;
+  readonly configuration: ClusterConfiguration;
+  readonly firewalls: Firewalls;
 }
 
 export const gibibyte = 2 ** 30;
@@ -269,6 +283,8 @@ export function createState(): SimulatorState {
     ],
     tasks: new Map(),
     apiViewer: { file: 'there' },
+    configuration: createClusterConfiguration(),
+    firewalls: new Map(),
   };
 }
 
