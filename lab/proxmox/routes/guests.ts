@@ -1,4 +1,4 @@
-import { changePower, type GuestType, guestAt, type PowerAction } from '../guests.ts';
+import { changePower, type GuestType, guestAt, type PowerAction } from '../guests/power.ts';
 import { type ParameterRules, vmidFormat } from '../parameters.ts';
 import type { Route } from '../router.ts';
 import { type SimulatedGuest, unixTime } from '../state.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiFailure, invalidParameters } from './answer.ts';
-import type { Call } from './router.ts';
-import { type Caller, type SimulatedGuest, type SimulatorState, unixTime } from './state.ts';
-import type { TaskHandle } from './tasks.ts';
+import { ApiFailure, invalidParameters } from '../answer.ts';
+import type { Call } from '../router.ts';
+import { type Caller, type SimulatedGuest, type SimulatorState, unixTime } from '../state.ts';
+import type { TaskHandle } from '../tasks.ts';
 
 export type GuestType = SimulatedGuest['type'];
 export type PowerAction = 'start' | 'stop' | 'shutdown' | 'reboot';
