@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type ConfigValue, type GuestConfig, Guests, type SimulatedSnapshot } from './guests/configuration.ts';
 import type { SimulatedVolume } from './guests/volumes.ts';
 import { administrator, roles } from './roles.ts';
+import type { ApiViewerState } from './state/api-viewer.ts';
 
 /** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
 export interface Caller {
@@ -181,6 +182,7 @@ export interface SimulatorState {
   readonly acl: AccessEntry[];
   /** By UPID, oldest first. */
   readonly tasks: Map<string, SimulatedTask>;
+  readonly apiViewer: ApiViewerState;
 }
 
 export const gibibyte = 2 ** 30;
@@ -272,6 +274,7 @@ export function createState(): SimulatorState {
       { path: '/', subject: 'audit@pve', role: 'PVEAuditor', propagate: true },
     ],
     tasks: new Map(),
+    apiViewer: { file: 'there' },
   };
 }
 
