@@ -7,6 +7,8 @@ import { createRouter } from './router.ts';
 import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { guestRoutes } from './routes/guests.ts';
+import { guestConfigRoutes } from './routes/guests-config.ts';
+import { guestSnapshotRoutes } from './routes/guests-snapshots.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { storageRoutes } from './routes/storages.ts';
 import { taskRoutes } from './routes/tasks.ts';
@@ -90,9 +92,9 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ? makeCertificate(state.localNode, names)
       : keptCertificate(certificateFolder, state.localNode, names);
   let certificate = await make();
-  const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state);
+  const faults = createFaults(state);
+  const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state, faults);
   if (!options.state && !memberOf) addHistory(state, tasks);
-  const faults = createFaults();
   const requests: SeenRequest[] = [];
   const listener = createListener({
     state,
@@ -103,6 +105,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ...nodeRoutes,
       ...storageRoutes,
       ...guestRoutes,
+      ...guestConfigRoutes,
+      ...guestSnapshotRoutes,
       ...taskRoutes,
       ...clusterRoutes,
     ]),

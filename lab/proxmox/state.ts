@@ -59,6 +59,8 @@ export interface GuestBehaviour {
   startWarnings?: readonly string[];
   /** From a request to the HA stack until that acts. Default 40. */
   haMs?: number;
+  /** How long its other tasks take, by their type: `{ qmsnapshot: 1000 }`. Default 20. */
+  taskMs?: Readonly<Record<string, number>>;
 }
 
 export interface SimulatedGuest {

@@ -30,7 +30,10 @@ export function isDiskOption(type: SimulatedGuest['type'], option: string): bool
 }
 
 /** The disks of a configuration, without CD drives that hold nothing of the guest's own. */
-export function disksOf(type: SimulatedGuest['type'], config: GuestConfig): { readonly option: string; readonly volid: string; readonly value: string }[] {
+export function disksOf(
+  type: SimulatedGuest['type'],
+  config: GuestConfig,
+): { readonly option: string; readonly volid: string; readonly value: string }[] {
   return Object.entries(config)
     .filter(([option]) => isDiskOption(type, option))
     .map(([option, value]) => ({ option, value: String(value), volid: parseProperties(String(value)).first }))
@@ -50,12 +53,17 @@ export function isCloudInit(value: string): boolean {
 /** The option of the disk that the guest starts from. */
 export function bootDisk(type: SimulatedGuest['type'], config: GuestConfig): string | undefined {
   if (type === 'lxc') return 'rootfs' in config ? 'rootfs' : undefined;
-  const order = /(?:^|,)order=([^,]*)/.exec(String(config.boot ?? ''))?.[1]?.split(';') ?? ['scsi0', 'virtio0', 'sata0', 'ide0'];
+  const order = /(?:^|,)order=([^,]*)/.exec(String(config.boot ?? ''))?.[1]?.split(';') ?? [
+    'scsi0',
+    'virtio0',
+    'sata0',
+    'ide0',
+  ];
   return order.find((option) => machineDisk.test(option) && option in config && !isCdrom(String(config[option])));
 }
 
 /** Where nothing is said, Proxmox's own. */
-function memoryOf(type: SimulatedGuest['type'], config: GuestConfig): number {
+function memoryOf(config: GuestConfig): number {
   const given = config.memory === undefined ? undefined : parseProperties(String(config.memory));
   return Number(given?.rest.current ?? given?.first ?? 512) * mebibyte || 512 * mebibyte;
 }
@@ -115,7 +123,11 @@ export function configText(guest: SimulatedGuest): string {
   const section = (config: Readonly<Record<string, ConfigValue | null>>) =>
     Object.keys(config)
       .toSorted()
-      .map((option) => (option === 'description' ? `#${encodeURIComponent(String(config[option]))}\n` : `${option}: ${config[option]}\n`))
+      .map((option) =>
+        option === 'description'
+          ? `#${encodeURIComponent(String(config[option]))}\n`
+          : `${option}: ${config[option]}\n`,
+      )
       .join('');
   const snapshots = (guest.snapshots ?? []).map(
     ({ name, config, snaptime, description, parent }) =>
@@ -206,25 +218,53 @@ function adopt(house: GuestHouse, guest: SimulatedGuest): void {
     guest.config = guest.config === undefined ? defaultConfig(guest) : { ...guest.config };
     if (guest.snapshots) guest.snapshots = guest.snapshots.map((one) => ({ ...one }));
     if (guest.pending) guest.pending = { ...guest.pending };
-    view(guest, 'name', () => String(guest.config?.[type === 'qemu' ? 'name' : 'hostname'] ?? (type === 'qemu' ? `VM ${guest.vmid}` : `CT${guest.vmid}`)), (value) =>
-      setOption(guest, type === 'qemu' ? 'name' : 'hostname', value),
+    view(
+      guest,
+      'name',
+      () =>
+        String(
+          guest.config?.[type === 'qemu' ? 'name' : 'hostname'] ??
+            (type === 'qemu' ? `VM ${guest.vmid}` : `CT${guest.vmid}`),
+        ),
+      (value) => setOption(guest, type === 'qemu' ? 'name' : 'hostname', value),
     );
-    view(guest, 'cpus', () => cpusOf(guest), (value) => {
-      setOption(guest, 'sockets', null);
-      setOption(guest, 'cores', value);
-    });
-    view(guest, 'memory', () => memoryOf(type, guest.config ?? {}), (value) => {
-      const figure = Math.max(1, Math.round(value / mebibyte));
-      setOption(guest, 'memory', type === 'qemu' ? String(figure) : figure);
-    });
-    view(guest, 'disk', () => diskOf(type, guest.config ?? {}), (value) => resizeBootDisk(guest, value));
+    view(
+      guest,
+      'cpus',
+      () => cpusOf(guest),
+      (value) => {
+        setOption(guest, 'sockets', null);
+        setOption(guest, 'cores', value);
+      },
+    );
+    view(
+      guest,
+      'memory',
+      () => memoryOf(guest.config ?? {}),
+      (value) => {
+        const figure = Math.max(1, Math.round(value / mebibyte));
+        setOption(guest, 'memory', type === 'qemu' ? String(figure) : figure);
+      },
+    );
+    view(
+      guest,
+      'disk',
+      () => diskOf(type, guest.config ?? {}),
+      (value) => resizeBootDisk(guest, value),
+    );
     let where = node;
-    view(guest, 'node', () => where, (value) => {
-      const { volumes, storages } = houses.get(guest) ?? house;
-      const isShared = (volume: SimulatedVolume) => storages.some(({ storage, shared }) => shared && storage === volume.storage);
-      for (const volume of volumes) if (volume.vmid === guest.vmid && !isShared(volume)) volume.node = value;
-      where = value;
-    });
+    view(
+      guest,
+      'node',
+      () => where,
+      (value) => {
+        const { volumes, storages } = houses.get(guest) ?? house;
+        const isShared = (volume: SimulatedVolume) =>
+          storages.some(({ storage, shared }) => shared && storage === volume.storage);
+        for (const volume of volumes) if (volume.vmid === guest.vmid && !isShared(volume)) volume.node = value;
+        where = value;
+      },
+    );
     if (guest.name !== name) guest.name = name;
     if (cpus !== undefined && guest.cpus !== cpus) guest.cpus = cpus;
     if (memory !== undefined && guest.memory !== memory) guest.memory = memory;
@@ -238,7 +278,8 @@ function adopt(house: GuestHouse, guest: SimulatedGuest): void {
       node: guest.node,
       volid,
       content: guest.type === 'qemu' ? 'images' : 'rootdir',
-      format: /\.(raw|qcow2|vmdk)$/.exec(volid)?.[1] ?? (guest.type === 'lxc' && volid.includes('subvol') ? 'subvol' : 'raw'),
+      format:
+        /\.(raw|qcow2|vmdk)$/.exec(volid)?.[1] ?? (guest.type === 'lxc' && volid.includes('subvol') ? 'subvol' : 'raw'),
       size,
       used: Math.floor(size / 4),
       vmid: guest.vmid,

@@ -72,7 +72,7 @@ export function formatSize(bytes: number): string {
 
 /** A network card's address in Proxmox's own range. */
 export function newMac(): string {
-  return ['BC', '24', '11', ...randomBytes(3).toString('hex').toUpperCase().match(/../g) ?? []].join(':');
+  return ['BC', '24', '11', ...(randomBytes(3).toString('hex').toUpperCase().match(/../g) ?? [])].join(':');
 }
 
 /** `local` of `local:100/vm-100-disk-0.qcow2`. */
@@ -81,7 +81,11 @@ export function storageOf(volid: string): string {
 }
 
 /** The storage as that node has it. */
-export function storageAt(state: Pick<SimulatorState, 'storages'>, node: string, name: string): SimulatedStorage | undefined {
+export function storageAt(
+  state: Pick<SimulatorState, 'storages'>,
+  node: string,
+  name: string,
+): SimulatedStorage | undefined {
   return state.storages.find((one) => one.storage === name && (one.node === node || one.shared));
 }
 
@@ -90,7 +94,9 @@ export function usableStorage(state: Pick<SimulatorState, 'storages'>, node: str
   const storage = storageAt(state, node, name);
   if (!storage) {
     const elsewhere = state.storages.some((one) => one.storage === name);
-    throw new Error(elsewhere ? `storage '${name}' is not available on node '${node}'` : `storage '${name}' does not exist`);
+    throw new Error(
+      elsewhere ? `storage '${name}' is not available on node '${node}'` : `storage '${name}' does not exist`,
+    );
   }
   if (storage.disabled) throw new Error(`storage '${name}' is disabled`);
   if (storage.status !== 'available') throw new Error(`storage '${name}' is not online`);
@@ -98,13 +104,22 @@ export function usableStorage(state: Pick<SimulatorState, 'storages'>, node: str
 }
 
 /** A volume that a node can reach. */
-export function volumeAt(state: Pick<SimulatorState, 'storages' | 'volumes'>, node: string, volid: string): SimulatedVolume | undefined {
+export function volumeAt(
+  state: Pick<SimulatorState, 'storages' | 'volumes'>,
+  node: string,
+  volid: string,
+): SimulatedVolume | undefined {
   const isShared = state.storages.some((one) => one.storage === storageOf(volid) && one.shared);
   return state.volumes.find((one) => one.volid === volid && (isShared || one.node === node));
 }
 
 /** Whether a snapshot of that volume can be made. */
-export function canSnapshot(state: Pick<SimulatorState, 'storages' | 'volumes'>, node: string, volid: string, type: 'qemu' | 'lxc'): boolean {
+export function canSnapshot(
+  state: Pick<SimulatorState, 'storages' | 'volumes'>,
+  node: string,
+  volid: string,
+  type: 'qemu' | 'lxc',
+): boolean {
   const plugin = storageAt(state, node, storageOf(volid))?.plugin ?? '';
   return snapshotPlugins.has(plugin) || (type === 'qemu' && volid.endsWith('.qcow2'));
 }
@@ -123,7 +138,8 @@ export function freeBytes(storage: SimulatedStorage): number {
 export function pathOf(storage: SimulatedStorage | undefined, volid: string): string {
   const [name = '', volume = ''] = volid.split(/:(.*)/s);
   if (storage && blockPlugins.has(storage.plugin)) return `/dev/${name}/${volume}`;
-  const root = storage?.plugin === 'btrfs' ? '/var/lib/pve-btrfs' : name === 'local' ? '/var/lib/vz' : `/mnt/pve/${name}`;
+  const root =
+    storage?.plugin === 'btrfs' ? '/var/lib/pve-btrfs' : name === 'local' ? '/var/lib/vz' : `/mnt/pve/${name}`;
   const folder = /^(iso|vztmpl|import|snippets|backup)\//.exec(volume)?.[1];
   const folders: Readonly<Record<string, string>> = {
     iso: 'template/iso',
@@ -154,7 +170,11 @@ export interface NewVolume {
 const emptyImage = 4096;
 
 /** Makes a volume of a guest, or fails as a storage does that is full or can't hold it. */
-export function allocate(state: SimulatorState, wanted: NewVolume, log: (line: string) => void = () => undefined): SimulatedVolume {
+export function allocate(
+  state: SimulatorState,
+  wanted: NewVolume,
+  log: (line: string) => void = () => undefined,
+): SimulatedVolume {
   const { node, vmid, type, role = 'disk', parent, used = emptyImage, size } = wanted;
   const storage = usableStorage(state, node, wanted.storage);
   const content = type === 'qemu' ? 'images' : 'rootdir';
@@ -172,7 +192,9 @@ export function allocate(state: SimulatorState, wanted: NewVolume, log: (line: s
   }
   // What ext4 can hold in one file.
   if (!isBlock && size > 16 * 2 ** 40) {
-    throw new Error(`unable to create image: qemu-img: ${path}: The image size is too large for file format '${format}'`);
+    throw new Error(
+      `unable to create image: qemu-img: ${path}: The image size is too large for file format '${format}'`,
+    );
   }
   if (used > freeBytes(storage)) throw new Error(`unable to create image: ${path}: No space left on device`);
   const volume: SimulatedVolume = {
@@ -194,7 +216,14 @@ export function allocate(state: SimulatorState, wanted: NewVolume, log: (line: s
 
 function nameOf(
   state: SimulatorState,
-  { node, vmid, storage, role, format, isBlock }: { node: string; vmid: number; storage: string; role: string; format: string; isBlock: boolean },
+  {
+    node,
+    vmid,
+    storage,
+    role,
+    format,
+    isBlock,
+  }: { node: string; vmid: number; storage: string; role: string; format: string; isBlock: boolean },
 ): string {
   const end = isBlock ? '' : `.${format}`;
   const kind = format === 'subvol' ? 'subvol' : 'vm';
