@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { type ConfigValue, type GuestConfig, Guests, type SimulatedSnapshot } from './guests/configuration.ts';
 import type { SimulatedVolume } from './guests/volumes.ts';
 import { administrator, roles } from './roles.ts';
+import { createSignIn, type SignInState, type SimulatedGroup, type SimulatedUser } from './state/access.ts';
 import type { ApiViewerState } from './state/api-viewer.ts';
+import type { SimulatedPool } from './state/pools.ts';
 
 /** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
 export interface Caller {
@@ -136,6 +138,7 @@ export interface SimulatedToken {
   separated: boolean;
   /** Unix seconds; 0 is never. */
   expire: number;
+  comment?: string;
 }
 
 export interface SimulatedTask {
@@ -156,7 +159,7 @@ export interface SimulatedTask {
 
 export interface AccessEntry {
   readonly path: string;
-  /** `user@realm` or `user@realm!token` */
+  /** `user@realm`, `user@realm!token` or `@group` */
   readonly subject: string;
   readonly role: string;
   readonly propagate: boolean;
@@ -169,6 +172,8 @@ export interface SimulatorState {
   readonly cluster: { name?: string; readonly version: number; quorate: boolean };
   /** The node that answers. */
   readonly localNode: string;
+  /** The daemon that is root on the node that answers: without it only what the proxy does itself is there. */
+  daemon: 'up' | 'down';
   /** How long a second lasts in which a task waits for a guest (to go off, to be unlocked). */
   readonly pace: { secondMs: number };
   readonly nodes: Map<string, SimulatedNode>;
@@ -177,7 +182,10 @@ export interface SimulatorState {
   readonly archives: SimulatedArchive[];
   /** Everything in storages but backups: disks of guests, images, templates, ISOs. */
   readonly volumes: SimulatedVolume[];
-  readonly users: Map<string, { enabled: boolean; expire: number }>;
+  readonly users: Map<string, SimulatedUser>;
+  readonly groups: Map<string, SimulatedGroup>;
+  readonly signIn: SignInState;
+  readonly pools: Map<string, SimulatedPool>;
   /** By `user!name`. */
   readonly tokens: Map<string, SimulatedToken>;
   readonly roles: Map<string, readonly string[]>;
@@ -258,13 +266,19 @@ export function createState(): SimulatorState {
     version: { version: '9.1.7', release: '9.1', repoid: '5a1b2c3d4e5f6071' },
     cluster: { name: 'homelab', version: 2, quorate: true },
     localNode: 'pve1',
+    daemon: 'up',
     pace: { secondMs: 1000 },
     nodes,
     guests,
     storages,
     archives: [],
     volumes,
-    users: new Map(['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 }])),
+    users: new Map(
+      ['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 } as SimulatedUser]),
+    ),
+    groups: new Map(),
+    signIn: createSignIn(),
+    pools: new Map(),
     tokens: new Map([
       token('mcp@pve', 'full', false),
       token('mcp@pve', 'limited', true),
