@@ -8,6 +8,8 @@ import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { firewallRoutes } from './routes/firewall.ts';
 import { guestRoutes } from './routes/guests.ts';
+import { guestConfigRoutes } from './routes/guests-config.ts';
+import { guestSnapshotRoutes } from './routes/guests-snapshots.ts';
 import { haRoutes } from './routes/ha.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { poolRoutes } from './routes/pools.ts';
@@ -98,9 +100,9 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ? makeCertificate(state.localNode, names)
       : keptCertificate(certificateFolder, state.localNode, names);
   let certificate = await make();
-  const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state);
+  const faults = createFaults(state);
+  const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state, faults);
   if (!options.state && !memberOf) addHistory(state, tasks);
-  const faults = createFaults();
   const requests: SeenRequest[] = [];
   const listener = createListener({
     state,
@@ -119,6 +121,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ...nodeRoutes,
       ...storageRoutes,
       ...guestRoutes,
+      ...guestConfigRoutes,
+      ...guestSnapshotRoutes,
       ...taskRoutes,
       ...clusterRoutes,
     ]),

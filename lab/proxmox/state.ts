@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { type ConfigValue, type GuestConfig, Guests, type SimulatedSnapshot } from './guests/configuration.ts';
+import type { SimulatedVolume } from './guests/volumes.ts';
 import { administrator, roles } from './roles.ts';
 import { createSignIn, type SignInState, type SimulatedGroup, type SimulatedUser } from './state/access.ts';
 import type { ApiViewerState } from './state/api-viewer.ts';
@@ -61,6 +63,8 @@ export interface GuestBehaviour {
   startWarnings?: readonly string[];
   /** From a request to the HA stack until that acts. Default 40. */
   haMs?: number;
+  /** How long its other tasks take, by their type: `{ qmsnapshot: 1000 }`. Default 20. */
+  taskMs?: Readonly<Record<string, number>>;
 }
 
 /** How the HA stack has a guest: what it does with it, and what it was asked for. */
@@ -99,6 +103,14 @@ export interface SimulatedGuest {
   ha?: SimulatedHa;
   /** UPID of the task that holds its lock file now. */
   lockedBy?: string;
+  /** Its configuration, but for what has a field here. Name, CPUs, memory and disk are views of it. */
+  config?: GuestConfig;
+  /** What a running one takes over when it starts the next time; null takes an option away. */
+  pending?: Record<string, ConfigValue | null>;
+  /** Oldest first. */
+  snapshots?: SimulatedSnapshot[];
+  /** The snapshot that its present state comes from. */
+  parent?: string;
   behaviour?: GuestBehaviour;
 }
 
@@ -180,6 +192,8 @@ export interface SimulatorState {
   readonly guests: Map<number, SimulatedGuest>;
   readonly storages: SimulatedStorage[];
   readonly archives: SimulatedArchive[];
+  /** Everything in storages but backups: disks of guests, images, templates, ISOs. */
+  readonly volumes: SimulatedVolume[];
   readonly users: Map<string, SimulatedUser>;
   readonly groups: Map<string, SimulatedGroup>;
   readonly signIn: SignInState;
@@ -250,21 +264,29 @@ export function createState(): SimulatorState {
     total: 94 * gibibyte,
     used: 17 * gibibyte,
   });
+  const nodes = new Map([node('pve1', 1, 0.12), node('pve2', 2, 0.04)]);
+  const storages = [local('pve1'), local('pve2')];
+  const volumes: SimulatedVolume[] = [];
+  const guests = new Guests({ nodes, storages, volumes });
+  for (const [vmid, one] of [
+    guest(100, 'qemu', 'files', 'pve1', true),
+    guest(101, 'lxc', 'dns', 'pve2', true),
+    guest(102, 'lxc', 'proxy', 'pve1', false),
+    guest(120, 'qemu', 'workstation', 'pve1', false),
+  ]) {
+    guests.set(vmid, one);
+  }
   return {
     version: { version: '9.1.7', release: '9.1', repoid: '5a1b2c3d4e5f6071' },
     cluster: { name: 'homelab', version: 2, quorate: true },
     localNode: 'pve1',
     daemon: 'up',
     pace: { secondMs: 1000 },
-    nodes: new Map([node('pve1', 1, 0.12), node('pve2', 2, 0.04)]),
-    guests: new Map([
-      guest(100, 'qemu', 'files', 'pve1', true),
-      guest(101, 'lxc', 'dns', 'pve2', true),
-      guest(102, 'lxc', 'proxy', 'pve1', false),
-      guest(120, 'qemu', 'workstation', 'pve1', false),
-    ]),
-    storages: [local('pve1'), local('pve2')],
+    nodes,
+    guests,
+    storages,
     archives: [],
+    volumes,
     users: new Map(
       ['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 } as SimulatedUser]),
     ),

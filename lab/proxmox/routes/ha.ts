@@ -2,7 +2,7 @@ import { ApiFailure, invalidParameters } from '../answer.ts';
 import { changeClusterFile } from '../cluster-files.ts';
 import { digestOf } from '../digest.ts';
 import { listOf } from '../formats.ts';
-import { haCarriesOut } from '../guests.ts';
+import { haCarriesOut } from '../guests/power.ts';
 import type { Parameters } from '../parameters.ts';
 import type { Call, Route } from '../router.ts';
 import type { HaRule } from '../state/cluster.ts';

@@ -1,31 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiFailure, invalidParameters } from './answer.ts';
-import type { Call } from './router.ts';
-import { type Caller, type SimulatedGuest, type SimulatorState, unixTime } from './state.ts';
-import type { TaskHandle } from './tasks.ts';
+import { ApiFailure, invalidParameters } from '../answer.ts';
+import type { Call } from '../router.ts';
+import { type SimulatedGuest, unixTime } from '../state.ts';
+import type { TaskHandle } from '../tasks.ts';
+import {
+  assertUnlocked,
+  assertWritable,
+  found,
+  type GuestType,
+  guestAt,
+  guestTask,
+  later,
+  noConfiguration,
+  nodeOf,
+  refuseRootOnly,
+  root,
+  withLock,
+  withLockFile,
+  words,
+} from './common.ts';
+import { disksOf, setOption } from './configuration.ts';
+import { allocate, free, volumeAt } from './volumes.ts';
 
-export type GuestType = SimulatedGuest['type'];
 export type PowerAction = 'start' | 'stop' | 'shutdown' | 'reboot';
 
-/** What differs between `qm` and `pct` beside what they do. */
-const words = {
-  qemu: { prefix: 'qm', name: 'VM', folder: 'qemu-server' },
-  lxc: { prefix: 'vz', name: 'CT', folder: 'lxc' },
-} as const;
-
-/** The HA stack and what follows a reboot act as this one. */
-const root: Caller = { id: 'root@pam', user: 'root@pam' };
 const defaultTimeoutSeconds = 60;
-const lockFileSeconds = 10;
 const tickMs = 5;
 let lastPid = 20_000;
-
-/** The guest whose configuration is on the node that is asked, else the error that Proxmox has for it. */
-export function guestAt(call: Call, type: GuestType): SimulatedGuest {
-  const guest = found(call, type);
-  if (guest) return guest;
-  throw new ApiFailure(500, noConfiguration(call, type));
-}
 
 /**
  * What POST …/status/{action} does: refuses at once what Proxmox refuses at once, and starts the task. VMs and
@@ -37,7 +38,7 @@ export function changePower(call: Call, type: GuestType, action: PowerAction): s
   const vmid = Number(parameters.vmid);
   const node = nodeOf(call);
   const guest = found(call, type);
-  refuseRootOnly(call);
+  refuseRootOnly(call, ['skiplock', 'keepActive', 'migratedfrom']);
   if (action === 'start' && !state.cluster.quorate) throw new ApiFailure(500, 'cluster not ready - no quorum?');
   refuseByState(call, type, action, guest);
   const of = { node, id: String(vmid) };
@@ -59,12 +60,6 @@ export function changePower(call: Call, type: GuestType, action: PowerAction): s
   });
 }
 
-function refuseRootOnly({ caller, parameters }: Call): void {
-  const rootOnly = ['skiplock', 'keepActive', 'migratedfrom'].filter((name) => parameters[name]);
-  if (rootOnly.length === 0 || caller.id === 'root@pam') return;
-  throw invalidParameters(Object.fromEntries(rootOnly.map((name) => [name, 'Only root may use this option.'])));
-}
-
 function refuseByState(call: Call, type: GuestType, action: PowerAction, guest: SimulatedGuest | undefined): void {
   const vmid = Number(call.parameters.vmid);
   const running = guest?.status === 'running';
@@ -80,12 +75,11 @@ function refuseByState(call: Call, type: GuestType, action: PowerAction, guest: 
 }
 
 async function act(call: Call, guest: SimulatedGuest, action: PowerAction, task: TaskHandle): Promise<void> {
-  const { name } = words[guest.type];
   const { parameters, state } = call;
-  if (action === 'start') return start(guest, task);
+  if (action === 'start') return startGuest(call, guest, task);
   // Of a VM that is off already nothing more is looked at.
   if (guest.status === 'stopped') return;
-  if (guest.lock !== undefined) throw new Error(`${name} is locked (${guest.lock})`);
+  assertUnlocked(guest);
   if (action === 'stop') {
     await sleep(guest.behaviour?.stopMs ?? 20, undefined, { signal: task.signal });
     return goOff(guest);
@@ -99,22 +93,51 @@ async function act(call: Call, guest: SimulatedGuest, action: PowerAction, task:
     if (guest.type === 'qemu') task.log('VM still running - terminating now with SIGTERM');
     goOff(guest);
   }
-  if (action === 'reboot' && guest.type === 'lxc') await start(guest, task);
+  if (action === 'reboot' && guest.type === 'lxc') await startGuest(call, guest, task);
 }
 
-async function start(guest: SimulatedGuest, task: TaskHandle): Promise<void> {
+/** Starts a guest within a task that has its lock file. */
+export async function startGuest(
+  { state }: Pick<Call, 'state'>,
+  guest: SimulatedGuest,
+  task: TaskHandle,
+): Promise<void> {
   const { name } = words[guest.type];
   if (guest.template) throw new Error(`you can't start a ${guest.type === 'qemu' ? 'vm' : 'CT'} if it's a template`);
-  if (guest.lock !== undefined) throw new Error(`${name} is locked (${guest.lock})`);
+  const wasSuspended = guest.lock === 'suspended';
+  if (!wasSuspended) assertUnlocked(guest);
   if (guest.status === 'running') throw new Error(`${name} ${guest.vmid} already running`);
+  applyPending(guest);
+  for (const { option, volid } of disksOf(guest.type, guest.config ?? {})) {
+    if (!option.startsWith('unused') && !volumeAt(state, guest.node, volid)) {
+      throw new Error(`volume '${volid}' does not exist`);
+    }
+  }
   const { startMs = 20, startError, startWarnings = [], diesAfterMs } = guest.behaviour ?? {};
   await sleep(startMs, undefined, { signal: task.signal });
   if (startError !== undefined) throw new Error(startError);
   for (const line of startWarnings) task.warn(line);
-  lastPid += 1;
-  const pid = lastPid;
-  Object.assign(guest, { status: 'running', startedAt: unixTime(), pid });
+  if (wasSuspended) wake(state, guest, task);
+  comeUp(guest);
+  const { pid } = guest;
   if (diesAfterMs !== undefined) later(diesAfterMs, () => guest.pid === pid && goOff(guest));
+}
+
+/** The memory that was kept on disk is read, and needed no more. */
+function wake(state: Call['state'], guest: SimulatedGuest, task: TaskHandle): void {
+  const volid = String(guest.config?.vmstate ?? '');
+  task.log('Resuming suspended VM');
+  const kept = volumeAt(state, guest.node, volid);
+  if (kept) free(state, kept);
+  setOption(guest, 'vmstate', null);
+  delete guest.lock;
+  task.log('Resumed VM, removing state');
+}
+
+/** From now on it runs, as a new process. */
+export function comeUp(guest: SimulatedGuest): void {
+  lastPid += 1;
+  Object.assign(guest, { status: 'running', startedAt: unixTime(), pid: lastPid });
 }
 
 /** Tells the guest and waits. It goes off by itself, also when the task that told it is gone by then. */
@@ -126,38 +149,18 @@ async function shutDown(guest: SimulatedGuest, timeoutMs: number, signal: AbortS
   return guest.status === 'stopped';
 }
 
-function goOff(guest: SimulatedGuest): void {
+/** From now on it is off; what waited for that in its configuration becomes true. */
+export function goOff(guest: SimulatedGuest): void {
   guest.status = 'stopped';
   delete guest.startedAt;
   delete guest.pid;
   delete guest.paused;
+  applyPending(guest);
 }
 
-/** One task at a time works on a guest; another one waits for it, but not for long. */
-async function withLockFile(
-  state: SimulatorState,
-  guest: SimulatedGuest,
-  task: TaskHandle,
-  work: () => Promise<void>,
-): Promise<void> {
-  // A task that was killed holds nothing any more.
-  const taken = () => guest.lockedBy !== undefined && state.tasks.get(guest.lockedBy)?.endtime === undefined;
-  if (taken()) {
-    task.log('trying to acquire lock...');
-    const until = Date.now() + lockFileSeconds * state.pace.secondMs;
-    while (taken()) {
-      const file = `/var/lock/${words[guest.type].folder}/lock-${guest.vmid}.conf`;
-      if (Date.now() >= until) throw new Error(`can't lock file '${file}' - got timeout`);
-      await sleep(tickMs, undefined, { signal: task.signal });
-    }
-    task.log(' OK');
-  }
-  guest.lockedBy = task.upid;
-  try {
-    await work();
-  } finally {
-    if (guest.lockedBy === task.upid) delete guest.lockedBy;
-  }
+function applyPending(guest: SimulatedGuest): void {
+  for (const [option, value] of Object.entries(guest.pending ?? {})) setOption(guest, option, value);
+  delete guest.pending;
 }
 
 async function overrule({ state, tasks, parameters }: Call, task: TaskHandle, type: string): Promise<void> {
@@ -199,25 +202,98 @@ export function haCarriesOut(call: Call, guest: SimulatedGuest, wanted: 'start' 
   });
 }
 
-function startAsRoot({ state, tasks }: Call, guest: SimulatedGuest): void {
+function startAsRoot(call: Call, guest: SimulatedGuest): void {
+  const { state, tasks } = call;
   const of = { node: guest.node, id: String(guest.vmid), type: `${words[guest.type].prefix}start`, caller: root };
-  tasks.start(of, (task) => withLockFile(state, guest, task, () => start(guest, task)));
+  tasks.start(of, (task) => withLockFile(state, guest, task, () => startGuest(call, guest, task)));
 }
 
-/** Happens by itself; the simulator needn't live for it. */
-function later(ms: number | undefined, what: () => void): void {
-  setTimeout(what, ms ?? 40).unref();
+/** Keeps a VM where it is, in memory, or with `todisk` on disk, where it is off then. A container can't be kept. */
+export function suspend(call: Call, type: GuestType): string {
+  const { state, parameters } = call;
+  const guest = guestAt(call, type);
+  refuseRootOnly(call, ['skiplock']);
+  const { name } = words[type];
+  if (guest.status !== 'running') throw new ApiFailure(500, `${name} ${guest.vmid} not running`);
+  if (type === 'lxc') {
+    return guestTask(call, guest, 'vzsuspend', async () => {
+      assertUnlocked(guest);
+      const command = `lxc-checkpoint -n ${guest.vmid} -s -D /var/lib/vz/dump`;
+      throw new Error(`command '${command}' failed: exit code 1`);
+    });
+  }
+  if (!parameters.todisk) {
+    return guestTask(call, guest, 'qmpause', async () => {
+      assertUnlocked(guest);
+      guest.paused = true;
+    });
+  }
+  const storage = String(parameters.statestorage ?? guest.config?.vmstatestorage ?? firstImageStorage(call, guest));
+  return guestTask(call, guest, 'qmsuspend', async (task) => {
+    assertUnlocked(guest);
+    assertWritable(state, guest);
+    await withLock(guest, 'suspending', async () => {
+      const kept = saveMemory(call, guest, storage, 'suspend-' + new Date().toISOString().slice(0, 10), task);
+      await sleep(guest.behaviour?.taskMs?.qmsuspend ?? 20, undefined, { signal: task.signal });
+      setOption(guest, 'vmstate', kept);
+    });
+    goOff(guest);
+    guest.lock = 'suspended';
+  });
 }
 
-function found(call: Call, type: GuestType): SimulatedGuest | undefined {
-  const guest = call.state.guests.get(Number(call.parameters.vmid));
-  return guest?.type === type && guest.node === nodeOf(call) ? guest : undefined;
+/** Lets a VM go on; one that was kept on disk is started with its memory. */
+export function resume(call: Call, type: GuestType): string {
+  const guest = guestAt(call, type);
+  refuseRootOnly(call, ['skiplock', 'nocheck']);
+  if (type === 'lxc') {
+    return guestTask(call, guest, 'vzresume', async (task) => {
+      task.log(`lxc-checkpoint: ${guest.vmid}: execing criu failed, is it installed?`);
+      task.log(`lxc-checkpoint: ${guest.vmid}: Restoring ${guest.vmid} failed`);
+      const command = `lxc-checkpoint -n ${guest.vmid} -r --foreground -D /var/lib/vz/dump`;
+      throw new Error(`command '${command}' failed: exit code 1`);
+    });
+  }
+  const isOnDisk = guest.lock === 'suspended';
+  if (guest.status !== 'running' && !isOnDisk) throw new ApiFailure(500, `VM ${guest.vmid} not running`);
+  return guestTask(call, guest, 'qmresume', async (task) => {
+    if (isOnDisk) return startGuest(call, guest, task);
+    assertUnlocked(guest);
+    delete guest.paused;
+  });
 }
 
-function noConfiguration(call: Call, type: GuestType): string {
-  return `Configuration file 'nodes/${nodeOf(call)}/${words[type].folder}/${call.parameters.vmid}.conf' does not exist`;
+/** As the button of a machine: it goes on, with nothing in memory. */
+export function reset(call: Call): string {
+  const guest = guestAt(call, 'qemu');
+  refuseRootOnly(call, ['skiplock']);
+  if (guest.status !== 'running') throw new ApiFailure(500, `VM ${guest.vmid} not running`);
+  return guestTask(call, guest, 'qmreset', async (task) => {
+    assertUnlocked(guest);
+    await sleep(guest.behaviour?.taskMs?.qmreset ?? 20, undefined, { signal: task.signal });
+    guest.startedAt = unixTime();
+  });
 }
 
-function nodeOf({ state, parameters }: Call): string {
-  return parameters.node === 'localhost' ? state.localNode : String(parameters.node);
+/** Writes a VM's memory into a volume, and gives back which. */
+export function saveMemory(
+  { state }: Pick<Call, 'state'>,
+  guest: SimulatedGuest,
+  storage: string,
+  name: string,
+  task: TaskHandle,
+): string {
+  const size = guest.memory * 2 + 500 * 2 ** 20;
+  const used = Math.floor(guest.memory / 4);
+  const { node, vmid } = guest;
+  const volume = allocate(state, { node, vmid, type: 'qemu', storage, size, used, role: `state-${name}` }, task.log);
+  task.log(`saving VM state and RAM using storage '${storage}'`);
+  task.log(`completed saving the VM state in 0s, saved ${(used / 2 ** 20).toFixed(2)} MiB`);
+  return volume.volid;
+}
+
+/** Where a VM's memory goes when nobody says: beside its first disk. */
+export function firstImageStorage({ state }: Pick<Call, 'state'>, guest: SimulatedGuest): string {
+  const [first] = disksOf(guest.type, guest.config ?? {});
+  return volumeAt(state, guest.node, first?.volid ?? '')?.storage ?? 'local';
 }
