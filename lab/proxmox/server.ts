@@ -112,7 +112,10 @@ async function call(
   // What starts no task is done when it is answered: a fault leaves it undone then.
   const isSilent = schema?.returns === 'null' && route.method !== 'GET';
   if (isSilent && parts.faults.isSilent({ ...by, vmid: Number(parameters.vmid) })) return { data: null };
-  const startedBy = { ...tasks, start: ((request, work) => tasks.start({ ...request, by }, work)) as TaskEngine['start'] };
+  const startedBy = {
+    ...tasks,
+    start: ((request, work) => tasks.start({ ...request, by }, work)) as TaskEngine['start'],
+  };
   return route.handle({ state, tasks: startedBy, caller, permissions, parameters });
 }
 
