@@ -5,6 +5,8 @@ import type { SimulatedVolume } from './guests/volumes.ts';
 import { administrator, roles } from './roles.ts';
 import { createSignIn, type SignInState, type SimulatedGroup, type SimulatedUser } from './state/access.ts';
 import type { ApiViewerState } from './state/api-viewer.ts';
+import { type ClusterConfiguration, createClusterConfiguration } from './state/cluster.ts';
+import type { Firewalls } from './state/firewall.ts';
 import type { SimulatedPool } from './state/pools.ts';
 
 /** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
@@ -70,6 +72,16 @@ export interface GuestBehaviour {
   taskMs?: Readonly<Record<string, number>>;
 }
 
+/** How the HA stack has a guest: what it does with it, and what it was asked for. */
+export interface SimulatedHa {
+  state: string;
+  requested?: string;
+  comment?: string;
+  max_restart?: number;
+  max_relocate?: number;
+  failback?: number;
+}
+
 export interface SimulatedGuest {
   readonly vmid: number;
   readonly type: 'qemu' | 'lxc';
@@ -93,7 +105,7 @@ export interface SimulatedGuest {
   /** It is started with its node. */
   onboot?: boolean;
   /** There when the HA stack manages it. */
-  ha?: { state: string };
+  ha?: SimulatedHa;
   /** UPID of the task that holds its lock file now. */
   lockedBy?: string;
   /** Its configuration, but for what has a field here. Name, CPUs, memory and disk are views of it. */
@@ -204,6 +216,8 @@ export interface SimulatorState {
   /** By UPID, oldest first. */
   readonly tasks: Map<string, SimulatedTask>;
   readonly apiViewer: ApiViewerState;
+  readonly configuration: ClusterConfiguration;
+  readonly firewalls: Firewalls;
 }
 
 export const gibibyte = 2 ** 30;
@@ -303,6 +317,8 @@ export function createState(): SimulatorState {
     ],
     tasks: new Map(),
     apiViewer: { file: 'there' },
+    configuration: createClusterConfiguration(),
+    firewalls: new Map(),
   };
 }
 

@@ -173,19 +173,31 @@ async function overrule({ state, tasks, parameters }: Call, task: TaskHandle, ty
 
 /** The task only asks for it; the guest changes some time after it has ended, in a task of root's. */
 function requestHa(call: Call, guest: SimulatedGuest, wanted: 'start' | 'stop'): string {
-  const { tasks, caller, state } = call;
-  const { prefix, name } = words[guest.type];
+  const { tasks, caller } = call;
+  const { name } = words[guest.type];
   const of = { node: nodeOf(call), id: String(guest.vmid) };
   return tasks.start({ ...of, type: `ha${wanted}`, caller }, async (task) => {
     task.log(`Requesting HA ${wanted} for ${name} ${guest.vmid}`);
-    guest.ha = { state: wanted === 'start' ? 'started' : 'request_stop' };
-    later(guest.behaviour?.haMs, () => {
-      if (wanted === 'start') return startAsRoot(call, guest);
-      tasks.start({ ...of, node: guest.node, type: `${prefix}shutdown`, caller: root }, async (own) => {
-        const timeoutMs = defaultTimeoutSeconds * state.pace.secondMs;
-        if (!(await shutDown(guest, timeoutMs, own.signal))) goOff(guest);
-        guest.ha = { state: 'stopped' };
-      });
+    guest.ha = { ...guest.ha, ...haRequest(wanted) };
+    haCarriesOut(call, guest, wanted);
+  });
+}
+
+function haRequest(wanted: 'start' | 'stop'): { state: string; requested: string } {
+  if (wanted === 'start') return { state: 'started', requested: 'started' };
+  return { state: 'request_stop', requested: 'stopped' };
+}
+
+/** The HA stack starts or stops a guest some time after it was told, in a task of root's. */
+export function haCarriesOut(call: Call, guest: SimulatedGuest, wanted: 'start' | 'stop'): void {
+  const { tasks, state } = call;
+  later(guest.behaviour?.haMs, () => {
+    if (wanted === 'start') return startAsRoot(call, guest);
+    const type = `${words[guest.type].prefix}shutdown`;
+    tasks.start({ node: guest.node, id: String(guest.vmid), type, caller: root }, async (own) => {
+      const timeoutMs = defaultTimeoutSeconds * state.pace.secondMs;
+      if (!(await shutDown(guest, timeoutMs, own.signal))) goOff(guest);
+      guest.ha = { ...guest.ha, state: 'stopped' };
     });
   });
 }
