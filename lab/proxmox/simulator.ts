@@ -3,12 +3,15 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { keptCertificate, makeCertificate, type ServerCertificate } from './certificate.ts';
 import { createFaults, type Fault, type FaultScope } from './faults.ts';
+import { removeDumps } from './guests/archives.ts';
 import { createRouter } from './router.ts';
 import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { firewallRoutes } from './routes/firewall.ts';
 import { guestRoutes } from './routes/guests.ts';
+import { guestAgentRoutes } from './routes/guests-agent.ts';
 import { guestConfigRoutes } from './routes/guests-config.ts';
+import { guestLifecycleRoutes } from './routes/guests-lifecycle.ts';
 import { guestSnapshotRoutes } from './routes/guests-snapshots.ts';
 import { haRoutes } from './routes/ha.ts';
 import { nodeRoutes } from './routes/nodes.ts';
@@ -123,6 +126,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ...guestRoutes,
       ...guestConfigRoutes,
       ...guestSnapshotRoutes,
+      ...guestLifecycleRoutes,
+      ...guestAgentRoutes,
       ...taskRoutes,
       ...clusterRoutes,
     ]),
@@ -206,6 +211,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     },
     async close() {
       if (!memberOf) await tasks.close();
+      if (!memberOf) removeDumps(state);
       await stopListening();
     },
   };
