@@ -16,8 +16,7 @@ const named = 10;
 /**
  * Where a guest is now: the one place where a cluster's and a node's names come from.
  *
- * `host` is any configured host of the guest's cluster. When its API is away, another configured host answers of which
- * this process knows from before that it is in the same cluster. The place's `host` is the configured host that is the
+ * `host` is any configured host of the guest's cluster; when its own node is away, another one of the cluster answers. The place's `host` is the configured host that is the
  * guest's node: one that said so itself, or one that can't be asked and has that node's address. See {@link membersOf} for
  * clusters whose name the API token may not see: their guests are named by the one host through which they are reached.
  *
@@ -28,15 +27,16 @@ export async function locateGuest(
   { host, vmid }: { readonly host: string; readonly vmid: number },
   options: CallOptions = {},
 ): Promise<GuestPlace> {
-  const { via, members, guests } = await askCluster(apis, host, options);
+  const client = apis.get(host);
+  const [members, guests] = await Promise.all([membersOf(apis, host, options), client.guests(options)]);
   const guest = guests.find((one) => one.vmid === vmid);
   const cluster = members.find((entry) => entry.type === 'cluster')?.name;
-  if (!guest) throw notFound(vmid, cluster ?? via, guests, apis.get(via).token);
+  if (!guest) throw notFound(vmid, cluster ?? host, guests, client.token);
   const { node, type } = guest;
-  const own = await hostOf(apis, { cluster, node, via, members }, options);
+  const own = await hostOf(apis, { cluster, node, via: host, members }, options);
   return {
     kind: 'guest',
-    cluster: cluster ?? via,
+    cluster: cluster ?? host,
     vmid,
     node,
     type,
@@ -49,33 +49,6 @@ export async function locateGuest(
 
 function tagsOf({ tags = '' }: ProxmoxGuest): readonly string[] {
   return tags.split(/[;,\s]+/).filter((tag) => tag !== '');
-}
-
-interface Seen {
-  /** Who answered. */
-  readonly via: string;
-  readonly members: readonly ProxmoxClusterStatus[];
-  readonly guests: readonly ProxmoxGuest[];
-}
-
-async function askCluster(apis: ProxmoxApis, host: string, options: CallOptions): Promise<Seen> {
-  const cluster = apis.known(host)?.cluster;
-  const peers = apis.hosts
-    .map(({ name }) => name)
-    .filter((name) => cluster !== undefined && name !== host && apis.known(name)?.cluster === cluster);
-  let first: unknown;
-  for (const via of [host, ...peers]) {
-    const client = apis.get(via);
-    try {
-      const [members, guests] = await Promise.all([membersOf(apis, via, options), client.guests(options)]);
-      return { via, members, guests };
-    } catch (error) {
-      // What it is asked for is the answer of the host that was named; another one only stands in while it is away.
-      if (!(error instanceof ServiceError) || !error.retryable) throw error;
-      first ??= error;
-    }
-  }
-  throw first;
 }
 
 /**
@@ -107,7 +80,12 @@ export async function membersOf(
 
 async function hostOf(
   apis: ProxmoxApis,
-  at: { readonly cluster: string | undefined; readonly node: string } & Pick<Seen, 'via' | 'members'>,
+  at: {
+    readonly cluster: string | undefined;
+    readonly node: string;
+    readonly via: string;
+    readonly members: readonly ProxmoxClusterStatus[];
+  },
   options: CallOptions,
 ): Promise<string | undefined> {
   // No other configured host is in its cluster, if it is in one.
