@@ -12,6 +12,9 @@ export const checkHealth = defineOperation({
   guide: 'Daily Operations: Morning Health Check',
   target: 'host',
   needs: 'either',
+  // Archives of guests need more (what it takes to restore them), and their tasks stand in for them; updates need Sys.Modify, and
+  // are left out without it.
+  api: { reads: ['Sys.Audit on /', 'Datastore.Audit on storage', 'VM.Audit on guest', 'Sys.Audit on node'] },
   risk: 'read',
   exposure: 'direct',
   idempotent: true,

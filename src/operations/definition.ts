@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Reversal } from './reversal.ts';
+import type { ApiRights } from './rights.ts';
 import type { Subject } from './subject.ts';
 import type { TargetFields, TargetKind } from './target.ts';
 
@@ -56,6 +57,8 @@ export interface OperationDefinition {
   readonly target: TargetKind;
   /** What a host must have for it: commands (SSH or local execution), its Proxmox API, or either. */
   readonly needs: 'commands' | 'api' | 'either';
+  /** What it needs in the Proxmox API. Every operation says it that asks that for something. */
+  readonly api?: ApiRights;
   readonly risk: Risk | RiskByField;
   /**
    * Refused while ENABLE_DANGEROUS_COMMANDS is false, approved or not: commands and API calls of any kind, and what

@@ -29,6 +29,8 @@ export const listBackups = defineOperation({
   guide: 'Backup and Recovery: Backup Verification',
   target: 'host',
   needs: 'either',
+  // To see each archive takes what it takes to restore it, and the list itself names that.
+  api: { reads: ['Datastore.Audit on storage', 'VM.Audit on guest'] },
   risk: 'read',
   exposure: 'direct',
   answersAtOnce: true,
