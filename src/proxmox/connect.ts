@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import { probeCertificate } from './certificate.ts';
 import { createProxmoxClient, type ProxmoxClient } from './client.ts';
 import { type ClusterNodes, createClusterNodes, type LearntCluster } from './cluster-nodes.ts';
+import { addressOf } from './failures.ts';
 import { figure, type ProxmoxClusterStatus, type ProxmoxNode } from './schemas.ts';
 import type { CallOptions, TransportOptions } from './transport.ts';
 
@@ -14,6 +15,14 @@ export interface Member {
   /** Absent: the node is in no cluster. */
   readonly cluster?: string;
   readonly node: string;
+}
+
+/** Another node of a host's cluster, and what asking it came to. */
+export interface TriedNode {
+  /** `192.0.2.12:8006` */
+  readonly address: string;
+  /** Absent: it answers. */
+  readonly error?: ServiceError;
 }
 
 /** The Proxmox APIs of the configured hosts, each connected when it is first used. */
@@ -37,6 +46,8 @@ export interface ProxmoxApis {
   learnt(host: string): LearntCluster | undefined;
   /** Learns that now, which else happens beside the first call, and every ten minutes. */
   learn(host: string, options?: CallOptions): Promise<void>;
+  /** Whether each other node of the host's cluster would answer in its place. */
+  tryOthers(host: string, options?: CallOptions): Promise<readonly TriedNode[]>;
   close(): Promise<void>;
 }
 
@@ -44,6 +55,8 @@ export interface ProxmoxApis {
 const nodesFile = 'proxmox-nodes.json';
 const learnEveryMs = 10 * 60_000;
 const learnMs = 15_000;
+/** Of one other node that is only tried. */
+const tryMs = 5_000;
 
 /** Of a user with its API tokens, what is asked. */
 const userSchema = z.looseObject({
@@ -167,6 +180,24 @@ export function createProxmoxApis(
     known: (name) => members.get(name),
     learnt: clusters.of,
     learn,
+    tryOthers: (name, callOptions) =>
+      Promise.all(
+        clusters.others(name).map(async (node): Promise<TriedNode> => {
+          const client = createProxmoxClient(
+            { ...apiOf(hosts, name), ...node },
+            { log, ...transport, timeoutMs: tryMs },
+          );
+          try {
+            await client.version(callOptions);
+            return { address: addressOf(node) };
+          } catch (error) {
+            if (!(error instanceof ServiceError)) throw error;
+            return { address: addressOf(node), error };
+          } finally {
+            await client.close();
+          }
+        }),
+      ),
     async close() {
       closing.abort();
       await Promise.all(learning);
