@@ -8,8 +8,12 @@ import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { guestRoutes } from './routes/guests.ts';
 import { nodeRoutes } from './routes/nodes.ts';
+import { roleRoutes } from './routes/roles.ts';
+import { signInRoutes } from './routes/sign-in.ts';
 import { storageRoutes } from './routes/storages.ts';
 import { taskRoutes } from './routes/tasks.ts';
+import { tokenRoutes } from './routes/tokens.ts';
+import { userRoutes } from './routes/users.ts';
 import { createListener, type SeenRequest } from './server.ts';
 import { createState, type SimulatorState, unixTime } from './state.ts';
 import { createTaskEngine, type TaskEngine } from './tasks.ts';
@@ -103,6 +107,10 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     faults,
     router: createRouter([
       ...accessRoutes,
+      ...roleRoutes,
+      ...signInRoutes,
+      ...tokenRoutes,
+      ...userRoutes,
       ...nodeRoutes,
       ...storageRoutes,
       ...guestRoutes,
