@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Reversal } from './reversal.ts';
-import type { ApiRights } from './rights.ts';
+import type { RightOn } from './rights.ts';
 import type { Subject } from './subject.ts';
 import type { TargetFields, TargetKind } from './target.ts';
 
@@ -39,6 +39,21 @@ export interface ScheduleDefinition<Input = Readonly<Record<string, unknown>>> {
   readonly why: string;
 }
 
+/** An operation on a guest, and its input without the guest. */
+export interface EachGuest {
+  readonly operation: string;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+
+/** A privilege of Proxmox VE, and on what it is needed. */
+export interface ApiRight {
+  /** `VM.Snapshot` */
+  readonly privilege: string;
+  readonly on: RightOn;
+  /** For which requests: `with vmstate`, `of a privileged container`. Absent: all. */
+  readonly when?: string;
+}
+
 /**
  * One entry of the catalogue: pure data and zod schemas, safe inside the workflow sandbox. From it come the MCP tools,
  * the CLI command, the schedules, the documentation, the locks and the metric labels.
@@ -57,8 +72,6 @@ export interface OperationDefinition {
   readonly target: TargetKind;
   /** What a host must have for it: commands (SSH or local execution), its Proxmox API, or either. */
   readonly needs: 'commands' | 'api' | 'either';
-  /** What it needs in the Proxmox API. Every operation says it that asks that for something. */
-  readonly api?: ApiRights;
   readonly risk: Risk | RiskByField;
   /**
    * Refused while ENABLE_DANGEROUS_COMMANDS is false, approved or not: commands and API calls of any kind, and what
@@ -81,6 +94,16 @@ export interface OperationDefinition {
   readonly input: z.ZodObject;
   /** The operation's own structured result; every run's result is a {@link RunResult} around it. */
   readonly output: z.ZodObject;
+  /**
+   * What it needs of the API token, where it works through the Proxmox API: what it looks with, and what it changes with. Said
+   * here alone: the roles that `host install` makes, `doctor` and the documentation are made from it. What is to be changed on
+   * `root` reaches far: it must be one of `wideRights` in `rights.ts`, and is only given where it is asked for.
+   */
+  readonly api?: { readonly reads: readonly ApiRight[]; readonly changes: readonly ApiRight[] };
+  /** Of a host's: others may work on the host beside it. */
+  readonly sharesHost?: true;
+  /** Of a bulk form: what it does to each guest, without naming it. */
+  readonly each?: (input: Readonly<Record<string, unknown>>) => EachGuest;
   /** The steps in words, in order: the plan's skeleton and the docs' list. */
   readonly steps: readonly string[];
   readonly schedules: readonly ScheduleDefinition[];

@@ -30,7 +30,13 @@ export const listBackups = defineOperation({
   target: 'host',
   needs: 'either',
   // To see each archive takes what it takes to restore it, and the list itself names that.
-  api: { reads: ['Datastore.Audit on storage', 'VM.Audit on guest'] },
+  api: {
+    reads: [
+      { privilege: 'Datastore.Audit', on: 'storage' },
+      { privilege: 'VM.Audit', on: 'guest' },
+    ],
+    changes: [],
+  },
   risk: 'read',
   exposure: 'direct',
   answersAtOnce: true,

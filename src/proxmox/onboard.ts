@@ -1,4 +1,4 @@
-import { type WideRight, wideRights } from '../operations/rights.ts';
+import { type WideRight, wideNames, wideRights } from '../operations/rights.ts';
 import type { Secret } from '../secret.ts';
 import { changingPaths, changingRoleFor, type RoleWanted, readingRoleFor } from './rights.ts';
 
@@ -154,8 +154,6 @@ interface Planned {
   readonly steps: readonly AccessStep[];
 }
 
-const wideNames = Object.keys(wideRights) as readonly WideRight[];
-
 interface Extent {
   readonly changes: boolean;
   readonly wide: readonly WideRight[];
@@ -175,7 +173,7 @@ function grantsFor({ changes, wide }: Extent): readonly OwnGrant[] {
         ])
       : []),
     // Not below: on a node it would mean a shell there.
-    ...wide.map((name) => ({ path: wideRights[name].path, role: wideRoles[name], propagate: false })),
+    ...wide.map((name) => ({ path: '/', role: wideRoles[name], propagate: false })),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { isServiceError } from '../errors.ts';
 import { catalogue } from '../operations/catalogue.generated.ts';
-import type { OperationDefinition } from '../operations/definition.ts';
-import { type ApiRights, partsOf, type Right, rightPaths, type WideRight, wideRights } from '../operations/rights.ts';
+import type { ApiRight, OperationDefinition } from '../operations/definition.ts';
+import { rightPaths, type WideRight, wideNames, wideRights } from '../operations/rights.ts';
 import type { ProxmoxApis } from './connect.ts';
 import { membersOf } from './locate.ts';
 import type { ProxmoxPermissions } from './schemas.ts';
@@ -16,27 +16,42 @@ export interface MissingRight {
 }
 
 /** An operation or a tool, and what it needs. */
-export interface ApiUse extends ApiRights {
+export interface ApiUse {
   /** `get_host`, `control-guest` */
   readonly name: string;
   readonly isOfGuests: boolean;
+  readonly reads: readonly ApiRight[];
+  readonly changes: readonly ApiRight[];
 }
 
 /** Tools of MCP that ask the API without being operations. */
-const tools: readonly ApiUse[] = [{ name: 'get_host', isOfGuests: false, reads: ['Sys.Audit on node'] }];
+const tools: readonly ApiUse[] = [
+  { name: 'get_host', isOfGuests: false, reads: [{ privilege: 'Sys.Audit', on: 'node' }], changes: [] },
+];
 
 /** Everything of the tools and of the catalogue that needs rights of the API token. */
 export const apiUses: readonly ApiUse[] = [
   ...tools,
   ...Object.values<OperationDefinition>(catalogue).flatMap(({ name, target, api }) =>
-    api === undefined ? [] : [{ name, isOfGuests: target === 'guest', ...api }],
+    api === undefined ? [] : [{ name, isOfGuests: target === 'guest' || target === 'guests', ...api }],
   ),
 ];
 
-const readRights: readonly Right[] = [...new Set(apiUses.flatMap(({ reads }) => reads))].sort();
-const changeRights: readonly Right[] = [...new Set(apiUses.flatMap(({ changes = [] }) => changes))].sort();
-/** Those that an operation can't do without. */
-export const usedWideRights: readonly WideRight[] = [...new Set(apiUses.flatMap(({ wide = [] }) => wide))].sort();
+const isWide = ({ on }: ApiRight) => on === 'root';
+/** Rights of all operations, each once. */
+function distinct(rights: readonly ApiRight[]): readonly ApiRight[] {
+  return rights.filter(
+    (one, index) => rights.findIndex(({ privilege, on }) => privilege === one.privilege && on === one.on) === index,
+  );
+}
+const readRights = distinct(apiUses.flatMap(({ reads }) => reads));
+const changeRights = distinct(apiUses.flatMap(({ changes }) => changes)).filter((right) => !isWide(right));
+/** Those that an operation, or a part of one, can't do without. */
+export const usedWideRights: readonly WideRight[] = wideNames.filter((name) =>
+  apiUses.some(({ changes }) =>
+    changes.some((right) => isWide(right) && right.privilege === wideRights[name].privilege),
+  ),
+);
 
 /**
  * What Proxmox VE 8 has instead of the privileges for the guest agent. It also lets execute anything in a guest, so that a role
@@ -63,17 +78,17 @@ export function readingRoleFor(known: readonly string[]): RoleWanted {
 
 /** The role that changes, and what the operations that change look with. */
 export function changingRoleFor(known: readonly string[]): RoleWanted {
-  const looks = apiUses.flatMap(({ reads, changes }) => (changes === undefined ? [] : reads));
-  const agent = looks.filter((right) => partsOf(right).privilege in olderNames);
+  const looks = apiUses.flatMap(({ reads, changes }) => (changes.length === 0 ? [] : reads));
+  const agent = looks.filter(({ privilege }) => privilege in olderNames);
   return roleOf([...changeRights, ...agent], known, olderNames);
 }
 
 function roleOf(
-  rights: readonly Right[],
+  rights: readonly ApiRight[],
   known: readonly string[],
   instead: Readonly<Record<string, string>>,
 ): RoleWanted {
-  const wanted = [...new Set(rights.map((right) => partsOf(right).privilege))];
+  const wanted = [...new Set(rights.map(({ privilege }) => privilege))];
   const found = wanted.map((privilege) => {
     const other = instead[privilege];
     return known.includes(privilege) ? privilege : other !== undefined && known.includes(other) ? other : undefined;
@@ -85,9 +100,7 @@ function roleOf(
 }
 
 /** The paths on which the changing role is needed. */
-export const changingPaths: readonly string[] = [
-  ...new Set(changeRights.map((right) => rightPaths[partsOf(right).on])),
-].sort();
+export const changingPaths: readonly string[] = [...new Set(changeRights.map(({ on }) => rightPaths[on]))].sort();
 
 const healthRights = catalogue['check-health'].api?.reads ?? [];
 
@@ -99,8 +112,7 @@ export async function missingForHealth(
 ): Promise<readonly MissingRight[]> {
   const client = apis.get(host);
   const node = await nodeIfSeen(apis, host, options);
-  const wanted = healthRights.flatMap((right): MissingRight[] => {
-    const { privilege, on } = partsOf(right);
+  const wanted = healthRights.flatMap(({ privilege, on }): MissingRight[] => {
     if (on !== 'node') return [{ privilege, path: rightPaths[on] }];
     return node === undefined ? [] : [{ privilege, path: `/nodes/${node}` }];
   });
@@ -153,14 +165,13 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
   const ofNode = node === undefined ? {} : await client.permissions(nodePath, options);
   const guests = await partOfGuests(apis, host, all, options);
 
-  function lacked(right: Right): Omit<LackedRight, 'refused'> | undefined {
-    const { privilege: named, on } = partsOf(right);
+  function lacked({ privilege: named, on }: ApiRight): Omit<LackedRight, 'refused'> | undefined {
     const privilege = (isOld ? olderNames[named] : undefined) ?? named;
     const path = on === 'node' && node !== undefined ? nodePath : rightPaths[on];
     const here = on === 'node' && node !== undefined ? ofNode : all;
     // On a node and on `/` nothing below is needed.
     const reaches = here[path]?.[privilege];
-    if (on === 'node' || on === '/' ? reaches !== undefined : reaches === true) return undefined;
+    if (on === 'node' || on === 'root' ? reaches !== undefined : reaches === true) return undefined;
     const but =
       on === 'guest'
         ? guests(privilege)
@@ -190,7 +201,8 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
       found.set(key, { ...missing, refused: before.includes(name) ? before : [...before, name] });
     };
     for (const use of apiUses) {
-      for (const right of use[kind] ?? []) {
+      for (const right of use[kind]) {
+        if (kind === 'changes' && isWide(right)) continue;
         const missing = lacked(right);
         if (missing) add(missing, use.name);
       }
@@ -205,8 +217,8 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
     toChange,
     onlyLooks: changeRights.length > 0 && toChange.length === changeRights.length && toChange.every(({ but }) => !but),
     uses: {
-      look: apiUses.filter(({ changes }) => changes === undefined).length,
-      change: apiUses.filter(({ changes }) => changes !== undefined).length,
+      look: apiUses.filter(({ changes }) => changes.length === 0).length,
+      change: apiUses.filter(({ changes }) => changes.length > 0).length,
     },
     wide: usedWideRights.filter((name) => all['/']?.[wideRights[name].privilege] === undefined),
   };
