@@ -131,7 +131,8 @@ interface Seen {
 }
 
 async function askCluster(apis: ProxmoxApis, host: string, options: CallOptions): Promise<Seen> {
-  const [members, guests] = await Promise.all([membersOf(apis, host, options), apis.get(host).guests(options)]);
+  const client = apis.get(host);
+  const [members, guests] = await Promise.all([membersOf(apis, host, options), client.guests(options)]);
   return { via: host, members, guests };
 }
 
