@@ -3,18 +3,37 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { keptCertificate, makeCertificate, type ServerCertificate } from './certificate.ts';
 import { createFaults, type Fault, type FaultScope } from './faults.ts';
+import { removeDumps } from './guests/archives.ts';
 import { createRouter } from './router.ts';
 import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
+import { downloadRoutes } from './routes/downloads.ts';
+import { firewallRoutes } from './routes/firewall.ts';
 import { guestRoutes } from './routes/guests.ts';
+import { guestAgentRoutes } from './routes/guests-agent.ts';
+import { guestConfigRoutes } from './routes/guests-config.ts';
+import { guestLifecycleRoutes } from './routes/guests-lifecycle.ts';
+import { guestSnapshotRoutes } from './routes/guests-snapshots.ts';
+import { haRoutes } from './routes/ha.ts';
+import { nodeDiskRoutes } from './routes/node-disks.ts';
+import { nodeHardwareRoutes } from './routes/node-hardware.ts';
+import { nodeLogRoutes } from './routes/node-logs.ts';
+import { nodeNetworkRoutes } from './routes/node-network.ts';
+import { nodePackageRoutes } from './routes/node-packages.ts';
+import { nodeServiceRoutes } from './routes/node-services.ts';
 import { nodeRoutes } from './routes/nodes.ts';
+import { poolRoutes } from './routes/pools.ts';
+import { replicationRoutes } from './routes/replication.ts';
 import { roleRoutes } from './routes/roles.ts';
 import { signInRoutes } from './routes/sign-in.ts';
+import { statisticsRoutes } from './routes/statistics.ts';
+import { storageContentRoutes } from './routes/storage-content.ts';
 import { storageRoutes } from './routes/storages.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { userRoutes } from './routes/users.ts';
 import { createListener, type SeenRequest } from './server.ts';
+import { nodeSite } from './state/nodes.ts';
 import { createState, type SimulatorState, unixTime } from './state.ts';
 import { createTaskEngine, type TaskEngine } from './tasks.ts';
 
@@ -97,9 +116,9 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ? makeCertificate(state.localNode, names)
       : keptCertificate(certificateFolder, state.localNode, names);
   let certificate = await make();
-  const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state);
+  const faults = createFaults(state);
+  const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state, faults);
   if (!options.state && !memberOf) addHistory(state, tasks);
-  const faults = createFaults();
   const requests: SeenRequest[] = [];
   const listener = createListener({
     state,
@@ -107,13 +126,30 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     faults,
     router: createRouter([
       ...accessRoutes,
+      ...firewallRoutes,
+      ...haRoutes,
+      ...poolRoutes,
+      ...replicationRoutes,
       ...roleRoutes,
       ...signInRoutes,
       ...tokenRoutes,
       ...userRoutes,
       ...nodeRoutes,
+      ...nodeDiskRoutes,
+      ...nodeHardwareRoutes,
+      ...nodeLogRoutes,
+      ...nodeNetworkRoutes,
+      ...nodePackageRoutes,
+      ...nodeServiceRoutes,
+      ...statisticsRoutes,
       ...storageRoutes,
+      ...storageContentRoutes,
+      ...downloadRoutes,
       ...guestRoutes,
+      ...guestConfigRoutes,
+      ...guestSnapshotRoutes,
+      ...guestLifecycleRoutes,
+      ...guestAgentRoutes,
       ...taskRoutes,
       ...clusterRoutes,
     ]),
@@ -135,8 +171,12 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     certificate = next;
     for (const node of state.nodes.values()) {
       // Other nodes have certificates of their own; any well-formed print will do for what nobody connects to.
-      if (node.name === state.localNode) node.fingerprint = next.fingerprint;
-      else if (node.fingerprint === '') node.fingerprint = [...next.fingerprint].reverse().join('');
+      if (node.name === state.localNode) {
+        node.fingerprint = next.fingerprint;
+        const { certificate: own, ca: authority } = next;
+        nodeSite(state.nodeSites, node.name, node.ip).certificate = { certificate: own, authority };
+      }
+      if (node.fingerprint === '') node.fingerprint = [...next.fingerprint].reverse().join('');
     }
   }
   adopt(certificate);
@@ -197,6 +237,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     },
     async close() {
       if (!memberOf) await tasks.close();
+      if (!memberOf) removeDumps(state);
       await stopListening();
     },
   };
