@@ -21,7 +21,7 @@ export interface Caller {
 export interface SimulatedNode {
   readonly name: string;
   readonly id: number;
-  readonly ip: string;
+  ip: string;
   /** SHA-256 that the cluster knows for the node; the local node's is the simulator's own certificate. */
   fingerprint: string;
   /** Member of the cluster right now. */
