@@ -3,13 +3,16 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { keptCertificate, makeCertificate, type ServerCertificate } from './certificate.ts';
 import { createFaults, type Fault, type FaultScope } from './faults.ts';
+import { removeDumps } from './guests/archives.ts';
 import { createRouter } from './router.ts';
 import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { downloadRoutes } from './routes/downloads.ts';
 import { firewallRoutes } from './routes/firewall.ts';
 import { guestRoutes } from './routes/guests.ts';
+import { guestAgentRoutes } from './routes/guests-agent.ts';
 import { guestConfigRoutes } from './routes/guests-config.ts';
+import { guestLifecycleRoutes } from './routes/guests-lifecycle.ts';
 import { guestSnapshotRoutes } from './routes/guests-snapshots.ts';
 import { haRoutes } from './routes/ha.ts';
 import { nodeDiskRoutes } from './routes/node-disks.ts';
@@ -35,8 +38,10 @@ import { createState, type SimulatorState, unixTime } from './state.ts';
 import { createTaskEngine, type TaskEngine } from './tasks.ts';
 
 export interface SimulatorOptions {
-  /** Default 0, which takes a free one. Always on 127.0.0.1. */
+  /** Default 0, which takes a free one. */
   readonly port?: number;
+  /** Default 127.0.0.1. Another address of loopback, so that nodes of a cluster can have the same port. */
+  readonly address?: string;
   /** What the cluster holds. Default: {@link createState}. */
   readonly state?: SimulatorState;
   /** Another node of a cluster that is simulated already: all is shared but the address and the certificate. */
@@ -61,7 +66,7 @@ export interface SimulatorToken {
 export interface ProxmoxSimulator {
   /** `https://127.0.0.1:port` */
   readonly url: string;
-  readonly host: '127.0.0.1';
+  readonly host: string;
   readonly port: number;
   /** SHA-256 of the certificate served now, `AA:BB:…`. */
   readonly certificateFingerprint: string;
@@ -103,7 +108,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     const token = state.tokens.get(id);
     if (token) token.secret = secret;
   }
-  const names = ['127.0.0.1', '::1', 'localhost', ...state.nodes.keys()];
+  const address = options.address ?? '127.0.0.1';
+  const names = [...new Set([address, '127.0.0.1', '::1', 'localhost', ...state.nodes.keys()])];
   const { certificateFolder } = options;
   const make = () =>
     certificateFolder === undefined
@@ -142,6 +148,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ...guestRoutes,
       ...guestConfigRoutes,
       ...guestSnapshotRoutes,
+      ...guestLifecycleRoutes,
+      ...guestAgentRoutes,
       ...taskRoutes,
       ...clusterRoutes,
     ]),
@@ -176,7 +184,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
   async function listen(port: number): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, '127.0.0.1', () => {
+      server.listen(port, address, () => {
         server.off('error', reject);
         resolve();
       });
@@ -195,8 +203,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
   const firstTokens = new Map(state.tokens);
   const port = await listen(options.port ?? 0);
   return {
-    url: `https://127.0.0.1:${port}`,
-    host: '127.0.0.1',
+    url: `https://${address}:${port}`,
+    host: address,
     port,
     get certificateFingerprint() {
       return certificate.fingerprint;
@@ -237,6 +245,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     },
     async close() {
       if (!memberOf) await tasks.close();
+      if (!memberOf) removeDumps(state);
       await stopListening();
     },
   };

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { SimulatedAgent } from './guests/agent.ts';
 import { type ConfigValue, type GuestConfig, Guests, type SimulatedSnapshot } from './guests/configuration.ts';
 import type { SimulatedVolume } from './guests/volumes.ts';
 import { administrator, roles } from './roles.ts';
@@ -20,7 +21,7 @@ export interface Caller {
 export interface SimulatedNode {
   readonly name: string;
   readonly id: number;
-  readonly ip: string;
+  ip: string;
   /** SHA-256 that the cluster knows for the node; the local node's is the simulator's own certificate. */
   fingerprint: string;
   /** Member of the cluster right now. */
@@ -65,6 +66,10 @@ export interface GuestBehaviour {
   startWarnings?: readonly string[];
   /** From a request to the HA stack until that acts. Default 40. */
   haMs?: number;
+  /** What the agent in it is and answers; of a container only its addresses are asked. */
+  agent?: SimulatedAgent;
+  /** Why a backup of it fails. */
+  backupError?: string;
   /** How long its other tasks take, by their type: `{ qmsnapshot: 1000 }`. Default 20. */
   taskMs?: Readonly<Record<string, number>>;
 }
@@ -145,6 +150,10 @@ export interface SimulatedArchive {
   protected?: boolean;
   /** What a Proxmox Backup Server found when it verified it. */
   verification?: 'ok' | 'failed';
+  /** As `vzdump` was told. Default `zstd`. */
+  readonly compress?: string;
+  /** Where it really is, of one that was made here. */
+  readonly file?: string;
 }
 
 export interface SimulatedToken {
@@ -196,6 +205,8 @@ export interface SimulatorState {
   readonly guests: Map<number, SimulatedGuest>;
   readonly storages: SimulatedStorage[];
   readonly archives: SimulatedArchive[];
+  /** The folder with the files of archives, once there is one. */
+  readonly dumps: { folder?: string };
   /** Everything in storages but backups: disks of guests, images, templates, ISOs. */
   readonly volumes: SimulatedVolume[];
   readonly users: Map<string, SimulatedUser>;
@@ -293,6 +304,7 @@ export function createState(): SimulatorState {
     guests,
     storages,
     archives: [],
+    dumps: {},
     volumes,
     users: new Map(
       ['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 } as SimulatedUser]),

@@ -1,7 +1,9 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
 import { createAnchorActivities } from './anchor-ledger/anchor-ledger.ts';
+import { createApiChangeActivities } from './api-change/api-change.ts';
 import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
+import { createChangeGuestsActivities } from './change-guests/change-guests.ts';
 import { createChangePolicyActivities } from './change-policy/change-policy.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
 import { createContactActivities } from './contacts/contacts.ts';
@@ -22,7 +24,9 @@ import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts
 export function createHostActivities(dependencies: ActivityDependencies) {
   return {
     ...createAnchorActivities(dependencies),
+    ...createApiChangeActivities(dependencies),
     ...createBackupActivities(dependencies),
+    ...createChangeGuestsActivities(dependencies),
     ...createHealthActivities(dependencies),
     ...createControlGuestActivities(dependencies),
     ...createControlServiceActivities(dependencies),

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Reversal } from './reversal.ts';
+import type { RightOn } from './rights.ts';
 import type { Subject } from './subject.ts';
 import type { TargetFields, TargetKind } from './target.ts';
 
@@ -36,6 +37,21 @@ export interface ScheduleDefinition<Input = Readonly<Record<string, unknown>>> {
   readonly pauseOnFailure: boolean;
   /** One sentence: why this time and these policies. Shown in the docs and in the Temporal UI. */
   readonly why: string;
+}
+
+/** An operation on a guest, and its input without the guest. */
+export interface EachGuest {
+  readonly operation: string;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+
+/** A privilege of Proxmox VE, and on what it is needed. */
+export interface ApiRight {
+  /** `VM.Snapshot` */
+  readonly privilege: string;
+  readonly on: RightOn;
+  /** For which requests: `with vmstate`, `of a privileged container`. Absent: all. */
+  readonly when?: string;
 }
 
 /**
@@ -78,6 +94,16 @@ export interface OperationDefinition {
   readonly input: z.ZodObject;
   /** The operation's own structured result; every run's result is a {@link RunResult} around it. */
   readonly output: z.ZodObject;
+  /**
+   * What it needs of the API token, where it works through the Proxmox API: what it looks with, and what it changes with. Said
+   * here alone: the roles that `host install` makes, `doctor` and the documentation are made from it. What is to be changed on
+   * `root` reaches far: it must be one of `wideRights` in `rights.ts`, and is only given where it is asked for.
+   */
+  readonly api?: { readonly reads: readonly ApiRight[]; readonly changes: readonly ApiRight[] };
+  /** Of a host's: others may work on the host beside it. */
+  readonly sharesHost?: true;
+  /** Of a bulk form: what it does to each guest, without naming it. */
+  readonly each?: (input: Readonly<Record<string, unknown>>) => EachGuest;
   /** The steps in words, in order: the plan's skeleton and the docs' list. */
   readonly steps: readonly string[];
   readonly schedules: readonly ScheduleDefinition[];

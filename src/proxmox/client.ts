@@ -3,6 +3,7 @@ import type { Proxmox } from 'proxmox-api';
 import { z } from 'zod';
 import type { ProxmoxApiConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { type ApiCall, type ApiParameters, apiCallLine } from '../operations/api-change.ts';
 import { unexpectedAnswer } from './failures.ts';
 import {
   clusterStatusSchema,
@@ -87,11 +88,14 @@ export interface ProxmoxClient {
     parameters?: object,
     options?: CallOptions,
   ): Promise<z.output<Schema>>;
+  /** Any other write, once and never again by itself; its path as that of {@link read}. */
+  write<Schema extends z.ZodType>(schema: Schema, call: ApiCall, options?: CallOptions): Promise<z.output<Schema>>;
   version(options?: CallOptions): Promise<ProxmoxVersion>;
   nodes(options?: CallOptions): Promise<ProxmoxNode[]>;
   nodeStatus(node: string, options?: CallOptions): Promise<ProxmoxNodeStatus>;
   /** Guests (`vm`), nodes, storages; without a type all. Lists only what the API token may see. */
   resources(type?: 'vm' | 'storage' | 'node' | 'sdn', options?: CallOptions): Promise<ProxmoxResource[]>;
+  /** `local` is the host's own node, whichever node has answered. */
   clusterStatus(options?: CallOptions): Promise<ProxmoxClusterStatus[]>;
   /** Guests of the whole cluster, as far as the API token may see them (`VM.Audit`). */
   guests(options?: CallOptions): Promise<ProxmoxGuest[]>;
@@ -130,19 +134,19 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
 
   /** A call of a path template, each `*` filled with the next value, its data held to the schema. */
   async function call<Schema extends z.ZodType>(
-    method: 'GET' | 'POST' | 'DELETE',
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     schema: Schema,
     template: string,
     values: readonly string[],
     parameters: object | undefined,
     callOptions: CallOptions | undefined,
-  ): Promise<{ data: z.infer<Schema>; total: number }> {
+  ): Promise<{ data: z.infer<Schema>; total: number; elsewhere: boolean }> {
     const rest = [...values];
     const path = template.replace(/\*/g, () => (rest.shift() ?? '').replaceAll('/', '%2F'));
     const at = (text: string) => `/api2/json${text}`;
     const answer = await transport.send(method, at(path), at(template), { ...parameters }, callOptions);
     const parsed = schema.safeParse(answer.data);
-    if (parsed.success) return { data: parsed.data, total: answer.total ?? 0 };
+    if (parsed.success) return { data: parsed.data, total: answer.total ?? 0, elsewhere: answer.elsewhere ?? false };
     const [issue] = parsed.error.issues;
     const where = ['data', ...(issue?.path ?? [])].join('.');
     throw unexpectedAnswer({ host: config.host, port: config.port, method, path }, `${where}: ${issue?.message}`);
@@ -161,14 +165,21 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     api: (callOptions) => buildApi()(transport.engine(callOptions)),
     read: async (schema, template, values = [], parameters, callOptions) =>
       (await get(schema, template, values, parameters, callOptions)).data,
+    write: async (schema, { method, template, values, parameters }, callOptions) =>
+      (await call(method, schema, template, values, parameters, callOptions)).data,
     version: async (callOptions) => (await get(versionSchema, '/version', [], undefined, callOptions)).data,
     nodes: async (callOptions) => (await get(nodesSchema, '/nodes', [], undefined, callOptions)).data,
     nodeStatus: async (node, callOptions) =>
       (await get(nodeStatusSchema, '/nodes/*/status', [node], undefined, callOptions)).data,
     resources: async (type, callOptions) =>
       (await get(resourcesSchema, '/cluster/resources', [], { type }, callOptions)).data,
-    clusterStatus: async (callOptions) =>
-      (await get(clusterStatusSchema, '/cluster/status', [], undefined, callOptions)).data,
+    clusterStatus: async (callOptions) => {
+      const { data, elsewhere } = await get(clusterStatusSchema, '/cluster/status', [], undefined, callOptions);
+      if (!elsewhere) return data;
+      // Who answers says that it is the local one.
+      const own = options.cluster?.own();
+      return data.map((entry) => (entry.type === 'node' ? { ...entry, local: entry.name === own } : entry));
+    },
     guests: async (callOptions) =>
       (await get(guestsSchema, '/cluster/resources', [], { type: 'vm' }, callOptions)).data,
     guestStatus: async ({ node, type, vmid }, callOptions) =>
@@ -205,9 +216,13 @@ export function guestActionLine(
   action: GuestAction,
   parameters: GuestActionParameters = {},
 ): string {
-  const [, before, middle, after] = /^(.*)\*(.*)\*(.*)$/.exec(guestActionTemplate(type, action)) ?? [];
-  const given = Object.entries(parameters).map(([name, value]) => ` ${name}=${value === true ? 1 : value}`);
-  return `POST ${before}${node}${middle}${vmid}${after}${given.join('')}`;
+  const given = { ...parameters } as ApiParameters;
+  return apiCallLine({
+    method: 'POST',
+    template: guestActionTemplate(type, action),
+    values: [node, String(vmid)],
+    parameters: given,
+  });
 }
 
 /** `proxmox-api` loads an undici of its own, some 100 ms that a start needn't pay: only its syntax needs it. */

@@ -4,7 +4,7 @@ import { upidPattern } from './upid.ts';
 // Unknown fields are kept: versions and plugins add theirs. Known ones are held to what is relied on.
 
 /** Perl gives some numbers as text, and which ones changes between versions. */
-const figure = z.union([
+export const figure = z.union([
   z.number(),
   z
     .string()
@@ -78,6 +78,8 @@ const guestSchema = z.looseObject({
   vmid: figure,
   node: z.string(),
   name: z.string().optional(),
+  /** `running`, `stopped`; `unknown` while its node is away. */
+  status: z.string().optional(),
   template: flag.optional(),
   /** Separated by `;`, in older versions by `,` or spaces. */
   tags: z.string().optional(),

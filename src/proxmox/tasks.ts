@@ -9,9 +9,12 @@ import { parseUpid } from './upid.ts';
 /** Which tasks of a node. */
 export interface TaskSearch {
   readonly node: string;
-  readonly vmid: number;
-  /** `qmstart`, `hastart` … */
-  readonly types: readonly string[];
+  /** Of what they work on, where that is a guest. */
+  readonly vmid?: number;
+  /** Of what they work on, as the UPID has it. Absent, with `vmid` absent: any. */
+  readonly id?: string;
+  /** `qmstart`, `hastart` … Absent: any. */
+  readonly types?: readonly string[];
 }
 
 /** A task that our API token started. */
@@ -20,23 +23,25 @@ export interface OwnTask {
   readonly running: boolean;
 }
 
-/** How far back a guest's tasks are looked through: far more than one run starts. */
-const searched = 50;
+/** How far back tasks are looked through: far more than one run starts on a guest, and on a node meanwhile. */
+const searched = { guest: 50, node: 500 };
 
 /**
- * The tasks of these types that this client's API token started on a guest, newest first, running and ended.
- * An API token always sees its own.
+ * The tasks of these types that this client's API token started on a guest, or whatever else, newest first, running and
+ * ended. An API token always sees its own.
  */
 export async function ownTasks(
   client: ProxmoxClient,
-  { node, vmid, types }: TaskSearch,
+  { node, vmid, id, types }: TaskSearch,
   options?: CallOptions,
 ): Promise<readonly OwnTask[]> {
-  const listed = await client.tasks(node, { source: 'all', vmid, limit: searched }, options);
+  const filter = vmid === undefined ? { limit: searched.node } : { vmid, limit: searched.guest };
+  const listed = await client.tasks(node, { source: 'all', ...filter }, options);
   return listed
     .filter(({ upid }) => {
       const task = parseUpid(upid);
-      return task?.user === client.token && types.includes(task.type);
+      if (task === undefined || task.user !== client.token) return false;
+      return (types?.includes(task.type) ?? true) && (id === undefined || task.id === id);
     })
     .map(({ upid, status }) => ({ upid, running: status === 'RUNNING' }));
 }
@@ -140,8 +145,12 @@ export interface FollowOptions {
 
 const keptLines = 100;
 const linesAtOnce = 500;
-const firstWaitMs = 200;
+/** Looked at again after a share of the time that it has been followed: its end is seen late by half of that share. */
+const waitShare = 0.12;
+const firstWaitMs = 150;
 const longestWaitMs = 3_000;
+/** Its log is read no more often, but once when it has ended. */
+const readLogEveryMs = 1_000;
 const defaultAwayMs = 15 * 60_000;
 
 /**
@@ -158,13 +167,17 @@ export async function followTask(
 ): Promise<TaskEnd> {
   const log = createTail(client, upid);
   const options = signal ? { signal } : {};
-  let waitMs = firstWaitMs;
-  let answeredAt = performance.now();
+  const begun = performance.now();
+  let answeredAt = begun;
+  let readAt = Number.NEGATIVE_INFINITY;
   for (;;) {
     const seen = await passing(async () => {
       const status = await client.taskStatus(upid, options);
       // After the status, so that of an ended task all of it is there.
-      await log.read(options);
+      if (status.status === 'stopped' || performance.now() - readAt >= readLogEveryMs) {
+        await log.read(options);
+        readAt = performance.now();
+      }
       return status;
     });
     if (signal?.aborted) throw leftAlone(upid);
@@ -176,9 +189,9 @@ export async function followTask(
       throw unknown(upid, `its node has not answered for ${Math.round(awayMs / 1000)} s`, seen);
     }
     onProgress?.({ upid, lines: log.total(), ...lastOf(log.lines()) });
+    const waitMs = Math.min(longestWaitMs, Math.max(firstWaitMs, waitShare * (performance.now() - begun)));
     await sleep(waitMs, undefined, options).catch(() => undefined);
     if (signal?.aborted) throw leftAlone(upid);
-    waitMs = Math.min(waitMs * 1.5, longestWaitMs);
   }
 }
 

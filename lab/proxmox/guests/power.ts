@@ -141,7 +141,7 @@ export function comeUp(guest: SimulatedGuest): void {
 }
 
 /** Tells the guest and waits. It goes off by itself, also when the task that told it is gone by then. */
-async function shutDown(guest: SimulatedGuest, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+export async function shutDown(guest: SimulatedGuest, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
   const { pid, behaviour: { ignoresShutdown, stopMs } = {} } = guest;
   if (!ignoresShutdown) later(stopMs ?? 20, () => guest.pid === pid && goOff(guest));
   const until = Date.now() + timeoutMs;
@@ -233,7 +233,7 @@ export function suspend(call: Call, type: GuestType): string {
     assertUnlocked(guest);
     assertWritable(state, guest);
     await withLock(guest, 'suspending', async () => {
-      const kept = saveMemory(call, guest, storage, 'suspend-' + new Date().toISOString().slice(0, 10), task);
+      const kept = saveMemory(call, guest, storage, `suspend-${new Date().toISOString().slice(0, 10)}`, task);
       await sleep(guest.behaviour?.taskMs?.qmsuspend ?? 20, undefined, { signal: task.signal });
       setOption(guest, 'vmstate', kept);
     });

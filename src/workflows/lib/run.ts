@@ -32,6 +32,8 @@ export interface Run<Input> extends PlanningRun<Input> {
   /** The fence of the host's lock; 0 when the run changes nothing. Read it when an activity is called. */
   readonly fence: number;
   skip(title: string, why: string): void;
+  /** Says how far a step is that runs. */
+  note(title: string, how: string): void;
   /**
    * Registers how to take a step back, before the step.
    *
@@ -39,6 +41,8 @@ export interface Run<Input> extends PlanningRun<Input> {
    *   changed it meanwhile, and they are asked once more
    */
   onUndo(title: string, undo: () => Promise<void>, look?: () => Promise<string>): void;
+  /** The step was refused before it changed anything: it leaves nothing to take back. */
+  nothingDone(title: string): void;
   /** From here on what was done stays: a later failure takes nothing back. */
   commit(): void;
   /**
