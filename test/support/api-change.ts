@@ -10,6 +10,7 @@ import {
   type PlannedCall,
 } from '../../src/activities/api-change/api-change.ts';
 import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
+import type { Finding } from '../../src/operations/finding.ts';
 import type { Place } from '../../src/operations/target.ts';
 import { createProxmoxApis } from '../../src/proxmox/connect.ts';
 import { locateGuest } from '../../src/proxmox/locate.ts';
@@ -21,6 +22,8 @@ export interface Carried {
   /** Of the tasks, in order. */
   readonly upids: readonly string[];
   readonly output: Readonly<Record<string, unknown>>;
+  /** Of the report, but for those of the tasks. */
+  readonly findings: readonly Finding[];
 }
 
 /** A declared operation, carried out step by step as its workflow does it, without Temporal. */
@@ -76,6 +79,7 @@ export async function createApiChangeLab(
     const look = await asActivity(() => activities.lookForChange(what));
     const upids: string[] = [];
     let { output } = look;
+    const findings: Finding[] = [...look.findings];
     for (const step of look.steps) {
       const of = stepOf(what, look, step);
       let upid: string | undefined;
@@ -88,9 +92,11 @@ export async function createApiChangeLab(
         upids.push(started);
         await asActivity(() => activities.followChange({ ...of, upid: started }));
       }
-      output = { ...output, ...(await asActivity(() => activities.verifyChange(of))) };
+      const { findings: found = [], ...facts } = await asActivity(() => activities.verifyChange(of));
+      findings.push(...(found as Finding[]));
+      output = { ...output, ...facts };
     }
-    return { look, upids, output };
+    return { look, upids, output, findings };
   }
 
   return {

@@ -136,6 +136,7 @@ export function createApiChangeActivities({ proxmox }: { readonly proxmox: Proxm
 
     /**
      * Looks until the step has had its effect, and as long as it has to stay so: that its task ended well says neither.
+     * Gives what the output learns from it; `findings` are for the report.
      *
      * @throws ServiceError `verification-failed`
      */
@@ -236,12 +237,17 @@ async function readAll<Reads extends ApiReads>(
       try {
         return [name, await client.read(schema, template, values, parameters, options)];
       } catch (error) {
-        if (absent === undefined || !isServiceError(error, 'proxmox-not-found')) throw error;
+        if (absent === undefined || !isAbsent(error)) throw error;
         return [name, absent];
       }
     }),
   );
   return Object.fromEntries(all) as Seen<Reads>;
+}
+
+/** There is no such thing, or this version of Proxmox has no such call. */
+function isAbsent(error: unknown): boolean {
+  return isServiceError(error, 'proxmox-not-found') || (error instanceof ServiceError && error.details.status === 501);
 }
 
 /** That this attempt was refused says nothing of those before it: there may be something to take back. */
@@ -289,7 +295,10 @@ async function verify(
     const lacks = now === undefined ? 'could not be looked at' : effect.lacks(now, run);
     if (now !== undefined && lacks === undefined) {
       since ??= performance.now();
-      if (performance.now() - since >= staysSeconds * 1000) return effect.facts?.(now, run) ?? {};
+      if (performance.now() - since >= staysSeconds * 1000) {
+        const findings = effect.findings?.(now, run) ?? [];
+        return { ...effect.facts?.(now, run), ...(findings.length > 0 && { findings }) };
+      }
     } else if (since !== undefined) throw unverified(call, `${lacks}, though it was so at first`);
     else if (performance.now() >= deadline) throw unverified(call, lacks ?? '');
     await context.sleep(lookEveryMs).catch(() => undefined);
