@@ -235,6 +235,7 @@ export function readVolumes(node: string, storage: string, guest: GuestPlace) {
     values: [node, storage],
     parameters: { vmid: guest.vmid },
     schema: volumes(() => true),
+    absent: [],
   });
 }
 
@@ -244,6 +245,7 @@ export function readVolume(node: string, storage: string, volume: string) {
     template: '/nodes/*/storage/*/content',
     values: [node, storage],
     schema: volumes((one) => one === volume),
+    absent: [],
   });
 }
 
