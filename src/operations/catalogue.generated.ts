@@ -2,9 +2,13 @@
 import { backUp } from './back-up.ts';
 import { changePolicy } from './change-policy.ts';
 import { checkHealth } from './check-health.ts';
+import { cloneGuest } from './clone-guest.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
+import { deleteGuest } from './delete-guest.ts';
+import { deleteSnapshot } from './delete-snapshot.ts';
 import { listBackups } from './list-backups.ts';
+import { rollBackGuest } from './roll-back-guest.ts';
 import { snapshotGuest } from './snapshot-guest.ts';
 import type { OperationDefinition } from './definition.ts';
 
@@ -13,9 +17,13 @@ const typed = {
   'back-up': backUp,
   'change-policy': changePolicy,
   'check-health': checkHealth,
+  'clone-guest': cloneGuest,
   'control-guest': controlGuest,
   'control-service': controlService,
+  'delete-guest': deleteGuest,
+  'delete-snapshot': deleteSnapshot,
   'list-backups': listBackups,
+  'roll-back-guest': rollBackGuest,
   'snapshot-guest': snapshotGuest,
 };
 

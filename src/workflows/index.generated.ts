@@ -1,4 +1,8 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
+import { cloneGuest as cloneGuestOperation } from '../operations/clone-guest.ts';
+import { deleteGuest as deleteGuestOperation } from '../operations/delete-guest.ts';
+import { deleteSnapshot as deleteSnapshotOperation } from '../operations/delete-snapshot.ts';
+import { rollBackGuest as rollBackGuestOperation } from '../operations/roll-back-guest.ts';
 import { snapshotGuest as snapshotGuestOperation } from '../operations/snapshot-guest.ts';
 import { apiChangeWorkflow } from './lib/api-change.ts';
 export { anchorLedger } from './anchor-ledger.ts';
@@ -12,4 +16,8 @@ export { controlService } from './control-service.ts';
 export { listBackups } from './list-backups.ts';
 export { targetLock } from './target-lock.ts';
 export { watchRuns } from './watch-runs.ts';
+export const cloneGuest = apiChangeWorkflow(cloneGuestOperation);
+export const deleteGuest = apiChangeWorkflow(deleteGuestOperation);
+export const deleteSnapshot = apiChangeWorkflow(deleteSnapshotOperation);
+export const rollBackGuest = apiChangeWorkflow(rollBackGuestOperation);
 export const snapshotGuest = apiChangeWorkflow(snapshotGuestOperation);
