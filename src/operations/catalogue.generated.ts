@@ -5,6 +5,8 @@ import { checkHealth } from './check-health.ts';
 import { cloneGuest } from './clone-guest.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
+import { createContainer } from './create-container.ts';
+import { createVm } from './create-vm.ts';
 import { deleteGuest } from './delete-guest.ts';
 import { deleteSnapshot } from './delete-snapshot.ts';
 import { listBackups } from './list-backups.ts';
@@ -20,6 +22,8 @@ const typed = {
   'clone-guest': cloneGuest,
   'control-guest': controlGuest,
   'control-service': controlService,
+  'create-container': createContainer,
+  'create-vm': createVm,
   'delete-guest': deleteGuest,
   'delete-snapshot': deleteSnapshot,
   'list-backups': listBackups,

@@ -156,7 +156,7 @@ export const cloneGuest = defineApiChange(
       }
       const wrong = refuseNew(input, guests, pools) ?? refuseAddress(input.ip, input.gateway);
       if (wrong) return wrong;
-      const isTemplate = state.template === 1;
+      const isTemplate = state.template === 1 || config.template === '1';
       const linked = input.full === undefined ? isTemplate && storage === undefined : !input.full;
       if (linked && !isTemplate) {
         return refuse(
@@ -321,7 +321,7 @@ export const cloneGuest = defineApiChange(
           node: targetNode,
           type: guest.type,
           disks: stored.map((disk) => into(disk.storage)),
-          status: 'stopped',
+          status: 'stopped' as const,
           from: guest.vmid,
           linked,
           ...(start && isFixed ? { address: input.ip?.replace(/\/.*$/, '') } : {}),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type ApiRead, apiRead, type Refusal, refuse, type Seen } from './api-change.ts';
-import { type GuestConfig, type GuestDisk, inGiB, refuseMissing } from './guest-config.ts';
+import { type GuestConfig, type GuestDisk, inGiB, plainLine, refuseMissing } from './guest-config.ts';
 
 // What several declared operations read of storages, and how they choose one.
 
@@ -213,4 +213,43 @@ export function riskOfFull({ storage, avail }: Storage, bytes: number): readonly
   return [
     `The disks may grow to ${inGiB(bytes)}, and ${storage} has ${inGiB(avail)} free: when it is full, guests on it stop`,
   ];
+}
+
+/** The image or template that was named, or the only one that there is; else which there are to choose from. */
+export function chooseVolume(
+  all: Volumes,
+  {
+    named,
+    what,
+    field,
+    node,
+    how,
+  }: {
+    readonly named: string | undefined;
+    /** `cloud image` */
+    readonly what: string;
+    readonly field: string;
+    readonly node: string;
+    /** Where none is there at all. */
+    readonly how: string;
+  },
+): Volumes[number] | Refusal {
+  const ids = all.map(({ volid }) => volid).toSorted();
+  if (named !== undefined) {
+    return all.find(({ volid }) => volid === named) ?? refuseMissing(`${what} "${named}" on ${node}`, field, ids);
+  }
+  const [only, ...others] = all;
+  if (only === undefined) {
+    return refuse('not-found', `${node} has no ${what} that the API token may see, and nothing was done`, how, field);
+  }
+  if (others.length === 0) return only;
+  return refuse(
+    'invalid-input',
+    `${node} has ${all.length} volumes that could be the ${what}, and none was named`,
+    `Give ${field}, one of: ${ids
+      .slice(0, 20)
+      .map((id) => plainLine(id, 120))
+      .join(', ')}.`,
+    field,
+  );
 }

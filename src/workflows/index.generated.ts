@@ -1,5 +1,7 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { cloneGuest as cloneGuestOperation } from '../operations/clone-guest.ts';
+import { createContainer as createContainerOperation } from '../operations/create-container.ts';
+import { createVm as createVmOperation } from '../operations/create-vm.ts';
 import { deleteGuest as deleteGuestOperation } from '../operations/delete-guest.ts';
 import { deleteSnapshot as deleteSnapshotOperation } from '../operations/delete-snapshot.ts';
 import { rollBackGuest as rollBackGuestOperation } from '../operations/roll-back-guest.ts';
@@ -17,6 +19,8 @@ export { listBackups } from './list-backups.ts';
 export { targetLock } from './target-lock.ts';
 export { watchRuns } from './watch-runs.ts';
 export const cloneGuest = apiChangeWorkflow(cloneGuestOperation);
+export const createContainer = apiChangeWorkflow(createContainerOperation);
+export const createVm = apiChangeWorkflow(createVmOperation);
 export const deleteGuest = apiChangeWorkflow(deleteGuestOperation);
 export const deleteSnapshot = apiChangeWorkflow(deleteSnapshotOperation);
 export const rollBackGuest = apiChangeWorkflow(rollBackGuestOperation);
