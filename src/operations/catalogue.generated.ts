@@ -5,13 +5,17 @@ import { checkHealth } from './check-health.ts';
 import { cloneGuest } from './clone-guest.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
+import { convertToTemplate } from './convert-to-template.ts';
 import { createContainer } from './create-container.ts';
 import { createVm } from './create-vm.ts';
 import { deleteGuest } from './delete-guest.ts';
 import { deleteSnapshot } from './delete-snapshot.ts';
+import { labelGuest } from './label-guest.ts';
 import { listBackups } from './list-backups.ts';
+import { resumeGuest } from './resume-guest.ts';
 import { rollBackGuest } from './roll-back-guest.ts';
 import { snapshotGuest } from './snapshot-guest.ts';
+import { suspendGuest } from './suspend-guest.ts';
 import type { OperationDefinition } from './definition.ts';
 
 /** Every operation, by name, with its own types. */
@@ -22,13 +26,17 @@ const typed = {
   'clone-guest': cloneGuest,
   'control-guest': controlGuest,
   'control-service': controlService,
+  'convert-to-template': convertToTemplate,
   'create-container': createContainer,
   'create-vm': createVm,
   'delete-guest': deleteGuest,
   'delete-snapshot': deleteSnapshot,
+  'label-guest': labelGuest,
   'list-backups': listBackups,
+  'resume-guest': resumeGuest,
   'roll-back-guest': rollBackGuest,
   'snapshot-guest': snapshotGuest,
+  'suspend-guest': suspendGuest,
 };
 
 export type OperationName = keyof typeof typed;

@@ -54,6 +54,12 @@ const snapshots = () =>
 
 export type GuestSnapshots = z.output<ReturnType<typeof snapshots>>;
 
+/** A guest's state in a word or three: a VM that is paused counts as running, and one suspended to disk as stopped. */
+export function powerState({ status, qmpstatus, lock }: GuestState): string {
+  if (lock === 'suspended') return 'suspended to disk';
+  return status === 'running' && qmpstatus === 'paused' ? 'paused' : status;
+}
+
 /** Of a guest that may be gone: then it is off. */
 export function readStateIfAny(guest: Address): ApiRead<ReturnType<typeof state>> {
   return { ...readState(guest), absent: { status: 'stopped' } };
