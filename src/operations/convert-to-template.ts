@@ -4,7 +4,6 @@ import {
   disksOf,
   guestPath,
   guestTask,
-  madeBy,
   readConfig,
   readSnapshots,
   readState,
@@ -115,9 +114,6 @@ export const convertToTemplate = defineApiChange(
         risks: [
           'It can not be turned back; a full clone of it is an ordinary guest',
           'Its clones have whatever is in it: host keys, machine id, passwords, fixed addresses',
-          ...(madeBy(config.description) === undefined
-            ? []
-            : ['Its notes name the run that has made it, by which that run could have been undone']),
         ],
         steps: [
           {

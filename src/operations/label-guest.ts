@@ -15,7 +15,6 @@ import {
 } from './guest-config.ts';
 import { dryRun, hostOfCluster, vmid } from './inputs.ts';
 import { guestName, poolName, readPools, tag } from './new-guest.ts';
-import { guestLabel } from './target.ts';
 
 const labels = () =>
   z.object({
@@ -59,8 +58,11 @@ export const labelGuest = defineApiChange(
         addTags: z.array(tag()).max(30).default([]),
         removeTags: z.array(tag()).max(30).default([]),
         tags: z.array(tag()).max(30).optional().describe('All of its tags, instead of those that it has'),
-        notes: z.string().max(8000).optional().describe('Instead of those that it has; empty: none'),
-        name: guestName().optional(),
+        notes: z.string().max(8192).optional().describe('Instead of those that it has; empty: none'),
+        name: z
+          .union([guestName(), z.literal('')])
+          .optional()
+          .describe('Empty: none'),
         pool: z
           .union([poolName(), z.literal('')])
           .optional()
