@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import { type ApiRead, apiRead, type Refusal, refuse, runMark } from './api-change.ts';
-import { guestLabel, type Place } from './target.ts';
+import { type GuestPlace, guestLabel } from './target.ts';
 
 // What several declared operations read of a guest.
 
-export type GuestPlace = Extract<Place, { readonly kind: 'guest' }>;
-/** Enough of it for a call. */
+/** Enough of a guest's place for a call. */
 type Address = Pick<GuestPlace, 'node' | 'type' | 'vmid'>;
 
 /** A guest's configuration, key by key as the API has it; numbers become text. */

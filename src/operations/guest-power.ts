@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { type ApiRead, type ApiStep, apiRead, effect, undoBy } from './api-change.ts';
 import {
   type GuestConfig,
-  type GuestPlace,
   guestPath,
   guestTask,
   madeBy,
@@ -10,7 +9,7 @@ import {
   readState,
   readStateIfAny,
 } from './guest-config.ts';
-import { guestLabel } from './target.ts';
+import { type GuestPlace, guestLabel } from './target.ts';
 
 // Steps of declared operations that switch a guest on or off on their way.
 

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { type ApiCall, type ApiStep, apiRead, defineApiChange, effect, refuse, undoBy } from './api-change.ts';
 import {
   type GuestConfig,
-  type GuestPlace,
   guestPath,
   madeBy,
   plainLine,
@@ -15,6 +14,7 @@ import {
 } from './guest-config.ts';
 import { dryRun, hostOfCluster, vmid } from './inputs.ts';
 import { guestName, poolName, readPools, tag } from './new-guest.ts';
+import type { GuestPlace } from './target.ts';
 
 const labels = () =>
   z.object({

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { type ApiRead, type ApiUndo, apiRead, effect, type Refusal, refuse, undoBy } from './api-change.ts';
 import {
   type GuestConfig,
-  type GuestPlace,
   guestPath,
   guestTask,
   madeBy,
@@ -11,7 +10,7 @@ import {
   refuseMissing,
 } from './guest-config.ts';
 import { vmid } from './inputs.ts';
-import { guestLabel } from './target.ts';
+import { type GuestPlace, guestLabel } from './target.ts';
 
 // What the operations share that make a guest: its number, name, pool, first login and address, and how it is taken back.
 
