@@ -7,6 +7,7 @@ import { removeDumps } from './guests/archives.ts';
 import { createRouter } from './router.ts';
 import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
+import { downloadRoutes } from './routes/downloads.ts';
 import { firewallRoutes } from './routes/firewall.ts';
 import { guestRoutes } from './routes/guests.ts';
 import { guestAgentRoutes } from './routes/guests-agent.ts';
@@ -14,16 +15,25 @@ import { guestConfigRoutes } from './routes/guests-config.ts';
 import { guestLifecycleRoutes } from './routes/guests-lifecycle.ts';
 import { guestSnapshotRoutes } from './routes/guests-snapshots.ts';
 import { haRoutes } from './routes/ha.ts';
+import { nodeDiskRoutes } from './routes/node-disks.ts';
+import { nodeHardwareRoutes } from './routes/node-hardware.ts';
+import { nodeLogRoutes } from './routes/node-logs.ts';
+import { nodeNetworkRoutes } from './routes/node-network.ts';
+import { nodePackageRoutes } from './routes/node-packages.ts';
+import { nodeServiceRoutes } from './routes/node-services.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { poolRoutes } from './routes/pools.ts';
 import { replicationRoutes } from './routes/replication.ts';
 import { roleRoutes } from './routes/roles.ts';
 import { signInRoutes } from './routes/sign-in.ts';
+import { statisticsRoutes } from './routes/statistics.ts';
+import { storageContentRoutes } from './routes/storage-content.ts';
 import { storageRoutes } from './routes/storages.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { userRoutes } from './routes/users.ts';
 import { createListener, type SeenRequest } from './server.ts';
+import { nodeSite } from './state/nodes.ts';
 import { createState, type SimulatorState, unixTime } from './state.ts';
 import { createTaskEngine, type TaskEngine } from './tasks.ts';
 
@@ -122,7 +132,16 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ...tokenRoutes,
       ...userRoutes,
       ...nodeRoutes,
+      ...nodeDiskRoutes,
+      ...nodeHardwareRoutes,
+      ...nodeLogRoutes,
+      ...nodeNetworkRoutes,
+      ...nodePackageRoutes,
+      ...nodeServiceRoutes,
+      ...statisticsRoutes,
       ...storageRoutes,
+      ...storageContentRoutes,
+      ...downloadRoutes,
       ...guestRoutes,
       ...guestConfigRoutes,
       ...guestSnapshotRoutes,
@@ -149,8 +168,12 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     certificate = next;
     for (const node of state.nodes.values()) {
       // Other nodes have certificates of their own; any well-formed print will do for what nobody connects to.
-      if (node.name === state.localNode) node.fingerprint = next.fingerprint;
-      else if (node.fingerprint === '') node.fingerprint = [...next.fingerprint].reverse().join('');
+      if (node.name === state.localNode) {
+        node.fingerprint = next.fingerprint;
+        const { certificate: own, ca: authority } = next;
+        nodeSite(state.nodeSites, node.name, node.ip).certificate = { certificate: own, authority };
+      }
+      if (node.fingerprint === '') node.fingerprint = [...next.fingerprint].reverse().join('');
     }
   }
   adopt(certificate);
