@@ -101,7 +101,7 @@ export const deleteGuest = defineApiChange(
         ...guestPath(guest, '/firewall/rules'),
         schema: z.array(z.object({ pos: z.number() })),
         absent: [],
-        absentOn: ['proxmox-not-found', 'proxmox-permission'],
+        absentOn: ['proxmox-permission'],
       }),
       cluster: apiRead({
         template: '/cluster/status',

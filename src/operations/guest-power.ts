@@ -117,7 +117,7 @@ function readAddresses(guest: GuestPlace): ApiRead<z.ZodType<readonly Addresses[
   const silent = {
     absent: [],
     // Of its agent too: that isn't there yet, never will be, or the API token may not ask it.
-    absentOn: ['proxmox-not-found', 'conflict', 'proxmox-unavailable', 'timeout', 'proxmox-permission'] as const,
+    absentOn: ['conflict', 'proxmox-unavailable', 'timeout', 'proxmox-permission'] as const,
   };
   if (guest.type === 'qemu') {
     const schema = agentAddresses().transform(({ result }) =>

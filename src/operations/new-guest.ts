@@ -129,7 +129,7 @@ export function readBridges(node: string): ApiRead<z.ZodType<readonly string[]>>
     parameters: { type: 'any_bridge' },
     schema: schema as unknown as z.ZodType<readonly string[]>,
     absent: [],
-    absentOn: ['proxmox-not-found', 'proxmox-unavailable', 'proxmox-permission', 'timeout'],
+    absentOn: ['proxmox-unavailable', 'proxmox-permission', 'timeout'],
   });
 }
 

@@ -46,7 +46,7 @@ export function readStorages(node: string): ApiRead<ReturnType<typeof storages>>
     values: [node],
     schema: storages(),
     absent: [],
-    absentOn: ['proxmox-not-found', 'proxmox-unavailable', 'timeout'],
+    absentOn: ['proxmox-unavailable', 'timeout'],
   };
 }
 

@@ -128,9 +128,11 @@ export function apiChangeWorkflow<
             (summary) => carryOut(step, summary),
             ({ upid }) => upid,
           );
-          const { [missedFact]: _, ...facts } = done.facts;
+          const { findings = [], [missedFact]: _, ...facts } = done.facts as StepDone['facts'] & {
+            readonly findings?: readonly Finding[];
+          };
           output = { ...output, ...facts };
-          tasks.push(...findingOf(title, done));
+          tasks.push(...findingOf(title, done), ...findings);
         }
       }
       run.commit();
