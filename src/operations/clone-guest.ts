@@ -1,14 +1,12 @@
 import { z } from 'zod';
 import { type ApiStep, apiRead, defineApiChange, effect, refuse } from './api-change.ts';
+import { nodeName, readNodes, refuseNode } from './cluster-places.ts';
 import {
-  bytesOf,
-  disksOf,
   guestConfig,
   guestPath,
   guestTask,
   madeBy,
   marked,
-  plainLine,
   readConfigIfAny,
   readSnapshots,
   readState,
@@ -17,6 +15,7 @@ import {
   TheGuest,
   theGuest,
 } from './guest-config.ts';
+import { disksOf, isCloudInit, readStorages, refuseStorage, spaceRisks, storageName } from './guest-disks.ts';
 import { addressStep, startNewStep } from './guest-power.ts';
 import { dryRun, hostOfCluster, vmid } from './inputs.ts';
 import {
@@ -31,7 +30,6 @@ import {
   poolName,
   readGuests,
   readNextId,
-  readNodes,
   readPools,
   refuseAddress,
   refuseNew,
@@ -41,17 +39,7 @@ import {
   waitSeconds,
 } from './new-guest.ts';
 import { snapshotName } from './snapshot-guest.ts';
-import {
-  chooseStorage,
-  lackingDisks,
-  nodeName,
-  readGuestVolumes,
-  readStorages,
-  refuseFull,
-  riskOfFull,
-  storageName,
-  volumesIn,
-} from './storages.ts';
+import { lackingDisks, readGuestVolumes, volumesIn } from './storages.ts';
 import { guestLabel } from './target.ts';
 
 /** A copy of a guest or of a template, its first login and its start in one run. */
@@ -128,7 +116,12 @@ export const cloneGuest = defineApiChange(
       guests: readGuests(),
       nodes: readNodes(),
       pools: readPools(),
-      storages: readStorages(targetNode ?? node),
+      // Of a node that is away there are none; which that is, is said of the node itself.
+      storages: {
+        ...readStorages(targetNode ?? node),
+        absent: [],
+        absentOn: ['proxmox-unavailable', 'timeout'] as const,
+      },
     }),
     plan({ input, guest, node }, { state, config, snapshots, next, guests, nodes, pools, storages }) {
       const { targetNode = node, snapshot, storage, start } = input;
@@ -138,22 +131,8 @@ export const cloneGuest = defineApiChange(
       if (snapshot !== undefined && !names.includes(snapshot)) {
         return refuseMissing(`snapshot "${snapshot}" of the ${guestLabel(guest)}`, 'snapshot', names);
       }
-      const target = nodes.find((one) => one.node === targetNode);
-      if (target === undefined) {
-        return refuseMissing(
-          `node "${targetNode}" in this cluster`,
-          'targetNode',
-          nodes.map((one) => one.node),
-        );
-      }
-      if (target.status !== 'online') {
-        return refuse(
-          'conflict',
-          `The node ${targetNode} is ${target.status}`,
-          'Choose one that is online.',
-          'targetNode',
-        );
-      }
+      const away = refuseNode(nodes, targetNode, 'targetNode');
+      if (away) return away;
       const wrong = refuseNew(input, guests, pools) ?? refuseAddress(input.ip, input.gateway);
       if (wrong) return wrong;
       const isTemplate = state.template === 1 || config.template === '1';
@@ -182,9 +161,9 @@ export const cloneGuest = defineApiChange(
           'snapshot',
         );
       }
-      const disks = disksOf(guest.type, config).filter(({ option }) => !option.startsWith('unused'));
+      const disks = disksOf(guest.type, config);
       const login = cloudInitOptions(input);
-      if (Object.keys(login).length > 0 && !disks.some(({ isCloudInit }) => isCloudInit)) {
+      if (Object.keys(login).length > 0 && !disks.some(({ line }) => isCloudInit(line))) {
         const field = input.ip !== undefined ? 'ip' : input.user !== undefined ? 'user' : 'sshKeys';
         return refuse(
           'conflict',
@@ -196,37 +175,31 @@ export const cloneGuest = defineApiChange(
         );
       }
       const into = (own: string) => storage ?? own;
-      const content = guest.type === 'qemu' ? 'images' : 'rootdir';
       const risks: string[] = [];
       for (const name of new Set(disks.map((disk) => into(disk.storage)))) {
-        const chosen = chooseStorage(storages, {
-          named: name,
-          content,
-          what: 'its disks',
-          field: storage === undefined ? 'targetNode' : 'storage',
+        const bytes = disks.filter((disk) => into(disk.storage) === name).reduce((sum, { size = 0 }) => sum + size, 0);
+        const unfit = refuseStorage(storages, {
+          storage: name,
           node: targetNode,
+          content: guest.type === 'qemu' ? 'images' : 'rootdir',
+          bytes: linked ? 0 : bytes,
+          field: storage === undefined ? 'targetNode' : 'storage',
         });
-        if ('refused' in chosen) return chosen;
-        if (linked) continue;
-        const bytes = disks
-          .filter((disk) => into(disk.storage) === name)
-          .reduce((sum, { size }) => sum + (bytesOf(size ?? '') ?? 0), 0);
-        const full = refuseFull(chosen, bytes, Math.min(bytes, 2 ** 30), 'storage');
-        if (full) return full;
-        risks.push(...riskOfFull(chosen, bytes));
+        if (unfit) return unfit;
+        if (!linked) risks.push(...spaceRisks(storages, name, bytes));
       }
-      const own = disks.find((disk) => !storages.some((one) => one.storage === disk.storage && one.shared));
+      const own = disks.find((disk) => !storages.some((one) => one.storage === disk.storage && one.shared === 1));
       if (targetNode !== node && own !== undefined) {
         return refuse(
           'conflict',
-          `${TheGuest(guest)} has its disk ${own.option} on ${own.storage}, which only ${node} has, so it can't be cloned to ${targetNode}`,
+          `${TheGuest(guest)} has its disk ${own.key} on ${own.storage}, which only ${node} has, so it can't be cloned to ${targetNode}`,
           'Clone it on its own node, and migrate the clone afterwards (migrate-guest).',
           'targetNode',
         );
       }
       const copy = placeOf({ node: targetNode, type: guest.type, vmid: input.newVmid ?? next, name: input.name });
-      const options = disks.map(({ option }) => option);
-      const stored = disks.filter(({ isCloudInit }) => !isCloudInit);
+      const options = disks.map(({ key }) => key);
+      const stored = disks.filter(({ line }) => !isCloudInit(line));
       const steps: ApiStep[] = [
         {
           title: 'Clone',
@@ -262,7 +235,7 @@ export const cloneGuest = defineApiChange(
               const there = [
                 ...volumesIn(now),
                 // What cloud-init reads is made anew at each start.
-                ...disksOf(copy.type, made).flatMap(({ isCloudInit, volume }) => (isCloudInit ? [volume] : [])),
+                ...disksOf(copy.type, made).flatMap(({ line, volume }) => (isCloudInit(line) ? [volume] : [])),
               ];
               return lackingDisks(options, disksOf(copy.type, made), made, there);
             },
@@ -299,7 +272,7 @@ export const cloneGuest = defineApiChange(
           { name: 'State', value: state.status },
           { name: 'Node', value: node },
           { name: 'Template', value: isTemplate ? 'yes' : 'no' },
-          { name: 'Disks', value: disks.map(({ option, volume }) => `${option} ${volume}`).join(', ') || 'none' },
+          { name: 'Disks', value: disks.map(({ key, volume }) => `${key} ${volume}`).join(', ') || 'none' },
           { name: 'New number', value: String(copy.vmid) },
         ],
         affected: [
@@ -310,7 +283,7 @@ export const cloneGuest = defineApiChange(
         ],
         risks: [
           ...risks,
-          ...(guest.type === 'lxc' || !disks.some(({ isCloudInit }) => isCloudInit)
+          ...(guest.type === 'lxc' || !disks.some(({ line }) => isCloudInit(line))
             ? ['The copy has the host keys, machine id and fixed addresses of its source']
             : []),
         ],
@@ -326,7 +299,7 @@ export const cloneGuest = defineApiChange(
           linked,
           ...(start && isFixed ? { address: input.ip?.replace(/\/.*$/, '') } : {}),
         },
-        done: `The ${guestLabel(copy)} on ${targetNode} is a ${linked ? 'linked' : 'full'} clone of the ${plainLine(guestLabel(guest), 100)}${start ? ', and runs' : ''}.`,
+        done: `The ${guestLabel(copy)} on ${targetNode} is a ${linked ? 'linked' : 'full'} clone of the ${guestLabel(guest)}${start ? ', and runs' : ''}.`,
       };
     },
   },

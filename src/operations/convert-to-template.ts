@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { defineApiChange, effect, refuse } from './api-change.ts';
 import {
-  disksOf,
   guestPath,
   guestTask,
   readConfig,
@@ -12,8 +11,9 @@ import {
   TheGuest,
   theGuest,
 } from './guest-config.ts';
+import { disksOf, isCloudInit, readStorages } from './guest-disks.ts';
 import { dryRun, hostOfCluster, vmid } from './inputs.ts';
-import { readStorages } from './storages.ts';
+
 import { guestLabel } from './target.ts';
 
 /** A guest that never runs again and is cloned instead. */
@@ -67,7 +67,7 @@ export const convertToTemplate = defineApiChange(
       const lines = [
         { name: 'State', value: state.status },
         { name: 'Node', value: node },
-        { name: 'Disks', value: disks.map(({ option, volume }) => `${option} ${volume}`).join(', ') || 'none' },
+        { name: 'Disks', value: disks.map(({ key, volume }) => `${key} ${volume}`).join(', ') || 'none' },
       ];
       if (config.template === '1' || state.template === 1) {
         return {
@@ -103,7 +103,7 @@ export const convertToTemplate = defineApiChange(
       if (unfit !== undefined) {
         return refuse(
           'conflict',
-          `${TheGuest(guest)} has its disk ${unfit.option} on ${unfit.storage}, a kind of storage without templates`,
+          `${TheGuest(guest)} has its disk ${unfit.key} on ${unfit.storage}, a kind of storage without templates`,
           'Move it to another one first (move-disk): ZFS, LVM-thin, Ceph, or files.',
         );
       }
@@ -126,10 +126,9 @@ export const convertToTemplate = defineApiChange(
               lacks(now) {
                 if (now.config.template !== '1') return `the ${guestLabel(guest)} is no template`;
                 const plain = disksOf(guest.type, now.config).find(
-                  ({ volume, isCloudInit, option }) =>
-                    !isCloudInit && !option.startsWith('unused') && !/[:/]base(vol)?-/.test(volume),
+                  ({ volume, line }) => !isCloudInit(line) && !/[:/]base(vol)?-/.test(volume),
                 );
-                return plain === undefined ? undefined : `its disk ${plain.option} is not one to clone from`;
+                return plain === undefined ? undefined : `its disk ${plain.key} is not one to clone from`;
               },
               facts: ({ config: now }) => ({ disks: disksOf(guest.type, now).map(({ volume }) => volume) }),
             }),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type ApiStep, defineApiChange, effect } from './api-change.ts';
-import { disksOf, guestTask, inGiB, madeBy, marked, readConfigIfAny } from './guest-config.ts';
+import { guestTask, madeBy, marked, readConfigIfAny } from './guest-config.ts';
+import { disksOf, isUsable, readStorages, roughly, spaceRisks, storageName } from './guest-disks.ts';
 import { addressStep, startNewStep } from './guest-power.ts';
 import { dryRun, hostName } from './inputs.ts';
 import {
@@ -30,12 +31,9 @@ import {
   chooseStorage,
   chooseVolume,
   lackingDisks,
+  readContents,
   readGuestVolumes,
-  readStorages,
-  readVolumes,
   refuseFull,
-  riskOfFull,
-  storageName,
   type Volumes,
   volumesIn,
 } from './storages.ts';
@@ -119,9 +117,9 @@ export const createContainer = defineApiChange(
     more: ({ input: { template }, node }, { storages }) =>
       Object.fromEntries(
         storages
-          .filter((one) => one.active && one.content.includes('vztmpl'))
+          .filter((one) => isUsable(one) && one.content.split(',').includes('vztmpl'))
           .filter(({ storage }) => template === undefined || template.startsWith(`${storage}:`))
-          .map(({ storage }) => [storage, readVolumes(node, storage, { content: 'vztmpl' })]),
+          .map(({ storage }) => [storage, readContents(node, storage, { content: 'vztmpl' })]),
       ),
     plan({ input, node }, { next, guests, pools, storages, bridges }, more: Readonly<Record<string, Volumes>>) {
       const wrong =
@@ -137,16 +135,15 @@ export const createContainer = defineApiChange(
         how: 'Load one (download-image, or pveam download on the node).',
       });
       if ('refused' in template) return template;
+      const bytes = input.diskGiB * 2 ** 30;
       const storage = chooseStorage(storages, {
-        named: input.storage,
-        content: 'rootdir',
-        what: 'its disk',
-        field: 'storage',
+        storage: input.storage,
         node,
+        content: 'rootdir',
+        bytes,
       });
       if ('refused' in storage) return storage;
-      const bytes = input.diskGiB * 2 ** 30;
-      const full = refuseFull(storage, bytes, template.size, 'storage');
+      const full = refuseFull(storage, template.size);
       if (full) return full;
       const container = placeOf({ node, type: 'lxc', vmid: input.newVmid ?? next, name: input.name });
       const tagged = input.vlan === undefined ? '' : `,tag=${input.vlan}`;
@@ -210,12 +207,12 @@ export const createContainer = defineApiChange(
         state: [
           { name: 'Node', value: node },
           { name: 'New number', value: String(container.vmid) },
-          { name: 'Template', value: `${template.volid} (${inGiB(template.size)})` },
+          { name: 'Template', value: `${template.volid} (${roughly(template.size)})` },
           { name: 'Storage', value: storage.storage },
         ],
         affected: [],
         risks: [
-          ...riskOfFull(storage, bytes),
+          ...spaceRisks(storages, storage.storage, bytes),
           ...(input.unprivileged ? [] : ['It is privileged: who is root in it and breaks out is root on the host']),
           ...(input.sshKeys.length === 0
             ? ['Without sshKeys nobody can log in over the network: root has no password']

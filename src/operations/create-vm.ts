@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type ApiStep, defineApiChange, effect, type Refusal, refuse } from './api-change.ts';
-import { bytesOf, disksOf, guestPath, guestTask, inGiB, madeBy, marked, readConfigIfAny } from './guest-config.ts';
+import { guestPath, guestTask, madeBy, marked, readConfigIfAny } from './guest-config.ts';
+import { disksOf, isUsable, readStorages, roughly, spaceRisks, storageName } from './guest-disks.ts';
 import { addressStep, startNewStep } from './guest-power.ts';
 import { dryRun, hostName } from './inputs.ts';
 import {
@@ -32,12 +33,9 @@ import {
   chooseStorage,
   chooseVolume,
   lackingDisks,
+  readContents,
   readGuestVolumes,
-  readStorages,
-  readVolumes,
   refuseFull,
-  riskOfFull,
-  storageName,
   type Volumes,
   volumesIn,
 } from './storages.ts';
@@ -125,9 +123,9 @@ export const createVm = defineApiChange(
       const content = image?.includes(':iso/') ? 'iso' : 'import';
       return Object.fromEntries(
         storages
-          .filter((one) => one.active && one.content.includes(content))
+          .filter((one) => isUsable(one) && one.content.split(',').includes(content))
           .filter(({ storage }) => image === undefined || image.startsWith(`${storage}:`))
-          .map(({ storage }) => [storage, readVolumes(node, storage, { content })]),
+          .map(({ storage }) => [storage, readContents(node, storage, { content })]),
       );
     },
     plan({ input, node }, { next, guests, pools, storages, bridges }, more: Readonly<Record<string, Volumes>>) {
@@ -137,7 +135,7 @@ export const createVm = defineApiChange(
         refuseBridge(input.bridge, bridges, node);
       if (wrong) return wrong;
       const isIso = input.image?.includes(':iso/') ?? false;
-      const image = chooseVolume(Object.values(more).flat().filter(isUsable), {
+      const image = chooseVolume(Object.values(more).flat().filter(isImage), {
         named: input.image,
         what: isIso ? 'ISO' : 'cloud image',
         field: 'image',
@@ -145,16 +143,15 @@ export const createVm = defineApiChange(
         how: 'Load one (download-image, or Datacenter, Storage, Import), or give the volume id of an ISO.',
       });
       if ('refused' in image) return image;
+      const bytes = input.diskGiB * 2 ** 30;
       const storage = chooseStorage(storages, {
-        named: input.storage,
-        content: 'images',
-        what: 'its disk',
-        field: 'storage',
+        storage: input.storage,
         node,
+        content: 'images',
+        bytes,
       });
       if ('refused' in storage) return storage;
-      const bytes = input.diskGiB * 2 ** 30;
-      const full = refuseFull(storage, bytes, isIso ? 2 ** 20 : image.size, 'storage');
+      const full = isIso ? undefined : refuseFull(storage, image.size);
       if (full) return full;
       const foreign = isIso ? refuseCloudInit(input) : undefined;
       if (foreign) return foreign;
@@ -216,7 +213,6 @@ export const createVm = defineApiChange(
         },
       ];
       if (!isIso) {
-        const large = ({ size }: { readonly size?: string }) => (bytesOf(size ?? '') ?? 0) >= bytes;
         steps.push({
           title: 'Resize',
           call: {
@@ -228,8 +224,9 @@ export const createVm = defineApiChange(
           effect: effect({
             reads: { config: readConfigIfAny(vm) },
             lacks({ config }) {
-              const disk = disksOf('qemu', config).find(({ option }) => option === 'scsi0');
-              return disk && large(disk) ? undefined : `its disk has ${disk?.size ?? 'no size'}, not ${input.diskGiB}G`;
+              const disk = disksOf('qemu', config).find(({ key }) => key === 'scsi0');
+              const { size = 0 } = disk ?? {};
+              return size >= bytes ? undefined : `its disk has ${roughly(size)}, not ${input.diskGiB} GiB`;
             },
           }),
         });
@@ -244,12 +241,12 @@ export const createVm = defineApiChange(
         state: [
           { name: 'Node', value: node },
           { name: 'New number', value: String(vm.vmid) },
-          { name: 'Image', value: `${image.volid} (${inGiB(image.size)})` },
+          { name: 'Image', value: `${image.volid} (${roughly(image.size)})` },
           { name: 'Storage', value: storage.storage },
         ],
         affected: [],
         risks: [
-          ...riskOfFull(storage, bytes),
+          ...spaceRisks(storages, storage.storage, bytes),
           ...(!isIso && input.sshKeys.length === 0
             ? ['Without sshKeys nobody can log in over the network: cloud images have no password']
             : []),
@@ -272,7 +269,7 @@ export const createVm = defineApiChange(
 );
 
 /** What an API token can import. */
-function isUsable({ volid }: Volumes[number]): boolean {
+function isImage({ volid }: Volumes[number]): boolean {
   return /\.(qcow2|raw|vmdk|iso)$/i.test(volid);
 }
 

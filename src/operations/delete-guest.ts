@@ -1,13 +1,10 @@
 import { z } from 'zod';
 import { apiRead, defineApiChange, effect, refuse } from './api-change.ts';
 import {
-  disksOf,
-  type GuestDisk,
+  type GuestConfig,
   guestPath,
   guestTask,
-  inGiB,
   madeBy,
-  plainLine,
   readConfig,
   readConfigIfAny,
   readSnapshots,
@@ -16,10 +13,17 @@ import {
   TheGuest,
   theGuest,
 } from './guest-config.ts';
+import { disksOf, type GuestDisk, isUsable, readStorages, roughly, unusedOf } from './guest-disks.ts';
 import { stopStep } from './guest-power.ts';
 import { dryRun, hostOfCluster, vmid } from './inputs.ts';
-import { readGuestVolumes, readStorages, readVolumesAround, volumesIn } from './storages.ts';
-import { guestLabel } from './target.ts';
+import { said } from './said.ts';
+import { readContentsAround, readGuestVolumes, volumesIn } from './storages.ts';
+import { type GuestPlace, guestLabel } from './target.ts';
+
+/** Those that it doesn't use, too. */
+function ownDisks(type: GuestPlace['type'], config: GuestConfig): readonly GuestDisk[] {
+  return [...disksOf(type, config), ...unusedOf(config)];
+}
 
 const ids = () => z.union([z.string(), z.number()]).transform(String);
 
@@ -112,14 +116,14 @@ export const deleteGuest = defineApiChange(
       }),
     }),
     more({ guest, node }, { config, storages }) {
-      const own = new Set(disksOf(guest.type, config).map(({ storage }) => storage));
+      const own = new Set(ownDisks(guest.type, config).map(({ storage }) => storage));
       return Object.fromEntries(
         storages
-          .filter(({ storage, content, active }) => active && (own.has(storage) || content.includes('backup')))
+          .filter((one) => isUsable(one) && (own.has(one.storage) || one.content.includes('backup')))
           .map(({ storage }) => [
             storage,
             {
-              ...readVolumesAround(node, storage, guest.vmid, {
+              ...readContentsAround(node, storage, guest.vmid, {
                 withClones: config.template === '1' && own.has(storage),
               }),
               // Backups that the API token may not see are only not named.
@@ -156,12 +160,12 @@ export const deleteGuest = defineApiChange(
           'stopFirst',
         );
       }
-      const disks = disksOf(guest.type, config);
-      const away = disks.find(({ storage }) => !storages.some((one) => one.storage === storage && one.active));
+      const disks = ownDisks(guest.type, config);
+      const away = disks.find(({ storage }) => !storages.some((one) => one.storage === storage && isUsable(one)));
       if (away !== undefined) {
         return refuse(
           'conflict',
-          `${TheGuest(guest)} has a disk on ${away.storage} (${away.option}), which is not active on ${node} or which the API token may not see`,
+          `${TheGuest(guest)} has a disk on ${away.storage} (${away.key}), which is not active on ${node} or which the API token may not see`,
           'Bring the storage back, or give the API token Datastore.Audit on it: else the disk would stay behind.',
         );
       }
@@ -183,7 +187,7 @@ export const deleteGuest = defineApiChange(
       const replicated = replication.filter((one) => one.guest === String(guest.vmid));
       const sizeOf = ({ volume, size }: GuestDisk) => {
         const found = volumes.find(({ volid }) => volid === volume)?.size;
-        return found ? inGiB(found) : (size ?? 'size unknown');
+        return found || size ? roughly(found || size || 0) : 'size unknown';
       };
       const readVolumesNow = readGuestVolumes(
         node,
@@ -196,21 +200,21 @@ export const deleteGuest = defineApiChange(
           { name: 'State', value: state.status },
           { name: 'Node', value: node },
           { name: 'Made by', value: madeBy(config.description) ?? 'no run of this service' },
-          { name: 'Disks', value: disks.map(({ option, volume }) => `${option} ${volume}`).join(', ') || 'none' },
+          { name: 'Disks', value: disks.map(({ key, volume }) => `${key} ${volume}`).join(', ') || 'none' },
           { name: 'Snapshots', value: names.join(', ') || 'none' },
         ],
         affected: [
           ...(isOn ? [`${TheGuest(guest)} runs now, and its plug is pulled`] : []),
-          ...disks.map((disk) => `The disk ${disk.option} goes: ${disk.volume} (${sizeOf(disk)})`),
+          ...disks.map((disk) => `The disk ${disk.key} goes: ${disk.volume} (${sizeOf(disk)})`),
           ...(names.length === 0 ? [] : [`Its snapshots go: ${names.join(', ')}`]),
-          ...inJobs.map(({ id }) => `The backup job ${plainLine(id, 60)} names it, and forgets it`),
+          ...inJobs.map(({ id }) => `The backup job ${said(id, 60)} names it, and forgets it`),
           ...(state.ha?.managed === 1 ? ['The HA stack manages it, and forgets it'] : []),
           ...replicated.map(
             ({ id, target }) => `The replication job ${id}${target ? ` to ${target}` : ''} goes, with its copy`,
           ),
           ...(rules.length === 0 ? [] : [`Its ${rules.length} firewall rules go`]),
           ...(guest.pool === undefined ? [] : [`It leaves the pool ${guest.pool}`]),
-          ...(config.description?.trim() ? [`Its notes go: ${plainLine(config.description, 200)}`] : []),
+          ...(config.description?.trim() ? [`Its notes go: ${said(config.description, 200)}`] : []),
           ...backups.slice(0, 10).map(({ volid }) => `Its backup stays: ${volid}`),
           ...(backups.length > 10 ? [`${backups.length - 10} more backups stay`] : []),
         ],

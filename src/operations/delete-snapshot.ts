@@ -4,7 +4,6 @@ import {
   guestPath,
   guestTask,
   madeBy,
-  plainLine,
   readSnapshots,
   readState,
   refuseLocked,
@@ -13,6 +12,7 @@ import {
   theGuest,
 } from './guest-config.ts';
 import { dryRun, hostOfCluster, vmid } from './inputs.ts';
+import { said } from './said.ts';
 import { snapshotName, takenAt } from './snapshot-guest.ts';
 import { guestLabel } from './target.ts';
 
@@ -79,7 +79,7 @@ export const deleteSnapshot = defineApiChange(
         affected: [
           `Nobody can go back to ${snapshot} any more${found.vmstate === 1 ? ', nor to the RAM that it holds' : ''}`,
           ...(later.length === 0 ? [] : [`What was taken after it stays: ${later.map(({ name }) => name).join(', ')}`]),
-          ...(found.description?.trim() ? [`What was written with it: ${plainLine(found.description, 120)}`] : []),
+          ...(found.description?.trim() ? [`What was written with it: ${said(found.description, 120)}`] : []),
         ],
         risks: [
           ...(maker === undefined ? ['No run of this service has taken it, so somebody may count on it'] : []),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type ApiRead, apiRead, type Refusal, refuse, runMark } from './api-change.ts';
+import { some } from './said.ts';
 import { type GuestPlace, guestLabel } from './target.ts';
 
 // What several declared operations read of a guest.
@@ -110,12 +111,10 @@ export function refuseManaged(guest: GuestPlace, { ha }: Pick<GuestState, 'ha'>,
 
 /** Another one of the guest's options, snapshots or disks than there is. */
 export function refuseMissing(what: string, field: string, known: readonly string[]): Refusal {
-  const shown = known.slice(0, 20).map((one) => plainLine(one, 60));
-  const more = known.length > shown.length ? ` and ${known.length - shown.length} more` : '';
   return refuse(
     'not-found',
     `There is no ${what}, and nothing was done`,
-    shown.length === 0 ? 'There is none at all.' : `There are: ${shown.join(', ')}${more}.`,
+    known.length === 0 ? 'There is none at all.' : `There are: ${some(known, 20)}.`,
     field,
   );
 }
@@ -138,52 +137,4 @@ export function marked(description: string): string {
 /** The run that has made it, by its description; nothing where no run has, or it isn't the name of one. */
 export function madeBy(description: string | undefined): string | undefined {
   return /^Proxmox MCP: ([a-z0-9][\w./:@,-]{0,299})$/m.exec(description ?? '')?.[1];
-}
-
-/** What somebody has written, on one line, without what doesn't show. What is shown of it in reports is cleaned once more. */
-export function plainLine(text: string, max = 200): string {
-  const line = text.replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ').trim();
-  return line.length <= max ? line : `${line.slice(0, max - 1).trimEnd()}…`;
-}
-
-/** One disk of a configuration. */
-export interface GuestDisk {
-  /** `scsi0`, `rootfs`, `unused0` */
-  readonly option: string;
-  /** `local:100/vm-100-disk-0.qcow2` */
-  readonly volume: string;
-  readonly storage: string;
-  /** `16G`, as the configuration has it; of unused ones and of a cloud-init drive nothing. */
-  readonly size?: string;
-  readonly isCloudInit: boolean;
-}
-
-const machineDisk = /^(scsi|virtio|sata|ide|efidisk|tpmstate|unused)\d+$/;
-const containerDisk = /^(rootfs|(mp|unused)\d+)$/;
-
-/** The disks that are the guest's own: no bind mounts, no devices of the host, no CDs. */
-export function disksOf(type: GuestPlace['type'], config: GuestConfig): readonly GuestDisk[] {
-  return Object.entries(config).flatMap(([option, value]) => {
-    if (!(type === 'qemu' ? machineDisk : containerDisk).test(option)) return [];
-    const [first = '', ...rest] = value.split(',');
-    const volume = first.replace(/^(file|volume)=/, '');
-    const [storage = '', name] = volume.split(':');
-    if (name === undefined || volume.startsWith('/')) return [];
-    const isCloudInit = /cloudinit/.test(name);
-    if (rest.includes('media=cdrom') && !isCloudInit) return [];
-    const size = rest.find((part) => part.startsWith('size='))?.slice('size='.length);
-    return [{ option, volume, storage, isCloudInit, ...(size === undefined ? {} : { size }) }];
-  });
-}
-
-/** `16G` in bytes; nothing where it is no size. */
-export function bytesOf(size: string): number | undefined {
-  const [, figure, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]?)$/.exec(size) ?? [];
-  return figure === undefined ? undefined : Number(figure) * 1024 ** ' KMGT'.indexOf(unit === '' ? ' ' : unit);
-}
-
-/** `2.5 GiB` */
-export function inGiB(bytes: number): string {
-  const figure = bytes / 2 ** 30;
-  return `${figure >= 10 ? Math.round(figure) : Math.round(figure * 10) / 10} GiB`;
 }

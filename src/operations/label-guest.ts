@@ -4,7 +4,6 @@ import {
   type GuestConfig,
   guestPath,
   madeBy,
-  plainLine,
   readConfig,
   readState,
   refuseLocked,
@@ -14,6 +13,7 @@ import {
 } from './guest-config.ts';
 import { dryRun, hostOfCluster, vmid } from './inputs.ts';
 import { guestName, poolName, readPools, tag } from './new-guest.ts';
+import { said } from './said.ts';
 import type { GuestPlace } from './target.ts';
 
 const labels = () =>
@@ -247,7 +247,8 @@ function changedIn(before: Labels, after: Labels): readonly Label[] {
 
 /** On one line, as the plan and its undo have it. */
 function shown(of: Labels, label: Label): string {
-  return plainLine(label === 'tags' ? of.tags.join(';') : of[label], 200) || 'none';
+  const text = label === 'tags' ? of.tags.join(';') : of[label];
+  return text === '' ? 'none' : said(text, 200);
 }
 
 function tagsIn({ tags = '' }: GuestConfig): string[] {

@@ -1,15 +1,8 @@
 import { z } from 'zod';
 import { type ApiRead, type ApiUndo, apiRead, effect, type Refusal, refuse, undoBy } from './api-change.ts';
-import {
-  type GuestConfig,
-  guestPath,
-  guestTask,
-  madeBy,
-  plainLine,
-  readConfigIfAny,
-  refuseMissing,
-} from './guest-config.ts';
+import { type GuestConfig, guestPath, guestTask, madeBy, readConfigIfAny, refuseMissing } from './guest-config.ts';
 import { vmid } from './inputs.ts';
+import { said } from './said.ts';
 import { type GuestPlace, guestLabel } from './target.ts';
 
 // What the operations share that make a guest: its number, name, pool, first login and address, and how it is taken back.
@@ -112,14 +105,6 @@ export function readPools() {
   return apiRead({ template: '/pools', values: [], schema: z.array(z.object({ poolid: z.string() })) });
 }
 
-export function readNodes() {
-  return apiRead({
-    template: '/nodes',
-    values: [],
-    schema: z.array(z.object({ node: z.string(), status: z.string() })),
-  });
-}
-
 /** The bridges and vnets that a guest on the node can be on. */
 export function readBridges(node: string): ApiRead<z.ZodType<readonly string[]>> {
   const schema = z.array(z.object({ iface: z.string() })).transform((list) => list.map(({ iface }) => iface));
@@ -147,7 +132,7 @@ export function refuseNew(
   if (taken !== undefined) {
     return refuse(
       'already-exists',
-      `The number ${id} is taken by ${plainLine(taken.name, 60) || 'another guest'}, and nothing was done`,
+      `The number ${id} is taken by ${taken.name === '' ? 'another guest' : said(taken.name, 60)}, and nothing was done`,
       'Give another newVmid, or none: then the next free one is taken.',
       'newVmid',
     );

@@ -1,12 +1,10 @@
 import { z } from 'zod';
 import { apiRead, defineApiChange, effect, refuse } from './api-change.ts';
 import {
-  disksOf,
   type GuestConfig,
   guestConfig,
   guestPath,
   guestTask,
-  plainLine,
   readConfig,
   readSnapshots,
   readState,
@@ -16,9 +14,10 @@ import {
   TheGuest,
   theGuest,
 } from './guest-config.ts';
+import { disksOf, isCloudInit, readStorages } from './guest-disks.ts';
 import { dryRun, hostOfCluster, vmid } from './inputs.ts';
+import { said } from './said.ts';
 import { snapshotName, takenAt } from './snapshot-guest.ts';
-import { readStorages } from './storages.ts';
 import { guestLabel } from './target.ts';
 
 /** A guest as it was when a snapshot was taken; what it has become since is lost. */
@@ -99,15 +98,13 @@ export const rollBackGuest = defineApiChange(
         .map(({ name }) => name);
       const strict = disksOf(guest.type, former)
         .map((disk) => ({ disk, type: storages.find(({ storage }) => storage === disk.storage)?.type ?? '' }))
-        .find(({ disk, type }) => onlyNewest.has(type) && !disk.isCloudInit);
+        .find(({ disk, type }) => onlyNewest.has(type) && !isCloudInit(disk.line));
       if (later.length > 0 && strict !== undefined) return refuseNewer(strict.disk.storage, strict.type);
       const isOn = state.status === 'running';
       // A VM that is put back with its RAM goes on, whatever is asked for.
       const withRam = found.vmstate === 1;
       const after: 'running' | 'stopped' = withRam || (start ?? isOn) ? 'running' : 'stopped';
-      const lost = disksOf(guest.type, config).filter(
-        ({ option }) => former[option] === undefined && !option.startsWith('unused'),
-      );
+      const lost = disksOf(guest.type, config).filter(({ key }) => former[key] === undefined);
       return {
         summary: `put ${theGuest(guest)} back to its snapshot ${snapshot} of ${takenAt(found.snaptime)}`,
         state: [
@@ -120,9 +117,7 @@ export const rollBackGuest = defineApiChange(
         affected: [
           `Everything that was written in ${theGuest(guest)} since ${takenAt(found.snaptime)} is lost`,
           ...(isOn ? ['It runs now, and is cut off as by pulling its plug'] : []),
-          ...(found.description?.trim()
-            ? [`What was written with the snapshot: ${plainLine(found.description, 120)}`]
-            : []),
+          ...(found.description?.trim() ? [`What was written with the snapshot: ${said(found.description, 120)}`] : []),
           ...differences(config, former).map((line) => `Its configuration becomes what it was: ${line}`),
         ],
         risks: [
@@ -130,7 +125,7 @@ export const rollBackGuest = defineApiChange(
           ...(later.length === 0 ? [] : [`The snapshots ${later.join(', ')} stay, and hold what came later`]),
           ...(lost.length === 0
             ? []
-            : [`Disks that it did not have then are left unused: ${lost.map(({ option }) => option).join(', ')}`]),
+            : [`Disks that it did not have then are left unused: ${lost.map(({ key }) => key).join(', ')}`]),
         ],
         steps: [
           {
@@ -202,10 +197,7 @@ function differences(config: GuestConfig, former: GuestConfig): readonly string[
   return [...new Set([...Object.keys(config), ...Object.keys(former)])]
     .filter((option) => !notCompared.test(option) && config[option] !== former[option])
     .toSorted()
-    .map(
-      (option) =>
-        `${option} ${plainLine(config[option] ?? 'not set', 80)} → ${plainLine(former[option] ?? 'not set', 80)}`,
-    );
+    .map((option) => `${option} ${said(config[option] ?? 'not set', 80)} → ${said(former[option] ?? 'not set', 80)}`);
 }
 
 /** Whether it is the same process as before. */
