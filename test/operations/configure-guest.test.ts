@@ -179,9 +179,7 @@ describe('what lies', () => {
   });
 
   it('what Proxmox does not know is its own error, by field', async () => {
-    await expect(
-      lab.carryOut(operation, { vmid: 120, set: { cores: 0, nosuch: 1 } }),
-    ).rejects.toMatchObject({
+    await expect(lab.carryOut(operation, { vmid: 120, set: { cores: 0, nosuch: 1 } })).rejects.toMatchObject({
       code: 'proxmox-invalid',
       details: {
         'errors.cores': expect.stringContaining('minimum'),
