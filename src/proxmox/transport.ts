@@ -6,7 +6,14 @@ import type { ProxmoxApiConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { connectorFor } from './certificate.ts';
-import { cancelledFailure, type FailedCall, networkFailure, refusalFailure, unexpectedAnswer } from './failures.ts';
+import {
+  cancelledFailure,
+  type FailedCall,
+  missingFile,
+  networkFailure,
+  refusalFailure,
+  unexpectedAnswer,
+} from './failures.ts';
 import { encodeParameters } from './parameters.ts';
 import { safePath } from './path.ts';
 
@@ -47,6 +54,15 @@ export interface Transport {
     parameters?: Readonly<Record<string, unknown>>,
     options?: CallOptions,
   ): Promise<ApiAnswer>;
+  /**
+   * One of the files that the API's server shows to everybody, as text. No API token is sent; the certificate is checked as
+   * for every call.
+   *
+   * @param path from the server's root: `/pve-docs/api-viewer/apidoc.js`
+   * @param maxBytes of the text; a longer one is refused while it is read
+   * @throws ServiceError `proxmox-not-found`, `unexpected-answer`, and what every GET throws
+   */
+  publicFile(path: string, maxBytes: number, options?: CallOptions): Promise<string>;
   /** What `proxmox-api` calls, with the options of one or more calls. */
   engine(options?: CallOptions): ApiRequestable;
   close(): Promise<void>;
@@ -121,8 +137,38 @@ export function createTransport(config: ProxmoxApiConfig, options: TransportOpti
     return interpret(answer, call, config);
   }
 
+  async function publicFile(
+    path: string,
+    maxBytes: number,
+    { signal, timeoutMs = defaultTimeoutMs }: CallOptions = {},
+  ): Promise<string> {
+    const call: FailedCall = { host: config.host, port: config.port, token, method: 'GET', path };
+    const deadline = AbortSignal.timeout(timeoutMs);
+    try {
+      const { statusCode, statusText, headers, body } = await retrying.request({
+        origin,
+        path,
+        method: 'GET',
+        headers: { 'user-agent': 'proxmox-mcp' },
+        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+      });
+      const bytes = await boundedBytes(body, maxBytes, call);
+      // pveproxy says it with status 500, and why in the reason phrase.
+      if (statusCode === 404 || (statusCode === 500 && /no such file|unable to open file/i.test(statusText))) {
+        throw missingFile(call);
+      }
+      if (statusCode !== 200) throw unexpectedAnswer(call, `status ${statusCode}`);
+      return headers['content-encoding'] === 'gzip'
+        ? unpacked(bytes, maxBytes, call).toString('utf8')
+        : bytes.toString('utf8');
+    } catch (error) {
+      throw signal?.aborted ? cancelledFailure(call) : networkFailure(error, call);
+    }
+  }
+
   return {
     send,
+    publicFile,
     engine: (callOptions) => ({
       doRequest: async (method, path, template, parameters) =>
         (await send(method, path, template, parameters, callOptions)).data,
@@ -161,6 +207,31 @@ async function exchange(dispatcher: Dispatcher, request: Dispatcher.RequestOptio
       ? gunzipSync(await body.bytes(), { maxOutputLength: maxAnswerBytes }).toString('utf8')
       : await body.text();
   return { status: statusCode, reason: statusText, contentType: String(headers['content-type'] ?? ''), body: text };
+}
+
+async function boundedBytes(body: AsyncIterable<Uint8Array>, maxBytes: number, call: FailedCall): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of body) {
+    length += part.length;
+    // Leaving the loop ends the connection, so that no more of it comes.
+    if (length > maxBytes) throw tooLong(call, maxBytes);
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+function unpacked(bytes: Buffer, maxBytes: number, call: FailedCall): Buffer {
+  try {
+    return gunzipSync(bytes, { maxOutputLength: maxBytes });
+  } catch (error) {
+    const isLong = (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';
+    throw isLong ? tooLong(call, maxBytes) : unexpectedAnswer(call, 'broken compression');
+  }
+}
+
+function tooLong(call: FailedCall, maxBytes: number): ServiceError {
+  return unexpectedAnswer(call, `it is longer than ${Math.round(maxBytes / 2 ** 20)} MiB`);
 }
 
 function interpret(answer: RawAnswer, call: FailedCall, config: ProxmoxApiConfig): ApiAnswer {
