@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { administrator, roles } from './roles.ts';
+import { createSignIn, type SignInState, type SimulatedGroup, type SimulatedUser } from './state/access.ts';
+import type { ApiViewerState } from './state/api-viewer.ts';
+import type { SimulatedPool } from './state/pools.ts';
 
 /** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
 export interface Caller {
@@ -123,6 +126,7 @@ export interface SimulatedToken {
   separated: boolean;
   /** Unix seconds; 0 is never. */
   expire: number;
+  comment?: string;
 }
 
 export interface SimulatedTask {
@@ -143,7 +147,7 @@ export interface SimulatedTask {
 
 export interface AccessEntry {
   readonly path: string;
-  /** `user@realm` or `user@realm!token` */
+  /** `user@realm`, `user@realm!token` or `@group` */
   readonly subject: string;
   readonly role: string;
   readonly propagate: boolean;
@@ -156,19 +160,25 @@ export interface SimulatorState {
   readonly cluster: { name?: string; readonly version: number; quorate: boolean };
   /** The node that answers. */
   readonly localNode: string;
+  /** The daemon that is root on the node that answers: without it only what the proxy does itself is there. */
+  daemon: 'up' | 'down';
   /** How long a second lasts in which a task waits for a guest (to go off, to be unlocked). */
   readonly pace: { secondMs: number };
   readonly nodes: Map<string, SimulatedNode>;
   readonly guests: Map<number, SimulatedGuest>;
   readonly storages: SimulatedStorage[];
   readonly archives: SimulatedArchive[];
-  readonly users: Map<string, { enabled: boolean; expire: number }>;
+  readonly users: Map<string, SimulatedUser>;
+  readonly groups: Map<string, SimulatedGroup>;
+  readonly signIn: SignInState;
+  readonly pools: Map<string, SimulatedPool>;
   /** By `user!name`. */
   readonly tokens: Map<string, SimulatedToken>;
   readonly roles: Map<string, readonly string[]>;
   readonly acl: AccessEntry[];
   /** By UPID, oldest first. */
   readonly tasks: Map<string, SimulatedTask>;
+  readonly apiViewer: ApiViewerState;
 }
 
 export const gibibyte = 2 ** 30;
@@ -230,6 +240,7 @@ export function createState(): SimulatorState {
     version: { version: '9.1.7', release: '9.1', repoid: '5a1b2c3d4e5f6071' },
     cluster: { name: 'homelab', version: 2, quorate: true },
     localNode: 'pve1',
+    daemon: 'up',
     pace: { secondMs: 1000 },
     nodes: new Map([node('pve1', 1, 0.12), node('pve2', 2, 0.04)]),
     guests: new Map([
@@ -240,7 +251,12 @@ export function createState(): SimulatorState {
     ]),
     storages: [local('pve1'), local('pve2')],
     archives: [],
-    users: new Map(['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 }])),
+    users: new Map(
+      ['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 } as SimulatedUser]),
+    ),
+    groups: new Map(),
+    signIn: createSignIn(),
+    pools: new Map(),
     tokens: new Map([
       token('mcp@pve', 'full', false),
       token('mcp@pve', 'limited', true),
@@ -252,6 +268,7 @@ export function createState(): SimulatorState {
       { path: '/', subject: 'audit@pve', role: 'PVEAuditor', propagate: true },
     ],
     tasks: new Map(),
+    apiViewer: { file: 'there' },
   };
 }
 
