@@ -6,7 +6,7 @@ import type { ApiMethod, ApiParameter } from './schema.ts';
 
 /** A value as a caller gives it. */
 export type ApiValue = string | number | boolean | readonly (string | number | boolean)[];
-export type ApiParameters = Readonly<Record<string, ApiValue>>;
+export type GivenParameters = Readonly<Record<string, ApiValue>>;
 
 /** How a value is sent: yes and no as 1 and 0. */
 export type SentParameters = Readonly<Record<string, string | number | readonly (string | number)[]>>;
@@ -18,7 +18,7 @@ export type SentParameters = Readonly<Record<string, string | number | readonly 
  * @returns the parameters as they are sent, in the order of their names
  * @throws ServiceError `invalid-input` that names every field
  */
-export function checkParameters({ about, named }: MatchedCall, parameters: ApiParameters): SentParameters {
+export function checkParameters({ about, named }: MatchedCall, parameters: GivenParameters): SentParameters {
   const problems: ApiProblem[] = [];
   const sent: Record<string, SentParameters[string]> = {};
   for (const [name, value] of Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1))) {

@@ -38,7 +38,7 @@ export function matchCall(schema: ApiSchema, method: ApiMethodName, path: string
   if (open !== undefined) {
     throw noSuchCall(`${open} in the path stands for a value`, 'Put the value in its place, e.g. /nodes/pve1/status.');
   }
-  const fits = schema.templates.flatMap((template) => fit(template, segments) ?? []);
+  const fits = schema.templates.flatMap((template) => matchTemplate(template, segments) ?? []);
   const best = fits.toSorted((a, b) => a.values.length - b.values.length);
   const found = best.find(({ template }) => schema.at(template).has(method));
   const about = found && schema.at(found.template).get(method);
@@ -67,7 +67,7 @@ export function otherCall(schema: ApiSchema, method: ApiMethodName, path: string
   }
 }
 
-function fit(template: string, segments: readonly string[]): Fit | undefined {
+function matchTemplate(template: string, segments: readonly string[]): Fit | undefined {
   const shape = template.slice(1).split('/');
   const joined =
     slashTemplate.test(template) && segments.length > shape.length
