@@ -2,7 +2,7 @@
 // conversation, so that neither is taken nor shown.
 
 const secretNames = new Set(
-  'key keys apikey api-key certkey cert-key client-key privkey private-key encryption-key keyring cipassword passwd auth authkey bindpw eab-hmac-key otel-headers header headers target-endpoint csrfpreventiontoken hashed_passwd'.split(
+  'key keys apikey api-key certkey cert-key client-key privkey private-key encryption-key keyring cipassword passwd auth authkey bindpw eab-hmac-key otel-headers header headers target-endpoint csrfpreventiontoken vncticket hashed_passwd'.split(
     ' ',
   ),
 );
