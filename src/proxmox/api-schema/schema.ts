@@ -217,7 +217,7 @@ function checkText(check: unknown, depth: number): string {
     return depth === 0 || parts.length === 1 ? text : `(${text})`;
   }
   if (kind === 'perm' && typeof first === 'string' && Array.isArray(second)) {
-    const anyOf = more.findIndex((part) => part === 'any') >= 0;
+    const anyOf = more.includes('any');
     const names = second.slice(0, 20).map((name) => cleanLine(String(name), most.value));
     return `${names.join(anyOf ? ' or ' : ' and ')} on ${cleanLine(first, most.value)}`;
   }

@@ -7,6 +7,7 @@ import { failureOf, hostOf, recordingLog } from '../support.ts';
 let simulator: ProxmoxSimulator;
 let apis: ProxmoxApis;
 let now = 0;
+let seen = 0;
 
 beforeAll(async () => {
   simulator = await createProxmoxSimulator({ authenticationDelayMs: 1 });
@@ -17,13 +18,13 @@ afterAll(async () => {
   await simulator.close();
 });
 beforeEach(() => {
-  simulator.requests.length = 0;
+  seen = simulator.requests.length;
 });
 afterEach(() => {
   simulator.state.apiViewer.file = 'there';
 });
 
-const asked = (end: string) => simulator.requests.filter(({ url }) => url.endsWith(end)).length;
+const asked = (end: string) => simulator.requests.slice(seen).filter(({ url }) => url.endsWith(end)).length;
 const of = (body: string) => `const apiSchema = [{"path":"/${body}","info":{"GET":{}}}];`;
 
 describe('a host’s schema', () => {
