@@ -65,6 +65,16 @@ const refusedWrites: readonly Refused[] = [
         ? 'An administrator sets it in the guest.'
         : 'Use an operation that runs a command or sends a file in a guest (search_operations).',
   })),
+  ...['startall', 'stopall', 'suspendall', 'migrateall'].map((last) => ({
+    path: `/nodes/*/${last}`,
+    why: 'it changes many guests, past their own locks and rules',
+    instead: 'Use an operation for many guests (search_operations).',
+  })),
+  {
+    path: '/cluster/bulk-action/**',
+    why: 'it changes many guests, past their own locks and rules',
+    instead: 'Use an operation for many guests (search_operations).',
+  },
   {
     path: '/nodes/*/certificates/**',
     why: "it changes the certificate by which this service knows the node, and may take the node's private key",
@@ -172,6 +182,17 @@ interface Condition {
 }
 
 const conditions: readonly Condition[] = [
+  ...['qemu', 'lxc'].map((type) => ({
+    path: `/nodes/*/${type}`,
+    methods: ['POST'],
+    wrong: ({ force }: Readonly<Record<string, unknown>>) =>
+      isOn(force)
+        ? {
+            field: 'parameters.force',
+            message: 'expected false: it would put another guest in the place of one that is there',
+          }
+        : undefined,
+  })),
   {
     path: '/nodes/*/vzdump',
     methods: ['POST'],
