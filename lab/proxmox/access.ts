@@ -56,6 +56,12 @@ export function userExists(state: SimulatorState, userid: string): SimulatedUser
   return user;
 }
 
+/** Rights go with who had them. */
+export function removeEntries(state: SimulatorState, isTheirs: (subject: string) => boolean): void {
+  const left = state.acl.filter(({ subject }) => !isTheirs(subject));
+  state.acl.splice(0, state.acl.length, ...left);
+}
+
 function isCurrent(expire: number): boolean {
   return expire === 0 || expire > unixTime();
 }

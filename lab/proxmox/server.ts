@@ -107,7 +107,16 @@ async function call(
   if (schema?.protected && state.daemon === 'down' && isLocal(state, pathParameters.node)) {
     throw new ApiFailure(595, 'Connection refused', { body: 'none' });
   }
-  return route.handle({ state, tasks, caller, permissions, parameters: parametersOf(match, all) });
+  const parameters = parametersOf(match, all);
+  const by = { method: route.method, template: route.path };
+  // What starts no task is done when it is answered: a fault leaves it undone then.
+  const isSilent = schema?.returns === 'null' && route.method !== 'GET';
+  if (isSilent && parts.faults.isSilent({ ...by, vmid: Number(parameters.vmid) })) return { data: null };
+  const startedBy = {
+    ...tasks,
+    start: ((request, work) => tasks.start({ ...request, by }, work)) as TaskEngine['start'],
+  };
+  return route.handle({ state, tasks: startedBy, caller, permissions, parameters });
 }
 
 /** As the route's own rules say, else as the schema's do. */

@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import type { SimulatedAgent } from './guests/agent.ts';
+import { type ConfigValue, type GuestConfig, Guests, type SimulatedSnapshot } from './guests/configuration.ts';
+import type { SimulatedVolume } from './guests/volumes.ts';
 import { administrator, roles } from './roles.ts';
 import { createSignIn, type SignInState, type SimulatedGroup, type SimulatedUser } from './state/access.ts';
 import type { ApiViewerState } from './state/api-viewer.ts';
+import { type ClusterConfiguration, createClusterConfiguration } from './state/cluster.ts';
+import type { Firewalls } from './state/firewall.ts';
 import type { SimulatedPool } from './state/pools.ts';
 
 /** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
@@ -59,6 +64,22 @@ export interface GuestBehaviour {
   startWarnings?: readonly string[];
   /** From a request to the HA stack until that acts. Default 40. */
   haMs?: number;
+  /** What the agent in it is and answers; of a container only its addresses are asked. */
+  agent?: SimulatedAgent;
+  /** Why a backup of it fails. */
+  backupError?: string;
+  /** How long its other tasks take, by their type: `{ qmsnapshot: 1000 }`. Default 20. */
+  taskMs?: Readonly<Record<string, number>>;
+}
+
+/** How the HA stack has a guest: what it does with it, and what it was asked for. */
+export interface SimulatedHa {
+  state: string;
+  requested?: string;
+  comment?: string;
+  max_restart?: number;
+  max_relocate?: number;
+  failback?: number;
 }
 
 export interface SimulatedGuest {
@@ -84,9 +105,17 @@ export interface SimulatedGuest {
   /** It is started with its node. */
   onboot?: boolean;
   /** There when the HA stack manages it. */
-  ha?: { state: string };
+  ha?: SimulatedHa;
   /** UPID of the task that holds its lock file now. */
   lockedBy?: string;
+  /** Its configuration, but for what has a field here. Name, CPUs, memory and disk are views of it. */
+  config?: GuestConfig;
+  /** What a running one takes over when it starts the next time; null takes an option away. */
+  pending?: Record<string, ConfigValue | null>;
+  /** Oldest first. */
+  snapshots?: SimulatedSnapshot[];
+  /** The snapshot that its present state comes from. */
+  parent?: string;
   behaviour?: GuestBehaviour;
 }
 
@@ -117,6 +146,10 @@ export interface SimulatedArchive {
   protected?: boolean;
   /** What a Proxmox Backup Server found when it verified it. */
   verification?: 'ok' | 'failed';
+  /** As `vzdump` was told. Default `zstd`. */
+  readonly compress?: string;
+  /** Where it really is, of one that was made here. */
+  readonly file?: string;
 }
 
 export interface SimulatedToken {
@@ -168,6 +201,10 @@ export interface SimulatorState {
   readonly guests: Map<number, SimulatedGuest>;
   readonly storages: SimulatedStorage[];
   readonly archives: SimulatedArchive[];
+  /** The folder with the files of archives, once there is one. */
+  readonly dumps: { folder?: string };
+  /** Everything in storages but backups: disks of guests, images, templates, ISOs. */
+  readonly volumes: SimulatedVolume[];
   readonly users: Map<string, SimulatedUser>;
   readonly groups: Map<string, SimulatedGroup>;
   readonly signIn: SignInState;
@@ -179,6 +216,8 @@ export interface SimulatorState {
   /** By UPID, oldest first. */
   readonly tasks: Map<string, SimulatedTask>;
   readonly apiViewer: ApiViewerState;
+  readonly configuration: ClusterConfiguration;
+  readonly firewalls: Firewalls;
 }
 
 export const gibibyte = 2 ** 30;
@@ -236,21 +275,30 @@ export function createState(): SimulatorState {
     total: 94 * gibibyte,
     used: 17 * gibibyte,
   });
+  const nodes = new Map([node('pve1', 1, 0.12), node('pve2', 2, 0.04)]);
+  const storages = [local('pve1'), local('pve2')];
+  const volumes: SimulatedVolume[] = [];
+  const guests = new Guests({ nodes, storages, volumes });
+  for (const [vmid, one] of [
+    guest(100, 'qemu', 'files', 'pve1', true),
+    guest(101, 'lxc', 'dns', 'pve2', true),
+    guest(102, 'lxc', 'proxy', 'pve1', false),
+    guest(120, 'qemu', 'workstation', 'pve1', false),
+  ]) {
+    guests.set(vmid, one);
+  }
   return {
     version: { version: '9.1.7', release: '9.1', repoid: '5a1b2c3d4e5f6071' },
     cluster: { name: 'homelab', version: 2, quorate: true },
     localNode: 'pve1',
     daemon: 'up',
     pace: { secondMs: 1000 },
-    nodes: new Map([node('pve1', 1, 0.12), node('pve2', 2, 0.04)]),
-    guests: new Map([
-      guest(100, 'qemu', 'files', 'pve1', true),
-      guest(101, 'lxc', 'dns', 'pve2', true),
-      guest(102, 'lxc', 'proxy', 'pve1', false),
-      guest(120, 'qemu', 'workstation', 'pve1', false),
-    ]),
-    storages: [local('pve1'), local('pve2')],
+    nodes,
+    guests,
+    storages,
     archives: [],
+    dumps: {},
+    volumes,
     users: new Map(
       ['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 } as SimulatedUser]),
     ),
@@ -269,6 +317,8 @@ export function createState(): SimulatorState {
     ],
     tasks: new Map(),
     apiViewer: { file: 'there' },
+    configuration: createClusterConfiguration(),
+    firewalls: new Map(),
   };
 }
 
