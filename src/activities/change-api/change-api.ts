@@ -413,7 +413,7 @@ function effectOf(input: KnownCall, call: MatchedCall, sent: SentParameters, now
     ...(now === undefined ? {} : { read: now.state.path }),
     differences: now === undefined ? [] : differencesOf(known.state?.fields ?? {}, now.state.fields).slice(0, 60),
     settings,
-    unread: namesOf(sent).filter((name) => !seen.has(name)),
+    unread: input.method === 'PUT' ? namesOf(sent).filter((name) => !seen.has(name)) : [],
     ...(now === undefined ? { noBack: 'Nothing of it can be read.' } : backOf(input, call, sent, now)),
   };
 }

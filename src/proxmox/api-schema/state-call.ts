@@ -64,16 +64,21 @@ export function settingIn({ absent, isOwn, data }: SeenState, name: string): str
 function candidatesOf(path: string): readonly string[] {
   const segments = path.slice(1).split('/');
   const guest = guestIn(path);
-  const own = guest === undefined ? [] : [configOf(guest)];
   const above = segments.map((_, at) => `/${segments.slice(0, segments.length - 1 - at).join('/')}`).slice(0, -1);
-  return [path, ...own, ...above];
+  if (guest === undefined) return [path, `${path}/config`, ...above];
+  const root = `/${segments.slice(0, 4).join('/')}`;
+  const [within, outside] = [
+    above.filter((one) => one.startsWith(`${root}/`)),
+    above.filter((one) => !one.startsWith(root)),
+  ];
+  return [path, `${path}/config`, ...within, configOf(guest), ...outside];
 }
 
 function configOf({ node, type, vmid }: NonNullable<ReturnType<typeof guestIn>>): string {
   return `/nodes/${node}/${type}/${vmid}/config`;
 }
 
-/** A guest is its configuration. */
+/** A guest is its configuration, and a snapshot what it has kept of that. */
 function isOwnPath(candidate: string, path: string): boolean {
   return candidate === path || candidate === `${path}/config`;
 }

@@ -17,7 +17,7 @@ const most = { fields: 250, value: 200, depth: 12, walked: 20_000 } as const;
 
 /** Figures that are others at each look. */
 const volatile = new Set(
-  'uptime cpu mem memhost disk netin netout diskread diskwrite loadavg wait idle pid starttime endtime freemem used avail used_fraction time localtime rss swap ksm balloon_min blockstat nics pressurecpusome pressurecpufull pressureiosome pressureiofull pressurememorysome pressurememoryfull last_sync next_sync duration digest'.split(
+  'uptime cpu mem memhost disk netin netout diskread diskwrite loadavg wait idle pid starttime endtime freemem free available shared used avail used_fraction time localtime rss swap ksm balloon_min blockstat nics pressurecpusome pressurecpufull pressureiosome pressureiofull pressurememorysome pressurememoryfull last_sync next_sync duration digest'.split(
     ' ',
   ),
 );
