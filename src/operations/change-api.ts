@@ -26,7 +26,7 @@ export const changeApi = defineOperation({
         vmid: vmid()
           .optional()
           .describe('Only where the path is about a guest (/nodes/…/qemu/100/…): its number once more, for its lock'),
-        method: z.enum(['POST', 'PUT', 'DELETE']),
+        method: z.enum(['POST', 'PUT', 'DELETE']).describe('POST makes or does something, PUT sets, DELETE removes'),
         path: z
           .string()
           .max(500)

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { createPeople, peopleFile } from '../../src/people/store.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
@@ -46,9 +46,11 @@ async function letItAct(): Promise<void> {
   const policy = 'rules:\n  - who: everybody\n    may: yes\n    risks: [change, dangerous]\n';
   writeFileSync(join(service.folder, 'policy.yaml'), policy, { mode: 0o600 });
   const { id } = await service.runs.start('change-policy', {}, by);
-  const question = async () => (await service.runs.get(id)).progress?.question;
-  await expect.poll(async () => (await question())?.approval, { timeout: 60_000, interval: 100 }).toBeDefined();
-  const asked = await question();
+  const asked = await vi.waitFor(async () => {
+    const { progress } = await service.runs.get(id);
+    expect(progress?.question?.approval).toBeDefined();
+    return progress?.question;
+  }, 60_000);
   const digest = asked?.approval?.digest ?? '';
   const answer = { choice: 'approve', question: asked?.id ?? '', digest };
   await service.runs.decide(id, answer, { kind: 'person', name: 'anna' });
