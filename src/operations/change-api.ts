@@ -49,7 +49,9 @@ export const changeApi = defineOperation({
       .superRefine(({ method, path, parameters, vmid: named }, context) => {
         if (path === '/') return;
         for (const { field, message } of problemsOfWrite(method, path, parameters)) {
-          context.addIssue({ code: 'custom', path: field.split('.', 2), message });
+          // A parameter's name may have a dot.
+          const [of, ...name] = field.split('.');
+          context.addIssue({ code: 'custom', path: [of ?? '', ...(name.length > 0 ? [name.join('.')] : [])], message });
         }
         const guest = guestIn(path)?.vmid;
         if (guest === named) return;

@@ -36,7 +36,7 @@ export interface ApiMethod {
   readonly parameters: ReadonlyMap<string, ApiParameter>;
   /** Whether it takes parameters that it doesn't name. */
   readonly takesMore: boolean;
-  /** What the token needs for it, in words. */
+  /** What the API token needs for it, in words. */
   readonly permissions: string;
   /** Proxmox lets no API token use it. */
   readonly noToken: boolean;
