@@ -1,4 +1,4 @@
-import { isServiceError } from '../../errors.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
 import { guestIn } from '../../operations/api-path.ts';
 import { problemsOfRead } from '../../operations/api-rules.ts';
 import type { ProxmoxClient } from '../client.ts';
@@ -41,9 +41,10 @@ export async function readState(
       const shown = maskSecrets(data, call.path);
       return { state: stateOf(call.path, shown), absent: false, isOwn, data: shown };
     } catch (error) {
-      if (isServiceError(error, 'proxmox-permission') || isServiceError(error, 'proxmox-invalid')) continue;
-      if (!isServiceError(error, 'proxmox-not-found')) throw error;
-      if (!isOwn) continue;
+      const isGone = isServiceError(error, 'proxmox-not-found');
+      if (!isGone && !isRefused(error, { isLater: path !== undefined })) throw error;
+      // What could be read before, and now isn't, is gone: of a deleted volume the API only says that it can't read its size.
+      if (!isOwn || (path === undefined && !isGone)) continue;
       return { state: stateOf(call.path, 'not there'), absent: true, isOwn, data: undefined };
     }
   }
@@ -61,11 +62,22 @@ export function settingIn({ absent, isOwn, data }: SeenState, name: string): str
   return text.length <= 8_192 && !text.includes('[secret]') ? text : undefined;
 }
 
+/** The API has answered that it doesn't show this, in whatever words: that is no reason to ask once more. */
+function isRefused(error: unknown, { isLater }: { readonly isLater: boolean }): boolean {
+  if (!(error instanceof ServiceError)) return false;
+  const { code, details } = error;
+  if (details.status === 500) return true;
+  return !isLater && (code === 'proxmox-permission' || code === 'proxmox-invalid');
+}
+
 function candidatesOf(path: string): readonly string[] {
   const segments = path.slice(1).split('/');
   const guest = guestIn(path);
   const above = segments.map((_, at) => `/${segments.slice(0, segments.length - 1 - at).join('/')}`).slice(0, -1);
-  if (guest === undefined) return [path, `${path}/config`, ...above];
+  const [nodes, node, storages, storage] = segments;
+  // Of what is done to a storage, its contents show the most.
+  const contents = nodes === 'nodes' && storages === 'storage' ? [`/nodes/${node}/storage/${storage}/content`] : [];
+  if (guest === undefined) return [path, `${path}/config`, ...contents, ...above];
   const root = `/${segments.slice(0, 4).join('/')}`;
   const [within, outside] = [
     above.filter((one) => one.startsWith(`${root}/`)),
