@@ -26,7 +26,30 @@ export interface ApiUse {
 
 /** Tools of MCP that ask the API without being operations. */
 const tools: readonly ApiUse[] = [
-  { name: 'get_host', isOfGuests: false, reads: [{ privilege: 'Sys.Audit', on: 'node' }], changes: [] },
+  { name: 'list_guests', isOfGuests: true, reads: [{ privilege: 'VM.Audit', on: 'guest' }], changes: [] },
+  {
+    name: 'get_guest',
+    isOfGuests: true,
+    reads: [
+      { privilege: 'VM.Audit', on: 'guest' },
+      { privilege: 'VM.GuestAgent.Audit', on: 'guest', when: 'addresses by the guest agent' },
+      { privilege: 'Datastore.Audit', on: 'storage', when: 'backups' },
+    ],
+    changes: [],
+  },
+  {
+    name: 'get_host',
+    isOfGuests: false,
+    reads: [
+      { privilege: 'Sys.Audit', on: 'node' },
+      { privilege: 'Sys.Audit', on: 'root', when: 'cluster, HA and disks' },
+      { privilege: 'Sys.Syslog', on: 'node', when: 'journal' },
+      { privilege: 'Datastore.Audit', on: 'storage', when: 'storages' },
+      { privilege: 'Pool.Audit', on: 'pool', when: 'pools' },
+      { privilege: 'VM.Audit', on: 'guest', when: 'pools, replication and tasks' },
+    ],
+    changes: [],
+  },
 ];
 
 /** Everything of the tools and of the catalogue that needs rights of the API token. */
@@ -131,7 +154,7 @@ async function nodeIfSeen(apis: ProxmoxApis, host: string, options: CallOptions)
 
 /** A right that an API token lacks, and what is refused for it. */
 export interface LackedRight extends MissingRight {
-  /** Names of operations and tools. */
+  /** Names of operations and tools, with which requests of theirs where it isn't all: `get_host (journal)`. */
   readonly refused: readonly string[];
   /** Where it has the right all the same: `guests 100, 101`, `backup`. */
   readonly but?: string;
@@ -204,7 +227,7 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
       for (const right of use[kind]) {
         if (kind === 'changes' && isWide(right)) continue;
         const missing = lacked(right);
-        if (missing) add(missing, use.name);
+        if (missing) add(missing, right.when === undefined ? use.name : `${use.name} (${right.when})`);
       }
       // Guests are locked by the name of their cluster.
       if (kind === 'reads' && use.isOfGuests && unlocked) add(unlocked, use.name);
