@@ -144,6 +144,8 @@ export interface SimulatedArchive {
   /** Unix seconds. */
   readonly takenAt: number;
   readonly size: number;
+  /** How its file's name ends. Default `vma.zst` or `tar.zst`. */
+  readonly format?: string;
   notes?: string;
   protected?: boolean;
   /** What a Proxmox Backup Server found when it verified it. */
