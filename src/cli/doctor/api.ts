@@ -68,10 +68,13 @@ function rights(
       const missing = found[kind];
       if (missing.length > 0) {
         if (!looks && found.onlyLooks) {
-          const off = `it may look and change nothing, so that ${counted(found.uses.change)} that changes guests is refused`;
-          return skipped(`${off} (${listed(missing)}). ${granting(name, api, missing, '--changes')}`);
+          const off = `it may look and change nothing, so that ${counted(found.uses.change)} that changes something is refused`;
+          return skipped(`${off}. ${granting(name, api, missing, '--changes')}`);
         }
-        return warning(`refused: ${listed(missing)}`, granting(name, api, missing, looks ? '' : '--changes'));
+        return warning(
+          `the API token lacks, ${listed(missing)}`,
+          granting(name, api, missing, looks ? '' : '--changes'),
+        );
       }
       const count = looks ? found.uses.look + found.uses.change : found.uses.change;
       const wide = looks ? [] : found.wide.map((right) => `${right}: ${wideRights[right].why}`);
@@ -85,17 +88,26 @@ function counted(count: number): string {
   return count === 1 ? 'the one operation' : `each of ${count} operations`;
 }
 
-/** How many missing rights, and operations of each, are named. */
-const named = 5;
+/** How many operations are named of each right that is missing, and paths in what to run. */
+const named = 4;
+/** With more rights than these the requests of an operation aren't told apart. */
+const fewRights = 5;
 
-/** `control-guest (needs VM.PowerMgmt on /vms, and has it only for guests 100, 101)`. */
+/** `on /vms VM.PowerMgmt, which it has only for guests 100 (for control-guest); on /storage Datastore.Audit (for …)`. */
 function listed(missing: readonly LackedRight[]): string {
-  const some = missing.slice(0, named).map(({ privilege, path, refused, but }) => {
-    const more = refused.length > named ? ` and ${refused.length - named} more` : '';
-    const part = but === undefined ? '' : `, and has it only for ${but}`;
-    return `${refused.slice(0, named).join(', ')}${more} (needs ${privilege} on ${path}${part})`;
+  const paths = [...new Set(missing.map(({ path }) => path))].map((path) => {
+    const some = missing
+      .filter((right) => right.path === path)
+      .map(({ privilege, refused, but }) => {
+        const bare = refused.map((name) => (missing.length > fewRights ? name.replace(/ \(.*\)$/, '') : name));
+        const names = [...new Set(bare)];
+        const more = names.length > named ? ` and ${names.length - named} more` : '';
+        const part = but === undefined ? '' : `, which it has only for ${but},`;
+        return `${privilege}${part} (for ${names.slice(0, named).join(', ')}${more})`;
+      });
+    return `on ${path} ${some.join(', ')}`;
   });
-  return `${some.join('; ')}${missing.length > named ? `; and ${missing.length - named} more rights` : ''}`;
+  return paths.join('; ');
 }
 
 /** One that `host install` has made is put in order by it; one made by hand by hand. */
