@@ -3,8 +3,9 @@ import { isServiceError, ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { wideRights } from '../../operations/rights.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
-import { apiUser, expiresSoonDays } from '../../proxmox/onboard.ts';
+import { apiUser } from '../../proxmox/onboard.ts';
 import type { LackedRight, LackedRights } from '../../proxmox/rights.ts';
+import { tokenExpiry } from '../../proxmox/token-expiry.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 
 const day = 24 * 3_600_000;
@@ -165,10 +166,6 @@ function apiToken(
   withApis: <T>(work: (apis: ProxmoxApis) => Promise<T>) => Promise<T>,
 ): Check {
   const full = `${api.user}!${api.tokenName}`;
-  const renew =
-    api.user === apiUser
-      ? `Run: npx proxmox-mcp host install ${name}, which makes it last another year.`
-      : `Make it last longer on the host: pveum user token modify ${api.user} ${api.tokenName} --expire SECONDS-SINCE-1970`;
   return {
     check: `${name}: API token`,
     tried: `GET https://${api.host}:${api.port}/api2/json/version as ${full}`,
@@ -180,9 +177,9 @@ function apiToken(
           number = (await client.version({ signal, ownNodeOnly: true })).version;
         } catch (error) {
           if (!isServiceError(error, 'proxmox-authentication')) throw error;
-          const expires = apis.learnt(name)?.tokenExpires;
-          if (expires === undefined || expires === 0 || expires * 1000 > Date.now()) throw error;
-          return failed(`the API token ${full} expired on ${dateOf(expires)}`, renew);
+          const { state, says, remedy } = tokenExpiry(name, api, apis.learnt(name)?.tokenExpires ?? 0);
+          if (state !== 'over') throw error;
+          return failed(`the API token ${full} ${says}`, remedy);
         }
         const permissions = await client.permissions(undefined, { signal });
         if (Object.keys(permissions).length === 0) {
@@ -196,16 +193,10 @@ function apiToken(
         const expires = apis.learnt(name)?.tokenExpires;
         const accepts = `Proxmox VE ${number} accepts the API token`;
         if (expires === undefined) return ok(`${accepts}; when it expires can't be seen with its rights`);
-        if (expires === 0) return ok(`${accepts}; it never expires`);
-        const days = Math.floor((expires * 1000 - Date.now()) / day);
-        if (days < expiresSoonDays) return warning(`${accepts}, which expires on ${dateOf(expires)}`, renew);
-        return ok(`${accepts}, which expires on ${dateOf(expires)}`);
+        const { state, says, remedy } = tokenExpiry(name, api, expires);
+        return state === 'lasts' ? ok(`${accepts}, which ${says}`) : warning(`${accepts}, which ${says}`, remedy);
       }),
   };
-}
-
-function dateOf(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().slice(0, 10);
 }
 
 /** Through which nodes the cluster is reached when the configured one is down: each is tried, with the certificate that is known. */
