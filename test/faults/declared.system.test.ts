@@ -49,16 +49,17 @@ async function startHeld(ms: number): Promise<{ readonly held: readonly Held[]; 
   const gate = new Promise<void>((resolve) => {
     letGo = resolve;
   });
-  const wrote = (vmid: number) =>
-    simulator.requests.some(({ method, url }) => method !== 'GET' && url.includes(`/${vmid}/`));
+  const before = new Map(declaredRequests.map((request) => [request, JSON.stringify(worldOf(simulator, request))]));
+  const hasBegun = (request: DeclaredRequest) =>
+    tasksOf(simulator, request).length > 0 || JSON.stringify(worldOf(simulator, request)) !== before.get(request);
   // What answers at once stays at the look at its effect.
   const isHeld = {
     test: (url: string) => {
       const vmid = Number(/\/(?:qemu|lxc)\/(\d+)\/(?:config|pending)/.exec(url)?.[1] ?? 0);
-      return vmid > 0 && wrote(vmid);
+      const request = declaredRequests.find((one) => vmidOf(one) === vmid);
+      return request !== undefined && hasBegun(request);
     },
   };
-  simulator.requests.splice(0);
   lifts.push(
     simulator.inject({ kind: 'task-slow', delayMs: ms }),
     simulator.inject({ kind: 'held', until: gate }, { path: isHeld, method: 'GET' }),
@@ -67,14 +68,15 @@ async function startHeld(ms: number): Promise<{ readonly held: readonly Held[]; 
     declaredRequests.map(async (request) => {
       const vmid = vmidOf(request);
       const operation = catalogue[request.operation as OperationName];
-      const before = worldOf(simulator, request);
+      const world = worldOf(simulator, request);
       const input = { host: 'pve1', ...(operation.target === 'guest' && { vmid }), ...request.input(vmid) };
-      return { request, before, id: (await service.runs.start(operation.name, input, by)).id };
+      return { request, before: world, id: (await service.runs.start(operation.name, input, by)).id };
     }),
   );
   for (const { request, id } of held) {
-    const begun = () => tasksOf(simulator, request).length > 0 || wrote(vmidOf(request));
-    await expect.poll(begun, { timeout: 90_000, interval: 50, message: `${request.operation} ${id}` }).toBe(true);
+    await expect
+      .poll(() => hasBegun(request), { timeout: 90_000, interval: 50, message: `${request.operation} ${id}` })
+      .toBe(true);
   }
   return { held, letGo };
 }
