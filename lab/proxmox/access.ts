@@ -15,7 +15,7 @@ export const nobody: Caller = { id: '', user: '' };
 
 /**
  * Who a request comes from: the ticket in the cookie if there is one, else the API token. Every refusal is a 401 whose
- * text is only in the reason phrase: `No ticket` when nothing that looks like a token came, `Authentication failed!`
+ * text is only in the reason phrase: `No ticket` when nothing came that looks like one, `Authentication failed!`
  * for everything that isn't good, without saying why. `isOpen`: the call is for the whole world, so that a ticket isn't
  * looked at and none is needed.
  */
