@@ -6,6 +6,7 @@ import { createFaults, type Fault, type FaultScope } from './faults.ts';
 import { removeDumps } from './guests/archives.ts';
 import { createRouter } from './router.ts';
 import { accessRoutes } from './routes/access.ts';
+import { backupJobRoutes } from './routes/backup-jobs.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { downloadRoutes } from './routes/downloads.ts';
 import { firewallRoutes } from './routes/firewall.ts';
@@ -126,6 +127,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     faults,
     router: createRouter([
       ...accessRoutes,
+      ...backupJobRoutes,
       ...firewallRoutes,
       ...haRoutes,
       ...poolRoutes,

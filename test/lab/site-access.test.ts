@@ -1,5 +1,6 @@
 import { TOTP } from 'otpauth';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { makeVersion8 } from '../../lab/proxmox/version-8.ts';
 import { openSite, type Site } from './simulated-site.ts';
 
 let site: Site;
@@ -23,6 +24,7 @@ describe('signing in', () => {
     expect(await write({ cookie })).toMatchObject({ status: 401, reason: 'Permission denied - invalid csrf token' });
     const csrfpreventiontoken = data.CSRFPreventionToken as string;
     expect(await write({ cookie, csrfpreventiontoken })).toMatchObject({ status: 200 });
+    expect((await site.ask('GET', '/cluster/log', { max: 1 })).data[0].msg).toBe("successful auth for user 'root@pam'");
     // Renewed by the ticket itself.
     expect((await signIn({ username: 'root@pam', password: data.ticket })).data.ticket).toMatch(/^PVE:root/);
     site.simulator.state.signIn.ticketSeconds = -1;
@@ -94,6 +96,18 @@ describe('an account for a program', () => {
       [102, 'web'],
     ]);
     expect((await ask('PUT', '/pools', { poolid: 'web', vms: '101', delete: 1 }, bot)).status).toBe(403);
+  });
+
+  it('knows the privileges of its version', async () => {
+    const { ask, simulator } = site;
+    const make = (roleid: string, privs: string) => ask('POST', '/access/roles', { roleid, privs });
+    expect((await make('New', 'VM.Monitor')).errors?.privs).toBe("invalid format - invalid privilege 'VM.Monitor'\n");
+    makeVersion8(simulator.state);
+    expect((await ask('GET', '/version')).data.release).toBe('8.4');
+    expect((await make('Old', 'VM.Monitor')).status).toBe(200);
+    expect((await make('New', 'VM.GuestAgent.Audit')).errors).toHaveProperty('privs');
+    expect((await ask('GET', '/access/roles/PVEVMAdmin')).data).toHaveProperty(['VM.Monitor']);
+    expect((await ask('GET', '/access/roles/PVEAuditor')).data).not.toHaveProperty(['VM.Monitor']);
   });
 
   it('gives away no more than it has', async () => {
