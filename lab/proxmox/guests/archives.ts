@@ -121,7 +121,7 @@ export function removeArchive(state: SimulatorState, archive: SimulatedArchive):
   const at = state.archives.indexOf(archive);
   if (at !== -1) state.archives.splice(at, 1);
   const storage = storageAt(state, archive.node, archive.storage);
-  if (storage && archive.file !== undefined) storage.used = Math.max(0, storage.used - archive.size);
+  if (storage) storage.used = Math.max(0, storage.used - archive.size);
   if (archive.file === undefined) return;
   for (const ending of ['', '.notes', '.log']) rmSync(archive.file + ending, { force: true });
 }
