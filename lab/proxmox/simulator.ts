@@ -199,6 +199,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     await closed;
   }
 
+  // Also of those that are deleted later on.
+  const firstTokens = new Map(state.tokens);
   const port = await listen(options.port ?? 0);
   return {
     url: `https://${address}:${port}`,
@@ -215,9 +217,15 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     },
     caPath: certificateFolder === undefined ? undefined : join(certificateFolder, 'pve-root-ca.pem'),
     tokens: {
-      full: tokenOf(state, 'mcp@pve!full'),
-      readOnly: tokenOf(state, 'audit@pve!read'),
-      limited: tokenOf(state, 'mcp@pve!limited'),
+      get full() {
+        return tokenOf(firstTokens, 'mcp@pve!full');
+      },
+      get readOnly() {
+        return tokenOf(firstTokens, 'audit@pve!read');
+      },
+      get limited() {
+        return tokenOf(firstTokens, 'mcp@pve!limited');
+      },
     },
     state,
     tasks,
@@ -243,8 +251,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
   };
 }
 
-function tokenOf(state: SimulatorState, id: string): SimulatorToken {
-  const token = state.tokens.get(id);
+function tokenOf(tokens: SimulatorState['tokens'], id: string): SimulatorToken {
+  const token = tokens.get(id);
   if (!token) throw new Error(`the simulated cluster has no API token ${id}`);
   return { user: token.user, name: token.name, secret: token.secret };
 }

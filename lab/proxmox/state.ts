@@ -144,12 +144,12 @@ export interface SimulatedArchive {
   /** Unix seconds. */
   readonly takenAt: number;
   readonly size: number;
+  /** How its file's name ends. Default `vma.zst` or `tar.zst`. */
+  readonly format?: string;
   notes?: string;
   protected?: boolean;
   /** What a Proxmox Backup Server found when it verified it. */
   verification?: 'ok' | 'failed';
-  /** As `vzdump` was told. Default `zstd`. */
-  readonly compress?: string;
   /** Where it really is, of one that was made here. */
   readonly file?: string;
 }

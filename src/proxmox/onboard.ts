@@ -115,7 +115,7 @@ export function planAccess(host: string, seen: AccessSeen, held: string | undefi
   const changes = wanted.changes ?? has(changingRole);
   const wide = wanted.wide ?? wideNames.filter((name) => has(wideRoles[name]));
   const own = grantsFor({ changes, wide });
-  // The API token may do what both it and its user may: its user has what any of its tokens has.
+  // An API token may do what both it and its user may, so that the user has what any of them has.
   const others = seen.grants.filter(({ subject }) => subject.startsWith(`${apiUser}!`) && subject !== full);
   const ofUser = distinct([...own, ...others.map((grant) => ({ ...grant, subject: '' }))]);
 

@@ -224,7 +224,7 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
   };
 }
 
-/** On which guests a privilege is given that isn't on all, in words; nothing: on none that the token sees. */
+/** On which guests a privilege is given that isn't on all, in words; nothing: on none that is seen. */
 async function partOfGuests(
   apis: ProxmoxApis,
   host: string,
