@@ -151,6 +151,19 @@ describe('a configuration', () => {
   });
 });
 
+describe('cloud-init', () => {
+  it('says what a VM is told, and what it will be told', async () => {
+    await data('PUT', `${files}/config`, { ide2: 'local:cloudinit', ciuser: 'me', ipconfig0: 'ip=192.0.2.9/24' });
+    expect(await data('GET', `${files}/cloudinit`)).toContainEqual({ key: 'ciuser', pending: 'me' });
+    await task('POST', `${files}/status/stop`);
+    expect(await data('GET', `${files}/cloudinit`)).toContainEqual({ key: 'ciuser', value: 'me' });
+    await data('PUT', `${files}/cloudinit`);
+    expect(await data('GET', `${files}/cloudinit/dump`, { type: 'user' })).toContain('user: me\n');
+    expect(await data('GET', `${files}/cloudinit/dump`, { type: 'network' })).toContain("address: '192.0.2.9/24'");
+    expect(await ask('PUT', `${workstation}/cloudinit`)).toMatchObject({ reason: 'no cloud-init drive found' });
+  });
+});
+
 describe('snapshots', () => {
   it('hold the memory of a VM that runs, and go back to it', async () => {
     expect(await task('POST', `${files}/snapshot`, { snapname: 'before', vmstate: 1 })).toBe('OK');

@@ -6,8 +6,9 @@ import type { Call } from '../router.ts';
 import { type SimulatedArchive, type SimulatedGuest, unixTime } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
 import { archiveAt, archiveVolid, formatFor, readArchive, removeArchive, writeArchive } from './archives.ts';
-import { assertUnlocked, assertWritable, listOf, nodeOf, takeTime, withLockFile, words } from './common.ts';
+import { listOf, nodeOf, words } from './asked-guest.ts';
 import { disksOf } from './configuration.ts';
+import { assertUnlocked, assertWritable, takeTime, withLockFile } from './guest-tasks.ts';
 import { comeUp, shutDown } from './power.ts';
 import { canSnapshot, freeBytes, pathOf, storageAt, usableStorage } from './volumes.ts';
 

@@ -2,18 +2,9 @@ import { ApiFailure } from '../answer.ts';
 import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
-import {
-  assertUnlocked,
-  assertWritable,
-  atOnce,
-  type GuestType,
-  guestAt,
-  guestTask,
-  refuseRootOnly,
-  takeTime,
-  words,
-} from './common.ts';
+import { atOnce, type GuestType, guestAt, refuseRootOnly, words } from './asked-guest.ts';
 import { disksOf } from './configuration.ts';
+import { assertUnlocked, assertWritable, guestTask, takeTime } from './guest-tasks.ts';
 import { goOff } from './power.ts';
 import { clonesOf, free, pathOf, storageAt, storageOf, volumeAt } from './volumes.ts';
 

@@ -1,7 +1,7 @@
 import { forbidden, invalidParameters } from '../answer.ts';
 import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
-import type { GuestType } from './common.ts';
+import type { GuestType } from './asked-guest.ts';
 import { type ConfigValue, type GuestConfig, isCdrom, isCloudInit, isDiskOption } from './configuration.ts';
 import {
   allocate,
