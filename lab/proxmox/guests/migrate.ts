@@ -2,20 +2,9 @@ import { ApiFailure, invalidParameters } from '../answer.ts';
 import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
-import {
-  assertUnlocked,
-  assertWritable,
-  atOnce,
-  type GuestType,
-  guestAt,
-  later,
-  requireAll,
-  root,
-  takeTime,
-  withLockFile,
-  words,
-} from './common.ts';
+import { atOnce, type GuestType, guestAt, requireAll, root, words } from './asked-guest.ts';
 import { disksOf, isCdrom, isCloudInit, isDiskOption, setOption } from './configuration.ts';
+import { assertUnlocked, assertWritable, later, takeTime, withLockFile } from './guest-tasks.ts';
 import { comeUp, shutDown, startGuest } from './power.ts';
 import { parseProperties, printProperties, type SimulatedVolume, storageAt, storageOf, volumeAt } from './volumes.ts';
 

@@ -3,23 +3,9 @@ import { ApiFailure, invalidParameters } from '../answer.ts';
 import type { Call } from '../router.ts';
 import { type SimulatedGuest, unixTime } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
-import {
-  assertUnlocked,
-  assertWritable,
-  found,
-  type GuestType,
-  guestAt,
-  guestTask,
-  later,
-  noConfiguration,
-  nodeOf,
-  refuseRootOnly,
-  root,
-  withLock,
-  withLockFile,
-  words,
-} from './common.ts';
+import { found, type GuestType, guestAt, noConfiguration, nodeOf, refuseRootOnly, root, words } from './asked-guest.ts';
 import { disksOf, setOption } from './configuration.ts';
+import { assertUnlocked, assertWritable, guestTask, later, withLock, withLockFile } from './guest-tasks.ts';
 import { allocate, free, volumeAt } from './volumes.ts';
 
 export type PowerAction = 'start' | 'stop' | 'shutdown' | 'reboot';
