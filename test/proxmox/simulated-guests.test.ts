@@ -497,6 +497,16 @@ describe('what can be made to go wrong', () => {
     expect(guest(120)).toMatchObject({ lock: 'snapshot' });
   });
 
+  it('the same when it is asked of another node', async () => {
+    const member = await createProxmoxSimulator({ memberOf: { simulator, node: 'pve2' }, authenticationDelayMs: 1 });
+    member.inject({ kind: 'silent' }, { task: 'qmstart', times: 1 });
+    expect(await task('POST', `${workstation}/status/start`)).toBe('OK');
+    expect(guest(120).status).toBe('stopped');
+    await member.close();
+    expect(await task('POST', `${workstation}/status/start`), 'and its tasks outlive it').toBe('OK');
+    expect(guest(120).status).toBe('running');
+  });
+
   it('a guest that moves just before, a node that is away, and no quorum', async () => {
     simulator.inject(
       { kind: 'moved', to: 'pve2' },
