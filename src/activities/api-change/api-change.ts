@@ -10,6 +10,7 @@ import {
   type ChangeAt,
   type ChangePlan,
   isApiOperation,
+  missedFact,
   type Seen,
   signed,
 } from '../../operations/api-change.ts';
@@ -76,7 +77,14 @@ const usualWithinSeconds = 10;
  * run has started already, and what answers at once looks whether it has been done. The API knows no fence; what keeps
  * two runs from changing the same thing is its lock.
  */
-export function createApiChangeActivities({ proxmox }: { readonly proxmox: ProxmoxApis }) {
+export function createApiChangeActivities({
+  proxmox,
+  secondMs = 1000,
+}: {
+  readonly proxmox: ProxmoxApis;
+  /** How long a second lasts in which an effect may show; for tests. */
+  readonly secondMs?: number;
+}) {
   return {
     /** Looks, and plans. Changes nothing. */
     async lookForChange(input: ChangeInput): Promise<ChangeLook> {
@@ -84,7 +92,9 @@ export function createApiChangeActivities({ proxmox }: { readonly proxmox: Proxm
       const client = clientOf(proxmox, input);
       const at = atOf(input, await nodeOf(proxmox, input, options));
       const { change } = declared(input);
-      const seen = await readAll(client, change.reads(at), options);
+      const first = await readAll(client, change.reads(at), options);
+      const more = change.more?.(at, first);
+      const seen = more === undefined ? first : { ...first, more: await readAll(client, more, options) };
       const plan = planned(input, at.node, seen);
       const steps = await Promise.all(
         plan.steps.map(async (step) => ({
@@ -136,16 +146,17 @@ export function createApiChangeActivities({ proxmox }: { readonly proxmox: Proxm
 
     /**
      * Looks until the step has had its effect, and as long as it has to stay so: that its task ended well says neither.
+     * Gives what the output learns from it; `findings` are for the report.
      *
      * @throws ServiceError `verification-failed`
      */
     verifyChange(input: StepInput): Promise<Readonly<Record<string, unknown>>> {
-      return withHeartbeat(() => verify(clientOf(proxmox, input), stepOf(input), input.run));
+      return withHeartbeat(() => verify(clientOf(proxmox, input), stepOf(input), input.run, secondMs));
     },
 
     /** Takes back what is left of a step that is this run's; nothing where nothing is. */
     undoChange(input: StepInput & { readonly known: readonly string[] }): Promise<void> {
-      return withHeartbeat(() => takeBack(clientOf(proxmox, input), stepOf(input), input));
+      return withHeartbeat(() => takeBack(clientOf(proxmox, input), stepOf(input), { ...input, secondMs }));
     },
 
     /** What a step has left, as one comparable text. */
@@ -183,7 +194,8 @@ function atOf({ input, place }: ChangeInput, node: string): ChangeAt<Readonly<Re
 
 /** The same from the same: also of a run that began to act long ago. */
 function planned(input: ChangeInput, node: string, seen: Seen): ChangePlan<Readonly<Record<string, unknown>>> {
-  const plan = declared(input).change.plan(atOf(input, node), seen);
+  const { more = {} } = seen as { readonly more?: Readonly<Record<string, unknown>> };
+  const plan = declared(input).change.plan(atOf(input, node), seen, more);
   if (!('refused' in plan)) return plan;
   const { code, message, remedy, field } = plan.refused;
   throw new ServiceError({ code, message, remedy, ...(field === undefined ? {} : { details: { field } }) });
@@ -232,16 +244,22 @@ async function readAll<Reads extends ApiReads>(
   options: CallOptions,
 ): Promise<Seen<Reads>> {
   const all = await Promise.all(
-    Object.entries(reads).map(async ([name, { template, values, parameters, schema, absent }]) => {
+    Object.entries(reads).map(async ([name, { template, values, parameters, schema, absent, absentOn }]) => {
       try {
         return [name, await client.read(schema, template, values, parameters, options)];
       } catch (error) {
-        if (absent === undefined || !isServiceError(error, 'proxmox-not-found')) throw error;
+        if (absent === undefined || !isAbsent(error, absentOn)) throw error;
         return [name, absent];
       }
     }),
   );
   return Object.fromEntries(all) as Seen<Reads>;
+}
+
+/** There is no such thing, or this version of Proxmox has no such call; or what else the read takes for that. */
+function isAbsent(error: unknown, others: readonly string[] = []): boolean {
+  if (!(error instanceof ServiceError)) return false;
+  return error.code === 'proxmox-not-found' || error.details.status === 501 || others.includes(error.code);
 }
 
 /** That this attempt was refused says nothing of those before it: there may be something to take back. */
@@ -273,23 +291,30 @@ async function verify(
   client: ProxmoxClient,
   { call, effect }: Pick<ApiStep, 'call' | 'effect'>,
   run: string,
+  secondMs: number,
 ): Promise<Readonly<Record<string, unknown>>> {
   const context = Context.current();
   const options = { signal: context.cancellationSignal };
-  const { withinSeconds = usualWithinSeconds, staysSeconds = 0 } = effect;
-  const deadline = performance.now() + withinSeconds * 1000;
+  const { withinSeconds = usualWithinSeconds, staysSeconds = 0, orElse } = effect;
+  const deadline = performance.now() + withinSeconds * secondMs;
   let since: number | undefined;
   for (;;) {
     const now = await readAll(client, effect.reads, options).catch((error: unknown) => {
       if (context.cancellationSignal.aborted) throw interrupted(context);
       // A node that doesn't answer for a moment says nothing of the effect.
-      if (error instanceof ServiceError && error.retryable && performance.now() < deadline) return undefined;
+      const isInTime = performance.now() < deadline || orElse !== undefined;
+      if (error instanceof ServiceError && error.retryable && isInTime) return undefined;
       throw error;
     });
     const lacks = now === undefined ? 'could not be looked at' : effect.lacks(now, run);
     if (now !== undefined && lacks === undefined) {
       since ??= performance.now();
-      if (performance.now() - since >= staysSeconds * 1000) return effect.facts?.(now, run) ?? {};
+      if (performance.now() - since >= staysSeconds * secondMs) {
+        const findings = effect.findings?.(now, run) ?? [];
+        return { ...effect.facts?.(now, run), ...(findings.length > 0 && { findings }) };
+      }
+    } else if (orElse !== undefined) {
+      if (performance.now() >= deadline) return { [missedFact]: orElse };
     } else if (since !== undefined) throw unverified(call, `${lacks}, though it was so at first`);
     else if (performance.now() >= deadline) throw unverified(call, lacks ?? '');
     await context.sleep(lookEveryMs).catch(() => undefined);
@@ -318,7 +343,7 @@ function interrupted(context: Context): ServiceError {
 async function takeBack(
   client: ProxmoxClient,
   { task, undo }: ApiStep,
-  { run, known }: { readonly run: string; readonly known: readonly string[] },
+  { run, known, secondMs }: { readonly run: string; readonly known: readonly string[]; readonly secondMs: number },
 ): Promise<void> {
   if (undo === undefined) return;
   if (task !== undefined) {
@@ -335,5 +360,5 @@ async function takeBack(
     const upid = await startTask(client, { search: searchOf(own), known: ended, start });
     if (upid !== undefined) await followToSuccess(client, upid);
   } else if (call !== undefined) await callAtOnce(client, { title: '', ...back }, run);
-  await verify(client, back, run);
+  await verify(client, back, run, secondMs);
 }
