@@ -180,18 +180,14 @@ const faults: readonly { readonly name: string; hit(fault: string): Promise<void
     name: 'the worker was killed before Proxmox had done the call',
     async hit(fault) {
       async function startAndKill(vmid: number, call: { method: string; path: string; parameters: object }) {
-        const gate = new Promise<void>((resolve) => {
-          letGo = resolve;
-        });
         const { method } = call;
         const seen = simulator.requests.length;
         const sent = () => simulator.requests.slice(seen).filter((one) => one.method === method).length;
-        lifts.push(simulator.inject({ kind: 'held', until: gate }, { method, times: 1 }));
+        lifts.push(simulator.inject({ kind: 'hang' }, { method, times: 1 }));
         const path = `/nodes/pve1/qemu/${vmid}/${call.path}`;
         const { id } = await service.runs.start('change-api', { host: 'pve1', vmid, ...call, path }, by);
         await expect.poll(sent, { timeout: 60_000, interval: 20 }).toBe(1);
         await service.killWorker('SIGKILL');
-        letGo();
         await service.startWorker();
         return id;
       }
@@ -204,7 +200,9 @@ const faults: readonly { readonly name: string; hit(fault: string): Promise<void
       const snapshot = { method: 'POST', path: 'snapshot', parameters: { snapname: 'held' } };
       const id = await startAndKill(guests.Call, snapshot);
       const asks = async () => (await service.runs.get(id)).progress?.question;
-      await expect.poll(asks, { timeout: 120_000, interval: 200 }).toBeDefined();
+      const state = async () => (await service.runs.get(id)).state;
+      await expect.poll(state, { timeout: 240_000, interval: 500 }).not.toBe('running');
+      expect(await asks()).toBeDefined();
       expect(tasksOf('Call')).toEqual([]);
       const effects = 'nothing was done; a person is asked whether the call is made again';
       recordOutcome({ operation: 'change-api', step: 'Call', fault, outcome: 'paused', effects });
