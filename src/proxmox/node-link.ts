@@ -21,17 +21,16 @@ export interface NodeRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
   readonly signal: AbortSignal;
-  /** Of the answer, packed or not. Default 64 MiB. */
-  readonly maxBytes?: number;
 }
 
 /** The connections to one node. */
 export interface NodeLink {
   /**
    * Sends a request. A GET is tried again after an answer that says that something behind it was away, after a connection
-   * that was lost, and, where nobody else can be asked (`alone`), after one that was refused. Throws what undici throws.
+   * that was lost, and, where nobody else can be asked (`alone`), after one that was refused. Throws what undici throws, and
+   * {@link AnswerTooLong} while a body of more than `maxBytes` is read (default 64 MiB).
    */
-  exchange(request: NodeRequest, alone: boolean): Promise<RawAnswer>;
+  exchange(request: NodeRequest, alone: boolean, maxBytes?: number): Promise<RawAnswer>;
   close(): Promise<void>;
 }
 
@@ -79,16 +78,12 @@ export function createNodeLink(
   const afterAll = retrying();
   const whileOthersWait = retrying(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
   return {
-    async exchange({ maxBytes = maxAnswerBytes, ...request }, alone) {
+    async exchange(request, alone, maxBytes = maxAnswerBytes) {
       const dispatcher: Dispatcher = request.method !== 'GET' ? agent : alone ? afterAll : whileOthersWait;
       const { statusCode, statusText, headers, body } = await dispatcher.request({ origin, ...request });
+      const bytes = await boundedBytes(body, maxBytes);
       // The journal comes compressed although nothing asked for it.
-      const text =
-        headers['content-encoding'] === 'gzip'
-          ? gunzipSync(await bounded(body, maxBytes), { maxOutputLength: maxBytes }).toString('utf8')
-          : maxBytes === maxAnswerBytes
-            ? await body.text()
-            : (await bounded(body, maxBytes)).toString('utf8');
+      const text = (headers['content-encoding'] === 'gzip' ? unpacked(bytes, maxBytes) : bytes).toString('utf8');
       const contentType = String(headers['content-type'] ?? '');
       return { status: statusCode, reason: statusText, contentType, body: text };
     },
@@ -96,21 +91,27 @@ export function createNodeLink(
   };
 }
 
-async function bounded(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
+/** It was read no further. */
+export class AnswerTooLong extends Error {}
+
+async function boundedBytes(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const part of body) {
     length += part.length;
     // Leaving the loop ends the connection, so that no more of it comes.
-    if (length > maxBytes) throw new TooLong();
+    if (length > maxBytes) throw new AnswerTooLong(`more than ${maxBytes} bytes`);
     parts.push(part);
   }
   return Buffer.concat(parts);
 }
 
-class TooLong extends Error {}
-
-/** Whether an answer was given up because it is longer than it may be. */
-export function isTooLong(error: unknown): boolean {
-  return error instanceof TooLong || (error as { code?: unknown } | undefined)?.code === 'ERR_BUFFER_TOO_LARGE';
+function unpacked(bytes: Buffer, maxBytes: number): Buffer {
+  try {
+    return gunzipSync(bytes, { maxOutputLength: maxBytes });
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE')
+      throw new AnswerTooLong(`more than ${maxBytes} bytes`);
+    throw error;
+  }
 }

@@ -14,7 +14,7 @@ import {
   refusalFailure,
   unexpectedAnswer,
 } from './failures.ts';
-import { createNodeLink, isTooLong, type NodeAddress, type NodeLink, type RawAnswer } from './node-link.ts';
+import { AnswerTooLong, createNodeLink, type NodeAddress, type NodeLink, type RawAnswer } from './node-link.ts';
 import { encodeParameters } from './parameters.ts';
 import { safePath } from './path.ts';
 
@@ -62,7 +62,7 @@ export interface Transport {
     options?: CallOptions,
   ): Promise<ApiAnswer>;
   /**
-   * One of the files that the API's server shows to everybody, as text. No credentials are sent; the certificate is checked as
+   * One of the files that the API's server shows to everybody, as text. No API token is sent; the certificate is checked as
    * for every call.
    *
    * @param path from the server's root: `/pve-docs/api-viewer/apidoc.js`
@@ -227,15 +227,14 @@ export function createTransportFor(
       headers: { 'user-agent': 'proxmox-mcp' },
       body: null,
       signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
-      maxBytes,
     } as const;
     const nodes = candidates(path, callOptions);
     let first: ServiceError | undefined;
     for (const [index, node] of nodes.entries()) {
       const isLast = index === nodes.length - 1;
-      const call = { host: node.host, port: node.port, token: credentials.id, method: 'GET', path };
+      const call: FailedCall = { host: node.host, port: node.port, token: credentials.id, method: 'GET', path };
       try {
-        return fileIn(await linkTo(node).exchange(request, isLast), call);
+        return fileIn(await linkTo(node).exchange(request, isLast, maxBytes), call);
       } catch (error) {
         const failure = signal?.aborted ? cancelledFailure(call) : fileFailure(error, call, maxBytes);
         const isOver = signal?.aborted || deadline.aborted || isLast;
@@ -320,7 +319,7 @@ function fileIn({ status, reason, body }: RawAnswer, call: FailedCall): string {
 }
 
 function fileFailure(error: unknown, call: FailedCall, maxBytes: number): ServiceError {
-  return isTooLong(error)
+  return error instanceof AnswerTooLong
     ? unexpectedAnswer(call, `it is longer than ${Math.round(maxBytes / 2 ** 20)} MiB`)
     : networkFailure(error, call);
 }
