@@ -4,14 +4,14 @@ import { upidPattern } from './upid.ts';
 // Unknown fields are kept: versions and plugins add theirs. Known ones are held to what is relied on.
 
 /** Perl gives some numbers as text, and which ones changes between versions. */
-const figure = z.union([
+export const figure = z.union([
   z.number(),
   z
     .string()
     .regex(/^-?\d+(\.\d+)?$/)
     .transform(Number),
 ]);
-const flag = z
+export const flag = z
   .union([z.literal([0, 1, '0', '1']), z.boolean()])
   .transform((value) => value === true || Number(value) === 1);
 const usage = z.looseObject({ total: figure, used: figure, free: figure });

@@ -9,6 +9,7 @@ import {
   toolName,
   worstRisk,
 } from '../../operations/definition.ts';
+import { writtenInput } from '../../runs/name-guest.ts';
 import type { RunDetails, Runs } from '../../runs/runs.ts';
 import { type AnyTool, defineTool, type ToolAnswer, type ToolCall } from '../define-tool.ts';
 import type { McpDependencies } from '../dependencies.ts';
@@ -54,7 +55,7 @@ export function operationTool(operation: OperationDefinition): AnyTool {
       // What it looks at or changes is a machine outside of this service.
       openWorldHint: true,
     },
-    input: operation.input,
+    input: writtenInput(operation),
     async handler(input, dependencies, call) {
       if (leaves && riskOf(operation, input) === 'dangerous') throw wrongTool(name, operation, 'dangerous', call);
       return start(operation, input, dependencies, call);
@@ -136,7 +137,7 @@ function startTool({ name, title, description, risk }: StartTool): AnyTool {
       const operation = findOperation(asked, dependencies.operations);
       // Where no request of it can be right here, that comes before whatever else may be wrong with this one.
       if (!risksOf(operation).includes(risk)) throw wrongTool(name, operation, risksOf(operation)[0], call);
-      const parsed = operation.input.strict().safeParse(input);
+      const parsed = writtenInput(operation).strict().safeParse(input);
       if (!parsed.success) throw invalidInput(operation, input, parsed.error);
       const actual = riskOf(operation, parsed.data);
       if (actual !== risk) throw wrongTool(name, operation, actual, call);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type OperationDefinition, risksOf, worstRisk } from '../../operations/definition.ts';
+import { writtenInput } from '../../runs/name-guest.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
 import { jsonSchema } from '../json-schema.ts';
 import { createOperationSearch } from '../operation-search.ts';
@@ -70,6 +71,6 @@ function described(operation: OperationDefinition, caller: Caller) {
     ...(mayUse(caller, worst)
       ? {}
       : { note: `Of the risk "${worst}" it needs a token of the scope "${scopeFor(worst)}".` }),
-    input: jsonSchema(operation.input.strict()),
+    input: jsonSchema(writtenInput(operation).strict()),
   };
 }
