@@ -5,6 +5,8 @@ export interface Answer {
   readonly total?: number;
   /** Instead of JSON: a file download. */
   readonly download?: { readonly filename: string; readonly body: string };
+  /** Instead of JSON: a file as it is, with its headers. */
+  readonly file?: { readonly headers: Readonly<Record<string, string>>; readonly body: string | Uint8Array };
 }
 
 /** Everything the API refuses. `message` is the text without its final newline; its first line is the reason phrase. */
@@ -42,7 +44,7 @@ export interface WireAnswer {
   readonly status: number;
   readonly reason: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 }
 
 const json = { 'content-type': 'application/json;charset=UTF-8' };
@@ -64,6 +66,7 @@ export function toWire(outcome: Answer | ApiFailure, format: Format): WireAnswer
       body: outcome.download.body,
     };
   }
+  if (outcome.file) return { status: 200, reason: 'OK', ...outcome.file };
   const body = {
     data: outcome.data,
     ...(outcome.total ? { total: outcome.total } : {}),

@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { authenticate, permissionsOf } from './access.ts';
 import { type Answer, ApiFailure, type Format, toWire } from './answer.ts';
+import { apiViewerFile, apiViewerPath } from './api-viewer.ts';
 import type { Faults } from './faults.ts';
 import { checkParameters, type ParameterRules } from './parameters.ts';
 import { fillPath, type Match, type Router } from './router.ts';
@@ -54,6 +55,11 @@ async function answer(parts: ServerParts, request: IncomingMessage, method: stri
   if (!methods.includes(method)) throw new ApiFailure(501, `method '${method}' not available`, { body: 'none' });
   const [rawPath = '/', query = ''] = url.split(/\?(.*)/s, 2);
   const path = decodeURIComponent(rawPath);
+  // Before anybody has to say who they are.
+  if (method === 'GET' && path === apiViewerPath) {
+    const headers = { 'content-type': 'application/javascript', 'last-modified': new Date(0).toUTCString() };
+    return { data: null, file: { headers, body: apiViewerFile(parts.state) } };
+  }
   const [, format, rest = '/'] = /^\/api2\/([^/]*)(\/.*)?$/.exec(path) ?? [];
   if (format === undefined) throw new ApiFailure(500, `no such file '${path}'`, { body: 'text' });
   const caller = await identify(parts, request);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { administrator, roles } from './roles.ts';
+import type { ApiViewerState } from './state/api-viewer.ts';
 
 /** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
 export interface Caller {
@@ -169,6 +170,7 @@ export interface SimulatorState {
   readonly acl: AccessEntry[];
   /** By UPID, oldest first. */
   readonly tasks: Map<string, SimulatedTask>;
+  readonly apiViewer: ApiViewerState;
 }
 
 export const gibibyte = 2 ** 30;
@@ -252,6 +254,7 @@ export function createState(): SimulatorState {
       { path: '/', subject: 'audit@pve', role: 'PVEAuditor', propagate: true },
     ],
     tasks: new Map(),
+    apiViewer: { file: 'there' },
   };
 }
 

@@ -8,7 +8,7 @@ export function generate() {
     .filter((file) => file.endsWith('.ts') && file !== 'definition.ts')
     .sort()
     .flatMap((file) => {
-      const match = /^export const (\w+) = defineOperation\(\{\s*name: '([^']+)'/m.exec(
+      const match = /^export const (\w+) = (?:defineOperation|defineApiChange)\(\s*\{\s*name: '([^']+)'/m.exec(
         readFileSync(`src/operations/${file}`, 'utf8'),
       );
       if (!match) return [];

@@ -13,6 +13,24 @@ export function generate() {
       const names = [...source.matchAll(/^export (?:async function|const) (\w+)/gm)].map(([, name]) => name);
       return names.length === 0 ? [] : [`export { ${names.sort().join(', ')} } from './${file}';`];
     });
-  const lines = ["// Made by `npm run generate` from the files of this folder. Don't edit.", ...exports, ''];
+  // Declared operations need no file of their own.
+  const declared = readdirSync('src/operations')
+    .sort()
+    .flatMap((file) => {
+      const source = readFileSync(`src/operations/${file}`, 'utf8');
+      const [, name] = /^export const (\w+) = defineApiChange\(/m.exec(source) ?? [];
+      return name === undefined ? [] : [{ name, file }];
+    });
+  const imports = declared.flatMap(({ name, file }) => [
+    `import { ${name} as ${name}Operation } from '../operations/${file}';`,
+  ]);
+  if (declared.length > 0) imports.push("import { apiChangeWorkflow } from './lib/api-change.ts';");
+  exports.push(...declared.map(({ name }) => `export const ${name} = apiChangeWorkflow(${name}Operation);`));
+  const lines = [
+    "// Made by `npm run generate` from the files of this folder. Don't edit.",
+    ...imports,
+    ...exports,
+    '',
+  ];
   return { 'src/workflows/index.generated.ts': lines.join('\n') };
 }

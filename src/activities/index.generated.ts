@@ -1,5 +1,6 @@
 // Made by `npm run generate` from the folders of this folder. Don't edit.
 import { createAnchorActivities } from './anchor-ledger/anchor-ledger.ts';
+import { createApiChangeActivities } from './api-change/api-change.ts';
 import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
 import { createChangePolicyActivities } from './change-policy/change-policy.ts';
@@ -22,6 +23,7 @@ import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts
 export function createHostActivities(dependencies: ActivityDependencies) {
   return {
     ...createAnchorActivities(dependencies),
+    ...createApiChangeActivities(dependencies),
     ...createBackupActivities(dependencies),
     ...createHealthActivities(dependencies),
     ...createControlGuestActivities(dependencies),

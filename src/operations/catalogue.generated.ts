@@ -5,6 +5,7 @@ import { checkHealth } from './check-health.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
 import { listBackups } from './list-backups.ts';
+import { snapshotGuest } from './snapshot-guest.ts';
 import type { OperationDefinition } from './definition.ts';
 
 /** Every operation, by name, with its own types. */
@@ -15,6 +16,7 @@ const typed = {
   'control-guest': controlGuest,
   'control-service': controlService,
   'list-backups': listBackups,
+  'snapshot-guest': snapshotGuest,
 };
 
 export type OperationName = keyof typeof typed;

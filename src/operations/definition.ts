@@ -38,6 +38,15 @@ export interface ScheduleDefinition<Input = Readonly<Record<string, unknown>>> {
   readonly why: string;
 }
 
+/** A privilege of Proxmox VE, and on what it is needed. */
+export interface ApiRight {
+  /** `VM.Snapshot` */
+  readonly privilege: string;
+  readonly on: 'root' | 'guest' | 'node' | 'storage' | 'pool' | 'network';
+  /** For which requests: `with vmstate`, `of a privileged container`. Absent: all. */
+  readonly when?: string;
+}
+
 /**
  * One entry of the catalogue: pure data and zod schemas, safe inside the workflow sandbox. From it come the MCP tools,
  * the CLI command, the schedules, the documentation, the locks and the metric labels.
@@ -78,6 +87,10 @@ export interface OperationDefinition {
   readonly input: z.ZodObject;
   /** The operation's own structured result; every run's result is a {@link RunResult} around it. */
   readonly output: z.ZodObject;
+  /** What it needs of the API token, where it works through the Proxmox API: what it looks with, and what it changes with. */
+  readonly api?: { readonly reads: readonly ApiRight[]; readonly changes: readonly ApiRight[] };
+  /** Of a host's: others may work on the host beside it. */
+  readonly sharesHost?: true;
   /** The steps in words, in order: the plan's skeleton and the docs' list. */
   readonly steps: readonly string[];
   readonly schedules: readonly ScheduleDefinition[];

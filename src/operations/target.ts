@@ -57,10 +57,10 @@ export function hostLock(host: string, mode: Lock['mode'] = 'exclusive'): Lock {
  * other. A guest is held alone and its host is shared, so that guests of one host are worked on side by side, and a
  * change of the host itself waits for them.
  */
-export function locksOf(place: Place): readonly Lock[] {
+export function locksOf(place: Place, { sharesHost }: { readonly sharesHost?: true } = {}): readonly Lock[] {
   switch (place.kind) {
     case 'host':
-      return [hostLock(place.host)];
+      return [hostLock(place.host, sharesHost ? 'shared' : 'exclusive')];
     case 'guest': {
       const guest: Lock = { name: `guest/${place.cluster}/${place.vmid}`, mode: 'exclusive' };
       return inOrder([guest, ...(place.host === undefined ? [] : [hostLock(place.host, 'shared')])]);

@@ -3,6 +3,7 @@ import type { Proxmox } from 'proxmox-api';
 import { z } from 'zod';
 import type { ProxmoxApiConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { type ApiCall, type ApiParameters, apiCallLine } from '../operations/api-change.ts';
 import { unexpectedAnswer } from './failures.ts';
 import {
   clusterStatusSchema,
@@ -87,6 +88,8 @@ export interface ProxmoxClient {
     parameters?: object,
     options?: CallOptions,
   ): Promise<z.output<Schema>>;
+  /** Any other write, once and never again by itself; its path as that of {@link read}. */
+  write<Schema extends z.ZodType>(schema: Schema, call: ApiCall, options?: CallOptions): Promise<z.output<Schema>>;
   version(options?: CallOptions): Promise<ProxmoxVersion>;
   nodes(options?: CallOptions): Promise<ProxmoxNode[]>;
   nodeStatus(node: string, options?: CallOptions): Promise<ProxmoxNodeStatus>;
@@ -130,7 +133,7 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
 
   /** A call of a path template, each `*` filled with the next value, its data held to the schema. */
   async function call<Schema extends z.ZodType>(
-    method: 'GET' | 'POST' | 'DELETE',
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     schema: Schema,
     template: string,
     values: readonly string[],
@@ -161,6 +164,8 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     api: (callOptions) => buildApi()(transport.engine(callOptions)),
     read: async (schema, template, values = [], parameters, callOptions) =>
       (await get(schema, template, values, parameters, callOptions)).data,
+    write: async (schema, { method, template, values, parameters }, callOptions) =>
+      (await call(method, schema, template, values, parameters, callOptions)).data,
     version: async (callOptions) => (await get(versionSchema, '/version', [], undefined, callOptions)).data,
     nodes: async (callOptions) => (await get(nodesSchema, '/nodes', [], undefined, callOptions)).data,
     nodeStatus: async (node, callOptions) =>
@@ -205,9 +210,13 @@ export function guestActionLine(
   action: GuestAction,
   parameters: GuestActionParameters = {},
 ): string {
-  const [, before, middle, after] = /^(.*)\*(.*)\*(.*)$/.exec(guestActionTemplate(type, action)) ?? [];
-  const given = Object.entries(parameters).map(([name, value]) => ` ${name}=${value === true ? 1 : value}`);
-  return `POST ${before}${node}${middle}${vmid}${after}${given.join('')}`;
+  const given = { ...parameters } as ApiParameters;
+  return apiCallLine({
+    method: 'POST',
+    template: guestActionTemplate(type, action),
+    values: [node, String(vmid)],
+    parameters: given,
+  });
 }
 
 /** `proxmox-api` loads an undici of its own, some 100 ms that a start needn't pay: only its syntax needs it. */

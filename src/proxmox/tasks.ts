@@ -9,9 +9,12 @@ import { parseUpid } from './upid.ts';
 /** Which tasks of a node. */
 export interface TaskSearch {
   readonly node: string;
-  readonly vmid: number;
-  /** `qmstart`, `hastart` … */
-  readonly types: readonly string[];
+  /** Of what they work on, where that is a guest. */
+  readonly vmid?: number;
+  /** Of what they work on, as the UPID has it. Absent, with `vmid` absent: any. */
+  readonly id?: string;
+  /** `qmstart`, `hastart` … Absent: any. */
+  readonly types?: readonly string[];
 }
 
 /** A task that our API token started. */
@@ -20,23 +23,25 @@ export interface OwnTask {
   readonly running: boolean;
 }
 
-/** How far back a guest's tasks are looked through: far more than one run starts. */
-const searched = 50;
+/** How far back tasks are looked through: far more than one run starts on a guest, and on a node meanwhile. */
+const searched = { guest: 50, node: 500 };
 
 /**
- * The tasks of these types that this client's API token started on a guest, newest first, running and ended.
- * An API token always sees its own.
+ * The tasks of these types that this client's API token started on a guest, or whatever else, newest first, running and
+ * ended. An API token always sees its own.
  */
 export async function ownTasks(
   client: ProxmoxClient,
-  { node, vmid, types }: TaskSearch,
+  { node, vmid, id, types }: TaskSearch,
   options?: CallOptions,
 ): Promise<readonly OwnTask[]> {
-  const listed = await client.tasks(node, { source: 'all', vmid, limit: searched }, options);
+  const filter = vmid === undefined ? { limit: searched.node } : { vmid, limit: searched.guest };
+  const listed = await client.tasks(node, { source: 'all', ...filter }, options);
   return listed
     .filter(({ upid }) => {
       const task = parseUpid(upid);
-      return task?.user === client.token && types.includes(task.type);
+      if (task === undefined || task.user !== client.token) return false;
+      return (types?.includes(task.type) ?? true) && (id === undefined || task.id === id);
     })
     .map(({ upid, status }) => ({ upid, running: status === 'RUNNING' }));
 }

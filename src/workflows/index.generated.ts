@@ -1,4 +1,6 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
+import { snapshotGuest as snapshotGuestOperation } from '../operations/snapshot-guest.ts';
+import { apiChangeWorkflow } from './lib/api-change.ts';
 export { anchorLedger } from './anchor-ledger.ts';
 export { askLedger } from './ask-ledger.ts';
 export { backUp } from './back-up.ts';
@@ -10,3 +12,4 @@ export { controlService } from './control-service.ts';
 export { listBackups } from './list-backups.ts';
 export { targetLock } from './target-lock.ts';
 export { watchRuns } from './watch-runs.ts';
+export const snapshotGuest = apiChangeWorkflow(snapshotGuestOperation);

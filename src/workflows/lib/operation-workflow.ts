@@ -366,6 +366,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
           onlyLooks = false;
           undo.push({ title: step, undo: () => unlessInDoubt(take), look });
         },
+        nothingDone: undo.drop,
         commit: undo.clear,
         ask: (ask, look) => askWithoutLocks(ask, 'ends', look),
         child: children.start,
@@ -391,13 +392,13 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     /** A guest can have moved while its lock was waited for; then its other host is the one to share. */
     async function takeLocks(): Promise<void> {
       for (;;) {
-        const wanted = locksOf(place);
+        const wanted = locksOf(place, definition);
         at = `while it waited for the lock of ${label}`;
         checklist.enter('waiting-for-lock', `Waiting for the lock of ${label}`);
         await locks.take(wanted);
         if (place.kind !== 'guest') return;
         place = await locate(definition, target);
-        if (sameLocks(wanted, locksOf(place))) return;
+        if (sameLocks(wanted, locksOf(place, definition))) return;
         await locks.release();
       }
     }

@@ -39,6 +39,8 @@ export interface Run<Input> extends PlanningRun<Input> {
    *   changed it meanwhile, and they are asked once more
    */
   onUndo(title: string, undo: () => Promise<void>, look?: () => Promise<string>): void;
+  /** The step was refused before it changed anything: it leaves nothing to take back. */
+  nothingDone(title: string): void;
   /** From here on what was done stays: a later failure takes nothing back. */
   commit(): void;
   /**

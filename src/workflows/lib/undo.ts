@@ -14,6 +14,8 @@ export interface UndoStack {
   /** Registers how to take a step back, **before** the step runs. */
   push(step: UndoStep): void;
   isEmpty(): boolean;
+  /** Forgets the last step of that title: it was refused, and there is nothing to take back. */
+  drop(title: string): void;
   /** Forgets everything: what was done stays. */
   clear(): void;
   /**
@@ -38,6 +40,10 @@ export function createUndoStack(hooks: {
       stack.push(step);
     },
     isEmpty: () => stack.length === 0,
+    drop(title) {
+      const at = stack.findLastIndex((step) => step.title === title);
+      if (at >= 0) stack.splice(at, 1);
+    },
     clear() {
       stack.length = 0;
     },

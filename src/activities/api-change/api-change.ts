@@ -1,0 +1,339 @@
+import { Context } from '@temporalio/activity';
+import { z } from 'zod';
+import { isServiceError, ServiceError } from '../../errors.ts';
+import {
+  type ApiCall,
+  type ApiOperation,
+  type ApiReads,
+  type ApiStep,
+  apiCallLine,
+  type ChangeAt,
+  type ChangePlan,
+  isApiOperation,
+  type Seen,
+  signed,
+} from '../../operations/api-change.ts';
+import { catalogue } from '../../operations/catalogue.generated.ts';
+import type { Finding } from '../../operations/finding.ts';
+import type { PlanDraft } from '../../operations/plan.ts';
+import type { Place } from '../../operations/target.ts';
+import type { ProxmoxClient } from '../../proxmox/client.ts';
+import type { ProxmoxApis } from '../../proxmox/connect.ts';
+import { upidSchema } from '../../proxmox/schemas.ts';
+import { endTask, ownTasks, startTask, type TaskSearch } from '../../proxmox/tasks.ts';
+import type { CallOptions } from '../../proxmox/transport.ts';
+import { followToSuccess, leftToNext } from '../guests/follow-task.ts';
+import { apiOf } from '../guests/guests.ts';
+import { withHeartbeat } from '../lib/heartbeat.ts';
+
+export const queue = 'host';
+
+/** One request of a declared operation. */
+export interface ChangeInput {
+  readonly operation: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  /** A configured host, by whose API it is done; see {@link apiOf} for guests. */
+  readonly host: string;
+  readonly place: Place;
+  /** The run's id. */
+  readonly run: string;
+}
+
+/** What was seen, and what would be done. The run's history keeps it, and everything that follows rests on it. */
+export interface ChangeLook {
+  readonly node: string;
+  readonly seen: Seen;
+  readonly plan: PlanDraft;
+  readonly steps: readonly PlannedCall[];
+  readonly output: Readonly<Record<string, unknown>>;
+  readonly done: string;
+  readonly findings: readonly Finding[];
+}
+
+export interface PlannedCall {
+  readonly title: string;
+  /** Empty: nothing is called. */
+  readonly line: string;
+  readonly hasUndo: boolean;
+  /** The tasks of its kind that there were: what isn't among them, this run has started. */
+  readonly tasks: readonly string[];
+}
+
+/** One step of what was planned. */
+export interface StepInput extends ChangeInput {
+  readonly node: string;
+  readonly seen: Seen;
+  readonly step: Pick<PlannedCall, 'title' | 'line'>;
+}
+
+export type ApiChangeActivities = ReturnType<typeof createApiChangeActivities>;
+
+const lookEveryMs = 300;
+const usualWithinSeconds = 10;
+
+/**
+ * Everything that declared operations do. Each activity is safe to do again: what has a task looks for the one that the
+ * run has started already, and what answers at once looks whether it has been done. The API knows no fence; what keeps
+ * two runs from changing the same thing is its lock.
+ */
+export function createApiChangeActivities({ proxmox }: { readonly proxmox: ProxmoxApis }) {
+  return {
+    /** Looks, and plans. Changes nothing. */
+    async lookForChange(input: ChangeInput): Promise<ChangeLook> {
+      const options = { signal: Context.current().cancellationSignal };
+      const client = clientOf(proxmox, input);
+      const at = atOf(input, await nodeOf(proxmox, input, options));
+      const { change } = declared(input);
+      const seen = await readAll(client, change.reads(at), options);
+      const plan = planned(input, at.node, seen);
+      const steps = await Promise.all(
+        plan.steps.map(async (step) => ({
+          title: step.title,
+          line: step.call === undefined ? '' : apiCallLine(step.call),
+          hasUndo: step.undo !== undefined,
+          tasks:
+            step.task === undefined
+              ? []
+              : (await ownTasks(client, searchOf(step.task), options)).map(({ upid }) => upid),
+        })),
+      );
+      const { output, done, findings = [] } = plan;
+      return { node: at.node, seen, plan: draftOf(plan, input), steps, output, done, findings };
+    },
+
+    /**
+     * Makes the step's call, unless this run has made it already. Gives the UPID of what it started; nothing where the call
+     * answers at once, or where all is so already.
+     */
+    async startChange(input: StepInput & { readonly known: readonly string[] }): Promise<{ readonly upid?: string }> {
+      const client = clientOf(proxmox, input);
+      const step = stepOf(input);
+      const { call, task } = step;
+      if (call === undefined) return {};
+      try {
+        const upid = await withHeartbeat(() =>
+          task === undefined
+            ? callAtOnce(client, step, input.run)
+            : startTask(client, {
+                search: searchOf(task),
+                known: input.known,
+                start: () => client.write(upidSchema, signed(call, input.run)),
+              }),
+        );
+        return upid === undefined ? {} : { upid };
+      } catch (error) {
+        throw afterEarlierAttempts(error);
+      }
+    },
+
+    /** Follows the step's task to its end. A cancelled run's task is ended. */
+    async followChange(
+      input: StepInput & { readonly upid: string },
+    ): Promise<{ readonly warnings: number; readonly log: readonly string[] }> {
+      const { warnings, log } = await followToSuccess(clientOf(proxmox, input), input.upid);
+      return { warnings, log };
+    },
+
+    /**
+     * Looks until the step has had its effect, and as long as it has to stay so: that its task ended well says neither.
+     *
+     * @throws ServiceError `verification-failed`
+     */
+    verifyChange(input: StepInput): Promise<Readonly<Record<string, unknown>>> {
+      return withHeartbeat(() => verify(clientOf(proxmox, input), stepOf(input), input.run));
+    },
+
+    /** Takes back what is left of a step that is this run's; nothing where nothing is. */
+    undoChange(input: StepInput & { readonly known: readonly string[] }): Promise<void> {
+      return withHeartbeat(() => takeBack(clientOf(proxmox, input), stepOf(input), input));
+    },
+
+    /** What a step has left, as one comparable text. */
+    async lookAtChange(input: StepInput): Promise<string> {
+      const { undo, effect } = stepOf(input);
+      const options = { signal: Context.current().cancellationSignal };
+      return JSON.stringify(await readAll(clientOf(proxmox, input), (undo ?? effect).reads, options));
+    },
+  };
+}
+
+function clientOf(proxmox: ProxmoxApis, { host, place }: ChangeInput): ProxmoxClient {
+  return place.kind === 'guest' ? apiOf(proxmox, { host, place }) : proxmox.get(host);
+}
+
+async function nodeOf(proxmox: ProxmoxApis, { host, place }: ChangeInput, options: CallOptions): Promise<string> {
+  return place.kind === 'guest' ? place.node : await proxmox.node(host, options);
+}
+
+function declared({ operation }: ChangeInput): ApiOperation {
+  const found = Object.values(catalogue).find(({ name }) => name === operation);
+  if (found !== undefined && isApiOperation(found)) return found;
+  throw new ServiceError({
+    code: 'internal',
+    message: `There is no declaration of the operation "${operation}" in this worker`,
+    remedy: 'Start the worker of the same version as the one that started the run.',
+  });
+}
+
+function atOf({ input, place }: ChangeInput, node: string): ChangeAt<Readonly<Record<string, unknown>>> {
+  return { input, node, guest: place.kind === 'guest' ? place : undefined } as ChangeAt<
+    Readonly<Record<string, unknown>>
+  >;
+}
+
+/** The same from the same: also of a run that began to act long ago. */
+function planned(input: ChangeInput, node: string, seen: Seen): ChangePlan<Readonly<Record<string, unknown>>> {
+  const plan = declared(input).change.plan(atOf(input, node), seen);
+  if (!('refused' in plan)) return plan;
+  const { code, message, remedy, field } = plan.refused;
+  throw new ServiceError({ code, message, remedy, ...(field === undefined ? {} : { details: { field } }) });
+}
+
+function draftOf(
+  { steps, undo = [], summary, state, affected, risks }: ChangePlan<unknown>,
+  input: ChangeInput,
+): PlanDraft {
+  const byTitle = new Map(steps.map((step) => [step.title, step]));
+  return {
+    summary,
+    state,
+    affected,
+    risks,
+    steps: declared(input).steps.map((title) => {
+      const step = byTitle.get(title);
+      return { title, does: step?.call === undefined ? [] : [apiCallLine(step.call)] };
+    }),
+    undo: [
+      ...steps.flatMap((step) => (step.undo === undefined ? [] : [`If it fails or is cancelled: ${step.undo.says}`])),
+      ...undo,
+    ],
+  };
+}
+
+/** What was planned, and nothing else: an update of this service in between may make another call of the same. */
+function stepOf(input: StepInput): ApiStep {
+  const { steps } = planned(input, input.node, input.seen);
+  const step = steps.find(({ title }) => title === input.step.title);
+  if (step !== undefined && (step.call === undefined ? '' : apiCallLine(step.call)) === input.step.line) return step;
+  throw new ServiceError({
+    code: 'conflict',
+    message: `The step "${input.step.title}" would make another call than the one that was planned (${input.step.line}): this service was updated meanwhile`,
+    remedy: 'Nothing more is done by this run; start it again.',
+  });
+}
+
+function searchOf({ node, id, types }: NonNullable<ApiStep['task']>): TaskSearch {
+  return { node, id, types, ...(/^\d+$/.test(id) ? { vmid: Number(id) } : {}) };
+}
+
+async function readAll<Reads extends ApiReads>(
+  client: ProxmoxClient,
+  reads: Reads,
+  options: CallOptions,
+): Promise<Seen<Reads>> {
+  const all = await Promise.all(
+    Object.entries(reads).map(async ([name, { template, values, parameters, schema, absent }]) => {
+      try {
+        return [name, await client.read(schema, template, values, parameters, options)];
+      } catch (error) {
+        if (absent === undefined || !isServiceError(error, 'proxmox-not-found')) throw error;
+        return [name, absent];
+      }
+    }),
+  );
+  return Object.fromEntries(all) as Seen<Reads>;
+}
+
+/** That this attempt was refused says nothing of those before it: there may be something to take back. */
+function afterEarlierAttempts(error: unknown): unknown {
+  if (!(error instanceof ServiceError) || error.retryable || Context.current().info.attempt === 1) return error;
+  const { message, remedy, details } = error;
+  return new ServiceError({ code: 'command-failed', message, remedy, details, cause: error });
+}
+
+/** Without a task to look for, its effect says whether it has been made: by an attempt of which nobody heard, too. */
+async function callAtOnce(client: ProxmoxClient, step: ApiStep, run: string): Promise<undefined> {
+  const { call, effect } = step as ApiStep & { readonly call: ApiCall };
+  const isSo = async () => effect.lacks(await readAll(client, effect.reads, {}), run) === undefined;
+  if (Context.current().info.attempt > 1 && (await isSo())) return undefined;
+  try {
+    await client.write(z.unknown(), signed(call, run));
+  } catch (error) {
+    if (isServiceError(error, 'outcome-unknown')) {
+      // The next attempt looks first; two of the same would do no more than one.
+      const { code, message, remedy, details } = error;
+      throw new ServiceError({ code, message, remedy, details, retryable: true, cause: error });
+    }
+    throw error;
+  }
+  return undefined;
+}
+
+async function verify(
+  client: ProxmoxClient,
+  { call, effect }: Pick<ApiStep, 'call' | 'effect'>,
+  run: string,
+): Promise<Readonly<Record<string, unknown>>> {
+  const context = Context.current();
+  const options = { signal: context.cancellationSignal };
+  const { withinSeconds = usualWithinSeconds, staysSeconds = 0 } = effect;
+  const deadline = performance.now() + withinSeconds * 1000;
+  let since: number | undefined;
+  for (;;) {
+    const now = await readAll(client, effect.reads, options).catch((error: unknown) => {
+      if (context.cancellationSignal.aborted) throw interrupted(context);
+      // A node that doesn't answer for a moment says nothing of the effect.
+      if (error instanceof ServiceError && error.retryable && performance.now() < deadline) return undefined;
+      throw error;
+    });
+    const lacks = now === undefined ? 'could not be looked at' : effect.lacks(now, run);
+    if (now !== undefined && lacks === undefined) {
+      since ??= performance.now();
+      if (performance.now() - since >= staysSeconds * 1000) return effect.facts?.(now, run) ?? {};
+    } else if (since !== undefined) throw unverified(call, `${lacks}, though it was so at first`);
+    else if (performance.now() >= deadline) throw unverified(call, lacks ?? '');
+    await context.sleep(lookEveryMs).catch(() => undefined);
+    if (context.cancellationSignal.aborted) throw interrupted(context);
+  }
+}
+
+function unverified(call: ApiCall | undefined, lacks: string): ServiceError {
+  return new ServiceError({
+    code: 'verification-failed',
+    message: `${call === undefined ? 'What was waited for did not come' : 'Proxmox said that it was done'}, but ${lacks}`,
+    remedy:
+      "Look at the guest, at the task's log and at the log of its node (journalctl) for the cause, then start it again.",
+  });
+}
+
+function interrupted(context: Context): ServiceError {
+  if (!context.cancellationDetails?.cancelRequested) return leftToNext('The effect is to be looked at');
+  return new ServiceError({
+    code: 'cancelled',
+    message: 'The run was cancelled while it looked at the effect',
+    remedy: 'Start it again when it is wanted.',
+  });
+}
+
+async function takeBack(
+  client: ProxmoxClient,
+  { task, undo }: ApiStep,
+  { run, known }: { readonly run: string; readonly known: readonly string[] },
+): Promise<void> {
+  if (undo === undefined) return;
+  if (task !== undefined) {
+    const mine = (await ownTasks(client, searchOf(task))).filter(({ upid }) => !known.includes(upid));
+    for (const { upid, running } of mine) if (running) await endTask(client, upid);
+  }
+  const back = undo.plan(await readAll(client, undo.reads, {}), run);
+  if (back === undefined) return;
+  const { call, task: own } = back;
+  if (call !== undefined && own !== undefined) {
+    // One that an earlier attempt of this has started is followed.
+    const ended = (await ownTasks(client, searchOf(own))).filter(({ running }) => !running).map(({ upid }) => upid);
+    const start = () => client.write(upidSchema, signed(call, run));
+    const upid = await startTask(client, { search: searchOf(own), known: ended, start });
+    if (upid !== undefined) await followToSuccess(client, upid);
+  } else if (call !== undefined) await callAtOnce(client, { title: '', ...back }, run);
+  await verify(client, back, run);
+}

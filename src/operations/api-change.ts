@@ -1,0 +1,211 @@
+import type { z } from 'zod';
+import { defineOperation, type OperationDefinition, type TypedOperation } from './definition.ts';
+import type { Finding } from './finding.ts';
+import type { PlanDraft } from './plan.ts';
+import type { Place } from './target.ts';
+
+// An operation that is one call of the Proxmox API, or a few in a row, is a declaration: what is looked at, and from that,
+// without asking anybody anything, which calls would be made, what each is to have effected, and how it is taken back.
+// One workflow (`src/workflows/lib/api-change.ts`) and one set of activities (`src/activities/api-change`) do them all.
+
+export type ApiParameters = Readonly<Record<string, string | number | boolean>>;
+
+/**
+ * Stands in a parameter for the id of the run, which is put in when the call is made: so what a run has made bears its
+ * name, and the plan of a dry run is that of the run.
+ */
+export const runMark = '{run}';
+
+/** A path template of the API, each `*` filled with the next value. */
+interface ApiPath {
+  // `/nodes/*/qemu/*/config`, without `/api2/json`
+  readonly template: string;
+  readonly values: readonly string[];
+  readonly parameters?: ApiParameters;
+}
+
+export interface ApiRead<Schema extends z.ZodType = z.ZodType> extends ApiPath {
+  /** What is kept of the answer: all of it goes into the run's history. */
+  readonly schema: Schema;
+  /** What counts as the answer where there is no such thing. Without it that is an error. */
+  readonly absent?: z.output<Schema>;
+}
+export type ApiReads = Readonly<Record<string, ApiRead>>;
+
+/** What was read, by the names of the reads. */
+export type Seen<Reads extends ApiReads = ApiReads> = {
+  readonly [Name in keyof Reads]: z.output<Reads[Name]['schema']>;
+};
+
+export interface ApiCall extends ApiPath {
+  readonly method: 'POST' | 'PUT' | 'DELETE';
+}
+
+/** What is to be so after a call, seen by another way than the call's answer. */
+export interface ApiEffect {
+  readonly reads: ApiReads;
+  /** @returns what is not so, as the end of "…, but"; undefined: all is as wanted */
+  readonly lacks: (now: Seen, run: string) => string | undefined;
+  /** What only shows then, for the operation's output. */
+  readonly facts?: (now: Seen, run: string) => Readonly<Record<string, unknown>>;
+  /** How long it may take to show. Default 10. */
+  readonly withinSeconds?: number;
+  /** How long it has to stay so. Default 0. */
+  readonly staysSeconds?: number;
+}
+
+/** How what a step has done is taken back while the run still holds its locks. */
+export interface ApiUndo {
+  /** For the plan: `The snapshot is deleted`. */
+  readonly says: string;
+  readonly reads: ApiReads;
+  /** @returns the call that takes it back; undefined: there is nothing (any more) that is this run's */
+  readonly plan: (now: Seen, run: string) => Omit<ApiStep, 'undo' | 'title'> | undefined;
+}
+
+export interface ApiStep {
+  /** One of the operation's `steps`. */
+  readonly title: string;
+  /** Absent: nothing is called, its effect is only waited for. */
+  readonly call?: ApiCall;
+  /** The task that the call starts. Absent: it answers at once. */
+  readonly task?: {
+    readonly node: string;
+    /** What it works on, as its UPID has it; mostly a VMID. */
+    readonly id: string;
+    /** `qmclone`; of a guest that the HA stack manages another one. */
+    readonly types: readonly string[];
+  };
+  readonly effect: ApiEffect;
+  /** Absent: there is nothing to take back, or an earlier step's undo takes it along. */
+  readonly undo?: ApiUndo;
+}
+
+/** What would be done, from what was seen. */
+export interface ChangePlan<Output> extends Omit<PlanDraft, 'steps' | 'undo' | 'hostCalls'> {
+  /** None: all is so already. */
+  readonly steps: readonly ApiStep[];
+  /** Beside what the steps' undos say. */
+  readonly undo?: readonly string[];
+  /** As it will be; the facts of the steps are added. */
+  readonly output: Output;
+  /** The report's sentence: `The VM 100 (mail) has the snapshot before-upgrade.` */
+  readonly done: string;
+  /** Of the report, beside the tasks: what was before, what differs. */
+  readonly findings?: readonly Finding[];
+}
+
+/** Why nothing is done. */
+export interface Refusal {
+  readonly refused: {
+    readonly code: 'conflict' | 'invalid-input' | 'not-found' | 'already-exists' | 'proxmox-locked' | 'forbidden';
+    readonly message: string;
+    readonly remedy: string;
+    readonly field?: string;
+  };
+}
+
+type GuestPlace = Extract<Place, { readonly kind: 'guest' }>;
+
+/** What a declaration is asked with. */
+export interface ChangeAt<Input, Kind extends OperationDefinition['target'] = OperationDefinition['target']> {
+  readonly input: Input;
+  /** Of a guest: where it is; else the host's own. */
+  readonly node: string;
+  readonly guest: Kind extends 'guest' ? GuestPlace : undefined;
+}
+
+/** The declaration itself; both functions are pure. */
+export interface ApiChange<Input, Output, Reads extends ApiReads, Kind extends OperationDefinition['target']> {
+  reads(at: ChangeAt<Input, Kind>): Reads;
+  plan(at: ChangeAt<Input, Kind>, seen: Seen<Reads>): ChangePlan<Output> | Refusal;
+}
+
+/** An operation with its declaration. */
+export interface ApiOperation<
+  Name extends string = string,
+  Kind extends OperationDefinition['target'] = OperationDefinition['target'],
+  Input extends z.ZodObject = z.ZodObject,
+  Output extends z.ZodObject = z.ZodObject,
+> extends TypedOperation<Name, Kind, Input, Output> {
+  readonly change: ApiChange<Readonly<Record<string, unknown>>, Readonly<Record<string, unknown>>, ApiReads, Kind>;
+}
+
+/** As `defineOperation`, with the declaration: nothing else is to be written for it but tests. */
+export function defineApiChange<
+  const Name extends string,
+  const Kind extends 'guest' | 'host',
+  Input extends z.ZodObject,
+  Output extends z.ZodObject,
+  Reads extends ApiReads,
+>(
+  definition: Omit<Parameters<typeof defineOperation<Name, Kind, Input, Output>>[0], 'needs' | 'schedules'>,
+  change: ApiChange<z.output<Input>, z.output<Output>, Reads, Kind>,
+): ApiOperation<Name, Kind, Input, Output> {
+  const operation = defineOperation<Name, Kind, Input, Output>({
+    ...definition,
+    needs: 'api',
+    schedules: [],
+  } as Parameters<typeof defineOperation<Name, Kind, Input, Output>>[0]);
+  // The schemas stay getters.
+  return Object.defineProperty(operation, 'change', { value: change, enumerable: true }) as ApiOperation<
+    Name,
+    Kind,
+    Input,
+    Output
+  >;
+}
+
+export function isApiOperation(operation: OperationDefinition): operation is ApiOperation {
+  return 'change' in operation;
+}
+
+/** Binds what an effect looks for to what it reads. */
+export function effect<Reads extends ApiReads>(
+  of: Omit<ApiEffect, 'reads' | 'lacks' | 'facts'> & {
+    readonly reads: Reads;
+    readonly lacks: (now: Seen<Reads>, run: string) => string | undefined;
+    readonly facts?: (now: Seen<Reads>, run: string) => Readonly<Record<string, unknown>>;
+  },
+): ApiEffect {
+  return of as unknown as ApiEffect;
+}
+
+/** Binds what an undo does to what it reads. */
+export function undoBy<Reads extends ApiReads>(
+  of: Omit<ApiUndo, 'reads' | 'plan'> & {
+    readonly reads: Reads;
+    readonly plan: (now: Seen<Reads>, run: string) => ReturnType<ApiUndo['plan']>;
+  },
+): ApiUndo {
+  return of as unknown as ApiUndo;
+}
+
+/** Binds a read to its schema. */
+export function apiRead<Schema extends z.ZodType>(read: ApiRead<Schema>): ApiRead<Schema> {
+  return read;
+}
+
+/** The call on one line, as the plan has it: `POST /nodes/pve1/qemu/100/snapshot snapname=before`. */
+export function apiCallLine({ method, template, values, parameters = {} }: ApiCall): string {
+  const rest = [...values];
+  const path = template.replace(/\*/g, () => rest.shift() ?? '');
+  const shown = (value: string | number | boolean) => {
+    if (typeof value === 'boolean') return Number(value);
+    return typeof value === 'string' && /[\s"]|^$/.test(value) ? JSON.stringify(value) : value;
+  };
+  const given = Object.entries(parameters).map(([name, value]) => ` ${name}=${shown(value)}`);
+  return `${method} ${path}${given.join('')}`;
+}
+
+/** @returns the same call with the run's id where it belongs */
+export function signed(call: ApiCall, run: string): ApiCall {
+  const put = (value: string | number | boolean) =>
+    typeof value === 'string' ? value.replaceAll(runMark, run) : value;
+  const { parameters } = call;
+  if (parameters === undefined) return call;
+  return {
+    ...call,
+    parameters: Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, put(value)])),
+  };
+}

@@ -1,0 +1,136 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import { pino } from 'pino';
+import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
+import {
+  type ApiChangeActivities,
+  type ChangeInput,
+  type ChangeLook,
+  createApiChangeActivities,
+  type PlannedCall,
+} from '../../src/activities/api-change/api-change.ts';
+import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
+import type { Place } from '../../src/operations/target.ts';
+import { createProxmoxApis } from '../../src/proxmox/connect.ts';
+import { locateGuest } from '../../src/proxmox/locate.ts';
+import { hostOf } from '../proxmox/support.ts';
+
+/** What came of all steps of a declared operation. */
+export interface Carried {
+  readonly look: ChangeLook;
+  /** Of the tasks, in order. */
+  readonly upids: readonly string[];
+  readonly output: Readonly<Record<string, unknown>>;
+}
+
+/** A declared operation, carried out step by step as its workflow does it, without Temporal. */
+export interface ApiChangeLab {
+  readonly simulator: ProxmoxSimulator;
+  readonly activities: ApiChangeActivities;
+  /** The request, with the operation's defaults filled in and its guest found. */
+  request(operation: OperationName, input: Readonly<Record<string, unknown>>): Promise<ChangeInput>;
+  look(operation: OperationName, input: Readonly<Record<string, unknown>>): Promise<ChangeLook>;
+  /** Every step: start, follow, verify. What fails is thrown; nothing is undone. */
+  carryOut(operation: OperationName, input: Readonly<Record<string, unknown>>): Promise<Carried>;
+  /**
+   * All steps, each once more than needed, as after a worker's death at each: every `startChange` twice. Nothing may be
+   * done twice.
+   */
+  carryOutTwice(operation: OperationName, input: Readonly<Record<string, unknown>>): Promise<Carried>;
+  /** Takes back what a run has done that was looked at before, last step first. */
+  undo(request: ChangeInput, look: ChangeLook): Promise<void>;
+  /** All writes that came in, in order: `POST /nodes/pve1/qemu/100/snapshot`. */
+  writes(): readonly string[];
+  close(): Promise<void>;
+}
+
+/** Failures are what many tests are about: they need not be printed. */
+const logger = new DefaultLogger('ERROR');
+
+/** The run that every step of a test is of. */
+export const run = 'snapshot-guest/pve1-100/test';
+
+export async function createApiChangeLab(
+  options: Parameters<typeof createProxmoxSimulator>[0] = {},
+): Promise<ApiChangeLab> {
+  const simulator = await createProxmoxSimulator({ authenticationDelayMs: 1, unreachableDelayMs: 1, ...options });
+  simulator.state.pace.secondMs = 20;
+  const apis = createProxmoxApis(
+    { hosts: [hostOf('pve1', simulator, simulator.tokens.full)] },
+    pino({ level: 'silent' }),
+  );
+  const activities = createApiChangeActivities({ proxmox: apis });
+
+  async function request(operation: OperationName, given: Readonly<Record<string, unknown>>): Promise<ChangeInput> {
+    const input = catalogue[operation].input.strict().parse({ host: 'pve1', ...given });
+    const host = String(input.host);
+    const place: Place =
+      catalogue[operation].target === 'guest'
+        ? await locateGuest(apis, { host, vmid: Number(input.vmid) })
+        : { kind: 'host', host };
+    return { operation, input, host, place, run };
+  }
+
+  async function carry(operation: OperationName, given: Readonly<Record<string, unknown>>, times: number) {
+    const what = await request(operation, given);
+    const look = await asActivity(() => activities.lookForChange(what));
+    const upids: string[] = [];
+    let { output } = look;
+    for (const step of look.steps) {
+      const of = stepOf(what, look, step);
+      let upid: string | undefined;
+      for (let attempt = 1; attempt <= times; attempt += 1) {
+        const known = [...step.tasks, ...upids.filter((one) => one !== upid)];
+        ({ upid } = await asActivity(() => activities.startChange({ ...of, known }), attempt));
+      }
+      const started = upid;
+      if (started !== undefined) {
+        upids.push(started);
+        await asActivity(() => activities.followChange({ ...of, upid: started }));
+      }
+      output = { ...output, ...(await asActivity(() => activities.verifyChange(of))) };
+    }
+    return { look, upids, output };
+  }
+
+  return {
+    simulator,
+    activities,
+    request,
+    look: async (operation, input) => {
+      const what = await request(operation, input);
+      return await asActivity(() => activities.lookForChange(what));
+    },
+    carryOut: (operation, input) => carry(operation, input, 1),
+    carryOutTwice: (operation, input) => carry(operation, input, 2),
+    async undo(what, look) {
+      for (const step of look.steps.toReversed()) {
+        if (!step.hasUndo) continue;
+        await asActivity(() => activities.undoChange({ ...stepOf(what, look, step), known: step.tasks }));
+      }
+    },
+    writes: () =>
+      simulator.requests
+        .filter(({ method }) => method !== 'GET')
+        .map(({ method, url }) => `${method} ${decodeURIComponent(url.replace('/api2/json', '').replace(/\?.*/, ''))}`),
+    async close() {
+      await apis.close();
+      await simulator.close();
+    },
+  };
+}
+
+function stepOf(what: ChangeInput, { node, seen }: ChangeLook, { title, line }: PlannedCall) {
+  return { ...what, node, seen, step: { title, line } };
+}
+
+/** Runs an activity as a worker would, and what goes into the history through JSON, as there. */
+async function asActivity<T>(activity: () => Promise<T>, attempt = 1): Promise<T> {
+  const environment = new MockActivityEnvironment({ attempt }, { logger });
+  let answer: { readonly value: T } | undefined;
+  await environment.run(async () => {
+    answer = { value: await activity() };
+  });
+  if (answer === undefined) throw new Error('the activity did not answer');
+  return answer.value === undefined ? answer.value : (JSON.parse(JSON.stringify(answer.value)) as T);
+}
