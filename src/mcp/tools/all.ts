@@ -2,9 +2,11 @@ import type { OperationDefinition } from '../../operations/definition.ts';
 import type { AnyTool } from '../define-tool.ts';
 import { cancelRun } from './cancel-run.ts';
 import { decideRun } from './decide-run.ts';
+import { getGuestTool } from './get-guest.ts';
 import { getRun } from './get-run.ts';
 import { getRunLog } from './get-run-log.ts';
 import { hostTools } from './host-tools.ts';
+import { listGuestsTool } from './list-guests.ts';
 import { listRuns } from './list-runs.ts';
 import { operationTool, startTools } from './operation-tools.ts';
 import { ownScheduleTools } from './own-schedule-tools.ts';
@@ -26,6 +28,8 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     searchOperationsTool(operations),
     ...Object.values(startTools),
     ...hostTools,
+    listGuestsTool,
+    getGuestTool,
     listRuns,
     getRun,
     waitForRunTool(),

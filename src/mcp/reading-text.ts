@@ -1,0 +1,58 @@
+import type { Listing, Reading } from '../proxmox/listing.ts';
+import { quote, quoteNotice } from '../reports/quote.ts';
+import { textTable } from '../reports/table.ts';
+import type { ToolAnswer } from './define-tool.ts';
+
+/** How many characters of lines of a log are answered; their end counts. */
+const mostLines = 48_000;
+
+/** What was read, as data and as text: our notes first, tables as they are, and lines of a log behind bars. */
+export function answerOf(reading: Reading, about: Readonly<Record<string, string>>): ToolAnswer {
+  const { notes = [], lines, columns, rows, facts, cursor, ...rest } = reading;
+  const kept = lines === undefined ? undefined : fitting(lines);
+  const cut = lines !== undefined && kept !== undefined && kept.length < lines.length;
+  const said = [
+    ...notes,
+    ...(cut ? [`Only the last ${kept.length} of these lines fit into an answer.`] : []),
+    ...(cursor === undefined ? [] : ['There are more: cursor gives the next.']),
+    ...(rows?.length === 0 && lines === undefined ? ['There is none.'] : []),
+  ];
+  const data = {
+    note: [...said, quoteNotice].join(' '),
+    ...about,
+    ...rest,
+    ...facts,
+    ...(rows !== undefined && rows.length > 0 && { columns, rows }),
+    ...(kept !== undefined && { lines: kept.map((line) => quote(line)) }),
+    ...(cursor !== undefined && { cursor }),
+  };
+  const text = [
+    ...said,
+    quoteNotice,
+    ...Object.entries({ ...about, ...rest, ...facts }).map(([name, value]) => `${name}: ${inText(value)}`),
+    ...(columns !== undefined && rows !== undefined && rows.length > 0 ? [tableText({ columns, rows })] : []),
+    ...(kept ?? []).map((line) => quote(line)),
+  ];
+  return { data, text: text.join('\n') };
+}
+
+export function tableText({ columns, rows }: Listing): string {
+  return textTable(
+    columns,
+    rows.map((row) => row.map(String)),
+  );
+}
+
+function inText(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : JSON.stringify(value);
+}
+
+function fitting(lines: readonly string[]): readonly string[] {
+  let left = mostLines;
+  let from = lines.length;
+  while (from > 0 && left - (lines[from - 1]?.length ?? 0) - 4 >= 0) {
+    from -= 1;
+    left -= (lines[from]?.length ?? 0) + 4;
+  }
+  return lines.slice(from);
+}
