@@ -108,11 +108,13 @@ function operationOf(name: string): OperationDefinition {
 function targetOf({ name, target: kind }: OperationDefinition, text: string): Record<string, unknown> {
   const [, host, vmid] = /^([a-z0-9-]+)(?:\/(\d{3,9}))?$/.exec(text) ?? [];
   if (kind === 'guest' && host !== undefined && vmid !== undefined) return { host, vmid: Number(vmid) };
+  if (kind === 'guests' && host !== undefined && vmid === undefined) return { host };
   if (kind === 'host' && host !== undefined && vmid === undefined) return { host };
   if (kind === 'fleet' && /^[a-z0-9,-]*$/.test(text)) return text === '' ? {} : { hosts: text.split(',') };
   if (kind === 'service' && text === '') return {};
   const wanted = {
     guest: 'a guest, e.g. pve1/100',
+    guests: 'a host of their cluster, e.g. pve1',
     host: 'a host, e.g. pve1',
     fleet: 'hosts, e.g. pve1,pve2',
     service: 'no target',

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { defineOperation, type OperationDefinition, type TypedOperation } from './definition.ts';
 import type { Finding } from './finding.ts';
 import type { PlanDraft } from './plan.ts';
-import type { Place } from './target.ts';
+import type { GuestPlace } from './target.ts';
 
 // An operation that is one call of the Proxmox API, or a few in a row, is a declaration: what is looked at, and from that,
 // without asking anybody anything, which calls would be made, what each is to have effected, and how it is taken back.
@@ -104,8 +104,6 @@ export interface Refusal {
     readonly field?: string;
   };
 }
-
-type GuestPlace = Extract<Place, { readonly kind: 'guest' }>;
 
 /** What a declaration is asked with. */
 export interface ChangeAt<Input, Kind extends OperationDefinition['target'] = OperationDefinition['target']> {

@@ -1,5 +1,6 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { backUp } from './back-up.ts';
+import { changeGuests } from './change-guests.ts';
 import { changePolicy } from './change-policy.ts';
 import { checkHealth } from './check-health.ts';
 import { controlGuest } from './control-guest.ts';
@@ -11,6 +12,7 @@ import type { OperationDefinition } from './definition.ts';
 /** Every operation, by name, with its own types. */
 const typed = {
   'back-up': backUp,
+  'change-guests': changeGuests,
   'change-policy': changePolicy,
   'check-health': checkHealth,
   'control-guest': controlGuest,

@@ -38,6 +38,12 @@ export interface ScheduleDefinition<Input = Readonly<Record<string, unknown>>> {
   readonly why: string;
 }
 
+/** An operation on a guest, and its input without the guest. */
+export interface EachGuest {
+  readonly operation: string;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+
 /** A privilege of Proxmox VE, and on what it is needed. */
 export interface ApiRight {
   /** `VM.Snapshot` */
@@ -91,6 +97,8 @@ export interface OperationDefinition {
   readonly api?: { readonly reads: readonly ApiRight[]; readonly changes: readonly ApiRight[] };
   /** Of a host's: others may work on the host beside it. */
   readonly sharesHost?: true;
+  /** Of a bulk form: what it does to each guest, without naming it. */
+  readonly each?: (input: Readonly<Record<string, unknown>>) => EachGuest;
   /** The steps in words, in order: the plan's skeleton and the docs' list. */
   readonly steps: readonly string[];
   readonly schedules: readonly ScheduleDefinition[];

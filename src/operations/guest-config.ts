@@ -1,10 +1,8 @@
 import { z } from 'zod';
 import { type ApiRead, apiRead, type Refusal } from './api-change.ts';
-import { guestLabel, type Place } from './target.ts';
+import { type GuestPlace, guestLabel } from './target.ts';
 
 // What several declared operations read of a guest.
-
-type GuestPlace = Extract<Place, { readonly kind: 'guest' }>;
 
 /** A guest's configuration, key by key as the API has it; numbers become text. */
 export const guestConfig = () =>

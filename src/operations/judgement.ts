@@ -1,21 +1,30 @@
 import { z } from 'zod';
 import { requester } from './run.ts';
 
+/** A guest as its cluster has it now. */
+const judgedGuest = z.object({
+  vmid: z.int(),
+  tags: z.array(z.string()),
+  pool: z.string().optional(),
+  host: z.string().optional().describe('The configured host that it is on; absent where that is none'),
+});
+export type JudgedGuest = z.infer<typeof judgedGuest>;
+
 /** What is to be judged: one request, before it changes anything. */
 export const judgedRequest = z.object({
   operation: z.string(),
   risk: z.enum(['read', 'change', 'dangerous']),
   input: z.record(z.string(), z.unknown()),
   requestedBy: requester,
-  guest: z
+  guest: judgedGuest.optional().describe('Where the target is a guest: as its cluster says now'),
+  each: z
     .object({
-      vmid: z.int(),
-      tags: z.array(z.string()),
-      pool: z.string().optional(),
-      host: z.string().optional().describe('The configured host that it is on; absent where that is none'),
+      operation: z.string(),
+      input: z.record(z.string(), z.unknown()),
+      guests: z.array(judgedGuest),
     })
     .optional()
-    .describe('Where the target is a guest: as its cluster says now'),
+    .describe('Of a bulk form: what it does to each guest, which is judged like one request for each'),
   onBehalfOf: requester
     .optional()
     .describe('Where a run asks for another one: who asked for the first of them. Absent: judged as anybody'),

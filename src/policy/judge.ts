@@ -1,5 +1,5 @@
 import { catalogue } from '../operations/catalogue.generated.ts';
-import { needsDangerousCommands, type OperationDefinition } from '../operations/definition.ts';
+import { needsDangerousCommands, type OperationDefinition, riskOf } from '../operations/definition.ts';
 import type { ApprovalTerms, Ground, JudgedRequest, Judgement } from '../operations/judgement.ts';
 import { whoMayApprove } from '../people/approvers.ts';
 import { includesRole } from '../people/person.ts';
@@ -36,8 +36,25 @@ interface Finding extends Ground {
 /** The last word of a change by hand: it needs an approval. */
 const applyIt = 'then run: npx proxmox-mcp policy apply, which asks an administrator';
 
-/** What one policy says to a request: the strictest of all that matches; where nothing does, the default. */
+/**
+ * What one policy says to a request: the strictest of all that matches; where nothing does, the default. A bulk form is
+ * judged as itself and as the same request for each of its guests, so that it is no way around what holds for one of them.
+ */
 export function judge(policy: Policy, request: JudgedRequest, context: JudgeContext): Judgement {
+  const { each, ...itself } = request;
+  if (each === undefined) return judgeOne(policy, request, context);
+  const { operation, input, guests } = each;
+  const definition = definitionOf({ ...itself, operation }, context);
+  const risk = definition === undefined ? 'dangerous' : riskOf(definition, input);
+  return guests
+    .map((guest) => {
+      const own = { ...input, host: request.input.host, vmid: guest.vmid, dryRun: request.input.dryRun };
+      return judgeOne(policy, { ...itself, operation, risk, input: own, guest }, context);
+    })
+    .reduce((one, other) => stricter(one, other, request), judgeOne(policy, itself, context));
+}
+
+function judgeOne(policy: Policy, request: JudgedRequest, context: JudgeContext): Judgement {
   // A plan changes nothing, and looking is free to whoever has got in.
   if (request.risk === 'read' || request.input.dryRun === true) return { verdict: 'allowed' };
   const found = [...findingsOf(policy, request, context)].sort((a, b) => strictness[b.says] - strictness[a.says]);

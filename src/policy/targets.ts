@@ -28,7 +28,7 @@ export function touchedBy(
   if (kind === 'service') return { label, hosts: [] };
   if (kind === 'fleet') return { label, hosts: named ?? hosts };
   const touched = { label, hosts: distinct([host, guest?.host]) };
-  if (kind === 'host') return touched;
+  if (kind === 'host' || kind === 'guests') return touched;
   return {
     ...touched,
     ...(guest?.host !== undefined && { place: guest.host }),

@@ -1,12 +1,10 @@
 import type { HostConfig } from '../config.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
-import type { Place } from '../operations/target.ts';
+import type { GuestPlace, GuestSelection } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
 import type { ProxmoxApis } from './connect.ts';
 import type { ProxmoxClusterStatus, ProxmoxGuest } from './schemas.ts';
 import type { CallOptions } from './transport.ts';
-
-export type GuestPlace = Extract<Place, { readonly kind: 'guest' }>;
 
 /** How long a host may take that is only asked which node it is. */
 const askMs = 5_000;
@@ -28,22 +26,97 @@ export async function locateGuest(
   { host, vmid }: { readonly host: string; readonly vmid: number },
   options: CallOptions = {},
 ): Promise<GuestPlace> {
-  const { via, members, guests } = await askCluster(apis, host, options);
+  const seen = await askCluster(apis, host, options);
+  const { via, members, guests } = seen;
   const guest = guests.find((one) => one.vmid === vmid);
-  const cluster = members.find((entry) => entry.type === 'cluster')?.name;
+  const cluster = clusterOf(seen);
   if (!guest) throw notFound(vmid, cluster ?? via, guests, apis.get(via).token);
-  const { node, type } = guest;
-  const own = await hostOf(apis, { cluster, node, via, members }, options);
+  const own = await hostOf(apis, { cluster, node: guest.node, via, members }, options);
+  return placeOf(guest, cluster ?? via, own);
+}
+
+/**
+ * Where all guests are now that a selection means, by VMID; all for which everything holds that it gives.
+ *
+ * @throws ServiceError `not-found` when there is none, or one of the named numbers isn't there; what {@link locateGuest} throws
+ */
+export async function selectGuests(
+  apis: ProxmoxApis,
+  { host, of }: { readonly host: string; readonly of: GuestSelection },
+  options: CallOptions = {},
+): Promise<readonly GuestPlace[]> {
+  const seen = await askCluster(apis, host, options);
+  const { via, members, guests } = seen;
+  const cluster = clusterOf(seen);
+  for (const vmid of of.vmids ?? []) {
+    if (guests.every((one) => one.vmid !== vmid))
+      throw notFound(vmid, cluster ?? via, guests, apis.get(via).token, 'vmids');
+  }
+  const meant = guests.filter((guest) => isMeant(guest, of)).toSorted((a, b) => a.vmid - b.vmid);
+  if (meant.length === 0) {
+    const given = Object.entries(of).flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${value}`]));
+    throw new ServiceError({
+      code: 'not-found',
+      message: `None of the ${guests.length} guests of ${cluster ?? via} that the API token ${apis.get(via).token} may see has ${given.join(', ')}`,
+      remedy:
+        'Look at the guests and what they have (list_guests, or `npx proxmox-mcp guests`), and correct the selection.',
+    });
+  }
+  const nodes = [...new Set(meant.map(({ node }) => node))];
+  const hosts = new Map(
+    await Promise.all(
+      nodes.map(async (node) => [node, await hostOf(apis, { cluster, node, via, members }, options)] as const),
+    ),
+  );
+  return meant.map((guest) => placeOf(guest, cluster ?? via, hosts.get(guest.node)));
+}
+
+function isMeant(guest: ProxmoxGuest, { vmids, tag, pool, name, node, kind, state }: GuestSelection): boolean {
+  const same = (one: string | undefined, other: string) => one?.toLowerCase() === other.toLowerCase();
+  return (
+    (vmids === undefined || vmids.includes(guest.vmid)) &&
+    (tag === undefined || tagsOf(guest).some((own) => same(own, tag))) &&
+    (pool === undefined || guest.pool === pool) &&
+    (name === undefined || matchesName(guest.name ?? '', name)) &&
+    (node === undefined || guest.node === node) &&
+    (kind === undefined || guest.type === (kind === 'vm' ? 'qemu' : 'lxc')) &&
+    (state === undefined || guest.status === state)
+  );
+}
+
+/** `*` stands for anything; else letter by letter, whatever their case. Takes no longer than the two are long. */
+export function matchesName(name: string, pattern: string): boolean {
+  const [text, wanted] = [name.toLowerCase(), pattern.toLowerCase()];
+  const [first = '', ...rest] = wanted.split('*');
+  if (!text.startsWith(first)) return false;
+  const last = rest.pop();
+  if (last === undefined) return text === first;
+  let at = first.length;
+  for (const part of rest) {
+    const found = text.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return text.length - at >= last.length && text.endsWith(last);
+}
+
+function clusterOf({ members }: Seen): string | undefined {
+  return members.find((entry) => entry.type === 'cluster')?.name;
+}
+
+function placeOf(guest: ProxmoxGuest, cluster: string, host: string | undefined): GuestPlace {
+  const { vmid, node, type, pool } = guest;
+  const tags = tagsOf(guest);
   return {
     kind: 'guest',
-    cluster: cluster ?? via,
+    cluster,
     vmid,
     node,
     type,
     name: cleanLine(guest.name ?? '', 100) || String(vmid),
-    ...(own === undefined ? {} : { host: own }),
-    ...(tagsOf(guest).length === 0 ? {} : { tags: tagsOf(guest) }),
-    ...(guest.pool ? { pool: guest.pool } : {}),
+    ...(host === undefined ? {} : { host }),
+    ...(tags.length === 0 ? {} : { tags }),
+    ...(pool ? { pool } : {}),
   };
 }
 
@@ -129,7 +202,13 @@ async function hostOf(
   )?.name;
 }
 
-function notFound(vmid: number, where: string, guests: readonly ProxmoxGuest[], token: string): ServiceError {
+function notFound(
+  vmid: number,
+  where: string,
+  guests: readonly ProxmoxGuest[],
+  token: string,
+  field = 'vmid',
+): ServiceError {
   const near = guests
     .toSorted((a, b) => Math.abs(a.vmid - vmid) - Math.abs(b.vmid - vmid) || a.vmid - b.vmid)
     .slice(0, named)
@@ -144,6 +223,6 @@ function notFound(vmid: number, where: string, guests: readonly ProxmoxGuest[], 
       near.length === 0
         ? `It sees no guest at all: give it VM.Audit on /vms (role PVEAuditor), then try again.`
         : `It sees: ${sees}. Correct the number, or give the API token VM.Audit on /vms/${vmid}.`,
-    details: { field: 'vmid', path: `/vms/${vmid}`, privilege: 'VM.Audit' },
+    details: { field, path: `/vms/${vmid}`, privilege: 'VM.Audit' },
   });
 }

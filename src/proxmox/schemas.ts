@@ -78,6 +78,8 @@ const guestSchema = z.looseObject({
   vmid: figure,
   node: z.string(),
   name: z.string().optional(),
+  /** `running`, `stopped`; `unknown` while its node is away. */
+  status: z.string().optional(),
   template: flag.optional(),
   /** Separated by `;`, in older versions by `,` or spaces. */
   tags: z.string().optional(),

@@ -1,13 +1,12 @@
 import { CancellationScope, proxyActivities } from '@temporalio/workflow';
 import type { ApprovalActivities } from '../activities/approvals/approvals.ts';
-import type { GuestActivities } from '../activities/guests/guests.ts';
 import type { LedgerActivities } from '../activities/ledger/ledger.ts';
+import { catalogue } from '../operations/catalogue.generated.ts';
 import type { JudgedRequest } from '../operations/judgement.ts';
 import type { LedgerAnswer, LedgerQuestion } from '../operations/ledger.ts';
 import { targetIn } from '../operations/target.ts';
-import { onHost } from './lib/activities.ts';
 import { ledgerQueue } from './lib/messages.ts';
-import { judgedGuest } from './lib/place.ts';
+import { judgedOf, locate } from './lib/place.ts';
 
 /** How long a guest is looked for before it is judged without what its cluster says of it, ms. */
 const locateMs = 6_000;
@@ -27,19 +26,18 @@ export async function askLedger(question: LedgerQuestion): Promise<LedgerAnswer>
     summary: `Ledger: ${question.ask}`,
   });
   if (question.ask !== 'judge') return answerLedger(question);
-  return preview(await withGuest(question.request));
+  return preview(await withGuests(question.request));
 }
 
-/** The request with its guest as its cluster says; what isn't known of one counts as protected. */
-async function withGuest(request: JudgedRequest): Promise<JudgedRequest> {
-  const { host, vmid } = targetIn(request.input);
-  if (host === undefined || vmid === undefined || request.guest !== undefined) return request;
+/** The request with its guests as their cluster says; what isn't known of one counts as protected. */
+async function withGuests(request: JudgedRequest): Promise<JudgedRequest> {
+  const definition = Object.values(catalogue).find(({ name }) => name === request.operation);
+  const { host } = targetIn(request.input);
+  if (definition === undefined || host === undefined || request.guest !== undefined) return request;
+  if (definition.target !== 'guest' && definition.target !== 'guests') return request;
   try {
-    const place = await CancellationScope.withTimeout(locateMs, () =>
-      onHost<GuestActivities>(host, 'look', `Find guest ${vmid}`).locateGuest({ host, vmid }),
-    );
-    const guest = judgedGuest(place);
-    return guest === undefined ? request : { ...request, guest };
+    const place = await CancellationScope.withTimeout(locateMs, () => locate(definition, request.input));
+    return { ...request, ...judgedOf(definition, request.input, place) };
   } catch {
     return request;
   }

@@ -7,19 +7,15 @@ import type { PlanDraft } from '../operations/plan.ts';
 import { guestLabel, type Place } from '../operations/target.ts';
 import { onHost } from './lib/activities.ts';
 import { failureOf } from './lib/failure.ts';
+import { settleSeconds, stateAfter, withinSeconds } from './lib/guest-power.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
 import type { PlanningRun } from './lib/run.ts';
 
 type Action = 'start' | 'shutdown' | 'reboot' | 'stop';
-type State = GuestLook['state'];
 
 /** With these, nothing was started. */
 const refused = new Set(['proxmox-locked', 'proxmox-permission', 'conflict', 'guest-moved', 'not-found']);
-/** How long a guest that runs again, or goes off, is looked at before it counts. */
-const settleSeconds = { running: 5, stopped: 2 } as const;
-/** How long the state may come after the task: what restarts a VM, and the HA stack, act by themselves. */
-const withinSeconds = { alone: 120, task: 30 } as const;
 /** How long a guest may still go off after its shutdown was given up. */
 const watchSeconds = 60;
 
@@ -120,7 +116,7 @@ function reach(run: GuestRun) {
   const guest = () => ({ host, place: guestOf(run.place) });
   const on = (policy: Policy) => (summary: string) =>
     onHost<ControlGuestActivities>(guest().place.host ?? host, policy, summary);
-  const to: State = action === 'start' || action === 'reboot' ? 'running' : 'stopped';
+  const to = stateAfter(action);
   return { guest, to, look: on('look'), act: on('act'), follow: on('job'), undo: on('undo') };
 }
 

@@ -1,9 +1,9 @@
 import { Context } from '@temporalio/activity';
 import { isServiceError, ServiceError } from '../../errors.ts';
-import { guestLabel } from '../../operations/target.ts';
+import { type GuestPlace, guestLabel } from '../../operations/target.ts';
 import { type GuestAction, guestActionLine, type ProxmoxClient } from '../../proxmox/client.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
-import { type GuestPlace, locateGuest } from '../../proxmox/locate.ts';
+import { locateGuest } from '../../proxmox/locate.ts';
 import type { ProxmoxGuestStatus } from '../../proxmox/schemas.ts';
 import { endTask, ownTasks, startTask } from '../../proxmox/tasks.ts';
 import { parseUpid } from '../../proxmox/upid.ts';

@@ -1,9 +1,9 @@
 import { Context } from '@temporalio/activity';
 import { isServiceError, ServiceError } from '../../errors.ts';
-import { guestLabel } from '../../operations/target.ts';
+import { type GuestPlace, type GuestSelection, guestLabel } from '../../operations/target.ts';
 import type { ProxmoxClient } from '../../proxmox/client.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
-import { type GuestPlace, locateGuest } from '../../proxmox/locate.ts';
+import { locateGuest, selectGuests } from '../../proxmox/locate.ts';
 import type { ProxmoxGuestStatus } from '../../proxmox/schemas.ts';
 import type { CallOptions } from '../../proxmox/transport.ts';
 
@@ -22,6 +22,11 @@ export function createGuestActivities({ proxmox }: { readonly proxmox: ProxmoxAp
     /** Where a guest is now: see {@link locateGuest} of `src/proxmox/locate.ts`. */
     locateGuest(input: { readonly host: string; readonly vmid: number }): Promise<GuestPlace> {
       return locateGuest(proxmox, input, { signal: Context.current().cancellationSignal });
+    },
+
+    /** See {@link selectGuests} of `src/proxmox/locate.ts`. */
+    selectGuests(input: { readonly host: string; readonly of: GuestSelection }): Promise<readonly GuestPlace[]> {
+      return selectGuests(proxmox, input, { signal: Context.current().cancellationSignal });
     },
   };
 }

@@ -29,8 +29,8 @@ export interface RunLocks {
    * `taken-again`: somebody may have; `lost`: it could not be had in time, and nothing is held any more.
    */
   renew(): Promise<'kept' | 'taken-again' | 'lost'>;
-  /** Gives everything back, also when the run is cancelled. */
-  release(): Promise<void>;
+  /** Gives everything back, or only what is named; also when the run is cancelled. */
+  release(names?: readonly string[]): Promise<void>;
   /** The fences of what is held now, by the lock's name. */
   readonly fences: Readonly<Record<string, number>>;
 }
@@ -87,7 +87,7 @@ export function createLocks(options: {
       for (const lock of inOrder(locks)) await takeOne(lock, until);
       held = [...new Set([...held, ...locks])];
     } catch (error) {
-      await release();
+      await release(locks.map(({ name }) => name).filter((name) => asked.has(name)));
       throw error;
     }
   }
@@ -117,12 +117,13 @@ export function createLocks(options: {
     );
   }
 
-  function release(): Promise<void> {
+  function release(names: readonly string[] = [...asked.keys()]): Promise<void> {
     return CancellationScope.nonCancellable(async () => {
-      const names = [...asked.keys()];
-      held = [];
-      asked.clear();
-      fences.clear();
+      held = held.filter(({ name }) => !names.includes(name));
+      for (const name of names) {
+        asked.delete(name);
+        fences.delete(name);
+      }
       await Promise.all(names.map((name) => giveBack(name, owner)));
     });
   }

@@ -38,6 +38,9 @@ export const decideUpdate = defineUpdate<void, [Answer]>('decide');
  */
 export const decideSignal = defineSignal<[Answer | CodedAnswer | string]>('decide');
 
+/** From the batch of a bulk form to its run: how far it is, in words. */
+export const batchProgressSignal = defineSignal<[string]>('batchProgress');
+
 /** Asks for a lock; sent with signal-with-start by the `requestLock` activity. */
 export interface LockRequest {
   /** Workflow id of the run that wants it; also the address of the answers. */

@@ -44,7 +44,7 @@ import { rememberEnding, rememberQuestion, rememberReversal } from './memo.ts';
 import { progressQuery } from './messages.ts';
 import { parseInput } from './parse-input.ts';
 import { createPatience } from './patience.ts';
-import { judgedGuest, locate } from './place.ts';
+import { judgedOf, locate } from './place.ts';
 import { createRecords, keepsRecords, type Records } from './records.ts';
 import { planOfUndo, undoSection, wayBack } from './reverse.ts';
 import type { Change, Done, Look, Planned, Run } from './run.ts';
@@ -143,7 +143,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     let doubt: string | undefined;
 
     try {
-      place = await patiently(() => locate(definition, target));
+      place = await patiently(() => locate(definition, input));
       const done = await (isDryRun ? onlyPlan() : changes ? change() : onlyLook());
       const sections = [
         ...done.sections,
@@ -221,7 +221,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
 
     async function judge(ledger: Records): Promise<Judgement> {
       const at = due !== undefined && due.at > Date.now() ? due.at : undefined;
-      const judged = await ledger.judge(judgedGuest(place), at);
+      const judged = await ledger.judge(judgedOf(definition, input, place), at);
       if (judged.verdict !== 'refused') return judged;
       throw ApplicationFailure.create({
         message: `${judged.why} ${judged.remedy}`,
@@ -361,6 +361,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
           return (place.kind === 'host' ? locks.fences[`host/${place.host}`] : undefined) ?? 0;
         },
         step: runStep,
+        note: (step, how) => checklist.mark(step, 'running', how),
         skip: (step, why) => checklist.mark(step, 'skipped', why),
         onUndo(step, take, look) {
           onlyLooks = false;
@@ -396,8 +397,8 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         at = `while it waited for the lock of ${label}`;
         checklist.enter('waiting-for-lock', `Waiting for the lock of ${label}`);
         await locks.take(wanted);
-        if (place.kind !== 'guest') return;
-        place = await locate(definition, target);
+        if (place.kind !== 'guest' && place.kind !== 'guests') return;
+        place = await locate(definition, input);
         if (sameLocks(wanted, locksOf(place, definition))) return;
         await locks.release();
       }

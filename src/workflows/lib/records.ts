@@ -25,7 +25,7 @@ export interface Records {
    *
    * @param at when it is to be done, where that is another time than now; ms since the epoch
    */
-  judge(guest: JudgedRequest['guest'], at?: number): Promise<Judgement>;
+  judge(of: Pick<JudgedRequest, 'guest' | 'each'>, at?: number): Promise<Judgement>;
   /** Writes a plan down, before anybody is asked about it or anything of it is done. */
   planned(plan: Plan, question?: string): Promise<void>;
   decided(answer: Answer, question: string): Promise<void>;
@@ -81,13 +81,13 @@ export function createRecords(
   }
 
   return {
-    judge: (guest, at) =>
+    judge: (of, at) =>
       on('Ask the policy').judge({
         operation: definition.name,
         risk,
         input: { ...input },
         requestedBy: by,
-        ...(guest === undefined ? {} : { guest }),
+        ...of,
         ...(undoes === undefined ? {} : { undoes }),
         ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
         ...(at === undefined ? {} : { at: new Date(at).toISOString() }),

@@ -32,6 +32,8 @@ export interface Run<Input> extends PlanningRun<Input> {
   /** The fence of the host's lock; 0 when the run changes nothing. Read it when an activity is called. */
   readonly fence: number;
   skip(title: string, why: string): void;
+  /** Says how far a step is that runs. */
+  note(title: string, how: string): void;
   /**
    * Registers how to take a step back, before the step.
    *
