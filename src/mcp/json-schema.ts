@@ -31,6 +31,24 @@ export function jsonSchema(schema: z.ZodType): JsonSchema {
   return { ...made, type: 'object' };
 }
 
+/**
+ * The same as every conversation pays for it: without the forms and lengths of texts, which a model hardly ever gets wrong
+ * and the server checks all the same, with an error that says what was expected.
+ */
+export function briefSchema(schema: z.ZodType): JsonSchema {
+  return without(jsonSchema(schema)) as JsonSchema;
+}
+
+const left: ReadonlySet<string> = new Set(['pattern', 'minLength', 'maxLength', 'minItems', 'maxItems']);
+
+/** A field may be called like one of these, and is none: fields are objects. */
+function without(part: unknown): unknown {
+  if (Array.isArray(part)) return part.map(without);
+  if (part === null || typeof part !== 'object') return part;
+  const kept = Object.entries(part).filter(([key, value]) => !left.has(key) || typeof value === 'object');
+  return Object.fromEntries(kept.map(([key, value]) => [key, key === 'default' ? value : without(value)]));
+}
+
 function isEmpty(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }

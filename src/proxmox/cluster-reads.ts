@@ -88,7 +88,7 @@ const backupJobs = z.array(
     exclude: z.string().optional(),
     node: z.string().optional(),
     'next-run': figure.optional(),
-    'prune-backups': z.unknown(),
+    'prune-backups': z.unknown().optional(),
     comment: z.string().optional(),
   }),
 );

@@ -106,9 +106,10 @@ export function usedOf(used: number | undefined, total: number | undefined): str
   return used === undefined || whole === undefined ? whole : `${size(used)}/${whole}`;
 }
 
-/** `12d 3h`, `5h 10m`, `3m` */
+/** `12d 3h`, `5h 10m`, `3m`, `20s` */
 export function age(seconds: number | undefined): string | undefined {
   if (seconds === undefined || !(seconds > 0)) return undefined;
+  if (seconds < 60) return `${Math.floor(seconds)}s`;
   const minutes = Math.floor(seconds / 60);
   const hours = Math.floor(minutes / 60);
   if (hours >= 24) return `${Math.floor(hours / 24)}d ${hours % 24}h`;

@@ -47,7 +47,12 @@ const snapshots = z.array(
   }),
 );
 const pending = z.array(
-  z.looseObject({ key: z.string(), value: z.unknown(), pending: z.unknown(), delete: figure.optional() }),
+  z.looseObject({
+    key: z.string(),
+    value: z.unknown().optional(),
+    pending: z.unknown().optional(),
+    delete: figure.optional(),
+  }),
 );
 const rules = z.array(
   z.looseObject({

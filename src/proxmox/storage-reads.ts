@@ -64,6 +64,7 @@ export async function readVolumes(
   options: CallOptions = {},
 ): Promise<{
   readonly volumes: readonly Volume[];
+  /** Those that were read. */
   readonly storages: readonly string[];
   readonly notes: readonly string[];
 }> {
@@ -77,12 +78,13 @@ export async function readVolumes(
     holding.map(async ({ storage, enabled, active }) => {
       const without = (why: string) => ({
         volumes: [] as Volume[],
+        read: [] as string[],
         note: [`${cleanLine(storage, 60)} was not read: ${why}`],
       });
       if (!enabled) return without('it is switched off.');
       if (!active) return without('it is not active on this node.');
       try {
-        return { volumes: await read(storage), note: [] };
+        return { volumes: await read(storage), read: [storage], note: [] };
       } catch (error) {
         if (!(error instanceof ServiceError) || error.code === 'cancelled') throw error;
         return without(`${cleanLine(error.message, 300)} ${cleanLine(error.remedy, 200)}`);
@@ -91,7 +93,7 @@ export async function readVolumes(
   );
   return {
     volumes: seen.flatMap((one) => one.volumes),
-    storages: holding.map(({ storage }) => storage),
+    storages: seen.flatMap((one) => one.read),
     notes: seen.flatMap(({ note }) => note),
   };
 }

@@ -27,7 +27,7 @@ export function shownTasks(tasks: readonly ProxmoxTask[]): Listing {
   return listing(tasks, {
     started: ({ starttime }) => timeOf(starttime),
     lasted: ({ starttime, endtime }) =>
-      endtime === undefined ? 'running' : (age(endtime - starttime) ?? `${Math.max(0, endtime - starttime)}s`),
+      endtime === undefined ? 'running' : (age(endtime - starttime) ?? '0s'),
     type: ({ type }) => type,
     of: ({ id }) => id,
     node: ({ node }) => node,

@@ -5,10 +5,10 @@ import { hostName } from '../../operations/inputs.ts';
 import { timeframes } from '../../proxmox/metrics.ts';
 import { hostSubjects, readHost } from '../../proxmox/read-host.ts';
 import type { NodeFacts } from '../../proxmox/reads.ts';
-import { secondsOf } from '../../proxmox/since.ts';
 import { contents } from '../../proxmox/storage-reads.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { quoteNotice } from '../../reports/quote.ts';
+import { momentOf } from '../../runs/moment.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
 import { limits } from '../host-text.ts';
 import { answerOf } from '../reading-text.ts';
@@ -66,7 +66,7 @@ const getHost = defineTool({
     content: z.enum(contents).optional(),
     vmid: z.int().min(100).max(999_999_999).optional().describe('Of volumes, tasks'),
     errors: z.boolean().optional().describe('Only failed tasks'),
-    since: text().describe('tasks, journal: 2h, 3d, or ISO time'),
+    since: text().describe('tasks, journal: 2h, yesterday, 2026-11-25 02:00'),
     timeframe: z.enum(timeframes).optional().describe('metrics'),
     limit: z.int().min(1).max(500).default(50),
     cursor: z.string().max(500).optional(),
@@ -82,7 +82,7 @@ const getHost = defineTool({
       });
     }
     if (what !== 'status') {
-      const request = { ...rest, what, since: since === undefined ? undefined : secondsOf(since) };
+      const request = { ...rest, what, since: since === undefined ? undefined : secondsOf(since, found.timeZone) };
       return answerOf(await readHost(reads.apis, name, request, { signal }), { host: name, what });
     }
     const node = await reads.node(name, signal);
@@ -90,6 +90,11 @@ const getHost = defineTool({
     return { data: { note: quoteNotice, ...publicHost(found), node: shown(node) } };
   },
 });
+
+/** As the API has it. */
+function secondsOf(since: string, timeZone: string): number {
+  return Math.floor(Date.parse(momentOf(since, 'since', timeZone)) / 1_000);
+}
 
 /** What its API said, in the length that an honest one has. */
 function shown(node: NodeFacts): NodeFacts {

@@ -17,11 +17,11 @@ export function searchOperationsTool(operations: readonly OperationDefinition[])
   return defineTool({
     name: 'search_operations',
     title: 'Search operations',
-    description: `Find what this service can do on Proxmox hosts and guests: ${operations.length} operations, also those without a tool of their own. Search by words (restart a service, backup, upgrade packages, certificate, snapshot, VM, container …) for an operation's name, risk, input schema and the tool that starts it. Without a query it names all.`,
+    description: `Find what this service can do on Proxmox hosts and guests: ${operations.length} operations, most without a tool of their own. Search by words (restart a service, backup, upgrade packages, snapshot, VM, container …) for an operation's name, risk, input schema and the tool that starts it. Without a query it names all.`,
     risk: 'read',
     annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
     input: z.object({
-      query: z.string().max(500).optional().describe('What is to be done, in a few words'),
+      query: z.string().max(500).optional().describe('What is to be done'),
       limit: z.int().min(1).max(10).default(3).describe('How many to describe in full'),
     }),
     async handler({ query = '', limit }, _dependencies, { caller }) {
