@@ -1,28 +1,73 @@
 import { ApiFailure, forbidden } from './answer.ts';
 import { administrator, noAccess } from './roles.ts';
+import type { SimulatedUser } from './state/access.ts';
 import { type Caller, type SimulatorState, unixTime } from './state.ts';
+import { isCsrfToken, ticketUser } from './tickets.ts';
+
+/** What a request says of who sends it. */
+export interface Credentials {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+/** Nobody signed in: only for what the whole world may call. */
+export const nobody: Caller = { id: '', user: '' };
 
 /**
- * Who a request comes from. Every refusal is a 401 whose text is only in the reason phrase: `No ticket` when nothing
- * that looks like an API token came, `Authentication failed!` for every token that isn't good, without saying why.
+ * Who a request comes from: the ticket in the cookie if there is one, else the API token. Every refusal is a 401 whose
+ * text is only in the reason phrase: `No ticket` when nothing that looks like a token came, `Authentication failed!`
+ * for everything that isn't good, without saying why. `isOpen`: the call is for the whole world, so that a ticket isn't
+ * looked at and none is needed.
  */
-export function authenticate(
-  state: SimulatorState,
-  headers: { readonly authorization?: string | undefined; readonly cookie?: string | undefined },
-): Caller {
-  // Tickets aren't served (yet), so that any of them is an invalid one; it comes before the API token.
-  if (/(^|;\s*)PVEAuthCookie=./.test(headers.cookie ?? '')) throw refused('Authentication failed!');
-  const given = /^PVEAPIToken[= ](.+)$/.exec(headers.authorization ?? '')?.[1];
+export function authenticate(state: SimulatorState, { method, headers }: Credentials, isOpen = false): Caller {
+  const cookie = /(?:^|;\s*)PVEAuthCookie=([^;]+)/.exec(text(headers.cookie))?.[1];
+  if (cookie !== undefined && !isOpen) return byTicket(state, decodeURIComponent(cookie), method, headers);
+  const given = /^PVEAPIToken[= ](.+)$/.exec(text(headers.authorization))?.[1];
+  if (given === undefined && isOpen) return nobody;
   if (given === undefined) throw refused('No ticket');
   // The realm follows the last @: the name before it may be a mail address.
   const [, user, name, secret] = /^([^\s:/]+@[A-Za-z][\w.-]*)!([A-Za-z][\w.-]*)=([0-9a-f-]{36})$/.exec(given) ?? [];
   const token = state.tokens.get(`${user}!${name}`);
-  const owner = state.users.get(user ?? '');
-  const current = (expire: number) => expire === 0 || expire > unixTime();
-  if (!token || token.secret !== secret || !current(token.expire) || !owner?.enabled || !current(owner.expire)) {
+  if (!token || token.secret !== secret || !isCurrent(token.expire) || !mayEnter(state, token.user)) {
     throw refused('Authentication failed!');
   }
   return { id: `${token.user}!${token.name}`, user: token.user, token: token.name };
+}
+
+function byTicket(state: SimulatorState, ticket: string, method: string, headers: Credentials['headers']): Caller {
+  const user = ticketUser(state, ticket);
+  if (user === undefined || !mayEnter(state, user)) throw refused('Authentication failed!');
+  if (method !== 'GET' && !isCsrfToken(state, text(headers.csrfpreventiontoken), user)) {
+    throw refused('Permission denied - invalid csrf token');
+  }
+  return { id: user, user };
+}
+
+/** The user is there, is enabled and hasn't expired. */
+export function mayEnter(state: SimulatorState, userid: string): boolean {
+  const user = state.users.get(userid);
+  return user?.enabled === true && isCurrent(user.expire);
+}
+
+/** 500 as Proxmox has it for a user that isn't there. */
+export function userExists(state: SimulatorState, userid: string): SimulatedUser {
+  const user = state.users.get(userid);
+  if (!user) throw new ApiFailure(500, `no such user ('${userid}')`);
+  return user;
+}
+
+/** Rights go with who had them. */
+export function removeEntries(state: SimulatorState, isTheirs: (subject: string) => boolean): void {
+  const left = state.acl.filter(({ subject }) => !isTheirs(subject));
+  state.acl.splice(0, state.acl.length, ...left);
+}
+
+function isCurrent(expire: number): boolean {
+  return expire === 0 || expire > unixTime();
+}
+
+function text(header: string | string[] | undefined): string {
+  return Array.isArray(header) ? header.join('; ') : (header ?? '');
 }
 
 function refused(reason: string): ApiFailure {
@@ -64,17 +109,35 @@ export function permissionsOf(state: SimulatorState, subject: string): Permissio
 
 function granted(state: SimulatorState, subject: string, path: string): Map<string, boolean> {
   if (subject === 'root@pam') return new Map((state.roles.get(administrator) ?? []).map((name) => [name, true]));
+  const direct = entriesFor(state, subject, path);
+  if (direct.some((entry) => entry.role === noAccess)) return new Map();
+  // What is given on a pool holds for what is in it.
+  const pools = poolsOf(state, path).map((pool) => entriesFor(state, subject, `/pool/${pool}`));
+  const all = [...pools.filter((entries) => entries.every(({ role }) => role !== noAccess)).flat(), ...direct];
+  return new Map(all.flatMap((entry) => (state.roles.get(entry.role) ?? []).map((name) => [name, entry.propagate])));
+}
+
+/** The entries that count on a path: the nearest ones, a user's own before those of their groups. */
+function entriesFor(state: SimulatorState, subject: string, path: string): SimulatorState['acl'] {
+  const groups = new Set(
+    [...state.groups].filter(([, { members }]) => members.has(subject)).map(([name]) => `@${name}`),
+  );
   let nearest: SimulatorState['acl'] = [];
   for (const level of levels(path)) {
-    const here = state.acl.filter(
-      (entry) => entry.subject === subject && entry.path === level && (entry.propagate || level === path),
-    );
-    if (here.length > 0) nearest = here;
+    const here = state.acl.filter((entry) => entry.path === level && (entry.propagate || level === path));
+    const own = here.filter((entry) => entry.subject === subject);
+    const counted = own.length > 0 ? own : here.filter((entry) => groups.has(entry.subject));
+    if (counted.length > 0) nearest = counted;
   }
-  if (nearest.some((entry) => entry.role === noAccess)) return new Map();
-  return new Map(
-    nearest.flatMap((entry) => (state.roles.get(entry.role) ?? []).map((name) => [name, entry.propagate])),
-  );
+  return nearest;
+}
+
+function poolsOf(state: SimulatorState, path: string): string[] {
+  const [, kind, id = ''] = /^\/(vms|storage)\/([^/]+)$/.exec(path) ?? [];
+  if (kind === undefined) return [];
+  const holds = ({ vms, storages }: { vms: ReadonlySet<number>; storages: ReadonlySet<string> }) =>
+    kind === 'vms' ? vms.has(Number(id)) : storages.has(id);
+  return [...state.pools].filter(([, pool]) => holds(pool)).map(([name]) => name);
 }
 
 /** `/vms/100` → `/`, `/vms`, `/vms/100`. */

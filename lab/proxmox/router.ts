@@ -1,6 +1,7 @@
 import type { Permissions } from './access.ts';
 import type { Answer } from './answer.ts';
 import type { ParameterRules, Parameters } from './parameters.ts';
+import { bindSegments, type HttpMethod, type SchemaMethod, schemaMethod, segmentsOf } from './schema.ts';
 import type { Caller, SimulatorState } from './state.ts';
 import type { TaskEngine } from './tasks.ts';
 
@@ -14,9 +15,9 @@ export interface Call {
   readonly parameters: Parameters;
 }
 
-/** One method of one path template. */
+/** One method of one path template. What it doesn't say itself is as the API's schema says. */
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method: HttpMethod;
   /** `/nodes/{node}/status` */
   readonly path: string;
   /** Of the query or body; the names in the path are added as strings, unless they are here. */
@@ -30,37 +31,37 @@ export interface Route {
 
 export interface Match {
   readonly route: Route;
+  readonly schema: SchemaMethod | undefined;
   readonly pathParameters: Readonly<Record<string, string>>;
 }
 
 export type Router = (method: string, path: string) => Match | undefined;
 
-/** Finds routes by path template; doubled and trailing slashes don't matter, as with Proxmox. */
+/**
+ * Finds routes by path template, fixed words before parameters; doubled and trailing slashes don't matter, as with
+ * Proxmox.
+ */
 export function createRouter(routes: readonly Route[]): Router {
-  const compiled = routes.map((route) => ({ route, segments: split(route.path) }));
+  const compiled = routes
+    .map((route) => ({
+      route,
+      schema: schemaMethod(route.method, route.path),
+      segments: segmentsOf(route.path),
+    }))
+    .sort((a, b) => parameterCount(a.segments) - parameterCount(b.segments));
   return (method, path) => {
-    const given = split(path);
-    for (const { route, segments } of compiled) {
-      if (route.method !== method || segments.length !== given.length) continue;
-      const pathParameters = bind(segments, given);
-      if (pathParameters) return { route, pathParameters };
+    const given = segmentsOf(path);
+    for (const { route, schema, segments } of compiled) {
+      if (route.method !== method) continue;
+      const pathParameters = bindSegments(segments, given);
+      if (pathParameters) return { route, schema, pathParameters };
     }
     return undefined;
   };
 }
 
-function bind(template: readonly string[], given: readonly string[]): Record<string, string> | undefined {
-  const bound: Record<string, string> = {};
-  for (const [index, segment] of template.entries()) {
-    const value = given[index] ?? '';
-    if (segment.startsWith('{')) bound[segment.slice(1, -1)] = value;
-    else if (segment !== value) return undefined;
-  }
-  return bound;
-}
-
-function split(path: string): string[] {
-  return path.split('/').filter((segment) => segment !== '');
+function parameterCount(segments: readonly string[]): number {
+  return segments.filter((segment) => segment.startsWith('{')).length;
 }
 
 /** Fills a permission's path: `/nodes/{node}` with the call's parameters. */

@@ -93,12 +93,13 @@ export function segmentsOf(path: string): string[] {
   return path.split('/').filter((segment) => segment !== '');
 }
 
-/** The values of a template's parameters in a path; a volume's name at its end has slashes of its own. */
+/** The values of a template's parameters in a path; a volume or a network at its end has slashes of its own. */
 export function bindSegments(
   template: readonly string[],
   given: readonly string[],
 ): Record<string, string> | undefined {
-  const takesRest = template.at(-1) === '{volume}' && given.length > template.length;
+  const last = template.at(-1);
+  const takesRest = (last === '{volume}' || last === '{cidr}') && given.length > template.length;
   if (given.length !== template.length && !takesRest) return undefined;
   const bound: Record<string, string> = {};
   for (const [index, segment] of template.entries()) {

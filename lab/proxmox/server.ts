@@ -1,11 +1,12 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { authenticate, permissionsOf } from './access.ts';
+import { authenticate, nobody, permissionsOf } from './access.ts';
 import { type Answer, ApiFailure, type Format, toWire } from './answer.ts';
 import { apiViewerFile, apiViewerPath } from './api-viewer.ts';
 import type { Faults } from './faults.ts';
-import { checkParameters, type ParameterRules } from './parameters.ts';
+import { checkParameters, type Parameters, schemaRules } from './parameters.ts';
+import { requirePermission } from './permission-checks.ts';
 import { fillPath, type Match, type Router } from './router.ts';
 import type { Caller, SimulatorState } from './state.ts';
 import type { TaskEngine } from './tasks.ts';
@@ -62,20 +63,21 @@ async function answer(parts: ServerParts, request: IncomingMessage, method: stri
   }
   const [, format, rest = '/'] = /^\/api2\/([^/]*)(\/.*)?$/.exec(path) ?? [];
   if (format === undefined) throw new ApiFailure(500, `no such file '${path}'`, { body: 'text' });
-  const caller = await identify(parts, request);
+  const match = parts.router(method, rest);
+  const isOpen = match?.schema?.permissions?.user === 'world';
+  const caller = await identify(parts, request, isOpen);
   if (format !== 'json' && format !== 'extjs') {
     throw new ApiFailure(501, `no formatter for uri ${rest}, ${format}`, { body: 'text' });
   }
   const given =
     method === 'POST' || method === 'PUT' ? await bodyParameters(request) : fields(new URLSearchParams(query));
-  const match = parts.router(method, rest);
   if (!match) throw new ApiFailure(501, `Method '${method} ${rest.replace(/\/+/g, '/')}' not implemented`);
   return call(parts, match, caller, given);
 }
 
-async function identify(parts: ServerParts, request: IncomingMessage): Promise<Caller> {
+async function identify(parts: ServerParts, request: IncomingMessage, isOpen: boolean): Promise<Caller> {
   try {
-    return authenticate(parts.state, request.headers);
+    return authenticate(parts.state, { method: request.method ?? 'GET', headers: request.headers }, isOpen);
   } catch (error) {
     await sleep(parts.authenticationDelayMs);
     throw error;
@@ -84,20 +86,53 @@ async function identify(parts: ServerParts, request: IncomingMessage): Promise<C
 
 async function call(
   parts: ServerParts,
-  { route, pathParameters }: Match,
+  match: Match,
   caller: Caller,
   given: Readonly<Record<string, string>>,
 ): Promise<Answer> {
+  const { route, schema, pathParameters } = match;
   const { state, tasks } = parts;
+  const all = { ...given, ...pathParameters };
+  if (schema?.allowtoken === 0 && caller.token !== undefined) {
+    throw forbiddenToTokens(route.path);
+  }
   const permissions = permissionsOf(state, caller.id);
   if (route.permission) {
     permissions.require(fillPath(route.permission.path, pathParameters), ...route.permission.anyOf);
+  } else if (schema && caller !== nobody) {
+    requirePermission(schema, { state, caller, permissions, given: all });
   }
-  if (route.onNode) await reach(parts, pathParameters.node ?? '');
+  if (route.onNode ?? schema?.proxyto === 'node') await reach(parts, pathParameters.node ?? '');
+  // The proxy has to ask the daemon that is root, which isn't there.
+  if (schema?.protected && state.daemon === 'down' && isLocal(state, pathParameters.node)) {
+    throw new ApiFailure(595, 'Connection refused', { body: 'none' });
+  }
+  const parameters = parametersOf(match, all);
+  const by = { method: route.method, template: route.path };
+  // What starts no task is done when it is answered: a fault leaves it undone then.
+  const isSilent = schema?.returns === 'null' && route.method !== 'GET';
+  if (isSilent && parts.faults.isSilent({ ...by, vmid: Number(parameters.vmid) })) return { data: null };
+  const startedBy = {
+    ...tasks,
+    start: ((request, work) => tasks.start({ ...request, by }, work)) as TaskEngine['start'],
+  };
+  return route.handle({ state, tasks: startedBy, caller, permissions, parameters });
+}
+
+/** As the route's own rules say, else as the schema's do. */
+function parametersOf({ route, schema, pathParameters }: Match, all: Readonly<Record<string, string>>): Parameters {
+  if (!route.parameters && schema) return checkParameters(all, schemaRules(schema), schema.additional === 1);
   const ofPath = Object.fromEntries(Object.keys(pathParameters).map((name) => [name, { type: 'string' }] as const));
-  const rules: ParameterRules = { ...ofPath, ...route.parameters };
-  const parameters = checkParameters({ ...given, ...pathParameters }, rules);
-  return route.handle({ state, tasks, caller, permissions, parameters });
+  return checkParameters(all, { ...ofPath, ...route.parameters });
+}
+
+function forbiddenToTokens(path: string): ApiFailure {
+  const text = `URI '${path}' not available with API token, need proper ticket.`;
+  return new ApiFailure(403, `Permission check failed (${text}\n)`);
+}
+
+function isLocal(state: SimulatorState, node: string | undefined): boolean {
+  return node === undefined || node === state.localNode || node === 'localhost';
 }
 
 /** Another node is asked over the network: its name must resolve and its API must answer. */
@@ -133,7 +168,10 @@ function jsonParameters(body: string): Record<string, string> {
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new ApiFailure(500, 'Not a HASH reference', { body: 'text' });
   }
-  const asText = (value: unknown) => (typeof value === 'boolean' ? (value ? '1' : '0') : String(value ?? ''));
+  const asText = (value: unknown): string => {
+    if (Array.isArray(value)) return value.map(asText).join('\0');
+    return typeof value === 'boolean' ? (value ? '1' : '0') : String(value ?? '');
+  };
   return Object.fromEntries(Object.entries(parsed).map(([name, value]) => [name, asText(value)]));
 }
 

@@ -3,13 +3,26 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { keptCertificate, makeCertificate, type ServerCertificate } from './certificate.ts';
 import { createFaults, type Fault, type FaultScope } from './faults.ts';
+import { removeDumps } from './guests/archives.ts';
 import { createRouter } from './router.ts';
 import { accessRoutes } from './routes/access.ts';
 import { clusterRoutes } from './routes/cluster.ts';
+import { firewallRoutes } from './routes/firewall.ts';
 import { guestRoutes } from './routes/guests.ts';
+import { guestAgentRoutes } from './routes/guests-agent.ts';
+import { guestConfigRoutes } from './routes/guests-config.ts';
+import { guestLifecycleRoutes } from './routes/guests-lifecycle.ts';
+import { guestSnapshotRoutes } from './routes/guests-snapshots.ts';
+import { haRoutes } from './routes/ha.ts';
 import { nodeRoutes } from './routes/nodes.ts';
+import { poolRoutes } from './routes/pools.ts';
+import { replicationRoutes } from './routes/replication.ts';
+import { roleRoutes } from './routes/roles.ts';
+import { signInRoutes } from './routes/sign-in.ts';
 import { storageRoutes } from './routes/storages.ts';
 import { taskRoutes } from './routes/tasks.ts';
+import { tokenRoutes } from './routes/tokens.ts';
+import { userRoutes } from './routes/users.ts';
 import { createListener, type SeenRequest } from './server.ts';
 import { createState, type SimulatorState, unixTime } from './state.ts';
 import { createTaskEngine, type TaskEngine } from './tasks.ts';
@@ -90,9 +103,9 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ? makeCertificate(state.localNode, names)
       : keptCertificate(certificateFolder, state.localNode, names);
   let certificate = await make();
-  const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state);
+  const faults = createFaults(state);
+  const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state, faults);
   if (!options.state && !memberOf) addHistory(state, tasks);
-  const faults = createFaults();
   const requests: SeenRequest[] = [];
   const listener = createListener({
     state,
@@ -100,9 +113,21 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     faults,
     router: createRouter([
       ...accessRoutes,
+      ...firewallRoutes,
+      ...haRoutes,
+      ...poolRoutes,
+      ...replicationRoutes,
+      ...roleRoutes,
+      ...signInRoutes,
+      ...tokenRoutes,
+      ...userRoutes,
       ...nodeRoutes,
       ...storageRoutes,
       ...guestRoutes,
+      ...guestConfigRoutes,
+      ...guestSnapshotRoutes,
+      ...guestLifecycleRoutes,
+      ...guestAgentRoutes,
       ...taskRoutes,
       ...clusterRoutes,
     ]),
@@ -186,6 +211,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     },
     async close() {
       if (!memberOf) await tasks.close();
+      if (!memberOf) removeDumps(state);
       await stopListening();
     },
   };

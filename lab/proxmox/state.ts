@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
+import type { SimulatedAgent } from './guests/agent.ts';
+import { type ConfigValue, type GuestConfig, Guests, type SimulatedSnapshot } from './guests/configuration.ts';
+import type { SimulatedVolume } from './guests/volumes.ts';
 import { administrator, roles } from './roles.ts';
+import { createSignIn, type SignInState, type SimulatedGroup, type SimulatedUser } from './state/access.ts';
 import type { ApiViewerState } from './state/api-viewer.ts';
+import { type ClusterConfiguration, createClusterConfiguration } from './state/cluster.ts';
+import type { Firewalls } from './state/firewall.ts';
+import type { SimulatedPool } from './state/pools.ts';
 
 /** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
 export interface Caller {
@@ -57,6 +64,22 @@ export interface GuestBehaviour {
   startWarnings?: readonly string[];
   /** From a request to the HA stack until that acts. Default 40. */
   haMs?: number;
+  /** What the agent in it is and answers; of a container only its addresses are asked. */
+  agent?: SimulatedAgent;
+  /** Why a backup of it fails. */
+  backupError?: string;
+  /** How long its other tasks take, by their type: `{ qmsnapshot: 1000 }`. Default 20. */
+  taskMs?: Readonly<Record<string, number>>;
+}
+
+/** How the HA stack has a guest: what it does with it, and what it was asked for. */
+export interface SimulatedHa {
+  state: string;
+  requested?: string;
+  comment?: string;
+  max_restart?: number;
+  max_relocate?: number;
+  failback?: number;
 }
 
 export interface SimulatedGuest {
@@ -82,9 +105,17 @@ export interface SimulatedGuest {
   /** It is started with its node. */
   onboot?: boolean;
   /** There when the HA stack manages it. */
-  ha?: { state: string };
+  ha?: SimulatedHa;
   /** UPID of the task that holds its lock file now. */
   lockedBy?: string;
+  /** Its configuration, but for what has a field here. Name, CPUs, memory and disk are views of it. */
+  config?: GuestConfig;
+  /** What a running one takes over when it starts the next time; null takes an option away. */
+  pending?: Record<string, ConfigValue | null>;
+  /** Oldest first. */
+  snapshots?: SimulatedSnapshot[];
+  /** The snapshot that its present state comes from. */
+  parent?: string;
   behaviour?: GuestBehaviour;
 }
 
@@ -115,6 +146,10 @@ export interface SimulatedArchive {
   protected?: boolean;
   /** What a Proxmox Backup Server found when it verified it. */
   verification?: 'ok' | 'failed';
+  /** As `vzdump` was told. Default `zstd`. */
+  readonly compress?: string;
+  /** Where it really is, of one that was made here. */
+  readonly file?: string;
 }
 
 export interface SimulatedToken {
@@ -124,6 +159,7 @@ export interface SimulatedToken {
   separated: boolean;
   /** Unix seconds; 0 is never. */
   expire: number;
+  comment?: string;
 }
 
 export interface SimulatedTask {
@@ -144,7 +180,7 @@ export interface SimulatedTask {
 
 export interface AccessEntry {
   readonly path: string;
-  /** `user@realm` or `user@realm!token` */
+  /** `user@realm`, `user@realm!token` or `@group` */
   readonly subject: string;
   readonly role: string;
   readonly propagate: boolean;
@@ -157,13 +193,22 @@ export interface SimulatorState {
   readonly cluster: { name?: string; readonly version: number; quorate: boolean };
   /** The node that answers. */
   readonly localNode: string;
+  /** The daemon that is root on the node that answers: without it only what the proxy does itself is there. */
+  daemon: 'up' | 'down';
   /** How long a second lasts in which a task waits for a guest (to go off, to be unlocked). */
   readonly pace: { secondMs: number };
   readonly nodes: Map<string, SimulatedNode>;
   readonly guests: Map<number, SimulatedGuest>;
   readonly storages: SimulatedStorage[];
   readonly archives: SimulatedArchive[];
-  readonly users: Map<string, { enabled: boolean; expire: number }>;
+  /** The folder with the files of archives, once there is one. */
+  readonly dumps: { folder?: string };
+  /** Everything in storages but backups: disks of guests, images, templates, ISOs. */
+  readonly volumes: SimulatedVolume[];
+  readonly users: Map<string, SimulatedUser>;
+  readonly groups: Map<string, SimulatedGroup>;
+  readonly signIn: SignInState;
+  readonly pools: Map<string, SimulatedPool>;
   /** By `user!name`. */
   readonly tokens: Map<string, SimulatedToken>;
   readonly roles: Map<string, readonly string[]>;
@@ -171,6 +216,8 @@ export interface SimulatorState {
   /** By UPID, oldest first. */
   readonly tasks: Map<string, SimulatedTask>;
   readonly apiViewer: ApiViewerState;
+  readonly configuration: ClusterConfiguration;
+  readonly firewalls: Firewalls;
 }
 
 export const gibibyte = 2 ** 30;
@@ -228,21 +275,36 @@ export function createState(): SimulatorState {
     total: 94 * gibibyte,
     used: 17 * gibibyte,
   });
+  const nodes = new Map([node('pve1', 1, 0.12), node('pve2', 2, 0.04)]);
+  const storages = [local('pve1'), local('pve2')];
+  const volumes: SimulatedVolume[] = [];
+  const guests = new Guests({ nodes, storages, volumes });
+  for (const [vmid, one] of [
+    guest(100, 'qemu', 'files', 'pve1', true),
+    guest(101, 'lxc', 'dns', 'pve2', true),
+    guest(102, 'lxc', 'proxy', 'pve1', false),
+    guest(120, 'qemu', 'workstation', 'pve1', false),
+  ]) {
+    guests.set(vmid, one);
+  }
   return {
     version: { version: '9.1.7', release: '9.1', repoid: '5a1b2c3d4e5f6071' },
     cluster: { name: 'homelab', version: 2, quorate: true },
     localNode: 'pve1',
+    daemon: 'up',
     pace: { secondMs: 1000 },
-    nodes: new Map([node('pve1', 1, 0.12), node('pve2', 2, 0.04)]),
-    guests: new Map([
-      guest(100, 'qemu', 'files', 'pve1', true),
-      guest(101, 'lxc', 'dns', 'pve2', true),
-      guest(102, 'lxc', 'proxy', 'pve1', false),
-      guest(120, 'qemu', 'workstation', 'pve1', false),
-    ]),
-    storages: [local('pve1'), local('pve2')],
+    nodes,
+    guests,
+    storages,
     archives: [],
-    users: new Map(['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 }])),
+    dumps: {},
+    volumes,
+    users: new Map(
+      ['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 } as SimulatedUser]),
+    ),
+    groups: new Map(),
+    signIn: createSignIn(),
+    pools: new Map(),
     tokens: new Map([
       token('mcp@pve', 'full', false),
       token('mcp@pve', 'limited', true),
@@ -255,6 +317,8 @@ export function createState(): SimulatorState {
     ],
     tasks: new Map(),
     apiViewer: { file: 'there' },
+    configuration: createClusterConfiguration(),
+    firewalls: new Map(),
   };
 }
 

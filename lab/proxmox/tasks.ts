@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Faults, StartedBy, TaskFault } from './faults.ts';
 import type { Caller, SimulatedTask, SimulatorState } from './state.ts';
 import { unixTime } from './state.ts';
 
@@ -9,7 +11,12 @@ export interface TaskHandle {
   log(line: string): void;
   /** A line that also makes the task end with `WARNINGS: n`. */
   warn(line: string): void;
+  /** Whether a fault makes it leave that part of its work out. */
+  without(part: LeftOut): boolean;
 }
+
+/** What a task may leave out and still end with OK. */
+export type LeftOut = 'ram' | 'disk';
 
 export interface TaskRequest {
   readonly node: string;
@@ -18,6 +25,10 @@ export interface TaskRequest {
   /** What it works on; may be empty. */
   readonly id: string;
   readonly caller: Caller;
+  /** The call that starts it. */
+  readonly by?: StartedBy;
+  /** Takes back what was reserved for it before it began, when its work isn't done at all. */
+  readonly release?: () => void;
 }
 
 export interface TaskEngine {
@@ -68,8 +79,28 @@ export function parseUpid(upid: string): ParsedUpid | undefined {
   };
 }
 
+const killedAtOnce = 'unexpected status';
+/** The lock that a task of that kind leaves when it is killed. */
+const locks: Readonly<Record<string, string>> = {
+  snapshot: 'snapshot',
+  delsnapshot: 'snapshot-delete',
+  rollback: 'rollback',
+  migrate: 'migrate',
+  igrate: 'migrate',
+  clone: 'clone',
+  create: 'create',
+  restore: 'create',
+  suspend: 'suspending',
+  dump: 'backup',
+};
+
+interface Placed {
+  readonly faults: readonly TaskFault[];
+  readonly release: (() => void) | undefined;
+}
+
 /** Runs and keeps tasks as Proxmox's workers do: asynchronous, with a log whose last line says how they ended. */
-export function createTaskEngine(state: SimulatorState): TaskEngine {
+export function createTaskEngine(state: SimulatorState, faults?: Pick<Faults, 'ofTask'>): TaskEngine {
   const running = new Map<string, { readonly controller: AbortController; readonly done: Promise<void> }>();
   let pid = 1000;
 
@@ -95,25 +126,67 @@ export function createTaskEngine(state: SimulatorState): TaskEngine {
     return task;
   }
 
-  async function run(task: SimulatedTask, signal: AbortSignal, work: (handle: TaskHandle) => Promise<void>) {
+  async function run(
+    task: SimulatedTask,
+    signal: AbortSignal,
+    work: (handle: TaskHandle) => Promise<void>,
+    placed: Placed,
+  ) {
     let warnings = 0;
     const warn = (line: string) => {
       warnings += 1;
       task.log.push(`WARN: ${line}`);
     };
     try {
-      const handle = { upid: task.upid, signal, log: (line: string) => task.log.push(line), warn };
+      const without = (part: LeftOut) => placed.faults.some((fault) => fault.kind === 'without' && fault.part === part);
+      const handle = { upid: task.upid, signal, log: (line: string) => task.log.push(line), warn, without };
       // A worker is killed, whatever it is at.
-      await Promise.race([killed(signal), work(handle)]);
+      await Promise.race([killed(signal), withFaults(task, handle, work, placed)]);
       task.exitstatus = warnings === 0 ? 'OK' : `WARNINGS: ${warnings}`;
       task.log.push(`TASK ${task.exitstatus}`);
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
       task.exitstatus = text.trim().replace(/\n/g, ' ');
-      task.log.push(`TASK ERROR: ${task.exitstatus}`);
+      // Who is killed at once writes no last line.
+      if (task.exitstatus !== killedAtOnce) task.log.push(`TASK ERROR: ${task.exitstatus}`);
     }
     task.endtime = unixTime();
     running.delete(task.upid);
+  }
+
+  /** The work, with what was made to go wrong in it. */
+  async function withFaults(
+    task: SimulatedTask,
+    handle: TaskHandle,
+    work: (handle: TaskHandle) => Promise<void>,
+    { faults: own, release }: Placed,
+  ): Promise<void> {
+    const guest = state.guests.get(Number(task.id));
+    for (const fault of own) {
+      if (fault.kind === 'task-slow') await sleep(fault.delayMs, undefined, { signal: handle.signal });
+      if (fault.kind === 'task-killed') {
+        if (guest) guest.lock = locks[task.type.replace(/^(qm|vz)/, '')] ?? 'backup';
+        throw new Error(killedAtOnce);
+      }
+      if (fault.kind === 'silent') {
+        release?.();
+        return sleep(20, undefined, { signal: handle.signal });
+      }
+      const isFirst = (fault.kind === 'task-hangs' || fault.kind === 'task-fails') && fault.after !== 'work';
+      if (isFirst && fault.kind === 'task-fails') {
+        release?.();
+        throw new Error(fault.exitstatus);
+      }
+      if (isFirst) {
+        if (guest) guest.lockedBy = task.upid;
+        await new Promise(() => undefined);
+      }
+    }
+    await work(handle);
+    for (const fault of own) {
+      if (fault.kind === 'task-fails') throw new Error(fault.exitstatus);
+      if (fault.kind === 'task-hangs') await new Promise(() => undefined);
+    }
   }
 
   async function abort(upid: string, reason = 'interrupted by signal'): Promise<void> {
@@ -126,8 +199,9 @@ export function createTaskEngine(state: SimulatorState): TaskEngine {
     start(request, work) {
       const task = add(request, unixTime());
       const controller = new AbortController();
+      const placed = { faults: faults?.ofTask(request) ?? [], release: request.release };
       // The work starts after the UPID is known, as a forked worker does.
-      const done = Promise.resolve().then(() => run(task, controller.signal, work));
+      const done = Promise.resolve().then(() => run(task, controller.signal, work, placed));
       running.set(task.upid, { controller, done });
       return task.upid;
     },

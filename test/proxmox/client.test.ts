@@ -152,10 +152,10 @@ describe('errors are typed by what can be done about them', () => {
 
   it('unknown call', async () => {
     const error = await failureOf(
-      withClient(configFor(simulator), (client) => client.api().cluster.ha.status.current.$get()),
+      withClient(configFor(simulator), (client) => client.api().cluster.ceph.status.$get()),
     );
     expect(error.code).toBe('proxmox-invalid');
-    expect(error.message).toContain("Method 'GET /cluster/ha/status/current' not implemented");
+    expect(error.message).toContain("Method 'GET /cluster/ceph/status' not implemented");
   });
 
   it.each([

@@ -1,7 +1,11 @@
 import type { Permissions } from '../access.ts';
-import type { Route } from '../router.ts';
+import { ApiFailure, invalidParameters } from '../answer.ts';
+import { changeClusterFile } from '../cluster-files.ts';
+import { listOf } from '../formats.ts';
+import type { Call, Route } from '../router.ts';
 import { type SimulatedGuest, type SimulatedStorage, type SimulatorState, unixTime } from '../state.ts';
 import { nodeFigures } from './nodes.ts';
+import { poolOf } from './pools.ts';
 import { maySee, publicTask } from './tasks.ts';
 
 const clusterIndex = `acme backup backup-info bulk-action ceph config firewall ha jobs log mapping metrics notifications
@@ -14,13 +18,11 @@ export const clusterRoutes: readonly Route[] = [
   {
     method: 'GET',
     path: '/cluster/status',
-    permission: { path: '/', anyOf: ['Sys.Audit'] },
     handle: ({ state }) => ({ data: clusterStatus(state) }),
   },
   {
     method: 'GET',
     path: '/cluster/resources',
-    parameters: { type: { type: 'string', enum: ['vm', 'storage', 'node', 'sdn'] } },
     handle: ({ state, permissions, parameters }) => {
       const lists = {
         vm: () => guests(state, permissions),
@@ -49,7 +51,76 @@ export const clusterRoutes: readonly Route[] = [
         }),
     }),
   },
+  { method: 'GET', path: '/cluster/nextid', handle: (call) => ({ data: nextId(call) }) },
+  {
+    method: 'GET',
+    path: '/cluster/options',
+    handle: ({ state, permissions }) => {
+      const options = state.configuration.options;
+      const tags = { 'allowed-tags': allowedTags(state, permissions) };
+      if (!permissions.has('/', 'Sys.Audit', 'Sys.Modify')) return { data: tags };
+      return { data: { description: '', ...options, ...tags } };
+    },
+  },
+  {
+    method: 'PUT',
+    path: '/cluster/options',
+    handle: async ({ state, parameters }) => {
+      const { delete: unset, ...fields } = parameters;
+      await changeClusterFile(state, 'datacenter.cfg', undefined, () => {
+        Object.assign(state.configuration.options, fields);
+        for (const name of listOf(unset)) delete state.configuration.options[name];
+      });
+      return { data: null };
+    },
+  },
+  {
+    method: 'GET',
+    path: '/cluster/log',
+    handle: ({ state, caller, permissions, parameters: { max = 50 } }) => {
+      const all = permissions.has('/', 'Sys.Syslog');
+      const entries = state.configuration.log
+        .map((entry, index) => ({
+          ...entry,
+          uid: String(index + 1),
+          id: `${index + 1}:${entry.node}`,
+          pid: 184,
+          pri: 6,
+        }))
+        .filter(({ user }) => all || user === caller.user);
+      return { data: entries.reverse().slice(0, Number(max)) };
+    },
+  },
+  {
+    method: 'GET',
+    path: '/cluster/config/nodes',
+    handle: ({ state }) => ({
+      data: [...state.nodes.values()].map(({ name, id, ip }) => ({
+        node: name,
+        name,
+        nodeid: String(id),
+        ring0_addr: ip,
+        quorum_votes: '1',
+      })),
+    }),
+  },
 ];
+
+/** The lowest number that no guest has. */
+function nextId({ state, parameters: { vmid } }: Call): string {
+  if (vmid !== undefined) {
+    if (state.guests.has(Number(vmid))) throw invalidParameters({ vmid: `VM ${vmid} already exists` });
+    return String(vmid);
+  }
+  for (let free = 100; free < 1_000_000; free += 1) if (!state.guests.has(free)) return String(free);
+  throw new ApiFailure(500, 'unable to get any free VMID in range [100, 1000000]');
+}
+
+/** Tags that are in use where the caller may look. */
+function allowedTags(state: SimulatorState, permissions: Permissions): string[] {
+  const seen = [...state.guests.values()].filter(({ vmid }) => permissions.has(`/vms/${vmid}`, 'VM.Audit'));
+  return [...new Set(seen.flatMap(({ tags }) => listOf(tags)))].sort();
+}
 
 function clusterStatus(state: SimulatorState): Record<string, unknown>[] {
   const { name, version, quorate } = state.cluster;
@@ -68,10 +139,16 @@ function clusterStatus(state: SimulatorState): Record<string, unknown>[] {
 }
 
 function guests(state: SimulatorState, permissions: Permissions): Record<string, unknown>[] {
-  return [...state.guests.values()].filter(({ vmid }) => permissions.has(`/vms/${vmid}`, 'VM.Audit')).map(guestEntry);
+  return [...state.guests.values()]
+    .filter(({ vmid }) => permissions.has(`/vms/${vmid}`, 'VM.Audit'))
+    .map((guest) => {
+      const pool = poolOf(state, guest.vmid);
+      return { ...guestEntry(guest), ...(pool === undefined ? {} : { pool }) };
+    });
 }
 
-function guestEntry(guest: SimulatedGuest): Record<string, unknown> {
+/** What lists of the cluster show of a guest. */
+export function guestEntry(guest: SimulatedGuest): Record<string, unknown> {
   const uptime = guest.status === 'running' ? unixTime() - (guest.startedAt ?? unixTime()) : 0;
   const running = uptime > 0 ? 1 : 0;
   return {
@@ -119,7 +196,8 @@ function storages(state: SimulatorState, permissions: Permissions): Record<strin
     .map((entry) => storageEntry(entry));
 }
 
-function storageEntry(entry: SimulatedStorage): Record<string, unknown> {
+/** What lists of the cluster show of a storage on one node. */
+export function storageEntry(entry: SimulatedStorage): Record<string, unknown> {
   return {
     id: `storage/${entry.node}/${entry.storage}`,
     type: 'storage',

@@ -1,4 +1,5 @@
-import { changePower, type GuestType, guestAt, type PowerAction } from '../guests.ts';
+import { type GuestType, guestAt } from '../guests/common.ts';
+import { changePower, type PowerAction, reset, resume, suspend } from '../guests/power.ts';
 import { type ParameterRules, vmidFormat } from '../parameters.ts';
 import type { Route } from '../router.ts';
 import { type SimulatedGuest, unixTime } from '../state.ts';
@@ -30,9 +31,27 @@ const parametersOf: Readonly<Record<GuestType, Readonly<Record<PowerAction, Para
 
 export const guestRoutes: readonly Route[] = (['qemu', 'lxc'] as const).flatMap((type) => [
   list(type),
-  look(type, 'config', type === 'qemu' ? machineConfig : containerConfig),
   look(type, 'status/current', type === 'qemu' ? machineStatus : containerStatus),
   ...(['start', 'stop', 'shutdown', 'reboot'] as const).map((action) => change(type, action)),
+  {
+    method: 'POST',
+    path: `/nodes/{node}/${type}/{vmid}/status/suspend`,
+    handle: (call) => ({ data: suspend(call, type) }),
+  },
+  {
+    method: 'POST',
+    path: `/nodes/{node}/${type}/{vmid}/status/resume`,
+    handle: (call) => ({ data: resume(call, type) }),
+  },
+  ...(type === 'qemu'
+    ? [
+        {
+          method: 'POST',
+          path: '/nodes/{node}/qemu/{vmid}/status/reset',
+          handle: (call) => ({ data: reset(call) }),
+        } as const satisfies Route,
+      ]
+    : []),
 ]);
 
 /** A node's own guests, as far as the caller may see them. */
@@ -133,44 +152,4 @@ function containerStatus(guest: SimulatedGuest): Record<string, unknown> {
   if (guest.status === 'stopped') return common;
   // As text, unlike a VM's.
   return { ...common, ...Object.fromEntries(pressures.map((name) => [name, '0.00'])) };
-}
-
-const digest = '59ca8fe1b33f8316467a05667ec5e74f78031e36';
-
-function flags({ lock, protection, template, tags, onboot }: SimulatedGuest): Record<string, unknown> {
-  return {
-    digest,
-    ...(lock === undefined ? {} : { lock }),
-    ...(protection ? { protection: 1 } : {}),
-    ...(onboot ? { onboot: 1 } : {}),
-    ...(template ? { template: 1 } : {}),
-    ...(tags === undefined ? {} : { tags }),
-  };
-}
-
-function machineConfig(guest: SimulatedGuest): Record<string, unknown> {
-  return {
-    name: guest.name,
-    memory: String(Math.round(guest.memory / 2 ** 20)),
-    cores: guest.cpus,
-    ostype: 'l26',
-    boot: 'order=scsi0',
-    scsihw: 'virtio-scsi-single',
-    scsi0: `local:${guest.vmid}/vm-${guest.vmid}-disk-0.qcow2,size=${Math.round(guest.disk / 2 ** 30)}G`,
-    ...flags(guest),
-  };
-}
-
-function containerConfig(guest: SimulatedGuest): Record<string, unknown> {
-  return {
-    hostname: guest.name,
-    arch: 'amd64',
-    memory: Math.round(guest.memory / 2 ** 20),
-    swap: 512,
-    ostype: 'unmanaged',
-    unprivileged: 1,
-    rootfs: `local:${guest.vmid}/vm-${guest.vmid}-disk-0.raw,size=${Math.round(guest.disk / 2 ** 30)}G`,
-    net0: 'name=eth0,bridge=vmbr0,hwaddr=BC:24:11:A1:98:10,ip=dhcp,type=veth',
-    ...flags(guest),
-  };
 }

@@ -1,41 +1,20 @@
 import type { Permissions } from '../access.ts';
 import { type Answer, forbidden, invalidParameters } from '../answer.ts';
-import { type ParameterRules, type Parameters, vmidFormat } from '../parameters.ts';
+import type { Parameters } from '../parameters.ts';
 import type { Call, Route } from '../router.ts';
 import type { Caller, SimulatedTask } from '../state.ts';
 import { type ParsedUpid, parseUpid } from '../tasks.ts';
 
-const listParameters: ParameterRules = {
-  errors: { type: 'boolean' },
-  limit: { type: 'integer', minimum: 0 },
-  since: { type: 'integer' },
-  source: { type: 'string', enum: ['archive', 'active', 'all'] },
-  start: { type: 'integer', minimum: 0 },
-  statusfilter: { type: 'string' },
-  typefilter: { type: 'string' },
-  until: { type: 'integer' },
-  userfilter: { type: 'string' },
-  vmid: { type: 'integer', format: vmidFormat },
-};
-
-const logParameters: ParameterRules = {
-  download: { type: 'boolean' },
-  limit: { type: 'integer', minimum: 0 },
-  start: { type: 'integer', minimum: 0 },
-};
-
 export const taskRoutes: readonly Route[] = [
-  { method: 'GET', path: '/nodes/{node}/tasks', onNode: true, parameters: listParameters, handle: listTasks },
+  { method: 'GET', path: '/nodes/{node}/tasks', handle: listTasks },
   {
     method: 'GET',
     path: '/nodes/{node}/tasks/{upid}',
-    onNode: true,
     handle: () => ({ data: [{ name: 'log' }, { name: 'status' }] }),
   },
   {
     method: 'GET',
     path: '/nodes/{node}/tasks/{upid}/status',
-    onNode: true,
     handle: (call) => {
       const task = existing(call, 'Sys.Audit');
       const ended =
@@ -43,11 +22,10 @@ export const taskRoutes: readonly Route[] = [
       return { data: { ...publicTask(task), ...ended } };
     },
   },
-  { method: 'GET', path: '/nodes/{node}/tasks/{upid}/log', onNode: true, parameters: logParameters, handle: readLog },
+  { method: 'GET', path: '/nodes/{node}/tasks/{upid}/log', handle: readLog },
   {
     method: 'DELETE',
     path: '/nodes/{node}/tasks/{upid}',
-    onNode: true,
     handle: async (call) => {
       await call.tasks.abort(existing(call, 'Sys.Modify').upid);
       return { data: null };

@@ -1,0 +1,5 @@
+export interface SimulatedPool {
+  comment?: string;
+  readonly vms: Set<number>;
+  readonly storages: Set<string>;
+}
