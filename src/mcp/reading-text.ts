@@ -17,11 +17,10 @@ export function answerOf(reading: Reading, about: Readonly<Record<string, string
     ...(cursor === undefined ? [] : ['There are more: cursor gives the next.']),
     ...(rows?.length === 0 && lines === undefined ? ['There is none.'] : []),
   ];
+  const known = withoutEmptyTables({ ...about, ...rest, ...facts });
   const data = {
     note: [...said, quoteNotice].join(' '),
-    ...about,
-    ...rest,
-    ...facts,
+    ...known,
     ...(rows !== undefined && rows.length > 0 && { columns, rows }),
     ...(kept !== undefined && { lines: kept.map((line) => quote(line)) }),
     ...(cursor !== undefined && { cursor }),
@@ -29,11 +28,23 @@ export function answerOf(reading: Reading, about: Readonly<Record<string, string
   const text = [
     ...said,
     quoteNotice,
-    ...Object.entries({ ...about, ...rest, ...facts }).map(([name, value]) => `${name}: ${inText(value)}`),
+    ...Object.entries(known).map(([name, value]) => `${name}: ${inText(value)}`),
     ...(columns !== undefined && rows !== undefined && rows.length > 0 ? [tableText({ columns, rows })] : []),
     ...(kept ?? []).map((line) => quote(line)),
   ];
   return { data, text: text.join('\n') };
+}
+
+/** A table that holds nothing costs a model as much as one line that does. */
+export function withoutEmptyTables(value: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const kept = Object.entries(value).filter(
+    ([key, inner]) => !((key === 'columns' || key === 'rows') && Array.isArray(inner) && inner.length === 0),
+  );
+  return Object.fromEntries(kept.map(([key, inner]) => [key, isRecord(inner) ? withoutEmptyTables(inner) : inner]));
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function tableText({ columns, rows }: Listing): string {

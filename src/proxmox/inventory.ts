@@ -118,7 +118,9 @@ function ofApi(error: unknown, { signal }: CallOptions): ServiceError {
 
 export function createInventory(apis: ProxmoxApis): InventoryReader {
   /** What makes two hosts the same cluster, as far as it is known. */
-  const identities = new Map<string, { readonly key: string; readonly cluster?: string }>();
+  const identities = new Map<string, { readonly key: string; readonly cluster?: string; readonly prints?: string }>();
+  /** By the key of a cluster whose name is known; undefined: nothing tells it from others by them. */
+  const printsOfCluster = new Map<string, string | undefined>();
   const members = new Map<string, readonly ProxmoxClusterStatus[]>();
   const away = new Map<string, { readonly until: number; readonly error: ServiceError }>();
   const rights = new Map<string, { readonly until: number; readonly seesAll: boolean }>();
@@ -173,8 +175,12 @@ export function createInventory(apis: ProxmoxApis): InventoryReader {
       else groups.set(known.key, { cluster: known.cluster, hosts: [name] });
     }
     for (const name of late) {
-      const key = identities.get(name)?.key ?? `away ${name}`;
-      const own = groups.get(key) ?? [...groups.values()].find((group) => isNodeOf(name, group));
+      const known = identities.get(name);
+      const key = known?.key ?? `away ${name}`;
+      const own =
+        groups.get(key) ??
+        [...groups.values()].find((group) => isNodeOf(name, group)) ??
+        (await groupWith(known?.prints, groups, options));
       const problem = failures.get(name);
       if (own) own.hosts.push(name);
       else groups.set(key, { hosts: [name], ...(problem && { problem }) });
@@ -201,12 +207,41 @@ export function createInventory(apis: ProxmoxApis): InventoryReader {
       identities.set(name, cluster === undefined ? { key: `node ${name}` } : { key: `cluster ${cluster}`, cluster });
     } catch (error) {
       if (!isServiceError(error, 'proxmox-permission')) throw remember(name, error);
-      // Without the right to its name, a cluster is told from others by its nodes' certificates.
-      const nodes = await apis.get(name).nodes({ ...options, timeoutMs: askMs.member });
-      const prints = nodes.flatMap(({ ssl_fingerprint: print }) => (print === undefined ? [] : [print])).sort();
-      const isSure = nodes.length > 1 && prints.length === nodes.length;
-      identities.set(name, { key: isSure ? `nodes ${prints.join(' ')}` : `node ${name}` });
+      const prints = await printsOf(name, options);
+      identities.set(name, {
+        key: prints === undefined ? `node ${name}` : `nodes ${prints}`,
+        ...(prints !== undefined && { prints }),
+      });
     }
+  }
+
+  /** Without the right to its name, a cluster is told from others by its nodes' certificates. Undefined: they don't tell. */
+  async function printsOf(name: string, options: CallOptions): Promise<string | undefined> {
+    const nodes = await apis.get(name).nodes({ ...options, timeoutMs: askMs.member });
+    const prints = nodes.flatMap(({ ssl_fingerprint: print }) => (print === undefined ? [] : [print])).sort();
+    return nodes.length > 1 && prints.length === nodes.length ? prints.join(' ') : undefined;
+  }
+
+  /** Of the clusters whose names some API token may see, the one that has these nodes. */
+  async function groupWith(
+    prints: string | undefined,
+    groups: ReadonlyMap<string, Group>,
+    options: CallOptions,
+  ): Promise<Group | undefined> {
+    if (prints === undefined) return undefined;
+    for (const [key, group] of groups) {
+      const [first] = group.hosts;
+      if (group.cluster === undefined || first === undefined) continue;
+      if (!printsOfCluster.has(key)) {
+        try {
+          printsOfCluster.set(key, await printsOf(first, options));
+        } catch (error) {
+          ofApi(error, options);
+        }
+      }
+      if (printsOfCluster.get(key) === prints) return group;
+    }
+    return undefined;
   }
 
   function remember(name: string, error: unknown): unknown {

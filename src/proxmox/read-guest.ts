@@ -174,7 +174,7 @@ async function readConfig(client: ProxmoxClient, guest: GuestAddress, options: C
 }
 
 /** Its notes are the only text of several lines; what could be a password Proxmox has masked itself. */
-function shownConfig({ description, ...rest }: z.infer<typeof config>): Part {
+function shownConfig({ description, digest: _digest, ...rest }: z.infer<typeof config>): Part {
   const entries = Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1));
   const shown = entries.slice(0, most.keys).map(([key, value]) => [cleanLine(key, 60), shownValue(value)] as const);
   const hidden = entries.length - shown.length;

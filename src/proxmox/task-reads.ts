@@ -26,8 +26,7 @@ export interface WantedTasks {
 export function shownTasks(tasks: readonly ProxmoxTask[]): Listing {
   return listing(tasks, {
     started: ({ starttime }) => timeOf(starttime),
-    lasted: ({ starttime, endtime }) =>
-      endtime === undefined ? 'running' : (age(endtime - starttime) ?? '0s'),
+    lasted: ({ starttime, endtime }) => (endtime === undefined ? 'running' : (age(endtime - starttime) ?? '0s')),
     type: ({ type }) => type,
     of: ({ id }) => id,
     node: ({ node }) => node,
@@ -57,7 +56,7 @@ export async function taskReading(
     const shown = kept.toSorted((a, b) => b.starttime - a.starttime).slice(start, start + limit);
     return {
       ...shownTasks(shown),
-      notes: ['Proxmox keeps only the newest few of each node in this list; with node it is asked for all of its own.'],
+      notes: ['Proxmox keeps only the newest few of each node in this list; tasks asks one node for all of its own.'],
       ...(start + shown.length < kept.length && { cursor: String(start + shown.length) }),
     };
   }

@@ -5,6 +5,7 @@ import { guestSections, readGuest } from '../../proxmox/read-guest.ts';
 import { quoteNotice } from '../../reports/quote.ts';
 import { guestName } from '../../runs/name-guest.ts';
 import { defineTool } from '../define-tool.ts';
+import { withoutEmptyTables } from '../reading-text.ts';
 
 /** One guest, asked of its cluster's API while the caller waits. */
 export const getGuestTool = defineTool({
@@ -23,7 +24,6 @@ export const getGuestTool = defineTool({
   async handler({ guest, host, include, timeframe }, { reads }, { signal }) {
     const listed = await findGuest(reads.inventory, { guest, host }, { signal });
     const { guest: now, parts } = await readGuest(reads.apis, listed, { include, timeframe }, { signal });
-    const data = { note: quoteNotice, ...now, ...parts };
-    return { data };
+    return { data: { note: quoteNotice, ...withoutEmptyTables({ ...now, ...parts }) } };
   },
 });

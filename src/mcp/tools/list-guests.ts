@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { clusterNamed, guestOrders, listGuests, notesOf } from '../../proxmox/guest-list.ts';
 import { quoteNotice } from '../../reports/quote.ts';
-import { textTable } from '../../reports/table.ts';
 import { defineTool } from '../define-tool.ts';
+import { tableText, withoutEmptyTables } from '../reading-text.ts';
 
 const text = () => z.string().min(1).max(100).optional();
 
@@ -31,20 +31,13 @@ export const listGuestsTool = defineTool({
     const isHost = host !== undefined && names.includes(host);
     const inventory = await reads.inventory.read({ signal, ...(isHost && { host }) });
     const cluster = host === undefined || isHost ? undefined : clusterNamed(inventory, host, names);
-    const page = listGuests(inventory, { ...filter, cluster }, { limit, cursor, sort });
+    const { summary, ...page } = listGuests(inventory, { ...filter, cluster }, { limit, cursor, sort });
     const notes = notesOf(inventory.clusters);
     const next = page.cursor === undefined ? [] : ['There are more: cursor gives the next.'];
-    const said = [page.summary, ...notes, ...next];
+    const said = [`${summary}.`, ...notes, ...next];
     return {
-      data: { note: [...said, quoteNotice].join(' '), ...page },
-      text: [
-        ...said,
-        quoteNotice,
-        textTable(
-          page.columns,
-          page.rows.map((row) => row.map(String)),
-        ),
-      ].join('\n'),
+      data: { note: [...said, quoteNotice].join(' '), ...withoutEmptyTables({ ...page }) },
+      text: [...said, quoteNotice, tableText(page)].join('\n'),
     };
   },
 });
