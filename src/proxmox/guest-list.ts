@@ -42,7 +42,7 @@ export function listGuests(
   const sorted = kept.toSorted((a, b) => compare(of(a), of(b)));
   const from = cursor === undefined ? undefined : readCursor(cursor, sort);
   const rest = from === undefined ? sorted : sorted.filter((guest) => compare(of(guest), from) > 0);
-  const shown = rest.slice(0, limit);
+  const shown = fitting(rest.slice(0, limit));
   const last = shown.at(-1);
   const isSeveral = clusters.length > 1;
   return {
@@ -66,6 +66,18 @@ export function listGuests(
     }),
     ...(last !== undefined && shown.length < rest.length && { cursor: writeCursor(of(last), sort) }),
   };
+}
+
+/** Texts of all guests of a page together, in characters: two thousand honest ones have far fewer. */
+const mostText = 200_000;
+
+/** As many as fit, and one at least. */
+function fitting(guests: readonly ListedGuest[]): readonly ListedGuest[] {
+  let left = mostText;
+  return guests.filter(({ name, node, state, tags, pool = '', lock = '' }, at) => {
+    left -= name.length + node.length + state.length + tags.join(' ').length + pool.length + lock.length;
+    return at === 0 || left >= 0;
+  });
 }
 
 /** What the clusters say beside their guests: which of them didn't answer, and what an API token doesn't see. */

@@ -145,7 +145,11 @@ export async function readHost(
     rights: () => rightsReading(apis, host, options),
   };
   const [reading, hidden] = await Promise.all([readers[what](), hiddenNote(apis, host, request, node, options)]);
-  return { node, ...reading, ...(hidden.length > 0 && { notes: [...(reading.notes ?? []), ...hidden] }) };
+  return {
+    node: cleanLine(node, 100),
+    ...reading,
+    ...(hidden.length > 0 && { notes: [...(reading.notes ?? []), ...hidden] }),
+  };
 }
 
 async function hiddenNote(

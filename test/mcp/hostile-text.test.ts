@@ -143,7 +143,7 @@ beforeAll(async () => {
   const table = Object.fromEntries(
     Object.entries(truths).map(([path, answer]) => [
       path,
-      path === '/access/permissions' ? answer : hostileAnswer(answer),
+      path === '/access/permissions' ? answer : path === '/cluster/status' ? clusterStatus : hostileAnswer(answer),
     ]),
   );
   const all = { ...table, [`/nodes/pve1/tasks/${upid}/log`]: log, [`/nodes/pve1/tasks/${upid}/status`]: taskStatus };
@@ -156,6 +156,10 @@ afterAll(async () => {
   await api.close();
 });
 
+const clusterStatus = [
+  { type: 'cluster', id: 'cluster', name: hostile, nodes: 1, quorate: 1, version: 1 },
+  { type: 'node', id: 'node/pve1', name: 'pve1', local: 1, online: 1, ip: hostile, nodeid: 1 },
+];
 const upid = 'UPID:pve1:000000CE:0007686B:6B0331D2:qmstart:100:mcp@pve!full:';
 const taskStatus = {
   upid,

@@ -28,6 +28,40 @@ export const runningStatus = {
 const listed = [
   { type: 'qemu', vmid: 100, name: 'files', node: 'pve1', status: 'running', tags: 'prod', pool: 'office' },
   { type: 'lxc', vmid: 101, name: 'dns', node: 'pve1', status: 'running' },
+  {
+    type: 'storage',
+    id: 'storage/pve1/local',
+    storage: 'local',
+    node: 'pve1',
+    plugintype: 'dir',
+    content: 'backup,iso',
+    shared: 0,
+    status: 'available',
+    disk: 1,
+    maxdisk: 4,
+  },
+  {
+    type: 'storage',
+    id: 'storage/pve1/nas',
+    storage: 'nas',
+    node: 'pve1',
+    plugintype: 'nfs',
+    content: 'backup',
+    shared: 1,
+    status: 'unknown',
+  },
+  {
+    type: 'storage',
+    id: 'storage/pve2/nas',
+    storage: 'nas',
+    node: 'pve2',
+    plugintype: 'nfs',
+    content: 'backup',
+    shared: 1,
+    status: 'available',
+    disk: 1,
+    maxdisk: 2,
+  },
 ];
 
 /** What a node says of VM 100 and container 101. */
@@ -136,6 +170,48 @@ const cursorLine = 's=e00bd166387f4e1d85e20719f9ad353e;i=3e8;b=5f0c;m=1;t=2;x=3'
 export const hostAnswers: Readonly<Record<string, unknown>> = {
   '/nodes': [{ node: 'pve1', status: 'online', type: 'node', id: 'node/pve1' }],
   '/access/permissions': {},
+  '/nodes/pve1/services': [
+    {
+      service: 'pveproxy',
+      name: 'pveproxy',
+      desc: 'PVE API Proxy Server',
+      state: 'running',
+      'active-state': 'active',
+      'unit-state': 'enabled',
+    },
+    {
+      service: 'chrony',
+      name: 'chrony',
+      desc: 'chrony.service',
+      state: 'dead',
+      'active-state': 'inactive',
+      'unit-state': 'not-found',
+    },
+  ],
+  '/cluster/tasks': [
+    {
+      upid: 'UPID:pve1:000000CE:0007686B:6B0331D2:vzdump:120:mcp@pve!full:',
+      node: 'pve1',
+      type: 'vzdump',
+      id: '120',
+      user: 'mcp@pve',
+      tokenid: 'full',
+      starttime: 1_795_371_474,
+      endtime: 1_795_371_476,
+      status: 'job errors',
+      saved: '1',
+    },
+    {
+      upid: 'UPID:pve1:00000D54:00071734:6B033102:vzdestroy:131:root@pam:',
+      node: 'pve1',
+      type: 'vzdestroy',
+      id: '131',
+      user: 'root@pam',
+      starttime: 1_795_371_266,
+      status: 'RUNNING',
+      saved: '0',
+    },
+  ],
   '/nodes/pve1/apt/update': [
     { Package: 'tzdata', Version: '2026f', OldVersion: '2026c', Origin: 'Debian' },
     { Package: 'libexpat1', Version: '2.9.0', OldVersion: '2.8.3', Origin: 'Debian' },
@@ -248,10 +324,17 @@ export const hostAnswers: Readonly<Record<string, unknown>> = {
   '/cluster/ha/rules': [{ rule: 'ha-1', type: 'node-affinity', resources: 'vm:100', nodes: 'pve1:2,pve2', strict: 1 }],
 };
 
+/** Of the cluster's resources those of the type that was asked for. */
+function ofType(answer: unknown, type: string | null): unknown {
+  if (type === null || !Array.isArray(answer)) return answer;
+  const kinds = type === 'vm' ? ['qemu', 'lxc'] : [type];
+  return answer.filter((one: { type?: string }) => one.type === undefined || kinds.includes(one.type));
+}
+
 /** A path's answer out of such a table; what it doesn't have is a call that this version has not. */
 export function answersOf(table: Readonly<Record<string, unknown>>): Answers {
-  return (path) => {
-    const answer = table[path];
+  return (path, query) => {
+    const answer = ofType(table[path], query.get('type'));
     if (answer === undefined) return { status: 501, reason: `Method 'GET ${path}' not implemented` };
     return typeof answer === 'object' && answer !== null && 'reason' in answer
       ? (answer as { status: number; reason: string })

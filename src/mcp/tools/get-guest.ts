@@ -5,6 +5,7 @@ import { guestSections, readGuest } from '../../proxmox/read-guest.ts';
 import { quoteNotice } from '../../reports/quote.ts';
 import { guestName } from '../../runs/name-guest.ts';
 import { defineTool } from '../define-tool.ts';
+import { boundedOutput } from '../host-text.ts';
 import { withoutEmptyTables } from '../reading-text.ts';
 
 /** One guest, asked of its cluster's API while the caller waits. */
@@ -24,6 +25,6 @@ export const getGuestTool = defineTool({
   async handler({ guest, host, include, timeframe }, { reads }, { signal }) {
     const listed = await findGuest(reads.inventory, { guest, host }, { signal });
     const { guest: now, parts } = await readGuest(reads.apis, listed, { include, timeframe }, { signal });
-    return { data: { note: quoteNotice, ...withoutEmptyTables({ ...now, ...parts }) } };
+    return { data: { note: quoteNotice, ...boundedOutput(withoutEmptyTables({ ...now, ...parts })) } };
   },
 });
