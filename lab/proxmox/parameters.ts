@@ -11,6 +11,8 @@ export interface ParameterRule {
   readonly maxLength?: number;
   readonly enum?: readonly string[];
   readonly pattern?: RegExp;
+  /** Only together with this other one. */
+  readonly requires?: string;
   /** A named format of Proxmox: gives the text of what is wrong, or undefined. */
   readonly format?: (value: string) => string | undefined;
 }
@@ -44,10 +46,13 @@ export function checkParameters(
     }
     const problem = problemOf(value, rule);
     if (problem === undefined) checked[name] = convert(value, rule);
-    else errors[name] = problem;
+    else errors[name] = problem.replace(/\b\w+\[n\]/g, name);
   }
   for (const [name, rule] of Object.entries(rules)) {
     if (rule.required && raw[name] === undefined) errors[name] = missing;
+    if (rule.requires !== undefined && raw[name] !== undefined && raw[rule.requires] === undefined) {
+      errors[rule.requires] = `missing property - '${name}' requires this property`;
+    }
   }
   if (Object.keys(errors).length > 0) throw invalidParameters(errors);
   return checked;
@@ -125,6 +130,7 @@ function ruleFrom(property: SchemaProperty, name: string): ParameterRule {
     ...(optional || alias !== undefined || name.endsWith('[n]') ? {} : { required: true }),
     ...(property.enum ? { enum: property.enum } : {}),
     ...(compiled ? { pattern: compiled } : {}),
+    ...(property.requires === undefined ? {} : { requires: property.requires }),
     ...(format === undefined ? {} : { format: formatCheck(format, name) }),
     ...(minimum === undefined ? {} : { minimum }),
     ...(maximum === undefined ? {} : { maximum }),

@@ -7,7 +7,9 @@ import { createSignIn, type SignInState, type SimulatedGroup, type SimulatedUser
 import type { ApiViewerState } from './state/api-viewer.ts';
 import { type ClusterConfiguration, createClusterConfiguration } from './state/cluster.ts';
 import type { Firewalls } from './state/firewall.ts';
+import type { NodeSites } from './state/nodes.ts';
 import type { SimulatedPool } from './state/pools.ts';
+import { createWeb, type SimulatedWeb, type StorageDefinitions } from './state/storages.ts';
 
 /** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
 export interface Caller {
@@ -19,7 +21,7 @@ export interface Caller {
 export interface SimulatedNode {
   readonly name: string;
   readonly id: number;
-  readonly ip: string;
+  ip: string;
   /** SHA-256 that the cluster knows for the node; the local node's is the simulator's own certificate. */
   fingerprint: string;
   /** Member of the cluster right now. */
@@ -142,6 +144,8 @@ export interface SimulatedArchive {
   /** Unix seconds. */
   readonly takenAt: number;
   readonly size: number;
+  /** How its file's name ends. Default `vma.zst` or `tar.zst`. */
+  readonly format?: string;
   notes?: string;
   protected?: boolean;
   /** What a Proxmox Backup Server found when it verified it. */
@@ -218,6 +222,9 @@ export interface SimulatorState {
   readonly apiViewer: ApiViewerState;
   readonly configuration: ClusterConfiguration;
   readonly firewalls: Firewalls;
+  readonly nodeSites: NodeSites;
+  readonly storageDefinitions: StorageDefinitions;
+  readonly web: SimulatedWeb;
 }
 
 export const gibibyte = 2 ** 30;
@@ -319,6 +326,9 @@ export function createState(): SimulatorState {
     apiViewer: { file: 'there' },
     configuration: createClusterConfiguration(),
     firewalls: new Map(),
+    nodeSites: new Map(),
+    storageDefinitions: new Map([['local', { path: '/var/lib/vz', 'prune-backups': 'keep-all=1' }]]),
+    web: createWeb(),
   };
 }
 

@@ -27,7 +27,7 @@ interface ApiPath {
 export interface ApiRead<Schema extends z.ZodType = z.ZodType> extends ApiPath {
   /** What is kept of the answer: all of it goes into the run's history. */
   readonly schema: Schema;
-  /** What counts as the answer where there is no such thing. Without it that is an error. */
+  /** What counts as the answer where there is no such thing, or this version has no such call. Without it that is an error. */
   readonly absent?: z.output<Schema>;
 }
 export type ApiReads = Readonly<Record<string, ApiRead>>;
@@ -48,6 +48,8 @@ export interface ApiEffect {
   readonly lacks: (now: Seen, run: string) => string | undefined;
   /** What only shows then, for the operation's output. */
   readonly facts?: (now: Seen, run: string) => Readonly<Record<string, unknown>>;
+  /** What only shows then, for the report. */
+  readonly findings?: (now: Seen, run: string) => readonly Finding[];
   /** How long it may take to show. Default 10. */
   readonly withinSeconds?: number;
   /** How long it has to stay so. Default 0. */
@@ -160,10 +162,11 @@ export function isApiOperation(operation: OperationDefinition): operation is Api
 
 /** Binds what an effect looks for to what it reads. */
 export function effect<Reads extends ApiReads>(
-  of: Omit<ApiEffect, 'reads' | 'lacks' | 'facts'> & {
+  of: Omit<ApiEffect, 'reads' | 'lacks' | 'facts' | 'findings'> & {
     readonly reads: Reads;
     readonly lacks: (now: Seen<Reads>, run: string) => string | undefined;
     readonly facts?: (now: Seen<Reads>, run: string) => Readonly<Record<string, unknown>>;
+    readonly findings?: (now: Seen<Reads>, run: string) => readonly Finding[];
   },
 ): ApiEffect {
   return of as unknown as ApiEffect;

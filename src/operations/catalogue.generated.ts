@@ -1,23 +1,37 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
+import { addDisk } from './add-disk.ts';
 import { backUp } from './back-up.ts';
 import { changeGuests } from './change-guests.ts';
 import { changePolicy } from './change-policy.ts';
 import { checkHealth } from './check-health.ts';
+import { configureGuest } from './configure-guest.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
+import { downloadImage } from './download-image.ts';
 import { listBackups } from './list-backups.ts';
+import { migrateGuest } from './migrate-guest.ts';
+import { moveDisk } from './move-disk.ts';
+import { removeDisk } from './remove-disk.ts';
+import { resizeDisk } from './resize-disk.ts';
 import { snapshotGuest } from './snapshot-guest.ts';
 import type { OperationDefinition } from './definition.ts';
 
 /** Every operation, by name, with its own types. */
 const typed = {
+  'add-disk': addDisk,
   'back-up': backUp,
   'change-guests': changeGuests,
   'change-policy': changePolicy,
   'check-health': checkHealth,
+  'configure-guest': configureGuest,
   'control-guest': controlGuest,
   'control-service': controlService,
+  'download-image': downloadImage,
   'list-backups': listBackups,
+  'migrate-guest': migrateGuest,
+  'move-disk': moveDisk,
+  'remove-disk': removeDisk,
+  'resize-disk': resizeDisk,
   'snapshot-guest': snapshotGuest,
 };
 

@@ -29,6 +29,15 @@ export function readState(guest: GuestPlace): ApiRead<ReturnType<typeof state>> 
   return apiRead({ ...guestPath(guest, '/status/current'), schema: state() });
 }
 
+/** The same where it may not be there: `absent`. */
+export function readStateOr(guest: GuestPlace) {
+  return apiRead({
+    ...guestPath(guest, '/status/current'),
+    schema: z.object({ status: z.enum(['running', 'stopped', 'absent']) }),
+    absent: { status: 'absent' },
+  });
+}
+
 const snapshots = () =>
   z.array(
     z.object({

@@ -1,4 +1,11 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
+import { addDisk as addDiskOperation } from '../operations/add-disk.ts';
+import { configureGuest as configureGuestOperation } from '../operations/configure-guest.ts';
+import { downloadImage as downloadImageOperation } from '../operations/download-image.ts';
+import { migrateGuest as migrateGuestOperation } from '../operations/migrate-guest.ts';
+import { moveDisk as moveDiskOperation } from '../operations/move-disk.ts';
+import { removeDisk as removeDiskOperation } from '../operations/remove-disk.ts';
+import { resizeDisk as resizeDiskOperation } from '../operations/resize-disk.ts';
 import { snapshotGuest as snapshotGuestOperation } from '../operations/snapshot-guest.ts';
 import { apiChangeWorkflow } from './lib/api-change.ts';
 export { anchorLedger } from './anchor-ledger.ts';
@@ -14,4 +21,11 @@ export { guestBatch } from './guest-batch.ts';
 export { listBackups } from './list-backups.ts';
 export { targetLock } from './target-lock.ts';
 export { watchRuns } from './watch-runs.ts';
+export const addDisk = apiChangeWorkflow(addDiskOperation);
+export const configureGuest = apiChangeWorkflow(configureGuestOperation);
+export const downloadImage = apiChangeWorkflow(downloadImageOperation);
+export const migrateGuest = apiChangeWorkflow(migrateGuestOperation);
+export const moveDisk = apiChangeWorkflow(moveDiskOperation);
+export const removeDisk = apiChangeWorkflow(removeDiskOperation);
+export const resizeDisk = apiChangeWorkflow(resizeDiskOperation);
 export const snapshotGuest = apiChangeWorkflow(snapshotGuestOperation);

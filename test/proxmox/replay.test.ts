@@ -250,8 +250,10 @@ function stateOf(scenario: string, own: readonly Exchange[]): SimulatorState {
       state.nodes.get('pve1')?.updates.push(update);
     }
   }
-  const idle = scenario === 'read-services' ? ['spiceproxy'] : [];
-  for (const name of idle) state.nodes.get('pve1')?.services.set(name, 'inactive');
+  for (const exchange of own.filter(({ path }) => path.endsWith('/services'))) {
+    const services = state.nodes.get('pve1')?.services;
+    for (const entry of entriesOf(exchange.body)) services?.set(String(entry.service), String(entry['active-state']));
+  }
   return state;
 }
 
@@ -319,7 +321,8 @@ function guestOf(entry: Entry): SimulatedGuest {
     name: String(entry.name),
     node: String(entry.node),
     status: 'stopped',
-    cpus: 1,
+    // A container without a limit has the CPUs of its node.
+    cpus: entry.type === 'lxc' ? 8 : 1,
     memory: 1,
     disk: 1,
     template: false,

@@ -8,8 +8,10 @@ import {
   type ChangeLook,
   createApiChangeActivities,
   type PlannedCall,
+  type StepInput,
 } from '../../src/activities/api-change/api-change.ts';
 import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
+import type { Finding } from '../../src/operations/finding.ts';
 import type { Place } from '../../src/operations/target.ts';
 import { createProxmoxApis } from '../../src/proxmox/connect.ts';
 import { locateGuest } from '../../src/proxmox/locate.ts';
@@ -21,6 +23,8 @@ export interface Carried {
   /** Of the tasks, in order. */
   readonly upids: readonly string[];
   readonly output: Readonly<Record<string, unknown>>;
+  /** Of the report, but for those of the tasks. */
+  readonly findings: readonly Finding[];
 }
 
 /** A declared operation, carried out step by step as its workflow does it, without Temporal. */
@@ -30,8 +34,12 @@ export interface ApiChangeLab {
   /** The request, with the operation's defaults filled in and its guest found. */
   request(operation: OperationName, input: Readonly<Record<string, unknown>>): Promise<ChangeInput>;
   look(operation: OperationName, input: Readonly<Record<string, unknown>>): Promise<ChangeLook>;
+  /** A look at the effect of one step, as it is now. */
+  verify(step: StepInput): Promise<Readonly<Record<string, unknown>>>;
   /** Every step: start, follow, verify. What fails is thrown; nothing is undone. */
   carryOut(operation: OperationName, input: Readonly<Record<string, unknown>>): Promise<Carried>;
+  /** The same from a look that was before. */
+  carryOutFrom(request: ChangeInput, look: ChangeLook): Promise<Carried>;
   /**
    * All steps, each once more than needed, as after a worker's death at each: every `startChange` twice. Nothing may be
    * done twice.
@@ -59,7 +67,7 @@ export async function createApiChangeLab(
     { hosts: [hostOf('pve1', simulator, simulator.tokens.full)] },
     pino({ level: 'silent' }),
   );
-  const activities = createApiChangeActivities({ proxmox: apis });
+  const activities = createApiChangeActivities({ proxmox: apis, secondMs: 100 });
 
   async function request(operation: OperationName, given: Readonly<Record<string, unknown>>): Promise<ChangeInput> {
     const input = catalogue[operation].input.strict().parse({ host: 'pve1', ...given });
@@ -73,9 +81,13 @@ export async function createApiChangeLab(
 
   async function carry(operation: OperationName, given: Readonly<Record<string, unknown>>, times: number) {
     const what = await request(operation, given);
-    const look = await asActivity(() => activities.lookForChange(what));
+    return carryFrom(what, await asActivity(() => activities.lookForChange(what)), times);
+  }
+
+  async function carryFrom(what: ChangeInput, look: ChangeLook, times: number): Promise<Carried> {
     const upids: string[] = [];
     let { output } = look;
+    const findings: Finding[] = [...look.findings];
     for (const step of look.steps) {
       const of = stepOf(what, look, step);
       let upid: string | undefined;
@@ -88,9 +100,11 @@ export async function createApiChangeLab(
         upids.push(started);
         await asActivity(() => activities.followChange({ ...of, upid: started }));
       }
-      output = { ...output, ...(await asActivity(() => activities.verifyChange(of))) };
+      const { findings: found = [], ...facts } = await asActivity(() => activities.verifyChange(of));
+      findings.push(...(found as Finding[]));
+      output = { ...output, ...facts };
     }
-    return { look, upids, output };
+    return { look, upids, output, findings };
   }
 
   return {
@@ -102,6 +116,8 @@ export async function createApiChangeLab(
       return await asActivity(() => activities.lookForChange(what));
     },
     carryOut: (operation, input) => carry(operation, input, 1),
+    verify: (step) => asActivity(() => activities.verifyChange(step)),
+    carryOutFrom: (what, look) => carryFrom(what, look, 1),
     carryOutTwice: (operation, input) => carry(operation, input, 2),
     async undo(what, look) {
       for (const step of look.steps.toReversed()) {

@@ -1,5 +1,6 @@
-import type { Route } from '../router.ts';
-import { type SimulatedNode, type SimulatedUpdate, type SimulatorState, unixTime } from '../state.ts';
+import type { Call, Route } from '../router.ts';
+import { type NodeSite, nodeSite } from '../state/nodes.ts';
+import { type SimulatedNode, type SimulatorState, unixTime } from '../state.ts';
 
 const kernel = { release: '6.17.4-1-pve', version: '#1 SMP PREEMPT_DYNAMIC PMX 6.17.4-1' };
 
@@ -31,70 +32,10 @@ export const nodeRoutes: readonly Route[] = [
   {
     method: 'GET',
     path: '/nodes/{node}/status',
-    permission: { path: '/nodes/{node}', anyOf: ['Sys.Audit'] },
-    onNode: true,
     handle: ({ state, parameters }) => ({ data: nodeStatus(state, nodeNamed(state, parameters)) }),
   },
-  {
-    method: 'GET',
-    path: '/nodes/{node}/services',
-    permission: { path: '/nodes/{node}', anyOf: ['Sys.Audit'] },
-    onNode: true,
-    handle: ({ state, parameters }) => ({ data: services(nodeNamed(state, parameters)) }),
-  },
-  {
-    method: 'GET',
-    path: '/nodes/{node}/apt/update',
-    // Only to look at them, too.
-    permission: { path: '/nodes/{node}', anyOf: ['Sys.Modify'] },
-    onNode: true,
-    handle: ({ state, parameters }) => ({ data: nodeNamed(state, parameters).updates.map(update) }),
-  },
-  { method: 'GET', path: '/nodes/{node}/version', onNode: true, handle: ({ state }) => ({ data: state.version }) },
+  { method: 'GET', path: '/nodes/{node}/version', handle: ({ state }) => ({ data: state.version }) },
 ];
-
-/** What a node lists, in its order: name, description, and of those that don't run why. */
-const daemons: readonly (readonly [name: string, description: string, isHere: boolean])[] = [
-  ['chrony', 'chrony.service', false],
-  ['corosync', 'Corosync Cluster Engine', true],
-  ['cron', 'Regular background program processing daemon', true],
-  ['ksmtuned', 'ksmtuned.service', false],
-  ['pve-cluster', 'The Proxmox VE cluster filesystem', true],
-  ['pvedaemon', 'PVE API Daemon', true],
-  ['pveproxy', 'PVE API Proxy Server', true],
-  ['pvescheduler', 'Proxmox VE scheduler', true],
-  ['pvestatd', 'PVE Status Daemon', true],
-  ['spiceproxy', 'PVE SPICE Proxy Server', true],
-  ['sshd', 'OpenBSD Secure Shell server', true],
-];
-
-function services({ services: others }: SimulatedNode): Record<string, unknown>[] {
-  return daemons.map(([name, desc, isHere]) => {
-    const active = others.get(name) ?? (isHere ? 'active' : 'inactive');
-    return {
-      service: name,
-      name,
-      desc,
-      'active-state': active,
-      state: active === 'active' ? 'running' : active === 'failed' ? 'failed' : 'dead',
-      'unit-state': isHere ? 'enabled' : 'not-found',
-    };
-  });
-}
-
-function update({ package: name, from, to, origin }: SimulatedUpdate): Record<string, unknown> {
-  return {
-    Package: name,
-    Title: name,
-    Description: name,
-    OldVersion: from,
-    Version: to,
-    Origin: origin,
-    Arch: 'amd64',
-    Priority: 'optional',
-    Section: 'admin',
-  };
-}
 
 /** The figures that the statistics daemon gathers; a node that is away has only its sizes. */
 export function nodeFigures(node: SimulatedNode): Record<string, number> {
@@ -103,11 +44,21 @@ export function nodeFigures(node: SimulatedNode): Record<string, number> {
   return { ...sizes, cpu: node.load, mem: node.memoryUsed, disk: node.diskUsed, uptime: unixTime() - node.bootedAt };
 }
 
-function nodeNamed(state: SimulatorState, parameters: Readonly<Record<string, string | number>>): SimulatedNode {
+/** The node that a call is about. */
+export function nodeNamed(state: SimulatorState, parameters: Readonly<Record<string, string | number>>): SimulatedNode {
   const name = String(parameters.node);
   const node = state.nodes.get(name === 'localhost' ? state.localNode : name);
   if (!node) throw new Error(`no simulated node ${parameters.node}`);
   return node;
+}
+
+export function siteOf(state: SimulatorState, { name, ip }: SimulatedNode): NodeSite {
+  return nodeSite(state.nodeSites, name, ip);
+}
+
+/** What the node of a call has beside its figures. */
+export function siteFor({ state, parameters }: Call): NodeSite {
+  return siteOf(state, nodeNamed(state, parameters));
 }
 
 function nodeStatus(state: SimulatorState, node: SimulatedNode): Record<string, unknown> {

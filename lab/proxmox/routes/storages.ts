@@ -1,102 +1,203 @@
-import type { Permissions } from '../access.ts';
 import { ApiFailure, invalidParameters } from '../answer.ts';
-import { vmidFormat } from '../parameters.ts';
+import { changeClusterFile } from '../cluster-files.ts';
+import { digestOf } from '../digest.ts';
+import { listOf } from '../formats.ts';
+import type { Parameters } from '../parameters.ts';
 import type { Call, Route } from '../router.ts';
-import type { SimulatedArchive, SimulatedStorage } from '../state.ts';
+import type { SimulatedStorage, SimulatorState } from '../state.ts';
 
 const mayLook = ['Datastore.Audit', 'Datastore.AllocateSpace'] as const;
-const kinds = ['backup', 'images', 'import', 'iso', 'none', 'rootdir', 'snippets', 'vztmpl'];
+const ofStorage = `content download-url file-restore import-metadata oci-registry-pull prunebackups rrd rrddata status
+upload`.split(/\s+/);
+const gibibyte = 2 ** 30;
 
-/** Storages as one node sees them, and the backups that they hold. Other content isn't there. */
+/** Storages as the cluster defines them and as a node sees them. */
 export const storageRoutes: readonly Route[] = [
   {
     method: 'GET',
-    path: '/nodes/{node}/storage',
-    onNode: true,
-    parameters: { content: { type: 'string' }, enabled: { type: 'boolean' }, storage: { type: 'string' } },
-    handle: ({ state, permissions, parameters }) => ({
-      data: state.storages
-        .filter(({ storage, node }) => node === parameters.node && permissions.has(`/storage/${storage}`, ...mayLook))
-        .filter(({ content }) => parameters.content === undefined || holds(content, String(parameters.content)))
-        .filter(({ disabled }) => !disabled || parameters.enabled !== 1)
-        .map(entry),
+    path: '/storage',
+    handle: ({ state, permissions, parameters: { type } }) => ({
+      data: [...new Set(state.storages.map(({ storage }) => storage))]
+        .filter((name) => permissions.has(`/storage/${name}`, ...mayLook))
+        .map((name) => definition(state, name))
+        .filter((one) => type === undefined || one.type === type),
     }),
   },
   {
     method: 'GET',
-    path: '/nodes/{node}/storage/{storage}/content',
-    permission: { path: '/storage/{storage}', anyOf: mayLook },
-    onNode: true,
-    parameters: {
-      content: {
-        type: 'string',
-        format: (value) => (kinds.includes(value) ? undefined : `invalid content type '${value}'`),
-      },
-      vmid: { type: 'integer', format: vmidFormat },
+    path: '/storage/{storage}',
+    handle: ({ state, parameters }) => ({ data: definition(state, String(parameters.storage)) }),
+  },
+  { method: 'POST', path: '/storage', handle: addStorage },
+  { method: 'PUT', path: '/storage/{storage}', handle: changeStorage },
+  {
+    method: 'DELETE',
+    path: '/storage/{storage}',
+    handle: async ({ state, parameters }) => {
+      const name = String(parameters.storage);
+      await changeClusterFile(state, 'storage.cfg', 'delete storage failed', () => {
+        entriesOf(state, name);
+        const left = state.storages.filter(({ storage }) => storage !== name);
+        state.storages.splice(0, state.storages.length, ...left);
+        state.storageDefinitions.delete(name);
+      });
+      return { data: null };
     },
-    handle: (call) => ({ data: content(call) }),
+  },
+  {
+    method: 'GET',
+    path: '/nodes/{node}/storage',
+    handle: ({ state, permissions, parameters }) => ({
+      data: state.storages
+        .filter(({ storage, node }) => node === parameters.node && permissions.has(`/storage/${storage}`, ...mayLook))
+        .filter(({ storage }) => parameters.storage === undefined || storage === parameters.storage)
+        .filter(({ content }) => listOf(parameters.content).every((kind) => content.split(',').includes(kind)))
+        .filter((one) => parameters.enabled !== 1 || isEnabled(state, one))
+        .map((one) => ({ storage: one.storage, ...status(state, one, true) })),
+    }),
+  },
+  {
+    method: 'GET',
+    path: '/nodes/{node}/storage/{storage}',
+    handle: () => ({ data: ofStorage.map((subdir) => ({ subdir })) }),
+  },
+  {
+    method: 'GET',
+    path: '/nodes/{node}/storage/{storage}/status',
+    handle: (call) => {
+      const one = storageOn(call);
+      if (!one) throw invalidParameters({ storage: 'No such storage.' });
+      return { data: status(call.state, one, false) };
+    },
   },
 ];
 
-function holds(content: string, kind: string): boolean {
-  return content.split(',').includes(kind);
+function storageOn({ state, parameters: { node, storage } }: Call): SimulatedStorage | undefined {
+  return state.storages.find((one) => one.storage === storage && (one.node === node || one.shared));
 }
 
-function entry({ storage, plugin, content, shared, disabled, status, total, used }: SimulatedStorage) {
-  const active = status === 'available' && !disabled;
-  const sizes = active
-    ? { total, used, avail: total - used, used_fraction: used / total }
-    : { total: 0, used: 0, avail: 0 };
+/** The storage that a call is about, if it can be used on that node. */
+export function storageFor(call: Call): SimulatedStorage {
+  const name = call.parameters.storage;
+  const one = storageOn(call);
+  if (!one) throw new ApiFailure(500, `storage '${name}' does not exist`);
+  if (one.disabled) throw new ApiFailure(500, `storage '${name}' is disabled`);
+  if (!isFor(call.state, one)) {
+    throw new ApiFailure(500, `storage '${name}' is not available on node '${call.parameters.node}'`);
+  }
+  if (one.status !== 'available') throw new ApiFailure(500, `storage '${name}' is not online`);
+  return one;
+}
+
+/** The nodes that a storage is restricted to. */
+function isFor(state: SimulatorState, { storage, node }: SimulatedStorage): boolean {
+  const nodes = listOf(state.storageDefinitions.get(storage)?.nodes);
+  return nodes.length === 0 || nodes.includes(node);
+}
+
+function isEnabled(state: SimulatorState, one: SimulatedStorage): boolean {
+  return !one.disabled && isFor(state, one);
+}
+
+function status(state: SimulatorState, one: SimulatedStorage, withShare: boolean): Record<string, unknown> {
+  const { plugin, content, shared, total, used } = one;
+  const enabled = isEnabled(state, one);
+  const active = one.status === 'available' && enabled;
+  const share = withShare ? { used_fraction: used / total } : {};
+  const sizes = active ? { total, used, avail: Math.max(0, total - used), ...share } : { total: 0, used: 0, avail: 0 };
   return {
-    storage,
     type: plugin,
     content,
     shared: shared ? 1 : 0,
-    enabled: disabled ? 0 : 1,
+    enabled: enabled ? 1 : 0,
     active: active ? 1 : 0,
     ...sizes,
   };
 }
 
-function content({ state, permissions, parameters }: Call): Record<string, unknown>[] {
-  const { node, storage: name, content: kind, vmid } = parameters;
-  const storage = state.storages.find((one) => one.storage === name && (one.node === node || one.shared));
-  if (!storage) throw new ApiFailure(500, `storage '${name}' does not exist`);
-  if (storage.disabled) throw new ApiFailure(500, `storage '${name}' is disabled`);
-  if (storage.status !== 'available') throw new ApiFailure(500, `storage '${name}' is not online`);
-  if (kind !== undefined && kind !== 'backup') throw invalidParameters({ content: 'not simulated' });
-  return state.archives
-    .filter((one) => one.storage === name && (storage.shared || one.node === node))
-    .filter((one) => vmid === undefined || one.vmid === vmid)
-    .filter((one) => mayRestore(permissions, one))
-    .toSorted((a, b) => a.takenAt - b.takenAt)
-    .map((one) => archive(one, storage.plugin));
+function entriesOf(state: SimulatorState, name: string): SimulatedStorage[] {
+  const entries = state.storages.filter(({ storage }) => storage === name);
+  if (entries.length === 0) throw new ApiFailure(500, `storage '${name}' does not exist`);
+  return entries;
 }
 
-/** Archives that the caller could not restore are left out, and nothing says so. */
-function mayRestore(permissions: Permissions, { storage, vmid }: SimulatedArchive): boolean {
-  const on = `/storage/${storage}`;
-  if (permissions.has(on, 'Datastore.Allocate')) return true;
-  return permissions.has(on, 'Datastore.AllocateSpace') && permissions.has(`/vms/${vmid}`, 'VM.Backup');
-}
-
-function archive(one: SimulatedArchive, plugin: string): Record<string, unknown> {
-  const { storage, vmid, type, takenAt, size, notes, protected: isProtected, verification } = one;
-  const when = new Date(takenAt * 1000).toISOString();
-  const isServer = plugin === 'pbs';
-  const format = isServer ? `pbs-${type === 'qemu' ? 'vm' : 'ct'}` : type === 'qemu' ? 'vma.zst' : 'tar.zst';
-  const [day = '', clock = ''] = when.slice(0, 19).split('T');
-  const file = `vzdump-${type}-${vmid}-${day.replaceAll('-', '_')}-${clock.replaceAll(':', '_')}.${format}`;
+function definition(state: SimulatorState, name: string) {
+  const [first] = entriesOf(state, name);
+  const { plugin: type, content, shared, disabled } = first as SimulatedStorage;
+  const all = [...state.storageDefinitions, ...state.storages.map((one) => [one.storage, one.content, one.disabled])];
   return {
-    volid: `${storage}:backup/${isServer ? `${type === 'qemu' ? 'vm' : 'ct'}/${vmid}/${when.replace('.000', '')}` : file}`,
-    content: 'backup',
-    format,
-    subtype: type,
-    vmid,
-    ctime: takenAt,
-    size,
-    ...(notes === undefined ? {} : { notes }),
-    ...(isProtected ? { protected: 1 } : {}),
-    ...(verification === undefined ? {} : { verification: { state: verification, upid: '' } }),
+    storage: name,
+    type,
+    content,
+    ...(shared ? { shared: 1 } : {}),
+    ...(disabled ? { disable: 1 } : {}),
+    ...state.storageDefinitions.get(name),
+    digest: digestOf(all),
   };
+}
+
+/** What has a parameter of its own in `storage.cfg` and isn't in the entries of `state.storages`. */
+function optionsOf(parameters: Parameters): Record<string, string | number> {
+  const elsewhere = ['storage', 'type', 'content', 'disable', 'shared', 'delete', 'digest', 'password'];
+  return Object.fromEntries(Object.entries(parameters).filter(([name]) => !elsewhere.includes(name)));
+}
+
+const required: Readonly<Record<string, string>> = {
+  btrfs: 'path',
+  cifs: 'server',
+  dir: 'path',
+  lvm: 'vgname',
+  lvmthin: 'thinpool',
+  nfs: 'export',
+  pbs: 'datastore',
+  zfspool: 'pool',
+};
+
+async function addStorage({ state, parameters }: Call) {
+  const { storage, type, content = 'images,rootdir', shared, disable } = parameters;
+  const name = String(storage);
+  const option = required[String(type)];
+  if (option !== undefined && parameters[option] === undefined) {
+    throw new ApiFailure(500, `missing value for required option '${option}'`);
+  }
+  await changeClusterFile(state, 'storage.cfg', 'create storage failed', () => {
+    if (state.storages.some((one) => one.storage === name)) {
+      throw new ApiFailure(500, `storage ID '${name}' already defined`);
+    }
+    state.storageDefinitions.set(name, optionsOf(parameters));
+    const isShared = shared === 1 || ['nfs', 'cifs', 'pbs', 'rbd', 'cephfs'].includes(String(type));
+    for (const node of state.nodes.keys()) {
+      state.storages.push({
+        storage: name,
+        node,
+        plugin: String(type),
+        content: String(content),
+        shared: isShared,
+        status: 'available',
+        total: 100 * gibibyte,
+        used: 0,
+        ...(disable ? { disabled: true } : {}),
+      });
+    }
+  });
+  return { data: { storage: name, type } };
+}
+
+async function changeStorage({ state, parameters }: Call) {
+  const name = String(parameters.storage);
+  const unset = listOf(parameters.delete);
+  const type = await changeClusterFile(state, 'storage.cfg', 'update storage failed', () => {
+    const entries = entriesOf(state, name);
+    const options = state.storageDefinitions.get(name) ?? {};
+    Object.assign(options, optionsOf(parameters));
+    for (const one of unset) delete options[one];
+    state.storageDefinitions.set(name, options);
+    for (const entry of entries) {
+      if (parameters.disable !== undefined) entry.disabled = parameters.disable === 1;
+      if (unset.includes('disable')) delete entry.disabled;
+      if (parameters.content !== undefined) Object.assign(entry, { content: String(parameters.content) });
+    }
+    return entries[0]?.plugin;
+  });
+  return { data: { storage: name, type } };
 }

@@ -76,7 +76,14 @@ const usualWithinSeconds = 10;
  * run has started already, and what answers at once looks whether it has been done. The API knows no fence; what keeps
  * two runs from changing the same thing is its lock.
  */
-export function createApiChangeActivities({ proxmox }: { readonly proxmox: ProxmoxApis }) {
+export function createApiChangeActivities({
+  proxmox,
+  secondMs = 1000,
+}: {
+  readonly proxmox: ProxmoxApis;
+  /** How long a second lasts in which an effect may show; for tests. */
+  readonly secondMs?: number;
+}) {
   return {
     /** Looks, and plans. Changes nothing. */
     async lookForChange(input: ChangeInput): Promise<ChangeLook> {
@@ -136,16 +143,17 @@ export function createApiChangeActivities({ proxmox }: { readonly proxmox: Proxm
 
     /**
      * Looks until the step has had its effect, and as long as it has to stay so: that its task ended well says neither.
+     * Gives what the output learns from it; `findings` are for the report.
      *
      * @throws ServiceError `verification-failed`
      */
     verifyChange(input: StepInput): Promise<Readonly<Record<string, unknown>>> {
-      return withHeartbeat(() => verify(clientOf(proxmox, input), stepOf(input), input.run));
+      return withHeartbeat(() => verify(clientOf(proxmox, input), stepOf(input), input.run, secondMs));
     },
 
     /** Takes back what is left of a step that is this run's; nothing where nothing is. */
     undoChange(input: StepInput & { readonly known: readonly string[] }): Promise<void> {
-      return withHeartbeat(() => takeBack(clientOf(proxmox, input), stepOf(input), input));
+      return withHeartbeat(() => takeBack(clientOf(proxmox, input), stepOf(input), { ...input, secondMs }));
     },
 
     /** What a step has left, as one comparable text. */
@@ -236,12 +244,17 @@ async function readAll<Reads extends ApiReads>(
       try {
         return [name, await client.read(schema, template, values, parameters, options)];
       } catch (error) {
-        if (absent === undefined || !isServiceError(error, 'proxmox-not-found')) throw error;
+        if (absent === undefined || !isAbsent(error)) throw error;
         return [name, absent];
       }
     }),
   );
   return Object.fromEntries(all) as Seen<Reads>;
+}
+
+/** There is no such thing, or this version of Proxmox has no such call. */
+function isAbsent(error: unknown): boolean {
+  return isServiceError(error, 'proxmox-not-found') || (error instanceof ServiceError && error.details.status === 501);
 }
 
 /** That this attempt was refused says nothing of those before it: there may be something to take back. */
@@ -273,11 +286,12 @@ async function verify(
   client: ProxmoxClient,
   { call, effect }: Pick<ApiStep, 'call' | 'effect'>,
   run: string,
+  secondMs: number,
 ): Promise<Readonly<Record<string, unknown>>> {
   const context = Context.current();
   const options = { signal: context.cancellationSignal };
   const { withinSeconds = usualWithinSeconds, staysSeconds = 0 } = effect;
-  const deadline = performance.now() + withinSeconds * 1000;
+  const deadline = performance.now() + withinSeconds * secondMs;
   let since: number | undefined;
   for (;;) {
     const now = await readAll(client, effect.reads, options).catch((error: unknown) => {
@@ -289,7 +303,10 @@ async function verify(
     const lacks = now === undefined ? 'could not be looked at' : effect.lacks(now, run);
     if (now !== undefined && lacks === undefined) {
       since ??= performance.now();
-      if (performance.now() - since >= staysSeconds * 1000) return effect.facts?.(now, run) ?? {};
+      if (performance.now() - since >= staysSeconds * secondMs) {
+        const findings = effect.findings?.(now, run) ?? [];
+        return { ...effect.facts?.(now, run), ...(findings.length > 0 && { findings }) };
+      }
     } else if (since !== undefined) throw unverified(call, `${lacks}, though it was so at first`);
     else if (performance.now() >= deadline) throw unverified(call, lacks ?? '');
     await context.sleep(lookEveryMs).catch(() => undefined);
@@ -318,7 +335,7 @@ function interrupted(context: Context): ServiceError {
 async function takeBack(
   client: ProxmoxClient,
   { task, undo }: ApiStep,
-  { run, known }: { readonly run: string; readonly known: readonly string[] },
+  { run, known, secondMs }: { readonly run: string; readonly known: readonly string[]; readonly secondMs: number },
 ): Promise<void> {
   if (undo === undefined) return;
   if (task !== undefined) {
@@ -335,5 +352,5 @@ async function takeBack(
     const upid = await startTask(client, { search: searchOf(own), known: ended, start });
     if (upid !== undefined) await followToSuccess(client, upid);
   } else if (call !== undefined) await callAtOnce(client, { title: '', ...back }, run);
-  await verify(client, back, run);
+  await verify(client, back, run, secondMs);
 }

@@ -128,8 +128,9 @@ export function apiChangeWorkflow<
             (summary) => carryOut(step, summary),
             ({ upid }) => upid,
           );
-          output = { ...output, ...done.facts };
-          tasks.push(...findingOf(title, done));
+          const { findings = [], ...facts } = done.facts as { readonly findings?: readonly Finding[] };
+          output = { ...output, ...facts };
+          tasks.push(...findingOf(title, done), ...findings);
         }
       }
       run.commit();
