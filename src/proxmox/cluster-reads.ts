@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { cleanLine } from '../reports/clean.ts';
+import { readableList } from '../reports/units.ts';
 import type { ProxmoxClient } from './client.ts';
 import type { ProxmoxApis } from './connect.ts';
 import { listing, type Page, pageOf, type Reading, timeOf } from './listing.ts';
 import { nodesReading } from './node-reads.ts';
-import { type MissingRight, rightsTrials } from './rights.ts';
+import { lackedRights } from './rights.ts';
 import { figure, flag, type ProxmoxPermissions } from './schemas.ts';
 import type { CallOptions } from './transport.ts';
 
@@ -281,33 +282,32 @@ export async function backupJobReading(client: ProxmoxClient, page: Page, option
 /** What the API token may do, path by path, and what it lacks for what this service does. */
 export async function rightsReading(apis: ProxmoxApis, host: string, options: CallOptions): Promise<Reading> {
   const client = apis.get(host);
-  const [held, tried] = await Promise.all([
-    client.permissions(undefined, options),
-    Promise.all(
-      rightsTrials.map(async ({ operation, run }) => {
-        try {
-          return { operation, ...(await run(apis, host, options)) };
-        } catch (error) {
-          if (!(error instanceof ServiceError) || error.code === 'cancelled') throw error;
-          return { operation, may: '', missing: [], problem: cleanLine(error.message, 300) };
-        }
-      }),
-    ),
-  ]);
-  const lacks = ({ privilege, path }: MissingRight) => `${privilege} on ${path}`;
+  const [held, lacked] = await Promise.all([client.permissions(undefined, options), lackedRights(apis, host, options)]);
+  const missing = [
+    ...lacked.toLook.map((right) => ({ ...right, to: 'look' })),
+    ...lacked.toChange.map((right) => ({ ...right, to: 'change' })),
+  ];
+  const notes = [
+    ...(Object.keys(held).length === 0
+      ? [
+          `The API token ${client.token} has no right at all: lists come back empty. One with privilege separation needs rights of its own besides its user's (npx proxmox-mcp doctor says which).`,
+        ]
+      : []),
+    ...(missing.length === 0 ? ['It lacks nothing of what the operations and tools need.'] : []),
+    ...(lacked.wide.length === 0
+      ? []
+      : [`Off until somebody asks for it, because it reaches far: ${lacked.wide.join(', ')}.`]),
+  ];
   return {
-    facts: { token: client.token, privileges: bySet(held) },
-    ...listing(tried, {
-      operation: ({ operation }) => operation,
-      may: ({ may }) => may,
-      lacks: (one) => one.missing.map(lacks).join(', '),
-      problem: (one) => ('problem' in one ? one.problem : undefined),
+    facts: { token: client.token, onlyLooks: lacked.onlyLooks, privileges: bySet(held) },
+    ...listing(missing, {
+      lacks: ({ privilege }) => privilege,
+      on: ({ path }) => path,
+      to: ({ to }) => to,
+      refused: ({ refused }) => readableList(refused, 12),
+      but: ({ but }) => but,
     }),
-    ...(Object.keys(held).length === 0 && {
-      notes: [
-        `The API token ${client.token} has no right at all: lists come back empty. One with privilege separation needs rights of its own besides its user's (npx proxmox-mcp doctor says which).`,
-      ],
-    }),
+    ...(notes.length > 0 && { notes }),
   };
 }
 

@@ -19,7 +19,7 @@ import { waitForRunTool } from './wait-for-run.ts';
 
 /**
  * Every tool of the service: one for each operation that is asked for daily, those that find and start the others, and
- * those that look after hosts, runs, schedules, the ledger and the kill switch. Together they cost every conversation less than 10,400 tokens, however
+ * those that look after hosts, runs, schedules, the ledger and the kill switch. Together they cost every conversation less than 9,000 tokens, however
  * many operations there are; a test holds them to it.
  */
 export function allTools(operations: readonly OperationDefinition[]): readonly AnyTool[] {
