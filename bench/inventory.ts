@@ -11,6 +11,8 @@ import type { McpDependencies } from '../src/mcp/dependencies.ts';
 import { createMetrics } from '../src/mcp/metrics.ts';
 import { serveHttp } from '../src/mcp/serve.ts';
 import { createReads } from '../src/proxmox/reads.ts';
+import type { Runs } from '../src/runs/runs.ts';
+import type { Schedules } from '../src/runs/schedules.ts';
 import { Secret } from '../src/secret.ts';
 import { callTool } from './lib/mcp-call.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
@@ -55,16 +57,21 @@ async function measure({ name, state, limit, count, delayMs, atMost }: Measured)
   const host = hostOf(simulator);
   const { config } = loadConfig({ argv: [], env: {}, cwd: '/' });
   const reads = createReads({ hosts: [host] }, pino({ level: 'silent' }));
-  const dependencies = {
+  const dependencies: McpDependencies = {
     config: { ...config, mcp: { ...config.mcp, host: '127.0.0.1', port: 0 }, hosts: [host] },
     operations: [],
+    // Reads don't touch runs, schedules and what the page does.
+    runs: {} as Runs,
+    schedules: {} as Schedules,
+    ledger: {} as McpDependencies['ledger'],
+    changeSwitch: {} as McpDependencies['changeSwitch'],
+    people: {} as McpDependencies['people'],
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
     reads,
     log: pino({ level: 'silent' }),
     metrics: createMetrics({ process: false }),
     findProblems: async () => [],
-    // Reads don't touch runs, schedules and what the page does.
-  } satisfies Partial<McpDependencies> as unknown as McpDependencies;
+  };
   const serving = await serveHttp(dependencies, { version: 'bench', limits: { perToken: 1e9, perAddress: 1e9 } });
   const api = bareApi(simulator);
   const bare = delayMs === undefined ? undefined : await serveBare(api);
