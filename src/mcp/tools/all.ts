@@ -1,5 +1,6 @@
 import type { OperationDefinition } from '../../operations/definition.ts';
 import type { AnyTool } from '../define-tool.ts';
+import { apiTools } from './api-tools.ts';
 import { cancelRun } from './cancel-run.ts';
 import { decideRun } from './decide-run.ts';
 import { getGuestTool } from './get-guest.ts';
@@ -30,6 +31,7 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     ...hostTools,
     listGuestsTool,
     getGuestTool,
+    ...apiTools,
     listRuns,
     getRun,
     waitForRunTool(),
