@@ -39,9 +39,11 @@ describe.each(generations)('over HTTP, protocol $protocol', ({ protocol, connect
     const own = [
       'cancel_run',
       'decide_run',
+      'get_guest',
       'get_host',
       'get_run',
       'get_run_log',
+      'list_guests',
       'list_hosts',
       'list_runs',
       'list_schedules',
