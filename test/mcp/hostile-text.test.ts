@@ -146,7 +146,13 @@ beforeAll(async () => {
       path === '/access/permissions' ? answer : path === '/cluster/status' ? clusterStatus : hostileAnswer(answer),
     ]),
   );
-  const all = { ...table, [`/nodes/pve1/tasks/${upid}/log`]: log, [`/nodes/pve1/tasks/${upid}/status`]: taskStatus };
+  const version = { version: hostile, release: hostile, repoid: hostile };
+  const all = {
+    ...table,
+    '/version': version,
+    [`/nodes/pve1/tasks/${upid}/log`]: log,
+    [`/nodes/pve1/tasks/${upid}/status`]: taskStatus,
+  };
   api = await serveAnswers('pve1', answersOf(all));
   hostileReads = createReads({ hosts: [api.host] }, pino({ level: 'silent' }));
 });
