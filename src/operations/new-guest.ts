@@ -212,13 +212,22 @@ export function placeOf(guest: Pick<GuestPlace, 'node' | 'type' | 'vmid' | 'name
   return { kind: 'guest', cluster: '', ...guest };
 }
 
+/**
+ * What a creation leaves whose task was killed at its start: a number that is taken, and nothing in it. It names no run, and
+ * there is nothing in it to lose; while somebody else's creation is under way it is locked, and Proxmox deletes nothing.
+ */
+function isHusk(config: GuestConfig): boolean {
+  const keys = Object.keys(config);
+  return keys.length > 0 && keys.every((key) => key === 'digest' || key === 'lock');
+}
+
 /** Deletes the guest, if this run has made it. */
 export function undoNew(guest: GuestPlace): ApiUndo {
   return undoBy({
     says: `the ${guestLabel(guest)} is deleted, where its notes name this run`,
     reads: { config: readConfigIfAny(guest) },
     plan({ config }, run) {
-      if (madeBy(config.description) !== run) return undefined;
+      if (madeBy(config.description) !== run && !isHusk(config)) return undefined;
       return {
         call: { method: 'DELETE', ...guestPath(guest, '') },
         task: guestTask(guest, { qemu: 'qmdestroy', lxc: 'vzdestroy' }),

@@ -27,7 +27,7 @@ function withSnapshot(state: SimulatorState, vmid: number): void {
   const guest = state.guests.get(vmid);
   if (guest === undefined) throw new Error(`no guest ${vmid}`);
   guest.snapshots = [
-    { name: 'before', snaptime: 1_700_000_000, description: '', config: { ...guest.config } },
+    { name: 'before', snaptime: 1_700_000_000, description: '', config: { ...guest.config, memory: '512' } },
   ] as NonNullable<SimulatedGuest['snapshots']>;
 }
 
@@ -57,7 +57,7 @@ export const declaredRequests: readonly DeclaredRequest[] = [
   },
   { operation: 'roll-back-guest', step: 'Roll back', prepare: withSnapshot, input: () => ({ snapshot: 'before' }) },
   { operation: 'delete-snapshot', step: 'Delete', prepare: withSnapshot, input: () => ({ snapshot: 'before' }) },
-  { operation: 'delete-guest', step: 'Delete', input: () => ({}) },
+  { operation: 'delete-guest', step: 'Delete', input: () => ({}), withoutQuorum: 'half' },
   {
     operation: 'clone-guest',
     step: 'Clone',
