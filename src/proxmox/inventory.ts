@@ -9,7 +9,7 @@ import type { CallOptions } from './transport.ts';
 export interface ListedGuest {
   /** The cluster's own name; of a node that is in none, or where the API token may not see it, a configured host's. */
   readonly cluster: string;
-  /** The configured host that is its node, else the first one of its cluster. */
+  /** The configured host that is its node, else the one that answered for its cluster. */
   readonly host: string;
   readonly vmid: number;
   readonly type: 'qemu' | 'lxc';
@@ -250,15 +250,20 @@ export function createInventory(apis: ProxmoxApis): InventoryReader {
     return error;
   }
 
-  /** Asks one host of a cluster after the other until one answers; those that didn't lately come last. */
+  /**
+   * Asks one host of a cluster after the other until one answers that sees every guest; those come last that didn't answer
+   * lately, or whose API token sees less.
+   */
   async function ask(group: Group, first: string | undefined, options: CallOptions): Promise<Answer> {
     const { hosts } = group;
     const name = cleanLine(group.cluster ?? hosts[0] ?? '', 100);
     if (group.problem !== undefined) return { cluster: { name, hosts, problem: group.problem }, guests: [] };
-    const isAway = (host: string) => (away.get(host)?.until ?? 0) > performance.now();
-    const rank = (host: string) => (isAway(host) ? 2 : host === first ? 0 : 1);
+    const rank = (host: string) => (isAway(host) ? 3 : isPartial(host) ? 2 : host === first ? 0 : 1);
     let problem: ServiceError | undefined;
+    let partial: Answer | undefined;
     for (const via of hosts.toSorted((a, b) => rank(a) - rank(b))) {
+      // Those that come now see no more.
+      if (partial !== undefined && (isAway(via) || isPartial(via))) break;
       try {
         const [guests, seesAll] = await Promise.all([
           apis
@@ -268,17 +273,29 @@ export function createInventory(apis: ProxmoxApis): InventoryReader {
         ]);
         away.delete(via);
         const hidden = seesAll ? undefined : hiddenFrom(apis.get(via).token, guests.length);
-        return {
+        const answer = {
           cluster: { name, hosts, via, ...(hidden !== undefined && { hidden }) },
           guests: guests.map((guest) => listed(guest, name, group, via)).sort((a, b) => a.vmid - b.vmid),
         };
+        if (hidden === undefined) return answer;
+        partial ??= answer;
       } catch (error) {
         const failure = ofApi(error, options);
         remember(via, failure);
         problem ??= failure;
       }
     }
-    return { cluster: { name, hosts, ...(problem && { problem }) }, guests: [] };
+    return partial ?? { cluster: { name, hosts, ...(problem && { problem }) }, guests: [] };
+  }
+
+  function isAway(host: string): boolean {
+    return (away.get(host)?.until ?? 0) > performance.now();
+  }
+
+  /** Whether its API token is known not to see every guest; another host's may. */
+  function isPartial(host: string): boolean {
+    const known = rights.get(host);
+    return known !== undefined && known.until > performance.now() && !known.seesAll;
   }
 
   async function seesAllGuests(host: string, options: CallOptions): Promise<boolean> {
@@ -296,7 +313,7 @@ export function createInventory(apis: ProxmoxApis): InventoryReader {
     const tags = (guest.tags ?? '').split(/[;,\s]+/).filter((tag) => tag !== '');
     return {
       cluster,
-      host: own ?? (group.hosts.includes(via) ? via : (group.hosts[0] ?? via)),
+      host: own === undefined || isAway(own) ? via : own,
       vmid,
       type,
       name: cleanLine(guest.name ?? '', 100) || String(vmid),

@@ -1,11 +1,14 @@
+import type { Client } from '@temporalio/client';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import type { HostConfig } from '../../src/config.ts';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
+import { findGuest } from '../../src/proxmox/find-guests.ts';
 import { guestSections } from '../../src/proxmox/read-guest.ts';
 import { createReads } from '../../src/proxmox/reads.ts';
 import { quoteNotice } from '../../src/reports/quote.ts';
+import { createRuns } from '../../src/runs/create-runs.ts';
 import { hostOf } from '../proxmox/support.ts';
 import { connectCurrent } from './lib/clients.ts';
 import { memoryConfig, memoryService } from './lib/memory-service.ts';
@@ -107,6 +110,43 @@ describe('list_guests', () => {
       'not-found: host: there is no host or cluster "nowhere". There are: homelab',
     );
     expect((await call('list_guests', { cursor: 'abc' })).text).toContain('invalid-input: cursor: "abc" is none that');
+  });
+});
+
+describe('an operation on a guest', () => {
+  it('is started by its name, and a name that is ambiguous starts nothing', async () => {
+    const started: string[] = [];
+    const start = async (_type: string, { workflowId }: { workflowId: string }) => started.push(workflowId);
+    const config = { ...memoryConfig(), hosts: [hostOf('pve1', simulator), hostOf('pve2', second)] };
+    const reads = createReads(config, pino({ level: 'silent' }));
+    const service = memoryService({ config, reads });
+    const runs = createRuns({
+      client: { workflow: { start } } as unknown as Client,
+      config,
+      findGuest: (wanted) => findGuest(reads.inventory, wanted),
+    });
+    Object.assign(service.runs, { start: runs.start });
+    const other = await serveHttp(service, { version: '1.2.3' });
+    const operator = await connectCurrent(`http://127.0.0.1:${other.port}/api/mcp`, 'operator-token');
+    closing.unshift(
+      () => operator.close(),
+      () => other.close(),
+      () => reads.close(),
+    );
+    const own = await callOn(operator, 'control_guest', { guest: 'DNS', action: 'start' });
+    expect(own.isError).toBe(false);
+    const input = { guest: 'workstation', action: 'start' };
+    await callOn(operator, 'start_change', { operation: 'control-guest', input });
+    await callOn(operator, 'control_guest', { host: 'pve1', vmid: 102, action: 'start' });
+    const nobody = await callOn(operator, 'control_guest', { guest: 'mail', action: 'start' });
+    expect(nobody.text).toMatch(/^not-found: guest: there is no guest "mail"/);
+    const neither = await callOn(operator, 'control_guest', { action: 'start' });
+    expect(neither.text).toContain('guest: it is missing');
+    expect(started.map((id) => id.replace(/\/[^/]*$/, ''))).toEqual([
+      'control-guest/pve2.101',
+      'control-guest/pve1.120',
+      'control-guest/pve1.102',
+    ]);
   });
 });
 

@@ -143,7 +143,11 @@ beforeAll(async () => {
   const table = Object.fromEntries(
     Object.entries(truths).map(([path, answer]) => [
       path,
-      path === '/access/permissions' ? answer : path === '/cluster/status' ? clusterStatus : hostileAnswer(answer),
+      path === '/access/permissions' || path === '/version'
+        ? answer
+        : path === '/cluster/status'
+          ? clusterStatus
+          : hostileAnswer(answer),
     ]),
   );
   const version = { version: hostile, release: hostile, repoid: hostile };
@@ -240,6 +244,10 @@ function hostileService(run: RunDetails, error?: ServiceError) {
   const loadAverage = Array.from({ length: 5_000 }, () => 1);
   Object.assign(service.reads, {
     apis: hostileReads.apis,
+    api:
+      error === undefined
+        ? hostileReads.api
+        : Object.fromEntries(Object.keys(hostileReads.api).map((name) => [name, () => Promise.reject(error)])),
     inventory: { read: () => (error === undefined ? hostileReads.inventory.read() : Promise.reject(error)) },
     node: () =>
       say({ node: hostile, version: hostile, uptimeSeconds: 1, cpu: 1, loadAverage, memory: amount, rootDisk: amount }),
@@ -267,10 +275,12 @@ const calls: Readonly<Record<string, Record<string, unknown>>> = {
   list_runs: {},
   list_schedules: {},
   pause_schedule: { id: schedule.id, ...because },
+  read_api: { host: 'pve1', path: '/version' },
   remove_schedule: { id: schedule.id },
   resume_schedule: { id: schedule.id, ...because },
   run_read_operation: { operation: 'check-health', input: { host: 'pve1' } },
   schedule_operation: { operation: 'back-up', input: { host: 'pve1' }, at: 'sun 23:00', if: 'healthy' },
+  search_api: { host: 'pve1', query: 'version' },
   search_ledger: { text: 'backup' },
   search_operations: { query: 'backup' },
   start_change: { operation: 'back-up', input: { host: 'pve1' } },

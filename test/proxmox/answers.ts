@@ -168,6 +168,7 @@ const cursorLine = 's=e00bd166387f4e1d85e20719f9ad353e;i=3e8;b=5f0c;m=1;t=2;x=3'
 
 /** What a node says of itself and its cluster, for subjects that the simulator has nothing of. */
 export const hostAnswers: Readonly<Record<string, unknown>> = {
+  '/version': { version: '9.1.7', release: '9.1', repoid: '5a1b2c3d4e5f6071' },
   '/nodes': [{ node: 'pve1', status: 'online', type: 'node', id: 'node/pve1' }],
   '/access/permissions': {},
   '/nodes/pve1/services': [

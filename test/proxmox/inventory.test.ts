@@ -68,14 +68,17 @@ describe('the inventory', () => {
     await office.startListening();
   });
 
-  it('asks another host of the cluster while one is down', async () => {
+  it('asks another node of the cluster while one is down', async () => {
     const inventory = createInventory(threeHosts());
     await inventory.read();
     await homelab.stopListening();
-    const { guests, clusters } = await inventory.read();
-    expect(clusters[0]).toMatchObject({ name: 'homelab', via: 'pve2' });
-    expect(guests.filter(({ cluster }) => cluster === 'homelab')).toHaveLength(4);
-    expect((await inventory.read({ host: 'pve1' })).clusters).toMatchObject([{ name: 'homelab', via: 'pve2' }]);
+    // By whichever host: each also knows the other nodes of its cluster.
+    for (const host of [undefined, 'pve1']) {
+      const { guests, clusters } = await inventory.read({ host });
+      expect(clusters[0]).toMatchObject({ name: 'homelab', via: expect.stringMatching(/^pve[12]$/) });
+      expect(clusters[0]?.problem).toBeUndefined();
+      expect(guests.filter(({ cluster }) => cluster === 'homelab')).toHaveLength(4);
+    }
     await homelab.startListening();
   });
 
@@ -103,6 +106,28 @@ describe('the inventory', () => {
     expect(some.guests.map(({ vmid }) => vmid)).toEqual([100]);
     expect(some.clusters[0]?.hidden).toContain('sees only the guests for which it has VM.Audit');
     expect((await createInventory(threeHosts()).read()).clusters[0]?.hidden).toBeUndefined();
+  });
+
+  it('asks the host of a cluster whose API token sees every guest, whichever comes first', async () => {
+    homelab.state.acl.push({ path: '/', subject: 'mcp@pve!limited', role: 'PVEAuditor', propagate: false });
+    const inventory = createInventory(
+      apisOf(hostOf('pve1', homelab, homelab.tokens.limited), hostOf('pve2', second, homelab.tokens.full)),
+    );
+    for (const again of [false, true]) {
+      const before = lists(homelab);
+      const { guests, clusters } = await inventory.read();
+      expect(guests).toHaveLength(4);
+      expect(clusters).toMatchObject([{ name: 'homelab', hosts: ['pve1', 'pve2'], via: 'pve2' }]);
+      expect(clusters[0]?.hidden).toBeUndefined();
+      // The one that sees less is known by then.
+      expect(lists(homelab) - before).toBe(again ? 0 : 1);
+    }
+  });
+
+  it('takes hosts together of which one may see the name of their cluster', async () => {
+    const apis = apisOf(hostOf('pve1', homelab), hostOf('pve2', second, homelab.tokens.limited));
+    const { clusters } = await createInventory(apis).read();
+    expect(clusters).toMatchObject([{ name: 'homelab', hosts: ['pve1', 'pve2'], via: 'pve1' }]);
   });
 
   it('takes hosts of one cluster together whose tokens may not see its name', async () => {

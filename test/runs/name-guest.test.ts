@@ -2,7 +2,8 @@ import type { Client } from '@temporalio/client';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Config } from '../../src/config.ts';
-import { defineOperation } from '../../src/operations/definition.ts';
+import { catalogue } from '../../src/operations/catalogue.generated.ts';
+import { defineOperation, type OperationDefinition } from '../../src/operations/definition.ts';
 import { hostName, hostOfCluster, vmid } from '../../src/operations/inputs.ts';
 import { createRuns } from '../../src/runs/create-runs.ts';
 import { inputFields } from '../../src/runs/input-fields.ts';
@@ -102,6 +103,18 @@ describe('what is written for a guest', () => {
     expect(writtenInput(onGuest).strict().safeParse({ guest: 1.5 }).success).toBe(false);
   });
 });
+
+it.each(Object.values<OperationDefinition>(catalogue).filter(({ target }) => target === 'guest'))(
+  'takes the name of a guest for $name, too',
+  (operation) => {
+    const fields = Object.keys(operation.input.shape);
+    expect(fields).toEqual(expect.arrayContaining(['host', 'vmid']));
+    expect(fields).not.toContain('guest');
+    const written = writtenInput(operation).shape;
+    expect(Object.keys(written)).toEqual(expect.arrayContaining(['guest', ...fields]));
+    for (const name of ['guest', 'host', 'vmid']) expect(written[name]?.safeParse(undefined).success).toBe(true);
+  },
+);
 
 describe('a run of a guest that is named', () => {
   const started: string[] = [];
