@@ -13,6 +13,7 @@ import { migrateGuest } from './migrate-guest.ts';
 import { moveDisk } from './move-disk.ts';
 import { removeDisk } from './remove-disk.ts';
 import { resizeDisk } from './resize-disk.ts';
+import { runInGuest } from './run-in-guest.ts';
 import { snapshotGuest } from './snapshot-guest.ts';
 import type { OperationDefinition } from './definition.ts';
 
@@ -32,6 +33,7 @@ const typed = {
   'move-disk': moveDisk,
   'remove-disk': removeDisk,
   'resize-disk': resizeDisk,
+  'run-in-guest': runInGuest,
   'snapshot-guest': snapshotGuest,
 };
 

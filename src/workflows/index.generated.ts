@@ -19,6 +19,7 @@ export { controlGuest } from './control-guest.ts';
 export { controlService } from './control-service.ts';
 export { guestBatch } from './guest-batch.ts';
 export { listBackups } from './list-backups.ts';
+export { runInGuest } from './run-in-guest.ts';
 export { targetLock } from './target-lock.ts';
 export { watchRuns } from './watch-runs.ts';
 export const addDisk = apiChangeWorkflow(addDiskOperation);

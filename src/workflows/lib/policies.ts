@@ -32,6 +32,13 @@ export const policies = {
     scheduleToCloseTimeout: '20m',
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
   },
+  /** What must never be asked twice and can't be looked for: whoever loses its answer says so. */
+  once: {
+    startToCloseTimeout: '2m',
+    heartbeatTimeout: '20s',
+    scheduleToStartTimeout: '15m',
+    retry: { maximumAttempts: 1 },
+  },
   /** Follows a job on a host; the job goes on when this is cut, so its retries cost nothing. */
   job: {
     startToCloseTimeout: '6h',

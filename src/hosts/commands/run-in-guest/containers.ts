@@ -7,18 +7,18 @@ import { stop } from '../shared/functions.ts';
 
 const functions = new URL('./functions.sh', import.meta.url);
 
-const seconds = {
-  name: 'seconds',
+const limit = {
+  name: 'limit',
   pattern: '([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|3600)',
   maxLength: 4,
   examples: ['1', '60', '3600'],
-  description: 'Seconds, 1 to 3600',
+  description: 'Seconds that a command has, 1 to 3600',
 } as const satisfies PatternParameter;
 
 const words = {
   name: 'words',
-  pattern: 'w([.][A-Za-z0-9_-]*)+',
-  maxLength: 6000,
+  pattern: 'w[A-Za-z0-9._-]{1,5600}',
+  maxLength: 5601,
   examples: ['w.bHM', 'w.bHM.LWw', 'w.ZWNobw.'],
   description: "The command's words, each in base64url behind a point",
 } as const satisfies PatternParameter;
@@ -61,7 +61,7 @@ export const execInContainer = defineCommand({
   lock: 'guest',
   job: true,
   becomesRoot: 'no',
-  parameters: [seconds, words],
+  parameters: [limit, words],
   script: new URL('./exec-in-container.sh', import.meta.url),
   uses: [stop, functions],
   timeoutMs: 3_700_000,

@@ -2,6 +2,7 @@
 # $1: the container. $2: seconds that the command has. $3: its words, each base64url behind a point.
 require_unprivileged "$1"
 _ct=$1 _limit=$2 _left=${3#w}
+case $_left in .*) ;; *) stop 12 'the words of the command are not behind points' ;; esac
 set --
 while [ -n "$_left" ]; do
   _word=${_left#.} _word=${_word%%.*} _left=${_left#".$_word"}
