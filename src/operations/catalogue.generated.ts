@@ -1,8 +1,11 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { addDisk } from './add-disk.ts';
 import { backUp } from './back-up.ts';
+import { changeGuestFirewall } from './change-guest-firewall.ts';
 import { changeGuests } from './change-guests.ts';
+import { changeHa } from './change-ha.ts';
 import { changePolicy } from './change-policy.ts';
+import { changeReplication } from './change-replication.ts';
 import { checkHealth } from './check-health.ts';
 import { configureGuest } from './configure-guest.ts';
 import { controlGuest } from './control-guest.ts';
@@ -21,8 +24,11 @@ import type { OperationDefinition } from './definition.ts';
 const typed = {
   'add-disk': addDisk,
   'back-up': backUp,
+  'change-guest-firewall': changeGuestFirewall,
   'change-guests': changeGuests,
+  'change-ha': changeHa,
   'change-policy': changePolicy,
+  'change-replication': changeReplication,
   'check-health': checkHealth,
   'configure-guest': configureGuest,
   'control-guest': controlGuest,

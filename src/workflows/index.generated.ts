@@ -1,5 +1,8 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { addDisk as addDiskOperation } from '../operations/add-disk.ts';
+import { changeGuestFirewall as changeGuestFirewallOperation } from '../operations/change-guest-firewall.ts';
+import { changeHa as changeHaOperation } from '../operations/change-ha.ts';
+import { changeReplication as changeReplicationOperation } from '../operations/change-replication.ts';
 import { configureGuest as configureGuestOperation } from '../operations/configure-guest.ts';
 import { downloadImage as downloadImageOperation } from '../operations/download-image.ts';
 import { migrateGuest as migrateGuestOperation } from '../operations/migrate-guest.ts';
@@ -23,6 +26,9 @@ export { runInGuest } from './run-in-guest.ts';
 export { targetLock } from './target-lock.ts';
 export { watchRuns } from './watch-runs.ts';
 export const addDisk = apiChangeWorkflow(addDiskOperation);
+export const changeGuestFirewall = apiChangeWorkflow(changeGuestFirewallOperation);
+export const changeHa = apiChangeWorkflow(changeHaOperation);
+export const changeReplication = apiChangeWorkflow(changeReplicationOperation);
 export const configureGuest = apiChangeWorkflow(configureGuestOperation);
 export const downloadImage = apiChangeWorkflow(downloadImageOperation);
 export const migrateGuest = apiChangeWorkflow(migrateGuestOperation);
