@@ -11,12 +11,14 @@ import { configureGuest } from './configure-guest.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
 import { downloadImage } from './download-image.ts';
+import { fetchFile } from './fetch-file.ts';
 import { listBackups } from './list-backups.ts';
 import { migrateGuest } from './migrate-guest.ts';
 import { moveDisk } from './move-disk.ts';
 import { removeDisk } from './remove-disk.ts';
 import { resizeDisk } from './resize-disk.ts';
 import { runInGuest } from './run-in-guest.ts';
+import { sendFile } from './send-file.ts';
 import { snapshotGuest } from './snapshot-guest.ts';
 import type { OperationDefinition } from './definition.ts';
 
@@ -34,12 +36,14 @@ const typed = {
   'control-guest': controlGuest,
   'control-service': controlService,
   'download-image': downloadImage,
+  'fetch-file': fetchFile,
   'list-backups': listBackups,
   'migrate-guest': migrateGuest,
   'move-disk': moveDisk,
   'remove-disk': removeDisk,
   'resize-disk': resizeDisk,
   'run-in-guest': runInGuest,
+  'send-file': sendFile,
   'snapshot-guest': snapshotGuest,
 };
 

@@ -8,7 +8,7 @@ export const runInGuest = defineOperation({
   title: 'Run in guest',
   summary: 'Run a command inside a VM (by its guest agent) or an unprivileged container, and give its output.',
   description:
-    'Run (execute, exec) a command inside a guest and get its output and exit code: in a VM by the QEMU guest agent, which has to be installed there; in a container by its node (pct exec), which needs SSH to that node and an unprivileged container. command is a list: program and arguments, no shell; for a pipe or a glob use ["sh", "-c", "..."]. It runs as root there. Keep passwords out of it: command and output are kept with the run.',
+    'Run (execute, exec) a command inside a guest and get its output and exit code: in a VM by the QEMU guest agent, which has to be installed there; in a container by its node (pct exec), which needs SSH to that node and an unprivileged container. command is a list: program and arguments, no shell; for a pipe or a glob use ["sh", "-c", "..."] (in a container at most 500 bytes). It runs as root there. Keep passwords out of it: command and output are kept with the run.',
   guide: 'qm guest exec and pct exec by hand',
   target: 'guest',
   needs: 'api',

@@ -2,7 +2,12 @@ import { Context } from '@temporalio/activity';
 import { z } from 'zod';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import { callLine } from '../../hosts/commands/call-line.ts';
-import { containerAllows, execInContainer, wordsOf } from '../../hosts/commands/run-in-guest/containers.ts';
+import {
+  containerAllows,
+  execInContainer,
+  longestWords,
+  wordsOf,
+} from '../../hosts/commands/run-in-guest/containers.ts';
 import type { Host, Hosts } from '../../hosts/host.ts';
 import { guestLabel } from '../../operations/target.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
@@ -89,6 +94,14 @@ export function createRunInGuestActivities({
       }
       if (place.type === 'lxc') {
         const host = nodeOf(hosts, input);
+        if (wordsOf(command).length > longestWords) {
+          throw new ServiceError({
+            code: 'invalid-input',
+            message: 'The command is too long for a container, where it may have about 500 bytes',
+            remedy: 'Put what is longer into a file of the container, and run that.',
+            details: { field: 'command' },
+          });
+        }
         await host.run(containerAllows, { vmid: String(place.vmid) }, options);
         const call = callLine(host.config, execInContainer, argumentsOf(input));
         return {

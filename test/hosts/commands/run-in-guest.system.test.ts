@@ -158,21 +158,14 @@ describe('is refused, and nothing is run', () => {
     expect(await asked()).toEqual([]);
   });
 
-  its.each([
-    'w',
-    'bHM',
-    'w.b$M',
-    'w.bHM;id',
-    'w.bHM w.aWQ',
-    '--',
-    'w.../etc/shadow',
-    'w.bH=M',
-    `w.${'a'.repeat(6000)}`,
-  ])('words that are no words: %s', async (words) => {
-    const { refused } = await run(101, words);
-    expect(refused?.code).toBeGreaterThan(0);
-    expect(await asked()).toEqual([]);
-  });
+  its.each(['w', 'bHM', 'w.b$M', 'w.bHM;id', 'w.bHM w.aWQ', '--', 'w.../etc/shadow', 'w.bH=M', `w.${'a'.repeat(701)}`])(
+    'words that are no words: %s',
+    async (words) => {
+      const { refused } = await run(101, words);
+      expect(refused?.code).toBeGreaterThan(0);
+      expect(await asked()).toEqual([]);
+    },
+  );
 
   its('words that are of the form and are no base64url', async () => {
     expect(await run(101, 'w.b')).toMatchObject({ exitCode: 12, stdout: '' });
