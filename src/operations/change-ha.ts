@@ -50,7 +50,7 @@ export const changeHa = defineApiChange(
         before: haOf().optional().describe('Absent: HA did not look after it'),
         after: haOf().optional().describe('Absent: HA does not look after it'),
       }),
-    steps: ['Look', 'Change'],
+    steps: ['Look', 'Change', 'Wait'],
     undo: {
       how: 'What HA had for the guest is put back, as long as nobody has changed it since. Rules that named a removed guest do not come back.',
       reverse({ host, vmid: of }, { before, after }) {
@@ -132,7 +132,8 @@ export const changeHa = defineApiChange(
         };
       }
       const goal = { started: 'running', stopped: 'stopped', disabled: 'stopped' }[after?.state ?? ''];
-      const now = { ha: readHa(guest), state: readState(guest) };
+      const now = { ha: readHa(guest) };
+      const isWaitedFor = goal !== undefined && goal !== state.status;
       const parameters = { ...wanted, ...(had?.digest !== undefined && { digest: had.digest }) };
       const one = { template: '/cluster/ha/resources/*', values: [sid] };
       const isUndone = (seen: { readonly ha: readonly HaResource[] }) => {
@@ -149,9 +150,7 @@ export const changeHa = defineApiChange(
             ? `take ${theGuest(guest)} out of HA`
             : `${action === 'add' && before === undefined ? 'put' : 'keep'} ${theGuest(guest)} under HA: ${haText(after)}`,
         affected: [
-          ...(goal !== undefined && goal !== state.status
-            ? [`HA ${goal === 'running' ? 'starts' : 'shuts down'} ${theGuest(guest)} by itself`]
-            : []),
+          ...(isWaitedFor ? [`HA ${goal === 'running' ? 'starts' : 'shuts down'} ${theGuest(guest)} by itself`] : []),
           ...(action === 'remove' && rules.length > 0
             ? [`It goes out of the HA rules ${some(rules.map(({ rule }) => rule))}, too`]
             : []),
@@ -167,14 +166,13 @@ export const changeHa = defineApiChange(
                   : { method: 'PUT', ...one, parameters },
             effect: effect({
               reads: now,
-              withinSeconds: goal === undefined || goal === state.status ? 30 : 300,
+              withinSeconds: 30,
               lacks(seen) {
                 const [is] = seen.ha;
                 if (action === 'remove') return is === undefined ? undefined : 'HA still looks after it';
                 if (is === undefined) return 'HA does not look after it';
                 const other = Object.entries(wanted).find(([name, value]) => !isAs(plainOf(is), name, value));
-                if (other !== undefined) return `${other[0]} is not ${said(other[1], 40)}`;
-                return goal === undefined || seen.state.status === goal ? undefined : `it is ${seen.state.status}`;
+                return other === undefined ? undefined : `${other[0]} is not ${said(other[1], 40)}`;
               },
               facts: (seen) => ({ after: seen.ha[0] && plainOf(seen.ha[0]) }),
             }),
@@ -209,6 +207,19 @@ export const changeHa = defineApiChange(
               },
             }),
           },
+          ...(isWaitedFor
+            ? [
+                {
+                  title: 'Wait',
+                  effect: effect({
+                    reads: { state: readState(guest) },
+                    withinSeconds: 300,
+                    lacks: (seen) =>
+                      seen.state.status === goal ? undefined : `HA has not made it so: it is ${seen.state.status}`,
+                  }),
+                },
+              ]
+            : []),
         ],
         output,
         done:
