@@ -30,7 +30,11 @@ export interface ApiRead<Schema extends z.ZodType = z.ZodType> extends ApiPath {
   readonly schema: Schema;
   /** What counts as the answer where there is no such thing, or this version has no such call. Without it that is an error. */
   readonly absent?: z.output<Schema>;
+  /** Which other errors are taken for that. */
+  readonly absentOn?: readonly AbsentOn[];
 }
+/** Beside what isn't there: a guest's agent that doesn't answer (yet), a node that is away, what the API token may not see. */
+export type AbsentOn = 'proxmox-unavailable' | 'proxmox-permission' | 'conflict' | 'timeout';
 export type ApiReads = Readonly<Record<string, ApiRead>>;
 
 /** What was read, by the names of the reads. */
@@ -55,7 +59,14 @@ export interface ApiEffect {
   readonly withinSeconds?: number;
   /** How long it has to stay so. Default 0. */
   readonly staysSeconds?: number;
+  /**
+   * Where it doesn't show in time: what the report then warns of, as the step is done all the same. Absent: the run
+   * fails, and all is taken back.
+   */
+  readonly orElse?: string;
 }
+/** The fact that an effect has not shown, where that doesn't fail the run: {@link ApiEffect.orElse}. */
+export const missedFact = 'missed';
 
 /** How what a step has done is taken back while the run still holds its locks. */
 export interface ApiUndo {
@@ -108,6 +119,11 @@ export interface Refusal {
   };
 }
 
+/** That nothing is done: why, and what to do. */
+export function refuse(code: Refusal['refused']['code'], message: string, remedy: string, field?: string): Refusal {
+  return { refused: { code, message, remedy, ...(field === undefined ? {} : { field }) } };
+}
+
 /** What a declaration is asked with. */
 export interface ChangeAt<Input, Kind extends OperationDefinition['target'] = OperationDefinition['target']> {
   readonly input: Input;
@@ -116,10 +132,22 @@ export interface ChangeAt<Input, Kind extends OperationDefinition['target'] = Op
   readonly guest: Kind extends 'guest' ? GuestPlace : undefined;
 }
 
-/** The declaration itself; both functions are pure. */
-export interface ApiChange<Input, Output, Reads extends ApiReads, Kind extends OperationDefinition['target']> {
+/** The declaration itself; its functions are pure. */
+export interface ApiChange<
+  Input,
+  Output,
+  Reads extends ApiReads,
+  Kind extends OperationDefinition['target'],
+  More = unknown,
+> {
   reads(at: ChangeAt<Input, Kind>): Reads;
-  plan(at: ChangeAt<Input, Kind>, seen: Seen<Reads>): ChangePlan<Output> | Refusal;
+  /** What can be named only after that, as the contents of the storages that there are: any number, all of one kind. */
+  more?(at: ChangeAt<Input, Kind>, seen: Seen<Reads>): Readonly<Record<string, ApiRead<z.ZodType<More>>>>;
+  plan(
+    at: ChangeAt<Input, Kind>,
+    seen: Seen<Reads>,
+    more: Readonly<Record<string, More>>,
+  ): ChangePlan<Output> | Refusal;
 }
 
 /** An operation with its declaration. */
@@ -139,9 +167,10 @@ export function defineApiChange<
   Input extends z.ZodObject,
   Output extends z.ZodObject,
   Reads extends ApiReads,
+  More = never,
 >(
   definition: Omit<Parameters<typeof defineOperation<Name, Kind, Input, Output>>[0], 'needs' | 'schedules'>,
-  change: ApiChange<z.output<Input>, z.output<Output>, Reads, Kind>,
+  change: ApiChange<z.output<Input>, z.output<Output>, Reads, Kind, More>,
 ): ApiOperation<Name, Kind, Input, Output> {
   const operation = defineOperation<Name, Kind, Input, Output>({
     ...definition,

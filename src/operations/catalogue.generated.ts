@@ -1,50 +1,72 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { addDisk } from './add-disk.ts';
 import { backUp } from './back-up.ts';
+import { changeApi } from './change-api.ts';
 import { changeGuestFirewall } from './change-guest-firewall.ts';
 import { changeGuests } from './change-guests.ts';
 import { changeHa } from './change-ha.ts';
 import { changePolicy } from './change-policy.ts';
 import { changeReplication } from './change-replication.ts';
 import { checkHealth } from './check-health.ts';
+import { cloneGuest } from './clone-guest.ts';
 import { configureGuest } from './configure-guest.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
+import { convertToTemplate } from './convert-to-template.ts';
+import { createContainer } from './create-container.ts';
+import { createVm } from './create-vm.ts';
+import { deleteGuest } from './delete-guest.ts';
+import { deleteSnapshot } from './delete-snapshot.ts';
 import { downloadImage } from './download-image.ts';
 import { fetchFile } from './fetch-file.ts';
+import { labelGuest } from './label-guest.ts';
 import { listBackups } from './list-backups.ts';
 import { migrateGuest } from './migrate-guest.ts';
 import { moveDisk } from './move-disk.ts';
 import { removeDisk } from './remove-disk.ts';
 import { resizeDisk } from './resize-disk.ts';
+import { resumeGuest } from './resume-guest.ts';
+import { rollBackGuest } from './roll-back-guest.ts';
 import { runInGuest } from './run-in-guest.ts';
 import { sendFile } from './send-file.ts';
 import { snapshotGuest } from './snapshot-guest.ts';
+import { suspendGuest } from './suspend-guest.ts';
 import type { OperationDefinition } from './definition.ts';
 
 /** Every operation, by name, with its own types. */
 const typed = {
   'add-disk': addDisk,
   'back-up': backUp,
+  'change-api': changeApi,
   'change-guest-firewall': changeGuestFirewall,
   'change-guests': changeGuests,
   'change-ha': changeHa,
   'change-policy': changePolicy,
   'change-replication': changeReplication,
   'check-health': checkHealth,
+  'clone-guest': cloneGuest,
   'configure-guest': configureGuest,
   'control-guest': controlGuest,
   'control-service': controlService,
+  'convert-to-template': convertToTemplate,
+  'create-container': createContainer,
+  'create-vm': createVm,
+  'delete-guest': deleteGuest,
+  'delete-snapshot': deleteSnapshot,
   'download-image': downloadImage,
   'fetch-file': fetchFile,
+  'label-guest': labelGuest,
   'list-backups': listBackups,
   'migrate-guest': migrateGuest,
   'move-disk': moveDisk,
   'remove-disk': removeDisk,
   'resize-disk': resizeDisk,
+  'resume-guest': resumeGuest,
+  'roll-back-guest': rollBackGuest,
   'run-in-guest': runInGuest,
   'send-file': sendFile,
   'snapshot-guest': snapshotGuest,
+  'suspend-guest': suspendGuest,
 };
 
 export type OperationName = keyof typeof typed;

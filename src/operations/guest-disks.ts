@@ -75,6 +75,14 @@ export function disksOf(type: GuestPlace['type'], config: GuestConfig): readonly
   });
 }
 
+/** The volumes that a guest has and doesn't use. */
+export function unusedOf(config: GuestConfig): readonly GuestDisk[] {
+  return Object.entries(config).flatMap(([key, line]) => {
+    const { first: volume } = propertiesOf(line);
+    return isUnusedKey(key) ? [{ key, volume, storage: volume.slice(0, volume.indexOf(':')), line }] : [];
+  });
+}
+
 /** The disk, or why there is none of that key. */
 export function findDisk(
   guest: GuestPlace,
@@ -182,7 +190,7 @@ export function refuseStorage(
     readonly field?: string;
   },
 ): Refusal | undefined {
-  const can = storages.filter((one) => usable(one) && one.content.split(',').includes(content));
+  const can = storages.filter((one) => isUsable(one) && one.content.split(',').includes(content));
   const found = storages.find(({ storage }) => storage === name);
   const free = ({ avail }: NodeStorage) => (avail === undefined ? '' : ` (${roughly(avail)} free)`);
   const named = can.slice(0, 10).map((one) => `${said(one.storage, 100)}${free(one)}`);
@@ -193,7 +201,7 @@ export function refuseStorage(
   if (found === undefined) {
     return refuse('not-found', `${node} has no storage ${name}, or the API token may not see it`);
   }
-  if (!usable(found)) return refuse('conflict', `The storage ${name} is off or away on ${node}`);
+  if (!isUsable(found)) return refuse('conflict', `The storage ${name} is off or away on ${node}`);
   if (!found.content.split(',').includes(content)) {
     return refuse('invalid-input', `The storage ${name} does not hold ${contents[content]}`);
   }
@@ -219,7 +227,8 @@ export function spaceRisks(storages: readonly NodeStorage[], name: string, bytes
   return [`The storage ${name} has ${roughly(avail)} free, and the disk may grow to ${roughly(bytes)}`];
 }
 
-function usable({ active, enabled }: NodeStorage): boolean {
+/** It is there, and not turned off. */
+export function isUsable({ active, enabled }: NodeStorage): boolean {
   return active !== 0 && enabled !== 0;
 }
 

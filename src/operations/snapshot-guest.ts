@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import { defineApiChange, effect, runMark, undoBy } from './api-change.ts';
+import { apiRead, defineApiChange, effect, refuse, undoBy } from './api-change.ts';
 import {
   type GuestSnapshots,
   guestPath,
   guestTask,
+  madeBy,
+  marked,
   readSnapshots,
   readState,
   refuseLocked,
@@ -46,35 +48,52 @@ export const snapshotGuest = defineApiChange(
         snapshot: z.string(),
         withRam: z.boolean(),
         before: z.array(z.string()).describe('Snapshots that there were'),
+        taken: z.int().optional().describe('When, in Unix seconds of its node; absent in a plan'),
       }),
     steps: ['Look', 'Snapshot'],
     undo: {
-      how: 'The snapshot is deleted, as long as no later one was made from it.',
-      reverse: ({ host, vmid: of, snapshot }) => ({
+      how: 'The snapshot is deleted; the guest itself stays as it is.',
+      reverse: ({ host, vmid: of, snapshot }, { taken }) => ({
         operation: 'delete-snapshot',
         input: { host, vmid: of, snapshot },
-        expects: [{ name: 'Snapshot', value: snapshot }],
-        asLongAs: 'it is still there and nobody has gone back to it',
+        expects: [
+          { name: 'Snapshot', value: snapshot },
+          ...(taken === undefined ? [] : [{ name: 'Taken', value: takenAt(taken) }]),
+        ],
+        asLongAs: 'it is still the one that was taken then',
       }),
     },
   },
   {
-    reads: ({ guest }) => ({ state: readState(guest), snapshots: readSnapshots(guest) }),
-    plan({ input, guest, node }, { state, snapshots }) {
+    reads: ({ guest }) => ({
+      state: readState(guest),
+      snapshots: readSnapshots(guest),
+      feature: apiRead({
+        ...guestPath(guest, '/feature'),
+        parameters: { feature: 'snapshot' },
+        schema: z.object({ hasFeature: z.union([z.number(), z.boolean(), z.string()]).transform(Number) }),
+      }),
+    }),
+    plan({ input, guest, node }, { state, snapshots, feature }) {
       const { snapshot, description } = input;
       const names = snapshots.map(({ name }) => name).filter((name) => name !== 'current');
       if (names.includes(snapshot)) {
-        return {
-          refused: {
-            code: 'already-exists',
-            message: `${TheGuest(guest)} has a snapshot "${snapshot}" already, and nothing was done`,
-            remedy: 'Give another name, or delete that one first (delete-snapshot).',
-            field: 'snapshot',
-          },
-        };
+        return refuse(
+          'already-exists',
+          `${TheGuest(guest)} has a snapshot "${snapshot}" already, and nothing was done`,
+          'Give another name, or delete that one first (delete-snapshot).',
+          'snapshot',
+        );
       }
       const locked = refuseLocked(guest, state);
       if (locked) return locked;
+      if (feature.hasFeature !== 1) {
+        return refuse(
+          'conflict',
+          `${TheGuest(guest)} has a disk on a storage that can't take snapshots, and nothing was done`,
+          'Back it up instead, or move its disks to a storage that can: ZFS, LVM-thin, Ceph, or qcow2 files.',
+        );
+      }
       const withRam = input.withRam && guest.type === 'qemu' && state.status === 'running';
       const has = (now: GuestSnapshots) => now.find(({ name }) => name === snapshot);
       const snapshotsNow = readSnapshots(guest);
@@ -95,7 +114,7 @@ export const snapshotGuest = defineApiChange(
               ...guestPath(guest, '/snapshot'),
               parameters: {
                 snapname: snapshot,
-                description: `${description}${description === '' ? '' : '\n'}Proxmox MCP: ${runMark}`,
+                description: marked(description),
                 ...(guest.type === 'qemu' && { vmstate: withRam }),
               },
             },
@@ -107,12 +126,13 @@ export const snapshotGuest = defineApiChange(
                 if (made === undefined) return `the ${guestLabel(guest)} has no snapshot ${snapshot}`;
                 return withRam && made.vmstate !== 1 ? `the snapshot ${snapshot} has no RAM` : undefined;
               },
+              facts: (now) => ({ taken: has(now.snapshots)?.snaptime }),
             }),
             undo: undoBy({
               says: 'the snapshot is deleted',
               reads: { snapshots: snapshotsNow },
               plan(now, run) {
-                if (!has(now.snapshots)?.description?.includes(run)) return undefined;
+                if (madeBy(has(now.snapshots)?.description) !== run) return undefined;
                 return {
                   call: { method: 'DELETE', ...guestPath(guest, '/snapshot/*', snapshot) },
                   task: guestTask(guest, { qemu: 'qmdelsnapshot', lxc: 'vzdelsnapshot' }),
@@ -126,7 +146,18 @@ export const snapshotGuest = defineApiChange(
           },
         ],
         output: { vmid: guest.vmid, node, snapshot, withRam, before: names },
-        done: `${TheGuest(guest)} has the snapshot ${snapshot}.`,
+        done: `${TheGuest(guest)} has the snapshot ${snapshot}${withRam ? ', with its RAM' : ''}.`,
+        ...(input.withRam &&
+          !withRam && {
+            findings: [
+              {
+                check: 'RAM',
+                verdict: 'skipped' as const,
+                summary:
+                  guest.type === 'qemu' ? 'It is off, so there is no RAM to keep' : 'A container has none of its own',
+              },
+            ],
+          }),
       };
     },
   },
@@ -140,4 +171,9 @@ export function snapshotName() {
     .regex(/^[a-zA-Z][a-zA-Z0-9_-]+$/, 'expected 2 to 40 letters, digits, _ and -, beginning with a letter')
     .refine((name) => name !== 'current', 'expected another name than "current", which is the guest as it is now')
     .describe('Name of the snapshot, e.g. before-upgrade');
+}
+
+/** When a snapshot was taken, as plans have it. */
+export function takenAt(seconds: number | undefined): string {
+  return seconds === undefined ? 'unknown' : new Date(seconds * 1000).toISOString();
 }

@@ -10,6 +10,7 @@ import {
   type ChangeAt,
   type ChangePlan,
   isApiOperation,
+  missedFact,
   type Seen,
   signed,
 } from '../../operations/api-change.ts';
@@ -91,7 +92,9 @@ export function createApiChangeActivities({
       const client = clientOf(proxmox, input);
       const at = atOf(input, await nodeOf(proxmox, input, options));
       const { change } = declared(input);
-      const seen = await readAll(client, change.reads(at), options);
+      const first = await readAll(client, change.reads(at), options);
+      const more = change.more?.(at, first);
+      const seen = more === undefined ? first : { ...first, more: await readAll(client, more, options) };
       const plan = planned(input, at.node, seen);
       const steps = await Promise.all(
         plan.steps.map(async (step) => ({
@@ -191,7 +194,8 @@ function atOf({ input, place }: ChangeInput, node: string): ChangeAt<Readonly<Re
 
 /** The same from the same: also of a run that began to act long ago. */
 function planned(input: ChangeInput, node: string, seen: Seen): ChangePlan<Readonly<Record<string, unknown>>> {
-  const plan = declared(input).change.plan(atOf(input, node), seen);
+  const { more = {} } = seen as { readonly more?: Readonly<Record<string, unknown>> };
+  const plan = declared(input).change.plan(atOf(input, node), seen, more);
   if (!('refused' in plan)) return plan;
   const { code, message, remedy, field } = plan.refused;
   throw new ServiceError({ code, message, remedy, ...(field === undefined ? {} : { details: { field } }) });
@@ -240,11 +244,11 @@ async function readAll<Reads extends ApiReads>(
   options: CallOptions,
 ): Promise<Seen<Reads>> {
   const all = await Promise.all(
-    Object.entries(reads).map(async ([name, { template, values, parameters, schema, absent }]) => {
+    Object.entries(reads).map(async ([name, { template, values, parameters, schema, absent, absentOn }]) => {
       try {
         return [name, await client.read(schema, template, values, parameters, options)];
       } catch (error) {
-        if (absent === undefined || !isAbsent(error)) throw error;
+        if (absent === undefined || !isAbsent(error, absentOn)) throw error;
         return [name, absent];
       }
     }),
@@ -252,9 +256,10 @@ async function readAll<Reads extends ApiReads>(
   return Object.fromEntries(all) as Seen<Reads>;
 }
 
-/** There is no such thing, or this version of Proxmox has no such call. */
-function isAbsent(error: unknown): boolean {
-  return isServiceError(error, 'proxmox-not-found') || (error instanceof ServiceError && error.details.status === 501);
+/** There is no such thing, or this version of Proxmox has no such call; or what else the read takes for that. */
+function isAbsent(error: unknown, others: readonly string[] = []): boolean {
+  if (!(error instanceof ServiceError)) return false;
+  return error.code === 'proxmox-not-found' || error.details.status === 501 || others.includes(error.code);
 }
 
 /** That this attempt was refused says nothing of those before it: there may be something to take back. */
@@ -290,14 +295,15 @@ async function verify(
 ): Promise<Readonly<Record<string, unknown>>> {
   const context = Context.current();
   const options = { signal: context.cancellationSignal };
-  const { withinSeconds = usualWithinSeconds, staysSeconds = 0 } = effect;
+  const { withinSeconds = usualWithinSeconds, staysSeconds = 0, orElse } = effect;
   const deadline = performance.now() + withinSeconds * secondMs;
   let since: number | undefined;
   for (;;) {
     const now = await readAll(client, effect.reads, options).catch((error: unknown) => {
       if (context.cancellationSignal.aborted) throw interrupted(context);
       // A node that doesn't answer for a moment says nothing of the effect.
-      if (error instanceof ServiceError && error.retryable && performance.now() < deadline) return undefined;
+      const isInTime = performance.now() < deadline || orElse !== undefined;
+      if (error instanceof ServiceError && error.retryable && isInTime) return undefined;
       throw error;
     });
     const lacks = now === undefined ? 'could not be looked at' : effect.lacks(now, run);
@@ -307,6 +313,8 @@ async function verify(
         const findings = effect.findings?.(now, run) ?? [];
         return { ...effect.facts?.(now, run), ...(findings.length > 0 && { findings }) };
       }
+    } else if (orElse !== undefined) {
+      if (performance.now() >= deadline) return { [missedFact]: orElse };
     } else if (since !== undefined) throw unverified(call, `${lacks}, though it was so at first`);
     else if (performance.now() >= deadline) throw unverified(call, lacks ?? '');
     await context.sleep(lookEveryMs).catch(() => undefined);

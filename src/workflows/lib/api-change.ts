@@ -6,7 +6,7 @@ import type {
   ChangeLook,
   PlannedCall,
 } from '../../activities/api-change/api-change.ts';
-import type { ApiOperation } from '../../operations/api-change.ts';
+import { type ApiOperation, missedFact } from '../../operations/api-change.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { RunRequest, RunResult } from '../../operations/run.ts';
 import type { Place } from '../../operations/target.ts';
@@ -128,7 +128,13 @@ export function apiChangeWorkflow<
             (summary) => carryOut(step, summary),
             ({ upid }) => upid,
           );
-          const { findings = [], ...facts } = done.facts as { readonly findings?: readonly Finding[] };
+          const {
+            findings = [],
+            [missedFact]: _,
+            ...facts
+          } = done.facts as StepDone['facts'] & {
+            readonly findings?: readonly Finding[];
+          };
           output = { ...output, ...facts };
           tasks.push(...findingOf(title, done), ...findings);
         }
@@ -158,7 +164,9 @@ export function apiChangeWorkflow<
   }
 }
 
-function findingOf(title: string, { upid, warnings, log }: StepDone): Finding[] {
+function findingOf(title: string, { upid, warnings, log, facts }: StepDone): Finding[] {
+  const missed = facts[missedFact];
+  if (typeof missed === 'string') return [{ check: title, verdict: 'warning', summary: missed }];
   if (upid === undefined) return [{ check: title, verdict: 'ok', summary: 'Done, and looked at' }];
   if (warnings === 0) return [{ check: title, verdict: 'ok', summary: `${upid} ended well, and its effect is there` }];
   return [
