@@ -11,6 +11,7 @@ const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
   follow: async () => (await import('./follow.ts')).benchFollow(),
   ssh: async () => (await import('./ssh.ts')).benchSsh(),
   fleet: async () => (await import('./fleet.ts')).benchFleet(),
+  bulk: async () => (await import('./bulk.ts')).benchBulk(),
   ledger: async () => (await import('./ledger.ts')).benchLedger(),
 };
 

@@ -31,6 +31,11 @@ switch (command) {
     process.argv.splice(1, process.argv.length, join(root, 'dist/src/cli.js'), 'start', ...args);
     await import(pathToFileURL(join(root, 'dist/src/cli.js')).href);
     break;
+  case 'host':
+    build();
+    process.argv.splice(1, process.argv.length, join(root, 'dist/src/cli.js'), 'host', ...args);
+    await import(pathToFileURL(join(root, 'dist/src/cli.js')).href);
+    break;
   case 'test':
     process.exitCode = await runTests({ build, run, args });
     break;

@@ -20,13 +20,18 @@ const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
  * Makes a CA and a server certificate for `names` (host names and IP addresses). The library is loaded here and not at
  * the top because it costs some 300 ms, which a start with a kept certificate need not pay.
  */
-export async function makeCertificate(node: string, names: readonly string[]): Promise<ServerCertificate> {
+export async function makeCertificate(
+  node: string,
+  names: readonly string[],
+  /** Of the server's; negative: it has expired. */
+  validDays = 730,
+): Promise<ServerCertificate> {
   // tsyringe, below @peculiar/x509, refuses to load without it.
   await import('reflect-metadata');
   const x509 = await import('@peculiar/x509');
   const keys = async () => crypto.subtle.generateKey(ecdsa, true, ['sign', 'verify']);
   const [caKeys, leafKeys] = await Promise.all([keys(), keys()]);
-  const validity = { notBefore: new Date(Date.now() - day), notAfter: new Date(Date.now() + 730 * day) };
+  const validity = { notBefore: new Date(Date.now() - 30 * day), notAfter: new Date(Date.now() + 730 * day) };
 
   const ca = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
@@ -48,6 +53,7 @@ export async function makeCertificate(node: string, names: readonly string[]): P
     signingKey: caKeys.privateKey,
     signingAlgorithm: ecdsa,
     ...validity,
+    notAfter: new Date(Date.now() + validDays * day),
     extensions: [
       new x509.BasicConstraintsExtension(false),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),

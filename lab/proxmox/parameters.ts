@@ -46,7 +46,7 @@ export function checkParameters(
     }
     const problem = problemOf(value, rule);
     if (problem === undefined) checked[name] = convert(value, rule);
-    else errors[name] = problem;
+    else errors[name] = problem.replace(/\b\w+\[n\]/g, name);
   }
   for (const [name, rule] of Object.entries(rules)) {
     if (rule.required && raw[name] === undefined) errors[name] = missing;

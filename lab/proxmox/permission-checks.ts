@@ -61,6 +61,8 @@ function examinePrivileges([template, privileges, ...options]: [string, string[]
   const { any, require_param: needed } = optionsOf(options);
   if (needed !== undefined && asked.given[String(needed)] === undefined) throw forbidden();
   const path = normalPath(fill(template, asked.given));
+  // What can't be a path has no rights on it, also for who may everything.
+  if (path === '') throw forbidden('', any ? privileges : privileges.slice(0, 1));
   for (const one of any ? [privileges] : privileges.map((name) => [name])) asked.permissions.require(path, ...one);
 }
 

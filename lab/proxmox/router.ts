@@ -1,7 +1,14 @@
 import type { Permissions } from './access.ts';
-import type { Answer } from './answer.ts';
+import { type Answer, ApiFailure } from './answer.ts';
 import type { ParameterRules, Parameters } from './parameters.ts';
-import { bindSegments, type HttpMethod, type SchemaMethod, schemaMethod, segmentsOf } from './schema.ts';
+import {
+  bindSegments,
+  findSchemaEntry,
+  type HttpMethod,
+  type SchemaMethod,
+  schemaMethod,
+  segmentsOf,
+} from './schema.ts';
 import type { Caller, SimulatorState } from './state.ts';
 import type { TaskEngine } from './tasks.ts';
 
@@ -39,7 +46,7 @@ export type Router = (method: string, path: string) => Match | undefined;
 
 /**
  * Finds routes by path template, fixed words before parameters; doubled and trailing slashes don't matter, as with
- * Proxmox.
+ * Proxmox. What the schema has and nobody serves here is refused only after its rights and its parameters were checked.
  */
 export function createRouter(routes: readonly Route[]): Router {
   const compiled = routes
@@ -56,8 +63,23 @@ export function createRouter(routes: readonly Route[]): Router {
       const pathParameters = bindSegments(segments, given);
       if (pathParameters) return { route, schema, pathParameters };
     }
-    return undefined;
+    return unserved(method as HttpMethod, path);
   };
+}
+
+function unserved(method: HttpMethod, path: string): Match | undefined {
+  const found = findSchemaEntry(path);
+  const schema = found?.entry[method];
+  if (!found || !schema) return undefined;
+  const handle = () => {
+    throw notImplemented(method, path);
+  };
+  return { route: { method, path: found.path, handle }, schema, pathParameters: found.bound };
+}
+
+/** 501, as for a call that there is not. */
+export function notImplemented(method: string, path: string): ApiFailure {
+  return new ApiFailure(501, `Method '${method} ${path.replace(/\/+/g, '/')}' not implemented`);
 }
 
 function parameterCount(segments: readonly string[]): number {

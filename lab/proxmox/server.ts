@@ -7,7 +7,7 @@ import { apiViewerFile, apiViewerPath } from './api-viewer.ts';
 import type { Faults } from './faults.ts';
 import { checkParameters, type Parameters, schemaRules } from './parameters.ts';
 import { requirePermission } from './permission-checks.ts';
-import { fillPath, type Match, type Router } from './router.ts';
+import { fillPath, type Match, notImplemented, type Router } from './router.ts';
 import type { Caller, SimulatorState } from './state.ts';
 import type { TaskEngine } from './tasks.ts';
 
@@ -46,6 +46,7 @@ export function createListener(parts: ServerParts): RequestListener {
       outcome = await answer(parts, request, method, url);
     } catch (error) {
       outcome = error instanceof ApiFailure ? error : new ApiFailure(500, `simulator: ${String(error)}`);
+      if (outcome.status === 401) await sleep(parts.authenticationDelayMs);
     }
     if (rest === 'lose-answer') response.socket?.destroy();
     else send(response, toWire(outcome, format));
@@ -65,23 +66,14 @@ async function answer(parts: ServerParts, request: IncomingMessage, method: stri
   if (format === undefined) throw new ApiFailure(500, `no such file '${path}'`, { body: 'text' });
   const match = parts.router(method, rest);
   const isOpen = match?.schema?.permissions?.user === 'world';
-  const caller = await identify(parts, request, isOpen);
+  const caller = authenticate(parts.state, { method, headers: request.headers }, isOpen);
   if (format !== 'json' && format !== 'extjs') {
     throw new ApiFailure(501, `no formatter for uri ${rest}, ${format}`, { body: 'text' });
   }
   const given =
     method === 'POST' || method === 'PUT' ? await bodyParameters(request) : fields(new URLSearchParams(query));
-  if (!match) throw new ApiFailure(501, `Method '${method} ${rest.replace(/\/+/g, '/')}' not implemented`);
+  if (!match) throw notImplemented(method, rest);
   return call(parts, match, caller, given);
-}
-
-async function identify(parts: ServerParts, request: IncomingMessage, isOpen: boolean): Promise<Caller> {
-  try {
-    return authenticate(parts.state, { method: request.method ?? 'GET', headers: request.headers }, isOpen);
-  } catch (error) {
-    await sleep(parts.authenticationDelayMs);
-    throw error;
-  }
 }
 
 async function call(

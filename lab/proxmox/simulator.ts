@@ -38,8 +38,10 @@ import { createState, type SimulatorState, unixTime } from './state.ts';
 import { createTaskEngine, type TaskEngine } from './tasks.ts';
 
 export interface SimulatorOptions {
-  /** Default 0, which takes a free one. Always on 127.0.0.1. */
+  /** Default 0, which takes a free one. */
   readonly port?: number;
+  /** Default 127.0.0.1. Another address of loopback, so that nodes of a cluster can have the same port. */
+  readonly address?: string;
   /** What the cluster holds. Default: {@link createState}. */
   readonly state?: SimulatorState;
   /** Another node of a cluster that is simulated already: all is shared but the address and the certificate. */
@@ -64,7 +66,7 @@ export interface SimulatorToken {
 export interface ProxmoxSimulator {
   /** `https://127.0.0.1:port` */
   readonly url: string;
-  readonly host: '127.0.0.1';
+  readonly host: string;
   readonly port: number;
   /** SHA-256 of the certificate served now, `AA:BB:…`. */
   readonly certificateFingerprint: string;
@@ -106,7 +108,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     const token = state.tokens.get(id);
     if (token) token.secret = secret;
   }
-  const names = ['127.0.0.1', '::1', 'localhost', ...state.nodes.keys()];
+  const address = options.address ?? '127.0.0.1';
+  const names = [...new Set([address, '127.0.0.1', '::1', 'localhost', ...state.nodes.keys()])];
   const { certificateFolder } = options;
   const make = () =>
     certificateFolder === undefined
@@ -181,7 +184,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
   async function listen(port: number): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, '127.0.0.1', () => {
+      server.listen(port, address, () => {
         server.off('error', reject);
         resolve();
       });
@@ -196,10 +199,12 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     await closed;
   }
 
+  // Also of those that are deleted later on.
+  const firstTokens = new Map(state.tokens);
   const port = await listen(options.port ?? 0);
   return {
-    url: `https://127.0.0.1:${port}`,
-    host: '127.0.0.1',
+    url: `https://${address}:${port}`,
+    host: address,
     port,
     get certificateFingerprint() {
       return certificate.fingerprint;
@@ -212,9 +217,15 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     },
     caPath: certificateFolder === undefined ? undefined : join(certificateFolder, 'pve-root-ca.pem'),
     tokens: {
-      full: tokenOf(state, 'mcp@pve!full'),
-      readOnly: tokenOf(state, 'audit@pve!read'),
-      limited: tokenOf(state, 'mcp@pve!limited'),
+      get full() {
+        return tokenOf(firstTokens, 'mcp@pve!full');
+      },
+      get readOnly() {
+        return tokenOf(firstTokens, 'audit@pve!read');
+      },
+      get limited() {
+        return tokenOf(firstTokens, 'mcp@pve!limited');
+      },
     },
     state,
     tasks,
@@ -240,8 +251,8 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
   };
 }
 
-function tokenOf(state: SimulatorState, id: string): SimulatorToken {
-  const token = state.tokens.get(id);
+function tokenOf(tokens: SimulatorState['tokens'], id: string): SimulatorToken {
+  const token = tokens.get(id);
   if (!token) throw new Error(`the simulated cluster has no API token ${id}`);
   return { user: token.user, name: token.name, secret: token.secret };
 }

@@ -21,7 +21,7 @@ export interface Caller {
 export interface SimulatedNode {
   readonly name: string;
   readonly id: number;
-  readonly ip: string;
+  ip: string;
   /** SHA-256 that the cluster knows for the node; the local node's is the simulator's own certificate. */
   fingerprint: string;
   /** Member of the cluster right now. */
@@ -144,6 +144,8 @@ export interface SimulatedArchive {
   /** Unix seconds. */
   readonly takenAt: number;
   readonly size: number;
+  /** How its file's name ends. Default `vma.zst` or `tar.zst`. */
+  readonly format?: string;
   notes?: string;
   protected?: boolean;
   /** What a Proxmox Backup Server found when it verified it. */

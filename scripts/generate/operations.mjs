@@ -53,6 +53,7 @@ function describe(operation, risk, schema) {
     '',
     `Steps: ${operation.steps.join(' → ')}.`,
     ...(operation.undo === undefined ? [] : ['', `Undo of what is done: ${operation.undo.how}`]),
+    ...rightsOf(operation.api),
     '',
     '| input | type | meaning |',
     '|---|---|---|',
@@ -68,6 +69,26 @@ function describe(operation, risk, schema) {
     ]),
   ];
 }
+
+/** `VM.Audit` on guests; to change: `VM.Snapshot` on guests. */
+function rightsOf(api) {
+  if (api === undefined) return [];
+  const listed = (rights) =>
+    rights
+      .map(({ privilege, on, when }) => `\`${privilege}\` on ${places[on]}${when === undefined ? '' : ` (${when})`}`)
+      .join(', ');
+  const change = api.changes.length === 0 ? '' : `; to change: ${listed(api.changes)}`;
+  return ['', `[Rights](connections.md#rights-of-the-api-token) in the Proxmox API: ${listed(api.reads)}${change}.`];
+}
+
+const places = {
+  root: '`/`',
+  guest: 'the guest',
+  node: 'the node',
+  storage: 'the storage',
+  pool: 'the pool',
+  network: 'the network',
+};
 
 const needs = {
   commands: 'over SSH or on this machine',

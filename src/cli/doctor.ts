@@ -47,10 +47,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
           remedy: `Use one of: ${config.hosts.map(({ name }) => name).join(', ') || 'none is configured'}.`,
         });
       }
-      const checks = [
-        ...(host === undefined ? general : []),
-        ...hosts.flatMap((one) => hostChecks(one, config.hosts, log)),
-      ];
+      const checks = [...(host === undefined ? general : []), ...hosts.flatMap((one) => hostChecks(one, config, log))];
       const findings = await runChecks(checks, timeout * 1_000);
       const count = (verdict: Verdict) => findings.filter((one) => one.verdict === verdict).length;
       if (json) printJson({ healthy: count('failed') === 0, findings });

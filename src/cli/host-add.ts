@@ -1,6 +1,12 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { removeFromDotenv, removeFromHostsFile, setInDotenv, setInHostsFile } from '../config/edit.ts';
+import {
+  removeFromDotenv,
+  removeFromHostsFile,
+  removeHostFromHostsFile,
+  setInDotenv,
+  setInHostsFile,
+} from '../config/edit.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { HostConfig, ProxmoxApiConfig, SshConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
@@ -65,6 +71,9 @@ export async function confirmCertificate(
   note(
     `  SHA-256 ${fingerprint}\n  ${subject}, signed by ${issuer}, valid until ${validTo.toISOString().slice(0, 10)}`,
   );
+  if (validTo.getTime() < Date.now()) {
+    note('  It has EXPIRED: renew it on the host first (pvenode acme cert order, or pvecm updatecerts --force).');
+  }
   if (expected !== undefined) {
     if (expected !== fingerprint) throw fingerprintMismatch(name, 'API certificate', expected);
     return fingerprint;
@@ -110,11 +119,25 @@ export function writeHostKeys(
 
 /** Takes keys of a host out again, where they stand in a file; those of the environment are a person's own. */
 export function removeHostKeys(loaded: LoadedConfig, name: string, keys: readonly string[]): void {
+  edit(loaded, name, (text) => removeFromHostsFile(text, name, keys), keys);
+}
+
+/** Takes a host out that has nothing else than these keys to be reached by. */
+export function removeHost(loaded: LoadedConfig, name: string, keys: readonly string[]): void {
+  edit(loaded, name, (text) => removeHostFromHostsFile(text, name), keys);
+}
+
+function edit(
+  loaded: LoadedConfig,
+  name: string,
+  inHostsFile: (text: string) => string,
+  keys: readonly string[],
+): void {
   const isInHostsFile = [...loaded.settings.keys()].some((key) => key.startsWith(`${name}.`));
   const path = join(loaded.folder, isInHostsFile ? 'hosts.yaml' : '.env');
   const before = readIfThere(path);
   if (before === undefined) return;
-  const text = isInHostsFile ? removeFromHostsFile(before.text, name, keys) : removeFromDotenv(before.text, keys);
+  const text = isInHostsFile ? inHostsFile(before.text) : removeFromDotenv(before.text, keys);
   if (text !== before.text) replacePrivateFile(before.path, text, join(loaded.folder, '.env'));
 }
 

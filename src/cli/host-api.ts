@@ -5,27 +5,41 @@ import type { HostConfig, ProxmoxApiConfig } from '../config.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { connectAdministrator } from '../hosts/install/administrator.ts';
 import type { InstallOptions } from '../hosts/install/options.ts';
+import type { Log } from '../log.ts';
+import { type WideRight, wideRights } from '../operations/rights.ts';
 import { replacePrivateFile } from '../private-file.ts';
 import { probeCertificate } from '../proxmox/certificate.ts';
 import { createProxmoxClient } from '../proxmox/client.ts';
 import {
+  type AccessPlan,
   type AccessSeen,
+  type AccessWanted,
+  type AccessWay,
   apiUser,
-  lookAtAccess,
   makeAccess,
   planAccess,
   planRemoval,
-  type RunAsRoot,
   removeAccess,
 } from '../proxmox/onboard.ts';
+import { accessByCommands } from '../proxmox/onboard-commands.ts';
+import { usedWideRights } from '../proxmox/rights.ts';
 import type { Secret } from '../secret.ts';
-import { removeHostKeys, writeHostKeys } from './host-add.ts';
+import { removeHost, removeHostKeys, writeHostKeys } from './host-add.ts';
 import { note } from './terminal.ts';
 
-// The Proxmox API's part of `host install` and `host uninstall`: user, reading role, token and pin, over the administrator's own
-// login, once they have agreed to it.
+// The Proxmox API's part of `host install` and `host uninstall`, and the whole of them where a host has only its API: user, roles,
+// token and pin, by the administrator's own login or sign-in, once they have agreed to it.
 
 type Login = Pick<InstallOptions, 'login' | 'log' | 'sudoPassword'>;
+
+/** What the administrator said about the access, on the command line. */
+export interface AccessOptions {
+  readonly changes?: boolean | undefined;
+  readonly readOnly?: boolean | undefined;
+  readonly allow?: readonly WideRight[] | undefined;
+  /** Unix seconds; 0: never. */
+  readonly expires?: number | undefined;
+}
 
 /** A part of a plan; no lines: nothing is to be done. */
 export interface ApiPart {
@@ -33,13 +47,35 @@ export interface ApiPart {
   readonly carryOut: () => Promise<void>;
 }
 
+/** Uses a way to the access for a while. */
+export type UseWay = <T>(work: (way: AccessWay) => Promise<T>) => Promise<T>;
+
 const nothing: ApiPart = { lines: [], carryOut: async () => undefined };
 
 /** For one command of pveum, which takes about a second, and ten where a cluster has lost its quorum. */
 const timeoutMs = 60_000;
 
+/** Throws `invalid-input` where the options say both, or ask for what nothing needs. */
+export function accessWanted({ changes, readOnly, allow, expires }: AccessOptions): AccessWanted {
+  const wrong = (message: string, remedy: string) => new ServiceError({ code: 'invalid-input', message, remedy });
+  if (changes && readOnly) throw wrong('--changes and --read-only are both given', 'Give one of them.');
+  if (readOnly && allow !== undefined && allow.length > 0) {
+    throw wrong('--allow gives rights to change something, and --read-only takes them', 'Give one of them.');
+  }
+  const useless = allow?.find((name) => !usedWideRights.includes(name));
+  if (useless !== undefined) {
+    throw wrong(`No operation of this version needs the right ${useless}`, 'Leave it out: it would only reach far.');
+  }
+  return {
+    changes: changes ? true : readOnly ? false : undefined,
+    wide: allow ?? (readOnly ? [] : undefined),
+    expires,
+    now: Math.floor(Date.now() / 1000),
+  };
+}
+
 /**
- * What is to be done so that the service can read the host's Proxmox API.
+ * What is to be done so that the service can use the host's Proxmox API, by the administrator's login on the host.
  *
  * @param wanted - `no`: nothing; `yes`: an error where it can't be; undefined: what can be, and has not been configured by hand
  */
@@ -48,6 +84,7 @@ export async function planApi(
   host: HostConfig,
   login: Login,
   wanted: 'yes' | 'no' | undefined,
+  access: AccessWanted,
 ): Promise<ApiPart> {
   const { api, name } = host;
   const leave = (error: ServiceError, isQuiet = false): ApiPart => {
@@ -58,8 +95,8 @@ export async function planApi(
   if (wanted === 'no') return nothing;
   if (api !== undefined && api.user !== apiUser) return leave(byHand(name, api), true);
   if (api === undefined && isSwitchedOff(loaded)) return leave(switchedOff(name), true);
-  return await withRoot(host, login, async (run) => {
-    const seen = await lookAtAccess(name, run);
+  return await withRoot(host, login, async (way) => {
+    const seen = await way.look();
     if (seen === undefined) return leave(noProxmox(name), true);
     const written = (key: string) => loaded.settings.get(`${name}.${key}`)?.text ?? ownText(loaded, name, key);
     const address = api?.host ?? written('PROXMOX_HOST') ?? host.ssh?.host ?? '127.0.0.1';
@@ -67,83 +104,136 @@ export async function planApi(
     const shown = await shownAt(name, address, port).catch(onlyServiceError);
     if (shown instanceof ServiceError) return leave(shown);
     if (shown !== seen.fingerprint) return leave(otherCertificate(name, `${address}:${port}`, shown, seen));
-    const pinned: ProxmoxApiConfig | undefined = api && {
-      ...api,
-      trust: { kind: 'fingerprint', sha256: seen.fingerprint },
-    };
-    const accepted = pinned !== undefined && (await isAccepted(pinned, login).catch(onlyServiceError));
-    // Whether its token is good can't be told now; a second one would be made each time.
-    if (accepted instanceof ServiceError) return leave(accepted);
-    const held = accepted ? pinned?.tokenName : undefined;
-    const plan = planAccess(name, seen, held);
-    const pins = api === undefined || (api.trust.kind === 'fingerprint' && api.trust.sha256 !== seen.fingerprint);
-    const file = `./keys/${name}-api-token`;
-    const path = resolve(loaded.folder, file);
-    const keys = {
-      ...(plan.makesToken && {
-        PROXMOX_HOST: address,
-        ...(port !== 8006 && { PROXMOX_PORT: port }),
-        PROXMOX_USER: apiUser,
-        PROXMOX_TOKEN_NAME: plan.token,
-        PROXMOX_TOKEN_VALUE_FILE: file,
-      }),
-      ...((pins || plan.makesToken) && { PROXMOX_FINGERPRINT: seen.fingerprint }),
-    };
-    const lines = [
-      ...plan.lines.map((line) => `Proxmox API: ${line}`),
-      ...(plan.makesToken ? [`Proxmox API: put the token's secret into ${path}, mode 600, and nowhere else`] : []),
-      ...(Object.keys(keys).length > 0
-        ? [`Proxmox API: write ${Object.keys(keys).join(', ')} to the configuration; the certificate is the host's own`]
-        : []),
-    ];
-    if (lines.length === 0) return nothing;
-    return {
-      lines: [...lines, '(to leave the Proxmox API out: --api no)'],
-      carryOut: async () => {
-        let secret: Secret | undefined;
-        await withRoot(host, login, (asRoot) =>
-          makeAccess(name, asRoot, plan, (made) => {
-            secret = made;
-            // Whoever reads .env reads it.
-            replacePrivateFile(path, `${made.reveal()}\n`, join(loaded.folder, '.env'));
-          }),
-        );
-        if (plan.makesToken) removeHostKeys(loaded, name, ['PROXMOX_TOKEN_VALUE']);
-        if (Object.keys(keys).length > 0) writeHostKeys(loaded, name, keys, false);
-        const token = secret ?? api?.tokenValue;
-        if (token === undefined) return;
-        const trust = { kind: 'fingerprint', sha256: seen.fingerprint } as const;
-        await prove(
-          name,
-          { host: address, port, user: apiUser, tokenName: plan.token, tokenValue: token, trust },
-          login,
-        );
-      },
-    };
+    try {
+      return await planPart({
+        loaded,
+        name,
+        isNew: false,
+        address: { host: address, port, trust: { kind: 'fingerprint', sha256: seen.fingerprint } },
+        api,
+        seen,
+        log: login.log,
+        access,
+        use: (work) => withRoot(host, login, work),
+        leaveOut: '(to leave the Proxmox API out: --api no)',
+      });
+    } catch (error) {
+      return leave(onlyServiceError(error));
+    }
   });
 }
 
-/** What `host install` had made of it and is to be taken off. */
+/** What a plan of the API's part is made of, whichever way it is carried out. */
+export interface PartOptions {
+  readonly loaded: LoadedConfig;
+  readonly name: string;
+  /** It isn't configured yet. */
+  readonly isNew: boolean;
+  readonly address: Pick<ProxmoxApiConfig, 'host' | 'port' | 'trust'>;
+  /** As it is configured; undefined: not at all. */
+  readonly api: ProxmoxApiConfig | undefined;
+  readonly seen: AccessSeen;
+  readonly log: Log;
+  readonly access: AccessWanted;
+  readonly use: UseWay;
+  /** The last line, for whoever wants it otherwise. */
+  readonly leaveOut?: string;
+}
+
+/** @throws ServiceError where it can't be told whether the configured API token is good: a second one would be made each time */
+export async function planPart(options: PartOptions): Promise<ApiPart> {
+  const { loaded, name, isNew, address, api, seen, log, access, use, leaveOut } = options;
+  const configured: ProxmoxApiConfig | undefined = api && { ...api, ...address };
+  const isKnown = configured !== undefined && ((await isAccepted(configured, log)) || hasExpired(configured, seen));
+  const plan = planAccess(name, seen, isKnown ? configured.tokenName : undefined, access);
+  const { host, port, trust } = address;
+  const file = `./keys/${name}-api-token`;
+  const path = resolve(loaded.folder, file);
+  const pin = trust.kind === 'fingerprint' ? trust.sha256 : undefined;
+  const pins = api === undefined || (api.trust.kind === 'fingerprint' && api.trust.sha256 !== pin);
+  const keys = {
+    ...(plan.makesToken && {
+      PROXMOX_HOST: host,
+      ...(port !== 8006 && { PROXMOX_PORT: port }),
+      PROXMOX_USER: apiUser,
+      PROXMOX_TOKEN_NAME: plan.token,
+      PROXMOX_TOKEN_VALUE_FILE: file,
+    }),
+    ...((pins || plan.makesToken) && pin !== undefined && { PROXMOX_FINGERPRINT: pin }),
+  };
+  const lines = [
+    ...plan.lines.map((line) => `Proxmox API: ${line}`),
+    ...(plan.makesToken ? [`Proxmox API: put the token's secret into ${path}, mode 600, and nowhere else`] : []),
+    ...(Object.keys(keys).length > 0
+      ? [`Proxmox API: write ${Object.keys(keys).join(', ')} to the configuration; the certificate is the host's own`]
+      : []),
+  ];
+  if (lines.length === 0) return nothing;
+  return {
+    lines: [...lines, ...whatItMay(plan), ...(leaveOut === undefined ? [] : [leaveOut])],
+    carryOut: async () => {
+      let secret: Secret | undefined;
+      await use((way) =>
+        makeAccess(way, plan, (made) => {
+          secret = made;
+          // Whoever reads .env reads it.
+          replacePrivateFile(path, `${made.reveal()}\n`, join(loaded.folder, '.env'));
+        }),
+      );
+      if (plan.makesToken && !isNew) removeHostKeys(loaded, name, ['PROXMOX_TOKEN_VALUE']);
+      if (Object.keys(keys).length > 0) writeHostKeys(loaded, name, keys, isNew);
+      const tokenValue = secret ?? api?.tokenValue;
+      if (tokenValue === undefined) return;
+      await prove(name, { ...address, user: apiUser, tokenName: plan.token, tokenValue }, log);
+    },
+  };
+}
+
+/** What an administrator decides here, said beside the plan. */
+function whatItMay({ changes }: AccessPlan): readonly string[] {
+  const wide = usedWideRights.map((name) => `--allow ${name} (${wideRights[name].why})`);
+  if (!changes)
+    return ['(operations may look and change nothing; to let them start, stop and change guests: --changes)'];
+  return [
+    '(operations may change guests, each within your policy; to let them only look: --read-only)',
+    ...(wide.length === 0 ? [] : [`(not given unless you ask for it: ${wide.join('; ')})`]),
+  ];
+}
+
+/** What had been made of it and is to be taken off. */
 export async function planApiRemoval(loaded: LoadedConfig, host: HostConfig, login: Login): Promise<ApiPart> {
-  const { api, name } = host;
+  const { api } = host;
   if (api?.user !== apiUser) return nothing;
-  return await withRoot(host, login, async (run) => {
-    const seen = await lookAtAccess(name, run);
-    // Somebody else may have removed it on the host; here it is still configured.
-    const removal = seen === undefined ? { lines: [], commands: [] } : planRemoval(seen, api.tokenName);
-    const file = resolve(loaded.folder, `./keys/${name}-api-token`);
-    return {
-      lines: [
-        ...removal.lines.map((line) => `Proxmox API: ${line}`),
-        `Proxmox API: remove ${file}, and its keys from the configuration`,
-      ],
-      carryOut: async () => {
-        await withRoot(host, login, (asRoot) => removeAccess(name, asRoot, removal));
-        removeHostKeys(loaded, name, writtenKeys);
-        rmSync(file, { force: true });
-      },
-    };
-  });
+  return await withRoot(host, login, async (way) =>
+    removalPart(loaded, host, api, await way.look(), (work) => withRoot(host, login, work)),
+  );
+}
+
+export function removalPart(
+  loaded: LoadedConfig,
+  { name, ssh, local }: HostConfig,
+  api: ProxmoxApiConfig,
+  seen: AccessSeen | undefined,
+  use: UseWay,
+): ApiPart {
+  // Somebody else may have removed it on the host; here it is still configured.
+  const removal = seen === undefined ? { lines: [], steps: [] } : planRemoval(seen, api.tokenName);
+  const file = resolve(loaded.folder, `./keys/${name}-api-token`);
+  const isAll = ssh === undefined && local === undefined;
+  return {
+    lines: [
+      ...removal.lines.map((line) => `Proxmox API: ${line}`),
+      isAll
+        ? `Proxmox API: remove ${file}, and ${name} from the configuration, as it is reached no other way`
+        : `Proxmox API: remove ${file}, and its keys from the configuration`,
+    ],
+    carryOut: async () => {
+      await use((way) => removeAccess(way, removal));
+      if (isAll) removeHost(loaded, name, writtenKeys);
+      else removeHostKeys(loaded, name, writtenKeys);
+      rmSync(file, { force: true });
+    },
+  };
 }
 
 const writtenKeys = [
@@ -151,10 +241,10 @@ const writtenKeys = [
   ...['PROXMOX_TOKEN_VALUE_FILE', 'PROXMOX_FINGERPRINT'],
 ];
 
-async function withRoot<T>(host: HostConfig, login: Login, work: (run: RunAsRoot) => Promise<T>): Promise<T> {
+async function withRoot<T>(host: HostConfig, login: Login, work: (way: AccessWay) => Promise<T>): Promise<T> {
   const admin = connectAdministrator(host.name, login.login, login.log, login.sudoPassword);
   try {
-    return await work((argv) => admin.runProgram(argv, timeoutMs));
+    return await work(accessByCommands(host.name, (argv) => admin.runProgram(argv, timeoutMs)));
   } finally {
     await admin.close();
   }
@@ -166,7 +256,7 @@ function onlyServiceError(error: unknown): ServiceError {
 }
 
 /** Whether the API takes the API token that is configured. Throws where it can't be told. */
-async function isAccepted(api: ProxmoxApiConfig, { log }: Login): Promise<boolean> {
+async function isAccepted(api: ProxmoxApiConfig, log: Log): Promise<boolean> {
   const client = createProxmoxClient(api, { log, retries: 0 });
   try {
     await client.permissions(undefined);
@@ -180,7 +270,13 @@ async function isAccepted(api: ProxmoxApiConfig, { log }: Login): Promise<boolea
   }
 }
 
-async function prove(name: string, api: ProxmoxApiConfig, { log }: Login): Promise<void> {
+/** It is refused for its date alone, as far as can be told: it is made to last longer, and then tried. */
+function hasExpired({ user, tokenName }: ProxmoxApiConfig, { tokens }: AccessSeen): boolean {
+  const expires = tokens.find(({ name }) => name === tokenName)?.expires ?? 0;
+  return user === apiUser && expires !== 0 && expires <= Date.now() / 1000;
+}
+
+async function prove(name: string, api: ProxmoxApiConfig, log: Log): Promise<void> {
   const client = createProxmoxClient(api, { log });
   try {
     const permissions = await client.permissions('/');
@@ -214,12 +310,12 @@ function ownText({ settings }: LoadedConfig, name: string, key: string): string 
   return isInHostsFile && key === 'PROXMOX_HOST' ? undefined : settings.get(key)?.text;
 }
 
-function isSwitchedOff({ settings }: LoadedConfig): boolean {
+export function isSwitchedOff({ settings }: LoadedConfig): boolean {
   const text = settings.get('ENABLE_PROXMOX_API')?.text ?? 'true';
   return /^(false|no|n|off|0)$/i.test(text);
 }
 
-function byHand(name: string, { user, tokenName }: ProxmoxApiConfig): ServiceError {
+export function byHand(name: string, { user, tokenName }: ProxmoxApiConfig): ServiceError {
   return new ServiceError({
     code: 'already-exists',
     message: `${name} has the API token ${user}!${tokenName} already, which somebody has made`,
@@ -227,7 +323,7 @@ function byHand(name: string, { user, tokenName }: ProxmoxApiConfig): ServiceErr
   });
 }
 
-function switchedOff(name: string): ServiceError {
+export function switchedOff(name: string): ServiceError {
   return new ServiceError({
     code: 'configuration',
     message: `ENABLE_PROXMOX_API is false, so the Proxmox API of ${name} is not used`,

@@ -1,26 +1,50 @@
 import { type Command, Option } from 'commander';
-import type { HostConfig } from '../config.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import type { HostConfig, ProxmoxApiConfig } from '../config.ts';
 import { defaultRevertAfterSeconds } from '../hosts/install/options.ts';
 import type { Finding } from '../operations/finding.ts';
+import { wideRights } from '../operations/rights.ts';
 import { findingLines } from '../reports/text.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
+import type { AccessOptions } from './host-api.ts';
 import { type AgreeOptions, askToAgree, type LoginOptions, reach, withLogin } from './host-login.ts';
-import { whole } from './parse.ts';
+import { expiry, whole } from './parse.ts';
 import { note, print, printJson } from './terminal.ts';
 
-interface InstallCommandOptions {
+interface InstallCommandOptions extends AccessOptions {
   readonly from?: string;
   readonly api?: 'yes' | 'no';
   readonly revertAfter: number;
 }
 
+/** The options that say what the service may do by the Proxmox API. */
+export function withAccess(command: Command): Command {
+  return command
+    .option(
+      '--changes',
+      'Proxmox API: let operations start, stop and change guests, too (default: as it is; at first no)',
+    )
+    .option('--read-only', 'Proxmox API: let them look and change nothing')
+    .addOption(
+      new Option(
+        '--allow <rights...>',
+        'Proxmox API: with --changes, also rights that reach far and are given only when named',
+      ).choices(Object.keys(wideRights)),
+    )
+    .option(
+      '--expires <when>',
+      'Proxmox API: when the token expires: 90d, 1y, 2027-11-26, never (default: a year after it is made)',
+      expiry('--expires'),
+    );
+}
+
 /** `host install|uninstall|check`, registered below `host`. */
 export function hostInstallCommands(host: Command, context: CliContext): void {
-  withLogin(host.command('install <name>'))
+  withAccess(withLogin(host.command('install <name>')))
     .summary("Put the service's user, key, helper and policy of sudo on a host")
     .description(
-      "Put the service's user, key, helper and policy of sudo on a host, over an administrator's own SSH login. Shows its plan and asks. The host reverts everything by itself unless new connections prove in time that the service and the administrator can log in. Run it again after an update of Proxmox MCP.",
+      "Put the service's user, key, helper and policy of sudo on a host, over an administrator's own SSH login. Shows its plan and asks. The host reverts everything by itself unless new connections prove in time that the service and the administrator can log in. Run it again after an update of Proxmox MCP. Of a host that is reached by its API alone, only its access there: asks for an administrator's sign-in.",
     )
     .option('--from <addresses>', "Addresses the service's key may be used from, with commas between; '*': anywhere")
     .addOption(
@@ -38,14 +62,28 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
       defaultRevertAfterSeconds,
     )
     .action(async (name: string, options: LoginOptions & AgreeOptions & InstallCommandOptions) => {
-      const [{ install }, { planApi }, { nextAfterInstalling }] = await Promise.all([
+      const [{ install }, { accessWanted, planApi }, { nextAfterInstalling }] = await Promise.all([
         import('../hosts/install/install.ts'),
         import('./host-api.ts'),
         import('./host-next.ts'),
       ]);
-      const { config, ...access } = await reach(context, name, options);
+      const wanted = accessWanted(options);
       const loaded = context.inspect();
-      const api = await planApi(loaded, config, access, options.api);
+      const byApi = apiHostOf(loaded, name);
+      if (byApi !== undefined) {
+        const { makeBySignIn } = await import('./host-sign-in.ts');
+        const outcome = await makeBySignIn(await withLog(loaded, byApi), wanted, {
+          ...signInOptions(options),
+          expected: undefined,
+        });
+        if (outcome === 'nothing-to-do') print(`${name} is as it should be: nothing to do.`);
+        if (outcome !== 'made') return;
+        const state = { configured: true, isHere: false };
+        for (const line of await nextAfterInstalling(name, loaded.config, state)) note(line);
+        return;
+      }
+      const { config, ...access } = await reach(context, name, options);
+      const api = await planApi(loaded, config, access, options.api, wanted);
       const agree = askToAgree(`install on ${name}`, options);
       const interruption = explainInterruption(name, options.revertAfter);
       const outcome = await install(config, {
@@ -82,8 +120,16 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
           import('../hosts/install/uninstall.ts'),
           import('./host-api.ts'),
         ]);
+        const loaded = context.inspect();
+        const byApi = apiHostOf(loaded, name);
+        if (byApi !== undefined) {
+          const { removeBySignIn } = await import('./host-sign-in.ts');
+          const outcome = await removeBySignIn(await withLog(loaded, byApi), signInOptions(options));
+          if (outcome === 'made') print(`Uninstalled from ${name}.`);
+          return;
+        }
         const { config, ...access } = await reach(context, name, options);
-        const api = await planApiRemoval(context.inspect(), config, access);
+        const api = await planApiRemoval(loaded, config, access);
         const agree = askToAgree(`uninstall on ${name}`, options);
         const outcome = await uninstall(config, {
           ...access,
@@ -124,6 +170,31 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
       if (!options.json && telling.length > 0) print(telling.flatMap((finding) => findingLines(finding)).join('\n'));
       if (!healthy) context.exitWith(exitCodes.failed);
     });
+}
+
+type OnlyApi = HostConfig & { readonly api: ProxmoxApiConfig };
+
+/** A configured host that is reached by its API alone. */
+function apiHostOf(loaded: LoadedConfig, name: string): OnlyApi | undefined {
+  const host = loaded.config.hosts.find((one) => one.name === name);
+  return host?.api !== undefined && host.ssh === undefined && host.local === undefined
+    ? { ...host, api: host.api }
+    : undefined;
+}
+
+async function withLog(loaded: LoadedConfig, host: OnlyApi) {
+  const { createLogger } = await import('../logger.ts');
+  const log = createLogger({ level: loaded.config.logLevel, name: 'cli' });
+  return { loaded, name: host.name, address: host.api, host, log };
+}
+
+/** `--as` names an administrator of Proxmox VE here, whose realm is told. */
+function signInOptions({ as, yes, dryRun }: LoginOptions & AgreeOptions) {
+  return {
+    as: as.includes('@') ? as : undefined,
+    ...(yes !== undefined && { yes }),
+    ...(dryRun !== undefined && { dryRun }),
+  };
 }
 
 /** Whether changes are stopped on the host, and who may sign there. */

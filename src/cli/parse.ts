@@ -34,3 +34,21 @@ export function byDefault(command: Command): Command {
     group.error(`error: unknown command '${word}'; ${group.name()} has ${known}`);
   });
 }
+
+/** `never`, `90d`, `1y` or a day: Unix seconds, 0 for never. Past and far ends are mistakes. */
+export function expiry(option: string): (text: string) => number {
+  return (text) => {
+    if (text === 'never') return 0;
+    const [, count, unit] = /^([1-9]\d{0,3})([dmy])$/.exec(text) ?? [];
+    const days = { d: 1, m: 30, y: 365 } as const;
+    const now = Date.now();
+    const at =
+      unit === undefined
+        ? /^\d{4}-\d{2}-\d{2}$/.test(text)
+          ? Date.parse(`${text}T23:59:59Z`)
+          : Number.NaN
+        : now + Number(count) * days[unit as keyof typeof days] * 86_400_000;
+    if (at > now && at < now + 10 * 366 * 86_400_000) return Math.floor(at / 1000);
+    throw new InvalidArgumentError(`${option} is never, a time (90d, 6m, 1y) or a day to come (2027-11-26).`);
+  };
+}

@@ -41,3 +41,10 @@ export function removeFromHostsFile(text: string, host: string, keys: readonly s
   for (const key of keys) if (document.hasIn(['hosts', host, key])) document.deleteIn(['hosts', host, key]);
   return document.toString({ lineWidth: 0 });
 }
+
+/** The text of `hosts.yaml` without a host. */
+export function removeHostFromHostsFile(text: string, host: string): string {
+  const document = parseDocument(text);
+  if (document.hasIn(['hosts', host])) document.deleteIn(['hosts', host]);
+  return document.toString({ lineWidth: 0 });
+}

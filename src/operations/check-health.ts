@@ -12,6 +12,17 @@ export const checkHealth = defineOperation({
   guide: 'Daily Operations: Morning Health Check',
   target: 'host',
   needs: 'either',
+  // Archives of guests need more (what it takes to restore them), and their tasks stand in for them; updates need Sys.Modify, and
+  // are left out without it.
+  api: {
+    reads: [
+      { privilege: 'Sys.Audit', on: 'root' },
+      { privilege: 'Datastore.Audit', on: 'storage' },
+      { privilege: 'VM.Audit', on: 'guest' },
+      { privilege: 'Sys.Audit', on: 'node' },
+    ],
+    changes: [],
+  },
   risk: 'read',
   exposure: 'direct',
   idempotent: true,

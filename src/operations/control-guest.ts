@@ -12,6 +12,7 @@ export const controlGuest = defineOperation({
   guide: 'qm and pct by hand',
   target: 'guest',
   needs: 'api',
+  api: { reads: [{ privilege: 'VM.Audit', on: 'guest' }], changes: [{ privilege: 'VM.PowerMgmt', on: 'guest' }] },
   risk: { by: 'action', of: { start: 'change', shutdown: 'change', reboot: 'change', stop: 'dangerous' } },
   exposure: 'direct',
   idempotent: false,

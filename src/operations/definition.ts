@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Reversal } from './reversal.ts';
+import type { RightOn } from './rights.ts';
 import type { Subject } from './subject.ts';
 import type { TargetFields, TargetKind } from './target.ts';
 
@@ -48,7 +49,7 @@ export interface EachGuest {
 export interface ApiRight {
   /** `VM.Snapshot` */
   readonly privilege: string;
-  readonly on: 'root' | 'guest' | 'node' | 'storage' | 'pool' | 'network';
+  readonly on: RightOn;
   /** For which requests: `with vmstate`, `of a privileged container`. Absent: all. */
   readonly when?: string;
 }
@@ -93,7 +94,11 @@ export interface OperationDefinition {
   readonly input: z.ZodObject;
   /** The operation's own structured result; every run's result is a {@link RunResult} around it. */
   readonly output: z.ZodObject;
-  /** What it needs of the API token, where it works through the Proxmox API: what it looks with, and what it changes with. */
+  /**
+   * What it needs of the API token, where it works through the Proxmox API: what it looks with, and what it changes with. Said
+   * here alone: the roles that `host install` makes, `doctor` and the documentation are made from it. What is to be changed on
+   * `root` reaches far: it must be one of `wideRights` in `rights.ts`, and is only given where it is asked for.
+   */
   readonly api?: { readonly reads: readonly ApiRight[]; readonly changes: readonly ApiRight[] };
   /** Of a host's: others may work on the host beside it. */
   readonly sharesHost?: true;

@@ -214,7 +214,7 @@ type Kind = 'iso' | 'vztmpl' | 'import';
 
 const kinds: readonly (readonly [RegExp, Kind])[] = [
   [/\.(iso|img)$/i, 'iso'],
-  [/\.tar(\.(gz|xz|zst|bz2))?$/i, 'vztmpl'],
+  [/\.tar\.(gz|xz|zst|bz2)$/i, 'vztmpl'],
   [/\.(qcow2|raw|vmdk|ova)$/i, 'import'],
 ];
 

@@ -244,6 +244,7 @@ export function readVolumes(node: string, storage: string, guest: GuestPlace) {
     values: [node, storage],
     parameters: { vmid: guest.vmid },
     schema: volumes(() => true),
+    absent: [],
   });
 }
 
@@ -253,6 +254,7 @@ export function readVolume(node: string, storage: string, volume: string) {
     template: '/nodes/*/storage/*/content',
     values: [node, storage],
     schema: volumes((one) => one === volume),
+    absent: [],
   });
 }
 

@@ -56,12 +56,17 @@ export const ground = z.object({
 });
 export type Ground = z.infer<typeof ground>;
 
+const snapshotFirst = z
+  .string()
+  .optional()
+  .describe('Where a snapshot of the guest is to be taken first: which entry wants it, and why');
+
 const grounds = z.array(ground).optional().describe('All that was looked at, the strictest first');
 
 /** What the policy says to a request. */
 export const judgement = z.discriminatedUnion('verdict', [
-  z.object({ verdict: z.literal('allowed'), grounds }),
-  z.object({ verdict: z.literal('ask'), terms: approvalTerms, why: z.string(), grounds }),
+  z.object({ verdict: z.literal('allowed'), snapshotFirst, grounds }),
+  z.object({ verdict: z.literal('ask'), terms: approvalTerms, why: z.string(), snapshotFirst, grounds }),
   z.object({
     verdict: z.literal('refused'),
     why: z.string(),

@@ -29,6 +29,14 @@ export const listBackups = defineOperation({
   guide: 'Backup and Recovery: Backup Verification',
   target: 'host',
   needs: 'either',
+  // To see each archive takes what it takes to restore it, and the list itself names that.
+  api: {
+    reads: [
+      { privilege: 'Datastore.Audit', on: 'storage' },
+      { privilege: 'VM.Audit', on: 'guest' },
+    ],
+    changes: [],
+  },
   risk: 'read',
   exposure: 'direct',
   answersAtOnce: true,

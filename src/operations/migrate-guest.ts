@@ -75,7 +75,7 @@ export const migrateGuest = defineApiChange(
         status: z.enum(['running', 'stopped']),
         storages: z.array(z.string()).describe('Of its disks, before'),
       }),
-    steps: ['Look', 'Migrate'],
+    steps: ['Look', 'Check', 'Migrate'],
     undo: {
       how: 'The guest is migrated back, as long as it still is on that node.',
       reverse({ host, vmid: of, targetStorage, timeoutSeconds }, { from, node, storages }) {
@@ -139,10 +139,9 @@ export const migrateGuest = defineApiChange(
       const copying = copied(localDisks);
       const isLive = isRunning && guest.type === 'qemu';
       const how = isLive ? 'live' : isRunning ? 'by a restart' : 'while it is off';
-      const reads = {
-        where: readWhere(guest.vmid),
-        there: readStateOr({ ...guest, node: target }),
-      };
+      const where = readWhere(guest.vmid);
+      const here = { where, here: readStateOr(guest) };
+      const there = { where, there: readStateOr({ ...guest, node: target }) };
       return {
         summary: `migrate ${theGuest(guest)} to ${target}, ${how}${isHa ? ', through the HA stack' : ''}`,
         state: lines,
@@ -159,15 +158,42 @@ export const migrateGuest = defineApiChange(
         ],
         steps: [
           {
+            title: 'Check',
+            effect: effect({
+              reads: here,
+              withinSeconds: 0,
+              lacks: (now) =>
+                now.where[0]?.node === node && now.here.status === state.status
+                  ? undefined
+                  : `${theGuest(guest)} is not as it was any more`,
+            }),
+            undo: undoBy({
+              says: `it runs on ${node} as before: it is started if it does not`,
+              reads: here,
+              plan(now) {
+                if (!isRunning || now.where[0]?.node !== node || now.here.status !== 'stopped') return undefined;
+                return {
+                  call: { method: 'POST', ...guestPath(guest, '/status/start') },
+                  task: {
+                    node,
+                    id: String(guest.vmid),
+                    types: [guest.type === 'qemu' ? 'qmstart' : 'vzstart', 'hastart'],
+                  },
+                  effect: effect({
+                    reads: here,
+                    withinSeconds: isHa ? 120 : 30,
+                    lacks: (then) => (then.here.status === 'running' ? undefined : `it does not run on ${node}`),
+                  }),
+                };
+              },
+            }),
+          },
+          {
             title: 'Migrate',
             call: migrateCall(node, target, targetStorage),
-            task: {
-              node,
-              id: String(guest.vmid),
-              types: [guest.type === 'qemu' ? 'qmigrate' : 'vzmigrate', 'hamigrate'],
-            },
+            task: taskOn(node),
             effect: effect({
-              reads,
+              reads: there,
               withinSeconds: isHa ? haSeconds : 30,
               lacks(now) {
                 const is = now.where[0]?.node;
@@ -179,35 +205,21 @@ export const migrateGuest = defineApiChange(
               facts: (now) => ({ status: now.there.status }),
             }),
             undo: undoBy({
-              says: `it runs on where it was, on ${node}: started if it does not${isHa ? '; what the HA stack was asked for already may still come' : ', and migrated back if it has left'}`,
-              reads: { ...reads, here: readStateOr(guest) },
+              says: `it is migrated back to ${node} if it has left${isHa ? '; what the HA stack was asked for already may still come' : ''}`,
+              reads: there,
               plan(now) {
-                const is = now.where[0]?.node;
-                if (is === target && now.there.status !== 'absent') {
-                  return {
-                    call: migrateCall(target, node, used.length === 1 && targetStorage ? used[0] : undefined, {
-                      isRunning: now.there.status === 'running',
-                    }),
-                    task: {
-                      node: target,
-                      id: String(guest.vmid),
-                      types: [guest.type === 'qemu' ? 'qmigrate' : 'vzmigrate', 'hamigrate'],
-                    },
-                    effect: isBack(isHa ? haSeconds : 30),
-                  };
-                }
-                if (is === node && isRunning && now.here.status === 'stopped') {
-                  return {
-                    call: { method: 'POST', ...guestPath(guest, '/status/start') },
-                    task: {
-                      node,
-                      id: String(guest.vmid),
-                      types: [guest.type === 'qemu' ? 'qmstart' : 'vzstart', 'hastart'],
-                    },
-                    effect: isBack(isHa ? 120 : 30),
-                  };
-                }
-                return undefined;
+                if (now.where[0]?.node !== target || now.there.status === 'absent') return undefined;
+                const storage = used.length === 1 && targetStorage !== undefined ? used[0] : undefined;
+                return {
+                  call: migrateCall(target, node, storage, now.there.status === 'running'),
+                  task: taskOn(target),
+                  effect: effect({
+                    reads: here,
+                    withinSeconds: isHa ? haSeconds : 30,
+                    lacks: (then) =>
+                      then.where[0]?.node === node ? undefined : `it is on ${then.where[0]?.node ?? 'no node'}`,
+                  }),
+                };
               },
             }),
           },
@@ -216,24 +228,13 @@ export const migrateGuest = defineApiChange(
         done: `${TheGuest(guest)} is on ${target} now.`,
       };
 
-      function isBack(withinSeconds: number) {
-        return effect({
-          reads: { where: readWhere(guest.vmid), here: readStateOr(guest) },
-          withinSeconds,
-          lacks(now) {
-            if (now.where[0]?.node !== node) return `it is on ${now.where[0]?.node ?? 'no node'}`;
-            return isRunning && now.here.status !== 'running' ? `it does not run on ${node}` : undefined;
-          },
-        });
+      function taskOn(where: string) {
+        const types = [guest.type === 'qemu' ? 'qmigrate' : 'vzmigrate', 'hamigrate'];
+        return { node: where, id: String(guest.vmid), types };
       }
 
       /** Local disks are copied; a running container is restarted. */
-      function migrateCall(
-        from: string,
-        to: string,
-        storage: string | undefined,
-        { isRunning: runs = isRunning }: { readonly isRunning?: boolean } = {},
-      ) {
+      function migrateCall(from: string, to: string, storage: string | undefined, runs = isRunning) {
         const at = guestPath({ ...guest, node: from }, '/migrate');
         if (guest.type === 'qemu') {
           return {

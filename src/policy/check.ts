@@ -21,6 +21,7 @@ export function policyWarnings(policy: Policy, world: PolicyWorld): readonly Con
   const entries: readonly (readonly [string, Rule | Window | Approval])[] = [
     ...policy.rules.map((entry) => ['rules', entry] as const),
     ...policy.windows.map((entry) => ['windows', entry] as const),
+    ...policy.snapshotFirst.map((entry) => ['snapshotFirst', entry] as const),
     ...policy.approvals.map((entry) => ['approvals', entry] as const),
   ];
   return [

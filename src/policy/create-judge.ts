@@ -26,10 +26,10 @@ export interface JudgeDependencies {
  */
 export function createJudge(from: JudgeDependencies): (request: JudgedRequest, at?: number) => Promise<Judgement> {
   return async (request, at = Date.now()) => {
-    if (request.risk === 'read' || request.input.dryRun === true) return { verdict: 'allowed' };
+    if (request.risk === 'read') return { verdict: 'allowed' };
     const { read, problems } = from.loadFile();
     const [problem] = problems;
-    if (problem !== undefined) {
+    if (problem !== undefined && request.input.dryRun !== true) {
       return {
         verdict: 'refused',
         why: `policy.yaml has a problem, so that nobody knows what it forbids: ${problem.check}: ${problem.summary}`,

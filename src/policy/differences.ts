@@ -1,5 +1,13 @@
-import { type Approval, approvingRoles, type Policy, type Rule, type Targets, type Window } from './schema.ts';
-import { approvalText, contactText, protectionText, ruleText, targetText, windowText } from './words.ts';
+import {
+  type Approval,
+  approvingRoles,
+  type Policy,
+  type Rule,
+  type SnapshotFirst,
+  type Targets,
+  type Window,
+} from './schema.ts';
+import { approvalText, contactText, protectionText, ruleText, snapshotText, targetText, windowText } from './words.ts';
 
 /**
  * What one policy says otherwise than another. `looser`: something is allowed that was not, or easier; `tighter`: only the
@@ -17,6 +25,7 @@ export function differences(approved: Policy, file: Policy): readonly PolicyDiff
     ...protection(approved, file),
     ...windows(approved, file),
     ...approvals(approved, file),
+    ...snapshots(approved, file),
     ...contacts(approved, file),
     ...dangerous(approved, file),
   ];
@@ -150,6 +159,14 @@ function termsEffect(before: Approval, after: Approval): PolicyDifference['effec
     if (is > was) return 'looser';
   }
   return 'tighter';
+}
+
+function snapshots(approved: Policy, file: Policy): PolicyDifference[] {
+  const { added, removed } = changesOf<SnapshotFirst>(approved.snapshotFirst, file.snapshotFirst);
+  return [
+    ...added.map((entry) => said('tighter', snapshotText(entry))),
+    ...removed.map((entry) => said('looser', `No longer: ${snapshotText(entry)}`)),
+  ];
 }
 
 /** Who hears of it decides nothing, but who isn't told can't say no. */

@@ -56,7 +56,27 @@ export function judge(policy: Policy, request: JudgedRequest, context: JudgeCont
 
 function judgeOne(policy: Policy, request: JudgedRequest, context: JudgeContext): Judgement {
   // A plan changes nothing, and looking is free to whoever has got in.
-  if (request.risk === 'read' || request.input.dryRun === true) return { verdict: 'allowed' };
+  if (request.risk === 'read') return { verdict: 'allowed' };
+  const first = snapshotFirst(policy, request, context);
+  if (request.input.dryRun === true) return { verdict: 'allowed', ...first };
+  return { ...verdictOf(policy, request, context), ...first };
+}
+
+/** Only a refusal does without. */
+function snapshotFirst(
+  policy: Policy,
+  request: JudgedRequest,
+  context: JudgeContext,
+): { readonly snapshotFirst?: string } {
+  const touched = touchedBy(request, definitionOf(request, context), context.hosts);
+  const wanted = policy.snapshotFirst.find(
+    (entry) => isAbout(entry, request, ['change', 'dangerous']) && touchesAny(entry.on, touched),
+  );
+  if (wanted === undefined) return {};
+  return { snapshotFirst: because(`${wanted.at} wants a snapshot first`, wanted.why) };
+}
+
+function verdictOf(policy: Policy, request: JudgedRequest, context: JudgeContext): Judgement {
   const found = [...findingsOf(policy, request, context)].sort((a, b) => strictness[b.says] - strictness[a.says]);
   const grounds = found.slice(0, mostGrounds).map(({ says, why, from }) => ({ says, why: sentence(why), from }));
   const [first] = found;
@@ -96,8 +116,11 @@ export function judgeBoth(
 
 /** The stricter of two judgements of the same request; of two approvals what is strict in either. */
 export function stricter(one: Judgement, other: Judgement, request: JudgedRequest): Judgement {
+  const wanted =
+    one.verdict === 'refused' || other.verdict === 'refused' ? undefined : (one.snapshotFirst ?? other.snapshotFirst);
+  const first = wanted === undefined ? {} : { snapshotFirst: wanted };
   if (one.verdict !== 'ask' || other.verdict !== 'ask') {
-    return strictness[other.verdict] > strictness[one.verdict] ? other : one;
+    return { ...(strictness[other.verdict] > strictness[one.verdict] ? other : one), ...first };
   }
   const [a, b] = [one.terms, other.terms];
   const terms: ApprovalTerms = {
@@ -110,7 +133,7 @@ export function stricter(one: Judgement, other: Judgement, request: JudgedReques
     signed: a.signed || b.signed,
   };
   const grounds = [...(one.grounds ?? []), ...(other.grounds ?? [])];
-  return unlessNobodyCan({ ...one, terms, grounds }, request);
+  return unlessNobodyCan({ ...one, ...first, terms, grounds }, request);
 }
 
 /** An approval that nobody could give would only be waited for. */

@@ -140,6 +140,9 @@ const approval = z.strictObject({
   ...about,
 });
 
+/** Before what a snapshot of the guest is taken. */
+const snapshotFirst = z.strictObject({ ...about });
+
 export const webhookKeys = ['ONCALL_WEBHOOK_URL', 'SLACK_WEBHOOK_URL', 'DISCORD_WEBHOOK_URL'] as const;
 const webhookForm = `the key of .env that holds its URL, which is a secret: ${webhookKeys.join(', ')}`;
 const levelForm = 'a level from 1 to 4';
@@ -173,6 +176,7 @@ export const policySchema = z.strictObject({
   protected: targets.default({}),
   windows: z.array(changeWindow, { error: 'a list of windows' }).max(200, 'at most 200 windows').default([]),
   approvals: z.array(approval, { error: 'a list of approvals' }).max(200, 'at most 200 of them').default([]),
+  snapshotFirst: z.array(snapshotFirst, { error: 'a list of entries' }).max(200, 'at most 200 of them').default([]),
   contacts: z.array(contact, { error: 'a list of contacts' }).max(200, 'at most 200 contacts').default([]),
   escalation: escalation.default({}),
   dangerousCommands: z.boolean().default(false),
@@ -189,7 +193,8 @@ interface Placed {
 export type Rule = Parsed['rules'][number] & Placed;
 export type Window = ChangeWindow & Placed;
 export type Approval = Parsed['approvals'][number] & Placed;
-/** What a rule, a window or an approval is about. */
+export type SnapshotFirst = Parsed['snapshotFirst'][number] & Placed;
+/** What a rule, a window, an approval or a snapshot is about. */
 export type About = Pick<Rule, 'operations' | 'risks' | 'on'>;
 
 /** A whole policy. Every key that isn't written has its default. */
@@ -198,6 +203,7 @@ export interface Policy {
   readonly protected: Targets & Placed;
   readonly windows: readonly Window[];
   readonly approvals: readonly Approval[];
+  readonly snapshotFirst: readonly SnapshotFirst[];
   readonly contacts: readonly Contact[];
   readonly escalation: Parsed['escalation'];
   readonly dangerousCommands: boolean;
@@ -213,6 +219,7 @@ export function placed(parsed: Parsed, at: (path: readonly (string | number)[]) 
     protected: { ...parsed.protected, at: at(['protected']) },
     windows: put('windows', parsed.windows),
     approvals: put('approvals', parsed.approvals),
+    snapshotFirst: put('snapshotFirst', parsed.snapshotFirst),
   };
 }
 

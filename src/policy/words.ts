@@ -7,6 +7,7 @@ import {
   type Contact,
   type Policy,
   type Rule,
+  type SnapshotFirst,
   type Targets,
   type Window,
   weekdays,
@@ -54,6 +55,13 @@ export function policyLines(
           `${policy.approvals.length === 0 ? 'One' : 'Otherwise one'} administrator (of a change an operator is enough), who answers within 24 h and is reminded every 4 h; it is carried out within 1 h after that.`,
         ),
       ],
+    },
+    {
+      title: 'Snapshots first',
+      lines:
+        policy.snapshotFirst.length === 0
+          ? [byDefault('None is taken unless it is asked for.')]
+          : policy.snapshotFirst.map((entry) => ({ text: snapshotText(entry), at: entry.at })),
     },
     { title: 'Contacts', lines: contactLines(policy) },
     {
@@ -145,6 +153,11 @@ export function approvalText({ why, operations, risks, on, ...terms }: Omit<Appr
     ...(remindEvery === undefined ? [] : [`a reminder every ${span(remindEvery)}`]),
   ];
   return withWhy(`${lineStart(about)}: ${parts.join(', ')}`, why);
+}
+
+/** `Before configure-guest (change or dangerous) on guests tagged production a snapshot of the guest is taken`. */
+export function snapshotText({ why, ...about }: Omit<SnapshotFirst, 'at'>): string {
+  return withWhy(`Before ${whatText(about)} a snapshot of the guest is taken, and removed when all went well`, why);
 }
 
 function approverText(count: number, role: Approval['role']): string {

@@ -54,6 +54,8 @@ export function probeCertificate(
   });
 }
 
+type TrustedAddress = Pick<ProxmoxApiConfig, 'host' | 'port' | 'trust'>;
+
 /**
  * How connections to the API are made, as its configuration trusts it. With a pin exactly that certificate is
  * accepted, whoever signed it and whatever its names, and it is compared before the connection is handed over, so that
@@ -61,7 +63,7 @@ export function probeCertificate(
  *
  * @throws ServiceError `configuration` when the CA file can't be read or the pin isn't a fingerprint
  */
-export function connectorFor(config: ProxmoxApiConfig, timeoutMs: number): buildConnector.connector {
+export function connectorFor(config: TrustedAddress, timeoutMs: number): buildConnector.connector {
   const { trust } = config;
   switch (trust.kind) {
     case 'system':
@@ -73,7 +75,7 @@ export function connectorFor(config: ProxmoxApiConfig, timeoutMs: number): build
   }
 }
 
-function pinnedConnector(config: ProxmoxApiConfig, pin: string, timeoutMs: number): buildConnector.connector {
+function pinnedConnector(config: TrustedAddress, pin: string, timeoutMs: number): buildConnector.connector {
   // The chain isn't checked because the pin is stricter. No session is kept: a resumed one shows no certificate.
   const connect = buildConnector({ timeout: timeoutMs, rejectUnauthorized: false, maxCachedSessions: 0 });
   return (options, callback) =>
@@ -86,7 +88,7 @@ function pinnedConnector(config: ProxmoxApiConfig, pin: string, timeoutMs: numbe
     });
 }
 
-function certificateChanged(config: ProxmoxApiConfig, pin: string, seen: string | undefined): ServiceError {
+function certificateChanged(config: TrustedAddress, pin: string, seen: string | undefined): ServiceError {
   const address = addressOf(config);
   return new ServiceError({
     code: 'proxmox-certificate',
@@ -94,7 +96,7 @@ function certificateChanged(config: ProxmoxApiConfig, pin: string, seen: string 
     remedy:
       `If the certificate was renewed, compare the new fingerprint on the host itself ` +
       `(openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256, or pveproxy-ssl.pem if there is one) ` +
-      `and put it into the configuration; if not, someone may be between this machine and ${address}: don't continue.`,
+      `and pin it: npx proxmox-mcp host add NAME (or PROXMOX_FINGERPRINT); if not, someone may be between this machine and ${address}: don't continue.`,
     details: { host: config.host, port: config.port, expected: pin, seen: seen ?? '' },
   });
 }

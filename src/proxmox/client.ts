@@ -95,6 +95,7 @@ export interface ProxmoxClient {
   nodeStatus(node: string, options?: CallOptions): Promise<ProxmoxNodeStatus>;
   /** Guests (`vm`), nodes, storages; without a type all. Lists only what the API token may see. */
   resources(type?: 'vm' | 'storage' | 'node' | 'sdn', options?: CallOptions): Promise<ProxmoxResource[]>;
+  /** `local` is the host's own node, whichever node has answered. */
   clusterStatus(options?: CallOptions): Promise<ProxmoxClusterStatus[]>;
   /** Guests of the whole cluster, as far as the API token may see them (`VM.Audit`). */
   guests(options?: CallOptions): Promise<ProxmoxGuest[]>;
@@ -139,13 +140,13 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     values: readonly string[],
     parameters: object | undefined,
     callOptions: CallOptions | undefined,
-  ): Promise<{ data: z.infer<Schema>; total: number }> {
+  ): Promise<{ data: z.infer<Schema>; total: number; elsewhere: boolean }> {
     const rest = [...values];
     const path = template.replace(/\*/g, () => (rest.shift() ?? '').replaceAll('/', '%2F'));
     const at = (text: string) => `/api2/json${text}`;
     const answer = await transport.send(method, at(path), at(template), { ...parameters }, callOptions);
     const parsed = schema.safeParse(answer.data);
-    if (parsed.success) return { data: parsed.data, total: answer.total ?? 0 };
+    if (parsed.success) return { data: parsed.data, total: answer.total ?? 0, elsewhere: answer.elsewhere ?? false };
     const [issue] = parsed.error.issues;
     const where = ['data', ...(issue?.path ?? [])].join('.');
     throw unexpectedAnswer({ host: config.host, port: config.port, method, path }, `${where}: ${issue?.message}`);
@@ -172,8 +173,13 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
       (await get(nodeStatusSchema, '/nodes/*/status', [node], undefined, callOptions)).data,
     resources: async (type, callOptions) =>
       (await get(resourcesSchema, '/cluster/resources', [], { type }, callOptions)).data,
-    clusterStatus: async (callOptions) =>
-      (await get(clusterStatusSchema, '/cluster/status', [], undefined, callOptions)).data,
+    clusterStatus: async (callOptions) => {
+      const { data, elsewhere } = await get(clusterStatusSchema, '/cluster/status', [], undefined, callOptions);
+      if (!elsewhere) return data;
+      // Who answers says that it is the local one.
+      const own = options.cluster?.own();
+      return data.map((entry) => (entry.type === 'node' ? { ...entry, local: entry.name === own } : entry));
+    },
     guests: async (callOptions) =>
       (await get(guestsSchema, '/cluster/resources', [], { type: 'vm' }, callOptions)).data,
     guestStatus: async ({ node, type, vmid }, callOptions) =>

@@ -1,9 +1,13 @@
+import { join } from 'node:path';
+import { z } from 'zod';
 import type { HostConfig } from '../config.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { probeCertificate } from './certificate.ts';
 import { createProxmoxClient, type ProxmoxClient } from './client.ts';
-import type { ProxmoxClusterStatus, ProxmoxNode } from './schemas.ts';
+import { type ClusterNodes, createClusterNodes, type LearntCluster } from './cluster-nodes.ts';
+import { addressOf } from './failures.ts';
+import { figure, type ProxmoxClusterStatus, type ProxmoxNode } from './schemas.ts';
 import type { CallOptions, TransportOptions } from './transport.ts';
 
 /** Which node of which cluster a configured host is. */
@@ -11,6 +15,14 @@ export interface Member {
   /** Absent: the node is in no cluster. */
   readonly cluster?: string;
   readonly node: string;
+}
+
+/** Another node of a host's cluster, and what asking it came to. */
+export interface TriedNode {
+  /** `192.0.2.12:8006` */
+  readonly address: string;
+  /** Absent: it answers. */
+  readonly error?: ServiceError;
 }
 
 /** The Proxmox APIs of the configured hosts, each connected when it is first used. */
@@ -30,22 +42,95 @@ export interface ProxmoxApis {
   member(host: string, options?: CallOptions): Promise<Member>;
   /** The same, if it has been asked before. */
   known(host: string): Member | undefined;
+  /** What was learnt of the host's cluster: by which other nodes it can be reached, and until when its API token lasts. */
+  learnt(host: string): LearntCluster | undefined;
+  /** Learns that now, which else happens beside the first call, and every ten minutes. */
+  learn(host: string, options?: CallOptions): Promise<void>;
+  /** Whether each other node of the host's cluster would answer in its place. */
+  tryOthers(host: string, options?: CallOptions): Promise<readonly TriedNode[]>;
   close(): Promise<void>;
 }
 
+/** In the data folder. */
+const nodesFile = 'proxmox-nodes.json';
+const learnEveryMs = 10 * 60_000;
+const learnMs = 15_000;
+/** Of one other node that is only tried. */
+const tryMs = 5_000;
+
+/** Of a user with its API tokens, what is asked. */
+const userSchema = z.looseObject({
+  tokens: z.record(z.string(), z.looseObject({ expire: figure.optional() })).nullish(),
+});
+
+/** @param config - with a data folder what is learnt of clusters is kept there */
 export function createProxmoxApis(
-  { hosts }: { readonly hosts: readonly HostConfig[] },
+  { hosts, dataDir }: { readonly hosts: readonly HostConfig[]; readonly dataDir?: string },
   log: Log,
-  options: Pick<TransportOptions, 'retries'> = {},
+  options: Pick<TransportOptions, 'retries'> & {
+    /** Default: true. False for what only looks at one host for a moment; what is known already is used all the same. */
+    readonly learns?: boolean;
+  } = {},
 ): ProxmoxApis {
+  const { learns = true, ...transport } = options;
   const clients = new Map<string, ProxmoxClient>();
   const members = new Map<string, Member>();
   const nodes = new Map<string, string>();
+  const clusters: ClusterNodes = createClusterNodes(hosts, dataDir && join(dataDir, nodesFile));
+  const learntAt = new Map<string, number>();
+  const learning = new Set<Promise<void>>();
+  const closing = new AbortController();
+
+  async function learn(name: string, callOptions: CallOptions = {}): Promise<void> {
+    const client = get(name);
+    const { user, tokenName } = apiOf(hosts, name);
+    const refused = (error: unknown) => {
+      if (isServiceError(error, 'proxmox-permission')) return undefined;
+      throw error;
+    };
+    const [seen, listed, owner] = await Promise.all([
+      client.clusterStatus(callOptions).catch(refused),
+      client.nodes(callOptions),
+      // Only so that what has expired can be told from what was deleted.
+      client.read(userSchema, '/access/users/*', [user], undefined, callOptions).catch(() => undefined),
+    ]);
+    const tokenExpires = owner?.tokens?.[tokenName]?.expire ?? clusters.of(name)?.tokenExpires;
+    clusters.learn(name, { members: seen ?? [], nodes: listed, tokenExpires });
+  }
+
+  /** Beside the call that was answered: nobody waits for it. */
+  function learnAgain(name: string): void {
+    const last = learntAt.get(name);
+    if (!learns || closing.signal.aborted || (last !== undefined && performance.now() - last < learnEveryMs)) return;
+    learntAt.set(name, performance.now());
+    const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(learnMs)]);
+    const going = learn(name, { signal })
+      .catch((error: unknown) => {
+        log.debug({ host: name, error: String(error) }, 'nothing was learnt of its cluster');
+      })
+      .finally(() => learning.delete(going));
+    learning.add(going);
+  }
+
+  function forget(name: string, node: string): void {
+    if (nodes.get(name) === node) nodes.delete(name);
+    if (members.get(name)?.node === node) members.delete(name);
+    learntAt.delete(name);
+  }
 
   function get(name: string): ProxmoxClient {
     const made = clients.get(name);
     if (made) return made;
-    const client = createProxmoxClient(apiOf(hosts, name), { log, ...options });
+    const client = createProxmoxClient(apiOf(hosts, name), {
+      log,
+      ...transport,
+      cluster: {
+        own: () => clusters.of(name)?.own,
+        others: () => clusters.others(name),
+        answered: () => learnAgain(name),
+        isUnknown: (node) => forget(name, node),
+      },
+    });
     clients.set(name, client);
     return client;
   }
@@ -93,7 +178,29 @@ export function createProxmoxApis(
       return members.get(name) ?? { node: name };
     },
     known: (name) => members.get(name),
+    learnt: clusters.of,
+    learn,
+    tryOthers: (name, callOptions) =>
+      Promise.all(
+        clusters.others(name).map(async (node): Promise<TriedNode> => {
+          const client = createProxmoxClient(
+            { ...apiOf(hosts, name), ...node },
+            { log, ...transport, timeoutMs: tryMs },
+          );
+          try {
+            await client.version(callOptions);
+            return { address: addressOf(node) };
+          } catch (error) {
+            if (!(error instanceof ServiceError)) throw error;
+            return { address: addressOf(node), error };
+          } finally {
+            await client.close();
+          }
+        }),
+      ),
     async close() {
+      closing.abort();
+      await Promise.all(learning);
       await Promise.all([...clients.values()].map((client) => client.close()));
     },
   };

@@ -11,7 +11,7 @@ export interface Address {
 export interface FailedCall extends Address {
   readonly method: string;
   readonly path: string;
-  /** `user@realm!name` */
+  /** `user@realm!name`, or `user@realm` of a person who has signed in. */
   readonly token: string;
 }
 
@@ -62,7 +62,15 @@ const meanings: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [/already exists|already defined/i, exists],
-  [/does not exist|unable to find configuration file|hostname lookup '/, missing],
+  [
+    /hostname lookup '/,
+    {
+      code: 'proxmox-not-found',
+      remedy:
+        'A node of that name was renamed, removed, or never there: look which there are (Datacenter, Summary, or pvecm nodes). After a renaming try again: the service asks for the name anew.',
+    },
+  ],
+  [/does not exist|unable to find configuration file/, missing],
   [/\bno such (user|token|cluster node|resource|vzdump job|storage|task|group|role)\b/i, missing],
   [/^(400 )?Parameter verification failed|^format error|no options specified|missing value for/, invalid],
   [
@@ -89,6 +97,8 @@ export function refusalFailure(refusal: Refusal, call: FailedCall): ServiceError
   const { status, text, errors } = refusal;
   if (status === 401) return authenticationFailure(text, call);
   if (status === 403) return permissionFailure(text, call);
+  const node = status === 595 ? /^\/nodes\/([^/]+)/.exec(call.path)?.[1] : undefined;
+  if (node !== undefined) return nodeIsDown(node, text, call);
   const wrong = Object.entries(errors).map(([name, problem]) => `${name}: ${problem.trim()}`);
   const said = wrong.length > 0 ? wrong.join('; ') : text || `status ${status}`;
   const meaning = meaningOf(status, said);
@@ -104,6 +114,36 @@ export function refusalFailure(refusal: Refusal, call: FailedCall): ServiceError
       status,
       ...Object.fromEntries(Object.entries(errors).map(([name, problem]) => [`errors.${name}`, problem.trim()])),
     },
+  });
+}
+
+/** A node passes on what is about another one. */
+function nodeIsDown(node: string, text: string, call: FailedCall): ServiceError {
+  return new ServiceError({
+    code: 'proxmox-unavailable',
+    message: `The node ${node} is down, or its Proxmox services are: ${addressOf(call)} answered ${call.method} ${call.path} with 595: ${text || 'no reason given'}.`,
+    remedy: `See whether ${node} is up and its services run (systemctl status pveproxy pvedaemon), then try again; nothing reached it.`,
+    retryable: call.method === 'GET',
+    details: { host: call.host, status: 595, node },
+  });
+}
+
+/** What the first of several nodes failed with, and that the others did too. */
+export function alsoTried(tried: readonly { readonly node: Address; readonly failure: ServiceError }[]): ServiceError {
+  const [first, ...rest] = tried;
+  if (first === undefined) throw new Error('nothing was tried');
+  const { code, message, remedy, retryable, details } = first.failure;
+  if (rest.length === 0) return first.failure;
+  const others = rest.map(
+    ({ node, failure }) => `${addressOf(node)} (${String(failure.details.cause ?? failure.code)})`,
+  );
+  return new ServiceError({
+    code,
+    message: `${message.replace(/\.$/, '')}, and no other node of its cluster answers either: ${others.join(', ')}.`,
+    remedy,
+    retryable,
+    details,
+    cause: first.failure,
   });
 }
 
@@ -131,18 +171,37 @@ function outcomeUnknown(status: number, method: string): boolean {
 }
 
 function authenticationFailure(text: string, call: FailedCall): ServiceError {
-  const [user = ''] = call.token.split('!', 1);
+  const [user = '', name] = call.token.split('!', 2);
+  if (name === undefined) return signInFailure(text, call);
   return new ServiceError({
     code: 'proxmox-authentication',
     message: `${addressOf(call)} refused the API token ${call.token}: ${text || 'no reason given'}.`,
-    remedy: `Check the API token's name and secret in the configuration, and on the host that it exists, hasn't expired and its user is enabled: pveum user token list ${user}.`,
+    remedy: `It doesn't say whether it was deleted, has expired, its user is disabled, or its name or secret is mistyped. See on the host: pveum user token list ${user}. One that host install made is put in order by: npx proxmox-mcp host install NAME.`,
     details: { host: call.host, status: 401, token: call.token },
+  });
+}
+
+function signInFailure(text: string, call: FailedCall): ServiceError {
+  return new ServiceError({
+    code: 'proxmox-authentication',
+    message: `${addressOf(call)} refused ${call.token}: ${text || 'no reason given'}.`,
+    remedy: 'Check the user with its realm (root@pam, anna@pve), the password and the code, then try again.',
+    details: { host: call.host, status: 401 },
   });
 }
 
 function permissionFailure(text: string, call: FailedCall): ServiceError {
   const [, path, privilege] = /\((\/[^,]*), ([^)]+)\)/.exec(text) ?? [];
   const needed = path && privilege ? `${privilege.replaceAll('|', ' or ')} on ${path}` : 'the right to do it';
+  const isToken = call.token.includes('!');
+  if (!isToken) {
+    return new ServiceError({
+      code: 'proxmox-permission',
+      message: `${addressOf(call)} doesn't let ${call.token} do ${call.method} ${call.path}: ${text}.`,
+      remedy: `Sign in as one who has ${needed}: root@pam, or an administrator with the role Administrator on /.`,
+      details: { host: call.host, status: 403, ...(path && privilege ? { path, privilege } : {}) },
+    });
+  }
   const grant = path ? ` (pveum acl modify ${path} --tokens '${call.token}' --roles …)` : '';
   return new ServiceError({
     code: 'proxmox-permission',
@@ -165,6 +224,44 @@ const neverSent = new Set(
 const untrusted =
   /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY|DECRYPT_CERT)|INVALID_(CA|PURPOSE)|HOSTNAME_MISMATCH)/;
 
+const pinIt =
+  'pin its SHA-256 fingerprint, once you have compared it (npx proxmox-mcp host add NAME), or give the cluster CA (/etc/pve/pve-root-ca.pem) as CA file';
+
+/** Why a certificate isn't trusted, and what helps against that. First match wins. */
+const distrusts: readonly (readonly [RegExp, string, string])[] = [
+  [
+    /HAS_EXPIRED/,
+    'has expired',
+    'Renew it on the host: pvenode acme cert order where it comes from ACME, else pvecm updatecerts --force; then systemctl reload pveproxy, and see it with: npx proxmox-mcp doctor.',
+  ],
+  [/NOT_YET_VALID/, 'is not valid yet', 'Compare the clocks of this machine and of the host (timedatectl).'],
+  [
+    /ALTNAME|HOSTNAME_MISMATCH/,
+    'is for other names',
+    `Write a name or address that is in it as PROXMOX_HOST (pvenode cert info shows them); or ${pinIt}.`,
+  ],
+  [
+    /SELF_SIGNED/,
+    'is signed by itself, or by a CA that this machine does not know',
+    `If it is the host's own, ${pinIt}.`,
+  ],
+  [
+    /./,
+    'is not signed by a CA that is trusted here',
+    `A fresh Proxmox VE signs with a CA of its own: ${pinIt}. Where a CA file is given, look that it is this cluster's.`,
+  ],
+];
+
+function untrustedFailure(code: string, address: string, details: ServiceError['details']): ServiceError {
+  const [, what = 'is not trusted', remedy = ''] = distrusts.find(([pattern]) => pattern.test(code)) ?? [];
+  return new ServiceError({
+    code: 'proxmox-certificate',
+    message: `The certificate of ${address} ${what} (${code}), so nothing was sent.`,
+    remedy,
+    details,
+  });
+}
+
 /**
  * Turns what the network or TLS threw into the error a caller can act on. Nothing of the thrown error but its code is
  * kept: some carry the request they belong to.
@@ -178,14 +275,7 @@ export function networkFailure(
   const code = [rawCode, cause?.code].find((value) => typeof value === 'string') as string | undefined;
   const address = addressOf(call);
   const details = { host: call.host, port: call.port, cause: code ?? name ?? 'unknown' };
-  if (code && untrusted.test(code)) {
-    return new ServiceError({
-      code: 'proxmox-certificate',
-      message: `The certificate of ${address} isn't trusted: ${code}.`,
-      remedy: 'Pin its SHA-256 fingerprint, or give the cluster CA (/etc/pve/pve-root-ca.pem) as CA file.',
-      details,
-    });
-  }
+  if (code && untrusted.test(code)) return untrustedFailure(code, address, details);
   if (call.method !== 'GET' && !(code && neverSent.has(code))) {
     return new ServiceError({
       code: 'outcome-unknown',

@@ -14,9 +14,8 @@ const named = 10;
 /**
  * Where a guest is now: the one place where a cluster's and a node's names come from.
  *
- * `host` is any configured host of the guest's cluster. When its API is away, another configured host answers of which
- * this process knows from before that it is in the same cluster. The place's `host` is the configured host that is the
- * guest's node: one that said so itself, or one that can't be asked and has that node's address. See {@link membersOf} for
+ * `host` is any configured host of the guest's cluster; while its own node is away, another one answers. The place's
+ * `host` is the configured host that is the guest's node: one that said so itself, or one that can't be asked and has that node's address. See {@link membersOf} for
  * clusters whose name the API token may not see: their guests are named by the one host through which they are reached.
  *
  * @throws ServiceError `not-found` when there is no such guest, or none that the API token may see; what the API throws
@@ -125,30 +124,16 @@ function tagsOf({ tags = '' }: ProxmoxGuest): readonly string[] {
 }
 
 interface Seen {
-  /** Who answered. */
+  /** The host that was named. */
   readonly via: string;
   readonly members: readonly ProxmoxClusterStatus[];
   readonly guests: readonly ProxmoxGuest[];
 }
 
 async function askCluster(apis: ProxmoxApis, host: string, options: CallOptions): Promise<Seen> {
-  const cluster = apis.known(host)?.cluster;
-  const peers = apis.hosts
-    .map(({ name }) => name)
-    .filter((name) => cluster !== undefined && name !== host && apis.known(name)?.cluster === cluster);
-  let first: unknown;
-  for (const via of [host, ...peers]) {
-    const client = apis.get(via);
-    try {
-      const [members, guests] = await Promise.all([membersOf(apis, via, options), client.guests(options)]);
-      return { via, members, guests };
-    } catch (error) {
-      // What it is asked for is the answer of the host that was named; another one only stands in while it is away.
-      if (!(error instanceof ServiceError) || !error.retryable) throw error;
-      first ??= error;
-    }
-  }
-  throw first;
+  const client = apis.get(host);
+  const [members, guests] = await Promise.all([membersOf(apis, host, options), client.guests(options)]);
+  return { via: host, members, guests };
 }
 
 /**

@@ -1,286 +1,375 @@
-import { z } from 'zod';
-import { ServiceError } from '../errors.ts';
-import { cleanLine } from '../reports/clean.ts';
-import { Secret } from '../secret.ts';
-import { canonicalFingerprint } from './certificate.ts';
-import { readingPrivileges } from './rights.ts';
+import { type WideRight, wideNames, wideRights } from '../operations/rights.ts';
+import type { Secret } from '../secret.ts';
+import { changingPaths, changingRoleFor, type RoleWanted, readingRoleFor } from './rights.ts';
 
-// The access to the Proxmox API that an administrator agrees to: a user, a role that reads, and an API token, made on the host
-// by Proxmox's own command line. Nothing here logs in: who calls brings the administrator's way to root.
-
-/** Runs a program of the host as root; its exit code is an answer, whatever it is. */
-export type RunAsRoot = (
-  argv: readonly [string, ...string[]],
-) => Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>;
+// The access to the Proxmox API that an administrator agrees to: a user, roles, and an API token with rights of its own. What is
+// to be done is planned here, the same for both ways of doing it: by Proxmox's own command line as root of the host
+// (onboard-commands.ts), and by the API with an administrator's one sign-in (onboard-api.ts). Nothing here logs in.
 
 /** The user whose API tokens are the service's; it has no password. */
 export const apiUser = 'proxmox-mcp@pve';
 
 /** Its role that reads. */
 export const readingRole = 'ProxmoxMCPReader';
+/** Its role with which the operations change something. */
+export const changingRole = 'ProxmoxMCPOperator';
+/** Its roles for what reaches far, each given only where it was asked for. */
+export const wideRoles: Readonly<Record<WideRight, string>> = {
+  ha: 'ProxmoxMCPHA',
+  'privileged-containers': 'ProxmoxMCPPrivilegedContainers',
+};
+const ourRoles: readonly string[] = [readingRole, changingRole, ...Object.values(wideRoles)];
 
-/** On the host, whatever its cluster's certificates: pveproxy takes the first where it is there with its key. */
-const certificates = ['/etc/pve/local/pveproxy-ssl.pem', '/etc/pve/local/pve-ssl.pem'] as const;
-
-const users = z.array(z.object({ userid: z.string(), enable: z.coerce.number().optional() }));
-const roles = z.array(z.object({ roleid: z.string(), privs: z.string().optional() }));
-const entries = z.array(
-  z.object({
-    path: z.string(),
-    type: z.string(),
-    ugid: z.string(),
-    roleid: z.string(),
-    propagate: z.coerce.number().optional(),
-  }),
-);
-const tokens = z.array(z.object({ tokenid: z.string() }));
-const made = z.object({ 'full-tokenid': z.string(), value: z.string().regex(/^[0-9a-f-]{36}$/) });
+/** One entry of the access control list. */
+export interface Grant {
+  readonly path: string;
+  /** `user@realm`, `user@realm!token`, or a group's name. */
+  readonly subject: string;
+  readonly role: string;
+  readonly propagate: boolean;
+}
 
 /** What a host's Proxmox VE has of the access already. */
 export interface AccessSeen {
   /** `missing`, `disabled`: it is there and can't log in. */
   readonly user: 'there' | 'missing' | 'disabled';
-  /** Privileges of the reading role; undefined: there is none. */
-  readonly role: readonly string[] | undefined;
-  /** Every privilege that this version knows. */
-  readonly privileges: readonly string[];
-  /** Whom the reading role is given on `/`, for all below: users, and tokens by their full ids. */
-  readonly granted: readonly string[];
-  /** Names of the user's API tokens. */
-  readonly tokens: readonly string[];
-  /** SHA-256 of the API's certificate, as the host itself has it. */
+  /** Every role that there is, with its privileges. */
+  readonly roles: ReadonlyMap<string, readonly string[]>;
+  readonly grants: readonly Grant[];
+  /** The user's API tokens. */
+  readonly tokens: readonly SeenToken[];
+  /** SHA-256 of the API's certificate. */
   readonly fingerprint: string;
 }
 
-/** Looks without changing anything. Undefined: there is no Proxmox VE. */
-export async function lookAtAccess(host: string, run: RunAsRoot): Promise<AccessSeen | undefined> {
-  const found = await run(['/bin/sh', '-c', 'command -v pveum && command -v openssl']);
-  if (found.exitCode !== 0) return undefined;
-  const list = async <T>(schema: z.ZodType<T>, ...what: string[]): Promise<T> => {
-    const argv = ['pveum', ...what, '--output-format', 'json'] as const;
-    return parseJson(host, argv, await must(host, run, argv), schema);
-  };
-  const allUsers = await list(users, 'user', 'list');
-  const user = allUsers.find(({ userid }) => userid === apiUser);
-  const allRoles = await list(roles, 'role', 'list');
-  const acl = await list(entries, 'acl', 'list');
-  const own = user === undefined ? [] : await list(tokens, 'user', 'token', 'list', apiUser);
-  const privilegesOf = (text: string | undefined) => (text ?? '').split(/[\s,;]+/).filter(Boolean);
-  const role = allRoles.find(({ roleid }) => roleid === readingRole);
-  return {
-    user: user === undefined ? 'missing' : user.enable === 0 ? 'disabled' : 'there',
-    role: role && privilegesOf(role.privs),
-    privileges: [...new Set(allRoles.flatMap(({ privs }) => privilegesOf(privs)))],
-    granted: acl
-      .filter(({ path, roleid, propagate }) => path === '/' && roleid === readingRole && propagate !== 0)
-      .map(({ ugid }) => ugid),
-    tokens: own.map(({ tokenid }) => tokenid),
-    fingerprint: await fingerprintOf(host, run),
-  };
+export interface SeenToken {
+  readonly name: string;
+  /** Unix seconds; 0: never. */
+  readonly expires: number;
+  /** Whether it has privileges of its own, and not all of its user's. */
+  readonly separated: boolean;
 }
 
-async function fingerprintOf(host: string, run: RunAsRoot): Promise<string> {
-  let said = '';
-  for (const file of certificates) {
-    const argv = ['openssl', 'x509', '-noout', '-fingerprint', '-sha256', '-in', file] as const;
-    const { exitCode, stdout, stderr } = await run(argv);
-    if (exitCode === 0) return canonicalFingerprint(stdout.trim());
-    said = stderr;
-  }
-  throw failed(host, `the certificate of its API can't be read (${lastLine(said)})`, 'See there: pvenode cert info');
+/** One thing that is done. */
+export type AccessStep =
+  | { readonly kind: 'add-role' | 'set-role'; readonly role: string; readonly privileges: readonly string[] }
+  | { readonly kind: 'remove-role'; readonly role: string }
+  | { readonly kind: 'add-user' | 'enable-user' | 'remove-user' }
+  | ({ readonly kind: 'grant' | 'revoke' } & Grant)
+  | { readonly kind: 'set-token'; readonly name: string; readonly expires: number }
+  | { readonly kind: 'remove-token'; readonly name: string };
+
+/** A way to see and change the access on a host. Every method throws `ServiceError`. */
+export interface AccessWay {
+  /** Looks without changing anything. Undefined: there is no Proxmox VE. */
+  look(): Promise<AccessSeen | undefined>;
+  carryOut(step: AccessStep): Promise<void>;
+  /** Makes an API token with privileges of its own. */
+  addToken(name: string, expires: number): Promise<Secret>;
 }
 
-interface Step {
-  readonly line: string;
-  readonly argv: readonly [string, ...string[]];
+/** What an administrator wants. What is undefined stays as it is. */
+export interface AccessWanted {
+  /** Whether operations may change something. New: they may not. */
+  readonly changes?: boolean | undefined;
+  /** Which far-reaching rights are given. New: none. */
+  readonly wide?: readonly WideRight[] | undefined;
+  /** When the API token expires, Unix seconds; 0: never. New: after a year. */
+  readonly expires?: number | undefined;
+  /** Unix seconds. */
+  readonly now: number;
 }
 
-/** What is to be done, each step with a line for a person. Nothing to do: no lines. */
+const day = 86_400;
+/** How long an API token lasts where nothing else was said. */
+const lastsDays = 365;
+/** So long before its end `doctor` warns, and `host install` makes it last longer. */
+export const expiresSoonDays = 30;
+
+/** What is to be done, in lines for a person. Nothing to do: no lines. */
 export interface AccessPlan {
   readonly lines: readonly string[];
   /** Before the API token. */
-  readonly steps: readonly Step[];
+  readonly steps: readonly AccessStep[];
   /** Name of the API token. */
   readonly token: string;
   readonly makesToken: boolean;
+  /** Unix seconds; 0: never. */
+  readonly expires: number;
   /** After the API token. */
-  readonly grants: readonly Step[];
+  readonly grants: readonly AccessStep[];
+  /** Whether operations may change something afterwards. */
+  readonly changes: boolean;
 }
 
 /**
- * @param held - the API token of {@link apiUser} that the configuration has and that the API accepts; undefined: none. The secret of
- * any other one is unknown, and an API token that is made anew would take it from whoever uses it: so a further one is made.
+ * @param held - the API token of {@link apiUser} that the configuration has and that the API accepts, or would if it hadn't expired;
+ * undefined: none. The secret of any other one is unknown, and an API token that is made anew would take it from whoever
+ * uses it: so a further one is made.
  */
-export function planAccess(host: string, seen: AccessSeen, held: string | undefined): AccessPlan {
-  const wanted = readingPrivileges.filter((privilege) => seen.privileges.includes(privilege));
-  const named = wanted.join(', ');
-  const steps: Step[] = [];
-  if (seen.role === undefined) {
-    const argv = ['pveum', 'role', 'add', readingRole, '--privs', wanted.join(',')] as const;
-    steps.push({ line: `make the role ${readingRole}, which reads: ${named}`, argv });
-  } else if (!isSameSet(seen.role, wanted)) {
-    const argv = ['pveum', 'role', 'modify', readingRole, '--privs', wanted.join(',')] as const;
-    steps.push({ line: `correct the role ${readingRole}: ${named}`, argv });
-  }
-  if (seen.user === 'missing') {
-    const argv = ['pveum', 'user', 'add', apiUser, '--comment', 'Proxmox MCP'] as const;
-    steps.push({ line: `make the user ${apiUser}, without a password`, argv });
-  } else if (seen.user === 'disabled') {
-    const argv = ['pveum', 'user', 'modify', apiUser, '--enable', '1'] as const;
-    steps.push({ line: `enable the user ${apiUser}`, argv });
-  }
-  if (!seen.granted.includes(apiUser)) {
-    const argv = ['pveum', 'acl', 'modify', '/', '--users', apiUser, '--roles', readingRole] as const;
-    steps.push({ line: `give ${apiUser} that role on /`, argv });
-  }
-  const isHeld = held !== undefined && seen.tokens.includes(held);
-  const token = isHeld ? held : freeName(`mcp-${host}`, seen.tokens);
+export function planAccess(host: string, seen: AccessSeen, held: string | undefined, wanted: AccessWanted): AccessPlan {
+  const heldToken = seen.tokens.find(({ name }) => name === held);
+  const token = heldToken?.name ?? freeName(`mcp-${host}`, seen);
   const full = `${apiUser}!${token}`;
-  const grants: Step[] = seen.granted.includes(full)
-    ? []
-    : [
-        {
-          line: `give the API token ${full} that role on /`,
-          argv: ['pveum', 'acl', 'modify', '/', '--tokens', full, '--roles', readingRole],
-        },
-      ];
-  const others = isHeld ? [] : seen.tokens.filter((name) => name.startsWith(`mcp-${host}`));
-  const beside = others.length > 0 ? `; the secret of ${others.join(', ')}, which is there, isn't known here` : '';
-  const lines = [
-    ...steps.map(({ line }) => line),
-    ...(isHeld ? [] : [`make the API token ${full}, with privileges of its own${beside}`]),
-    ...grants.map(({ line }) => line),
+  const has = (role: string) => seen.grants.some((grant) => grant.subject === full && grant.role === role);
+  const changes = wanted.changes ?? has(changingRole);
+  const wide = wanted.wide ?? wideNames.filter((name) => has(wideRoles[name]));
+  const own = grantsFor({ changes, wide });
+  // An API token may do what both it and its user may, so that the user has what any of them has.
+  const others = seen.grants.filter(({ subject }) => subject.startsWith(`${apiUser}!`) && subject !== full);
+  const ofUser = distinct([...own, ...others.map((grant) => ({ ...grant, subject: '' }))]);
+
+  const roles = rolesFor(seen, { changes, wide });
+  const steps: Planned[] = [
+    ...roles.flatMap((role) => planRole(seen, role)),
+    ...planUser(seen),
+    ...planGrants(seen, apiUser, ofUser),
   ];
-  return { lines, steps, token, makesToken: !isHeld, grants };
+  const expires = wanted.expires ?? wanted.now + lastsDays * day;
+  const lasts = heldToken === undefined ? [] : planToken(heldToken, wanted, expires);
+  const grants = planGrants(seen, full, own);
+  const after = [...steps, ...grants].flatMap(({ steps: some }) => some);
+  const unused = changes ? [] : unusedRoles(seen, after);
+  const beside = seen.tokens.map(({ name }) => name).filter((name) => name.startsWith(`mcp-${host}`));
+  const unknown = beside.length > 0 ? `; the secret of ${beside.join(', ')}, which is there, isn't known here` : '';
+  const makes = `make the API token ${full}, with privileges of its own, which ${untilText(expires)}${unknown}`;
+  return {
+    lines: [
+      ...steps.map(({ line }) => line),
+      ...(heldToken ? [] : [makes]),
+      ...[...lasts, ...grants, ...unused].map(({ line }) => line),
+    ],
+    steps: [...steps, ...lasts].flatMap(({ steps: some }) => some),
+    token,
+    makesToken: heldToken === undefined,
+    expires: heldToken === undefined || lasts.length > 0 ? expires : heldToken.expires,
+    grants: [...grants, ...unused].flatMap(({ steps: some }) => some),
+    changes,
+  };
+}
+
+/** A line of the plan, and what it stands for. */
+interface Planned {
+  readonly line: string;
+  readonly steps: readonly AccessStep[];
+}
+
+interface Extent {
+  readonly changes: boolean;
+  readonly wide: readonly WideRight[];
+}
+
+type OwnGrant = Omit<Grant, 'subject'>;
+
+function grantsFor({ changes, wide }: Extent): readonly OwnGrant[] {
+  const reading = { role: readingRole, propagate: true };
+  return [
+    { path: '/', ...reading },
+    // What is given on a path replaces what comes from above it: so there the reading role is given again.
+    ...(changes
+      ? changingPaths.flatMap((path) => [
+          { path, ...reading },
+          { path, role: changingRole, propagate: true },
+        ])
+      : []),
+    // Not below: on a node it would mean a shell there.
+    ...wide.map((name) => ({ path: '/', role: wideRoles[name], propagate: false })),
+  ];
+}
+
+interface PlannedRole extends RoleWanted {
+  readonly role: string;
+  readonly what: string;
+}
+
+function rolesFor(seen: AccessSeen, { changes, wide }: Extent): readonly PlannedRole[] {
+  const known = [...new Set([...seen.roles.values()].flat())];
+  return [
+    { role: readingRole, what: 'which reads', ...readingRoleFor(known) },
+    ...(changes
+      ? [{ role: changingRole, what: 'with which operations change guests', ...changingRoleFor(known) }]
+      : []),
+    ...wide.map((name) => ({
+      role: wideRoles[name],
+      what: `as was asked for (${wideRights[name].why})`,
+      privileges: [wideRights[name].privilege],
+      leftOut: [],
+    })),
+  ];
+}
+
+function planRole(seen: AccessSeen, { role, what, privileges, leftOut }: PlannedRole): readonly Planned[] {
+  const there = seen.roles.get(role);
+  const named = privileges.join(', ');
+  const without =
+    leftOut.length === 0 ? '' : `; without ${leftOut.join(', ')}, which this version has not, or not alone`;
+  if (there === undefined) {
+    return [
+      { line: `make the role ${role}, ${what}: ${named}${without}`, steps: [{ kind: 'add-role', role, privileges }] },
+    ];
+  }
+  if (isSameSet(there, privileges)) return [];
+  return [{ line: `correct the role ${role}: ${named}${without}`, steps: [{ kind: 'set-role', role, privileges }] }];
+}
+
+function planUser({ user }: AccessSeen): readonly Planned[] {
+  if (user === 'there') return [];
+  return user === 'missing'
+    ? [{ line: `make the user ${apiUser}, without a password`, steps: [{ kind: 'add-user' }] }]
+    : [{ line: `enable the user ${apiUser}`, steps: [{ kind: 'enable-user' }] }];
+}
+
+/** Gives a subject of ours what is missing, and takes away what it has of our roles besides. */
+function planGrants(seen: AccessSeen, subject: string, wanted: readonly OwnGrant[]): readonly Planned[] {
+  const there = seen.grants.filter((grant) => grant.subject === subject && ourRoles.includes(grant.role));
+  const missing = wanted.filter((one) => !there.some((grant) => isSameGrant(grant, one)));
+  // One with another propagation is replaced by what is given.
+  const surplus = there.filter((grant) => !wanted.some((one) => one.path === grant.path && one.role === grant.role));
+  const who = subject === apiUser ? apiUser : `the API token ${subject}`;
+  const lines = (
+    kind: 'grant' | 'revoke',
+    grants: readonly OwnGrant[],
+    text: (role: string, paths: string) => string,
+  ) =>
+    [...new Set(grants.map(({ role }) => role))].map((role): Planned => {
+      const ofRole = grants.filter((grant) => grant.role === role);
+      const paths = ofRole.map(({ path, propagate }) => (propagate ? path : `${path} alone`)).join(', ');
+      return {
+        line: text(role, paths),
+        steps: ofRole.map(({ path, propagate }) => ({ kind, path, subject, role, propagate })),
+      };
+    });
+  return [
+    ...lines('grant', missing, (role, paths) => `give ${who} the role ${role} on ${paths}`),
+    ...lines('revoke', surplus, (role, paths) => `take the role ${role} on ${paths} from ${who}`),
+  ];
+}
+
+function planToken(token: SeenToken, { now, expires: asked }: AccessWanted, expires: number): readonly Planned[] {
+  const isSoon = token.expires !== 0 && token.expires < now + expiresSoonDays * day;
+  const differs = asked !== undefined && Math.abs(token.expires - asked) >= day;
+  const until = differs || (asked === undefined && isSoon) ? expires : token.expires;
+  if (until === token.expires && token.separated) return [];
+  const parts = [
+    ...(until === token.expires ? [] : [`which then ${untilText(until)} (now it ${untilText(token.expires, now)})`]),
+    ...(token.separated ? [] : ['with privileges of its own instead of its user’s']),
+  ];
+  return [
+    {
+      line: `correct the API token ${apiUser}!${token.name}, ${parts.join(', ')}`,
+      steps: [{ kind: 'set-token', name: token.name, expires: until }],
+    },
+  ];
+}
+
+/** Roles of ours that nobody has any more once all is done. */
+function unusedRoles(seen: AccessSeen, after: readonly AccessStep[]): readonly Planned[] {
+  return ourRoles.flatMap((role): readonly Planned[] => {
+    if (role === readingRole || !seen.roles.has(role)) return [];
+    const revoked = after.filter((step) => step.kind === 'revoke' && step.role === role);
+    const isGiven = after.some((step) => step.kind === 'grant' && step.role === role);
+    const left = seen.grants.filter((grant) => grant.role === role).length - revoked.length;
+    return isGiven || left > 0 ? [] : [{ line: `remove the role ${role}`, steps: [{ kind: 'remove-role', role }] }];
+  });
+}
+
+/** `expires on 2027-11-26`. */
+function untilText(expires: number, now?: number): string {
+  if (expires === 0) return 'never expires';
+  const date = new Date(expires * 1000).toISOString().slice(0, 10);
+  return now !== undefined && expires <= now ? `has expired on ${date}` : `expires on ${date}`;
 }
 
 /**
  * Carries a plan out. The secret of a new API token is given to `keep` alone, at once; where that or what follows fails, it is
  * removed again.
  */
-export async function makeAccess(
-  host: string,
-  run: RunAsRoot,
-  plan: AccessPlan,
-  keep: (secret: Secret) => void,
-): Promise<void> {
-  for (const { argv } of plan.steps) await must(host, run, argv);
+export async function makeAccess(way: AccessWay, plan: AccessPlan, keep: (secret: Secret) => void): Promise<void> {
+  for (const step of plan.steps) await way.carryOut(step);
   if (!plan.makesToken) {
-    for (const { argv } of plan.grants) await must(host, run, argv);
+    for (const step of plan.grants) await way.carryOut(step);
     return;
   }
-  const add = [
-    'pveum',
-    'user',
-    'token',
-    'add',
-    apiUser,
-    plan.token,
-    '--privsep',
-    '1',
-    '--output-format',
-    'json',
-  ] as const;
-  const said = await must(host, run, add);
   try {
-    keep(new Secret(parseJson(host, add, said, made).value));
-    for (const { argv } of plan.grants) await must(host, run, argv);
+    keep(await way.addToken(plan.token, plan.expires));
+    for (const step of plan.grants) await way.carryOut(step);
   } catch (error) {
-    await run(['pveum', 'user', 'token', 'remove', apiUser, plan.token]);
+    await way.carryOut({ kind: 'remove-token', name: plan.token }).catch(() => undefined);
     throw error;
   }
 }
 
-/** What is taken off: an API token, and with the last one its user and role. */
+/** What is taken off: an API token, and with the last one its user and the roles. */
 export interface AccessRemoval {
   readonly lines: readonly string[];
-  readonly commands: readonly (readonly [string, ...string[]])[];
+  readonly steps: readonly AccessStep[];
 }
 
 export function planRemoval(seen: AccessSeen, token: string): AccessRemoval {
-  if (!seen.tokens.includes(token)) return { lines: [], commands: [] };
-  if (seen.tokens.length > 1) {
-    const rest = seen.tokens.filter((name) => name !== token).join(', ');
+  if (!seen.tokens.some(({ name }) => name === token)) return { lines: [], steps: [] };
+  const full = `${apiUser}!${token}`;
+  const rest = seen.tokens.map(({ name }) => name).filter((name) => name !== token);
+  const without: AccessSeen = { ...seen, grants: seen.grants.filter(({ subject }) => subject !== full) };
+  if (rest.length > 0) {
+    const ofOthers = seen.grants.filter(({ subject }) => subject.startsWith(`${apiUser}!`) && subject !== full);
+    const revoked = planGrants(without, apiUser, distinct(ofOthers)).filter(({ steps }) =>
+      steps.every(({ kind }) => kind === 'revoke'),
+    );
+    const unused = unusedRoles(
+      without,
+      revoked.flatMap(({ steps }) => steps),
+    );
     return {
-      lines: [`remove the API token ${apiUser}!${token}; ${apiUser} stays, as it has others (${rest})`],
-      commands: [['pveum', 'user', 'token', 'remove', apiUser, token]],
+      lines: [
+        `remove the API token ${full}; ${apiUser} stays, as it has others (${rest.join(', ')})`,
+        ...[...revoked, ...unused].map(({ line }) => line),
+      ],
+      steps: [{ kind: 'remove-token', name: token }, ...[...revoked, ...unused].flatMap(({ steps }) => steps)],
     };
   }
+  const there = ourRoles.filter((role) => seen.roles.has(role));
+  const inUse = there.filter((role) => seen.grants.some((grant) => grant.role === role && !isOurs(grant)));
+  const removed = there.filter((role) => !inUse.includes(role));
   return {
     lines: [
       `remove the user ${apiUser} with its API token ${token}`,
-      ...(seen.role === undefined ? [] : [`remove the role ${readingRole}`]),
+      ...(removed.length === 0 ? [] : [`remove the role${removed.length > 1 ? 's' : ''} ${removed.join(', ')}`]),
+      ...inUse.map((role) => `(the role ${role} stays, as somebody else was given it)`),
     ],
-    commands: [
-      ['pveum', 'user', 'token', 'remove', apiUser, token],
-      ['pveum', 'user', 'delete', apiUser],
-      ...(seen.role === undefined ? [] : [['pveum', 'role', 'delete', readingRole] as const]),
+    steps: [
+      { kind: 'remove-token', name: token },
+      { kind: 'remove-user' },
+      ...removed.map((role) => ({ kind: 'remove-role', role }) as const),
     ],
   };
 }
 
-export async function removeAccess(host: string, run: RunAsRoot, { commands }: AccessRemoval): Promise<void> {
-  for (const argv of commands) await must(host, run, argv);
+export async function removeAccess(way: AccessWay, { steps }: AccessRemoval): Promise<void> {
+  for (const step of steps) await way.carryOut(step);
 }
 
-function freeName(wanted: string, taken: readonly string[]): string {
+function isOurs({ subject }: Grant): boolean {
+  return subject === apiUser || subject.startsWith(`${apiUser}!`);
+}
+
+function isSameGrant(a: OwnGrant, b: OwnGrant): boolean {
+  return a.path === b.path && a.role === b.role && a.propagate === b.propagate;
+}
+
+/** Without those of other roles than ours. */
+function distinct(grants: readonly OwnGrant[]): readonly OwnGrant[] {
+  return grants
+    .filter(({ role }) => ourRoles.includes(role))
+    .filter((one, index, all) => all.findIndex((other) => isSameGrant(one, other)) === index);
+}
+
+function freeName(wanted: string, { tokens }: AccessSeen): string {
   for (let number = 1; ; number++) {
     const name = number === 1 ? wanted : `${wanted}-${number}`;
-    if (!taken.includes(name)) return name;
+    if (!tokens.some((token) => token.name === name)) return name;
   }
 }
 
 function isSameSet(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((one) => b.includes(one));
-}
-
-/** What it printed; throws with its last words, never with what it printed, where it failed. */
-async function must(host: string, run: RunAsRoot, argv: readonly [string, ...string[]]): Promise<string> {
-  const { exitCode, stdout, stderr } = await run(argv);
-  if (exitCode === 0) return stdout;
-  const why = firstWords(stderr) || `exit code ${exitCode}`;
-  const quorum = /no quorum/.test(stderr);
-  throw failed(
-    host,
-    `${argv.slice(0, 4).join(' ')} failed (${why})`,
-    quorum
-      ? 'Wait until the cluster has quorum (pvecm status), then run it again.'
-      : 'Correct that on the host, then run it again.',
-  );
-}
-
-function parseJson<T>(host: string, argv: readonly string[], text: string, schema: z.ZodType<T>): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined;
-  }
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  // What it printed may hold a secret.
-  throw failed(
-    host,
-    `${argv.slice(0, 4).join(' ')} printed something else than was expected`,
-    'Report this as a defect.',
-  );
-}
-
-function failed(host: string, what: string, remedy: string): ServiceError {
-  return new ServiceError({
-    code: 'command-failed',
-    message: `On ${host}, ${what}`,
-    remedy,
-    details: { host },
-  });
-}
-
-/** Without the usage that follows. */
-function firstWords(stderr: string): string {
-  const lines = stderr.split('\n').filter((line) => line.trim() !== '' && !/^pveum /.test(line));
-  return cleanLine(lines.slice(0, 3).join('; '), 300);
-}
-
-function lastLine(text: string): string {
-  return cleanLine(text.trim().split('\n').at(-1) ?? '', 200);
 }

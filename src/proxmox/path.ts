@@ -19,7 +19,7 @@ export function safePath(path: string, template: string): string {
 
 function safeSegment(segment: string, shape: readonly string[], index: number, template: string): string {
   if (shape[index] !== '*') {
-    if (!/^[a-zA-Z0-9][a-zA-Z0-9-]*$/.test(segment)) throw refused(segment, 'it is not a name of the API');
+    if (!/^[a-zA-Z0-9][a-zA-Z0-9_-]*$/.test(segment)) throw refused(segment, 'it is not a name of the API');
     return segment;
   }
   const last = index === shape.length - 1;

@@ -1,7 +1,10 @@
 import { isServiceError } from '../errors.ts';
+import { catalogue } from '../operations/catalogue.generated.ts';
+import type { ApiRight, OperationDefinition } from '../operations/definition.ts';
+import { rightPaths, type WideRight, wideNames, wideRights } from '../operations/rights.ts';
 import type { ProxmoxApis } from './connect.ts';
 import { membersOf } from './locate.ts';
-import type { ProxmoxGuest, ProxmoxPermissions } from './schemas.ts';
+import type { ProxmoxPermissions } from './schemas.ts';
 import type { CallOptions } from './transport.ts';
 
 /** What an API token may not do. */
@@ -12,48 +15,94 @@ export interface MissingRight {
   readonly path: string;
 }
 
-/** What came of trying an operation with the API token. */
-export interface TriedRights {
-  /** What it may do: `node pve1`, `guests 100, 101`; empty: nothing. */
-  readonly may: string;
-  readonly missing: readonly MissingRight[];
+/** An operation or a tool, and what it needs. */
+export interface ApiUse {
+  /** `get_host`, `control-guest` */
+  readonly name: string;
+  readonly isOfGuests: boolean;
+  readonly reads: readonly ApiRight[];
+  readonly changes: readonly ApiRight[];
 }
 
-/** One operation, or tool, that asks the Proxmox API for something. */
-export interface RightsTrial {
-  /** `get_host`, `control-guest` */
-  readonly operation: string;
-  /** The privileges with which it looks; what it changes with is another role's. */
-  readonly reads: readonly string[];
-  /** Tries what it reads and asks for the rights to what it changes; changes nothing. Throws what the API throws else. */
-  readonly run: (apis: ProxmoxApis, host: string, options: CallOptions) => Promise<TriedRights>;
+/** Tools of MCP that ask the API without being operations. */
+const tools: readonly ApiUse[] = [
+  { name: 'get_host', isOfGuests: false, reads: [{ privilege: 'Sys.Audit', on: 'node' }], changes: [] },
+];
+
+/** Everything of the tools and of the catalogue that needs rights of the API token. */
+export const apiUses: readonly ApiUse[] = [
+  ...tools,
+  ...Object.values<OperationDefinition>(catalogue).flatMap(({ name, target, api }) =>
+    api === undefined ? [] : [{ name, isOfGuests: target === 'guest' || target === 'guests', ...api }],
+  ),
+];
+
+const isWide = ({ on }: ApiRight) => on === 'root';
+/** Rights of all operations, each once. */
+function distinct(rights: readonly ApiRight[]): readonly ApiRight[] {
+  return rights.filter(
+    (one, index) => rights.findIndex(({ privilege, on }) => privilege === one.privilege && on === one.on) === index,
+  );
 }
+const readRights = distinct(apiUses.flatMap(({ reads }) => reads));
+const changeRights = distinct(apiUses.flatMap(({ changes }) => changes)).filter((right) => !isWide(right));
+/** Those that an operation, or a part of one, can't do without. */
+export const usedWideRights: readonly WideRight[] = wideNames.filter((name) =>
+  apiUses.some(({ changes }) =>
+    changes.some((right) => isWide(right) && right.privilege === wideRights[name].privilege),
+  ),
+);
 
 /**
- * What the health check looks at by the API, and the right that each needs. Archives of guests need more (what it takes
- * to restore them), and their tasks stand in for them; updates need Sys.Modify, and are left out without it.
+ * What Proxmox VE 8 has instead of the privileges for the guest agent. It also lets execute anything in a guest, so that a role
+ * which is only to look never gets it.
  */
-const healthRights: readonly MissingRight[] = [
-  { privilege: 'Sys.Audit', path: '/' },
-  { privilege: 'Datastore.Audit', path: '/storage' },
-  { privilege: 'VM.Audit', path: '/vms' },
-];
+const olderNames: Readonly<Record<string, string>> = Object.fromEntries(
+  ['Audit', 'FileRead', 'FileSystemMgmt', 'FileWrite', 'Unrestricted'].map((name) => [
+    `VM.GuestAgent.${name}`,
+    'VM.Monitor',
+  ]),
+);
 
-/** What the list of guests' backups needs, beside the rights to see each archive, which the list itself names. */
-const backupRights = healthRights.filter(({ privilege }) => privilege !== 'Sys.Audit');
+/** What a role is to have on a host, by what its version knows. */
+export interface RoleWanted {
+  readonly privileges: readonly string[];
+  /** What this version doesn't know, or has only together with much more. */
+  readonly leftOut: readonly string[];
+}
 
-const privilegesOf = (rights: readonly MissingRight[]) => rights.map(({ privilege }) => privilege);
+/** The role that reads. @param known - every privilege of the host's version */
+export function readingRoleFor(known: readonly string[]): RoleWanted {
+  return roleOf(readRights, known, {});
+}
 
-/** Everything of the catalogue and the tools that needs rights of the API token. */
-export const rightsTrials: readonly RightsTrial[] = [
-  { operation: 'get_host', reads: ['Sys.Audit'], run: tryNode },
-  { operation: 'check-health', reads: privilegesOf(healthRights), run: tryHealth },
-  { operation: 'control-guest', reads: ['Sys.Audit', 'VM.Audit'], run: tryGuests },
-  { operation: 'list-backups', reads: privilegesOf(backupRights), run: tryBackups },
-];
+/** The role that changes, and what the operations that change look with. */
+export function changingRoleFor(known: readonly string[]): RoleWanted {
+  const looks = apiUses.flatMap(({ reads, changes }) => (changes.length === 0 ? [] : reads));
+  const agent = looks.filter(({ privilege }) => privilege in olderNames);
+  return roleOf([...changeRights, ...agent], known, olderNames);
+}
 
-/** What the reading role has that `host install` makes: no more than what the operations look with. */
-export const readingPrivileges: readonly string[] = [...new Set(rightsTrials.flatMap(({ reads }) => reads))].sort();
+function roleOf(
+  rights: readonly ApiRight[],
+  known: readonly string[],
+  instead: Readonly<Record<string, string>>,
+): RoleWanted {
+  const wanted = [...new Set(rights.map(({ privilege }) => privilege))];
+  const found = wanted.map((privilege) => {
+    const other = instead[privilege];
+    return known.includes(privilege) ? privilege : other !== undefined && known.includes(other) ? other : undefined;
+  });
+  return {
+    privileges: [...new Set(found.filter((name) => name !== undefined))].sort(),
+    leftOut: wanted.filter((_, index) => found[index] === undefined).sort(),
+  };
+}
+
+/** The paths on which the changing role is needed. */
+export const changingPaths: readonly string[] = [...new Set(changeRights.map(({ on }) => rightPaths[on]))].sort();
+
+const healthRights = catalogue['check-health'].api?.reads ?? [];
 
 /** Which of the rights that the health check needs a host's API token lacks. */
 export async function missingForHealth(
@@ -62,75 +111,138 @@ export async function missingForHealth(
   options: CallOptions,
 ): Promise<readonly MissingRight[]> {
   const client = apis.get(host);
-  const node = await apis
-    .node(host, options)
-    .catch((error: unknown) => (isServiceError(error, 'proxmox-permission') ? undefined : Promise.reject(error)));
-  const wanted = [...healthRights, ...(node === undefined ? [] : [{ privilege: 'Sys.Audit', path: `/nodes/${node}` }])];
+  const node = await nodeIfSeen(apis, host, options);
+  const wanted = healthRights.flatMap(({ privilege, on }): MissingRight[] => {
+    if (on !== 'node') return [{ privilege, path: rightPaths[on] }];
+    return node === undefined ? [] : [{ privilege, path: `/nodes/${node}` }];
+  });
   const held = await Promise.all(wanted.map(({ path }) => client.permissions(path, options)));
   return wanted.filter(({ privilege, path }, index) => held[index]?.[path]?.[privilege] === undefined);
 }
 
-async function tryHealth(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
-  const missing = await missingForHealth(apis, host, options);
-  return { may: missing.length === 0 ? 'services, quorum, storages, guests' : '', missing };
+async function nodeIfSeen(apis: ProxmoxApis, host: string, options: CallOptions): Promise<string | undefined> {
+  try {
+    return await apis.node(host, options);
+  } catch (error) {
+    if (isServiceError(error, 'proxmox-permission')) return undefined;
+    throw error;
+  }
 }
 
-async function tryBackups(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
-  const client = apis.get(host);
-  const held = await Promise.all(backupRights.map(({ path }) => client.permissions(path, options)));
-  const missing = backupRights.filter(({ privilege, path }, index) => held[index]?.[path]?.[privilege] === undefined);
-  return { may: missing.length === 0 ? 'storages, guests' : '', missing };
+/** A right that an API token lacks, and what is refused for it. */
+export interface LackedRight extends MissingRight {
+  /** Names of operations and tools. */
+  readonly refused: readonly string[];
+  /** Where it has the right all the same: `guests 100, 101`, `backup`. */
+  readonly but?: string;
+}
+
+/** What a host's API token lacks of everything that operations need. */
+export interface LackedRights {
+  readonly toLook: readonly LackedRight[];
+  readonly toChange: readonly LackedRight[];
+  /** It has none of the rights to change something, on nothing: it is meant to look. */
+  readonly onlyLooks: boolean;
+  /** How many operations and tools there are that look, and that change something. */
+  readonly uses: { readonly look: number; readonly change: number };
+  /** Wide rights that operations could use, and that it doesn't have. */
+  readonly wide: readonly WideRight[];
 }
 
 /** Of how many guests one by one, where the rights aren't given on all. */
 const askedGuests = 50;
 
-const look = 'VM.Audit';
-const power = 'VM.PowerMgmt';
+/** Compares what the API token may with what every operation needs. Changes nothing; tries nothing. */
+export async function lackedRights(apis: ProxmoxApis, host: string, options: CallOptions = {}): Promise<LackedRights> {
+  const client = apis.get(host);
+  const [{ version }, all, node] = await Promise.all([
+    client.version(options),
+    client.permissions(undefined, options),
+    nodeIfSeen(apis, host, options),
+  ]);
+  const isOld = Number.parseInt(version, 10) < 9;
+  const nodePath = `/nodes/${node ?? ''}`;
+  const ofNode = node === undefined ? {} : await client.permissions(nodePath, options);
+  const guests = await partOfGuests(apis, host, all, options);
 
-async function tryNode(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
-  try {
-    const node = await apis.node(host, options);
-    await apis.get(host).nodeStatus(node, options);
-    return { may: `node ${node}`, missing: [] };
-  } catch (error) {
-    return { may: '', missing: [missingOf(error)] };
+  function lacked({ privilege: named, on }: ApiRight): Omit<LackedRight, 'refused'> | undefined {
+    const privilege = (isOld ? olderNames[named] : undefined) ?? named;
+    const path = on === 'node' && node !== undefined ? nodePath : rightPaths[on];
+    const here = on === 'node' && node !== undefined ? ofNode : all;
+    // On a node and on `/` nothing below is needed.
+    const reaches = here[path]?.[privilege];
+    if (on === 'node' || on === 'root' ? reaches !== undefined : reaches === true) return undefined;
+    const but =
+      on === 'guest'
+        ? guests(privilege)
+        : Object.keys(all)
+            .filter((one) => one.startsWith(`${path}/`) && all[one]?.[privilege] !== undefined)
+            .map((one) => one.slice(path.length + 1))
+            .join(', ');
+    return { privilege, path, ...(but && { but }) };
   }
+
+  async function guestsAreLocked(): Promise<MissingRight | undefined> {
+    try {
+      await membersOf(apis, host, options);
+      return undefined;
+    } catch (error) {
+      if (!isServiceError(error, 'proxmox-permission')) throw error;
+      return { privilege: 'Sys.Audit', path: '/' };
+    }
+  }
+
+  const unlocked = await guestsAreLocked();
+  const group = (kind: 'reads' | 'changes'): readonly LackedRight[] => {
+    const found = new Map<string, LackedRight>();
+    const add = (missing: Omit<LackedRight, 'refused'>, name: string) => {
+      const key = `${missing.privilege} ${missing.path}`;
+      const before = found.get(key)?.refused ?? [];
+      found.set(key, { ...missing, refused: before.includes(name) ? before : [...before, name] });
+    };
+    for (const use of apiUses) {
+      for (const right of use[kind]) {
+        if (kind === 'changes' && isWide(right)) continue;
+        const missing = lacked(right);
+        if (missing) add(missing, use.name);
+      }
+      // Guests are locked by the name of their cluster.
+      if (kind === 'reads' && use.isOfGuests && unlocked) add(unlocked, use.name);
+    }
+    return [...found.values()].sort((a, b) => b.refused.length - a.refused.length);
+  };
+  const toChange = group('changes');
+  return {
+    toLook: group('reads'),
+    toChange,
+    onlyLooks: changeRights.length > 0 && toChange.length === changeRights.length && toChange.every(({ but }) => !but),
+    uses: {
+      look: apiUses.filter(({ changes }) => changes.length === 0).length,
+      change: apiUses.filter(({ changes }) => changes.length > 0).length,
+    },
+    wide: usedWideRights.filter((name) => all['/']?.[wideRights[name].privilege] === undefined),
+  };
 }
 
-async function tryGuests(apis: ProxmoxApis, host: string, options: CallOptions): Promise<TriedRights> {
+/** On which guests a privilege is given that isn't on all, in words; nothing: on none that is seen. */
+async function partOfGuests(
+  apis: ProxmoxApis,
+  host: string,
+  all: ProxmoxPermissions,
+  options: CallOptions,
+): Promise<(privilege: string) => string> {
+  const isGivenBelow = Object.keys(all).some((path) => /^\/(vms|pool)\/./.test(path));
+  if (!isGivenBelow) return () => '';
   const client = apis.get(host);
-  const missing: MissingRight[] = [];
-  try {
-    await membersOf(apis, host, options);
-  } catch (error) {
-    missing.push(missingOf(error));
-  }
-  const all = await client.permissions('/vms', options);
-  const lacking = [look, power].filter((privilege) => !reachesBelow(all, privilege));
-  if (lacking.length === 0) return { may: missing.length === 0 ? 'all guests' : '', missing };
   const guests = (await client.guests(options)).toSorted((a, b) => a.vmid - b.vmid).slice(0, askedGuests);
-  const asked = await Promise.all(
-    guests.map(async ({ vmid }: ProxmoxGuest) => {
+  const held = await Promise.all(
+    guests.map(async ({ vmid }) => {
       const path = `/vms/${vmid}`;
-      return { vmid, path, powered: (await client.permissions(path, options))[path]?.[power] !== undefined };
+      return { vmid, privileges: (await client.permissions(path, options))[path] ?? {} };
     }),
   );
-  const without = asked.filter(({ powered }) => !powered);
-  if (without.length === asked.length) missing.push(...lacking.map((privilege) => ({ privilege, path: '/vms' })));
-  else missing.push(...without.map(({ path }) => ({ privilege: power, path })));
-  const allowed = asked.filter(({ powered }) => powered).map(({ vmid }) => vmid);
-  return { may: allowed.length === 0 ? '' : `guests ${allowed.join(', ')}`, missing };
-}
-
-function reachesBelow(permissions: ProxmoxPermissions, privilege: string): boolean {
-  return permissions['/vms']?.[privilege] === true;
-}
-
-/** The right that a refusal names. Throws every other error. */
-function missingOf(error: unknown): MissingRight {
-  if (!isServiceError(error, 'proxmox-permission')) throw error;
-  const { path, privilege } = error.details;
-  if (path === undefined || privilege === undefined) throw error;
-  return { path: String(path), privilege: String(privilege) };
+  return (privilege) => {
+    const given = held.filter(({ privileges }) => privileges[privilege] !== undefined).map(({ vmid }) => vmid);
+    return given.length === 0 ? '' : `guests ${given.join(', ')}`;
+  };
 }

@@ -4,7 +4,7 @@ import { upidPattern } from './upid.ts';
 // Unknown fields are kept: versions and plugins add theirs. Known ones are held to what is relied on.
 
 /** Perl gives some numbers as text, and which ones changes between versions. */
-const figure = z.union([
+export const figure = z.union([
   z.number(),
   z
     .string()

@@ -145,8 +145,12 @@ export interface FollowOptions {
 
 const keptLines = 100;
 const linesAtOnce = 500;
-const firstWaitMs = 200;
+/** Looked at again after a share of the time that it has been followed: its end is seen late by half of that share. */
+const waitShare = 0.12;
+const firstWaitMs = 150;
 const longestWaitMs = 3_000;
+/** Its log is read no more often, but once when it has ended. */
+const readLogEveryMs = 1_000;
 const defaultAwayMs = 15 * 60_000;
 
 /**
@@ -163,13 +167,17 @@ export async function followTask(
 ): Promise<TaskEnd> {
   const log = createTail(client, upid);
   const options = signal ? { signal } : {};
-  let waitMs = firstWaitMs;
-  let answeredAt = performance.now();
+  const begun = performance.now();
+  let answeredAt = begun;
+  let readAt = Number.NEGATIVE_INFINITY;
   for (;;) {
     const seen = await passing(async () => {
       const status = await client.taskStatus(upid, options);
       // After the status, so that of an ended task all of it is there.
-      await log.read(options);
+      if (status.status === 'stopped' || performance.now() - readAt >= readLogEveryMs) {
+        await log.read(options);
+        readAt = performance.now();
+      }
       return status;
     });
     if (signal?.aborted) throw leftAlone(upid);
@@ -181,9 +189,9 @@ export async function followTask(
       throw unknown(upid, `its node has not answered for ${Math.round(awayMs / 1000)} s`, seen);
     }
     onProgress?.({ upid, lines: log.total(), ...lastOf(log.lines()) });
+    const waitMs = Math.min(longestWaitMs, Math.max(firstWaitMs, waitShare * (performance.now() - begun)));
     await sleep(waitMs, undefined, options).catch(() => undefined);
     if (signal?.aborted) throw leftAlone(upid);
-    waitMs = Math.min(waitMs * 1.5, longestWaitMs);
   }
 }
 

@@ -1,12 +1,19 @@
-import { gunzipSync } from 'node:zlib';
 import type { ApiRequestable } from 'proxmox-api';
-import { Agent, type Dispatcher, interceptors } from 'undici';
 import { isHostAddress, urlHost } from '../address.ts';
 import type { ProxmoxApiConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { connectorFor } from './certificate.ts';
-import { cancelledFailure, type FailedCall, networkFailure, refusalFailure, unexpectedAnswer } from './failures.ts';
+import type { ClusterView } from './cluster-nodes.ts';
+import { type Credentials, credentialsOfToken } from './credentials.ts';
+import {
+  alsoTried,
+  cancelledFailure,
+  type FailedCall,
+  networkFailure,
+  refusalFailure,
+  unexpectedAnswer,
+} from './failures.ts';
+import { createNodeLink, type NodeAddress, type NodeLink, type RawAnswer } from './node-link.ts';
 import { encodeParameters } from './parameters.ts';
 import { safePath } from './path.ts';
 
@@ -15,6 +22,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** Deadline for the whole call with its retries. Default: the client's. */
   readonly timeoutMs?: number;
+  /** Only the host's own node is asked, as where the question is whether it answers. */
+  readonly ownNodeOnly?: boolean;
 }
 
 export interface TransportOptions {
@@ -23,6 +32,8 @@ export interface TransportOptions {
   readonly timeoutMs?: number;
   /** How often a GET is tried again after a network error or a 502, 503, 504, 595, 596 or 599. Default 2. */
   readonly retries?: number;
+  /** The other nodes of the cluster. Default: none is known, and only the configured address is asked. */
+  readonly cluster?: ClusterView;
 }
 
 /** A successful answer's body. */
@@ -30,6 +41,8 @@ export interface ApiAnswer {
   readonly data: unknown;
   /** Of a paged list. */
   readonly total?: number;
+  /** Another node than the host's own has answered. */
+  readonly elsewhere?: true;
 }
 
 /** Sends calls to one Proxmox API. */
@@ -52,73 +65,147 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-const maxAnswerBytes = 64 * 2 ** 20;
 const base = '/api2/json';
+
+/** How long a node that couldn't be reached isn't asked again, at first and at most, while others can be. */
+const downMs = { first: 10_000, most: 60_000 };
+/** How many nodes one call tries. When so many are away it is rather this machine's network. */
+const mostTried = 4;
 
 /** Makes the transport; nothing is connected before the first call. */
 export function createTransport(config: ProxmoxApiConfig, options: TransportOptions): Transport {
-  const { log, timeoutMs: defaultTimeoutMs = 30_000, retries = 2 } = options;
-  const token = `${config.user}!${config.tokenName}`;
-  const origin = `https://${urlHost(config.host)}:${config.port}`;
-  checkSendable(config, origin);
-  const agent = new Agent({
-    connect: connectorFor(config, Math.min(defaultTimeoutMs, 10_000)),
-    connections: 16,
-    // Below the 5 s after which pveproxy closes idle connections, so that no change is sent into a closing one.
-    keepAliveTimeout: 3_000,
-    maxResponseSize: maxAnswerBytes,
-    // The one deadline is the call's own.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
-  const retrying = agent.compose(
-    interceptors.retry({
-      maxRetries: retries,
-      minTimeout: 100,
-      timeoutFactor: 3,
-      maxTimeout: 2_000,
-      methods: ['GET'],
-      statusCodes: [502, 503, 504, 595, 596, 599],
-      throwOnError: false,
-    }),
-  );
+  checkSendable(config);
+  return createTransportFor(config, credentialsOfToken(config), options);
+}
+
+/**
+ * The same with any credentials. A call goes to the configured address. Where that can't be reached, or says that it can't
+ * do what any node could, and a call certainly wasn't carried out, it goes to other nodes of the same cluster: to those whose
+ * certificates are known, and to no other.
+ */
+export function createTransportFor(
+  own: NodeAddress,
+  credentials: Credentials,
+  { log, timeoutMs: defaultTimeoutMs = 30_000, retries = 2, cluster }: TransportOptions,
+): Transport {
+  const links = new Map<string, NodeLink>();
+  const down = new Map<string, { readonly until: number; readonly forMs: number }>();
+  const others = () => cluster?.others() ?? [];
+
+  function linkTo(node: NodeAddress): NodeLink {
+    const key = keyOf(node);
+    const made = links.get(key);
+    if (made) return made;
+    const link = createNodeLink(node, { timeoutMs: defaultTimeoutMs, retries, hasOthers: () => others().length > 0 });
+    links.set(key, link);
+    return link;
+  }
+  // A wrong pin or CA file is said at once.
+  linkTo(own);
+
+  function candidates(template: string, options: CallOptions): readonly NodeAddress[] {
+    // `localhost` is whoever answers.
+    if (options.ownNodeOnly || template.startsWith(`${base}/nodes/localhost`)) return [own];
+    const isDown = (node: NodeAddress) => (down.get(keyOf(node))?.until ?? 0) > performance.now();
+    const all = [own, ...others()];
+    const up = all.filter((node) => !isDown(node));
+    return [...up, ...all.filter(isDown)].slice(0, Math.max(mostTried, 1));
+  }
+
+  function setDown(node: NodeAddress): void {
+    const before = down.get(keyOf(node))?.forMs;
+    const forMs = before === undefined ? downMs.first : Math.min(before * 2, downMs.most);
+    down.set(keyOf(node), { until: performance.now() + forMs, forMs });
+  }
 
   async function send(
     rawMethod: string,
     rawPath: string,
     template: string,
     parameters?: Readonly<Record<string, unknown>>,
-    { signal, timeoutMs = defaultTimeoutMs }: CallOptions = {},
+    callOptions: CallOptions = {},
   ): Promise<ApiAnswer> {
+    const { signal, timeoutMs = defaultTimeoutMs } = callOptions;
     const method = methodOf(rawMethod);
     const path = safePath(rawPath, template);
-    const call: FailedCall = { host: config.host, port: config.port, token, method, path: path.slice(base.length) };
     const encoded = encodeParameters(parameters);
     const inBody = method === 'POST' || method === 'PUT';
     const deadline = AbortSignal.timeout(timeoutMs);
-    const started = performance.now();
-    let answer: RawAnswer;
-    try {
-      answer = await exchange(method === 'GET' ? retrying : agent, {
-        origin,
-        path: encoded === '' || inBody ? path : `${path}?${encoded}`,
+    const request = {
+      path: encoded === '' || inBody ? path : `${path}?${encoded}`,
+      method,
+      headers: {
+        ...credentials.headers(method),
+        'user-agent': 'proxmox-mcp',
+        ...(inBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
+      },
+      body: inBody ? encoded : null,
+      signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+    } as const;
+    const tried: { readonly node: NodeAddress; readonly failure: ServiceError }[] = [];
+    const nodes = candidates(template, callOptions);
+    for (const [index, node] of nodes.entries()) {
+      const isLast = index === nodes.length - 1;
+      const call: FailedCall = {
+        host: node.host,
+        port: node.port,
+        token: credentials.id,
         method,
-        headers: {
-          authorization: `PVEAPIToken=${token}=${config.tokenValue.reveal()}`,
-          'user-agent': 'proxmox-mcp',
-          ...(inBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
-        },
-        body: inBody ? encoded : null,
-        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
-      });
-    } catch (error) {
-      const failure = signal?.aborted ? cancelledFailure(call) : networkFailure(error, call);
-      log.debug({ host: config.host, method, path: template, code: failure.code }, 'proxmox call failed');
-      throw failure;
+        path: path.slice(base.length),
+      };
+      const started = performance.now();
+      let answer: RawAnswer;
+      try {
+        answer = await linkTo(node).exchange(request, isLast);
+      } catch (error) {
+        const failure = signal?.aborted ? cancelledFailure(call) : networkFailure(error, call);
+        log.debug({ host: node.host, method, path: template, code: failure.code }, 'proxmox call failed');
+        const isOver = signal?.aborted || deadline.aborted;
+        if (!isOver && isUnreached(failure, node === own)) {
+          if (failure.code !== 'proxmox-certificate') setDown(node);
+          tried.push({ node, failure });
+          if (!isLast) continue;
+        }
+        if (tried[0] === undefined || failure.code === 'outcome-unknown') throw failure;
+        throw alsoTried(tried.toSorted((a, b) => Number(b.node === own) - Number(a.node === own)));
+      }
+      const ms = Math.round(performance.now() - started);
+      log.debug({ host: node.host, method, path: template, status: answer.status, ms }, 'proxmox call');
+      if (isForAnyNode(answer.status, method, template)) {
+        if (!isLast) {
+          tried.push({ node, failure: failureOf(answer, call, credentials) });
+          continue;
+        }
+      } else if (down.delete(keyOf(node))) log.info({ host: node.host }, 'this node answers again');
+      return accepted(answer, call, { credentials, isOwn: node === own, tried });
     }
-    const ms = Math.round(performance.now() - started);
-    log.debug({ host: config.host, method, path: template, status: answer.status, ms }, 'proxmox call');
-    return interpret(answer, call, config);
+    throw new Error('no node to ask');
+  }
+
+  function accepted(
+    answer: RawAnswer,
+    call: FailedCall,
+    at: { readonly credentials: Credentials; readonly isOwn: boolean; readonly tried: Parameters<typeof alsoTried>[0] },
+  ): ApiAnswer {
+    try {
+      const said = interpret(answer, call, at.credentials);
+      if (at.isOwn) cluster?.answered();
+      return at.isOwn ? said : { ...said, elsewhere: true };
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      const unknown = /hostname lookup '([^']*)' failed/.exec(error.message)?.[1];
+      if (unknown !== undefined) cluster?.isUnknown(unknown);
+      const [first] = at.tried;
+      if (at.isOwn || first === undefined || error.code !== 'proxmox-unavailable') throw error;
+      throw new ServiceError({
+        code: error.code,
+        message: `${error.message} (Asked there because ${first.failure.message.replace(/\.$/, '')}.)`,
+        remedy: error.remedy,
+        retryable: error.retryable,
+        details: error.details,
+        cause: error,
+      });
+    }
   }
 
   return {
@@ -127,15 +214,39 @@ export function createTransport(config: ProxmoxApiConfig, options: TransportOpti
       doRequest: async (method, path, template, parameters) =>
         (await send(method, path, template, parameters, callOptions)).data,
     }),
-    close: () => agent.close(),
+    async close() {
+      await Promise.all([...links.values()].map((link) => link.close()));
+    },
   };
 }
 
+function keyOf({ host, port, trust }: NodeAddress): string {
+  return `${host}:${port} ${trust.kind === 'fingerprint' ? trust.sha256 : trust.kind}`;
+}
+
+/** Whether nothing was done by a call that failed so, so that another node may be asked. */
+function isUnreached({ code }: ServiceError, isOwn: boolean): boolean {
+  if (code === 'proxmox-unavailable' || code === 'timeout') return true;
+  // Another certificate than the pinned one is the administrator's to judge; of another node it is only no help.
+  return code === 'proxmox-certificate' && !isOwn;
+}
+
+/**
+ * Whether a refusal says that this node's own daemons or its proxy are away, of something that any node can answer. What is
+ * about one node is passed on to that one by all the others: they would say the same.
+ */
+function isForAnyNode(status: number, method: string, template: string): boolean {
+  if (/^\/api2\/json\/nodes\/./.test(template)) return false;
+  // 595: nothing reached the daemon. After the others it may have been done.
+  return status === 595 || (method === 'GET' && [502, 503, 504, 596, 599].includes(status));
+}
+
 /** What would only fail at the first call, and there with an error that doesn't name the key. */
-function checkSendable(config: ProxmoxApiConfig, origin: string): void {
+function checkSendable(config: ProxmoxApiConfig): void {
   const { user, tokenName, tokenValue } = config;
   const fields = { user, 'token name': tokenName, 'token value': tokenValue.reveal() };
   const [wrong] = Object.entries(fields).find(([, value]) => !/^[\x21-\x7e]+$/.test(value)) ?? [];
+  const origin = `https://${urlHost(config.host)}:${config.port}`;
   const problem = isHostAddress(config.host) && URL.canParse(origin) ? wrong : 'host or port';
   if (problem === undefined) return;
   throw new ServiceError({
@@ -146,40 +257,29 @@ function checkSendable(config: ProxmoxApiConfig, origin: string): void {
   });
 }
 
-interface RawAnswer {
-  readonly status: number;
-  readonly reason: string;
-  readonly contentType: string;
-  readonly body: string;
-}
-
-async function exchange(dispatcher: Dispatcher, request: Dispatcher.RequestOptions): Promise<RawAnswer> {
-  const { statusCode, statusText, headers, body } = await dispatcher.request(request);
-  // The journal comes compressed although nothing asked for it.
-  const text =
-    headers['content-encoding'] === 'gzip'
-      ? gunzipSync(await body.bytes(), { maxOutputLength: maxAnswerBytes }).toString('utf8')
-      : await body.text();
-  return { status: statusCode, reason: statusText, contentType: String(headers['content-type'] ?? ''), body: text };
-}
-
-function interpret(answer: RawAnswer, call: FailedCall, config: ProxmoxApiConfig): ApiAnswer {
+function failureOf(answer: RawAnswer, call: FailedCall, credentials: Credentials): ServiceError {
   const { status, contentType } = answer;
   const parsed = contentType.startsWith('application/json') ? parse(answer.body) : undefined;
+  const text = typeof parsed?.message === 'string' && status !== 401 ? parsed.message : answer.reason;
+  const errors = Object.entries(isRecord(parsed?.errors) ? parsed.errors : {});
+  const clean = (value: unknown) => printable(String(value), credentials);
+  return refusalFailure(
+    {
+      status,
+      text: clean(text),
+      errors: Object.fromEntries(errors.map(([key, value]) => [clean(key), clean(value)])),
+    },
+    call,
+  );
+}
+
+function interpret(answer: RawAnswer, call: FailedCall, credentials: Credentials): ApiAnswer {
+  const { status, contentType } = answer;
   if (status !== 200) {
     if (status < 400) throw unexpectedAnswer(call, `status ${status}`);
-    const text = typeof parsed?.message === 'string' && status !== 401 ? parsed.message : answer.reason;
-    const errors = Object.entries(isRecord(parsed?.errors) ? parsed.errors : {});
-    const clean = (value: unknown) => printable(String(value), config);
-    throw refusalFailure(
-      {
-        status,
-        text: clean(text),
-        errors: Object.fromEntries(errors.map(([key, value]) => [clean(key), clean(value)])),
-      },
-      call,
-    );
+    throw failureOf(answer, call, credentials);
   }
+  const parsed = contentType.startsWith('application/json') ? parse(answer.body) : undefined;
   if (!parsed) throw unexpectedAnswer(call, contentType.startsWith('application/json') ? 'broken JSON' : 'no JSON');
   if (!('data' in parsed)) throw unexpectedAnswer(call, 'JSON without "data"');
   return { data: parsed.data, ...(typeof parsed.total === 'number' ? { total: parsed.total } : {}) };
@@ -198,11 +298,11 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What the other side says, fit for a message: bounded, without control characters, and never with our API token in it. */
-function printable(text: string, config: ProxmoxApiConfig): string {
+/** What the other side says, fit for a message: bounded, without control characters, and never with a secret of ours in it. */
+function printable(text: string, { secrets }: Credentials): string {
   return (
-    text
-      .replaceAll(config.tokenValue.reveal(), '[secret]')
+    secrets
+      .reduce((cleaned, secret) => cleaned.replaceAll(secret.reveal(), '[secret]'), text)
       // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out.
       .replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
       .trim()

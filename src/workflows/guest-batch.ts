@@ -126,9 +126,9 @@ export async function guestBatch(request: BatchRequest): Promise<BatchResult> {
         );
         return;
       }
+      await mayGoOn();
       await turn();
       isWorking = true;
-      await mayGoOn();
       if (!goesOn()) {
         notBegun.push(vmid);
         return;

@@ -3,15 +3,18 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
+import { roles } from '../../lab/proxmox/roles.ts';
 import type { ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
-import { apiUser, readingRole } from '../../src/proxmox/onboard.ts';
-import { readingPrivileges } from '../../src/proxmox/rights.ts';
+import { apiUser, changingRole, readingRole } from '../../src/proxmox/onboard.ts';
+import { changingPaths, changingRoleFor, readingRoleFor } from '../../src/proxmox/rights.ts';
 import { configFolder, configOf, makeBare } from '../hosts/install/sample.ts';
 import { runNode, useBuild } from '../support/built.ts';
 import { typeInto } from '../support/pseudo-terminal.ts';
 import { standInProxmox } from './stand-ins/proxmox.ts';
 
 const full = `${apiUser}!mcp-lab`;
+const known = roles.Administrator ?? [];
+const readingPrivileges = readingRoleFor(known).privileges;
 
 describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
   const build = useBuild();
@@ -44,7 +47,11 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
   };
   const env = () => readFileSync(join(folder, '.env'), 'utf8');
   const database = () => host.readFile('/etc/pve/stand-in');
-  const asked = async () => (await host.readFile('/etc/pve/asked')).split('\n').filter((line) => !/ list/.test(line));
+  const asked = async () =>
+    (await host.readFile('/etc/pve/asked'))
+      .split('\n')
+      .filter((line) => !/ list/.test(line))
+      .map((line) => line.replace(/--expire \d{10}/, '--expire IN-A-YEAR'));
 
   it('is in the plan, and nothing is made before it is agreed to, or without it', { timeout: 120_000 }, async () => {
     const planned = await cli('install', '--dry-run');
@@ -54,6 +61,7 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
       `Proxmox API: make the user ${apiUser}`,
       `Proxmox API: make the API token ${full}, with privileges of its own`,
       `/keys/lab-api-token, mode 600, and nowhere else`,
+      'to let them start, stop and change guests: --changes',
       'to leave the Proxmox API out: --api no',
     ]) {
       expect(planned.stdout).toContain(line.replace('Sys.Audit, VM.Audit', readingPrivileges.join(', ')));
@@ -92,7 +100,7 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
       `role add ${readingRole} --privs ${readingPrivileges.join(',')}`,
       `user add ${apiUser} --comment Proxmox MCP`,
       `acl modify / --users ${apiUser} --roles ${readingRole}`,
-      `user token add ${apiUser} mcp-lab --privsep 1 --output-format json`,
+      `user token add ${apiUser} mcp-lab --privsep 1 --expire IN-A-YEAR --output-format json`,
       `acl modify / --tokens ${full} --roles ${readingRole}`,
     ]);
     expect(readFileSync(join(folder, 'keys/lab-api-token'), 'utf8')).toBe(`${secret}\n`);
@@ -111,7 +119,7 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
     ]);
     const { findings } = JSON.parse(doctor.stdout) as { findings: { check: string; verdict: string }[] };
     const verdicts = new Map(findings.map(({ check, verdict }) => [check, verdict]));
-    for (const check of ['API certificate', 'API token', 'rights for get_host', 'SSH login']) {
+    for (const check of ['API certificate', 'API token', 'rights to look', 'SSH login']) {
       expect(verdicts.get(`lab: ${check}`), check).toBe('ok');
     }
   });
@@ -133,6 +141,23 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
     ]);
   });
 
+  it('lets operations change guests where that is said, and only look again', { timeout: 120_000 }, async () => {
+    const more = await cli('install', '--yes', '--changes', '--expires', '90d');
+    expect(more, more.stderr).toMatchObject({ code: 0 });
+    expect((await asked()).filter(Boolean)).toEqual([
+      `role add ${changingRole} --privs ${changingRoleFor(known).privileges.join(',')}`,
+      ...changingPaths.map((path) => `acl modify ${path} --users ${apiUser} --roles ${readingRole}`),
+      ...changingPaths.map((path) => `acl modify ${path} --users ${apiUser} --roles ${changingRole}`),
+      `user token modify ${apiUser} mcp-lab --privsep 1 --expire IN-A-YEAR`,
+      ...changingPaths.map((path) => `acl modify ${path} --tokens ${full} --roles ${readingRole}`),
+      ...changingPaths.map((path) => `acl modify ${path} --tokens ${full} --roles ${changingRole}`),
+    ]);
+    expect((await cli('install', '--yes')).stdout, 'it stays as it was said').toContain('nothing to do');
+    const less = await cli('install', '--yes', '--read-only');
+    expect(less, less.stderr).toMatchObject({ code: 0 });
+    expect(await database()).not.toContain(changingRole);
+  });
+
   it('makes a second token where the secret of the first is not known here', { timeout: 120_000 }, async () => {
     const kept = env();
     const without = kept.split('\n').filter((line) => !/^PROXMOX_(TOKEN|USER|FINGER)/.test(line));
@@ -141,7 +166,7 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
     expect(ran, ran.stderr).toMatchObject({ code: 0 });
     expect(ran.stderr).toContain(`make the API token ${full}-2`);
     expect(ran.stderr).toContain("the secret of mcp-lab, which is there, isn't known here");
-    expect(await database()).toContain(`token ${apiUser} mcp-lab\n`);
+    expect(await database()).toContain(`token ${apiUser} mcp-lab `);
   });
 
   it('pins nothing where another certificate is shown than the host has', async () => {

@@ -56,16 +56,16 @@ describe('what lies', () => {
   });
 
   it('a configuration that says more than the volume has', async () => {
-    const { simulator } = lab;
-    simulator.inject({ kind: 'silent' }, { task: 'resize' });
-    const guest = simulator.state.guests.get(120);
-    const request = await lab.request(operation, { vmid: 120, disk: 'scsi0', size: '17G' });
-    const look = await lab.look(operation, { vmid: 120, disk: 'scsi0', size: '17G' });
+    const input = { vmid: 120, disk: 'scsi0', size: '17G' };
+    const request = await lab.request(operation, input);
+    const { node, seen, steps } = await lab.look(operation, input);
     // As after a write of the configuration alone.
-    const done = lab.carryOutFrom(request, look);
+    const guest = lab.simulator.state.guests.get(120);
     if (guest?.config) guest.config.scsi0 = 'local:120/vm-120-disk-0.qcow2,size=17G';
-    await expect(done).rejects.toMatchObject({
-      code: expect.stringMatching(/verification-failed|command-failed/),
+    const { title = '', line = '' } = steps[0] ?? {};
+    await expect(lab.verify({ ...request, node, seen, step: { title, line } })).rejects.toMatchObject({
+      code: 'verification-failed',
+      message: expect.stringContaining('has 16 GiB'),
     });
   });
 

@@ -21,7 +21,7 @@ it('the example is a valid policy that has every key', () => {
     ...['rules', 'who', 'may', 'operations', 'risks', 'on', 'why', 'hosts', 'guests', 'tags', 'pools', 'protected'],
     ...['windows', 'days', 'from', 'to', 'timeZone', 'approvals', 'count', 'role', 'answerWithin', 'executeWithin'],
     ...['remindEvery', 'signed', 'contacts', 'name', 'mail', 'level', 'subjects', 'webhook', 'escalation'],
-    ...['level2', 'level3', 'level4', 'all', 'repeat', 'dangerousCommands'],
+    ...['level2', 'level3', 'level4', 'all', 'repeat', 'snapshotFirst', 'dangerousCommands'],
   ];
   expect([...written].sort()).toEqual([...known].sort());
   expect(read && policyLines(read.policy)).toMatchSnapshot();

@@ -311,3 +311,33 @@ describe('change windows', () => {
     expect(says('2026-11-26T21:30:00Z').verdict).toBe('allowed');
   });
 });
+
+describe('a snapshot first', () => {
+  const configure = request({
+    operation: 'configure-guest',
+    input: { host: 'pve1', vmid: 100 },
+    guest: { vmid: 100, tags: ['production'] },
+  });
+  const policy = policyOf({
+    snapshotFirst: [{ operations: 'configure-guest', on: { tags: 'production' }, why: 'a way back' }],
+  });
+  const wanted = { snapshotFirst: expect.stringMatching(/^snapshotFirst\[0\] wants a snapshot first: a way back/) };
+
+  it('is wanted where an entry is about it, in a plan too', () => {
+    expect(judge(policy, configure, context())).toMatchObject({ verdict: 'allowed', ...wanted });
+    const planned = { ...configure, input: { ...configure.input, dryRun: true } };
+    expect(judge(policy, planned, context())).toMatchObject({ verdict: 'allowed', ...wanted });
+  });
+
+  it('is wanted where only one of what was approved and what is written does', () => {
+    expect(judgeBoth(defaultPolicy, policy, configure, context())).toMatchObject(wanted);
+    expect(judgeBoth(policy, defaultPolicy, configure, context())).toMatchObject(wanted);
+  });
+
+  it.each([
+    ['another operation', { ...configure, operation: 'label-guest' }],
+    ['another guest', { ...configure, guest: { vmid: 100, tags: ['test'] } }],
+  ])('is not wanted of %s', (_, asked) => {
+    expect(judge(policy, asked, context())).not.toHaveProperty('snapshotFirst');
+  });
+});

@@ -10,6 +10,7 @@ import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox
 import { explain } from '../../src/errors.ts';
 import { canonicalFingerprint, probeCertificate } from '../../src/proxmox/certificate.ts';
 import { createProxmoxClient } from '../../src/proxmox/client.ts';
+import { networkFailure } from '../../src/proxmox/failures.ts';
 import { configFor, failureOf, recordingLog, withClient } from './support.ts';
 
 let simulator: ProxmoxSimulator;
@@ -143,6 +144,41 @@ describe('CAs', () => {
     expect(error.message).toContain('ERR_TLS_CERT_ALTNAME_INVALID');
     expect(error.code).toBe('proxmox-certificate');
     await new Promise((resolve) => server.close(resolve));
+  });
+
+  it.each([
+    ['expired', -1, '127.0.0.1', 'CERT_HAS_EXPIRED', /has expired/, /pvenode acme cert order|pvecm updatecerts/],
+    ['for another name', 30, '192.0.2.1', 'ALTNAME_INVALID', /is for other names/, /PROXMOX_HOST.*pin its SHA-256/],
+  ])(
+    'a certificate of the right CA that is %s: what to do about that',
+    async (_, days, name, code, message, remedy) => {
+      const made = await makeCertificate('pve1', [name], days);
+      const path = join(folder, `${name}-ca.pem`);
+      await writeFile(path, made.ca);
+      const server = createServer({ key: made.key, cert: made.certificate });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const { port } = server.address() as AddressInfo;
+      const config = configFor(simulator, { port, trust: { kind: 'ca-file', path } });
+      const error = await failureOf(withClient(config, (client) => client.version()));
+      expect(error).toMatchObject({ code: 'proxmox-certificate', retryable: false });
+      expect(error.message).toContain(code);
+      expect(error.message).toMatch(message);
+      expect(error.remedy).toMatch(remedy);
+      await new Promise((resolve) => server.close(resolve));
+    },
+  );
+
+  it.each([
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', /signed by itself/, /npx proxmox-mcp host add NAME/],
+    ['SELF_SIGNED_CERT_IN_CHAIN', /or by a CA that this machine does not know/, /CA file/],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', /not signed by a CA that is trusted here/, /a CA of its own/],
+    ['CERT_NOT_YET_VALID', /not valid yet/, /clocks/],
+  ])('%s is said in words, with what to do', (code, message, remedy) => {
+    const thrown = Object.assign(new Error('TLS'), { code });
+    const error = networkFailure(thrown, { host: '192.0.2.1', port: 8006, method: 'POST' });
+    expect(error).toMatchObject({ code: 'proxmox-certificate', retryable: false });
+    expect(error.message).toMatch(message);
+    expect(error.remedy).toMatch(remedy);
   });
 
   it('a CA file that is not there is named', () => {

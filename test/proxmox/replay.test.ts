@@ -321,7 +321,8 @@ function guestOf(entry: Entry): SimulatedGuest {
     name: String(entry.name),
     node: String(entry.node),
     status: 'stopped',
-    cpus: 1,
+    // A container without a limit has the CPUs of its node.
+    cpus: entry.type === 'lxc' ? 8 : 1,
     memory: 1,
     disk: 1,
     template: false,

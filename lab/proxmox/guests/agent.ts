@@ -282,6 +282,8 @@ export function containerInterfaces(call: Call): unknown {
   const set = /(?:^|,)ip=(\d[\d.]+)\/(\d+)/.exec(String(guest.config?.net0 ?? ''));
   const [ip, prefix] = [set?.[1] ?? addressOf(guest), Number(set?.[2] ?? 24)];
   const lo = { name: 'lo', 'hardware-address': '00:00:00:00:00:00', hwaddr: '00:00:00:00:00:00' };
+  // Without a network nobody has brought that up, either.
+  if (mac === undefined) return [{ ...lo, 'ip-addresses': [] }];
   return [
     {
       ...lo,

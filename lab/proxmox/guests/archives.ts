@@ -72,22 +72,7 @@ export function writeArchive(
       const volume = state.volumes.find((one) => one.volid === volid && one.vmid === guest.vmid);
       return { option, volid, size: volume?.size ?? sizeOf(value), used: volume?.used ?? 0 };
     });
-  const plain = configText({
-    vmid: guest.vmid,
-    type: guest.type,
-    template: guest.template,
-    config,
-  } as unknown as SimulatedGuest);
-  const map = disks.map(
-    ({ option, volid }) =>
-      `#qmdump#map:${option}:drive-${option}:${volid.split(':')[0]}:${volid.endsWith('.qcow2') ? 'qcow2' : 'raw'}:\n`,
-  );
-  const content: ArchiveContent = {
-    type: guest.type,
-    config,
-    text: guest.type === 'qemu' ? plain + map.join('') : plain,
-    disks,
-  };
+  const content: ArchiveContent = { type: guest.type, config, text: textOf(guest.type, config, disks), disks };
   const name = archiveVolid({ ...about, vmid: guest.vmid, type: guest.type }, storage?.plugin ?? 'dir').replace(
     /^.*\//,
     '',
@@ -96,6 +81,20 @@ export function writeArchive(
   const bytes = magic + JSON.stringify(content);
   writeFileSync(file, about.compress === '0' ? bytes : gzipSync(bytes));
   return { ...about, vmid: guest.vmid, type: guest.type, size: statSync(file).size, file };
+}
+
+function textOf(
+  type: SimulatedGuest['type'],
+  config: GuestConfig,
+  disks: readonly { readonly option: string; readonly volid: string }[],
+): string {
+  const plain = configText({ vmid: 0, type, template: false, config } as unknown as SimulatedGuest);
+  if (type === 'lxc') return plain;
+  const format = (volid: string) => (volid.endsWith('.qcow2') ? 'qcow2' : 'raw');
+  const map = disks.map(
+    ({ option, volid }) => `#qmdump#map:${option}:drive-${option}:${volid.split(':')[0]}:${format(volid)}:\n`,
+  );
+  return plain + map.join('');
 }
 
 /** What an archive holds; one that a test only put into the state holds what its guest has now, or next to nothing. */
@@ -109,15 +108,7 @@ export function readArchive(state: SimulatorState, archive: SimulatedArchive): A
       size: sizeOf(value),
       used: archive.size,
     }));
-    return {
-      type: archive.type,
-      config,
-      text: Object.entries(config)
-        .map(([option, value]) => `${option}: ${value}\n`)
-        .toSorted()
-        .join(''),
-      disks,
-    };
+    return { type: archive.type, config, text: textOf(archive.type, config, disks), disks };
   }
   const bytes = readFileSync(archive.file);
   const text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes).toString();

@@ -8,7 +8,7 @@ import type { TaskHandle } from '../tasks.ts';
 import { archiveAt, archiveVolid, readArchive, removeArchive, writeArchive } from './archives.ts';
 import { assertUnlocked, assertWritable, listOf, nodeOf, takeTime, withLockFile, words } from './common.ts';
 import { disksOf } from './configuration.ts';
-import { comeUp, goOff, shutDown } from './power.ts';
+import { comeUp, shutDown } from './power.ts';
 import { canSnapshot, freeBytes, pathOf, storageAt, usableStorage } from './volumes.ts';
 
 const placeholders = ['cluster', 'guestname', 'node', 'vmid'];
@@ -45,15 +45,14 @@ export function backUp(call: Call): string {
   const id = !isAll && asked.length === 1 ? String(asked[0]) : '';
   return tasks.start({ node, id, type: 'vzdump', caller }, async (task) => {
     await withNode(state, node, task, async () => {
+      const problem = storageProblem(call, node, storage);
+      if (problem !== undefined) {
+        const unknown = `could not get storage information for '${storage}': ${problem}`;
+        throw new Error(`could not activate storage '${storage}': ${problem} ${unknown}`);
+      }
       task.log(`INFO: starting new backup job: vzdump ${jobLine(parameters, node, storage)}`);
       const denied = guests.find((vmid) => state.guests.has(vmid) && !permissions.has(`/vms/${vmid}`, 'VM.Backup'));
       if (denied !== undefined) throw new Error(`403 Permission check failed (/vms/${denied}, VM.Backup)`);
-      const problem = storageProblem(call, node, storage);
-      if (problem !== undefined) {
-        throw new Error(
-          `could not activate storage '${storage}': ${problem} could not get storage information for '${storage}': ${problem}`,
-        );
-      }
       let failed = 0;
       for (const vmid of guests) if (!(await backUpOne(call, vmid, storage, task))) failed += 1;
       task.log(`INFO: Backup job finished ${failed === 0 ? 'successfully' : 'with errors'}`);
@@ -77,6 +76,15 @@ function refuseOptions({ parameters, caller, permissions }: Call): void {
     !permissions.has(`/storage/${parameters.storage ?? 'local'}`, 'Datastore.Allocate')
   ) {
     throw forbidden(`/storage/${parameters.storage ?? 'local'}`, ['Datastore.Allocate']);
+  }
+  const unknown = listOf(parameters['prune-backups'])
+    .map((part) => part.split('=')[0] ?? '')
+    .find((key) => !/^keep-(all|last|hourly|daily|weekly|monthly|yearly)$/.test(key));
+  if (unknown !== undefined) {
+    const problem = 'property is not defined in schema and the schema does not allow additional properties';
+    throw invalidParameters({
+      'prune-backups': `invalid format - format error\nprune-backups.${unknown}: ${problem}\n`,
+    });
   }
   for (const [, name = ''] of String(parameters['notes-template'] ?? '').matchAll(/\{\{(\w+)\}\}/g)) {
     if (!placeholders.includes(name))
@@ -168,32 +176,16 @@ async function dump(call: Call, guest: SimulatedGuest, storage: string, task: Ta
   const { state, parameters } = call;
   const { type, node } = guest;
   const wasRunning = guest.status === 'running';
-  const disks = disksOf(type, guest.config ?? {}).filter(({ option }) => !option.startsWith('unused'));
-  const asked = wasRunning ? String(parameters.mode ?? 'snapshot') : 'stop';
-  const cannot =
-    type === 'lxc' && asked === 'snapshot' && !disks.every(({ volid }) => canSnapshot(state, node, volid, type));
-  const mode = cannot ? 'suspend' : asked;
-  if (cannot) {
-    task.log('INFO: mode failure - some volumes do not support snapshots');
-    task.log("INFO: trying 'suspend' mode instead");
-  }
-  task.log(`INFO: backup mode: ${mode}`);
-  task.log('INFO: ionice priority: 7');
-  task.log(`INFO: ${words[type].name} Name: ${guest.name}`);
-  for (const { option, volid, value } of disks) {
-    const size = /size=([^,]*)/.exec(value)?.[1] ?? '';
-    task.log(
-      type === 'qemu'
-        ? `INFO: include disk '${option}' '${volid}' ${size}`
-        : `INFO: including mount point ${option} ('${option === 'rootfs' ? '/' : option}') in backup`,
-    );
-  }
+  const { mode, lines } = modeOf(call, guest);
+  for (const line of lines) task.log(`INFO: ${line}`);
   const about = {
     storage,
     node,
     takenAt: freeSecond(call, guest, storage),
     compress: String(parameters.compress ?? '0'),
   };
+  const where = storageAt(state, node, storage);
+  const path = pathOf(where, archiveVolid({ ...about, vmid: guest.vmid, type }, where?.plugin ?? 'dir'));
   let archive: SimulatedArchive | undefined;
   await withLockFile(state, guest, task, async () => {
     guest.lock = 'backup';
@@ -204,30 +196,99 @@ async function dump(call: Call, guest: SimulatedGuest, storage: string, task: Ta
         if (!(await shutDown(guest, waitMs, task.signal))) throw new Error('VM quit/powerdown failed - got timeout');
       }
       if (mode === 'suspend' && wasRunning) {
-        task.log('INFO: suspending guest');
-        guest.paused = true;
+        pause(guest, path, task);
       }
-      const plugin = storageAt(state, node, storage)?.plugin ?? 'dir';
-      const volid = archiveVolid({ ...about, vmid: guest.vmid, type }, plugin);
-      task.log(`INFO: creating vzdump archive '${pathOf(storageAt(state, node, storage), volid)}'`);
-      if (type === 'qemu') task.log(`INFO: started backup task '${randomUUID()}'`);
+      task.log(`INFO: creating vzdump archive '${path}'`);
+      if (type === 'qemu') tellBegin(guest, mode, wasRunning, task);
       await takeTime(guest, task, 'vzdump');
-      const where = storageAt(state, node, storage);
       if (where && freeBytes(where) === 0) throw new Error('vma_queue_write: write error - No space left on device');
       archive = writeArchive(state, guest, about);
       if (where) where.used += archive.size;
-      task.log(`INFO: archive file size: ${Math.ceil(archive.size / 1024)}KB`);
+      tellEnd(guest, mode, wasRunning, archive, task);
     } finally {
       if (guest.lock === 'backup') delete guest.lock;
       if (mode === 'suspend' && wasRunning) delete guest.paused;
-      if (mode === 'stop' && wasRunning) {
-        if (guest.status === 'stopped') comeUp(guest);
-        else if (task.signal.aborted) goOff(guest);
-      }
+      if (mode === 'stop' && wasRunning && guest.status === 'stopped') comeUp(guest);
     }
   });
   if (!archive) throw new Error('no archive was written');
   return archive;
+}
+
+/** How it is done: of a guest that is off nothing runs on, and a container is paused where nothing makes a snapshot. */
+function modeOf(
+  { state, parameters }: Call,
+  guest: SimulatedGuest,
+): { readonly mode: string; readonly lines: readonly string[] } {
+  const { type, node, status } = guest;
+  const disks = disksOf(type, guest.config ?? {}).filter(({ option }) => !option.startsWith('unused'));
+  const what = disks.map(({ option, volid, value }) =>
+    type === 'qemu'
+      ? `include disk '${option}' '${volid}' ${/size=([^,]*)/.exec(value)?.[1] ?? ''}`
+      : `including mount point ${option} ('${option === 'rootfs' ? '/' : (/mp=([^,]*)/.exec(value)?.[1] ?? '')}') in backup`,
+  );
+  const about = [`${words[type].name} Name: ${guest.name}`, ...what];
+  const chosen = (mode: string) => [`backup mode: ${mode}`, 'ionice priority: 7'];
+  if (status === 'stopped') return { mode: 'stop', lines: [...chosen('stop'), ...about] };
+  const asked = String(parameters.mode ?? 'snapshot');
+  const can = type === 'qemu' || disks.every(({ volid }) => canSnapshot(state, node, volid, type));
+  if (asked === 'snapshot' && !can) {
+    const why = ['mode failure - some volumes do not support snapshots', "trying 'suspend' mode instead"];
+    return { mode: 'suspend', lines: [...about, ...why, ...chosen('suspend'), ...about] };
+  }
+  return { mode: asked, lines: asked === 'snapshot' ? [...about, ...chosen(asked)] : [...chosen(asked), ...about] };
+}
+
+function pause(guest: SimulatedGuest, path: string, task: TaskHandle): void {
+  if (guest.type === 'qemu') {
+    task.log('INFO: suspending guest');
+    guest.paused = true;
+    return;
+  }
+  const folder = path.replace(/\.tar(\.\w+)?$/, '.tmp');
+  task.log(`INFO: starting first sync /proc/${guest.pid}/root/ to ${folder}`);
+  task.log('INFO: first sync finished - transferred 2.02M bytes in 0s');
+  task.log('INFO: suspending guest');
+  task.log(`INFO: starting final sync /proc/${guest.pid}/root/ to ${folder}`);
+  task.log('INFO: final sync finished - transferred 0 bytes in 0s');
+  task.log('INFO: resuming guest');
+  task.log('INFO: guest is online again after <1 seconds');
+}
+
+function tellBegin(guest: SimulatedGuest, mode: string, wasRunning: boolean, task: TaskHandle): void {
+  const hasAgent = /^(1|enabled=1)/.test(String(guest.config?.agent ?? ''));
+  if (mode === 'stop') task.log('INFO: starting kvm to execute backup task');
+  else if (hasAgent) {
+    task.log("INFO: issuing guest-agent 'fs-freeze' command");
+    task.log("INFO: issuing guest-agent 'fs-thaw' command");
+  } else task.log("INFO: skipping guest-agent 'fs-freeze', agent not configured in VM options");
+  task.log('INFO: starting backup via QMP command');
+  task.log(`INFO: started backup task '${randomUUID()}'`);
+  if (wasRunning) task.log(mode === 'snapshot' ? 'INFO: resuming VM again' : 'INFO: resuming VM again after 1 seconds');
+}
+
+function tellEnd(
+  guest: SimulatedGuest,
+  mode: string,
+  wasRunning: boolean,
+  archive: SimulatedArchive,
+  task: TaskHandle,
+): void {
+  const size = `${(guest.disk / 2 ** 30).toFixed(1)} GiB`;
+  if (guest.type === 'qemu') {
+    task.log(`INFO: 100% (${size} of ${size}) in 1s, read: ${size}/s, write: 0 B/s`);
+    task.log(`INFO: backup is sparse: ${size} (100%) total zero data`);
+    task.log(`INFO: transferred ${size} in 1 seconds (${size}/s)`);
+    if (mode === 'stop' && !wasRunning) task.log('INFO: stopping kvm after backup task');
+  } else {
+    task.log(`INFO: Total bytes written: ${archive.size} (${(archive.size / 2 ** 20).toFixed(1)}MiB, 173MiB/s)`);
+  }
+  task.log(`INFO: archive file size: ${Math.ceil(archive.size / 1024)}KB`);
+  if (guest.type === 'qemu' && mode === 'suspend' && wasRunning) task.log('INFO: resume vm');
+  if (guest.type === 'lxc' && mode === 'stop' && wasRunning) {
+    task.log('INFO: restarting vm');
+    task.log('INFO: guest is online again after 5 seconds');
+  }
 }
 
 /** Archives are named by the second: a second one waits for the next. */

@@ -182,7 +182,13 @@ function copyDisk(
     }
   } else {
     task.log(`create linked clone of ${kind} ${option} (${volid})`);
-    next = allocate(state, { ...where, storage: volume.storage, format: volume.format, parent: volid }, task.log);
+    const linked = { ...where, storage: volume.storage, format: volume.format, parent: volid };
+    const lines: string[] = [];
+    next = allocate(state, linked, (line) => lines.push(line));
+    const [, base = ''] = volid.split(':');
+    const name = next.volid.replace(/^.*\//, '');
+    task.log(`clone ${base}: images, ${name}, ${vmid} to ${name} (base=../${base})`);
+    for (const line of lines) task.log(line);
   }
   made.push(next);
   setOption(copy, option, printProperties({ first: next.volid, rest: { ...rest, size: formatSize(next.size) } }));

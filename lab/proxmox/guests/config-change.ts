@@ -220,8 +220,19 @@ function apply(call: Call, { guest, set, remove, revert, force }: Change, log: (
     }
     setOption(guest, option, value);
   }
+  forgetUsed(guest);
   if (Object.keys(pending).length > 0) guest.pending = pending;
   else delete guest.pending;
+}
+
+/** A volume that is in use again is no unused one any more. */
+function forgetUsed(guest: SimulatedGuest): void {
+  const entries = Object.entries(guest.config ?? {}).filter(([option]) => isDiskOption(guest.type, option));
+  const volumeOf = (value: ConfigValue) => parseProperties(String(value)).first;
+  const used = new Set(entries.flatMap(([option, value]) => (option.startsWith('unused') ? [] : [volumeOf(value)])));
+  for (const [option, value] of entries) {
+    if (option.startsWith('unused') && used.has(volumeOf(value))) setOption(guest, option, null);
+  }
 }
 
 function removeOption(

@@ -265,7 +265,7 @@ function adopt(house: GuestHouse, guest: SimulatedGuest): void {
         where = value;
       },
     );
-    if (guest.name !== name) guest.name = name;
+    if (name !== undefined && guest.name !== name) guest.name = name;
     if (cpus !== undefined && guest.cpus !== cpus) guest.cpus = cpus;
     if (memory !== undefined && guest.memory !== memory) guest.memory = memory;
     if (disk !== undefined && guest.disk !== disk) guest.disk = disk;

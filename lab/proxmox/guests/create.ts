@@ -8,7 +8,7 @@ import { type GuestConfig, isCdrom, isDiskOption, setOption } from './configurat
 import { checkDisks, normalized, realizeDisk } from './disks.ts';
 import { startGuest } from './power.ts';
 import { restoreContainer, restoreMachine } from './restore.ts';
-import { free, pathOf, storageAt, storageOf, usableStorage, volumeAt } from './volumes.ts';
+import { fileSystemLines, free, pathOf, storageAt, storageOf, usableStorage, volumeAt } from './volumes.ts';
 
 /** Parameters of a creation that aren't options of what is made. */
 const notOptions = new Set([
@@ -111,11 +111,18 @@ export function createContainer(call: Call): string {
       else if (!task.without('disk'))
         setOption(guest, option, realizeDisk(call, guest, option, String(given), task.log));
     }
-    task.log('Creating filesystem with 262144 4k blocks and 65536 inodes');
+    for (const line of fileSystemLines(guest.disk)) task.log(line);
     const template = volumeAt(state, node, source);
-    if (!template) throw new Error(`volume '${source}' does not exist`);
+    if (!template) {
+      task.log(`volume '${source}' does not exist`);
+      throw new Error(`volume '${source}' does not exist`);
+    }
     task.log(`extracting archive '${pathOf(storageAt(state, node, storageOf(source)), source)}'`);
     task.log(`Total bytes read: ${template.size} (${(template.size / 2 ** 20).toFixed(1)}MiB, 252MiB/s)`);
+    if (parameters.arch === undefined && guest.config?.ostype === 'unmanaged') {
+      task.log('Falling back to amd64.');
+      task.log('Use `pct set VMID --arch ARCH` to change.');
+    }
   });
 }
 

@@ -1,4 +1,4 @@
-import { forbidden } from '../answer.ts';
+import { forbidden, invalidParameters } from '../answer.ts';
 import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
 import type { GuestType } from './common.ts';
@@ -40,6 +40,12 @@ export function checkDisks(
     if (first.startsWith('/')) {
       if (caller.id !== 'root@pam') throw forbidden();
       continue;
+    }
+    if (!first.includes(':')) {
+      const problem = `unable to parse volume ID '${first}'`;
+      throw invalidParameters({
+        [option]: `invalid format - format error\n${option}.file: invalid format - ${problem}\n\n`,
+      });
     }
     const storage = storageOf(first);
     const makes = newDisk.test(first) || /:cloudinit$/.test(first);

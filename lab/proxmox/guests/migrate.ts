@@ -209,6 +209,7 @@ async function move(
       log(`start container on target node`);
       await startGuest(call, guest, task);
     }
+    if (guest.type === 'lxc') log('start final cleanup');
     log(`migration finished successfully (duration ${lasted()})`);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);

@@ -248,8 +248,10 @@ export function resume(call: Call, type: GuestType): string {
   refuseRootOnly(call, ['skiplock', 'nocheck']);
   if (type === 'lxc') {
     return guestTask(call, guest, 'vzresume', async (task) => {
-      task.log(`lxc-checkpoint: ${guest.vmid}: execing criu failed, is it installed?`);
-      task.log(`lxc-checkpoint: ${guest.vmid}: Restoring ${guest.vmid} failed`);
+      const asked = 'criu_version_ok: 767 Connection refused - execing criu failed, is it installed?';
+      task.log(`lxc-checkpoint: ${guest.vmid}: ../src/lxc/criu.c: ${asked}`);
+      const said = `restore_finalize: 203 Restoring ${guest.vmid} failed`;
+      task.log(`lxc-checkpoint: ${guest.vmid}: ../src/lxc/tools/lxc_checkpoint.c: ${said}`);
       const command = `lxc-checkpoint -n ${guest.vmid} -r --foreground -D /var/lib/vz/dump`;
       throw new Error(`command '${command}' failed: exit code 1`);
     });

@@ -11,6 +11,7 @@ import { existing, optionsOf, reserve, startOwn } from './create.ts';
 import { normalized } from './disks.ts';
 import {
   allocate,
+  fileSystemLines,
   formatSize,
   free,
   parseProperties,
@@ -90,6 +91,8 @@ export function restoreContainer(call: Call, present: SimulatedGuest | undefined
       fill(call, guest, content, task);
       task.log(`restoring '${volid}' now..`);
       task.log(`extracting archive '${pathOf(storageAt(state, guest.node, storageOf(volid)), volid)}'`);
+      task.log(`Total bytes read: ${archive.size} (${(archive.size / 2 ** 20).toFixed(1)}MiB, 143MiB/s)`);
+      task.log('merging backed-up and given configuration..');
       const overrides = Object.entries(optionsOf(parameters)).filter(([option]) => !isDiskOption('lxc', option));
       for (const [option, value] of overrides) setOption(guest, option, normalized('lxc', option, value));
     } catch (error) {
@@ -110,6 +113,8 @@ function fill(
   const { state, parameters } = call;
   const { vmid, node, type } = guest;
   const before = state.volumes.filter((one) => one.vmid === vmid);
+  // A VM's make room first; a container's stay until the new ones are there.
+  if (type === 'qemu') for (const volume of before) free(state, volume);
   const made: GuestConfig = { ...config };
   for (const { option, volid, size, used } of disks) {
     if (task.without('disk')) {
@@ -123,12 +128,13 @@ function fill(
     });
     const format = /\.(raw|qcow2|vmdk)$/.exec(volid)?.[1];
     const volume = allocate(state, { vmid, node, type, storage, size, used, format }, task.log);
-    task.log(`new volume ID is '${volume.volid}'`);
+    if (type === 'qemu') task.log(`new volume ID is '${volume.volid}'`);
+    else for (const line of fileSystemLines(size)) task.log(line);
     const { rest } = parseProperties(String(config[option] ?? ''));
     made[option] = printProperties({ first: volume.volid, rest: { ...rest, size: formatSize(size) } });
-    task.log('progress 100% (read all, duration 0 sec)');
+    if (type === 'qemu') task.log(`progress 100% (read ${size} bytes, duration 0 sec)`);
   }
-  for (const volume of before) free(state, volume);
+  if (type === 'lxc') for (const volume of before) free(state, volume);
   if (parameters.unique) {
     for (const [option, value] of Object.entries(made))
       if (/^net\d+$/.test(option)) made[option] = withNewAddress(String(value));

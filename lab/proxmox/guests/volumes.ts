@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { SimulatedStorage, SimulatorState } from '../state.ts';
 
 /** A volume of a storage, but for backups: a disk of a guest, an image, a template, an ISO. */
@@ -188,7 +188,7 @@ export function allocate(
   const volid = `${storage.storage}:${base}${isBlock ? name : `${vmid}/${name}`}`;
   const path = pathOf(storage, `${storage.storage}:${isBlock ? name : `${vmid}/${name}`}`);
   if (!isBlock && storage.plugin !== 'btrfs') {
-    log(`Formatting '${path}', fmt=${format} size=${size} preallocation=${format === 'qcow2' ? 'metadata' : 'off'}`);
+    log(`Formatting '${path}', fmt=${format} ${imageOptions(format, size, parent)}`);
   }
   // What ext4 can hold in one file.
   if (!isBlock && size > 16 * 2 ** 40) {
@@ -212,6 +212,30 @@ export function allocate(
   state.volumes.push(volume);
   storage.used += used;
   return volume;
+}
+
+/** What `qemu-img` says of the image that it makes. */
+function imageOptions(format: string, size: number, parent: string | undefined): string {
+  if (format !== 'qcow2') return `size=${size} preallocation=off`;
+  const cluster = parent === undefined ? 'cluster_size=65536 extended_l2=off' : 'cluster_size=131072 extended_l2=on';
+  const base = parent === undefined ? '' : ` backing_file=../${parent.split(':')[1]} backing_fmt=qcow2`;
+  const rest = 'lazy_refcounts=off refcount_bits=16';
+  return `${cluster} preallocation=metadata compression_type=zlib size=${size}${base} ${rest}`;
+}
+
+/** What `mkfs` says of a container's new file system. */
+export function fileSystemLines(size: number): string[] {
+  const block = size < 512 * 2 ** 20 ? 1024 : 4096;
+  const blocks = size / block;
+  const group = block === 1024 ? 8192 : 32_768;
+  const backups = [1, 3, 5, 7, 9, 25, 27, 49].map((index) => index * group + (block === 1024 ? 1 : 0));
+  const inodes = Math.ceil(blocks / 4 / 16) * 16 + (blocks % group === 0 ? 0 : 112);
+  return [
+    `Creating filesystem with ${blocks} ${block / 1024}k blocks and ${inodes} inodes`,
+    `Filesystem UUID: ${randomUUID()}`,
+    'Superblock backups stored on blocks: ',
+    `\t${backups.filter((at) => at < blocks).join(', ')}`,
+  ];
 }
 
 function nameOf(

@@ -29,8 +29,22 @@ const parametersOf: Readonly<Record<GuestType, Readonly<Record<PowerAction, Para
   },
 };
 
+const parts: Readonly<Record<GuestType, readonly string[]>> = {
+  qemu: `config cloudinit pending status unlink vncproxy termproxy migrate resize move rrd rrddata monitor agent snapshot
+spiceproxy sendkey firewall mtunnel remote_migrate`.split(/\s+/),
+  lxc: `config pending status vncproxy termproxy vncwebsocket spiceproxy migrate clone initlog rrd rrddata firewall
+snapshot resize interfaces mtunnel remote_migrate`.split(/\s+/),
+};
+const statusParts: Readonly<Record<GuestType, readonly string[]>> = {
+  qemu: ['current', 'start', 'stop', 'reset', 'shutdown', 'suspend', 'reboot'],
+  lxc: ['current', 'start', 'stop', 'shutdown', 'migrate'],
+};
+
 export const guestRoutes: readonly Route[] = (['qemu', 'lxc'] as const).flatMap((type) => [
   list(type),
+  // Say nothing of whether the guest exists.
+  index(type, '', parts[type]),
+  index(type, '/status', statusParts[type]),
   look(type, 'status/current', type === 'qemu' ? machineStatus : containerStatus),
   ...(['start', 'stop', 'shutdown', 'reboot'] as const).map((action) => change(type, action)),
   {
@@ -53,6 +67,11 @@ export const guestRoutes: readonly Route[] = (['qemu', 'lxc'] as const).flatMap(
       ]
     : []),
 ]);
+
+function index(type: GuestType, at: string, subdirs: readonly string[]): Route {
+  const data = subdirs.map((subdir) => ({ subdir }));
+  return { method: 'GET', path: `/nodes/{node}/${type}/{vmid}${at}`, handle: () => ({ data }) };
+}
 
 /** A node's own guests, as far as the caller may see them. */
 function list(type: GuestType): Route {
@@ -142,8 +161,8 @@ function machineStatus(guest: SimulatedGuest): Record<string, unknown> {
     // Each holds much about disks and network cards that nobody here asks for.
     ballooninfo: {},
     blockstat: {},
-    nics: {},
     'proxmox-support': {},
+    ...(Object.keys(guest.config ?? {}).some((option) => /^net\d+$/.test(option)) ? { nics: {} } : {}),
   };
 }
 

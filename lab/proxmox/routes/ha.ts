@@ -172,9 +172,17 @@ function request(call: Call, guest: Managed): void {
     return;
   }
   if (wanted === 'started' && guest.status === 'stopped') haCarriesOut(call, guest, 'start');
-  setTimeout(() => {
-    if (guest.ha?.requested === wanted) guest.ha.state = wanted;
-  }, guest.behaviour?.haMs ?? 40).unref();
+  setTimeout(() => settle(guest, wanted, Date.now() + patienceMs), guest.behaviour?.haMs ?? 40).unref();
+}
+
+const patienceMs = 5000;
+
+/** It is as was asked for once the guest is; if that takes too long the stack gives up on it. */
+function settle(guest: SimulatedGuest, wanted: string, until: number): void {
+  if (guest.ha?.requested !== wanted) return;
+  if (wanted !== 'started' || guest.status === 'running') guest.ha.state = wanted;
+  else if (Date.now() > until) guest.ha.state = 'error';
+  else setTimeout(() => settle(guest, wanted, until), 10).unref();
 }
 
 function optionsOf({ comment, max_restart, max_relocate, failback }: Parameters): Omit<Managed['ha'], 'state'> {
@@ -238,9 +246,13 @@ function statusList(state: SimulatorState): Record<string, unknown>[] {
   const { quorate } = state.cluster;
   const local = state.localNode;
   const services = managed(state);
-  const isActive = services.length > 0;
+  // Until the stack has taken over the first of them it sleeps.
+  const working = services.filter(({ ha }) => ha.state !== 'queued');
+  const isActive = working.length > 0;
   const timestamp = unixTime();
-  const master = isActive ? 'active' : 'idle';
+  const master = state.configuration.haMaster ?? local;
+  const isThere = state.nodes.get(master)?.online === true && (isActive || services.length === 0);
+  const masterIs = isThere ? (isActive ? 'active' : 'idle') : 'old timestamp - dead?';
   return [
     {
       id: 'quorum',
@@ -249,16 +261,16 @@ function statusList(state: SimulatorState): Record<string, unknown>[] {
       status: quorate ? 'OK' : `No quorum on node '${local}'!`,
       quorate: quorate ? 1 : 0,
     },
-    { id: 'master', type: 'master', node: local, status: `${local} (${master}, ${clock(timestamp)})`, timestamp },
+    { id: 'master', type: 'master', node: master, status: `${master} (${masterIs}, ${clock(timestamp)})`, timestamp },
     {
       id: 'fencing',
       type: 'fencing',
-      node: local,
+      node: master,
       'armed-state': isActive ? 'armed' : 'standby',
       status: isActive ? 'armed (CRM watchdog active)' : 'standby (CRM watchdog standby)',
     },
     ...[...state.nodes.values()].map(({ name, online }) => {
-      const works = services.some(({ node }) => node === name);
+      const works = working.some(({ node }) => node === name);
       const what = online ? (works ? 'active, watchdog active' : 'idle, watchdog standby') : 'old timestamp - dead?';
       return {
         id: `lrm:${name}`,

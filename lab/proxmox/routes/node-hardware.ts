@@ -3,15 +3,30 @@ import type { Call, Route } from '../router.ts';
 import { unixTime } from '../state.ts';
 import { nodeNamed, siteFor, siteOf } from './nodes.ts';
 
+const intel = {
+  vendor: '0x8086',
+  vendor_name: 'Intel Corporation',
+  subsystem_vendor: '0x8086',
+  subsystem_vendor_name: 'Intel Corporation',
+};
 const pciDevices = [
-  { id: '0000:00:02.0', class: '0x030000', vendor: '0x8086', device: '0x4680', iommugroup: 0, device_name: 'Graphics' },
   {
+    ...intel,
+    id: '0000:00:02.0',
+    class: '0x030000',
+    device: '0x4680',
+    device_name: 'Graphics',
+    subsystem_device: '0x4680',
+    iommugroup: 0,
+  },
+  {
+    ...intel,
     id: '0000:01:00.0',
     class: '0x020000',
-    vendor: '0x8086',
     device: '0x15f3',
-    iommugroup: 12,
     device_name: 'Ethernet',
+    subsystem_device: '0x0000',
+    iommugroup: 12,
   },
 ];
 const usbDevices = [
@@ -24,7 +39,7 @@ export const nodeHardwareRoutes: readonly Route[] = [
   {
     method: 'GET',
     path: '/nodes/{node}/hardware/pci',
-    handle: () => ({ data: pciDevices.map((one) => ({ ...one, vendor_name: 'Intel Corporation' })) }),
+    handle: () => ({ data: pciDevices }),
   },
   { method: 'GET', path: '/nodes/{node}/hardware/usb', handle: () => ({ data: usbDevices }) },
   {

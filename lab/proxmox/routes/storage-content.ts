@@ -69,12 +69,17 @@ function volumeEntry({ volid, content: kind, format, size, used, vmid, parent, c
 }
 
 /** The name of a backup, which says of what it is and when it was made. */
-export function archiveVolid({ storage, vmid, type, takenAt }: SimulatedArchive, plugin: string): string {
+export function archiveVolid(archive: SimulatedArchive, plugin: string): string {
+  const { storage, vmid, type, takenAt } = archive;
   const when = new Date(takenAt * 1000).toISOString();
   if (plugin === 'pbs') return `${storage}:backup/${type === 'qemu' ? 'vm' : 'ct'}/${vmid}/${when.replace('.000', '')}`;
   const [day = '', clock = ''] = when.slice(0, 19).split('T');
   const stem = `vzdump-${type}-${vmid}-${day.replaceAll('-', '_')}-${clock.replaceAll(':', '_')}`;
-  return `${storage}:backup/${stem}.${type === 'qemu' ? 'vma.zst' : 'tar.zst'}`;
+  return `${storage}:backup/${stem}.${fileFormat(archive)}`;
+}
+
+function fileFormat({ type, format }: SimulatedArchive): string {
+  return format ?? (type === 'qemu' ? 'vma.zst' : 'tar.zst');
 }
 
 /** As a list shows it: of notes only the first line. */
@@ -84,7 +89,7 @@ function archiveEntry(one: SimulatedArchive, plugin: string): Record<string, unk
   return {
     volid: archiveVolid(one, plugin),
     content: 'backup',
-    format: isServer ? `pbs-${type === 'qemu' ? 'vm' : 'ct'}` : type === 'qemu' ? 'vma.zst' : 'tar.zst',
+    format: isServer ? `pbs-${type === 'qemu' ? 'vm' : 'ct'}` : fileFormat(one),
     subtype: type,
     vmid,
     ctime: takenAt,

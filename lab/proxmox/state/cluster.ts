@@ -30,6 +30,8 @@ export interface ClusterConfiguration {
   /** `datacenter.cfg` */
   readonly options: Record<string, string | number>;
   readonly haRules: Map<string, HaRule>;
+  /** The node that decides for the HA stack. Default: the one that is asked. */
+  haMaster?: string;
   readonly replication: Map<string, ReplicationJob>;
   /** Oldest first. */
   readonly log: ClusterLogEntry[];

@@ -123,7 +123,7 @@ async function byApi(proxmox: ProxmoxApis, name: string, signal: AbortSignal): P
   const check = 'Proxmox API';
   const api = proxmox.hosts.find((one) => one.name === name)?.api;
   try {
-    const { version } = await proxmox.get(name).version({ signal, timeoutMs: reachMs });
+    const { version } = await proxmox.get(name).version({ signal, timeoutMs: reachMs, ownNodeOnly: true });
     const missing = await missingForHealth(proxmox, name, { signal, timeoutMs: reachMs });
     if (missing.length === 0)
       return { findings: [finding(check, 'ok', `It answers (Proxmox VE ${cleanLine(version, 40)}).`)] };

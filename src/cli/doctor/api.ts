@@ -1,75 +1,118 @@
-import type { HostConfig, ProxmoxApiConfig } from '../../config.ts';
-import { ServiceError } from '../../errors.ts';
+import type { Config, HostConfig, ProxmoxApiConfig } from '../../config.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import { type MissingRight, type RightsTrial, rightsTrials } from '../../proxmox/rights.ts';
+import { wideRights } from '../../operations/rights.ts';
+import type { ProxmoxApis } from '../../proxmox/connect.ts';
+import { apiUser, expiresSoonDays } from '../../proxmox/onboard.ts';
+import type { LackedRight, LackedRights } from '../../proxmox/rights.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 
 const day = 24 * 3_600_000;
 const soonDays = 21;
 
 /**
- * The certificate of a Proxmox API, looked at without sending anything, a call with the API token, and whether it may do
- * what each operation needs. `hosts` are all that are configured.
+ * The certificate of a Proxmox API, looked at without sending anything; the API token and how long it lasts; which other nodes
+ * of its cluster would answer; and whether the token may do what each operation needs. `hosts` are all that are configured.
  */
-export function apiChecks(name: string, api: ProxmoxApiConfig, hosts: readonly HostConfig[], log: Log): Check[] {
+export function apiChecks(
+  name: string,
+  api: ProxmoxApiConfig,
+  { hosts, dataDir }: Pick<Config, 'hosts'> & Partial<Pick<Config, 'dataDir'>>,
+  log: Log,
+): Check[] {
+  const withApis = async <T>(work: (apis: ProxmoxApis) => Promise<T>): Promise<T> => {
+    const { createProxmoxApis } = await import('../../proxmox/connect.ts');
+    const config = { hosts, ...(dataDir !== undefined && { dataDir }) };
+    const apis = createProxmoxApis(config, log, { retries: 0, learns: false });
+    try {
+      return await work(apis);
+    } finally {
+      await apis.close();
+    }
+  };
+  let looked: Promise<LackedRights> | undefined;
+  const lacked = (signal: AbortSignal) => {
+    looked ??= withApis(async (apis) => {
+      const { lackedRights } = await import('../../proxmox/rights.ts');
+      return await lackedRights(apis, name, { signal });
+    });
+    return looked;
+  };
   return [
     certificate(name, api),
-    version(name, api, log),
-    ...rightsTrials.map((trial) => rights(name, api, trial, hosts, log)),
+    apiToken(name, api, withApis),
+    otherNodes(name, hosts, withApis),
+    ...(['toLook', 'toChange'] as const).map((kind) => rights(name, api, kind, lacked)),
   ];
 }
 
 function rights(
   name: string,
-  { user, tokenName }: ProxmoxApiConfig,
-  { operation, run }: RightsTrial,
-  hosts: readonly HostConfig[],
-  log: Log,
+  api: ProxmoxApiConfig,
+  kind: 'toLook' | 'toChange',
+  lacked: (signal: AbortSignal) => Promise<LackedRights>,
 ): Check {
-  const token = `${user}!${tokenName}`;
+  const looks = kind === 'toLook';
   return {
-    check: `${name}: rights for ${operation}`,
-    tried: `ask the API as ${token} for what ${operation} needs`,
+    check: `${name}: rights to ${looks ? 'look' : 'change'}`,
+    tried: `ask the API what ${api.user}!${api.tokenName} may do, and compare it with what every operation needs`,
     async run(signal): Promise<Result> {
-      const { createProxmoxApis } = await import('../../proxmox/connect.ts');
-      const apis = createProxmoxApis({ hosts }, log, { retries: 0 });
+      let found: LackedRights;
       try {
-        const { may, missing } = await run(apis, name, { signal });
-        if (missing.length === 0) return ok(`the API token may do what ${operation} needs: ${may}`);
-        const refused = `${operation} is refused${may === '' ? '' : ` but for ${may}`}: the API token lacks ${listed(missing)}`;
-        return warning(
-          refused,
-          `${granting(missing, token)}; with privilege separation its user ${user} needs it too.`,
-        );
+        found = await lacked(signal);
       } catch (error) {
         if (!(error instanceof ServiceError) || error.code === 'proxmox-permission') throw error;
         // The check of the API token says what to do about it.
-        return skipped(`it can't be tried: ${error.message}`);
-      } finally {
-        await apis.close();
+        return skipped(`it can't be asked: ${error.message}`);
       }
+      const missing = found[kind];
+      if (missing.length > 0) {
+        if (!looks && found.onlyLooks) {
+          const off = `it may look and change nothing, so that ${counted(found.uses.change)} that changes guests is refused`;
+          return skipped(`${off} (${listed(missing)}). ${granting(name, api, missing, '--changes')}`);
+        }
+        return warning(`refused: ${listed(missing)}`, granting(name, api, missing, looks ? '' : '--changes'));
+      }
+      const count = looks ? found.uses.look + found.uses.change : found.uses.change;
+      const wide = looks ? [] : found.wide.map((right) => `${right}: ${wideRights[right].why}`);
+      const off = wide.length === 0 ? '' : `; not given, as nobody asked for it: ${wide.join('; ')}`;
+      return ok(`the API token may do what ${counted(count)} needs${off}`);
     },
   };
 }
 
-/** How many missing rights are named. */
-const named = 5;
-
-function listed(missing: readonly MissingRight[]): string {
-  const more = missing.length > named ? ` and ${missing.length - named} more` : '';
-  return `${missing
-    .slice(0, named)
-    .map(({ privilege, path }) => `${privilege} on ${path}`)
-    .join(', ')}${more}`;
+function counted(count: number): string {
+  return count === 1 ? 'the one operation' : `each of ${count} operations`;
 }
 
-function granting(missing: readonly MissingRight[], token: string): string {
-  const paths = [...new Set(missing.map(({ path }) => path))].slice(0, named);
-  const commands = paths.map((path) => {
-    const changes = missing.some((right) => right.path === path && !right.privilege.endsWith('.Audit'));
-    return `pveum acl modify ${path} --tokens '${token}' --roles ${changes ? 'PVEVMUser' : 'PVEAuditor'}`;
+/** How many missing rights, and operations of each, are named. */
+const named = 5;
+
+/** `control-guest (needs VM.PowerMgmt on /vms, and has it only for guests 100, 101)`. */
+function listed(missing: readonly LackedRight[]): string {
+  const some = missing.slice(0, named).map(({ privilege, path, refused, but }) => {
+    const more = refused.length > named ? ` and ${refused.length - named} more` : '';
+    const part = but === undefined ? '' : `, and has it only for ${but}`;
+    return `${refused.slice(0, named).join(', ')}${more} (needs ${privilege} on ${path}${part})`;
   });
-  return `Where it is meant to, give it a role on the host: ${commands.join('; ')}`;
+  return `${some.join('; ')}${missing.length > named ? `; and ${missing.length - named} more rights` : ''}`;
+}
+
+/** One that `host install` has made is put in order by it; one made by hand by hand. */
+function granting(
+  name: string,
+  { user, tokenName }: ProxmoxApiConfig,
+  missing: readonly LackedRight[],
+  option: string,
+): string {
+  if (user === apiUser) return `Where it is meant to: npx proxmox-mcp host install ${name}${option && ` ${option}`}`;
+  const privileges = [...new Set(missing.map(({ privilege }) => privilege))].sort();
+  const paths = [...new Set(missing.map(({ path }) => path))];
+  const role = option === '' ? 'MCPReader' : 'MCPOperator';
+  const grants = paths.slice(0, named).map((path) => {
+    return `pveum acl modify ${path} --tokens '${user}!${tokenName}' --roles ${role}`;
+  });
+  return `Where it is meant to, on the host: pveum role add ${role} --privs ${privileges.join(',')}; ${grants.join('; ')}; with privilege separation its user ${user} needs it too (--users). Or have one made: take its PROXMOX_ keys out, then npx proxmox-mcp host install ${name}`;
 }
 
 function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Check {
@@ -104,26 +147,90 @@ function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Che
   };
 }
 
-function version(name: string, api: ProxmoxApiConfig, log: Log): Check {
+function apiToken(
+  name: string,
+  api: ProxmoxApiConfig,
+  withApis: <T>(work: (apis: ProxmoxApis) => Promise<T>) => Promise<T>,
+): Check {
+  const full = `${api.user}!${api.tokenName}`;
+  const renew =
+    api.user === apiUser
+      ? `Run: npx proxmox-mcp host install ${name}, which makes it last another year.`
+      : `Make it last longer on the host: pveum user token modify ${api.user} ${api.tokenName} --expire SECONDS-SINCE-1970`;
   return {
     check: `${name}: API token`,
-    tried: `GET https://${api.host}:${api.port}/api2/json/version as ${api.user}!${api.tokenName}`,
-    async run(signal) {
-      const { createProxmoxClient } = await import('../../proxmox/client.ts');
-      const client = createProxmoxClient(api, { log, retries: 0 });
-      try {
-        const [{ version: number }, permissions] = [
-          await client.version({ signal }),
-          await client.permissions(undefined, { signal }),
-        ];
-        if (Object.keys(permissions).length > 0) return ok(`Proxmox VE ${number} accepts the API token`);
+    tried: `GET https://${api.host}:${api.port}/api2/json/version as ${full}`,
+    run: (signal) =>
+      withApis(async (apis): Promise<Result> => {
+        const client = apis.get(name);
+        let number: string;
+        try {
+          number = (await client.version({ signal, ownNodeOnly: true })).version;
+        } catch (error) {
+          if (!isServiceError(error, 'proxmox-authentication')) throw error;
+          const expires = apis.learnt(name)?.tokenExpires;
+          if (expires === undefined || expires === 0 || expires * 1000 > Date.now()) throw error;
+          return failed(`the API token ${full} expired on ${dateOf(expires)}`, renew);
+        }
+        const permissions = await client.permissions(undefined, { signal });
+        if (Object.keys(permissions).length === 0) {
+          const remedy =
+            api.user === apiUser
+              ? `Run: npx proxmox-mcp host install ${name}, which gives it its role.`
+              : `Give it a role of its own on the host: pveum acl modify / --tokens '${full}' --roles PVEAuditor. With privilege separation it has only what it was given itself, and of that only what its user ${api.user} has too.`;
+          return warning(`Proxmox VE ${number} accepts the API token, but it has no rights at all`, remedy);
+        }
+        await apis.learn(name, { signal });
+        const expires = apis.learnt(name)?.tokenExpires;
+        const accepts = `Proxmox VE ${number} accepts the API token`;
+        if (expires === undefined) return ok(`${accepts}; when it expires can't be seen with its rights`);
+        if (expires === 0) return ok(`${accepts}; it never expires`);
+        const days = Math.floor((expires * 1000 - Date.now()) / day);
+        if (days < expiresSoonDays) return warning(`${accepts}, which expires on ${dateOf(expires)}`, renew);
+        return ok(`${accepts}, which expires on ${dateOf(expires)}`);
+      }),
+  };
+}
+
+function dateOf(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().slice(0, 10);
+}
+
+/** Through which nodes the cluster is reached when the configured one is down: each is tried, with the certificate that is known. */
+function otherNodes(
+  name: string,
+  hosts: readonly HostConfig[],
+  withApis: <T>(work: (apis: ProxmoxApis) => Promise<T>) => Promise<T>,
+): Check {
+  return {
+    check: `${name}: other nodes of its cluster`,
+    tried: 'ask each of them for its version, as while the configured one is down',
+    run: (signal) =>
+      withApis(async (apis): Promise<Result> => {
+        try {
+          await apis.learn(name, { signal });
+        } catch (error) {
+          // What is known from before is looked at all the same: it is for now that it is kept.
+          if (!(error instanceof ServiceError)) throw error;
+        }
+        const tried = await apis.tryOthers(name, { signal });
+        const own = apis.learnt(name)?.own;
+        const others = (apis.learnt(name)?.nodes ?? []).filter((node) => node.name !== own);
+        if (others.length === 0) return skipped('it is in no cluster, or sees none');
+        const away = tried.filter(({ error }) => error !== undefined);
+        const answering = tried.filter(({ error }) => error === undefined).map(({ address }) => address);
+        if (tried.length === 0) {
+          return warning(
+            `${others.map((node) => node.name).join(', ')} can't be asked while it is down: their addresses aren't known`,
+            `Give the API token Sys.Audit on /, which shows them; or configure them, too (${hosts.length} hosts are).`,
+          );
+        }
+        if (away.length === 0) return ok(`while it is down, ${answering.join(', ')} would be asked`);
+        const why = away.map(({ error }) => error?.message ?? '').join(' ');
         return warning(
-          `Proxmox VE ${number} accepts the API token, but it has no rights at all`,
-          'Give it a role under Datacenter, Permissions (PVEAuditor to look), or switch its privilege separation off.',
+          `${answering.length === 0 ? 'none of them can be asked while it is down' : `while it is down only ${answering.join(', ')} would be asked`}: ${why}`,
+          'Let this machine reach port 8006 of every node, where the cluster is to stay in reach while one is down.',
         );
-      } finally {
-        await client.close();
-      }
-    },
+      }),
   };
 }

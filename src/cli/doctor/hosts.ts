@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { HostConfig, SshConfig } from '../../config.ts';
+import type { Config, HostConfig, SshConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Executor } from '../../hosts/execution/executor.ts';
 import { fingerprint, type HostKey, lookUpHost } from '../../hosts/ssh/known-hosts.ts';
@@ -8,13 +8,13 @@ import type { Finding } from '../../operations/finding.ts';
 import { apiChecks } from './api.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 
-/** What can be tried of one host. `hosts` are all that are configured. */
-export function hostChecks(host: HostConfig, hosts: readonly HostConfig[], log: Log): Check[] {
+/** What can be tried of one host. */
+export function hostChecks(host: HostConfig, config: Config, log: Log): Check[] {
   const { name, ssh, local, api } = host;
   return [
     ...(ssh ? sshChecks(host, ssh, log) : []),
     ...(local ? localHelper(host, log) : []),
-    ...(api ? apiChecks(name, api, hosts, log) : []),
+    ...(api ? apiChecks(name, api, config, log) : []),
   ];
 }
 

@@ -31,6 +31,7 @@ export async function standInProxmox(host: LabHost, name: string): Promise<Stand
   await host.writeFile('/usr/local/bin/pveum', program('pveum'), { mode: 0o755 });
   await host.must(['ln', '-s', '/usr/local/bin/pveum', '/usr/bin/pveum']);
   await host.writeFile('/etc/pve/local/pve-ssl.pem', api.certificatePem);
+  await host.writeFile('/etc/pve/privileges', (state.roles.get('Administrator') ?? []).join(','));
   await host.writeFile('/etc/pve/next-secret', made.secret, { mode: 0o600 });
   return { api, secret: made.secret };
 }

@@ -6,6 +6,7 @@ import { runChecks } from '../../../src/cli/doctor/check.ts';
 import { hostChecks } from '../../../src/cli/doctor/hosts.ts';
 import { createSshExecutor } from '../../../src/hosts/ssh/executor.ts';
 import { scanHostKeys } from '../../../src/hosts/ssh/scan.ts';
+import { loadedConfig } from '../../support/config.ts';
 import { failure } from './helpers.ts';
 
 const log = pino({ level: 'silent' });
@@ -23,7 +24,7 @@ describe.skipIf(whyNoLab())('a host with PerSourcePenalties', () => {
 
   it('is asked by the doctor as often as one likes', async () => {
     for (let i = 0; i < 20; i++) {
-      const findings = await runChecks(hostChecks(lab.config, [lab.config], log), 20_000);
+      const findings = await runChecks(hostChecks(lab.config, { ...loadedConfig(), hosts: [lab.config] }, log), 20_000);
       const verdicts = Object.fromEntries(findings.map(({ check, verdict }) => [check.split(': ')[1], verdict]));
       expect(verdicts).toMatchObject({ 'SSH host key': 'ok', 'SSH login': 'warning' });
     }

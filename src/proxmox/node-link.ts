@@ -1,0 +1,93 @@
+import { gunzipSync } from 'node:zlib';
+import { Agent, type Dispatcher, interceptors } from 'undici';
+import { urlHost } from '../address.ts';
+import type { ProxmoxApiConfig } from '../config.ts';
+import { connectorFor } from './certificate.ts';
+
+/** Where a node's API is, and how its certificate is trusted. */
+export type NodeAddress = Pick<ProxmoxApiConfig, 'host' | 'port' | 'trust'>;
+
+/** What came back, whatever its status. */
+export interface RawAnswer {
+  readonly status: number;
+  readonly reason: string;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export interface NodeRequest {
+  readonly path: string;
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+  readonly signal: AbortSignal;
+}
+
+/** The connections to one node. */
+export interface NodeLink {
+  /**
+   * Sends a request. A GET is tried again after an answer that says that something behind it was away, after a connection
+   * that was lost, and, where nobody else can be asked (`alone`), after one that was refused. Throws what undici throws.
+   */
+  exchange(request: NodeRequest, alone: boolean): Promise<RawAnswer>;
+  close(): Promise<void>;
+}
+
+const maxAnswerBytes = 64 * 2 ** 20;
+
+/** How long connecting may take while other nodes of the cluster can be asked instead. */
+const quickConnectMs = 3_000;
+
+/** Makes a link; nothing is connected before the first request. `hasOthers` is asked at each new connection. */
+export function createNodeLink(
+  address: NodeAddress,
+  {
+    timeoutMs,
+    retries,
+    hasOthers,
+  }: { readonly timeoutMs: number; readonly retries: number; readonly hasOthers: () => boolean },
+): NodeLink {
+  const connectMs = Math.min(timeoutMs, 10_000);
+  const patient = connectorFor(address, connectMs);
+  const quick = connectorFor(address, Math.min(connectMs, quickConnectMs));
+  const origin = `https://${urlHost(address.host)}:${address.port}`;
+  const agent = new Agent({
+    connect: (options, callback) => (hasOthers() ? quick : patient)(options, callback),
+    connections: 16,
+    // Below the 5 s after which pveproxy closes idle connections, so that no change is sent into a closing one.
+    keepAliveTimeout: 3_000,
+    maxResponseSize: maxAnswerBytes,
+    // The one deadline is the call's own.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  const retrying = (errorCodes?: string[]) =>
+    agent.compose(
+      interceptors.retry({
+        maxRetries: retries,
+        minTimeout: 100,
+        timeoutFactor: 3,
+        maxTimeout: 2_000,
+        methods: ['GET'],
+        statusCodes: [502, 503, 504, 595, 596, 599],
+        throwOnError: false,
+        ...(errorCodes && { errorCodes }),
+      }),
+    );
+  const afterAll = retrying();
+  const whileOthersWait = retrying(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+  return {
+    async exchange(request, alone) {
+      const dispatcher: Dispatcher = request.method !== 'GET' ? agent : alone ? afterAll : whileOthersWait;
+      const { statusCode, statusText, headers, body } = await dispatcher.request({ origin, ...request });
+      // The journal comes compressed although nothing asked for it.
+      const text =
+        headers['content-encoding'] === 'gzip'
+          ? gunzipSync(await body.bytes(), { maxOutputLength: maxAnswerBytes }).toString('utf8')
+          : await body.text();
+      const contentType = String(headers['content-type'] ?? '');
+      return { status: statusCode, reason: statusText, contentType, body: text };
+    },
+    close: () => agent.close(),
+  };
+}

@@ -1,0 +1,88 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Fault } from '../../lab/proxmox/faults.ts';
+import { ServiceError } from '../../src/errors.ts';
+import { isApiOperation } from '../../src/operations/api-change.ts';
+import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
+import { type ApiChangeLab, createApiChangeLab } from '../support/api-change.ts';
+import { type DeclaredRequest, declaredRequests, prepareAll, tasksOf, vmidOf, worldOf } from '../support/declared.ts';
+
+// What has to hold for each declared operation, whatever it does; what is particular to one is in a file of its own.
+const declared = Object.values(catalogue).filter(isApiOperation);
+
+it('has a request of every declared operation', () => {
+  expect(declaredRequests.map(({ operation }) => operation).sort()).toEqual(declared.map(({ name }) => name).sort());
+});
+
+let lab: ApiChangeLab;
+beforeEach(async () => {
+  lab = await createApiChangeLab();
+});
+afterEach(() => lab.close());
+
+const cases = declaredRequests.map((request) => [request.operation, request] as const);
+
+function asked(request: DeclaredRequest): readonly [OperationName, Readonly<Record<string, unknown>>] {
+  const vmid = vmidOf(request);
+  const operation = request.operation as OperationName;
+  const isOfGuest = catalogue[operation].target === 'guest';
+  prepareAll(lab.simulator, [request]);
+  return [operation, { ...(isOfGuest && { vmid }), ...request.input(vmid) }];
+}
+
+describe.each(cases)('%s', (_, request) => {
+  it('is done once though each step is begun twice, and a look before changes nothing', async () => {
+    const [operation, input] = asked(request);
+    const before = worldOf(lab.simulator, request);
+    const look = await lab.look(operation, input);
+    expect(lab.writes()).toEqual([]);
+    expect(worldOf(lab.simulator, request)).toEqual(before);
+    expect(look.plan.steps.find(({ title }) => title === request.step)?.does).toHaveLength(1);
+    const { look: then } = await lab.carryOutTwice(operation, input);
+    expect(then.plan).toEqual(look.plan);
+    expect(worldOf(lab.simulator, request)).not.toEqual(before);
+    const tasks = tasksOf(lab.simulator, request);
+    expect(new Set(tasks).size).toBe(tasks.length);
+  });
+
+  it('is done once though nobody heard the answers', async () => {
+    const [operation, input] = asked(request);
+    lab.simulator.inject({ kind: 'lose-answer' }, { method: 'POST' });
+    lab.simulator.inject({ kind: 'lose-answer' }, { method: 'DELETE' });
+    await lab.carryOut(operation, input).catch((error: unknown) => {
+      // What answers at once is looked at by the next attempt.
+      if (!(error instanceof ServiceError && error.code === 'outcome-unknown' && error.retryable)) throw error;
+    });
+    const tasks = tasksOf(lab.simulator, request);
+    expect(new Set(tasks).size).toBe(tasks.length);
+  });
+
+  it.each<readonly [string, Fault]>([
+    ['Proxmox says that it is done and has done nothing', { kind: 'silent' }],
+    ['the cluster has no quorum', { kind: 'no-quorum' }],
+    ['its task fails', { kind: 'task-fails', exitstatus: 'something broke' }],
+    ['its task is killed', { kind: 'task-killed' }],
+  ])('is found and leaves nothing, where %s', async (_, fault) => {
+    const [operation, input] = asked(request);
+    const before = worldOf(lab.simulator, request);
+    const what = await lab.request(operation, input);
+    const look = await lab.look(operation, input);
+    const lift = lab.simulator.inject(fault);
+    const failed = await lab.carryOutFrom(what, look).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    lift();
+    const isAtOnce = tasksOf(lab.simulator, request).length === 0;
+    // What has no task can't fail in it.
+    if (isAtOnce && failed === undefined && fault.kind.startsWith('task-')) return;
+    const withoutQuorum = fault.kind === 'no-quorum' ? request.withoutQuorum : undefined;
+    if (withoutQuorum === 'works') {
+      expect(failed).toBeUndefined();
+      return;
+    }
+    expect(failed).toBeInstanceOf(ServiceError);
+    for (const guest of lab.simulator.state.guests.values()) if (fault.kind === 'task-killed') delete guest.lock;
+    await lab.undo(what, look);
+    if (withoutQuorum !== 'half') expect(worldOf(lab.simulator, request)).toEqual(before);
+  });
+});

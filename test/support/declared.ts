@@ -1,0 +1,170 @@
+import type { ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
+import type { SimulatedGuest, SimulatorState } from '../../lab/proxmox/state.ts';
+
+/** A request of a declared operation, and what it needs to be there. */
+export interface DeclaredRequest {
+  readonly operation: string;
+  /** The guest that it is for, if it is for one; it is on pve1. */
+  readonly guest?: Partial<SimulatedGuest>;
+  readonly prepare?: (state: SimulatorState, vmid: number) => void;
+  readonly input: (vmid: number) => Readonly<Record<string, unknown>>;
+  /** The step that its first call is of. */
+  readonly step: string;
+  /**
+   * What it does while the cluster has no quorum, where it isn't just refused: `works`, as it needs none; `half`, as Proxmox
+   * finds out only when its image has been changed (recorded).
+   */
+  readonly withoutQuorum?: 'works' | 'half';
+  /** Numbers and names that the tasks of it bear, beside the guest's own. */
+  readonly ids?: (vmid: number) => readonly string[];
+}
+
+const gibibyte = 2 ** 30;
+const image = 'https://images.example.test/declared.qcow2';
+const on: Partial<SimulatedGuest> = { status: 'running', pid: 4_321 };
+
+function withSnapshot(state: SimulatorState, vmid: number): void {
+  const guest = state.guests.get(vmid);
+  if (guest === undefined) throw new Error(`no guest ${vmid}`);
+  guest.snapshots = [
+    { name: 'before', snaptime: 1_700_000_000, description: '', config: { ...guest.config } },
+  ] as NonNullable<SimulatedGuest['snapshots']>;
+}
+
+/** One request of each declared operation of the catalogue, each of a guest of its own. A test holds the list to that. */
+export const declaredRequests: readonly DeclaredRequest[] = [
+  { operation: 'snapshot-guest', step: 'Snapshot', input: () => ({ snapshot: 'before' }) },
+  { operation: 'configure-guest', step: 'Configure', input: () => ({ set: { memory: 1024, onboot: true } }) },
+  {
+    operation: 'resize-disk',
+    step: 'Resize',
+    input: () => ({ disk: 'scsi0', size: '+1G' }),
+    withoutQuorum: 'half',
+  },
+  { operation: 'move-disk', step: 'Move', input: () => ({ disk: 'scsi0', storage: 'fast' }) },
+  { operation: 'add-disk', step: 'Add', input: () => ({ storage: 'local', sizeGiB: 2 }) },
+  { operation: 'remove-disk', step: 'Detach', input: () => ({ disk: 'scsi0', action: 'detach' }) },
+  { operation: 'migrate-guest', step: 'Migrate', input: () => ({ target: 'pve2' }) },
+  {
+    operation: 'download-image',
+    step: 'Download',
+    prepare: ({ web }) => {
+      web.downloads.set(image, { content: Buffer.from('an image') });
+    },
+    input: () => ({ storage: 'local', url: image }),
+    ids: () => ['declared.qcow2'],
+    withoutQuorum: 'works',
+  },
+  { operation: 'roll-back-guest', step: 'Roll back', prepare: withSnapshot, input: () => ({ snapshot: 'before' }) },
+  { operation: 'delete-snapshot', step: 'Delete', prepare: withSnapshot, input: () => ({ snapshot: 'before' }) },
+  { operation: 'delete-guest', step: 'Delete', input: () => ({}) },
+  {
+    operation: 'clone-guest',
+    step: 'Clone',
+    input: (vmid) => ({ name: `copy-${vmid}`, newVmid: vmid + 1_000, full: true }),
+    ids: (vmid) => [String(vmid + 1_000)],
+  },
+  {
+    operation: 'create-container',
+    step: 'Create',
+    prepare: (state) => {
+      state.volumes.push({
+        volid: 'local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst',
+        storage: 'local',
+        node: 'pve1',
+        content: 'vztmpl',
+        format: 'tzst',
+        size: 2 ** 20,
+      } as SimulatorState['volumes'][number]);
+    },
+    input: (vmid) => ({ name: `ct-${vmid}`, newVmid: vmid + 1_000, storage: 'local', start: false }),
+    ids: (vmid) => [String(vmid + 1_000)],
+  },
+  {
+    operation: 'create-vm',
+    step: 'Create',
+    prepare: (state) => {
+      state.volumes.push({
+        volid: 'local:import/debian-13.qcow2',
+        storage: 'local',
+        node: 'pve1',
+        content: 'import',
+        format: 'qcow2',
+        size: 2 * gibibyte,
+      } as SimulatorState['volumes'][number]);
+    },
+    input: (vmid) => ({ name: `vm-${vmid}`, newVmid: vmid + 1_000, storage: 'local', start: false }),
+    ids: (vmid) => [String(vmid + 1_000)],
+  },
+  { operation: 'convert-to-template', step: 'Convert', input: () => ({}) },
+  { operation: 'suspend-guest', step: 'Suspend', guest: on, input: () => ({ to: 'disk' }) },
+  { operation: 'resume-guest', step: 'Resume', guest: { ...on, paused: true }, input: () => ({}) },
+  { operation: 'label-guest', step: 'Label', input: () => ({ addTags: ['web'], notes: 'a note' }) },
+];
+
+/** The guest of each request. */
+export function vmidOf(request: DeclaredRequest): number {
+  return 300 + declaredRequests.indexOf(request);
+}
+
+/** Guests as they are before, and nothing that was done. */
+export function prepareAll({ state }: ProxmoxSimulator, requests: readonly DeclaredRequest[]): void {
+  state.guests.clear();
+  state.tasks.clear();
+  state.volumes.splice(0);
+  if (state.storages.every(({ storage }) => storage !== 'fast')) {
+    for (const node of ['pve1', 'pve2']) {
+      state.storages.push({
+        storage: 'fast',
+        node,
+        plugin: 'lvmthin',
+        content: 'images,rootdir',
+        shared: false,
+        status: 'available',
+        total: 1_000 * gibibyte,
+        used: gibibyte,
+      });
+    }
+  }
+  for (const storage of state.storages) storage.total = 10_000 * gibibyte;
+  for (const request of requests) {
+    const vmid = vmidOf(request);
+    state.guests.set(vmid, {
+      vmid,
+      type: 'qemu',
+      name: `guest-${vmid}`,
+      node: 'pve1',
+      status: 'stopped',
+      cpus: 1,
+      memory: 2 * gibibyte,
+      disk: 4 * gibibyte,
+      template: false,
+      ...request.guest,
+    } as SimulatedGuest);
+    request.prepare?.(state, vmid);
+  }
+}
+
+/** What an operation could have changed, as one comparable value. */
+export function worldOf({ state }: ProxmoxSimulator, request: DeclaredRequest): unknown {
+  const vmids = [vmidOf(request), vmidOf(request) + 1_000];
+  return structuredClone({
+    guests: vmids.map((vmid) => {
+      const guest = state.guests.get(vmid);
+      if (guest === undefined) return undefined;
+      const { node, status, paused = false, lock, config, pending = {}, snapshots = [] } = guest;
+      return { vmid, node, status, paused, lock, config, pending, snapshots: snapshots.map(({ name }) => name) };
+    }),
+    volumes: state.volumes
+      .filter(({ vmid, volid }) => (vmid !== undefined && vmids.includes(vmid)) || volid.includes('declared'))
+      .map(({ volid, size, node }) => ({ volid, size, node })),
+  });
+}
+
+/** The tasks that were started for it, in order: `qmclone 300`. */
+export function tasksOf({ state }: ProxmoxSimulator, request: DeclaredRequest): readonly string[] {
+  const ids = [String(vmidOf(request)), ...(request.ids?.(vmidOf(request)) ?? [])];
+  return [...state.tasks.values()]
+    .filter(({ id, user }) => ids.includes(id) && user === 'mcp@pve')
+    .map(({ type, id }) => `${type} ${id}`);
+}
