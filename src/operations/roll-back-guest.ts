@@ -121,7 +121,7 @@ export const rollBackGuest = defineApiChange(
           ...differences(config, former).map((line) => `Its configuration becomes what it was: ${line}`),
         ],
         risks: [
-          'Whatever else has changed with it since (databases elsewhere, certificates, leases) does not go back with it',
+          'Whatever else has changed with it since (databases elsewhere, certificates, addresses) does not go back with it',
           ...(later.length === 0 ? [] : [`The snapshots ${later.join(', ')} stay, and hold what came later`]),
           ...(lost.length === 0
             ? []

@@ -143,6 +143,24 @@ describe('what lies', () => {
     if (task !== 'qmcreate' || fault.kind === 'without') expect(asItIs(lab)).toBe(before);
   });
 
+  it('a task that is killed leaves an empty guest: a person decides while it is locked, and then it goes', async () => {
+    const before = asItIs(lab);
+    const lift = lab.simulator.inject({ kind: 'task-killed' }, { task: 'qmcreate' });
+    const request = await lab.request(operation, { name: 'web-1' });
+    const look = await lab.look(operation, { name: 'web-1' });
+    await expect(lab.carryOutFrom(request, look)).rejects.toMatchObject({ code: 'outcome-unknown' });
+    lift();
+    expect(guestOf(103).lock).toBe('create');
+    await expect(lab.undo(request, look)).rejects.toMatchObject({
+      code: 'verification-failed',
+      message: expect.stringContaining('unlock and destroy it there'),
+    });
+    expect(guestOf(103).lock).toBe('create');
+    delete guestOf(103).lock;
+    await lab.undo(request, look);
+    expect(asItIs(lab)).toBe(before);
+  });
+
   it('answers that are lost, after which there is one VM', async () => {
     lab.simulator.inject({ kind: 'lose-answer' }, { method: 'POST', times: 2 });
     const { upids } = await lab.carryOutTwice(operation, { name: 'web-1', waitSeconds: 0 });

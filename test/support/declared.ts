@@ -29,6 +29,8 @@ function withSnapshot(state: SimulatorState, vmid: number): void {
   guest.snapshots = [
     { name: 'before', snaptime: 1_700_000_000, description: '', config: { ...guest.config } },
   ] as NonNullable<SimulatedGuest['snapshots']>;
+  // What to go back to has to differ from what there is.
+  if (guest.config) guest.config.memory = '1024';
 }
 
 /** One request of each declared operation of the catalogue, each of a guest of its own. A test holds the list to that. */
@@ -57,7 +59,7 @@ export const declaredRequests: readonly DeclaredRequest[] = [
   },
   { operation: 'roll-back-guest', step: 'Roll back', prepare: withSnapshot, input: () => ({ snapshot: 'before' }) },
   { operation: 'delete-snapshot', step: 'Delete', prepare: withSnapshot, input: () => ({ snapshot: 'before' }) },
-  { operation: 'delete-guest', step: 'Delete', input: () => ({}) },
+  { operation: 'delete-guest', step: 'Delete', input: () => ({}), withoutQuorum: 'half' },
   {
     operation: 'clone-guest',
     step: 'Clone',
@@ -98,7 +100,13 @@ export const declaredRequests: readonly DeclaredRequest[] = [
   },
   { operation: 'convert-to-template', step: 'Convert', input: () => ({}) },
   { operation: 'suspend-guest', step: 'Suspend', guest: on, input: () => ({ to: 'disk' }) },
-  { operation: 'resume-guest', step: 'Resume', guest: { ...on, paused: true }, input: () => ({}) },
+  {
+    operation: 'resume-guest',
+    step: 'Resume',
+    guest: { ...on, paused: true },
+    input: () => ({}),
+    withoutQuorum: 'works',
+  },
   { operation: 'label-guest', step: 'Label', input: () => ({ addTags: ['web'], notes: 'a note' }) },
 ];
 
