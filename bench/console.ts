@@ -11,6 +11,7 @@ import { serveHttp } from '../src/mcp/serve.ts';
 import { createPeople, peopleFile } from '../src/people/store.ts';
 import type { RunDetails, Runs } from '../src/runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../src/runs/schedules.ts';
+import { noApis } from './lib/no-apis.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
 
 const requests = 200;
@@ -85,7 +86,7 @@ function dependencies(folder: string): McpDependencies {
     changeSwitch: { get: async () => ({ on: false, number: 0 }) } as McpDependencies['changeSwitch'],
     people: createPeople(peopleFile(folder)),
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
-    reads: { node: async () => undefined },
+    reads: { ...noApis(), node: async () => undefined },
     log: pino({ level: 'silent' }),
     metrics: createMetrics({ process: false }),
     findProblems: async () => [],

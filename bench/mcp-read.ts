@@ -11,6 +11,7 @@ import { serveHttp } from '../src/mcp/serve.ts';
 import type { NodeFacts } from '../src/proxmox/reads.ts';
 import type { Runs } from '../src/runs/runs.ts';
 import type { Schedules } from '../src/runs/schedules.ts';
+import { noApis } from './lib/no-apis.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
 
 /** How long a real Proxmox API takes for a small answer. Milliseconds. */
@@ -148,7 +149,7 @@ function dependencies(delayMs: number): McpDependencies {
     changeSwitch: {} as McpDependencies['changeSwitch'],
     people: {} as McpDependencies['people'],
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
-    reads: { node: () => readNode(delayMs) },
+    reads: { ...noApis(), node: () => readNode(delayMs) },
     log: pino({ level: 'silent' }),
     metrics: createMetrics({ process: false }),
     findProblems: async () => [],

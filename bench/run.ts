@@ -21,6 +21,7 @@ import { startTemporalServer } from '../src/service/temporal-server.ts';
 import { serviceQueue } from '../src/workflows/lib/messages.ts';
 import { freePort } from './lib/free-port.ts';
 import { callTool } from './lib/mcp-call.ts';
+import { noApis } from './lib/no-apis.ts';
 import { type BenchResult, contest, medianMs } from './lib/ratio.ts';
 
 const runs = 12;
@@ -59,7 +60,7 @@ export async function benchRun(): Promise<BenchResult[]> {
         changeSwitch: createChangeSwitch(ours.client),
         people: createPeople(peopleFile(folder)),
         tokens: { verify: () => ({ name: 'bench', scope: 'admin' }) },
-        reads: { node: async () => undefined },
+        reads: { ...noApis(), node: async () => undefined },
         metrics: createMetrics({ process: false }),
         findProblems: async () => [],
       },

@@ -3,6 +3,7 @@ import { createAnchorActivities } from './anchor-ledger/anchor-ledger.ts';
 import { createApiChangeActivities } from './api-change/api-change.ts';
 import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
+import { createChangeApiActivities } from './change-api/change-api.ts';
 import { createChangeGuestsActivities } from './change-guests/change-guests.ts';
 import { createChangePolicyActivities } from './change-policy/change-policy.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
@@ -26,6 +27,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createAnchorActivities(dependencies),
     ...createApiChangeActivities(dependencies),
     ...createBackupActivities(dependencies),
+    ...createChangeApiActivities(dependencies),
     ...createChangeGuestsActivities(dependencies),
     ...createHealthActivities(dependencies),
     ...createControlGuestActivities(dependencies),

@@ -5,7 +5,7 @@ import { catalogue } from '../operations/catalogue.generated.ts';
 import { type OperationDefinition, riskOf, riskText } from '../operations/definition.ts';
 import type { JudgedRequest, Judgement } from '../operations/judgement.ts';
 import type { Requester } from '../operations/run.ts';
-import { targetIn, targetLabel } from '../operations/target.ts';
+import { kindFor, labelFor, targetIn } from '../operations/target.ts';
 import { createPeople, peopleFile } from '../people/store.ts';
 import { zoneOf } from '../policy/create-judge.ts';
 import { type JudgeContext, judge, stricter } from '../policy/judge.ts';
@@ -62,7 +62,7 @@ export async function explainRequest(
   };
   const approved = await readApproved(config);
   const byFile = judge(file.read.policy, request, context);
-  const label = targetLabel(definition.target, targetIn(input));
+  const label = labelFor(definition, input);
   const question = `${inWords(requestedBy)}: ${definition.name} (${risk}) on ${label}, ${readableTime(new Date(now).toISOString(), timeZone)}`;
   if (!approved.isKnown) {
     const unknown = `What was approved isn't known, and may be stricter: ${approved.why}.`;
@@ -152,12 +152,12 @@ function checkedRisk(definition: OperationDefinition, input: Readonly<Record<str
 
 async function guestOf(
   config: Config,
-  { target }: OperationDefinition,
+  definition: OperationDefinition,
   input: Readonly<Record<string, unknown>>,
   { tag, pool }: ExplainOptions,
 ): Promise<{ readonly guest?: JudgedRequest['guest']; readonly notes: readonly string[] }> {
   const { host, vmid } = targetIn(input);
-  if (target !== 'guest' || host === undefined || vmid === undefined) return { notes: [] };
+  if (kindFor(definition, input) !== 'guest' || host === undefined || vmid === undefined) return { notes: [] };
   if (tag !== undefined || pool !== undefined) {
     return { guest: { vmid, tags: [...(tag ?? [])], ...(pool !== undefined && { pool }) }, notes: [] };
   }

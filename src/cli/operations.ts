@@ -79,7 +79,8 @@ function toOption(field: InputField): Option {
   );
   if (field.enum !== undefined) option.choices([...field.enum]);
   // Not commander's default: the schema puts its own in, and so only what a person wrote is sent.
-  if (field.default !== undefined) option.description += ` (default: ${String(field.default)})`;
+  if (field.default !== undefined)
+    option.description += ` (default: ${typeof field.default === 'object' ? JSON.stringify(field.default) : String(field.default)})`;
   return option;
 }
 

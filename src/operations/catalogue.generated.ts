@@ -1,6 +1,7 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { addDisk } from './add-disk.ts';
 import { backUp } from './back-up.ts';
+import { changeApi } from './change-api.ts';
 import { changeGuests } from './change-guests.ts';
 import { changePolicy } from './change-policy.ts';
 import { checkHealth } from './check-health.ts';
@@ -30,6 +31,7 @@ import type { OperationDefinition } from './definition.ts';
 const typed = {
   'add-disk': addDisk,
   'back-up': backUp,
+  'change-api': changeApi,
   'change-guests': changeGuests,
   'change-policy': changePolicy,
   'check-health': checkHealth,

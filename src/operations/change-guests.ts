@@ -17,6 +17,14 @@ export const bulkChanges = {
   reboot: { operation: 'control-guest', input: { action: 'reboot' }, risk: 'change' },
   stop: { operation: 'control-guest', input: { action: 'stop' }, risk: 'dangerous' },
   snapshot: { operation: 'snapshot-guest', risk: 'change' },
+  'delete-snapshot': { operation: 'delete-snapshot', risk: 'dangerous' },
+  'roll-back': { operation: 'roll-back-guest', risk: 'dangerous' },
+  suspend: { operation: 'suspend-guest', risk: 'change' },
+  resume: { operation: 'resume-guest', risk: 'change' },
+  label: { operation: 'label-guest', risk: 'change' },
+  configure: { operation: 'configure-guest', risk: 'change' },
+  migrate: { operation: 'migrate-guest', risk: 'change' },
+  delete: { operation: 'delete-guest', risk: 'dangerous' },
 } as const satisfies Readonly<Record<string, BulkChange>>;
 
 type BulkName = keyof typeof bulkChanges;
@@ -36,7 +44,7 @@ export const changeGuests = defineOperation({
   title: 'Change guests',
   summary: 'Do the same to many VMs and containers, chosen by tag, pool, name, node or number.',
   description:
-    'Bulk: start, shutdown, reboot, stop or snapshot many guests (VMs, containers) at once, chosen by tag, pool, name pattern, node, kind, state or numbers; all that is given has to hold. One plan for all, several at a time, a result for each; what fails of one is undone there and reported, and the others go on. Before an upgrade: change snapshot, with { "snapshot": "before-upgrade" }, tag web.',
+    'Bulk: start, shutdown, reboot, stop, snapshot, label, configure, migrate, delete … many guests (VMs, containers) at once, chosen by tag, pool, name pattern, node, kind, state or numbers; all that is given has to hold. One plan for all, several at a time, a result for each; what fails of one is undone there and reported, and the others go on. Before an upgrade: change snapshot, with { "snapshot": "before-upgrade" }, tag web.',
   guide: 'qm and pct in a loop',
   target: 'guests',
   needs: 'api',
@@ -44,6 +52,7 @@ export const changeGuests = defineOperation({
     by: 'change',
     of: Object.fromEntries(Object.entries(bulkChanges).map(([name, { risk }]) => [name, risk])),
   },
+  needsDangerousCommands: { by: 'change', of: ['delete'] },
   exposure: 'search',
   idempotent: false,
   each: (input) => eachOf(input as Parameters<typeof eachOf>[0]),
@@ -102,6 +111,7 @@ export const changeGuests = defineOperation({
 export function callPattern(call: string, { node, type, vmid, name }: GuestPlace): string {
   return call
     .replaceAll(`/nodes/${node}/${type}/${vmid}`, `/nodes/*/${type}/*`)
+    .replace(/ digest=\S+/g, ' digest=*')
     .replaceAll(` ${vmid}${name === String(vmid) ? '' : ` (${name})`} on ${node}`, ' on its node');
 }
 

@@ -100,6 +100,11 @@ export interface OperationDefinition {
    * `root` reaches far: it must be one of `wideRights` in `rights.ts`, and is only given where it is asked for.
    */
   readonly api?: { readonly reads: readonly ApiRight[]; readonly changes: readonly ApiRight[] };
+  /**
+   * Of a host's: a request with a `vmid` is about that guest, so that it is judged by the guest's rules and takes the guest's
+   * lock, beside others on its host.
+   */
+  readonly mayNameGuest?: true;
   /** Of a host's: others may work on the host beside it. */
   readonly sharesHost?: true;
   /** Of a bulk form: what it does to each guest, without naming it. */

@@ -126,6 +126,25 @@ export function selectionIn(input: Readonly<Record<string, unknown>>): GuestSele
   return { vmids, tag, pool, name, node, kind, state };
 }
 
+/**
+ * What a request of an operation is about: its own kind of target, but a guest where an operation on hosts may name one
+ * and this request does.
+ */
+export function kindFor(
+  { target, mayNameGuest }: { readonly target: TargetKind; readonly mayNameGuest?: true },
+  input: Readonly<Record<string, unknown>>,
+): TargetKind {
+  return mayNameGuest === true && targetIn(input).vmid !== undefined ? 'guest' : target;
+}
+
+/** {@link targetLabel} of a request. */
+export function labelFor(
+  operation: { readonly target: TargetKind; readonly mayNameGuest?: true },
+  input: Readonly<Record<string, unknown>>,
+): string {
+  return targetLabel(kindFor(operation, input), targetIn(input));
+}
+
 /** A guest as people are told of it: `VM 100 (files)`, `container 101 (dns)`. */
 export function guestLabel({ type, vmid, name }: GuestPlace): string {
   return `${type === 'qemu' ? 'VM' : 'container'} ${vmid}${name === String(vmid) ? '' : ` (${name})`}`;

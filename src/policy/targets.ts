@@ -1,6 +1,6 @@
 import type { OperationDefinition } from '../operations/definition.ts';
 import type { JudgedRequest } from '../operations/judgement.ts';
-import { targetIn, targetLabel } from '../operations/target.ts';
+import { kindFor, targetIn, targetLabel } from '../operations/target.ts';
 import type { Targets } from './schema.ts';
 
 /** What a request touches. */
@@ -19,11 +19,13 @@ export interface Touched {
 /** What a request touches. Of a fleet of no named hosts, and of an unknown operation that names none: all there are. */
 export function touchedBy(
   { input, guest }: JudgedRequest,
-  definition: Pick<OperationDefinition, 'target'> | undefined,
+  definition: Pick<OperationDefinition, 'target' | 'mayNameGuest'> | undefined,
   hosts: readonly string[],
 ): Touched {
   const { host, vmid, hosts: named } = targetIn(input);
-  const kind = definition?.target ?? (vmid !== undefined ? 'guest' : host !== undefined ? 'host' : 'fleet');
+  const kind =
+    (definition && kindFor(definition, input)) ??
+    (vmid !== undefined ? 'guest' : host !== undefined ? 'host' : 'fleet');
   const label = targetLabel(kind, { host, vmid, hosts: named });
   if (kind === 'service') return { label, hosts: [] };
   if (kind === 'fleet') return { label, hosts: named ?? hosts };

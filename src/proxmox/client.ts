@@ -29,7 +29,7 @@ import {
   upidSchema,
   versionSchema,
 } from './schemas.ts';
-import { type CallOptions, createTransport, type TransportOptions } from './transport.ts';
+import { type ApiAnswer, type CallOptions, createTransport, type TransportOptions } from './transport.ts';
 import { parseUpid } from './upid.ts';
 
 /** One guest where it is. */
@@ -125,8 +125,28 @@ export interface ProxmoxClient {
   ): Promise<{ readonly lines: readonly string[]; readonly total: number }>;
   /** Asks a task to end. One that has ended already is left as it is. */
   stopTask(upid: string, options?: CallOptions): Promise<void>;
+  /**
+   * Any call of a path template, each `*` filled with the next value, for what the API's own schema describes. What it
+   * answers is not checked.
+   */
+  send(
+    method: ApiMethodName,
+    template: string,
+    values: readonly string[],
+    parameters?: Readonly<Record<string, unknown>>,
+    options?: CallOptions,
+  ): Promise<ApiAnswer>;
+  /** The data file of the API viewer that the host itself serves: JavaScript, at most 16 MiB of it. Needs no right. */
+  apiViewerData(options?: CallOptions): Promise<string>;
   close(): Promise<void>;
 }
+
+export type ApiMethodName = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+/** Where the package pve-docs has it, below `/usr/share`. */
+const apiViewerPath = '/pve-docs/api-viewer/apidoc.js';
+/** Of Proxmox VE 9.1 it is some 2 MB. */
+const maxViewerBytes = 16 * 2 ** 20;
 
 /** Makes a client; it connects with the first call and keeps connections for the next ones. */
 export function createProxmoxClient(config: ProxmoxApiConfig, options: TransportOptions): ProxmoxClient {
@@ -141,9 +161,7 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     parameters: object | undefined,
     callOptions: CallOptions | undefined,
   ): Promise<{ data: z.infer<Schema>; total: number; elsewhere: boolean }> {
-    const rest = [...values];
-    const path = template.replace(/\*/g, () => (rest.shift() ?? '').replaceAll('/', '%2F'));
-    const at = (text: string) => `/api2/json${text}`;
+    const path = filled(template, values);
     const answer = await transport.send(method, at(path), at(template), { ...parameters }, callOptions);
     const parsed = schema.safeParse(answer.data);
     if (parsed.success) return { data: parsed.data, total: answer.total ?? 0, elsewhere: answer.elsewhere ?? false };
@@ -202,8 +220,20 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     stopTask: async (upid, callOptions) => {
       await call('DELETE', z.unknown(), '/nodes/*/tasks/*', [nodeOf(upid), upid], undefined, callOptions);
     },
+    send: (method, template, values, parameters, callOptions) =>
+      transport.send(method, at(filled(template, values)), at(template), parameters, callOptions),
+    apiViewerData: (callOptions) => transport.publicFile(apiViewerPath, maxViewerBytes, callOptions),
     close: transport.close,
   };
+}
+
+function filled(template: string, values: readonly string[]): string {
+  const rest = [...values];
+  return template.replace(/\*/g, () => (rest.shift() ?? '').replaceAll('/', '%2F'));
+}
+
+function at(path: string): string {
+  return `/api2/json${path}`;
 }
 
 function guestActionTemplate(type: GuestAddress['type'], action: GuestAction) {

@@ -322,3 +322,13 @@ export function unexpectedAnswer(call: Omit<FailedCall, 'token'>, what: string):
     details: { host: call.host, port: call.port },
   });
 }
+
+/** A file that the API's server shows is not there. */
+export function missingFile(call: FailedCall): ServiceError {
+  return new ServiceError({
+    code: 'proxmox-not-found',
+    message: `${addressOf(call)} has no file ${call.path}.`,
+    remedy: 'Look which package of the node brings it, and whether that is installed.',
+    details: { host: call.host, status: 404 },
+  });
+}

@@ -27,9 +27,10 @@ export interface NodeRequest {
 export interface NodeLink {
   /**
    * Sends a request. A GET is tried again after an answer that says that something behind it was away, after a connection
-   * that was lost, and, where nobody else can be asked (`alone`), after one that was refused. Throws what undici throws.
+   * that was lost, and, where nobody else can be asked (`alone`), after one that was refused. Throws what undici throws, and
+   * {@link AnswerTooLong} while a body of more than `maxBytes` is read (default 64 MiB).
    */
-  exchange(request: NodeRequest, alone: boolean): Promise<RawAnswer>;
+  exchange(request: NodeRequest, alone: boolean, maxBytes?: number): Promise<RawAnswer>;
   close(): Promise<void>;
 }
 
@@ -77,17 +78,40 @@ export function createNodeLink(
   const afterAll = retrying();
   const whileOthersWait = retrying(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
   return {
-    async exchange(request, alone) {
+    async exchange(request, alone, maxBytes = maxAnswerBytes) {
       const dispatcher: Dispatcher = request.method !== 'GET' ? agent : alone ? afterAll : whileOthersWait;
       const { statusCode, statusText, headers, body } = await dispatcher.request({ origin, ...request });
+      const bytes = await boundedBytes(body, maxBytes);
       // The journal comes compressed although nothing asked for it.
-      const text =
-        headers['content-encoding'] === 'gzip'
-          ? gunzipSync(await body.bytes(), { maxOutputLength: maxAnswerBytes }).toString('utf8')
-          : await body.text();
+      const text = (headers['content-encoding'] === 'gzip' ? unpacked(bytes, maxBytes) : bytes).toString('utf8');
       const contentType = String(headers['content-type'] ?? '');
       return { status: statusCode, reason: statusText, contentType, body: text };
     },
     close: () => agent.close(),
   };
+}
+
+/** It was read no further. */
+export class AnswerTooLong extends Error {}
+
+async function boundedBytes(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of body) {
+    length += part.length;
+    // Leaving the loop ends the connection, so that no more of it comes.
+    if (length > maxBytes) throw new AnswerTooLong(`more than ${maxBytes} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+function unpacked(bytes: Buffer, maxBytes: number): Buffer {
+  try {
+    return gunzipSync(bytes, { maxOutputLength: maxBytes });
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE')
+      throw new AnswerTooLong(`more than ${maxBytes} bytes`);
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 import { ServiceError } from '../errors.ts';
 
-/** Path templates whose last value is a volume, which has slashes of its own. */
-const volumeTemplate = /\/content\/\*$/;
+/** Path templates whose last value has slashes of its own: a volume, and a network in an IP set. */
+const slashTemplate = /\/(content|ipset\/\*)\/\*$/;
 
 /**
  * Makes the path that is sent from what `proxmox-api` gives: the path with its values put in, and the same path with
@@ -25,7 +25,7 @@ function safeSegment(segment: string, shape: readonly string[], index: number, t
   const last = index === shape.length - 1;
   // proxmox-api has escaped slashes, and nothing else.
   const parts = segment.split('%2F');
-  if (parts.length > 1 && !(last && volumeTemplate.test(template)))
+  if (parts.length > 1 && !(last && slashTemplate.test(template)))
     throw refused(segment, 'a slash is not allowed here');
   return parts.map(safeValue).join('%2F');
 }

@@ -26,7 +26,30 @@ export interface ApiUse {
 
 /** Tools of MCP that ask the API without being operations. */
 const tools: readonly ApiUse[] = [
-  { name: 'get_host', isOfGuests: false, reads: [{ privilege: 'Sys.Audit', on: 'node' }], changes: [] },
+  { name: 'list_guests', isOfGuests: true, reads: [{ privilege: 'VM.Audit', on: 'guest' }], changes: [] },
+  {
+    name: 'get_guest',
+    isOfGuests: true,
+    reads: [
+      { privilege: 'VM.Audit', on: 'guest' },
+      { privilege: 'VM.GuestAgent.Audit', on: 'guest', when: 'addresses by the guest agent' },
+      { privilege: 'Datastore.Audit', on: 'storage', when: 'backups' },
+    ],
+    changes: [],
+  },
+  {
+    name: 'get_host',
+    isOfGuests: false,
+    reads: [
+      { privilege: 'Sys.Audit', on: 'node' },
+      { privilege: 'Sys.Audit', on: 'root', when: 'cluster, HA and disks' },
+      { privilege: 'Sys.Syslog', on: 'node', when: 'journal' },
+      { privilege: 'Datastore.Audit', on: 'storage', when: 'storages' },
+      { privilege: 'Pool.Audit', on: 'pool', when: 'pools' },
+      { privilege: 'VM.Audit', on: 'guest', when: 'pools, replication and tasks' },
+    ],
+    changes: [],
+  },
 ];
 
 /** Everything of the tools and of the catalogue that needs rights of the API token. */
@@ -44,8 +67,18 @@ function distinct(rights: readonly ApiRight[]): readonly ApiRight[] {
     (one, index) => rights.findIndex(({ privilege, on }) => privilege === one.privilege && on === one.on) === index,
   );
 }
-const readRights = distinct(apiUses.flatMap(({ reads }) => reads));
-const changeRights = distinct(apiUses.flatMap(({ changes }) => changes)).filter((right) => !isWide(right));
+/** Some looks need a right that also lets change something, as the one whether a guest can be migrated. */
+const onlyLooks = ({ privilege }: ApiRight) => /\.Audit$/.test(privilege) || privilege === 'Sys.Syslog';
+
+/** By what they let do, not by what they are needed for. */
+function rightsOf({ reads, changes }: ApiUse) {
+  return {
+    toLook: reads.filter(onlyLooks),
+    toChange: [...reads.filter((right) => !onlyLooks(right)), ...changes].filter((right) => !isWide(right)),
+  };
+}
+const readRights = distinct(apiUses.flatMap((use) => rightsOf(use).toLook));
+const changeRights = distinct(apiUses.flatMap((use) => rightsOf(use).toChange));
 /** Those that an operation, or a part of one, can't do without. */
 export const usedWideRights: readonly WideRight[] = wideNames.filter((name) =>
   apiUses.some(({ changes }) =>
@@ -131,7 +164,7 @@ async function nodeIfSeen(apis: ProxmoxApis, host: string, options: CallOptions)
 
 /** A right that an API token lacks, and what is refused for it. */
 export interface LackedRight extends MissingRight {
-  /** Names of operations and tools. */
+  /** Names of operations and tools, with which requests of theirs where it isn't all: `get_host (journal)`. */
   readonly refused: readonly string[];
   /** Where it has the right all the same: `guests 100, 101`, `backup`. */
   readonly but?: string;
@@ -161,16 +194,22 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
     nodeIfSeen(apis, host, options),
   ]);
   const isOld = Number.parseInt(version, 10) < 9;
-  const nodePath = `/nodes/${node ?? ''}`;
-  const ofNode = node === undefined ? {} : await client.permissions(nodePath, options);
+  const pathOf = ({ on }: ApiRight) => (on === 'node' && node !== undefined ? `/nodes/${node}` : rightPaths[on]);
+  // The list of all has some paths only.
+  const paths = [...new Set([...readRights, ...changeRights].map(pathOf))];
+  const held = new Map(
+    await Promise.all(
+      paths.map(async (path) => [path, (await client.permissions(path, options))[path] ?? {}] as const),
+    ),
+  );
   const guests = await partOfGuests(apis, host, all, options);
 
-  function lacked({ privilege: named, on }: ApiRight): Omit<LackedRight, 'refused'> | undefined {
+  function lacked(right: ApiRight): Omit<LackedRight, 'refused'> | undefined {
+    const { privilege: named, on } = right;
     const privilege = (isOld ? olderNames[named] : undefined) ?? named;
-    const path = on === 'node' && node !== undefined ? nodePath : rightPaths[on];
-    const here = on === 'node' && node !== undefined ? ofNode : all;
+    const path = pathOf(right);
+    const reaches = held.get(path)?.[privilege];
     // On a node and on `/` nothing below is needed.
-    const reaches = here[path]?.[privilege];
     if (on === 'node' || on === 'root' ? reaches !== undefined : reaches === true) return undefined;
     const but =
       on === 'guest'
@@ -193,7 +232,7 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
   }
 
   const unlocked = await guestsAreLocked();
-  const group = (kind: 'reads' | 'changes'): readonly LackedRight[] => {
+  const group = (kind: 'toLook' | 'toChange'): readonly LackedRight[] => {
     const found = new Map<string, LackedRight>();
     const add = (missing: Omit<LackedRight, 'refused'>, name: string) => {
       const key = `${missing.privilege} ${missing.path}`;
@@ -201,19 +240,18 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
       found.set(key, { ...missing, refused: before.includes(name) ? before : [...before, name] });
     };
     for (const use of apiUses) {
-      for (const right of use[kind]) {
-        if (kind === 'changes' && isWide(right)) continue;
+      for (const right of rightsOf(use)[kind]) {
         const missing = lacked(right);
-        if (missing) add(missing, use.name);
+        if (missing) add(missing, right.when === undefined ? use.name : `${use.name} (${right.when})`);
       }
       // Guests are locked by the name of their cluster.
-      if (kind === 'reads' && use.isOfGuests && unlocked) add(unlocked, use.name);
+      if (kind === 'toLook' && use.isOfGuests && unlocked) add(unlocked, use.name);
     }
     return [...found.values()].sort((a, b) => b.refused.length - a.refused.length);
   };
-  const toChange = group('changes');
+  const toChange = group('toChange');
   return {
-    toLook: group('reads'),
+    toLook: group('toLook'),
     toChange,
     onlyLooks: changeRights.length > 0 && toChange.length === changeRights.length && toChange.every(({ but }) => !but),
     uses: {

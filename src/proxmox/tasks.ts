@@ -101,7 +101,7 @@ export async function startTask(
 }
 
 /** Nothing reached the node that would do it: refused connections, and what pveproxy says of a node that is away. */
-function wasNotDelivered(error: unknown): error is ServiceError {
+export function wasNotDelivered(error: unknown): error is ServiceError {
   if (!isServiceError(error, 'proxmox-unavailable')) return false;
   const { status } = error.details;
   return status === undefined || status === 595;

@@ -9,11 +9,12 @@ import {
   alsoTried,
   cancelledFailure,
   type FailedCall,
+  missingFile,
   networkFailure,
   refusalFailure,
   unexpectedAnswer,
 } from './failures.ts';
-import { createNodeLink, type NodeAddress, type NodeLink, type RawAnswer } from './node-link.ts';
+import { AnswerTooLong, createNodeLink, type NodeAddress, type NodeLink, type RawAnswer } from './node-link.ts';
 import { encodeParameters } from './parameters.ts';
 import { safePath } from './path.ts';
 
@@ -60,6 +61,15 @@ export interface Transport {
     parameters?: Readonly<Record<string, unknown>>,
     options?: CallOptions,
   ): Promise<ApiAnswer>;
+  /**
+   * One of the files that the API's server shows to everybody, as text. No API token is sent; the certificate is checked as
+   * for every call.
+   *
+   * @param path from the server's root: `/pve-docs/api-viewer/apidoc.js`
+   * @param maxBytes of the text; a longer one is refused while it is read
+   * @throws ServiceError `proxmox-not-found`, `unexpected-answer`, and what every GET throws
+   */
+  publicFile(path: string, maxBytes: number, options?: CallOptions): Promise<string>;
   /** What `proxmox-api` calls, with the options of one or more calls. */
   engine(options?: CallOptions): ApiRequestable;
   close(): Promise<void>;
@@ -208,8 +218,38 @@ export function createTransportFor(
     }
   }
 
+  async function publicFile(
+    path: string,
+    maxBytes: number,
+    { signal, timeoutMs = defaultTimeoutMs }: CallOptions = {},
+  ): Promise<string> {
+    const call: FailedCall = { host: own.host, port: own.port, token: credentials.id, method: 'GET', path };
+    const deadline = AbortSignal.timeout(timeoutMs);
+    const request = {
+      path,
+      method: 'GET',
+      headers: { 'user-agent': 'proxmox-mcp' },
+      body: null,
+      signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+    } as const;
+    let answer: RawAnswer;
+    try {
+      answer = await linkTo(own).exchange(request, true, maxBytes);
+    } catch (error) {
+      if (error instanceof AnswerTooLong)
+        throw unexpectedAnswer(call, `it is longer than ${Math.round(maxBytes / 2 ** 20)} MiB`);
+      throw signal?.aborted ? cancelledFailure(call) : networkFailure(error, call);
+    }
+    const { status, reason, body } = answer;
+    // pveproxy says it with status 500, and why in the reason phrase.
+    if (status === 404 || (status === 500 && /no such file|unable to open file/i.test(reason))) throw missingFile(call);
+    if (status !== 200) throw unexpectedAnswer(call, `status ${status}`);
+    return body;
+  }
+
   return {
     send,
+    publicFile,
     engine: (callOptions) => ({
       doRequest: async (method, path, template, parameters) =>
         (await send(method, path, template, parameters, callOptions)).data,

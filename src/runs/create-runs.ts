@@ -10,7 +10,7 @@ import { ServiceError } from '../errors.ts';
 import { type OperationDefinition, workflowType } from '../operations/definition.ts';
 import type { Undoes } from '../operations/reversal.ts';
 import type { Answer, Progress, Question, Requester } from '../operations/run.ts';
-import { targetIn, targetLabel } from '../operations/target.ts';
+import { labelFor } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { endingText } from '../reports/ending.ts';
 import { runUrl } from '../run-url.ts';
@@ -82,7 +82,7 @@ export function createRuns({ client, config }: { readonly client: Client; readon
       if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;
       throw error;
     }
-    const target = targetLabel(operation.target, targetIn(input));
+    const target = labelFor(operation, input);
     return {
       id: workflowId,
       operation: operation.name,

@@ -7,7 +7,7 @@ import { type OperationDefinition, riskOf, workflowType } from '../operations/de
 import type { ApprovalTerms } from '../operations/judgement.ts';
 import { type NotBefore, type Requester, type RunRequest, requester, runCondition } from '../operations/run.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
-import { targetIn, targetLabel } from '../operations/target.ts';
+import { labelFor } from '../operations/target.ts';
 import { readableDuration } from '../reports/units.ts';
 import { zoneOfTarget } from '../time-zone.ts';
 import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
@@ -80,7 +80,7 @@ const prefix = 'own-';
 export function understand(request: ScheduleRequest, maker: Requester, config: Config, now = Date.now()): OwnSchedule {
   const operation = findOperation(request.operation);
   const input = parseInput(operation, request.input, config);
-  const label = targetLabel(operation.target, targetIn(input));
+  const label = labelFor(operation, input);
   const timeZone = zoneOfTarget(config, label);
   const { condition, at, every } = request;
   if (request.name !== undefined && !scheduleName.safeParse(request.name).success) {

@@ -4,7 +4,7 @@ import type { LedgerActivities } from '../activities/ledger/ledger.ts';
 import { catalogue } from '../operations/catalogue.generated.ts';
 import type { JudgedRequest } from '../operations/judgement.ts';
 import type { LedgerAnswer, LedgerQuestion } from '../operations/ledger.ts';
-import { targetIn } from '../operations/target.ts';
+import { kindFor, targetIn } from '../operations/target.ts';
 import { ledgerQueue } from './lib/messages.ts';
 import { judgedOf, locate } from './lib/place.ts';
 
@@ -34,7 +34,7 @@ async function withGuests(request: JudgedRequest): Promise<JudgedRequest> {
   const definition = Object.values(catalogue).find(({ name }) => name === request.operation);
   const { host } = targetIn(request.input);
   if (definition === undefined || host === undefined || request.guest !== undefined) return request;
-  if (definition.target !== 'guest' && definition.target !== 'guests') return request;
+  if (!['guest', 'guests'].includes(kindFor(definition, request.input))) return request;
   try {
     const place = await CancellationScope.withTimeout(locateMs, () => locate(definition, request.input));
     return { ...request, ...judgedOf(definition, request.input, place) };

@@ -21,6 +21,7 @@ import { apiChangeWorkflow } from './lib/api-change.ts';
 export { anchorLedger } from './anchor-ledger.ts';
 export { askLedger } from './ask-ledger.ts';
 export { backUp } from './back-up.ts';
+export { changeApi } from './change-api.ts';
 export { changeGuests } from './change-guests.ts';
 export { changePolicy } from './change-policy.ts';
 export { changeSwitch } from './change-switch.ts';

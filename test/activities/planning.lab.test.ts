@@ -45,6 +45,11 @@ const sh = (script: string) => lab.must(['sh', '-euc', script], { timeoutMs: 120
 /** Requests of each operation, so that every way of changing something is planned once. */
 const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'back-up': [{}],
+  'change-api': [
+    { method: 'PUT', path: '/cluster/options', parameters: { keyboard: 'de' } },
+    { method: 'POST', path: '/pools', parameters: { poolid: 'planned' } },
+    { vmid: 100, method: 'DELETE', path: '/nodes/pve1/qemu/100' },
+  ],
   'change-policy': [{}],
   'control-guest': ['start', 'shutdown', 'reboot', 'stop'].map((action) => ({ vmid: 100, action })),
   'control-service': ['start', 'stop', 'restart', 'enable', 'disable'].map((action) => ({

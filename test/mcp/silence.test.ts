@@ -31,7 +31,7 @@ async function start(options: {
 }): Promise<{ url: string; run: string; waits: AbortSignal[] }> {
   const service = memoryService({
     stepMs: 60_000,
-    reads: { node: () => sleep(lastsMs, undefined) },
+    reads: { ...memoryService().reads, node: () => sleep(lastsMs, undefined) },
   });
   const { id: run } = await service.runs.start('back-up', { host: 'pve1' }, { kind: 'mcp', name: 'test' });
   const { get, wait } = service.runs;

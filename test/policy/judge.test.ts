@@ -190,6 +190,17 @@ describe('what is protected', () => {
     });
   });
 
+  it('a guest is also where an operation on hosts names it', () => {
+    const operations = { test: operation({ mayNameGuest: true }) };
+    const asked = request({
+      risk: 'dangerous',
+      input: { host: 'pve1', vmid: 101 },
+      guest: { vmid: 101, tags: ['crown'] },
+    });
+    expect(judge(policy, asked, context({ operations })).verdict).toBe('refused');
+    expect(judge(policy, { ...asked, input: { host: 'pve1' } }, context({ operations })).verdict).toBe('ask');
+  });
+
   it('nothing else is', () => {
     const other = request({ ...stop, input: { host: 'pve1', vmid: 101 }, guest: { vmid: 101, tags: ['crowned'] } });
     expect(judge(policy, other, context()).verdict).toBe('ask');

@@ -27,7 +27,7 @@ function withSnapshot(state: SimulatorState, vmid: number): void {
   const guest = state.guests.get(vmid);
   if (guest === undefined) throw new Error(`no guest ${vmid}`);
   guest.snapshots = [
-    { name: 'before', snaptime: 1_700_000_000, description: '', config: { ...guest.config } },
+    { name: 'before', snaptime: 1_700_000_000, description: '', config: { ...guest.config, memory: '512' } },
   ] as NonNullable<SimulatedGuest['snapshots']>;
   // What to go back to has to differ from what there is.
   if (guest.config) guest.config.memory = '1024';

@@ -9,6 +9,7 @@ import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { missingForHealth } from '../../proxmox/rights.ts';
+import { tokenExpiry } from '../../proxmox/token-expiry.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { type Ways, waysOf } from '../lib/proxmox-reader.ts';
 import { finding, isOfTheCommand } from './finding.ts';
@@ -113,6 +114,17 @@ function asError(error: unknown): ServiceError | undefined {
   throw error;
 }
 
+/** Who never runs doctor hears of it, too, before everything that goes by the API stops. */
+async function expiresSoon(proxmox: ProxmoxApis, name: string, signal: AbortSignal): Promise<readonly Finding[]> {
+  const api = proxmox.hosts.find((one) => one.name === name)?.api;
+  // Where its rights don't show its end nothing is said of it.
+  await proxmox.learn(name, { signal, timeoutMs: reachMs }).catch(() => undefined);
+  const expires = proxmox.learnt(name)?.tokenExpires;
+  if (api === undefined || expires === undefined) return [];
+  const { state, says, remedy } = tokenExpiry(name, api, expires);
+  return state === 'lasts' ? [] : [finding('API token', 'warning', `${proxmox.get(name).token} ${says}.`, { remedy })];
+}
+
 interface ByApi {
   readonly error?: ServiceError;
   readonly lacksRights?: boolean;
@@ -125,8 +137,10 @@ async function byApi(proxmox: ProxmoxApis, name: string, signal: AbortSignal): P
   try {
     const { version } = await proxmox.get(name).version({ signal, timeoutMs: reachMs, ownNodeOnly: true });
     const missing = await missingForHealth(proxmox, name, { signal, timeoutMs: reachMs });
-    if (missing.length === 0)
-      return { findings: [finding(check, 'ok', `It answers (Proxmox VE ${cleanLine(version, 40)}).`)] };
+    if (missing.length === 0) {
+      const answers = finding(check, 'ok', `It answers (Proxmox VE ${cleanLine(version, 40)}).`);
+      return { findings: [answers, ...(await expiresSoon(proxmox, name, signal))] };
+    }
     const rights = missing.map(({ privilege, path }) => `${privilege} on ${path}`).join(', ');
     return {
       lacksRights: true,

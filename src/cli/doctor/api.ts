@@ -3,8 +3,9 @@ import { isServiceError, ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { wideRights } from '../../operations/rights.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
-import { apiUser, expiresSoonDays } from '../../proxmox/onboard.ts';
+import { apiUser } from '../../proxmox/onboard.ts';
 import type { LackedRight, LackedRights } from '../../proxmox/rights.ts';
+import { tokenExpiry } from '../../proxmox/token-expiry.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 
 const day = 24 * 3_600_000;
@@ -68,10 +69,13 @@ function rights(
       const missing = found[kind];
       if (missing.length > 0) {
         if (!looks && found.onlyLooks) {
-          const off = `it may look and change nothing, so that ${counted(found.uses.change)} that changes guests is refused`;
-          return skipped(`${off} (${listed(missing)}). ${granting(name, api, missing, '--changes')}`);
+          const off = `it may look and change nothing, so that ${counted(found.uses.change)} that changes something is refused`;
+          return skipped(`${off}. ${granting(name, api, missing, '--changes')}`);
         }
-        return warning(`refused: ${listed(missing)}`, granting(name, api, missing, looks ? '' : '--changes'));
+        return warning(
+          `the API token lacks, ${listed(missing)}`,
+          granting(name, api, missing, looks ? '' : '--changes'),
+        );
       }
       const count = looks ? found.uses.look + found.uses.change : found.uses.change;
       const wide = looks ? [] : found.wide.map((right) => `${right}: ${wideRights[right].why}`);
@@ -85,17 +89,26 @@ function counted(count: number): string {
   return count === 1 ? 'the one operation' : `each of ${count} operations`;
 }
 
-/** How many missing rights, and operations of each, are named. */
-const named = 5;
+/** How many operations are named of each right that is missing, and paths in what to run. */
+const named = 4;
+/** With more rights than these the requests of an operation aren't told apart. */
+const fewRights = 5;
 
-/** `control-guest (needs VM.PowerMgmt on /vms, and has it only for guests 100, 101)`. */
+/** `on /vms VM.PowerMgmt, which it has only for guests 100 (for control-guest); on /storage Datastore.Audit (for …)`. */
 function listed(missing: readonly LackedRight[]): string {
-  const some = missing.slice(0, named).map(({ privilege, path, refused, but }) => {
-    const more = refused.length > named ? ` and ${refused.length - named} more` : '';
-    const part = but === undefined ? '' : `, and has it only for ${but}`;
-    return `${refused.slice(0, named).join(', ')}${more} (needs ${privilege} on ${path}${part})`;
+  const paths = [...new Set(missing.map(({ path }) => path))].map((path) => {
+    const some = missing
+      .filter((right) => right.path === path)
+      .map(({ privilege, refused, but }) => {
+        const bare = refused.map((name) => (missing.length > fewRights ? name.replace(/ \(.*\)$/, '') : name));
+        const names = [...new Set(bare)];
+        const more = names.length > named ? ` and ${names.length - named} more` : '';
+        const part = but === undefined ? '' : `, which it has only for ${but},`;
+        return `${privilege}${part} (for ${names.slice(0, named).join(', ')}${more})`;
+      });
+    return `on ${path} ${some.join(', ')}`;
   });
-  return `${some.join('; ')}${missing.length > named ? `; and ${missing.length - named} more rights` : ''}`;
+  return paths.join('; ');
 }
 
 /** One that `host install` has made is put in order by it; one made by hand by hand. */
@@ -153,10 +166,6 @@ function apiToken(
   withApis: <T>(work: (apis: ProxmoxApis) => Promise<T>) => Promise<T>,
 ): Check {
   const full = `${api.user}!${api.tokenName}`;
-  const renew =
-    api.user === apiUser
-      ? `Run: npx proxmox-mcp host install ${name}, which makes it last another year.`
-      : `Make it last longer on the host: pveum user token modify ${api.user} ${api.tokenName} --expire SECONDS-SINCE-1970`;
   return {
     check: `${name}: API token`,
     tried: `GET https://${api.host}:${api.port}/api2/json/version as ${full}`,
@@ -168,9 +177,9 @@ function apiToken(
           number = (await client.version({ signal, ownNodeOnly: true })).version;
         } catch (error) {
           if (!isServiceError(error, 'proxmox-authentication')) throw error;
-          const expires = apis.learnt(name)?.tokenExpires;
-          if (expires === undefined || expires === 0 || expires * 1000 > Date.now()) throw error;
-          return failed(`the API token ${full} expired on ${dateOf(expires)}`, renew);
+          const { state, says, remedy } = tokenExpiry(name, api, apis.learnt(name)?.tokenExpires ?? 0);
+          if (state !== 'over') throw error;
+          return failed(`the API token ${full} ${says}`, remedy);
         }
         const permissions = await client.permissions(undefined, { signal });
         if (Object.keys(permissions).length === 0) {
@@ -184,16 +193,10 @@ function apiToken(
         const expires = apis.learnt(name)?.tokenExpires;
         const accepts = `Proxmox VE ${number} accepts the API token`;
         if (expires === undefined) return ok(`${accepts}; when it expires can't be seen with its rights`);
-        if (expires === 0) return ok(`${accepts}; it never expires`);
-        const days = Math.floor((expires * 1000 - Date.now()) / day);
-        if (days < expiresSoonDays) return warning(`${accepts}, which expires on ${dateOf(expires)}`, renew);
-        return ok(`${accepts}, which expires on ${dateOf(expires)}`);
+        const { state, says, remedy } = tokenExpiry(name, api, expires);
+        return state === 'lasts' ? ok(`${accepts}, which ${says}`) : warning(`${accepts}, which ${says}`, remedy);
       }),
   };
-}
-
-function dateOf(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().slice(0, 10);
 }
 
 /** Through which nodes the cluster is reached when the configured one is down: each is tried, with the certificate that is known. */

@@ -1,5 +1,6 @@
 import type { OperationDefinition } from '../../operations/definition.ts';
 import type { AnyTool } from '../define-tool.ts';
+import { apiTools } from './api-tools.ts';
 import { cancelRun } from './cancel-run.ts';
 import { decideRun } from './decide-run.ts';
 import { getRun } from './get-run.ts';
@@ -26,6 +27,7 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     searchOperationsTool(operations),
     ...Object.values(startTools),
     ...hostTools,
+    ...apiTools,
     listRuns,
     getRun,
     waitForRunTool(),

@@ -128,7 +128,11 @@ export function apiChangeWorkflow<
             (summary) => carryOut(step, summary),
             ({ upid }) => upid,
           );
-          const { findings = [], [missedFact]: _, ...facts } = done.facts as StepDone['facts'] & {
+          const {
+            findings = [],
+            [missedFact]: _,
+            ...facts
+          } = done.facts as StepDone['facts'] & {
             readonly findings?: readonly Finding[];
           };
           output = { ...output, ...facts };

@@ -2,7 +2,7 @@ import { defineSearchAttributeKey, type SearchAttributePair, SearchAttributeType
 import { type OperationDefinition, riskOf } from '../../operations/definition.ts';
 import type { Requester } from '../../operations/run.ts';
 import { searchAttributes } from '../../operations/search-attributes.ts';
-import { targetIn, targetLabel } from '../../operations/target.ts';
+import { labelFor } from '../../operations/target.ts';
 
 const keyword = (name: string) => defineSearchAttributeKey(name, SearchAttributeType.KEYWORD);
 
@@ -28,7 +28,7 @@ export function startOptions(
   readonly staticSummary: string;
   readonly staticDetails: string;
 } {
-  const target = targetLabel(operation.target, targetIn(input));
+  const target = labelFor(operation, input);
   const risk = riskOf(operation, input);
   return {
     // What a run is found by from its first moment; its workflow changes the phase and adds the outcome.
@@ -54,7 +54,6 @@ export function startOptions(
 
 /** `back-up/pve1/…`, `control-guest/pve1.100/…`: the operation and the target, so that lists of ids can be read. */
 export function runIdPrefix(operation: OperationDefinition, input: Readonly<Record<string, unknown>>): string {
-  const target = targetIn(input);
-  const label = operation.target === 'fleet' ? 'fleet' : targetLabel(operation.target, target);
+  const label = operation.target === 'fleet' ? 'fleet' : labelFor(operation, input);
   return `${operation.name}/${label.replaceAll('/', '.')}`;
 }

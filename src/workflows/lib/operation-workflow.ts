@@ -26,7 +26,7 @@ import type {
   RunResult,
   RunStep,
 } from '../../operations/run.ts';
-import { type Lock, locksOf, type Place, targetIn, targetLabel } from '../../operations/target.ts';
+import { type Lock, labelFor, locksOf, type Place, targetIn } from '../../operations/target.ts';
 import { endingText } from '../../reports/ending.ts';
 import { planSections } from '../../reports/plan.ts';
 import { readableList } from '../../reports/units.ts';
@@ -71,7 +71,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
   return async (request) => {
     const input = parseInput(definition, request.input);
     const target = targetIn(input);
-    const label = targetLabel(definition.target, target);
+    const label = labelFor(definition, input);
     const title = `${definition.title} ${label}`;
     const checklist = createChecklist(title, definition.steps);
     setHandler(progressQuery, checklist.progress, { description: 'What the run does now, and its steps' });

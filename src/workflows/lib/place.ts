@@ -1,6 +1,13 @@
 import type { OperationDefinition } from '../../operations/definition.ts';
 import type { JudgedGuest, JudgedRequest } from '../../operations/judgement.ts';
-import { type GuestPlace, type GuestSelection, type Place, selectionIn, targetIn } from '../../operations/target.ts';
+import {
+  type GuestPlace,
+  type GuestSelection,
+  kindFor,
+  type Place,
+  selectionIn,
+  targetIn,
+} from '../../operations/target.ts';
 import { onHost } from './activities.ts';
 
 /** What the policy judges of a request beside its input: the guests that it is for. */
@@ -29,10 +36,11 @@ interface GuestLocator {
 
 /** Where a run's target is now. */
 export async function locate(
-  { target: kind }: OperationDefinition,
+  definition: OperationDefinition,
   input: Readonly<Record<string, unknown>>,
 ): Promise<Place> {
   const target = targetIn(input);
+  const kind = kindFor(definition, input);
   switch (kind) {
     case 'host':
       return { kind, host: target.host ?? '' };

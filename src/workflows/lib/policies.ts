@@ -32,6 +32,14 @@ export const policies = {
     scheduleToCloseTimeout: '20m',
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
   },
+  /** A change of which nobody can tell whether it was made: never tried again by itself, whatever became of the worker. */
+  once: {
+    startToCloseTimeout: '5m',
+    heartbeatTimeout: '30s',
+    // Its queue's worker may have to be started first.
+    scheduleToStartTimeout: '20m',
+    retry: { maximumAttempts: 1 },
+  },
   /** Follows a job on a host; the job goes on when this is cut, so its retries cost nothing. */
   job: {
     startToCloseTimeout: '6h',

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator, type SimulatorToken } from '../../../lab/proxmox/simulator.ts';
 import { createHealthActivities, type HealthActivities } from '../../../src/activities/check-health/check-health.ts';
 import { createHosts } from '../../../src/hosts/create-hosts.ts';
+import type { Finding } from '../../../src/operations/finding.ts';
 import type { FindingsSection } from '../../../src/operations/report.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../../src/proxmox/connect.ts';
 import { hostOf } from '../../proxmox/support.ts';
@@ -40,6 +41,35 @@ async function look(what: Look, as?: SimulatorToken): Promise<FindingsSection> {
 
 const verdicts = ({ findings }: FindingsSection) =>
   Object.fromEntries(findings.map(({ check, verdict }) => [check, verdict]));
+
+async function reached(): Promise<readonly Finding[]> {
+  const config = hostOf('pve1', simulator, simulator.tokens.readOnly);
+  apis = createProxmoxApis({ hosts: [config] }, pino({ level: 'silent' }), { retries: 0 });
+  const hosts = createHosts({
+    hosts: [config],
+    executorFor: () => {
+      throw new Error('it has no commands');
+    },
+  });
+  const health: HealthActivities = createHealthActivities({ hosts, proxmox: apis, client });
+  return await new MockActivityEnvironment({}, { logger }).run(async () => {
+    return (await health.reachHost({ host: 'pve1' })).findings;
+  });
+}
+
+it.each([
+  [400, undefined],
+  [10, /^audit@pve!read expires on 20/],
+])('an API token that lasts %d days', async (days, summary) => {
+  const token = simulator.state.tokens.get('audit@pve!read');
+  if (token) token.expire = Math.floor(Date.now() / 1000) + days * 86_400;
+  const found = (await reached()).find(({ check }) => check === 'API token');
+  if (summary === undefined) expect(found).toBeUndefined();
+  else {
+    expect(found).toMatchObject({ verdict: 'warning', summary: expect.stringMatching(summary) });
+    expect(found?.remedy).toContain('pveum user token modify audit@pve read --expire');
+  }
+});
 
 describe('a host with only an API', () => {
   it('that is well is green', async () => {

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import type { LabHost } from '../../../lab/hosts/lab-host.ts';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../../lab/proxmox/simulator.ts';
 import { token } from '../../../lab/proxmox/state.ts';
-import { apiUser } from '../../../src/proxmox/onboard.ts';
+import { apiUser, readingRole } from '../../../src/proxmox/onboard.ts';
+import { readingRoleFor } from '../../../src/proxmox/rights.ts';
 
 const program = (name: 'pveum' | 'pvesh') => readFileSync(new URL(`./${name}.sh`, import.meta.url), 'utf8');
 
@@ -25,8 +26,9 @@ export async function standInProxmox(host: LabHost, name: string): Promise<Stand
   second.secret = made.secret;
   state.tokens.set(full, made).set(`${full}-2`, second);
   state.users.set(apiUser, { enabled: true, expire: 0 });
+  state.roles.set(readingRole, readingRoleFor(state.roles.get('Administrator') ?? []).privileges);
   for (const subject of [apiUser, full, `${full}-2`]) {
-    state.acl.push({ path: '/', subject, role: 'PVEAuditor', propagate: true });
+    state.acl.push({ path: '/', subject, role: readingRole, propagate: true });
   }
   await host.writeFile('/usr/local/bin/pveum', program('pveum'), { mode: 0o755 });
   await host.must(['ln', '-s', '/usr/local/bin/pveum', '/usr/bin/pveum']);

@@ -14,6 +14,7 @@ import type { LedgerRecord } from '../../../src/operations/ledger.ts';
 import type { Answer, Progress, Question } from '../../../src/operations/run.ts';
 import type { SwitchState } from '../../../src/operations/switch.ts';
 import { createPeople, type People } from '../../../src/people/store.ts';
+import { createReads } from '../../../src/proxmox/reads.ts';
 import type { LedgerClient } from '../../../src/runs/ledger.ts';
 import type { RunDetails, Runs } from '../../../src/runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../../../src/runs/schedules.ts';
@@ -418,6 +419,9 @@ export function memorySwitch(): ChangeSwitch {
   };
 }
 
+/** No host of it has an API. */
+const silent = pino({ level: 'silent' });
+
 export interface MemoryService extends McpDependencies {
   readonly runs: ReturnType<typeof memoryRuns>;
   readonly schedules: ReturnType<typeof memorySchedules>;
@@ -438,7 +442,7 @@ export function memoryService(
     people: nobody(),
     config: memoryConfig(),
     tokens: { verify: (token) => tokens[token] },
-    reads: { node: async () => undefined },
+    reads: createReads(memoryConfig(), silent),
     // To stderr: over stdio, stdout belongs to the protocol.
     log: pino({ level: 'error' }, pino.destination(2)),
     metrics: createMetrics({ process: false }),
