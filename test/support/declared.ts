@@ -29,8 +29,6 @@ function withSnapshot(state: SimulatorState, vmid: number): void {
   guest.snapshots = [
     { name: 'before', snaptime: 1_700_000_000, description: '', config: { ...guest.config, memory: '512' } },
   ] as NonNullable<SimulatedGuest['snapshots']>;
-  // What to go back to has to differ from what there is.
-  if (guest.config) guest.config.memory = '1024';
 }
 
 /** One request of each declared operation of the catalogue, each of a guest of its own. A test holds the list to that. */
