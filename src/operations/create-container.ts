@@ -44,7 +44,7 @@ export const createContainer = defineApiChange(
   {
     name: 'create-container',
     title: 'Create container',
-    summary: 'Make a container from a template, start it, wait for its address.',
+    summary: 'Make a new container from a template, start it, wait for its address.',
     description:
       'Create (make, deploy, provision) a new container (CT, LXC) on a host from an OS template (content vztmpl of a storage, see download-image), unprivileged unless said otherwise, with SSH keys of root and its address. What is not given is chosen sensibly: next free number, the only fitting template and storage, 1 core, 512 MiB, 8 GiB, vmbr0, dhcp. Ends with a running container and its address.',
     guide: 'pct create by hand',

@@ -46,7 +46,7 @@ export const createVm = defineApiChange(
   {
     name: 'create-vm',
     title: 'Create VM',
-    summary: 'Make a VM from a cloud image or an ISO, start it, wait for its address.',
+    summary: 'Make a new VM (virtual machine) from a cloud image or an ISO, start it, wait for its address.',
     description:
       'Create (make, deploy, provision) a new VM (virtual machine, QEMU) on a host: from a cloud image (Debian, Ubuntu …: content import of a storage, see download-image) with cloud-init for user, SSH keys and address, or from the ISO of an installer. What is not given is chosen sensibly: next free number, the only fitting image and storage, 2 cores, 2 GiB, vmbr0, dhcp. Ends with a running VM and its address.',
     guide: 'qm create by hand',

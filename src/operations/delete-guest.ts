@@ -32,7 +32,7 @@ export const deleteGuest = defineApiChange(
   {
     name: 'delete-guest',
     title: 'Delete guest',
-    summary: 'Delete a VM or container with its disks and snapshots, for good, and see that all of it is gone.',
+    summary: 'Delete (destroy) a VM or container with its disks and snapshots, for good, and see that it is gone.',
     description:
       'Delete (destroy, remove, purge) a VM or container for good: its disks, its snapshots, and its place in backup jobs, HA, replication, pools and the firewall. The plan names all that goes and the backups that stay. A guest with protection is refused; one that runs is too, unless stopFirst. Nothing brings it back but a backup.',
     guide: 'qm destroy and pct destroy by hand',

@@ -25,7 +25,7 @@ export const rollBackGuest = defineApiChange(
   {
     name: 'roll-back-guest',
     title: 'Roll back guest',
-    summary: 'Put a VM or container back to a snapshot; all that has changed in it since is lost.',
+    summary: 'Go back to a snapshot of a VM or container; all that has changed in it since is lost.',
     description:
       'Roll back (revert, restore, reset) a VM or container to a snapshot (checkpoint): its disks and its configuration become what they were then, and everything written since is lost. A running guest is cut off first. With the RAM in the snapshot a VM goes on from that moment; else it is started again where it ran before, or as start says. Take another snapshot first (snapshot-guest) if the present state may be wanted.',
     guide: 'qm rollback and pct rollback by hand',
