@@ -57,6 +57,8 @@ export const createContainer = defineApiChange(
       reads: [
         { privilege: 'VM.Audit', on: 'guest' },
         { privilege: 'Datastore.Audit', on: 'storage' },
+        // Without it Proxmox leaves the guest's volumes out of a storage's list.
+        { privilege: 'VM.Config.Disk', on: 'guest' },
         { privilege: 'Pool.Audit', on: 'pool', when: 'a pool is named' },
       ],
       changes: [

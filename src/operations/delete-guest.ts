@@ -45,6 +45,8 @@ export const deleteGuest = defineApiChange(
       reads: [
         { privilege: 'VM.Audit', on: 'guest' },
         { privilege: 'Datastore.Audit', on: 'storage' },
+        // Without it Proxmox leaves the guest's volumes out of a storage's list.
+        { privilege: 'VM.Config.Disk', on: 'guest' },
         { privilege: 'Sys.Audit', on: 'root', when: 'the plan is to name backup jobs and to look for a quorum' },
       ],
       changes: [
@@ -219,6 +221,12 @@ export const deleteGuest = defineApiChange(
           ...(backups.length > 10 ? [`${backups.length - 10} more backups stay`] : []),
         ],
         risks: [
+          ...disks
+            .filter(({ volume }) => !volumes.some(({ volid }) => volid === volume))
+            .map(
+              ({ volume }) =>
+                `The API token does not see ${volume} (VM.Config.Disk on the guest), or it is gone already: that it goes can't be looked at`,
+            ),
           ...(backups.length === 0 ? ['No backup of it is known here: nothing brings it back'] : []),
           'Rights that were given on it alone are gone, and whoever gets its number next starts without them',
         ],

@@ -38,7 +38,7 @@ export async function takeBackRun(
 }
 
 /** A cloud image, an installer's ISO, a container template and a second storage, as a cluster that is in use has them. */
-export function furnish({ simulator: { state } }: ApiChangeLab): void {
+export function furnish({ simulator: { state } }: Pick<ApiChangeLab, 'simulator'>): void {
   const volume = { storage: 'local', node: 'pve1', used: 300 * 2 ** 20, size: 300 * 2 ** 20, ctime: 1_700_000_000 };
   state.volumes.push(
     { ...volume, volid: 'local:import/debian-13.qcow2', content: 'import', format: 'qcow2', size: 3 * 2 ** 30 },
