@@ -65,6 +65,9 @@ export const createContainer = defineApiChange(
         { privilege: 'VM.Allocate', on: 'guest' },
         { privilege: 'Datastore.AllocateSpace', on: 'storage' },
         { privilege: 'SDN.Use', on: 'network' },
+        ...['CPU', 'Memory', 'Network', 'Options'].map(
+          (what) => ({ privilege: `VM.Config.${what}`, on: 'guest' }) as const,
+        ),
         { privilege: 'VM.PowerMgmt', on: 'guest', when: 'start' },
         { privilege: 'Sys.Modify', on: 'root', when: 'of a privileged container' },
       ],

@@ -38,10 +38,7 @@ export const rollBackGuest = defineApiChange(
         { privilege: 'VM.Audit', on: 'guest' },
         { privilege: 'Datastore.Audit', on: 'storage' },
       ],
-      changes: [
-        { privilege: 'VM.Snapshot.Rollback', on: 'guest' },
-        { privilege: 'VM.PowerMgmt', on: 'guest', when: 'it is to run afterwards' },
-      ],
+      changes: [{ privilege: 'VM.Snapshot.Rollback', on: 'guest' }],
     },
     input: () =>
       z.object({
