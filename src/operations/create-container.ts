@@ -27,6 +27,7 @@ import {
   undoOfNew,
   waitSeconds,
 } from './new-guest.ts';
+import { said } from './said.ts';
 import {
   chooseStorage,
   chooseVolume,
@@ -208,11 +209,11 @@ export const createContainer = defineApiChange(
         if (!isFixed && input.waitSeconds > 0) steps.push(addressStep(container, input.waitSeconds));
       }
       return {
-        summary: `make the ${guestLabel(container)} on ${node} from ${template.volid}, with ${input.memoryMiB} MiB and ${input.diskGiB} GiB on ${storage.storage}${input.start ? ', and start it' : ''}`,
+        summary: `make the ${guestLabel(container)} on ${node} from ${said(template.volid)}, with ${input.memoryMiB} MiB and ${input.diskGiB} GiB on ${storage.storage}${input.start ? ', and start it' : ''}`,
         state: [
           { name: 'Node', value: node },
           { name: 'New number', value: String(container.vmid) },
-          { name: 'Template', value: `${template.volid} (${roughly(template.size)})` },
+          { name: 'Template', value: `${said(template.volid)} (${roughly(template.size)})` },
           { name: 'Storage', value: storage.storage },
         ],
         affected: [],

@@ -268,9 +268,9 @@ export const createVm = defineApiChange(
   },
 );
 
-/** What an API token can import. */
+/** What an API token can import, and what stands in a property line without becoming a part of it. */
 function isImage({ volid }: Volumes[number]): boolean {
-  return /\.(qcow2|raw|vmdk|iso)$/i.test(volid);
+  return /:(import|iso)\/[A-Za-z0-9._+=-]+\.(qcow2|raw|vmdk|iso)$/i.test(volid);
 }
 
 function refuseCloudInit(input: {

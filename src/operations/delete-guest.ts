@@ -217,7 +217,7 @@ export const deleteGuest = defineApiChange(
           ...(rules.length === 0 ? [] : [`Its ${rules.length} firewall rules go`]),
           ...(guest.pool === undefined ? [] : [`It leaves the pool ${guest.pool}`]),
           ...(config.description?.trim() ? [`Its notes go: ${said(config.description, 200)}`] : []),
-          ...backups.slice(0, 10).map(({ volid }) => `Its backup stays: ${volid}`),
+          ...backups.slice(0, 10).map(({ volid }) => `Its backup stays: ${said(volid)}`),
           ...(backups.length > 10 ? [`${backups.length - 10} more backups stay`] : []),
         ],
         risks: [

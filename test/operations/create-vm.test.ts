@@ -217,6 +217,13 @@ describe('is refused before anything is done', () => {
     });
   });
 
+  it('an image whose name would become a part of the call', async () => {
+    const { volumes } = lab.simulator.state;
+    const image = volumes.find(({ content }) => content === 'import');
+    if (image) image.volid = 'local:import/x,media=cdrom.qcow2';
+    await expect(lab.look(operation, { name: 'web' })).rejects.toMatchObject({ code: 'not-found' });
+  });
+
   it('no image at all, and a storage without room for it', async () => {
     lab.simulator.inject({ kind: 'full-storage', storage: 'local' });
     await expect(lab.look(operation, { name: 'web', storage: 'local' })).rejects.toMatchObject({
