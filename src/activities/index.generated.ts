@@ -16,6 +16,7 @@ import { createListBackupsActivities } from './list-backups/list-backups.ts';
 import { createListHostsActivities } from './list-hosts/list-hosts.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
+import { createRunInGuestActivities } from './run-in-guest/run-in-guest.ts';
 import { createSigningActivities } from './signing/signing.ts';
 import { createStopChangesActivities } from './stop-changes/stop-changes.ts';
 import { createWatchActivities } from './watch-runs/watch-runs.ts';
@@ -34,6 +35,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createControlServiceActivities(dependencies),
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
+    ...createRunInGuestActivities(dependencies),
     ...createSigningActivities(dependencies),
     ...createStopChangesActivities(dependencies),
   };

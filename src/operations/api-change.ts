@@ -8,7 +8,8 @@ import type { GuestPlace } from './target.ts';
 // without asking anybody anything, which calls would be made, what each is to have effected, and how it is taken back.
 // One workflow (`src/workflows/lib/api-change.ts`) and one set of activities (`src/activities/api-change`) do them all.
 
-export type ApiParameters = Readonly<Record<string, string | number | boolean>>;
+/** A list is sent as its name once for each value. */
+export type ApiParameters = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
 /**
  * Stands in a parameter for the id of the run, which is put in when the call is made: so what a run has made bears its
@@ -220,7 +221,8 @@ export function apiRead<Schema extends z.ZodType>(read: ApiRead<Schema>): ApiRea
 export function apiCallLine({ method, template, values, parameters = {} }: ApiCall): string {
   const rest = [...values];
   const path = template.replace(/\*/g, () => rest.shift() ?? '');
-  const shown = (value: string | number | boolean) => {
+  const shown = (value: ApiParameters[string]) => {
+    if (typeof value === 'object') return JSON.stringify(value);
     if (typeof value === 'boolean') return Number(value);
     return typeof value === 'string' && /[\s"]|^$/.test(value) ? JSON.stringify(value) : value;
   };
@@ -228,10 +230,14 @@ export function apiCallLine({ method, template, values, parameters = {} }: ApiCa
   return `${method} ${path}${given.join('')}`;
 }
 
+/** A call's line without the digest of the configuration that it was planned for. */
+export function withoutDigest(line: string): string {
+  return line.replace(/ digest=\S+/g, ' digest=*');
+}
+
 /** @returns the same call with the run's id where it belongs */
 export function signed(call: ApiCall, run: string): ApiCall {
-  const put = (value: string | number | boolean) =>
-    typeof value === 'string' ? value.replaceAll(runMark, run) : value;
+  const put = (value: ApiParameters[string]) => (typeof value === 'string' ? value.replaceAll(runMark, run) : value);
   const { parameters } = call;
   if (parameters === undefined) return call;
   return {

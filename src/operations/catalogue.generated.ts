@@ -2,8 +2,11 @@
 import { addDisk } from './add-disk.ts';
 import { backUp } from './back-up.ts';
 import { changeApi } from './change-api.ts';
+import { changeGuestFirewall } from './change-guest-firewall.ts';
 import { changeGuests } from './change-guests.ts';
+import { changeHa } from './change-ha.ts';
 import { changePolicy } from './change-policy.ts';
+import { changeReplication } from './change-replication.ts';
 import { checkHealth } from './check-health.ts';
 import { cloneGuest } from './clone-guest.ts';
 import { configureGuest } from './configure-guest.ts';
@@ -15,6 +18,7 @@ import { createVm } from './create-vm.ts';
 import { deleteGuest } from './delete-guest.ts';
 import { deleteSnapshot } from './delete-snapshot.ts';
 import { downloadImage } from './download-image.ts';
+import { fetchFile } from './fetch-file.ts';
 import { labelGuest } from './label-guest.ts';
 import { listBackups } from './list-backups.ts';
 import { migrateGuest } from './migrate-guest.ts';
@@ -23,6 +27,8 @@ import { removeDisk } from './remove-disk.ts';
 import { resizeDisk } from './resize-disk.ts';
 import { resumeGuest } from './resume-guest.ts';
 import { rollBackGuest } from './roll-back-guest.ts';
+import { runInGuest } from './run-in-guest.ts';
+import { sendFile } from './send-file.ts';
 import { snapshotGuest } from './snapshot-guest.ts';
 import { suspendGuest } from './suspend-guest.ts';
 import type { OperationDefinition } from './definition.ts';
@@ -32,8 +38,11 @@ const typed = {
   'add-disk': addDisk,
   'back-up': backUp,
   'change-api': changeApi,
+  'change-guest-firewall': changeGuestFirewall,
   'change-guests': changeGuests,
+  'change-ha': changeHa,
   'change-policy': changePolicy,
+  'change-replication': changeReplication,
   'check-health': checkHealth,
   'clone-guest': cloneGuest,
   'configure-guest': configureGuest,
@@ -45,6 +54,7 @@ const typed = {
   'delete-guest': deleteGuest,
   'delete-snapshot': deleteSnapshot,
   'download-image': downloadImage,
+  'fetch-file': fetchFile,
   'label-guest': labelGuest,
   'list-backups': listBackups,
   'migrate-guest': migrateGuest,
@@ -53,6 +63,8 @@ const typed = {
   'resize-disk': resizeDisk,
   'resume-guest': resumeGuest,
   'roll-back-guest': rollBackGuest,
+  'run-in-guest': runInGuest,
+  'send-file': sendFile,
   'snapshot-guest': snapshotGuest,
   'suspend-guest': suspendGuest,
 };

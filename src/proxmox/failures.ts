@@ -70,12 +70,20 @@ const meanings: readonly (readonly [RegExp, Meaning])[] = [
         'A node of that name was renamed, removed, or never there: look which there are (Datacenter, Summary, or pvecm nodes). After a renaming try again: the service asks for the name anew.',
     },
   ],
-  [/does not exist|unable to find configuration file/, missing],
+  [/does not exist|unable to find configuration file|: No such file or directory/, missing],
   [/\bno such (user|token|cluster node|resource|vzdump job|storage|task|group|role)\b/i, missing],
   [/^(400 )?Parameter verification failed|^format error|no options specified|missing value for/, invalid],
   [
     /^403 |only root (can|may)/i,
     { code: 'proxmox-permission', remedy: 'Only root@pam itself may do this; an API token never can.' },
+  ],
+  [
+    /No QEMU guest agent configured|QEMU guest agent is not running/,
+    {
+      code: 'conflict',
+      remedy:
+        'Switch the agent on in its configuration (agent: 1), install and start qemu-guest-agent in the guest, then stop and start it.',
+    },
   ],
   [
     /already running|not running|is running|protection mode|checksum mismatch|modified configuration|is not empty/,

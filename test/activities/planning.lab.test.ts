@@ -67,7 +67,7 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'change-api': [
     { method: 'PUT', path: '/cluster/options', parameters: { keyboard: 'de' } },
     { method: 'POST', path: '/pools', parameters: { poolid: 'planned' } },
-    { vmid: 100, method: 'DELETE', path: '/nodes/pve1/qemu/100' },
+    { vmid: 100, method: 'PUT', path: '/nodes/pve1/qemu/100/config', parameters: { description: 'planned' } },
   ],
   'change-policy': [{}],
   'control-guest': ['start', 'shutdown', 'reboot', 'stop'].map((action) => ({ vmid: 100, action })),

@@ -14,13 +14,13 @@ const attempts = 3;
  * on and the next attempt finds it. A job that the host lost (it restarted) is done again, so this is for steps that are
  * safe to do again from the beginning.
  *
- * @param options `step` is unique within the run
+ * @param options `step` is unique within the run; `once`: a job that was lost is not done again
  */
 export async function runJob<C extends JobCommand, A>(
   host: Host,
   command: C & { readonly answer: z.ZodType<A> },
   args: ArgumentsOf<C>,
-  options: { readonly step: string } & FenceOf<C>,
+  options: { readonly step: string; readonly once?: true } & FenceOf<C>,
 ): Promise<A> {
   const context = Context.current();
   const run = runOf(context);
@@ -31,7 +31,8 @@ export async function runJob<C extends JobCommand, A>(
     try {
       return await host.job(command, args, { ...options, id, run, signal, leave, onProgress });
     } catch (error) {
-      if (!(error instanceof ServiceError) || error.code !== 'outcome-unknown' || attempt === attempts) throw error;
+      if (!(error instanceof ServiceError) || error.code !== 'outcome-unknown') throw error;
+      if (options.once || attempt === attempts) throw error;
       context.log.warn('The host lost a job; its step is done again', { job: id });
     }
   }

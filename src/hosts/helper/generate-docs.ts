@@ -100,7 +100,8 @@ function signing({ state, user }: HostLayout, ofRoot: readonly ResolvedCommand[]
   const vouchedText =
     vouched.length === 0
       ? `By none of the commands below can its caller become root, whatever arguments and files they bring: none unpacks files, installs
-a policy, starts a container from a given file or image, or runs a free vector.`
+a policy, starts a container from a given file or image, or runs a free vector on the host: \`exec-in-container\` runs
+one only in an unprivileged container, whose root is nobody on the host, and looks at the mapping of what runs there.`
       : `Commands by which a caller could become root, and what vouches for what they are given:\n\n${vouched.join('\n')}`;
   return `## What an administrator signs
 

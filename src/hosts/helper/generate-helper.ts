@@ -170,11 +170,19 @@ function checkOf({ name, maxLength, choices }: ResolvedParameter, value: string)
   return `is ${quote(name)} ${maxLength} "$${formName(name)}" ${value}`;
 }
 
-/** The pattern of each parameter that isn't a choice, and of those that scripts use, by name. */
+/**
+ * The pattern of each parameter that isn't a choice, and of those that scripts use, by name. Two patterns of one name would
+ * let the later one decide for both commands.
+ */
 function formsOf(commands: readonly ResolvedCommand[]): readonly (readonly [name: string, pattern: string])[] {
   const used = commands.flatMap(({ command }) => (command.script === undefined ? [] : (command.forms ?? [])));
   const checked = commands.flatMap(({ parameters }) => parameters.filter(({ choices }) => choices === undefined));
-  return [...new Map([vmid, ...used, ...checked].map(({ name, pattern }) => [name, pattern]))];
+  const forms = new Map<string, string>();
+  for (const { name, pattern } of [vmid, ...used, ...checked]) {
+    if ((forms.get(name) ?? pattern) !== pattern) throw new Error(`two commands have other forms of "${name}"`);
+    forms.set(name, pattern);
+  }
+  return [...forms];
 }
 
 function formName(parameter: string): string {

@@ -1,0 +1,4 @@
+# shellcheck shell=sh
+# $1: the container.
+require_unprivileged "$1"
+echo "runs $_init"
