@@ -29,6 +29,8 @@ beforeAll(async () => {
   await sh(`systemctl daemon-reload; mkdir -p -m 700 ${layout.state}; echo pmx-planned >${layout.state}/units`);
   simulator = await createProxmoxSimulator({ authenticationDelayMs: 1, unreachableDelayMs: 1 });
   simulator.state.pace.secondMs = 20;
+  const { config } = simulator.state.guests.get(100) ?? {};
+  if (config) config.agent = '1';
   service = await startService({ hosts: { pve1: { ...sshEntry(lab), ...apiEntry(simulator) } } });
   writeFileSync(join(service.folder, 'policy.yaml'), 'protected: { guests: 999 }\n', { mode: 0o600 });
   await service.startWorker();
@@ -44,18 +46,34 @@ const sh = (script: string) => lab.must(['sh', '-euc', script], { timeoutMs: 120
 
 /** Requests of each operation, so that every way of changing something is planned once. */
 const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
+  'add-disk': [{ vmid: 100, storage: 'local', sizeGiB: 1 }],
   'back-up': [{}],
   'change-api': [
     { method: 'PUT', path: '/cluster/options', parameters: { keyboard: 'de' } },
     { method: 'POST', path: '/pools', parameters: { poolid: 'planned' } },
     { vmid: 100, method: 'DELETE', path: '/nodes/pve1/qemu/100' },
   ],
+  'change-guest-firewall': [
+    { vmid: 100, action: 'add', verdict: 'ACCEPT', proto: 'tcp', dport: '22' },
+    { vmid: 100, action: 'options', on: true },
+  ],
+  'change-ha': [{ vmid: 100, action: 'add' }],
   'change-policy': [{}],
+  'change-replication': [{ vmid: 100, action: 'delete', target: 'pve2' }],
+  'configure-guest': [{ vmid: 100, set: { cores: 4 } }],
   'control-guest': ['start', 'shutdown', 'reboot', 'stop'].map((action) => ({ vmid: 100, action })),
   'control-service': ['start', 'stop', 'restart', 'enable', 'disable'].map((action) => ({
     unit: 'pmx-planned',
     action,
   })),
+  'download-image': [{ url: 'https://cd.example.test/debian-13.1.0-amd64-netinst.iso' }],
+  'fetch-file': [{ vmid: 100, path: '/etc/hostname' }],
+  'migrate-guest': [{ vmid: 100, target: 'pve2' }],
+  'move-disk': [{ vmid: 100, disk: 'scsi0', storage: 'local', format: 'raw' }],
+  'remove-disk': [{ vmid: 100, disk: 'scsi0', action: 'detach' }],
+  'resize-disk': [{ vmid: 100, disk: 'scsi0', size: '+1G' }],
+  'run-in-guest': [{ vmid: 100, command: ['true'] }],
+  'send-file': [{ vmid: 100, path: '/etc/motd', content: 'planned' }],
 };
 
 async function run(operation: string, input: Record<string, unknown>): Promise<RunDetails> {
