@@ -6,6 +6,7 @@ import { type BenchResult, reached } from './lib/ratio.ts';
 const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
   start: async () => (await import('./start.ts')).benchStart(),
   read: async () => (await import('./mcp-read.ts')).benchMcpRead(),
+  inventory: async () => (await import('./inventory.ts')).benchInventory(),
   page: async () => (await import('./console.ts')).benchConsole(),
   run: async () => (await import('./run.ts')).benchRun(),
   follow: async () => (await import('./follow.ts')).benchFollow(),

@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'invalid-input'
   | 'configuration'
   | 'not-found'
+  | 'ambiguous'
   | 'already-exists'
   | 'conflict'
   | 'forbidden'

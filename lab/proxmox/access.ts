@@ -15,7 +15,7 @@ export const nobody: Caller = { id: '', user: '' };
 
 /**
  * Who a request comes from: the ticket in the cookie if there is one, else the API token. Every refusal is a 401 whose
- * text is only in the reason phrase: `No ticket` when nothing that looks like a token came, `Authentication failed!`
+ * text is only in the reason phrase: `No ticket` when nothing came that looks like one, `Authentication failed!`
  * for everything that isn't good, without saying why. `isOpen`: the call is for the whole world, so that a ticket isn't
  * looked at and none is needed.
  */
@@ -89,10 +89,12 @@ export interface Permissions {
 export function permissionsOf(state: SimulatorState, subject: string): Permissions {
   const [user = ''] = subject.split('!', 1);
   const token = state.tokens.get(subject);
+  const known: KnownRights = new Map();
   function on(path: string): ReadonlyMap<string, boolean> {
-    const users = granted(state, user, path);
+    const users = granted(state, user, path, known);
     if (!token?.separated) return users;
-    return new Map([...granted(state, subject, path)].filter(([name]) => users.has(name)));
+    const own = [...granted(state, subject, path, known)].filter(([name]) => users.has(name));
+    return new Map(own.map(([name, propagate]) => [name, propagate && users.get(name) === true]));
   }
   function has(path: string, ...anyOf: readonly string[]): boolean {
     const privileges = on(path);
@@ -107,14 +109,35 @@ export function permissionsOf(state: SimulatorState, subject: string): Permissio
   };
 }
 
-function granted(state: SimulatorState, subject: string, path: string): Map<string, boolean> {
-  if (subject === 'root@pam') return new Map((state.roles.get(administrator) ?? []).map((name) => [name, true]));
+/** What entries of the ACL give, once it was found out: a list asks for the same of a thousand guests. */
+type KnownRights = Map<string, ReadonlyMap<string, boolean>>;
+
+function granted(
+  state: SimulatorState,
+  subject: string,
+  path: string,
+  known: KnownRights,
+): ReadonlyMap<string, boolean> {
+  if (subject === 'root@pam') return rightsOf(state, [{ role: administrator, propagate: true }], known);
   const direct = entriesFor(state, subject, path);
   if (direct.some((entry) => entry.role === noAccess)) return new Map();
   // What is given on a pool holds for what is in it.
   const pools = poolsOf(state, path).map((pool) => entriesFor(state, subject, `/pool/${pool}`));
-  const all = [...pools.filter((entries) => entries.every(({ role }) => role !== noAccess)).flat(), ...direct];
-  return new Map(all.flatMap((entry) => (state.roles.get(entry.role) ?? []).map((name) => [name, entry.propagate])));
+  const inPools = pools.filter((entries) => entries.every(({ role }) => role !== noAccess)).flat();
+  return rightsOf(state, [...inPools, ...direct], known);
+}
+
+function rightsOf(
+  state: SimulatorState,
+  entries: readonly { readonly role: string; readonly propagate: boolean }[],
+  known: KnownRights,
+): ReadonlyMap<string, boolean> {
+  const key = entries.map(({ role, propagate }) => `${role} ${propagate}`).join(',');
+  const rights =
+    known.get(key) ??
+    new Map(entries.flatMap(({ role, propagate }) => (state.roles.get(role) ?? []).map((name) => [name, propagate])));
+  known.set(key, rights);
+  return rights;
 }
 
 /** The entries that count on a path: the nearest ones, a user's own before those of their groups. */

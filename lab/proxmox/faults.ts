@@ -95,7 +95,8 @@ interface Entry {
 
 const taskKinds = new Set<Fault['kind']>(['silent', 'without', 'task-slow', 'task-hangs', 'task-fails', 'task-killed']);
 
-export function createFaults(state: SimulatorState): Faults {
+/** Of another node of the same cluster `first` is what the tasks of both look at. */
+export function createFaults(state: SimulatorState, first?: Faults): Faults {
   const placed = new Set<Entry>();
 
   function ofUrl({ fault, scope, left }: Entry, method: string, url: string): boolean {
@@ -114,6 +115,7 @@ export function createFaults(state: SimulatorState): Faults {
 
   return {
     inject(fault, scope = {}) {
+      if (first && taskKinds.has(fault.kind)) return first.inject(fault, scope);
       const entry = { fault, scope, left: scope.times ?? Number.POSITIVE_INFINITY };
       placed.add(entry);
       const mend = intoState(state, fault);
@@ -139,6 +141,7 @@ export function createFaults(state: SimulatorState): Faults {
       return hit.map(({ fault }) => fault as TaskFault);
     },
     isSilent({ method, template, vmid }) {
+      if (first) return first.isSilent({ method, template, ...(vmid === undefined ? {} : { vmid }) });
       const hit = [...placed].find(
         (entry) =>
           entry.fault.kind === 'silent' &&

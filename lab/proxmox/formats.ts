@@ -1,10 +1,11 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import { roles } from './roles.ts';
 
 type Format = (value: string) => string | undefined;
 
-const privileges = new Set(roles.Administrator);
 const contents = ['backup', 'images', 'import', 'iso', 'none', 'rootdir', 'snippets', 'vztmpl'];
+/** Weekdays, dates and times with `*`, `/`, ranges and lists; or a word for all of it. */
+const calendarEvent =
+  /^(?:(?:minute|hour|dai|week|month|quarter|semiannual|annual|year)ly|(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*(?:\.\.|,)?)*[\s\d*:/.,-]*)$/i;
 const dnsLabel = '(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)';
 
 function like(pattern: RegExp, problem: string | ((value: string) => string)): Format {
@@ -41,7 +42,10 @@ const formats: Readonly<Record<string, Format>> = {
     (value) => `value '${value}' does not look like a valid token ID`,
   ),
   'pve-realm': like(/^[A-Za-z][\w.-]+$/, 'value does not look like a valid realm'),
-  'pve-priv': (value) => (privileges.has(value) ? undefined : `invalid privilege '${value}'`),
+  'pve-calendar-event': like(
+    calendarEvent,
+    (value) => `invalid calendar event '${value}' - unable to parse calendar event "${value}"\n`,
+  ),
   'pve-tag': like(/^[a-z0-9_][a-z0-9_\-+.]*$/i, 'invalid characters in tag'),
   'pve-storage-content': (value) => (contents.includes(value) ? undefined : `invalid content type '${value}'`),
   'pve-volume-id': like(/^[a-z][a-z0-9\-_.]*[a-z0-9]:.+$/i, (value) => `unable to parse volume ID '${value}'`),

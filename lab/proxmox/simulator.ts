@@ -2,10 +2,11 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { keptCertificate, makeCertificate, type ServerCertificate } from './certificate.ts';
-import { createFaults, type Fault, type FaultScope } from './faults.ts';
+import { createFaults, type Fault, type FaultScope, type Faults } from './faults.ts';
 import { removeDumps } from './guests/archives.ts';
 import { createRouter } from './router.ts';
 import { accessRoutes } from './routes/access.ts';
+import { backupJobRoutes } from './routes/backup-jobs.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { downloadRoutes } from './routes/downloads.ts';
 import { firewallRoutes } from './routes/firewall.ts';
@@ -97,6 +98,9 @@ export interface ProxmoxSimulator {
   close(): Promise<void>;
 }
 
+/** The faults that the tasks of a cluster look at. */
+const faultsOf = new WeakMap<TaskEngine, Faults>();
+
 /**
  * Starts a simulated Proxmox VE 9.1 API on loopback: HTTPS with a certificate of its own CA, API tokens, permissions,
  * tasks, and the answers of a small cluster. What it serves behaves as recorded on PVE 9.1.7.
@@ -116,8 +120,9 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ? makeCertificate(state.localNode, names)
       : keptCertificate(certificateFolder, state.localNode, names);
   let certificate = await make();
-  const faults = createFaults(state);
+  const faults = createFaults(state, memberOf && faultsOf.get(memberOf.simulator.tasks));
   const tasks = memberOf?.simulator.tasks ?? createTaskEngine(state, faults);
+  if (!memberOf) faultsOf.set(tasks, faults);
   if (!options.state && !memberOf) addHistory(state, tasks);
   const requests: SeenRequest[] = [];
   const listener = createListener({
@@ -126,6 +131,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
     faults,
     router: createRouter([
       ...accessRoutes,
+      ...backupJobRoutes,
       ...firewallRoutes,
       ...haRoutes,
       ...poolRoutes,

@@ -150,8 +150,6 @@ export interface SimulatedArchive {
   protected?: boolean;
   /** What a Proxmox Backup Server found when it verified it. */
   verification?: 'ok' | 'failed';
-  /** As `vzdump` was told. Default `zstd`. */
-  readonly compress?: string;
   /** Where it really is, of one that was made here. */
   readonly file?: string;
 }

@@ -6,6 +6,7 @@ export async function generate() {
   const { z } = await import('zod');
   const { catalogue } = await import('../../dist/src/operations/catalogue.generated.js');
   const { risksOf, riskText } = await import('../../dist/src/operations/definition.js');
+  const { writtenInput } = await import('../../dist/src/runs/name-guest.js');
   const { howToStart } = await import('../../dist/src/mcp/tools/operation-tools.js');
   const operations = Object.values(catalogue);
   const lines = [
@@ -35,7 +36,7 @@ export async function generate() {
     }),
     ...operations.flatMap((operation) => [
       '',
-      ...describe(operation, riskText(operation), z.toJSONSchema(operation.input, { io: 'input' })),
+      ...describe(operation, riskText(operation), z.toJSONSchema(writtenInput(operation), { io: 'input' })),
     ]),
     '',
   ];
@@ -58,8 +59,12 @@ function describe(operation, risk, schema) {
     '| input | type | meaning |',
     '|---|---|---|',
     ...Object.entries(schema.properties ?? {}).map(([name, property]) => {
-      const type = property.enum ? property.enum.map((value) => `\`${value}\``).join(', ') : property.type;
-      const optional = required.has(name) ? '' : ` Default: \`${JSON.stringify(property.default)}\`.`;
+      const one = property.type ?? (property.anyOf ?? []).map(({ type }) => type).join(' or ');
+      const type = property.enum ? property.enum.map((value) => `\`${value}\``).join(', ') : one;
+      const optional =
+        required.has(name) || property.default === undefined
+          ? ''
+          : ` Default: \`${JSON.stringify(property.default)}\`.`;
       return `| \`${name}\` | ${type} | ${property.description ?? ''}.${optional} |`;
     }),
     ...operation.schedules.flatMap((schedule) => [

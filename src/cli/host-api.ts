@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
-import type { HostConfig, ProxmoxApiConfig } from '../config.ts';
+import type { Config, HostConfig, ProxmoxApiConfig } from '../config.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { connectAdministrator } from '../hosts/install/administrator.ts';
 import type { InstallOptions } from '../hosts/install/options.ts';
@@ -22,7 +22,7 @@ import {
   removeAccess,
 } from '../proxmox/onboard.ts';
 import { accessByCommands } from '../proxmox/onboard-commands.ts';
-import { usedWideRights } from '../proxmox/rights.ts';
+import { type Enabled, usedWideRights } from '../proxmox/rights.ts';
 import type { Secret } from '../secret.ts';
 import { removeHost, removeHostKeys, writeHostKeys } from './host-add.ts';
 import { note } from './terminal.ts';
@@ -56,20 +56,24 @@ const nothing: ApiPart = { lines: [], carryOut: async () => undefined };
 const timeoutMs = 60_000;
 
 /** Throws `invalid-input` where the options say both, or ask for what nothing needs. */
-export function accessWanted({ changes, readOnly, allow, expires }: AccessOptions): AccessWanted {
+export function accessWanted(
+  { changes, readOnly, allow, expires }: AccessOptions,
+  { dangerousCommands }: Pick<Config, 'dangerousCommands'>,
+): AccessWanted {
   const wrong = (message: string, remedy: string) => new ServiceError({ code: 'invalid-input', message, remedy });
   if (changes && readOnly) throw wrong('--changes and --read-only are both given', 'Give one of them.');
   if (readOnly && allow !== undefined && allow.length > 0) {
     throw wrong('--allow gives rights to change something, and --read-only takes them', 'Give one of them.');
   }
-  const useless = allow?.find((name) => !usedWideRights.includes(name));
+  const useless = allow?.find((name) => !usedWideRights({ dangerousCommands }).includes(name));
   if (useless !== undefined) {
-    throw wrong(`No operation of this version needs the right ${useless}`, 'Leave it out: it would only reach far.');
+    throw wrong(`No operation that is enabled needs the right ${useless}`, 'Leave it out: it would only reach far.');
   }
   return {
     changes: changes ? true : readOnly ? false : undefined,
     wide: allow ?? (readOnly ? [] : undefined),
     expires,
+    dangerousCommands,
     now: Math.floor(Date.now() / 1000),
   };
 }
@@ -170,7 +174,7 @@ export async function planPart(options: PartOptions): Promise<ApiPart> {
   ];
   if (lines.length === 0) return nothing;
   return {
-    lines: [...lines, ...whatItMay(plan), ...(leaveOut === undefined ? [] : [leaveOut])],
+    lines: [...lines, ...whatItMay(plan, access), ...(leaveOut === undefined ? [] : [leaveOut])],
     carryOut: async () => {
       let secret: Secret | undefined;
       await use((way) =>
@@ -190,8 +194,8 @@ export async function planPart(options: PartOptions): Promise<ApiPart> {
 }
 
 /** What an administrator decides here, said beside the plan. */
-function whatItMay({ changes }: AccessPlan): readonly string[] {
-  const wide = usedWideRights.map((name) => `--allow ${name} (${wideRights[name].why})`);
+function whatItMay({ changes }: AccessPlan, enabled: Enabled): readonly string[] {
+  const wide = usedWideRights(enabled).map((name) => `--allow ${name} (${wideRights[name].why})`);
   if (!changes)
     return ['(operations may look and change nothing; to let them start, stop and change guests: --changes)'];
   return [

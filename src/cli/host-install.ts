@@ -67,8 +67,8 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
         import('./host-api.ts'),
         import('./host-next.ts'),
       ]);
-      const wanted = accessWanted(options);
       const loaded = context.inspect();
+      const wanted = accessWanted(options, loaded.config);
       const byApi = apiHostOf(loaded, name);
       if (byApi !== undefined) {
         const { makeBySignIn } = await import('./host-sign-in.ts');

@@ -120,7 +120,7 @@ async function addByApi(
       import('../logger.ts'),
       import('../hosts/ssh/same-host.ts'),
     ]);
-  const wanted = accessWanted(options);
+  const wanted = accessWanted(options, loaded.config);
   const { hosts, logLevel } = loaded.config;
   // A host under two names would have two locks.
   if (known === undefined) await refuseSameAddress(name, { address: options.api, sshPort: options.sshPort }, hosts);

@@ -7,6 +7,7 @@ import { configCommands } from './config.ts';
 import { type CommandGroup, type ContextEdge, createContext, type GlobalOptions, inheritOptions } from './context.ts';
 import { doctorCommand } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
+import { guestCommands } from './guests.ts';
 import { hostCommands } from './host.ts';
 import { ledgerCommands } from './ledger.ts';
 import { mcpClientCommands } from './mcp-client.ts';
@@ -24,6 +25,7 @@ import { tokenCommands } from './token.ts';
 const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Service:', serviceCommands],
   ['Service:', statusCommand],
+  ['Guests:', guestCommands],
   ['Operations:', operationCommands],
   ['Runs and schedules:', runCommands],
   ['Runs and schedules:', scheduleCommands],

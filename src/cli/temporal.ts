@@ -1,6 +1,8 @@
 import { userInfo } from 'node:os';
+import type { Config } from '../config.ts';
 import type { Requester } from '../operations/run.ts';
 import type { LedgerClient } from '../runs/ledger.ts';
+import type { FindGuest } from '../runs/name-guest.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { Schedules } from '../runs/schedules.ts';
 import type { ChangeSwitch } from '../runs/switch.ts';
@@ -39,17 +41,41 @@ export async function withTemporal<Result>(
   // gRPC tries a refused port again until its deadline; a person is told at once.
   const refused = await tcp(...splitAddress(temporalAddress(config)), AbortSignal.timeout(10_000));
   const client = await connectTemporal(config, refused === undefined ? 10_000 : 1);
+  const guests = lazyGuests(config);
+  const service = { client, config, findGuest: guests.find };
   try {
     return await work({
-      runs: createRuns({ client, config }),
-      schedules: createSchedules({ client, config }),
+      runs: createRuns(service),
+      schedules: createSchedules(service),
       ledger: createLedgerClient(client),
       changeSwitch: createChangeSwitch(client),
       notices: () => watch.readNotices(client),
     });
   } finally {
-    await client.connection.close();
+    await Promise.all([client.connection.close(), guests.close()]);
   }
+}
+
+/** The APIs are connected, and loaded, when the first guest is looked up. */
+function lazyGuests(config: Config): { readonly find: FindGuest; readonly close: () => Promise<void> } {
+  let opened: ReturnType<typeof openReads> | undefined;
+  return {
+    async find(wanted) {
+      opened ??= openReads(config);
+      const [{ inventory }, { findGuest }] = await Promise.all([opened, import('../proxmox/find-guests.ts')]);
+      return await findGuest(inventory, wanted);
+    },
+    close: async () => await (await opened)?.close(),
+  };
+}
+
+/** Plain reads of the Proxmox APIs, for one command; close them. */
+export async function openReads(config: Config) {
+  const [{ createReads }, { createLogger }] = await Promise.all([
+    import('../proxmox/reads.ts'),
+    import('../logger.ts'),
+  ]);
+  return createReads(config, createLogger({ level: 'error', name: 'cli' }));
 }
 
 /** Who this person is, in the records of runs. */

@@ -90,9 +90,12 @@ function isForForms(operation: OperationDefinition): boolean {
   return askedFor(operation).every(({ type }) => type !== 'object');
 }
 
-/** Without what makes a plan of it: a plan is for now. */
+/** Without what makes a plan of it, because a plan is for now; a guest is asked for once, by whatever names it. */
 function askedFor(operation: OperationDefinition): readonly InputField[] {
-  return inputFields(operation).filter(({ name }) => name !== 'dryRun');
+  const isOfGuest = operation.target === 'guest';
+  return inputFields(operation)
+    .filter(({ name }) => name !== 'dryRun' && !(isOfGuest && name === 'vmid'))
+    .map((field) => (isOfGuest && field.name === 'guest' ? { ...field, isRequired: true } : field));
 }
 
 function hostsFor({ needs }: OperationDefinition, hosts: Config['hosts']): readonly string[] {

@@ -1,5 +1,6 @@
 import type { Documentation, DocumentedField } from '../console/documentation.ts';
 import { type OperationDefinition, risksOf, toolName } from '../operations/definition.ts';
+import { writtenInput } from '../runs/name-guest.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { type JsonSchema, jsonSchema } from './json-schema.ts';
 import { scopeFor } from './scopes.ts';
@@ -20,7 +21,7 @@ export function documentationOf(surface: Surface, { config, operations }: McpDep
       schedules: operation.schedules,
       scopes: risksOf(operation).map(scopeFor),
       startedWith: toolsFor(operation),
-      fields: fieldsOf(jsonSchema(operation.input)),
+      fields: fieldsOf(jsonSchema(writtenInput(operation))),
     })),
     tools: surface.tools
       .documented()
@@ -36,7 +37,7 @@ function toolsFor(operation: OperationDefinition): readonly string[] {
 }
 
 interface FieldSchema {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly enum?: readonly unknown[];
   readonly anyOf?: readonly FieldSchema[];
   readonly default?: unknown;
@@ -63,5 +64,5 @@ function fieldsOf(schema: JsonSchema): DocumentedField[] {
 function typeOf(field: FieldSchema): string {
   if (field.enum !== undefined) return field.enum.map(String).join(' | ');
   if (field.anyOf !== undefined) return field.anyOf.map(typeOf).join(' | ');
-  return field.type ?? 'any';
+  return [field.type ?? 'any'].flat().join(' | ');
 }

@@ -30,7 +30,7 @@ const longest = 12_000;
 
 /** Errors that say what a host or its API said. */
 const ofHosts =
-  /^(proxmox|host|ssh|command)-|^(connection-lost|outcome-unknown|unreadable|verification-failed|unexpected-answer)$/;
+  /^(proxmox|host|ssh|command)-|^(connection-lost|outcome-unknown|unreadable|verification-failed|unexpected-answer|ambiguous)$/;
 
 function textOf(error: ServiceError): string {
   const { code, message, remedy } = error;

@@ -2,6 +2,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { ServiceError } from '../errors.ts';
 import type { OperationDefinition } from '../operations/definition.ts';
+import { writtenInput } from '../runs/name-guest.ts';
 import { jsonSchema } from './json-schema.ts';
 
 /** So many problems of one call are named; who sends more has sent something else. */
@@ -20,8 +21,9 @@ export function invalidArguments(tool: string, schema: z.ZodObject, input: unkno
 
 /** The same for an operation's input in a call's field `input`, with what the operation takes. */
 export function invalidInput(operation: OperationDefinition, input: unknown, error: z.ZodError): ServiceError {
-  const problems = problemsOf(operation.input, input, error, ['input']);
-  const schema = JSON.stringify(jsonSchema(operation.input.strict()));
+  const taken = writtenInput(operation);
+  const problems = problemsOf(taken, input, error, ['input']);
+  const schema = JSON.stringify(jsonSchema(taken.strict()));
   return new ServiceError({
     code: 'invalid-input',
     message: `${operation.name} was not started, because of its input:\n${problems}\nThe JSON schema of its input:\n${schema}\nNothing was changed`,

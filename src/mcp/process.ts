@@ -7,6 +7,7 @@ import { createLogger } from '../logger.ts';
 import { catalogue } from '../operations/catalogue.generated.ts';
 import { packageVersion } from '../package.ts';
 import { createPeople, peopleFile } from '../people/store.ts';
+import { findGuest, type WantedGuest } from '../proxmox/find-guests.ts';
 import { createReads } from '../proxmox/reads.ts';
 import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
@@ -67,11 +68,12 @@ function connect(
   });
   const client = new Client({ connection, namespace: config.temporal.namespace });
   const reads = createReads(config, log);
+  const service = { client, config, findGuest: (wanted: WantedGuest) => findGuest(reads.inventory, wanted) };
   return {
     dependencies: {
       operations: Object.values(catalogue),
-      runs: createRuns({ client, config }),
-      schedules: createSchedules({ client, config }),
+      runs: createRuns(service),
+      schedules: createSchedules(service),
       ledger: createLedgerClient(client),
       changeSwitch: createChangeSwitch(client),
       people: createPeople(peopleFile(config.dataDir)),

@@ -12,7 +12,7 @@ export const runId = z
   .string()
   .max(300)
   .regex(/^[a-z0-9-]+(\/[A-Za-z0-9_.:,-]+)+$/, "expected a run's id, e.g. back-up/pve1/0f3c…")
-  .describe("Run's id, from the tool that started it or list_runs");
+  .describe("Run's id, as list_runs has it");
 
 /** Every conversation pays for what the definitions say of these; the note says in words what is in them. */
 const loose = z.record(z.string(), z.unknown()).optional();
@@ -32,6 +32,28 @@ export const runData = z.object({
   failure: runFailure.optional(),
 });
 export type RunData = z.infer<typeof runData>;
+
+/** What of {@link runData} is published: every conversation pays for it, and the note says in words what is in the rest. */
+export const runShape = z.object({
+  note: z.string().describe('The essence, and what to do next'),
+  run: z.object({
+    id: z.string(),
+    operation: z.string(),
+    target: z.string().describe('host, host/VMID, fleet or service'),
+    state: runSummary.shape.state,
+    verdict: runSummary.shape.verdict,
+    dryRun: z.boolean(),
+    requestedBy: z.string().optional(),
+    startedAt: z.string(),
+    closedAt: z.string().optional(),
+    timeZone: z.string().describe("Its host's: tell people times in it"),
+    url: z.string().describe('In the Temporal UI'),
+    undo: loose.describe('Whether undo_run can take it back'),
+  }),
+  progress: loose.describe('phase, message, steps, and the question that is asked'),
+  result: loose.describe('outcome, report, output'),
+  failure: loose.describe('code, message, remedy'),
+});
 
 /** A run as {@link runData} has it. */
 export function dataOf(run: RunDetails & { readonly existing?: boolean }): RunData {

@@ -8,7 +8,7 @@ import type { McpDependencies } from './dependencies.ts';
 import { formatError } from './error-text.ts';
 import { plainDeep } from './host-text.ts';
 import { invalidArguments } from './input-errors.ts';
-import { type JsonSchema, jsonSchema } from './json-schema.ts';
+import { briefSchema, type JsonSchema } from './json-schema.ts';
 import { type Caller, mayUse, outOfScope, scopeFor } from './scopes.ts';
 import { createWordSearch, type WeightedText } from './word-search.ts';
 
@@ -19,7 +19,7 @@ export interface ToolDescriptor {
   readonly description: string;
   readonly inputSchema: JsonSchema;
   readonly outputSchema?: JsonSchema;
-  readonly annotations: ToolAnnotations & { readonly title: string };
+  readonly annotations: ToolAnnotations;
   readonly _meta?: Readonly<Record<string, unknown>>;
 }
 
@@ -119,9 +119,9 @@ function prepare(tool: AnyTool): Prepared {
     name: tool.name,
     title: tool.title,
     description: tool.description,
-    inputSchema: jsonSchema(strict),
-    ...(tool.output === undefined ? {} : { outputSchema: jsonSchema(tool.output) }),
-    annotations: { title: tool.title, ...tool.annotations },
+    inputSchema: briefSchema(strict),
+    ...(tool.output === undefined ? {} : { outputSchema: briefSchema(tool.output) }),
+    annotations: tool.annotations,
     ...(risksOf(tool)[0] === 'dangerous' ? { _meta: asksUser } : {}),
   };
   return { tool, strict, descriptor };

@@ -230,6 +230,11 @@ export function apiCallLine({ method, template, values, parameters = {} }: ApiCa
   return `${method} ${path}${given.join('')}`;
 }
 
+/** A call's line without the digest of the configuration that it was planned for. */
+export function withoutDigest(line: string): string {
+  return line.replace(/ digest=\S+/g, ' digest=*');
+}
+
 /** @returns the same call with the run's id where it belongs */
 export function signed(call: ApiCall, run: string): ApiCall {
   const put = (value: ApiParameters[string]) => (typeof value === 'string' ? value.replaceAll(runMark, run) : value);

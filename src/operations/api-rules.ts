@@ -121,6 +121,27 @@ const refusedWrites: readonly Refused[] = [
     why: 'another operation does it and sees that it worked',
     instead: `Use control-guest with the action ${action}.`,
   })),
+  ...(
+    [
+      ['POST', 'status/suspend', 'suspend-guest'],
+      ['POST', 'status/resume', 'resume-guest'],
+      ['POST', 'snapshot/*/rollback', 'roll-back-guest'],
+      ['POST', 'clone', 'clone-guest'],
+      ['POST', 'migrate', 'migrate-guest'],
+      ['POST', 'template', 'convert-to-template'],
+      ['PUT', 'resize', 'resize-disk'],
+      ['POST', 'move_disk', 'move-disk'],
+      ['POST', 'move_volume', 'move-disk'],
+      ['DELETE', '', 'delete-guest'],
+    ] as const
+  ).flatMap(([method, rest, operation]) =>
+    ['qemu', 'lxc'].map((type) => ({
+      path: `/nodes/*/${type}/*${rest === '' ? '' : `/${rest}`}`,
+      methods: [method],
+      why: 'another operation does it, sees that it worked, and takes it back',
+      instead: `Use ${operation}.`,
+    })),
+  ),
 ];
 
 /** Reading calls that are no harmless look. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { withoutDigest } from './api-change.ts';
 import { defineOperation, type EachGuest, type Risk } from './definition.ts';
 import { dryRun, hostOfCluster, vmid } from './inputs.ts';
 import type { GuestPlace } from './target.ts';
@@ -109,9 +110,8 @@ export const changeGuests = defineOperation({
 
 /** A call, or what is said of it, without what differs from guest to guest. */
 export function callPattern(call: string, { node, type, vmid, name }: GuestPlace): string {
-  return call
+  return withoutDigest(call)
     .replaceAll(`/nodes/${node}/${type}/${vmid}`, `/nodes/*/${type}/*`)
-    .replace(/ digest=\S+/g, ' digest=*')
     .replaceAll(` ${vmid}${name === String(vmid) ? '' : ` (${name})`} on ${node}`, ' on its node');
 }
 

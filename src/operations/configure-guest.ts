@@ -28,6 +28,7 @@ export const configureGuest = defineApiChange(
     guide: 'qm set and pct set by hand',
     target: 'guest',
     risk: 'change',
+    snapshotFirst: true,
     exposure: 'search',
     idempotent: true,
     api: {

@@ -107,6 +107,8 @@ export interface OperationDefinition {
   readonly mayNameGuest?: true;
   /** Of a host's: others may work on the host beside it. */
   readonly sharesHost?: true;
+  /** Of a guest's: the policy may want a snapshot before it. */
+  readonly snapshotFirst?: true;
   /** Of a bulk form: what it does to each guest, without naming it. */
   readonly each?: (input: Readonly<Record<string, unknown>>) => EachGuest;
   /** The steps in words, in order: the plan's skeleton and the docs' list. */

@@ -7,7 +7,7 @@ export function hostName() {
   return z
     .string()
     .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected 1 to 63 characters of a-z, 0-9 and -, e.g. pve1')
-    .describe('Name of a configured host; list_hosts names them');
+    .describe('A configured host; list_hosts names them');
 }
 
 /** How a guest's operation names its cluster. */
@@ -21,5 +21,5 @@ export function vmid() {
 }
 
 export function dryRun() {
-  return z.boolean().default(false).describe('true: only compute and return the plan; nothing is changed');
+  return z.boolean().default(false).describe('true: only plan, and change nothing');
 }

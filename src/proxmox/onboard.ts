@@ -1,6 +1,6 @@
 import { type WideRight, wideNames, wideRights } from '../operations/rights.ts';
 import type { Secret } from '../secret.ts';
-import { changingPaths, changingRoleFor, type RoleWanted, readingRoleFor } from './rights.ts';
+import { changingPaths, changingRoleFor, type Enabled, type RoleWanted, readingRoleFor } from './rights.ts';
 
 // The access to the Proxmox API that an administrator agrees to: a user, roles, and an API token with rights of its own. What is
 // to be done is planned here, the same for both ways of doing it: by Proxmox's own command line as root of the host
@@ -69,7 +69,7 @@ export interface AccessWay {
 }
 
 /** What an administrator wants. What is undefined stays as it is. */
-export interface AccessWanted {
+export interface AccessWanted extends Enabled {
   /** Whether operations may change something. New: they may not. */
   readonly changes?: boolean | undefined;
   /** Which far-reaching rights are given. New: none. */
@@ -114,12 +114,13 @@ export function planAccess(host: string, seen: AccessSeen, held: string | undefi
   const has = (role: string) => seen.grants.some((grant) => grant.subject === full && grant.role === role);
   const changes = wanted.changes ?? has(changingRole);
   const wide = wanted.wide ?? wideNames.filter((name) => has(wideRoles[name]));
-  const own = grantsFor({ changes, wide });
+  const extent = { changes, wide, dangerousCommands: wanted.dangerousCommands };
+  const own = grantsFor(extent);
   // An API token may do what both it and its user may, so that the user has what any of them has.
   const others = seen.grants.filter(({ subject }) => subject.startsWith(`${apiUser}!`) && subject !== full);
   const ofUser = distinct([...own, ...others.map((grant) => ({ ...grant, subject: '' }))]);
 
-  const roles = rolesFor(seen, { changes, wide });
+  const roles = rolesFor(seen, extent);
   const steps: Planned[] = [
     ...roles.flatMap((role) => planRole(seen, role)),
     ...planUser(seen),
@@ -154,20 +155,20 @@ interface Planned {
   readonly steps: readonly AccessStep[];
 }
 
-interface Extent {
+interface Extent extends Enabled {
   readonly changes: boolean;
   readonly wide: readonly WideRight[];
 }
 
 type OwnGrant = Omit<Grant, 'subject'>;
 
-function grantsFor({ changes, wide }: Extent): readonly OwnGrant[] {
+function grantsFor({ changes, wide, ...enabled }: Extent): readonly OwnGrant[] {
   const reading = { role: readingRole, propagate: true };
   return [
     { path: '/', ...reading },
     // What is given on a path replaces what comes from above it: so there the reading role is given again.
     ...(changes
-      ? changingPaths.flatMap((path) => [
+      ? changingPaths(enabled).flatMap((path) => [
           { path, ...reading },
           { path, role: changingRole, propagate: true },
         ])
@@ -182,12 +183,12 @@ interface PlannedRole extends RoleWanted {
   readonly what: string;
 }
 
-function rolesFor(seen: AccessSeen, { changes, wide }: Extent): readonly PlannedRole[] {
+function rolesFor(seen: AccessSeen, { changes, wide, ...enabled }: Extent): readonly PlannedRole[] {
   const known = [...new Set([...seen.roles.values()].flat())];
   return [
     { role: readingRole, what: 'which reads', ...readingRoleFor(known) },
     ...(changes
-      ? [{ role: changingRole, what: 'with which operations change guests', ...changingRoleFor(known) }]
+      ? [{ role: changingRole, what: 'with which operations change guests', ...changingRoleFor(known, enabled) }]
       : []),
     ...wide.map((name) => ({
       role: wideRoles[name],

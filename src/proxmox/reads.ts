@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { type ApiReader, createApiReader } from './api-schema/api-reader.ts';
-import { createProxmoxApis } from './connect.ts';
+import { createProxmoxApis, type ProxmoxApis } from './connect.ts';
+import { createInventory, type InventoryReader } from './inventory.ts';
 
 const amount = z.object({ used: z.number(), total: z.number() }).describe('Bytes');
 
@@ -22,14 +23,22 @@ export type NodeFacts = z.infer<typeof nodeFacts>;
 export interface Reads {
   /** Undefined where the host has no Proxmox API configured. Throws a `ServiceError` where it can't be read. */
   node(host: string, signal: AbortSignal): Promise<NodeFacts | undefined>;
+  /** What the other reads ask. */
+  readonly apis: ProxmoxApis;
+  readonly inventory: InventoryReader;
   /** Whatever else the API has, by the schema that the host itself serves. */
   readonly api: ApiReader;
 }
 
 /** Plain reads of the hosts' Proxmox APIs, over connections that are kept. */
-export function createReads(config: Pick<Config, 'hosts'>, log: Log): Reads & { readonly close: () => Promise<void> } {
+export function createReads(
+  config: Pick<Config, 'hosts'> & Partial<Pick<Config, 'dataDir'>>,
+  log: Log,
+): Reads & { readonly close: () => Promise<void> } {
   const apis = createProxmoxApis(config, log);
   return {
+    apis,
+    inventory: createInventory(apis),
     api: createApiReader(apis),
     async node(host, signal) {
       if (!apis.has(host)) return undefined;

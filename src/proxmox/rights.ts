@@ -20,8 +20,15 @@ export interface ApiUse {
   /** `get_host`, `control-guest` */
   readonly name: string;
   readonly isOfGuests: boolean;
+  /** Only where ENABLE_DANGEROUS_COMMANDS is true: else it is refused whatever its rights. */
+  readonly isDangerous?: boolean;
   readonly reads: readonly ApiRight[];
   readonly changes: readonly ApiRight[];
+}
+
+/** Which operations can be asked for at all. */
+export interface Enabled {
+  readonly dangerousCommands: boolean;
 }
 
 /** Tools of MCP that ask the API without being operations. */
@@ -55,10 +62,15 @@ const tools: readonly ApiUse[] = [
 /** Everything of the tools and of the catalogue that needs rights of the API token. */
 export const apiUses: readonly ApiUse[] = [
   ...tools,
-  ...Object.values<OperationDefinition>(catalogue).flatMap(({ name, target, api }) =>
-    api === undefined ? [] : [{ name, isOfGuests: target === 'guest' || target === 'guests', ...api }],
-  ),
+  ...Object.values<OperationDefinition>(catalogue).flatMap(({ name, target, api, needsDangerousCommands }) => {
+    const isOfGuests = target === 'guest' || target === 'guests';
+    return api === undefined ? [] : [{ name, isOfGuests, isDangerous: needsDangerousCommands === true, ...api }];
+  }),
 ];
+
+function usesOf({ dangerousCommands }: Enabled): readonly ApiUse[] {
+  return apiUses.filter(({ isDangerous }) => dangerousCommands || !isDangerous);
+}
 
 const isWide = ({ on }: ApiRight) => on === 'root';
 /** Rights of all operations, each once. */
@@ -78,13 +90,13 @@ function rightsOf({ reads, changes }: ApiUse) {
   };
 }
 const readRights = distinct(apiUses.flatMap((use) => rightsOf(use).toLook));
-const changeRights = distinct(apiUses.flatMap((use) => rightsOf(use).toChange));
-/** Those that an operation, or a part of one, can't do without. */
-export const usedWideRights: readonly WideRight[] = wideNames.filter((name) =>
-  apiUses.some(({ changes }) =>
-    changes.some((right) => isWide(right) && right.privilege === wideRights[name].privilege),
-  ),
-);
+const changeRights = (enabled: Enabled) => distinct(usesOf(enabled).flatMap((use) => rightsOf(use).toChange));
+
+/** The wide rights that an operation, or a part of one, can't do without. */
+export function usedWideRights(enabled: Enabled): readonly WideRight[] {
+  const wide = usesOf(enabled).flatMap(({ changes }) => changes.filter(isWide));
+  return wideNames.filter((name) => wide.some(({ privilege }) => privilege === wideRights[name].privilege));
+}
 
 /**
  * What Proxmox VE 8 has instead of the privileges for the guest agent. It also lets execute anything in a guest, so that a role
@@ -109,11 +121,9 @@ export function readingRoleFor(known: readonly string[]): RoleWanted {
   return roleOf(readRights, known, {});
 }
 
-/** The role that changes, and what the operations that change look with. */
-export function changingRoleFor(known: readonly string[]): RoleWanted {
-  const looks = apiUses.flatMap(({ reads, changes }) => (changes.length === 0 ? [] : reads));
-  const agent = looks.filter(({ privilege }) => privilege in olderNames);
-  return roleOf([...changeRights, ...agent], known, olderNames);
+/** The role that changes. */
+export function changingRoleFor(known: readonly string[], enabled: Enabled): RoleWanted {
+  return roleOf(changeRights(enabled), known, olderNames);
 }
 
 function roleOf(
@@ -133,7 +143,9 @@ function roleOf(
 }
 
 /** The paths on which the changing role is needed. */
-export const changingPaths: readonly string[] = [...new Set(changeRights.map(({ on }) => rightPaths[on]))].sort();
+export function changingPaths(enabled: Enabled): readonly string[] {
+  return [...new Set(changeRights(enabled).map(({ on }) => rightPaths[on]))].sort();
+}
 
 const healthRights = catalogue['check-health'].api?.reads ?? [];
 
@@ -186,7 +198,14 @@ export interface LackedRights {
 const askedGuests = 50;
 
 /** Compares what the API token may with what every operation needs. Changes nothing; tries nothing. */
-export async function lackedRights(apis: ProxmoxApis, host: string, options: CallOptions = {}): Promise<LackedRights> {
+export async function lackedRights(
+  apis: ProxmoxApis,
+  host: string,
+  options: CallOptions = {},
+  enabled: Enabled = { dangerousCommands: true },
+): Promise<LackedRights> {
+  const uses = usesOf(enabled);
+  const forChanges = changeRights(enabled);
   const client = apis.get(host);
   const [{ version }, all, node] = await Promise.all([
     client.version(options),
@@ -196,7 +215,7 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
   const isOld = Number.parseInt(version, 10) < 9;
   const pathOf = ({ on }: ApiRight) => (on === 'node' && node !== undefined ? `/nodes/${node}` : rightPaths[on]);
   // The list of all has some paths only.
-  const paths = [...new Set([...readRights, ...changeRights].map(pathOf))];
+  const paths = [...new Set([...readRights, ...forChanges].map(pathOf))];
   const held = new Map(
     await Promise.all(
       paths.map(async (path) => [path, (await client.permissions(path, options))[path] ?? {}] as const),
@@ -206,6 +225,8 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
 
   function lacked(right: ApiRight): Omit<LackedRight, 'refused'> | undefined {
     const { privilege: named, on } = right;
+    // There it comes only together with much more, which a role that looks is not to have.
+    if (isOld && onlyLooks(right) && named in olderNames) return undefined;
     const privilege = (isOld ? olderNames[named] : undefined) ?? named;
     const path = pathOf(right);
     const reaches = held.get(path)?.[privilege];
@@ -239,7 +260,7 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
       const before = found.get(key)?.refused ?? [];
       found.set(key, { ...missing, refused: before.includes(name) ? before : [...before, name] });
     };
-    for (const use of apiUses) {
+    for (const use of uses) {
       for (const right of rightsOf(use)[kind]) {
         const missing = lacked(right);
         if (missing) add(missing, right.when === undefined ? use.name : `${use.name} (${right.when})`);
@@ -253,12 +274,12 @@ export async function lackedRights(apis: ProxmoxApis, host: string, options: Cal
   return {
     toLook: group('toLook'),
     toChange,
-    onlyLooks: changeRights.length > 0 && toChange.length === changeRights.length && toChange.every(({ but }) => !but),
+    onlyLooks: forChanges.length > 0 && toChange.length === forChanges.length && toChange.every(({ but }) => !but),
     uses: {
-      look: apiUses.filter(({ changes }) => changes.length === 0).length,
-      change: apiUses.filter(({ changes }) => changes.length > 0).length,
+      look: uses.filter(({ changes }) => changes.length === 0).length,
+      change: uses.filter(({ changes }) => changes.length > 0).length,
     },
-    wide: usedWideRights.filter((name) => all['/']?.[wideRights[name].privilege] === undefined),
+    wide: usedWideRights(enabled).filter((name) => all['/']?.[wideRights[name].privilege] === undefined),
   };
 }
 

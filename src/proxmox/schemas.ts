@@ -11,7 +11,7 @@ export const figure = z.union([
     .regex(/^-?\d+(\.\d+)?$/)
     .transform(Number),
 ]);
-const flag = z
+export const flag = z
   .union([z.literal([0, 1, '0', '1']), z.boolean()])
   .transform((value) => value === true || Number(value) === 1);
 const usage = z.looseObject({ total: figure, used: figure, free: figure });

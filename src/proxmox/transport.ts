@@ -218,12 +218,8 @@ export function createTransportFor(
     }
   }
 
-  async function publicFile(
-    path: string,
-    maxBytes: number,
-    { signal, timeoutMs = defaultTimeoutMs }: CallOptions = {},
-  ): Promise<string> {
-    const call: FailedCall = { host: own.host, port: own.port, token: credentials.id, method: 'GET', path };
+  async function publicFile(path: string, maxBytes: number, callOptions: CallOptions = {}): Promise<string> {
+    const { signal, timeoutMs = defaultTimeoutMs } = callOptions;
     const deadline = AbortSignal.timeout(timeoutMs);
     const request = {
       path,
@@ -232,19 +228,21 @@ export function createTransportFor(
       body: null,
       signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
     } as const;
-    let answer: RawAnswer;
-    try {
-      answer = await linkTo(own).exchange(request, true, maxBytes);
-    } catch (error) {
-      if (error instanceof AnswerTooLong)
-        throw unexpectedAnswer(call, `it is longer than ${Math.round(maxBytes / 2 ** 20)} MiB`);
-      throw signal?.aborted ? cancelledFailure(call) : networkFailure(error, call);
+    const nodes = candidates(path, callOptions);
+    let first: ServiceError | undefined;
+    for (const [index, node] of nodes.entries()) {
+      const isLast = index === nodes.length - 1;
+      const call: FailedCall = { host: node.host, port: node.port, token: credentials.id, method: 'GET', path };
+      try {
+        return fileIn(await linkTo(node).exchange(request, isLast, maxBytes), call);
+      } catch (error) {
+        const failure = signal?.aborted ? cancelledFailure(call) : fileFailure(error, call, maxBytes);
+        const isOver = signal?.aborted || deadline.aborted || isLast;
+        if (isOver || !isUnreached(failure, node === own)) throw first ?? failure;
+        first ??= failure;
+      }
     }
-    const { status, reason, body } = answer;
-    // pveproxy says it with status 500, and why in the reason phrase.
-    if (status === 404 || (status === 500 && /no such file|unable to open file/i.test(reason))) throw missingFile(call);
-    if (status !== 200) throw unexpectedAnswer(call, `status ${status}`);
-    return body;
+    throw new Error('no node to ask');
   }
 
   return {
@@ -311,6 +309,19 @@ function failureOf(answer: RawAnswer, call: FailedCall, credentials: Credentials
     },
     call,
   );
+}
+
+function fileIn({ status, reason, body }: RawAnswer, call: FailedCall): string {
+  if (status === 200) return body;
+  // pveproxy says it with status 500, and why in the reason phrase.
+  const isMissing = status === 404 || (status === 500 && /no such file|unable to open file/i.test(reason));
+  throw isMissing ? missingFile(call) : unexpectedAnswer(call, `status ${status}`);
+}
+
+function fileFailure(error: unknown, call: FailedCall, maxBytes: number): ServiceError {
+  return error instanceof AnswerTooLong
+    ? unexpectedAnswer(call, `it is longer than ${Math.round(maxBytes / 2 ** 20)} MiB`)
+    : networkFailure(error, call);
 }
 
 function interpret(answer: RawAnswer, call: FailedCall, credentials: Credentials): ApiAnswer {

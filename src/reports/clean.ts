@@ -31,6 +31,9 @@ const cellCost = 20;
 /** Anything but printable ASCII and line ends: most texts have none of it and are left alone. */
 const unusual = /[^\x20-\x7e\n]/;
 
+/** One line of printable ASCII with single blanks: nearly every name and state, of which a long list has thousands. */
+const tidy = /^[!-~]+(?: [!-~]+)*$/;
+
 /** Text of a host or caller as people may see it: {@link showHidden}, no piled marks, at most `max` characters. */
 export function cleanText(text: string, max = Number.POSITIVE_INFINITY): string {
   return bounded((unusual.test(text) ? plain(text) : text).trimEnd(), max);
@@ -38,6 +41,7 @@ export function cleanText(text: string, max = Number.POSITIVE_INFINITY): string 
 
 /** {@link cleanText} on one line. */
 export function cleanLine(text: string, max: number): string {
+  if (text.length <= max && tidy.test(text)) return text;
   return bounded(cleanText(text).replace(/\s+/g, ' ').trim(), max);
 }
 

@@ -17,5 +17,5 @@ export function textTable(head: readonly string[], rows: readonly (readonly stri
 }
 
 function lengthOf(text: string): number {
-  return [...text].length;
+  return /^[\x20-\x7e]*$/.test(text) ? text.length : [...text].length;
 }

@@ -22,6 +22,7 @@ import { findOperation } from './find-operation.ts';
 import { findRun } from './find-run.ts';
 import { inWords } from './history.ts';
 import { listRuns } from './list-runs.ts';
+import { type FindGuest, nameGuest } from './name-guest.ts';
 import { parseInput } from './parse-input.ts';
 import { activitySummaries, pendingActivities } from './pending-activities.ts';
 import { endOf, memoOf, summaryOf } from './run-details.ts';
@@ -37,7 +38,18 @@ const progressIntervalMs = 1_000;
 const queryTimeoutMs = 3_000;
 
 /** {@link Runs} over a Temporal client. */
-export function createRuns({ client, config }: { readonly client: Client; readonly config: Config }): Runs {
+export function createRuns({
+  client,
+  config,
+  findGuest,
+}: {
+  readonly client: Client;
+  readonly config: Config;
+  /** Looks up a guest that an input names; without it only host and vmid name one. */
+  readonly findGuest?: FindGuest | undefined;
+}): Runs {
+  // A guest that has moved since, or has another name, must not make a second run of a request that is sent again.
+  const named = createKept();
   const { undo, told } = createUndoing({ client, config, launch });
   return { start, list: (filter) => listRuns(client, config, filter, told), get, wait, cancel, undo, decide, log };
 
@@ -48,9 +60,11 @@ export function createRuns({ client, config }: { readonly client: Client; readon
     options: { readonly idempotencyKey?: string } = {},
   ): Promise<RunSummary & { existing: boolean }> {
     const operation = findOperation(name);
-    const input = parseInput(operation, rawInput, config);
     const key = options.idempotencyKey;
     const unique = key === undefined ? randomPart() : keyedPart(by.kind, by.name, name, key);
+    const find = () => nameGuest(operation, rawInput, { config, findGuest });
+    const meant = key === undefined ? await find() : await named(`${unique} ${JSON.stringify(rawInput)}`, find);
+    const input = parseInput(operation, meant, config);
     const started = await launch(operation, input, by, { unique });
     if (started !== undefined) return { ...started, existing: false };
     // Two random parts that happen to be alike.
@@ -274,4 +288,22 @@ function keyReused(operation: string): ServiceError {
 
 function inputDigestOf(input: Readonly<Record<string, unknown>>): string {
   return createHash('sha256').update(JSON.stringify(input)).digest('hex').slice(0, 32);
+}
+
+/** Of so many requests it is known which guest they mean. */
+const keptRequests = 1_000;
+
+/** What a request was found to mean, by the request; the oldest are forgotten. */
+function createKept() {
+  const kept = new Map<string, unknown>();
+  return async (request: string, find: () => Promise<unknown>): Promise<unknown> => {
+    if (kept.has(request)) return kept.get(request);
+    const meant = await find();
+    kept.set(request, meant);
+    for (const oldest of kept.keys()) {
+      if (kept.size <= keptRequests) break;
+      kept.delete(oldest);
+    }
+    return meant;
+  };
 }

@@ -12,8 +12,10 @@ import { actsAt, principalText, type Requester } from '../operations/run.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { cronForm } from './cron.ts';
+import { findOperation } from './find-operation.ts';
 import { grpcFailure } from './grpc-failure.ts';
 import { createLedgerClient } from './ledger.ts';
+import { type FindGuest, nameGuest } from './name-guest.ts';
 import {
   nextDue,
   type OwnMemo,
@@ -38,7 +40,16 @@ const mostOwn = 200;
 const invalidArgument = 3;
 
 /** {@link Schedules} over a Temporal client. */
-export function createSchedules({ client, config }: { readonly client: Client; readonly config: Config }): Schedules {
+export function createSchedules({
+  client,
+  config,
+  findGuest,
+}: {
+  readonly client: Client;
+  readonly config: Config;
+  /** Looks up a guest that an input names; without it only host and vmid name one. */
+  readonly findGuest?: FindGuest | undefined;
+}): Schedules {
   const ledger = createLedgerClient(client);
   return {
     async list() {
@@ -104,7 +115,9 @@ export function createSchedules({ client, config }: { readonly client: Client; r
   };
 
   async function add(request: ScheduleRequest, by: Requester) {
-    const understood = understand(request, by, config);
+    // Found now, and not at its time: the one that is meant today is the one that it works on.
+    const input = await nameGuest(findOperation(request.operation), request.input, { config, findGuest });
+    const understood = understand({ ...request, input }, by, config);
     const { id, operation, label, own } = understood;
     const there = await existing(understood);
     if (there !== undefined) return there;

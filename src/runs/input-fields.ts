@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { OperationDefinition } from '../operations/definition.ts';
+import { writtenInput } from './name-guest.ts';
 
 /** One field of an operation's input, for whoever asks people for it: by flags, as `field=value`, or in a form. */
 export interface InputField {
@@ -13,9 +14,9 @@ export interface InputField {
   readonly isRequired: boolean;
 }
 
-/** The fields of an operation's input, in its schema's order. */
-export function inputFields({ input }: Pick<OperationDefinition, 'input'>): readonly InputField[] {
-  const { properties = {}, required = [] } = z.toJSONSchema(input, { io: 'input' });
+/** The fields of an operation's input as people write it, in its schema's order. */
+export function inputFields(operation: OperationDefinition): readonly InputField[] {
+  const { properties = {}, required = [] } = z.toJSONSchema(writtenInput(operation), { io: 'input' });
   return Object.entries(properties).map(([name, property]) => ({
     ...(property as Omit<InputField, 'name' | 'isRequired'>),
     name,

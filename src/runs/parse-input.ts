@@ -56,7 +56,8 @@ function problemsOf(error: z.ZodError): string {
   return error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ');
 }
 
-function invalidInput(operation: OperationDefinition, problems: string): ServiceError {
+/** An operation's input is wrong: all of its problems, and what it takes. */
+export function invalidInput(operation: OperationDefinition, problems: string): ServiceError {
   return new ServiceError({
     code: 'invalid-input',
     message: `The input of ${operation.name} is not valid, and nothing was started. ${problems}`,
@@ -64,6 +65,6 @@ function invalidInput(operation: OperationDefinition, problems: string): Service
   });
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -12,7 +12,7 @@ import type { Finding } from '../operations/finding.ts';
 import type { PlanDraft } from '../operations/plan.ts';
 import { guestLabel, type Place } from '../operations/target.ts';
 import { onHost } from './lib/activities.ts';
-import { wasRefused } from './lib/api-change.ts';
+import { wasRefused } from './lib/api-steps.ts';
 import { failureOf } from './lib/failure.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';

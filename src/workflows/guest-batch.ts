@@ -14,7 +14,7 @@ import { callPattern } from '../operations/change-guests.ts';
 import type { EachGuest } from '../operations/definition.ts';
 import { type GuestPlace, guestLabel, guestLock } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
-import { wasRefused } from './lib/api-change.ts';
+import { wasRefused } from './lib/api-steps.ts';
 import { failureOf } from './lib/failure.ts';
 import { type GuestStep, guestSteps } from './lib/guest-steps.ts';
 import { createLocks } from './lib/locks.ts';

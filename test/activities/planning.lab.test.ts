@@ -51,7 +51,7 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'change-api': [
     { method: 'PUT', path: '/cluster/options', parameters: { keyboard: 'de' } },
     { method: 'POST', path: '/pools', parameters: { poolid: 'planned' } },
-    { vmid: 100, method: 'DELETE', path: '/nodes/pve1/qemu/100' },
+    { vmid: 100, method: 'PUT', path: '/nodes/pve1/qemu/100/config', parameters: { description: 'planned' } },
   ],
   'change-guest-firewall': [
     { vmid: 100, action: 'add', verdict: 'ACCEPT', proto: 'tcp', dport: '22' },

@@ -14,6 +14,7 @@ import { standInProxmox } from './stand-ins/proxmox.ts';
 
 const full = `${apiUser}!mcp-lab`;
 const known = roles.Administrator ?? [];
+const enabled = { dangerousCommands: false };
 const readingPrivileges = readingRoleFor(known).privileges;
 
 describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
@@ -145,12 +146,12 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
     const more = await cli('install', '--yes', '--changes', '--expires', '90d');
     expect(more, more.stderr).toMatchObject({ code: 0 });
     expect((await asked()).filter(Boolean)).toEqual([
-      `role add ${changingRole} --privs ${changingRoleFor(known).privileges.join(',')}`,
-      ...changingPaths.map((path) => `acl modify ${path} --users ${apiUser} --roles ${readingRole}`),
-      ...changingPaths.map((path) => `acl modify ${path} --users ${apiUser} --roles ${changingRole}`),
+      `role add ${changingRole} --privs ${changingRoleFor(known, enabled).privileges.join(',')}`,
+      ...changingPaths(enabled).map((path) => `acl modify ${path} --users ${apiUser} --roles ${readingRole}`),
+      ...changingPaths(enabled).map((path) => `acl modify ${path} --users ${apiUser} --roles ${changingRole}`),
       `user token modify ${apiUser} mcp-lab --privsep 1 --expire IN-A-YEAR`,
-      ...changingPaths.map((path) => `acl modify ${path} --tokens ${full} --roles ${readingRole}`),
-      ...changingPaths.map((path) => `acl modify ${path} --tokens ${full} --roles ${changingRole}`),
+      ...changingPaths(enabled).map((path) => `acl modify ${path} --tokens ${full} --roles ${readingRole}`),
+      ...changingPaths(enabled).map((path) => `acl modify ${path} --tokens ${full} --roles ${changingRole}`),
     ]);
     expect((await cli('install', '--yes')).stdout, 'it stays as it was said').toContain('nothing to do');
     const less = await cli('install', '--yes', '--read-only');

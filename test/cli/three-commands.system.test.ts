@@ -36,6 +36,8 @@ describe('from a Proxmox host to its guests in Claude', () => {
     // Packages are the same as here, and would be fetched once more; nothing else is taken over.
     cpSync(join(root, 'node_modules'), join(clone, 'node_modules'), { recursive: true, verbatimSymlinks: true });
     utimesSync(join(clone, 'package-lock.json'), 0, 0);
+    // The first command builds, which may take longer than a question is waited for here.
+    await promisify(execFile)('npm', ['run', 'build'], { cwd: clone });
     // What Claude Code would be told.
     const bin = join(folder, 'bin');
     mkdirSync(bin);
@@ -53,7 +55,7 @@ describe('from a Proxmox host to its guests in Claude', () => {
       MCP_PORT: mcp ?? '',
       WORKER_METRICS_PORT: metrics ?? '',
     };
-  }, 240_000);
+  }, 600_000);
   afterAll(async () => {
     if (clone !== undefined) await typed('npx proxmox-mcp stop');
     await api?.close();

@@ -353,14 +353,20 @@ describe('schedules', () => {
     const form = await look(base, cookie, '/schedules?operation=control-guest&input-host=pve2');
     for (const part of [
       /<option selected>pve2<\/option>/,
-      /<input id="input-vmid" name="input-vmid" .*inputmode="numeric" required>/,
+      /<input id="input-guest" name="input-guest" .*required>/,
       /<select id="input-action" name="input-action" required><option>start<\/option>/,
       /placeholder="180"/,
     ]) {
       expect(form).toMatch(part);
     }
     expect(form).not.toContain('dryRun');
-    const fields = { operation: 'control-guest', 'input-host': 'pve1', 'input-vmid': '100', 'input-action': 'reboot' };
+    expect(form).not.toContain('vmid');
+    const fields = {
+      operation: 'control-guest',
+      'input-host': 'pve1',
+      'input-guest': 'files',
+      'input-action': 'reboot',
+    };
     const made = await send(base, '/schedules/add', cookie, { ...fields, at: 'sun 23:00', if: 'healthy', name: '' });
     expect(made).toMatchObject({ status: 303, location: '/schedules/control-guest/own-sunday/pve1' });
     const removed = await send(base, '/schedules/remove', cookie, { id: 'control-guest/own-sunday/pve1' });
@@ -378,11 +384,11 @@ describe('schedules', () => {
   ])('are not made of %j, and what was written stays in the form', async (wrong, said) => {
     const { base, service } = await serve();
     const { cookie } = await signInAs(base, { name: 'bert', password });
-    const fields = { operation: 'control-guest', 'input-host': 'pve1', 'input-vmid': '<7>', every: 'sun 23:00' };
+    const fields = { operation: 'control-guest', 'input-host': 'pve1', 'input-guest': '<7>', every: 'sun 23:00' };
     const { status, html } = await send(base, '/schedules/add', cookie, { ...fields, ...wrong });
     expect(status).toBeGreaterThanOrEqual(400);
     expect(html).toContain(said);
-    if (!('operation' in wrong)) expect(html).toContain('name="input-vmid" value="&lt;7&gt;"');
+    if (!('operation' in wrong)) expect(html).toContain('name="input-guest" value="&lt;7&gt;"');
     expect(service.schedules.changes).toEqual([]);
   });
 

@@ -176,32 +176,39 @@ const faults: readonly { readonly name: string; hit(fault: string): Promise<void
     },
   },
   {
-    // Nobody heard the answer: what came of it is looked for.
-    name: 'the worker was killed while Proxmox worked on the call',
+    // The worker is gone with the connection, before Proxmox has done anything: a run can't tell.
+    name: 'the worker was killed before Proxmox had done the call',
     async hit(fault) {
-      for (const [method, vmid, what] of [
-        ['POST', guests.Call, { method: 'POST', path: 'snapshot', parameters: { snapname: 'held' } }],
-        ['PUT', guests.Verify, { method: 'PUT', path: 'config', parameters: { description: 'held in Call' } }],
-      ] as const) {
-        const gate = new Promise<void>((resolve) => {
-          letGo = resolve;
-        });
+      async function startAndKill(vmid: number, call: { method: string; path: string; parameters: object }) {
+        const { method } = call;
         const seen = simulator.requests.length;
         const sent = () => simulator.requests.slice(seen).filter((one) => one.method === method).length;
-        lifts.push(simulator.inject({ kind: 'held', until: gate }, { method, times: 1 }));
-        const path = `/nodes/pve1/qemu/${vmid}/${what.path}`;
-        const { id } = await service.runs.start('change-api', { host: 'pve1', vmid, ...what, path }, by);
+        lifts.push(simulator.inject({ kind: 'hang' }, { method, times: 1 }));
+        const path = `/nodes/pve1/qemu/${vmid}/${call.path}`;
+        const { id } = await service.runs.start('change-api', { host: 'pve1', vmid, ...call, path }, by);
         await expect.poll(sent, { timeout: 60_000, interval: 20 }).toBe(1);
         await service.killWorker('SIGKILL');
-        letGo();
         await service.startWorker();
-        const run = await service.runs.wait(id, { timeoutMs: 240_000 });
-        expect(run, run.failure?.message).toMatchObject({ state: 'done' });
-        expect(sent()).toBe(1);
+        return id;
       }
+      // It only says how something is to be, so that it is said again.
+      const set = { method: 'PUT', path: 'config', parameters: { description: 'held in Call' } };
+      const setting = await service.runs.wait(await startAndKill(guests.Verify, set), { timeoutMs: 240_000 });
+      expect(setting, setting.failure?.message).toMatchObject({ state: 'done' });
+      expect(isSet('Verify')).toBe(true);
+
+      const snapshot = { method: 'POST', path: 'snapshot', parameters: { snapname: 'held' } };
+      const id = await startAndKill(guests.Call, snapshot);
+      const asks = async () => (await service.runs.get(id)).progress?.question;
+      const state = async () => (await service.runs.get(id)).state;
+      await expect.poll(state, { timeout: 240_000, interval: 500 }).not.toBe('running');
+      expect(await asks()).toBeDefined();
+      expect(tasksOf('Call')).toEqual([]);
+      const effects = 'nothing was done; a person is asked whether the call is made again';
+      recordOutcome({ operation: 'change-api', step: 'Call', fault, outcome: 'paused', effects });
+      await service.runs.decide(id, { choice: 'again', question: (await asks())?.id ?? '' }, by);
+      expect(await service.runs.wait(id, { timeoutMs: 120_000 })).toMatchObject({ state: 'done' });
       expect(tasksOf('Call')).toEqual(['qmsnapshot']);
-      const effects = 'one call; its task and its effect were found';
-      recordOutcome({ operation: 'change-api', step: 'Call', fault, outcome: 'done', effects });
     },
   },
 ];

@@ -54,6 +54,9 @@ const before: Readonly<Record<string, (state: SimulatorState) => void>> = {
 
 /** Steps that the simulator answers otherwise, on purpose. */
 const different: Readonly<Record<string, string>> = {
+  'cluster-backup-jobs 13': 'a job that is made without an id gets another one each time',
+  'cluster-backup-jobs 21': 'so it is not there under the recorded one',
+  'cluster-backup-jobs 23': 'and is still there in the end',
   'ha-resource 18': 'the simulated HA stack sees at once that a guest is off; the real one a while later',
 };
 
@@ -267,6 +270,7 @@ function keyOf(entry: unknown): string | undefined {
     'upid',
     'node',
     'iface',
+    'vmid',
   ];
   const acl = fields.ugid === undefined ? undefined : `${fields.path} ${fields.ugid} ${fields.roleid}`;
   const role = fields.ugid === undefined ? fields.roleid : acl;

@@ -60,6 +60,6 @@ describe('the tool of an operation that answers at once', () => {
     for (const word of ['archives', 'vzdump', 'VMs', 'containers', 'age', 'verified'])
       expect(described('list_backups')).toContain(word);
     expect(described('list_backups')).toContain('Answers with the report itself');
-    expect(described('check_health')).toContain('returns at once with its id');
+    expect(described('check_health')).toContain('Returns a run id at once');
   });
 });

@@ -77,7 +77,7 @@ describe('search_api', () => {
       method: 'PUT',
       path: '/nodes/{node}/qemu/{vmid}/resize',
       needs: expect.stringContaining('VM.Config.Disk on /vms/{vmid}'),
-      by: expect.stringContaining('change-api'),
+      by: expect.stringContaining('Use resize-disk'),
     });
     expect(data.call.parameters[0]).toMatch(/^disk \(needed\): string, ide0\|/);
     expect(data.call.parameters.join('\n')).not.toContain('vmid');

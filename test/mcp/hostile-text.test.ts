@@ -1,10 +1,16 @@
-import { describe, expect, it } from 'vitest';
+import pino from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ServiceError } from '../../src/errors.ts';
 import { createServiceSurface } from '../../src/mcp/service-surface.ts';
 import type { ToolResult } from '../../src/mcp/toolbox.ts';
 import type { Question } from '../../src/operations/run.ts';
+import { guestSections } from '../../src/proxmox/read-guest.ts';
+import { hostSubjects } from '../../src/proxmox/read-host.ts';
+import { createReads } from '../../src/proxmox/reads.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
 import type { ScheduleSummary } from '../../src/runs/schedules.ts';
+import { type AnsweringApi, serveAnswers } from '../proxmox/answering-api.ts';
+import { answersOf, guestAnswers, hostAnswers } from '../proxmox/answers.ts';
 import { memoryService } from './lib/memory-service.ts';
 
 // What a host, its API or another program said may be as long and as sly as it likes: no tool hands it on in full
@@ -115,6 +121,67 @@ const schedule: ScheduleSummary = {
   },
 };
 
+/** Fields that say what something is, or where: with other texts in them the answer isn't understood at all. */
+const kept = new Set(['node', 'type', 'status', 'upid', 'storage', 'content', 'vmid', 'poolid', 'devpath']);
+
+/** An API whose every other text is hostile. */
+function hostileAnswer(answer: unknown, key = ''): unknown {
+  if (Array.isArray(answer)) return answer.map((one) => hostileAnswer(one));
+  if (typeof answer === 'object' && answer !== null) {
+    const entries = Object.entries(answer).map(([name, inner]) => [name, hostileAnswer(inner, name)] as const);
+    return Object.fromEntries(entries);
+  }
+  return typeof answer === 'string' && !kept.has(key) && !/^-?\d+$/.test(answer) ? hostile : answer;
+}
+
+const truths = { ...hostAnswers, ...guestAnswers, '/nodes/pve1/tasks': guestAnswers['/nodes/pve1/tasks'] };
+let api: AnsweringApi;
+let hostileReads: ReturnType<typeof createReads>;
+
+beforeAll(async () => {
+  const log: unknown = Array.from({ length: 400 }, (_, n) => ({ n, t: hostile }));
+  const table = Object.fromEntries(
+    Object.entries(truths).map(([path, answer]) => [
+      path,
+      path === '/access/permissions' || path === '/version'
+        ? answer
+        : path === '/cluster/status'
+          ? clusterStatus
+          : hostileAnswer(answer),
+    ]),
+  );
+  const version = { version: hostile, release: hostile, repoid: hostile };
+  const all = {
+    ...table,
+    '/version': version,
+    [`/nodes/pve1/tasks/${upid}/log`]: log,
+    [`/nodes/pve1/tasks/${upid}/status`]: taskStatus,
+  };
+  api = await serveAnswers('pve1', answersOf(all));
+  hostileReads = createReads({ hosts: [api.host] }, pino({ level: 'silent' }));
+});
+
+afterAll(async () => {
+  await hostileReads.close();
+  await api.close();
+});
+
+const clusterStatus = [
+  { type: 'cluster', id: 'cluster', name: hostile, nodes: 1, quorate: 1, version: 1 },
+  { type: 'node', id: 'node/pve1', name: 'pve1', local: 1, online: 1, ip: hostile, nodeid: 1 },
+];
+const upid = 'UPID:pve1:000000CE:0007686B:6B0331D2:qmstart:100:mcp@pve!full:';
+const taskStatus = {
+  upid,
+  node: 'pve1',
+  type: 'qmstart',
+  id: hostile,
+  user: hostile,
+  starttime: 1_795_371_474,
+  status: 'stopped',
+  exitstatus: hostile,
+};
+
 function hostileService(run: RunDetails, error?: ServiceError) {
   const service = memoryService();
   const say = <T>(value: T) => (error === undefined ? Promise.resolve(value) : Promise.reject(error));
@@ -176,6 +243,12 @@ function hostileService(run: RunDetails, error?: ServiceError) {
   const amount = { used: 1, total: 2 };
   const loadAverage = Array.from({ length: 5_000 }, () => 1);
   Object.assign(service.reads, {
+    apis: hostileReads.apis,
+    api:
+      error === undefined
+        ? hostileReads.api
+        : Object.fromEntries(Object.keys(hostileReads.api).map((name) => [name, () => Promise.reject(error)])),
+    inventory: { read: () => (error === undefined ? hostileReads.inventory.read() : Promise.reject(error)) },
     node: () =>
       say({ node: hostile, version: hostile, uptimeSeconds: 1, cpu: 1, loadAverage, memory: amount, rootDisk: amount }),
   });
@@ -192,18 +265,22 @@ const calls: Readonly<Record<string, Record<string, unknown>>> = {
   check_health: { host: 'pve1' },
   control_guest: { host: 'pve1', vmid: 100, action: 'start' },
   decide_run: { id, choice: 'retry', ...because },
+  get_guest: { guest: 100, include: guestSections },
   get_host: { host: 'pve1' },
   get_run: { id },
   get_run_log: { id, last: 1_000 },
   list_backups: { host: 'pve1' },
+  list_guests: {},
   list_hosts: {},
   list_runs: {},
   list_schedules: {},
   pause_schedule: { id: schedule.id, ...because },
+  read_api: { host: 'pve1', path: '/version' },
   remove_schedule: { id: schedule.id },
   resume_schedule: { id: schedule.id, ...because },
   run_read_operation: { operation: 'check-health', input: { host: 'pve1' } },
   schedule_operation: { operation: 'back-up', input: { host: 'pve1' }, at: 'sun 23:00', if: 'healthy' },
+  search_api: { host: 'pve1', query: 'version' },
   search_ledger: { text: 'backup' },
   search_operations: { query: 'backup' },
   start_change: { operation: 'back-up', input: { host: 'pve1' } },
@@ -216,9 +293,9 @@ const calls: Readonly<Record<string, Record<string, unknown>>> = {
 
 const caller = { name: 'a', scope: 'admin' } as const;
 
-async function call(service: ReturnType<typeof hostileService>, name: string): Promise<ToolResult> {
+async function call(service: ReturnType<typeof hostileService>, name: string, args = calls[name]): Promise<ToolResult> {
   const { tools } = createServiceSurface(service, '1');
-  return tools.call(name, calls[name], { caller, signal: new AbortController().signal, takesMcpTasks: false });
+  return tools.call(name, args, { caller, signal: new AbortController().signal, takesMcpTasks: false });
 }
 
 function strings(value: unknown): string[] {
@@ -361,5 +438,35 @@ describe('how a run goes on is said as it is', () => {
     expect(await noteOf(run)).toContain('back-up on pve1: undone (disk-full): The disk is full on pve1. Make room.');
     const task = await createServiceSurface(hostileService(run), '1').mcpTasks.get(id, caller);
     expect(task.statusMessage).toBe('back-up on pve1: undone (disk-full): The disk is full on pve1. Make room.');
+  });
+});
+
+describe('what a guest and a node say of themselves', () => {
+  it.each(hostSubjects)('get_host shows as data: %s', async (what) => {
+    const args = { host: 'pve1', what, limit: 500, ...(what === 'task_log' && { of: upid }) };
+    const result = await call(hostileService(base), 'get_host', args);
+    expect(result.content[0]?.text).not.toContain('unexpected-answer');
+    expect(result.isError).toBeUndefined();
+    isTame(result);
+    expect((result.structuredContent as { note: string }).note).toContain(notice);
+  });
+
+  it.each(guestSections)('get_guest shows as data: %s', async (section) => {
+    for (const guest of [100, 101]) {
+      const result = await call(hostileService(base), 'get_guest', { guest, include: [section] });
+      expect(result.isError).toBeUndefined();
+      isTame(result);
+      expect((result.structuredContent as { note: string }).note).toContain(notice);
+    }
+  });
+
+  it('a guest of a hostile name is named on one line, wherever it is asked back', async () => {
+    const [ambiguous, nobody] = await Promise.all(
+      [order, 'nobody'].map((guest) => call(hostileService(base), 'get_guest', { guest })),
+    );
+    for (const result of [ambiguous, nobody]) {
+      expect(result?.isError).toBe(true);
+      isTame(result as ToolResult);
+    }
   });
 });

@@ -13,7 +13,7 @@ import { sixtyOperations } from './lib/sixty-operations.ts';
  */
 const charactersPerToken = 3;
 
-const mostTokens = 10_500;
+const mostTokens = 9_000;
 
 function tokensOf(operations: readonly OperationDefinition[]): number {
   const tools = createToolbox(allTools(operations), memoryService({ operations }));

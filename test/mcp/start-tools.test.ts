@@ -88,7 +88,11 @@ describe('a start tool', () => {
     for (const problem of ['input.host: ', 'input.vmid: ', '"disc": there is no such field; did you mean disk?'])
       expect(text).toContain(problem);
     const schema = JSON.parse(text.split('\n').find((line) => line.startsWith('{')) ?? '');
-    expect(schema).toMatchObject({ type: 'object', required: ['host', 'vmid'], additionalProperties: false });
+    expect(schema).toMatchObject({ type: 'object', additionalProperties: false });
+    expect(schema.properties.guest).toEqual({
+      type: ['string', 'integer'],
+      description: 'The guest: name, VMID, or a tag only it has',
+    });
     expect(schema.properties.size.description).toBe('new size, e.g. +10G');
     expect(text).toContain('Nothing was changed.');
     expect(started).toEqual([]);

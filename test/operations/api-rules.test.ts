@@ -3,6 +3,7 @@ import { apiSchema } from '../../lab/proxmox/schema.ts';
 import { canonicalPath, guestIn, nodeIn, segmentsOf } from '../../src/operations/api-path.ts';
 import { problemsOfRead, problemsOfWrite } from '../../src/operations/api-rules.ts';
 import { holdsSecret, isSecretName } from '../../src/operations/api-secrets.ts';
+import { catalogue } from '../../src/operations/catalogue.generated.ts';
 
 /** Every call of the API with a value in each place. */
 const calls = Object.entries(apiSchema()).flatMap(([template, entry]) =>
@@ -88,6 +89,17 @@ describe('changing calls', () => {
     const [problem] = problemsOfWrite(method, path, {});
     expect(problem?.field).toBe('path');
     expect(problem?.message.length).toBeGreaterThan(60);
+  });
+
+  it('that an operation makes better name it, and it is there', () => {
+    const named = calls.flatMap(({ method, path }) =>
+      (method === 'GET' ? [] : problemsOfWrite(method, path, {})).flatMap(
+        ({ message }) => / Use ([a-z]+(?:-[a-z]+)+)[ .]/.exec(message)?.[1] ?? [],
+      ),
+    );
+    expect(new Set(named).size).toBeGreaterThan(8);
+    const operations = Object.values(catalogue).map(({ name }) => String(name));
+    expect(named.filter((name) => !operations.includes(name) && name !== 'download-url')).toEqual([]);
   });
 
   it('of everybody’s rights are all refused', () => {

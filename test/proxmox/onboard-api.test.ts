@@ -52,11 +52,11 @@ async function enter(changes: Partial<SignIn> = {}): Promise<SignedIn> {
   return way;
 }
 
-async function make(wanted: Omit<AccessWanted, 'now'> = {}, held?: string) {
+async function make(wanted: Omit<AccessWanted, 'now' | 'dangerousCommands'> = {}, held?: string) {
   const way = await enter();
   const seen = await way.look();
   if (seen === undefined) throw new Error('nothing there');
-  const plan = planAccess('pve1', seen, held, { now: now(), ...wanted });
+  const plan = planAccess('pve1', seen, held, { now: now(), dangerousCommands: false, ...wanted });
   const kept: Secret[] = [];
   await makeAccess(way, plan, (secret) => kept.push(secret));
   return { plan, secret: kept[0] };
@@ -165,7 +165,7 @@ describe('one sign-in of an administrator', () => {
     const way = await enter({ user: 'anna@pve' });
     const seen = await way.look();
     if (seen === undefined) throw new Error('nothing there');
-    const plan = planAccess('pve1', seen, undefined, { now: now() });
+    const plan = planAccess('pve1', seen, undefined, { now: now(), dangerousCommands: false });
     const error = await failureOf(makeAccess(way, plan, () => undefined));
     expect(error.code).toBe('proxmox-permission');
     expect(error.remedy).toMatch(/Sign in as one who has .*root@pam/);
@@ -176,7 +176,7 @@ describe('one sign-in of an administrator', () => {
     const way = await enter();
     const seen = await way.look();
     if (seen === undefined) throw new Error('nothing there');
-    const plan = planAccess('pve1', seen, undefined, { now: now() });
+    const plan = planAccess('pve1', seen, undefined, { now: now(), dangerousCommands: false });
     const keep = () => {
       throw new Error('EACCES');
     };

@@ -25,7 +25,8 @@ const year = now + 365 * day;
 
 const known = roles.Administrator ?? [];
 const reading = readingRoleFor(known).privileges;
-const changing = changingRoleFor(known).privileges;
+const enabled = { dangerousCommands: false };
+const changing = changingRoleFor(known, enabled).privileges;
 
 const bare: AccessSeen = {
   user: 'missing',
@@ -50,7 +51,7 @@ const whole: AccessSeen = {
   grants: [grant(apiUser, '/', readingRole), grant(full, '/', readingRole)],
   tokens: [token('mcp-pve1')],
 };
-const asIs: AccessWanted = { now };
+const asIs: AccessWanted = { now, ...enabled };
 
 /** What is there once a plan was carried out. */
 function whenDone(seen: AccessSeen, held: string | undefined, wanted: AccessWanted): AccessSeen {
@@ -95,10 +96,10 @@ describe('the plan', () => {
   it('has nothing to do where all is there and the API token is held, whatever was chosen', () => {
     expect(planAccess('pve1', whole, 'mcp-pve1', asIs)).toMatchObject({ lines: [], steps: [], grants: [] });
     for (const wanted of [
-      { now },
-      { now, changes: true },
-      { now, changes: true, wide: ['ha', 'privileged-containers'] },
-      { now, expires: 0 },
+      asIs,
+      { now, ...enabled, changes: true },
+      { now, ...enabled, changes: true, wide: ['ha', 'privileged-containers'] },
+      { now, ...enabled, expires: 0 },
     ] satisfies AccessWanted[]) {
       const made = whenDone(bare, undefined, wanted);
       expect(planAccess('pve1', made, 'mcp-pve1', wanted).lines, JSON.stringify(wanted)).toEqual([]);
@@ -107,12 +108,12 @@ describe('the plan', () => {
   });
 
   it('gives the changing role where it is needed, beside the reading one, which it would hide there', () => {
-    const made = whenDone(whole, 'mcp-pve1', { now, changes: true });
+    const made = whenDone(whole, 'mcp-pve1', { now, ...enabled, changes: true });
     expect(made.roles.get(changingRole)).toEqual(changing);
     for (const subject of [apiUser, full]) {
       const has = made.grants.filter((one) => one.subject === subject);
       expect(has.filter(({ path }) => path === '/').map(({ role }) => role)).toEqual([readingRole]);
-      for (const path of changingPaths) {
+      for (const path of changingPaths(enabled)) {
         const there = has.filter((one) => one.path === path).map(({ role }) => role);
         expect(there.sort(), path).toEqual([changingRole, readingRole]);
       }
@@ -120,29 +121,29 @@ describe('the plan', () => {
   });
 
   it('takes it away again, role and all, where it is only to read', () => {
-    const made = whenDone(whole, 'mcp-pve1', { now, changes: true, wide: ['ha'] });
-    const plan = planAccess('pve1', made, 'mcp-pve1', { now, changes: false, wide: [] });
+    const made = whenDone(whole, 'mcp-pve1', { now, ...enabled, changes: true, wide: ['ha'] });
+    const plan = planAccess('pve1', made, 'mcp-pve1', { now, ...enabled, changes: false, wide: [] });
     expect(plan.lines.join('\n')).toContain(`take the role ${changingRole} on`);
-    const back = whenDone(made, 'mcp-pve1', { now, changes: false, wide: [] });
+    const back = whenDone(made, 'mcp-pve1', { now, ...enabled, changes: false, wide: [] });
     expect(back.grants.toSorted((a, b) => a.subject.localeCompare(b.subject))).toEqual(whole.grants);
     expect([...back.roles.keys()]).toEqual(['Administrator', readingRole]);
   });
 
   it('gives what reaches far on / alone, and says why', () => {
-    const plan = planAccess('pve1', whole, 'mcp-pve1', { now, wide: ['ha'] });
+    const plan = planAccess('pve1', whole, 'mcp-pve1', { now, ...enabled, wide: ['ha'] });
     expect(plan.grants).toEqual([{ kind: 'grant', path: '/', subject: full, role: wideRoles.ha, propagate: false }]);
     expect(plan.lines.join('\n')).toMatch(/make the role ProxmoxMCPHA, as was asked for \(Proxmox VE asks.*\/ alone/);
     const tooFar = { ...whole, grants: [...whole.grants, grant(full, '/', wideRoles.ha, true)] };
-    expect(planAccess('pve1', tooFar, 'mcp-pve1', { now, wide: ['ha'] }).grants).toEqual(plan.grants);
+    expect(planAccess('pve1', tooFar, 'mcp-pve1', { now, ...enabled, wide: ['ha'] }).grants).toEqual(plan.grants);
   });
 
   it('leaves to another host’s token what that has', () => {
     const both = whenDone(
       { ...whole, tokens: [...whole.tokens, token('mcp-pve2')], grants: [...whole.grants] },
       'mcp-pve2',
-      { now, changes: true },
+      { now, ...enabled, changes: true },
     );
-    const back = whenDone(both, 'mcp-pve1', { now, changes: false, wide: [] });
+    const back = whenDone(both, 'mcp-pve1', { now, ...enabled, changes: false, wide: [] });
     expect(back).toEqual(both);
     expect(back.grants.some(({ subject, role }) => subject === apiUser && role === changingRole)).toBe(true);
   });
@@ -181,7 +182,11 @@ describe('the plan', () => {
     ['soon, as was asked for', now + 10 * day, { expires: now + 10 * day + 60 }, undefined],
     ['late, and never is to', year, { expires: 0 }, 0],
   ])('an API token that expires %s', (_, expires, wanted, until) => {
-    const plan = planAccess('pve1', { ...whole, tokens: [token('mcp-pve1', expires)] }, 'mcp-pve1', { now, ...wanted });
+    const plan = planAccess('pve1', { ...whole, tokens: [token('mcp-pve1', expires)] }, 'mcp-pve1', {
+      now,
+      ...enabled,
+      ...wanted,
+    });
     expect(plan.steps).toEqual(until === undefined ? [] : [{ kind: 'set-token', name: 'mcp-pve1', expires: until }]);
     expect(plan.makesToken).toBe(false);
   });
@@ -209,7 +214,7 @@ describe('the plan', () => {
 
 describe('removing', () => {
   it('leaves nothing of ours with the last API token, and only what others use before', () => {
-    const made = whenDone(bare, undefined, { now, changes: true, wide: ['ha'] });
+    const made = whenDone(bare, undefined, { now, ...enabled, changes: true, wide: ['ha'] });
     const last = planRemoval(made, 'mcp-pve1');
     const gone = carriedOut(made, last.steps);
     expect([gone.user, gone.tokens, [...gone.roles.keys()]]).toEqual(['missing', [], ['Administrator']]);
@@ -251,7 +256,7 @@ function hostThat(answers: Readonly<Record<string, Said>>) {
 }
 
 describe('making it by commands', () => {
-  const plan = planAccess('pve1', bare, undefined, { now, wide: ['ha'] });
+  const plan = planAccess('pve1', bare, undefined, { now, ...enabled, wide: ['ha'] });
   const made = {
     'pveum user token add': { stdout: `{"full-tokenid":"x","info":{"privsep":"1"},"value":"${secret}"}\n` },
   };

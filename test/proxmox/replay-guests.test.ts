@@ -238,7 +238,7 @@ function withOwnUpids(exchange: Exchange, upids: ReadonlyMap<string, string>): E
 function stateOf(first: Exchange | undefined): SimulatorState {
   const state = createState();
   state.cluster.name = 'testcl';
-  state.pace.secondMs = 20;
+  state.pace.secondMs = 100;
   for (const node of state.nodes.values()) Object.assign(node, { cpus: 2 });
   for (const node of state.nodes.keys()) {
     const content = 'backup,vztmpl,images,rootdir,iso';

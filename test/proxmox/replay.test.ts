@@ -223,7 +223,7 @@ function stateOf(scenario: string, own: readonly Exchange[]): SimulatorState {
   const state = createState();
   state.cluster.name = 'testcl';
   // In that one a shutdown still waits when it is overruled.
-  state.pace.secondMs = scenario === 'concurrency' ? 500 : 20;
+  state.pace.secondMs = scenario === 'concurrency' ? 500 : 60;
   for (const storage of ['pve1', 'pve2'].map((node) => btrfs(node))) state.storages.push(storage);
   if (scenario === 'daemon-down') peer(state).api = 'refused';
   if (scenario === 'node-unreachable-quorum-lost') {

@@ -9,12 +9,16 @@ import { apiUses, changingPaths, changingRoleFor, lackedRights, readingRoleFor }
 import { hostOf, recordingLog } from './support.ts';
 
 const known = roles.Administrator ?? [];
+const everything = { dangerousCommands: true };
 const all = Object.values<OperationDefinition>(catalogue);
 
 describe('what operations need in the API', () => {
   it('is said by each that asks it for something', () => {
-    const silent = all.filter(({ needs, target, each, api }) => {
-      return needs !== 'commands' && target !== 'service' && each === undefined && api === undefined;
+    // Which rights any call needs is that call's to say, and a bulk form needs what its operations do.
+    const silent = all.filter(({ name, needs, target, each, api }) => {
+      return (
+        name !== 'change-api' && needs !== 'commands' && target !== 'service' && each === undefined && api === undefined
+      );
     });
     expect(silent.map(({ name }) => name)).toEqual([]);
     expect(all.filter(({ api, needs }) => api !== undefined && needs === 'commands')).toEqual([]);
@@ -29,21 +33,40 @@ describe('what operations need in the API', () => {
     const onRoot = apiUses.flatMap(({ name, changes }) => changes.map((right) => ({ name, ...right })));
     const wide = wideNames.map((name): string => wideRights[name].privilege);
     expect(onRoot.filter(({ on, privilege }) => on === 'root' && !wide.includes(privilege))).toEqual([]);
-    expect(changingPaths).not.toContain('/');
+    expect(changingPaths(everything)).not.toContain('/');
+  });
+
+  it('never gives rights away', () => {
+    const giving = apiUses.flatMap(({ name, changes }) =>
+      changes.filter(({ privilege }) => /^(Permissions|User|Realm|Group)\./.test(privilege)).map(() => name),
+    );
+    expect(giving).toEqual([]);
+  });
+
+  it('is not given for what ENABLE_DANGEROUS_COMMANDS refuses', () => {
+    const of = (dangerousCommands: boolean) => changingRoleFor(known, { dangerousCommands }).privileges;
+    const dangerous = apiUses.filter(({ isDangerous }) => isDangerous);
+    expect(of(true)).toEqual(expect.arrayContaining([...of(false)]));
+    const others = apiUses
+      .filter(({ isDangerous }) => !isDangerous)
+      .flatMap(({ reads, changes }) => [...reads, ...changes]);
+    for (const { privilege } of dangerous.flatMap(({ changes }) => changes)) {
+      if (!others.some((right) => right.privilege === privilege)) expect(of(false)).not.toContain(privilege);
+    }
   });
 
   it('looks with what looks', () => {
     const reads = readingRoleFor(known).privileges;
     expect(reads.filter((privilege) => !/\.Audit$|^Sys\.Syslog$/.test(privilege))).toEqual([]);
     expect(readingRoleFor(known).leftOut).toEqual([]);
-    expect(changingRoleFor(known).leftOut).toEqual([]);
+    expect(changingRoleFor(known, everything).leftOut).toEqual([]);
   });
 
   it('has on version 8 no privilege of the guest agent to look with, as that would let it do anything in a guest', () => {
     const old = [...known.filter((privilege) => !privilege.startsWith('VM.GuestAgent.')), 'VM.Monitor'];
     expect(readingRoleFor(old).privileges).not.toContain('VM.Monitor');
     const agent = apiUses.some(({ changes }) => changes.some(({ privilege }) => /GuestAgent/.test(privilege)));
-    expect(changingRoleFor(old).privileges.includes('VM.Monitor')).toBe(agent);
+    expect(changingRoleFor(old, everything).privileges.includes('VM.Monitor')).toBe(agent);
   });
 });
 
@@ -124,6 +147,10 @@ describe('what an API token lacks', () => {
     Object.assign(simulator.state.version, { version: '8.4.1', release: '8.4' });
     const old = known.filter((privilege) => !privilege.startsWith('VM.GuestAgent.'));
     simulator.state.roles.set('Administrator', [...old, 'VM.Monitor']);
-    expect((await lacked()).toLook).toEqual([]);
+    simulator.state.roles.set('Looks', readingRoleFor(old).privileges);
+    expect((await lacked()).toLook, 'with VM.Monitor').toEqual([]);
+    simulator.state.acl.splice(-1);
+    give('/', 'Looks');
+    expect((await lacked()).toLook, 'without').toEqual([]);
   });
 });

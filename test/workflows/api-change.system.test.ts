@@ -10,7 +10,7 @@ import { createGuestActivities } from '../../src/activities/guests/guests.ts';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import type { RunResult } from '../../src/operations/run.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
-import { followQueue, hostQueue, lockId, serviceQueue } from '../../src/workflows/lib/messages.ts';
+import { decideUpdate, followQueue, hostQueue, lockId, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { hostOf } from '../proxmox/support.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
@@ -164,3 +164,81 @@ it('waits for a node that is away for a while, and starts one task', async () =>
   expect(tasks()).toEqual(['qmsnapshot 100']);
   await lockIsFree();
 }, 60_000);
+
+describe('a snapshot first, where the policy wants one', () => {
+  const why = 'policy.yaml:3 wants a snapshot first: a way back';
+  beforeEach(() => {
+    temporal.ledger.judge = () => ({ verdict: 'allowed', snapshotFirst: why });
+  });
+  afterEach(() => {
+    temporal.ledger.judge = () => ({ verdict: 'allowed' });
+  });
+
+  function configure() {
+    count += 1;
+    const input = { host: 'pve1', vmid: 120, set: { memory: 1024 } };
+    return temporal.client.workflow.start<(request: unknown) => Promise<RunResult<Record<string, unknown>>>>(
+      'configureGuest',
+      {
+        workflowId: `configure-guest/${count}`,
+        taskQueue: serviceQueue,
+        args: [{ input, requestedBy: { kind: 'cli', name: 'test' } }],
+      },
+    );
+  }
+  const memory = () => simulator.state.guests.get(120)?.config?.memory;
+
+  it('is taken, shown in the plan, and removed when all went well', async () => {
+    const { outcome, plan, report } = await (await configure()).result();
+    expect(outcome).toBe('done');
+    expect(tasks()).toEqual(['qmsnapshot 120', 'qmdelsnapshot 120']);
+    expect(memory()).toBe('1024');
+    expect(await snapshots(120)).toEqual([]);
+    expect(plan?.steps.map(({ title }) => title)).toEqual([
+      'Snapshot first',
+      'Look',
+      'Configure',
+      'Remove the snapshot',
+    ]);
+    expect(plan?.undo.at(-1)).toContain(why);
+    expect(report.sections.map(({ title }) => title)).toContain('Snapshot');
+  }, 60_000);
+
+  it('is removed when the change was undone', async () => {
+    const before = memory();
+    inject({ kind: 'silent' }, { method: 'PUT', times: 1 });
+    const { outcome } = await failureOf(await configure());
+    expect(outcome).toEqual(['undone']);
+    expect(memory()).toBe(before);
+    expect(tasks()).toEqual(['qmsnapshot 120', 'qmdelsnapshot 120']);
+  }, 60_000);
+
+  it('stays where something could not be undone', async () => {
+    // The change is made and its answer is wrong; nothing can be put back afterwards.
+    let writes = 0;
+    const later = { test: (url: string) => url.includes('/config') && ++writes > 1 };
+    inject({ kind: 'answer', status: 400, reason: 'Parameter verification failed.' }, { method: 'PUT', path: later });
+    const reads = { test: (url: string) => url.includes('/120/config') && writes === 1 };
+    inject(
+      { kind: 'answer', status: 403, reason: 'Permission check failed (/vms/120, VM.Audit)' },
+      { method: 'GET', path: reads, times: 1 },
+    );
+    const handle = await configure();
+    await expect
+      .poll(async () => (await handle.describe()).searchAttributes.OpsPhase, { timeout: 30_000 })
+      .toEqual(['paused']);
+    await handle.executeUpdate(decideUpdate, { args: [{ choice: 'leave' }] });
+    expect((await failureOf(handle)).outcome).toEqual(['failed']);
+    expect(await snapshots(120)).toEqual([expect.stringMatching(/^pmx-[0-9a-f]{8}$/)]);
+  }, 60_000);
+
+  it('that can not be removed is only said', async () => {
+    inject({ kind: 'task-fails', exitstatus: 'no space left on device' }, { task: 'qmdelsnapshot' });
+    const { outcome, report } = await (await configure()).result();
+    expect(outcome).toBe('done');
+    expect(memory()).toBe('1024');
+    expect(report.sections.at(-1)).toMatchObject({
+      findings: [{ verdict: 'warning', summary: expect.stringContaining('is still there') }],
+    });
+  }, 60_000);
+});

@@ -183,7 +183,8 @@ it.each([
   ],
   [{ method: 'PUT', path: '/nodes/pve2/dns', parameters: { search: 'a' } }, /is the host cellar and not attic/],
   [{ method: 'DELETE', path: '/pools/nope' }, /nothing at \/pools\/nope|does not exist/],
-  [{ method: 'DELETE', path: '/nodes/pve1/qemu/999', vmid: 999 }, /no guest 999/],
+  [{ method: 'PUT', path: '/nodes/pve1/qemu/999/cloudinit', vmid: 999 }, /no guest 999/],
+  [{ method: 'DELETE', path: '/nodes/pve1/qemu/100', vmid: 100 }, /Use delete-guest/],
 ] as const)('refuses %j before anything is sent', async (input, why) => {
   const { message, outcome, writes } = await failing(input);
   expect(message).toMatch(why);

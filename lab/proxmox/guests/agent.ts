@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiFailure } from '../answer.ts';
 import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
-import { atOnce, guestAt } from './common.ts';
+import { atOnce, guestAt } from './asked-guest.ts';
 import { parseProperties } from './volumes.ts';
 
 /** What a program in a guest does when the agent runs it. Times in ms. */

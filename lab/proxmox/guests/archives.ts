@@ -25,17 +25,19 @@ const endings: Readonly<Record<string, string>> = { '0': '', '1': '.lzo', gzip: 
 const magic = 'simulated vzdump archive\n';
 
 /** `vma.zst`, as the list of a storage has it. */
-export function archiveFormat(
-  { type, compress = 'zstd' }: Pick<SimulatedArchive, 'type' | 'compress'>,
-  plugin: string,
-): string {
+export function archiveFormat({ type, format }: Pick<SimulatedArchive, 'type' | 'format'>, plugin: string): string {
   if (plugin === 'pbs') return `pbs-${type === 'qemu' ? 'vm' : 'ct'}`;
+  return format ?? formatFor(type, 'zstd');
+}
+
+/** The same for what `vzdump` is told to compress with. */
+export function formatFor(type: SimulatedArchive['type'], compress: string): string {
   return `${type === 'qemu' ? 'vma' : 'tar'}${endings[compress] ?? '.zst'}`;
 }
 
 /** `local:backup/vzdump-qemu-100-2026_11_22-18_40_05.vma.zst` */
 export function archiveVolid(
-  one: Pick<SimulatedArchive, 'storage' | 'vmid' | 'type' | 'takenAt' | 'compress'>,
+  one: Pick<SimulatedArchive, 'storage' | 'vmid' | 'type' | 'takenAt' | 'format'>,
   plugin: string,
 ): string {
   const { storage, vmid, type, takenAt } = one;
@@ -59,7 +61,7 @@ export function archiveAt(state: SimulatorState, node: string, volid: string): S
 export function writeArchive(
   state: SimulatorState,
   guest: SimulatedGuest,
-  about: { readonly storage: string; readonly node: string; readonly takenAt: number; readonly compress: string },
+  about: { readonly storage: string; readonly node: string; readonly takenAt: number; readonly format: string },
 ): SimulatedArchive {
   const storage = storageAt(state, about.node, about.storage);
   state.dumps.folder ??= mkdtempSync(join(tmpdir(), 'simulated-dumps-'));
@@ -79,7 +81,7 @@ export function writeArchive(
   );
   const file = join(folder, name);
   const bytes = magic + JSON.stringify(content);
-  writeFileSync(file, about.compress === '0' ? bytes : gzipSync(bytes));
+  writeFileSync(file, /^(vma|tar)$/.test(about.format) ? bytes : gzipSync(bytes));
   return { ...about, vmid: guest.vmid, type: guest.type, size: statSync(file).size, file };
 }
 
@@ -121,7 +123,7 @@ export function removeArchive(state: SimulatorState, archive: SimulatedArchive):
   const at = state.archives.indexOf(archive);
   if (at !== -1) state.archives.splice(at, 1);
   const storage = storageAt(state, archive.node, archive.storage);
-  if (storage && archive.file !== undefined) storage.used = Math.max(0, storage.used - archive.size);
+  if (storage) storage.used = Math.max(0, storage.used - archive.size);
   if (archive.file === undefined) return;
   for (const ending of ['', '.notes', '.log']) rmSync(archive.file + ending, { force: true });
 }

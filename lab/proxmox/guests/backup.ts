@@ -5,9 +5,10 @@ import { ApiFailure, forbidden, invalidParameters } from '../answer.ts';
 import type { Call } from '../router.ts';
 import { type SimulatedArchive, type SimulatedGuest, unixTime } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
-import { archiveAt, archiveVolid, readArchive, removeArchive, writeArchive } from './archives.ts';
-import { assertUnlocked, assertWritable, listOf, nodeOf, takeTime, withLockFile, words } from './common.ts';
+import { archiveAt, archiveVolid, formatFor, readArchive, removeArchive, writeArchive } from './archives.ts';
+import { listOf, nodeOf, words } from './asked-guest.ts';
 import { disksOf } from './configuration.ts';
+import { assertUnlocked, assertWritable, takeTime, withLockFile } from './guest-tasks.ts';
 import { comeUp, shutDown } from './power.ts';
 import { canSnapshot, freeBytes, pathOf, storageAt, usableStorage } from './volumes.ts';
 
@@ -182,7 +183,7 @@ async function dump(call: Call, guest: SimulatedGuest, storage: string, task: Ta
     storage,
     node,
     takenAt: freeSecond(call, guest, storage),
-    compress: String(parameters.compress ?? '0'),
+    format: formatFor(type, String(parameters.compress ?? '0')),
   };
   const where = storageAt(state, node, storage);
   const path = pathOf(where, archiveVolid({ ...about, vmid: guest.vmid, type }, where?.plugin ?? 'dir'));

@@ -3,17 +3,7 @@ import { ApiFailure } from '../answer.ts';
 import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
-import {
-  assertUnlocked,
-  atOnce,
-  found,
-  type GuestType,
-  nodeOf,
-  requireAll,
-  takeTime,
-  withLockFile,
-  words,
-} from './common.ts';
+import { atOnce, found, type GuestType, nodeOf, requireAll, words } from './asked-guest.ts';
 import {
   disksOf,
   type GuestConfig,
@@ -25,6 +15,7 @@ import {
 } from './configuration.ts';
 import { existing, mayAllocate, reserve } from './create.ts';
 import { normalized } from './disks.ts';
+import { assertUnlocked, takeTime, withLockFile } from './guest-tasks.ts';
 import {
   allocate,
   canSnapshot,

@@ -3,17 +3,7 @@ import type { Call } from '../router.ts';
 import { schemaMethod } from '../schema.ts';
 import type { SimulatedGuest } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
-import {
-  assertUnlocked,
-  assertWritable,
-  atOnce,
-  type GuestType,
-  guestAt,
-  guestTask,
-  listOf,
-  refuseRootOnly,
-  takeTime,
-} from './common.ts';
+import { atOnce, type GuestType, guestAt, listOf, refuseRootOnly } from './asked-guest.ts';
 import {
   type ConfigValue,
   digestOf,
@@ -24,6 +14,7 @@ import {
   setOption,
 } from './configuration.ts';
 import { checkDisks, detach, normalized, realizeDisk } from './disks.ts';
+import { assertUnlocked, assertWritable, guestTask, takeTime } from './guest-tasks.ts';
 import { requireOptionRights } from './option-rights.ts';
 import { parseProperties } from './volumes.ts';
 

@@ -2,18 +2,9 @@ import { ApiFailure } from '../answer.ts';
 import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
-import {
-  assertUnlocked,
-  assertWritable,
-  atOnce,
-  type GuestType,
-  guestAt,
-  guestTask,
-  refuseRootOnly,
-  takeTime,
-  words,
-} from './common.ts';
+import { atOnce, type GuestType, guestAt, refuseRootOnly, words } from './asked-guest.ts';
 import { disksOf } from './configuration.ts';
+import { assertUnlocked, assertWritable, guestTask, takeTime } from './guest-tasks.ts';
 import { goOff } from './power.ts';
 import { clonesOf, free, pathOf, storageAt, storageOf, volumeAt } from './volumes.ts';
 
@@ -28,13 +19,9 @@ export function destroyGuest(call: Call, type: GuestType): string {
   if (guest.ha && !parameters.purge) {
     throw new ApiFailure(500, `unable to remove ${name} ${vmid} - used in HA resources and purge parameter not set.`);
   }
-  const job = (state as { replications?: Map<string, { guest: number }> }).replications;
-  const replicated = [...(job ?? [])].find(([, one]) => one.guest === vmid);
-  if (replicated && !parameters.purge) {
-    throw new ApiFailure(
-      500,
-      `There is a replication job '${replicated[0]}' for guest '${vmid}' - Please remove that first.`,
-    );
+  const job = [...state.configuration.replication.values()].find((one) => one.guest === vmid);
+  if (job && !parameters.purge) {
+    throw new ApiFailure(500, `There is a replication job '${job.id}' for guest '${vmid}' - Please remove that first.`);
   }
   if (type === 'lxc') atOnce(() => assertUnlocked(guest));
   if (guest.status === 'running' && !(type === 'lxc' && parameters.force)) {
@@ -58,6 +45,7 @@ export function destroyGuest(call: Call, type: GuestType): string {
       task.log(`purging ${name} ${vmid} from related configurations..`);
       purge(call, guest);
     }
+    state.firewalls.delete(`guest/${vmid}`);
     state.guests.delete(vmid);
   });
 }
@@ -87,8 +75,10 @@ function removeDisks({ state, parameters }: Call, guest: SimulatedGuest, task: T
   }
 }
 
-/** From pools and rights of its own; the HA stack lets go of it, too. */
+/** From pools and rights of its own; replication and the HA stack let go of it, too. */
 function purge({ state }: Pick<Call, 'state'>, guest: SimulatedGuest): void {
+  const { replication } = state.configuration;
+  for (const job of replication.values()) if (job.guest === guest.vmid) replication.delete(job.id);
   for (const pool of state.pools.values()) pool.vms.delete(guest.vmid);
   for (let at = state.acl.length - 1; at >= 0; at -= 1) {
     if (state.acl[at]?.path === `/vms/${guest.vmid}`) state.acl.splice(at, 1);

@@ -1,20 +1,10 @@
 import { ApiFailure, invalidParameters } from '../answer.ts';
 import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
-import {
-  assertUnlocked,
-  assertWritable,
-  atOnce,
-  type GuestType,
-  guestAt,
-  guestTask,
-  listOf,
-  refuseRootOnly,
-  requireAll,
-  takeTime,
-} from './common.ts';
+import { atOnce, type GuestType, guestAt, listOf, refuseRootOnly, requireAll } from './asked-guest.ts';
 import { digestOf, isCdrom, isDiskOption, setOption } from './configuration.ts';
 import { detach, freeOption, setDiskSize } from './disks.ts';
+import { assertUnlocked, assertWritable, guestTask, takeTime } from './guest-tasks.ts';
 import {
   allocate,
   free,

@@ -1,7 +1,7 @@
 import { forbidden, invalidParameters } from '../answer.ts';
 import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
-import type { GuestType } from './common.ts';
+import type { GuestType } from './asked-guest.ts';
 import { type ConfigValue, type GuestConfig, isCdrom, isCloudInit, isDiskOption } from './configuration.ts';
 import {
   allocate,
@@ -76,7 +76,7 @@ export function realizeDisk(call: Pick<Call, 'state'>, place: Place, option: str
   }
   const origin = source === undefined ? undefined : volumeAt(state, place.node, source);
   if (source !== undefined && !origin) throw new Error(`volume '${source}' does not exist`);
-  const size = origin?.size ?? fixedSize(option) ?? Math.round(Number(gibibytes) * gibibyte);
+  const size = virtualSize(origin) ?? fixedSize(option) ?? Math.round(Number(gibibytes) * gibibyte);
   if (origin) log(`importing disk '${source}' to VM ${place.vmid} ...`);
   const { vmid, type, node } = place;
   const volume = allocate(
@@ -88,6 +88,12 @@ export function realizeDisk(call: Pick<Call, 'state'>, place: Place, option: str
   const value = printProperties({ first: volume.volid, rest: { ...kept, size: formatSize(size) } });
   if (type === 'qemu') log(`${option}: successfully created disk '${value}'`);
   return value;
+}
+
+/** An image of a cloud is a small file of a disk with some room. */
+function virtualSize(origin: SimulatedVolume | undefined): number | undefined {
+  if (origin?.content !== 'import') return origin?.size;
+  return Math.max(3, Math.ceil(origin.size / gibibyte)) * gibibyte;
 }
 
 /** Those of firmware have the size that it needs. */

@@ -2,20 +2,9 @@ import { ApiFailure, invalidParameters } from '../answer.ts';
 import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
-import {
-  assertUnlocked,
-  assertWritable,
-  atOnce,
-  type GuestType,
-  guestAt,
-  later,
-  requireAll,
-  root,
-  takeTime,
-  withLockFile,
-  words,
-} from './common.ts';
+import { atOnce, type GuestType, guestAt, requireAll, root, words } from './asked-guest.ts';
 import { disksOf, isCdrom, isCloudInit, isDiskOption, setOption } from './configuration.ts';
+import { assertUnlocked, assertWritable, later, takeTime, withLockFile } from './guest-tasks.ts';
 import { comeUp, shutDown, startGuest } from './power.ts';
 import { parseProperties, printProperties, type SimulatedVolume, storageAt, storageOf, volumeAt } from './volumes.ts';
 
@@ -72,6 +61,7 @@ export function migrationChecks(call: Call, type: GuestType): Record<string, unk
       is_attached: option.startsWith('unused') ? 0 : 1,
       replicate: 1,
       shared: 0,
+      ...heldBy(guest, volume.volid),
     })),
     local_resources: Object.keys(guest.config ?? {}).filter((option) =>
       /^(hostpci|usb|serial|parallel)\d+$/.test(option),
@@ -80,6 +70,14 @@ export function migrationChecks(call: Call, type: GuestType): Record<string, unk
     'mapped-resource-info': {},
     'has-dbus-vmstate': 1,
   };
+}
+
+/** The snapshots that have the volume, too. */
+function heldBy({ snapshots = [] }: SimulatedGuest, volid: string): Record<string, unknown> {
+  const names = snapshots
+    .filter(({ config }) => Object.values(config).some((value) => parseProperties(String(value)).first === volid))
+    .map(({ name }) => [name, 1]);
+  return names.length === 0 ? {} : { referenced_in_snapshot: Object.fromEntries(names) };
 }
 
 /** Its disks on storages of the node's own; a disc in a drive is one, too. */

@@ -1,6 +1,6 @@
 import { forbidden } from '../answer.ts';
 import type { Call } from '../router.ts';
-import type { GuestType } from './common.ts';
+import type { GuestType } from './asked-guest.ts';
 
 const ofMachine: readonly (readonly [options: RegExp, privilege: string])[] = [
   [/^(cores|cpu|cpulimit|cpuunits|affinity|numa|numa\d+|smp|sockets|vcpus)$/, 'VM.Config.CPU'],

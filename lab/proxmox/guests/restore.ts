@@ -4,11 +4,12 @@ import type { Call } from '../router.ts';
 import type { SimulatedGuest } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
 import { archiveAt, readArchive } from './archives.ts';
+import { atOnce, nodeOf, requireAll, words } from './asked-guest.ts';
 import { withNewAddress } from './clone.ts';
-import { atOnce, later, nodeOf, requireAll, takeTime, withLockFile, words } from './common.ts';
 import { type GuestConfig, isDiskOption, setOption, writeConfig } from './configuration.ts';
 import { existing, optionsOf, reserve, startOwn } from './create.ts';
 import { normalized } from './disks.ts';
+import { later, takeTime, withLockFile } from './guest-tasks.ts';
 import {
   allocate,
   fileSystemLines,

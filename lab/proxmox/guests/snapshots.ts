@@ -2,20 +2,7 @@ import { ApiFailure } from '../answer.ts';
 import type { Call } from '../router.ts';
 import { type SimulatedGuest, unixTime } from '../state.ts';
 import type { TaskHandle } from '../tasks.ts';
-import {
-  assertUnlocked,
-  assertWritable,
-  atOnce,
-  found,
-  type GuestType,
-  guestAt,
-  noConfiguration,
-  nodeOf,
-  takeTime,
-  withLock,
-  withLockFile,
-  words,
-} from './common.ts';
+import { atOnce, found, type GuestType, guestAt, noConfiguration, nodeOf, words } from './asked-guest.ts';
 import { snapshotConfig } from './config-change.ts';
 import {
   digestOf,
@@ -28,6 +15,7 @@ import {
   writeConfig,
 } from './configuration.ts';
 import { sizeOf } from './disks.ts';
+import { assertUnlocked, assertWritable, takeTime, withLock, withLockFile } from './guest-tasks.ts';
 import { comeUp, firstImageStorage, goOff, saveMemory, startGuest } from './power.ts';
 import { canSnapshot, clonesOf, free, volumeAt } from './volumes.ts';
 

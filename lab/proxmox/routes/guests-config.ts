@@ -1,3 +1,4 @@
+import { dumpCloudInit, regenerateCloudInit, showCloudInit } from '../guests/cloud-init.ts';
 import { changeConfig, changeConfigInTask, showConfig, showPending } from '../guests/config-change.ts';
 import type { Route } from '../router.ts';
 
@@ -21,4 +22,15 @@ export const guestConfigRoutes: readonly Route[] = [
     },
   ]),
   { method: 'POST', path: '/nodes/{node}/qemu/{vmid}/config', handle: (call) => ({ data: changeConfigInTask(call) }) },
+  { method: 'GET', path: '/nodes/{node}/qemu/{vmid}/cloudinit', handle: (call) => ({ data: showCloudInit(call) }) },
+  {
+    method: 'PUT',
+    path: '/nodes/{node}/qemu/{vmid}/cloudinit',
+    handle: (call) => ({ data: regenerateCloudInit(call) }),
+  },
+  {
+    method: 'GET',
+    path: '/nodes/{node}/qemu/{vmid}/cloudinit/dump',
+    handle: (call) => ({ data: dumpCloudInit(call) }),
+  },
 ];

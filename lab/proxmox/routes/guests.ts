@@ -1,4 +1,4 @@
-import { type GuestType, guestAt } from '../guests/common.ts';
+import { type GuestType, guestAt } from '../guests/asked-guest.ts';
 import { changePower, type PowerAction, reset, resume, suspend } from '../guests/power.ts';
 import { type ParameterRules, vmidFormat } from '../parameters.ts';
 import type { Route } from '../router.ts';
@@ -148,7 +148,8 @@ const pressures = ['cpufull', 'cpusome', 'iofull', 'iosome', 'memoryfull', 'memo
 
 function machineStatus(guest: SimulatedGuest): Record<string, unknown> {
   const qmpstatus = guest.paused ? 'paused' : guest.status;
-  const common = { ...commonStatus(guest), qmpstatus, memhost: 0 };
+  const hasAgent = /^(enabled=)?1/.test(String(guest.config?.agent ?? ''));
+  const common = { ...commonStatus(guest), qmpstatus, memhost: 0, ...(hasAgent ? { agent: 1 } : {}) };
   if (guest.status === 'stopped') return common;
   return {
     ...common,

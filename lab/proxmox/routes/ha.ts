@@ -271,7 +271,9 @@ function statusList(state: SimulatorState): Record<string, unknown>[] {
     },
     ...[...state.nodes.values()].map(({ name, online }) => {
       const works = working.some(({ node }) => node === name);
-      const what = online ? (works ? 'active, watchdog active' : 'idle, watchdog standby') : 'old timestamp - dead?';
+      // Nobody can write down that they are there without quorum.
+      const is = online && quorate ? (works ? 'active' : 'idle') : 'old timestamp - dead?';
+      const what = `${is}, watchdog ${works ? 'active' : 'standby'}`;
       return {
         id: `lrm:${name}`,
         type: 'lrm',

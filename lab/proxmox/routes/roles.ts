@@ -1,7 +1,7 @@
-import { ApiFailure } from '../answer.ts';
+import { ApiFailure, invalidParameters } from '../answer.ts';
 import { changeClusterFile } from '../cluster-files.ts';
 import { listOf } from '../formats.ts';
-import { roles as builtIn } from '../roles.ts';
+import { administrator, roles as builtIn } from '../roles.ts';
 import type { Route } from '../router.ts';
 import type { SimulatorState } from '../state.ts';
 
@@ -29,6 +29,7 @@ export const roleRoutes: readonly Route[] = [
     path: '/access/roles',
     handle: async ({ state, parameters: { roleid, privs } }) => {
       const name = String(roleid);
+      knows(state, privs);
       await changeClusterFile(state, 'user.cfg', 'create role failed', () => {
         if (state.roles.has(name)) throw new ApiFailure(500, `role '${name}' already exists`);
         state.roles.set(name, listOf(privs).sort());
@@ -41,6 +42,7 @@ export const roleRoutes: readonly Route[] = [
     path: '/access/roles/{roleid}',
     handle: async ({ state, parameters: { roleid, privs, append } }) => {
       const name = String(roleid);
+      knows(state, privs);
       if (isBuiltIn(name)) throw new ApiFailure(500, `auto-generated role '${name}' cannot be modified`);
       await changeClusterFile(state, 'user.cfg', 'update role failed', () => {
         const before = privilegesOf(state, name);
@@ -64,6 +66,14 @@ export const roleRoutes: readonly Route[] = [
     },
   },
 ];
+
+/** A version has the privileges that its administrators have. */
+function knows(state: SimulatorState, privs: string | number | undefined): void {
+  const known = state.roles.get(administrator) ?? [];
+  const strange = listOf(privs).find((name) => !known.includes(name));
+  if (strange === undefined) return;
+  throw invalidParameters({ privs: `invalid format - invalid privilege '${strange}'\n` });
+}
 
 function isBuiltIn(name: string): boolean {
   return Object.hasOwn(builtIn, name);

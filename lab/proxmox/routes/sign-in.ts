@@ -5,7 +5,7 @@ import { listOf } from '../formats.ts';
 import { normalPath } from '../permission-checks.ts';
 import type { Call, Route } from '../router.ts';
 import type { SimulatedUser } from '../state/access.ts';
-import type { SimulatorState } from '../state.ts';
+import { type SimulatorState, unixTime } from '../state.ts';
 import { isChallenge, makeChallenge, makeCsrfToken, makeTicket, ticketUser } from '../tickets.ts';
 
 /** Tickets for users who sign in with their password, and if they have one with a second factor. */
@@ -56,6 +56,8 @@ function signIn({ state, parameters }: Call): Record<string, unknown> {
   const theirs = permissionsOf(state, username);
   if (path !== undefined && !listOf(privs).every((name) => theirs.has(normalPath(String(path)), name))) throw failed();
   const { name } = state.cluster;
+  const msg = `successful auth for user '${username}'`;
+  state.configuration.log.push({ time: unixTime(), node: state.localNode, user: 'root@pam', tag: 'pvedaemon', msg });
   return {
     username,
     ticket: makeTicket(state, username),

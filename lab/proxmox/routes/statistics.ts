@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { guestAt } from '../guests/common.ts';
+import { guestAt } from '../guests/asked-guest.ts';
 import type { Call, Route } from '../router.ts';
 import { type SimulatedGuest, type SimulatedNode, unixTime } from '../state.ts';
 import { nodeNamed } from './nodes.ts';

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Permissions } from '../access.ts';
 import { ApiFailure } from '../answer.ts';
+import { archiveFormat, archiveVolid, removeArchive } from '../guests/archives.ts';
 import { clonesOf, free, pathOf, type SimulatedVolume, volumeAt } from '../guests/volumes.ts';
 import type { Call, Route } from '../router.ts';
 import type { SimulatedArchive, SimulatedStorage } from '../state.ts';
@@ -68,28 +69,13 @@ function volumeEntry({ volid, content: kind, format, size, used, vmid, parent, c
   return { volid, content: kind, format, size, used, vmid, parent: parent ?? null, ctime };
 }
 
-/** The name of a backup, which says of what it is and when it was made. */
-export function archiveVolid(archive: SimulatedArchive, plugin: string): string {
-  const { storage, vmid, type, takenAt } = archive;
-  const when = new Date(takenAt * 1000).toISOString();
-  if (plugin === 'pbs') return `${storage}:backup/${type === 'qemu' ? 'vm' : 'ct'}/${vmid}/${when.replace('.000', '')}`;
-  const [day = '', clock = ''] = when.slice(0, 19).split('T');
-  const stem = `vzdump-${type}-${vmid}-${day.replaceAll('-', '_')}-${clock.replaceAll(':', '_')}`;
-  return `${storage}:backup/${stem}.${fileFormat(archive)}`;
-}
-
-function fileFormat({ type, format }: SimulatedArchive): string {
-  return format ?? (type === 'qemu' ? 'vma.zst' : 'tar.zst');
-}
-
 /** As a list shows it: of notes only the first line. */
 function archiveEntry(one: SimulatedArchive, plugin: string): Record<string, unknown> {
   const { vmid, type, takenAt, size, notes, protected: isProtected, verification } = one;
-  const isServer = plugin === 'pbs';
   return {
     volid: archiveVolid(one, plugin),
     content: 'backup',
-    format: isServer ? `pbs-${type === 'qemu' ? 'vm' : 'ct'}` : fileFormat(one),
+    format: archiveFormat(one, plugin),
     subtype: type,
     vmid,
     ctime: takenAt,
@@ -183,10 +169,8 @@ async function remove(call: Call) {
     if (volume && clonesOf(state, volid).length > 0) {
       throw new Error(`base volume '${volid.slice(name.length + 1)}' is still in use by linked cloned`);
     }
-    if (archive) {
-      state.archives.splice(state.archives.indexOf(archive), 1);
-      storage.used = Math.max(0, storage.used - archive.size);
-    } else if (volume) free(state, volume);
+    if (archive) removeArchive(state, archive);
+    else if (volume) free(state, volume);
     else task.log(`disk image '${pathOf(storage, volid)}' does not exist`);
     task.log(`Removed volume '${volid}'`);
   });

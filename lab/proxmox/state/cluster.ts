@@ -18,6 +18,9 @@ export interface ReplicationJob {
 /** Where guests that the HA stack manages may or should run. */
 export type HaRule = Record<string, string | number> & { rule: string; type: string };
 
+/** A backup that is made by a schedule, as it was sent. */
+export type BackupJob = Record<string, string | number> & { id: string };
+
 export interface ClusterLogEntry {
   readonly time: number;
   readonly node: string;
@@ -33,10 +36,17 @@ export interface ClusterConfiguration {
   /** The node that decides for the HA stack. Default: the one that is asked. */
   haMaster?: string;
   readonly replication: Map<string, ReplicationJob>;
+  readonly backupJobs: Map<string, BackupJob>;
   /** Oldest first. */
   readonly log: ClusterLogEntry[];
 }
 
 export function createClusterConfiguration(): ClusterConfiguration {
-  return { options: { mac_prefix: 'BC:24:11' }, haRules: new Map(), replication: new Map(), log: [] };
+  return {
+    options: { mac_prefix: 'BC:24:11' },
+    haRules: new Map(),
+    replication: new Map(),
+    backupJobs: new Map(),
+    log: [],
+  };
 }

@@ -18,7 +18,11 @@ const soonDays = 21;
 export function apiChecks(
   name: string,
   api: ProxmoxApiConfig,
-  { hosts, dataDir }: Pick<Config, 'hosts'> & Partial<Pick<Config, 'dataDir'>>,
+  {
+    hosts,
+    dataDir,
+    dangerousCommands = true,
+  }: Pick<Config, 'hosts'> & Partial<Pick<Config, 'dataDir' | 'dangerousCommands'>>,
   log: Log,
 ): Check[] {
   const withApis = async <T>(work: (apis: ProxmoxApis) => Promise<T>): Promise<T> => {
@@ -35,7 +39,7 @@ export function apiChecks(
   const lacked = (signal: AbortSignal) => {
     looked ??= withApis(async (apis) => {
       const { lackedRights } = await import('../../proxmox/rights.ts');
-      return await lackedRights(apis, name, { signal });
+      return await lackedRights(apis, name, { signal }, { dangerousCommands });
     });
     return looked;
   };

@@ -3,9 +3,11 @@ import type { AnyTool } from '../define-tool.ts';
 import { apiTools } from './api-tools.ts';
 import { cancelRun } from './cancel-run.ts';
 import { decideRun } from './decide-run.ts';
+import { getGuestTool } from './get-guest.ts';
 import { getRun } from './get-run.ts';
 import { getRunLog } from './get-run-log.ts';
 import { hostTools } from './host-tools.ts';
+import { listGuestsTool } from './list-guests.ts';
 import { listRuns } from './list-runs.ts';
 import { operationTool, startTools } from './operation-tools.ts';
 import { ownScheduleTools } from './own-schedule-tools.ts';
@@ -18,7 +20,7 @@ import { waitForRunTool } from './wait-for-run.ts';
 
 /**
  * Every tool of the service: one for each operation that is asked for daily, those that find and start the others, and
- * those that look after hosts, runs, schedules, the ledger and the kill switch. Together they cost every conversation less than 10,400 tokens, however
+ * those that look after hosts, runs, schedules, the ledger and the kill switch. Together they cost every conversation less than 9,000 tokens, however
  * many operations there are; a test holds them to it.
  */
 export function allTools(operations: readonly OperationDefinition[]): readonly AnyTool[] {
@@ -27,6 +29,8 @@ export function allTools(operations: readonly OperationDefinition[]): readonly A
     searchOperationsTool(operations),
     ...Object.values(startTools),
     ...hostTools,
+    listGuestsTool,
+    getGuestTool,
     ...apiTools,
     listRuns,
     getRun,

@@ -9,12 +9,12 @@ export const cancelRun = defineTool({
   name: 'cancel_run',
   title: 'Cancel run',
   description:
-    'Cancel a run (stop, abort a backup or another operation that is going on): ask it to stop and undo what it has done so far. Returns at once; wait_for_run shows how it ended. A run that has ended is left as it is.',
+    'Cancel a run (stop, abort a backup or another operation that is going on): ask it to stop and undo what it has done so far. Returns at once; wait_for_run shows how it ended.',
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
   input: z.object({
     id: runId,
-    reason: z.string().trim().min(3).max(500).describe('Why, in a few words; kept in the history of the run'),
+    reason: z.string().trim().min(3).max(500).describe('Why; kept with the run'),
   }),
   async handler({ id, reason }, { runs }, { caller }) {
     const run = await runs.cancel(id, reason, asRequester(caller));

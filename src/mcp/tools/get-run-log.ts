@@ -11,7 +11,7 @@ export const getRunLog = defineTool({
   name: 'get_run_log',
   title: 'Get run log',
   description:
-    'Log of a run (of a backup, a check …), step by step with times, from its history: what started, what was retried and why, how each step ended. Use it to find out why a run failed or is slow. The logs of a service on a host come from run_read_operation with control-service.',
+    'Log of a run (of a backup, a check …), step by step with times: what started, what was retried and why, how each step ended; why a run failed or is slow. Logs of a service on a host: run_read_operation with control-service.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({

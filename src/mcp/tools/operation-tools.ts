@@ -9,6 +9,7 @@ import {
   toolName,
   worstRisk,
 } from '../../operations/definition.ts';
+import { writtenInput } from '../../runs/name-guest.ts';
 import type { RunDetails, Runs } from '../../runs/runs.ts';
 import { type AnyTool, defineTool, type ToolAnswer, type ToolCall } from '../define-tool.ts';
 import type { McpDependencies } from '../dependencies.ts';
@@ -27,7 +28,7 @@ const longestChain = 50;
 /** How long a tool waits for the report of an operation that answers at once. Milliseconds. */
 const atOnceMs = 20_000;
 
-const starts = 'Starts a run and returns at once with its id; wait_for_run waits for its report.';
+const starts = 'Returns a run id at once; wait_for_run waits for the report.';
 const answers = `Answers with the report itself; if that takes longer than ${atOnceMs / 1_000} s, with the id of its run, for wait_for_run.`;
 
 /**
@@ -54,7 +55,7 @@ export function operationTool(operation: OperationDefinition): AnyTool {
       // What it looks at or changes is a machine outside of this service.
       openWorldHint: true,
     },
-    input: operation.input,
+    input: writtenInput(operation),
     async handler(input, dependencies, call) {
       if (leaves && riskOf(operation, input) === 'dangerous') throw wrongTool(name, operation, 'dangerous', call);
       return start(operation, input, dependencies, call);
@@ -91,21 +92,21 @@ export const startTools: Readonly<Record<Risk, AnyTool>> = {
     title: 'Run a read operation',
     risk: 'read',
     description:
-      'Run an operation that only looks and changes nothing (risk read): checks, audits, reports, a service: is it running, its status and logs (journal). Take its name and its input from search_operations. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+      'Run an operation that only looks (risk read): checks, audits, reports, a service: is it running, its status and logs. Name and input as search_operations says. Returns a run id at once; wait_for_run waits for the report. Refuses other risks.',
   }),
   change: startTool({
     name: 'start_change',
     title: 'Start a change',
     risk: 'change',
     description:
-      'Start an operation that changes something and can undo it (risk change), e.g. start, stop or restart a service. Take its name and its input from search_operations. Where the input has dryRun: true first, show the plan, then do it. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+      'Start an operation that changes something and can undo it (risk change), e.g. start, stop or restart a service. Name and input as search_operations says; with dryRun: true first, and show the plan. Returns a run id at once; wait_for_run waits for the report. Refuses other risks.',
   }),
   dangerous: startTool({
     name: 'start_dangerous_change',
     title: 'Start a dangerous change',
     risk: 'dangerous',
     description:
-      'Start an operation that can lose data, access or service (risk dangerous). Take its name and its input from search_operations. Where the input has dryRun: true first, and show the user the plan. Starts a run and returns at once with its id; wait_for_run waits for its report. Requests of another risk are refused.',
+      'Start an operation that can lose data, access or service (risk dangerous). Name and input as search_operations says; with dryRun: true first, and show the plan. Returns a run id at once; wait_for_run waits for the report. Refuses other risks.',
   }),
 };
 
@@ -129,14 +130,14 @@ function startTool({ name, title, description, risk }: StartTool): AnyTool {
       openWorldHint: true,
     },
     input: z.object({
-      operation: operationName().describe('Name of the operation, e.g. check-health'),
+      operation: operationName().describe('e.g. check-health'),
       input: z.record(z.string(), z.unknown()).describe("The operation's own fields, as its schema says"),
     }),
     async handler({ operation: asked, input }, dependencies, call) {
       const operation = findOperation(asked, dependencies.operations);
       // Where no request of it can be right here, that comes before whatever else may be wrong with this one.
       if (!risksOf(operation).includes(risk)) throw wrongTool(name, operation, risksOf(operation)[0], call);
-      const parsed = operation.input.strict().safeParse(input);
+      const parsed = writtenInput(operation).strict().safeParse(input);
       if (!parsed.success) throw invalidInput(operation, input, parsed.error);
       const actual = riskOf(operation, parsed.data);
       if (actual !== risk) throw wrongTool(name, operation, actual, call);

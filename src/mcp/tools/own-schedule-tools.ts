@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { riskOf } from '../../operations/definition.ts';
 import { runCondition } from '../../operations/run.ts';
 import { cleanLine } from '../../reports/clean.ts';
+import { writtenInput } from '../../runs/name-guest.ts';
 import { scheduleText } from '../../runs/schedule-text.ts';
 import type { ScheduleSummary } from '../../runs/schedules.ts';
 import { scheduleName } from '../../runs/schema.ts';
@@ -30,7 +31,7 @@ const scheduleOperation = defineTool({
   }),
   async handler({ operation: name, input, if: condition, ...when }, { schedules, operations }, { caller }) {
     const operation = findOperation(name, operations);
-    const parsed = operation.input.strict().safeParse(input);
+    const parsed = writtenInput(operation).strict().safeParse(input);
     if (!parsed.success) throw invalidInput(operation, input, parsed.error);
     const risk = riskOf(operation, parsed.data);
     if (!mayUse(caller, risk)) throw outOfScope(`scheduling ${operation.name} (${risk})`, risk, caller);

@@ -17,7 +17,7 @@ export const scheduleId = z
   .regex(/^[a-z0-9-]+\/[a-z0-9-]+(\/[a-z0-9,-]+)+$/, 'expected operation/schedule/target, e.g. back-up/daily/pve1')
   .describe('From list_schedules');
 
-const reason = z.string().trim().min(3).max(500).describe('Why, in a few words; shown beside the schedule');
+const reason = z.string().trim().min(3).max(500).describe('Why; shown beside it');
 
 const listSchedules = defineTool({
   name: 'list_schedules',

@@ -12,7 +12,7 @@ export const searchLedger = defineTool({
   name: 'search_ledger',
   title: 'Search ledger',
   description:
-    'Audit ledger, for years, newest first: who asked for what, plans, who approved or refused what and why, steps, outcomes, sign-ins, changes of policy. Use it for what is older than 30 days and for who did or decided something.',
+    'Audit ledger, for years, newest first: who asked for what, plans, who approved or refused what and why, steps, outcomes, sign-ins, changes of policy. For what is older than 30 days, and who decided something.',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: z.object({
@@ -20,9 +20,7 @@ export const searchLedger = defineTool({
       .string()
       .max(200)
       .optional()
-      .describe(
-        'Words that all stand in it: of the text, a run, an operation, a target, or who (person:anna); ngin* begins so',
-      ),
+      .describe('Words that all stand in its text, run, operation, target, or who (person:anna); ngin* begins so'),
     kind: recordKind.optional(),
     since: z.string().max(40).optional().describe('As of list_runs'),
     until: z.string().max(40).optional(),

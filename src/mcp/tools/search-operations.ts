@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type OperationDefinition, risksOf, worstRisk } from '../../operations/definition.ts';
+import { writtenInput } from '../../runs/name-guest.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
 import { jsonSchema } from '../json-schema.ts';
 import { createOperationSearch } from '../operation-search.ts';
@@ -16,11 +17,11 @@ export function searchOperationsTool(operations: readonly OperationDefinition[])
   return defineTool({
     name: 'search_operations',
     title: 'Search operations',
-    description: `Find what this service can do on Proxmox hosts and guests: ${operations.length} operations, also those without a tool of their own. Search by words (restart a service, backup, upgrade packages, certificate, snapshot, VM, container …) for an operation's name, risk, input schema and the tool that starts it. Without a query it names all.`,
+    description: `Find what this service can do on Proxmox hosts and guests: ${operations.length} operations, most without a tool of their own. Search by words (restart a service, backup, upgrade packages, snapshot, VM, container …) for an operation's name, risk, input schema and the tool that starts it. Without a query it names all.`,
     risk: 'read',
     annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
     input: z.object({
-      query: z.string().max(500).optional().describe('What is to be done, in a few words'),
+      query: z.string().max(500).optional().describe('What is to be done'),
       limit: z.int().min(1).max(10).default(3).describe('How many to describe in full'),
     }),
     async handler({ query = '', limit }, _dependencies, { caller }) {
@@ -70,6 +71,6 @@ function described(operation: OperationDefinition, caller: Caller) {
     ...(mayUse(caller, worst)
       ? {}
       : { note: `Of the risk "${worst}" it needs a token of the scope "${scopeFor(worst)}".` }),
-    input: jsonSchema(operation.input.strict()),
+    input: jsonSchema(writtenInput(operation).strict()),
   };
 }

@@ -10,13 +10,13 @@ export const undoRun = defineTool({
   name: 'undo_run',
   title: 'Undo run',
   description:
-    'Undo (revert, take back, roll back) what a finished run has changed: starts the reverse as a run of its own, planned and approved like any other; refused where somebody has changed it since. list_runs with undoable finds what can be undone. For a run that goes on: cancel_run.',
+    'Undo (revert, take back, roll back) what a finished run has changed, by a run of its own, planned and approved like any other; refused where somebody has changed it since. list_runs with undoable finds what can be undone. For a run that goes on: cancel_run.',
   // Of the least; what it starts has a risk of its own.
   risk: 'change',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
   input: z.object({
     id: runId,
-    dryRun: z.boolean().default(false).describe('true: only plan it, to show the user'),
+    dryRun: z.boolean().default(false).describe('true: only plan'),
   }),
   async handler({ id, dryRun }, { runs, metrics }, { caller, takesMcpTasks }) {
     const { existing, ...started } = await runs.undo(id, asRequester(caller), {

@@ -24,12 +24,12 @@ export function waitForRunTool(): AnyTool {
     name: 'wait_for_run',
     title: 'Wait for run',
     description:
-      'Wait until a run has ended (is finished) and return its report, showing progress meanwhile. Returns earlier, with the run still running, when timeoutSeconds have passed, when it asks something that decide_run can answer, or over stdio after 50 s if no progress was asked for; waiting again is fine. Stopping the wait does not stop the run.',
+      'Wait until a run has ended (is finished) and return its report, showing progress meanwhile. Returns earlier, with the run still running, after timeoutSeconds, when it asks something that decide_run can answer, or over stdio after 50 s without progress; wait again then. Stopping the wait does not stop the run.',
     risk: 'read',
     annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
     input: z.object({
       id: runId,
-      timeoutSeconds: z.int().min(1).max(3_600).default(300).describe('How long to wait at most'),
+      timeoutSeconds: z.int().min(1).max(3_600).default(300),
     }),
     async handler({ id, timeoutSeconds }, { runs }, call) {
       const run = await waits.during(call.caller.name, () => waitForEndOrQuestion(runs, id, timeoutSeconds, call));

@@ -2,7 +2,7 @@ import type { ControlGuestActivities, GuestLook } from '../../activities/control
 import type { EachGuest } from '../../operations/definition.ts';
 import type { GuestPlace } from '../../operations/target.ts';
 import { onHost } from './activities.ts';
-import { createApiSteps } from './api-change.ts';
+import { createApiSteps } from './api-steps.ts';
 import { settleSeconds, stateAfter, withinSeconds } from './guest-power.ts';
 import type { Policy } from './policies.ts';
 

@@ -219,6 +219,10 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       return await act(planned);
     }
 
+    async function wantsSnapshot(): Promise<string | undefined> {
+      return await records?.snapshotFirst(judgedOf(definition, input, place));
+    }
+
     async function judge(ledger: Records): Promise<Judgement> {
       const at = due !== undefined && due.at > Date.now() ? due.at : undefined;
       const judged = await ledger.judge(judgedOf(definition, input, place), at);
@@ -322,6 +326,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
             return place;
           },
           step: runStep,
+          snapshotFirst: wantsSnapshot,
         });
       } catch (error) {
         throw await takeBack(error);
@@ -361,6 +366,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
           return (place.kind === 'host' ? locks.fences[`host/${place.host}`] : undefined) ?? 0;
         },
         step: runStep,
+        snapshotFirst: wantsSnapshot,
         note: (step, how) => checklist.mark(step, 'running', how),
         skip: (step, why) => checklist.mark(step, 'skipped', why),
         onUndo(step, take, look) {

@@ -26,6 +26,8 @@ export interface Records {
    * @param at when it is to be done, where that is another time than now; ms since the epoch
    */
   judge(of: Pick<JudgedRequest, 'guest' | 'each'>, at?: number): Promise<Judgement>;
+  /** Why the policy wants a snapshot of the guest first. Of a plan, too; nothing is written down. */
+  snapshotFirst(of: Pick<JudgedRequest, 'guest' | 'each'>): Promise<string | undefined>;
   /** Writes a plan down, before anybody is asked about it or anything of it is done. */
   planned(plan: Plan, question?: string): Promise<void>;
   decided(answer: Answer, question: string): Promise<void>;
@@ -67,6 +69,18 @@ export function createRecords(
   const on = (summary: string, policy: 'ledger' | 'ledgerAtOnce' = 'ledger') =>
     proxyActivities<LedgerActivities & ApprovalActivities>({ ...policies[policy], taskQueue: ledgerQueue, summary });
 
+  function asked(of: Pick<JudgedRequest, 'guest' | 'each'>): JudgedRequest {
+    return {
+      operation: definition.name,
+      risk,
+      input: { ...input },
+      requestedBy: by,
+      ...of,
+      ...(undoes === undefined ? {} : { undoes }),
+      ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
+    };
+  }
+
   function made(record: Pick<NewRecord, 'kind' | 'text'> & Partial<NewRecord>): NewRecord {
     count += 1;
     return { key: `${record.kind}/${workflowId}/${runId}/${count}`, by: principalText(by), ...common, ...record };
@@ -83,15 +97,13 @@ export function createRecords(
   return {
     judge: (of, at) =>
       on('Ask the policy').judge({
-        operation: definition.name,
-        risk,
-        input: { ...input },
-        requestedBy: by,
-        ...of,
-        ...(undoes === undefined ? {} : { undoes }),
-        ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
+        ...asked(of),
         ...(at === undefined ? {} : { at: new Date(at).toISOString() }),
       }),
+    async snapshotFirst(of) {
+      const judged = await on('Ask the policy for a snapshot first').preview(asked(of));
+      return judged.verdict === 'refused' ? undefined : judged.snapshotFirst;
+    },
     async planned(plan, question) {
       const key = question === undefined ? {} : { key: `plan/${workflowId}/${runId}/${question}` };
       const record = made({ kind: 'plan', text: cleanLine(plan.summary, 500), data: { ...plan, question }, ...key });

@@ -15,6 +15,8 @@ export interface PlanningRun<Input> {
   readonly place: Place;
   /** Runs one step of the definition's list and keeps the checklist. Its `summary` is the step's text in the UI. */
   step<T>(title: string, act: (summary: string) => Promise<T>, note?: (result: T) => string | undefined): Promise<T>;
+  /** Why the policy wants a snapshot of the guest first; undefined: it doesn't. */
+  snapshotFirst(): Promise<string | undefined>;
 }
 
 /** What a workflow's own logic gets to work with. */
