@@ -30,10 +30,15 @@ beforeAll(async () => {
   await sh(`systemctl daemon-reload; mkdir -p -m 700 ${layout.state}; echo pmx-planned >${layout.state}/units`);
   simulator = await createProxmoxSimulator({ authenticationDelayMs: 1, unreachableDelayMs: 1 });
   simulator.state.pace.secondMs = 20;
+<<<<<<< HEAD
   furnish({ simulator });
   const { scsi0 = '' } = simulator.state.guests.get(120)?.config ?? {};
   const before = { name: 'before', snaptime: 1_700_000_000, description: '', config: { scsi0 } };
   Object.assign(simulator.state.guests.get(120) ?? {}, { snapshots: [before], parent: 'before' });
+=======
+  const { config } = simulator.state.guests.get(100) ?? {};
+  if (config) config.agent = '1';
+>>>>>>> guests-2
   service = await startService({ hosts: { pve1: { ...sshEntry(lab), ...apiEntry(simulator) } } });
   writeFileSync(join(service.folder, 'policy.yaml'), 'protected: { guests: 999 }\n', { mode: 0o600 });
   await service.startWorker();
@@ -49,6 +54,7 @@ const sh = (script: string) => lab.must(['sh', '-euc', script], { timeoutMs: 120
 
 /** Requests of each operation, so that every way of changing something is planned once. */
 const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
+<<<<<<< HEAD
   'clone-guest': [
     { vmid: 120, name: 'planned' },
     { vmid: 102, name: 'planned', start: true },
@@ -63,18 +69,36 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'roll-back-guest': [{ vmid: 120, snapshot: 'before' }],
   'snapshot-guest': [{ vmid: 100, snapshot: 'planned', withRam: true }],
   'suspend-guest': ['ram', 'disk'].map((to) => ({ vmid: 100, to })),
+=======
+  'add-disk': [{ vmid: 100, storage: 'local', sizeGiB: 1 }],
+>>>>>>> guests-2
   'back-up': [{}],
   'change-api': [
     { method: 'PUT', path: '/cluster/options', parameters: { keyboard: 'de' } },
     { method: 'POST', path: '/pools', parameters: { poolid: 'planned' } },
     { vmid: 100, method: 'PUT', path: '/nodes/pve1/qemu/100/config', parameters: { description: 'planned' } },
   ],
+  'change-guest-firewall': [
+    { vmid: 100, action: 'add', verdict: 'ACCEPT', proto: 'tcp', dport: '22' },
+    { vmid: 100, action: 'options', on: true },
+  ],
+  'change-ha': [{ vmid: 100, action: 'add' }],
   'change-policy': [{}],
+  'change-replication': [{ vmid: 100, action: 'delete', target: 'pve2' }],
+  'configure-guest': [{ vmid: 100, set: { cores: 4 } }],
   'control-guest': ['start', 'shutdown', 'reboot', 'stop'].map((action) => ({ vmid: 100, action })),
   'control-service': ['start', 'stop', 'restart', 'enable', 'disable'].map((action) => ({
     unit: 'pmx-planned',
     action,
   })),
+  'download-image': [{ url: 'https://cd.example.test/debian-13.1.0-amd64-netinst.iso' }],
+  'fetch-file': [{ vmid: 100, path: '/etc/hostname' }],
+  'migrate-guest': [{ vmid: 100, target: 'pve2' }],
+  'move-disk': [{ vmid: 100, disk: 'scsi0', storage: 'local', format: 'raw' }],
+  'remove-disk': [{ vmid: 100, disk: 'scsi0', action: 'detach' }],
+  'resize-disk': [{ vmid: 100, disk: 'scsi0', size: '+1G' }],
+  'run-in-guest': [{ vmid: 100, command: ['true'] }],
+  'send-file': [{ vmid: 100, path: '/etc/motd', content: 'planned' }],
 };
 
 async function run(operation: string, input: Record<string, unknown>): Promise<RunDetails> {

@@ -8,9 +8,12 @@ import { type DeclaredRequest, declaredRequests, prepareAll, tasksOf, vmidOf, wo
 
 // What has to hold for each declared operation, whatever it does; what is particular to one is in a file of its own.
 const declared = Object.values(catalogue).filter(isApiOperation);
+/** Declared, and makes no call: it only looks. */
+const onlyLooks = ['fetch-file'];
 
 it('has a request of every declared operation', () => {
-  expect(declaredRequests.map(({ operation }) => operation).sort()).toEqual(declared.map(({ name }) => name).sort());
+  const changing = declared.map(({ name }) => name).filter((name) => !onlyLooks.includes(name));
+  expect(declaredRequests.map(({ operation }) => operation).sort()).toEqual(changing.sort());
 });
 
 let lab: ApiChangeLab;

@@ -31,6 +31,12 @@ function withSnapshot(state: SimulatorState, vmid: number): void {
   ] as NonNullable<SimulatedGuest['snapshots']>;
 }
 
+function withAgent({ guests }: SimulatorState, vmid: number): void {
+  const guest = guests.get(vmid);
+  if (guest?.config) guest.config.agent = '1';
+  if (guest) guest.behaviour = { agent: { files: new Map([['/etc/motd', 'old']]) } };
+}
+
 /** One request of each declared operation of the catalogue, each of a guest of its own. A test holds the list to that. */
 export const declaredRequests: readonly DeclaredRequest[] = [
   { operation: 'snapshot-guest', step: 'Snapshot', input: () => ({ snapshot: 'before' }) },
@@ -53,6 +59,35 @@ export const declaredRequests: readonly DeclaredRequest[] = [
     },
     input: () => ({ storage: 'local', url: image }),
     ids: () => ['declared.qcow2'],
+    withoutQuorum: 'works',
+  },
+  {
+    operation: 'change-guest-firewall',
+    step: 'Change',
+    input: () => ({ action: 'add', verdict: 'ACCEPT', proto: 'tcp', dport: '22' }),
+  },
+  { operation: 'change-ha', step: 'Change', input: () => ({ action: 'add', maxRestart: 3 }) },
+  {
+    operation: 'change-replication',
+    step: 'Change',
+    prepare: ({ storages, guests }, vmid) => {
+      if (!storages.some(({ storage }) => storage === 'tank')) {
+        for (const node of ['pve1', 'pve2']) {
+          const tank = { storage: 'tank', node, plugin: 'zfspool', content: 'images,rootdir', shared: false } as const;
+          storages.push({ ...tank, status: 'available', total: 2 ** 40, used: 0 });
+        }
+      }
+      const { config } = guests.get(vmid) ?? {};
+      if (config) config.scsi0 = `tank:vm-${vmid}-disk-0,size=16G`;
+    },
+    input: () => ({ action: 'create', target: 'pve2' }),
+  },
+  {
+    operation: 'send-file',
+    step: 'Write',
+    guest: on,
+    prepare: withAgent,
+    input: () => ({ path: '/etc/motd', content: 'new' }),
     withoutQuorum: 'works',
   },
   { operation: 'roll-back-guest', step: 'Roll back', prepare: withSnapshot, input: () => ({ snapshot: 'before' }) },
@@ -158,9 +193,15 @@ export function worldOf({ state }: ProxmoxSimulator, request: DeclaredRequest): 
     guests: vmids.map((vmid) => {
       const guest = state.guests.get(vmid);
       if (guest === undefined) return undefined;
-      const { node, status, paused = false, lock, config, pending = {}, snapshots = [] } = guest;
-      return { vmid, node, status, paused, lock, config, pending, snapshots: snapshots.map(({ name }) => name) };
+      const { node, status, paused = false, lock, config, pending = {}, snapshots = [], ha, behaviour } = guest;
+      const files = [...(behaviour?.agent?.files ?? [])].map(([path, content]) => [path, String(content)]);
+      const names = snapshots.map(({ name }) => name);
+      return { vmid, node, status, paused, lock, config, pending, snapshots: names, ha: ha !== undefined, files };
     }),
+    rules: vmids.flatMap((vmid) => state.firewalls.get(`guest/${vmid}`)?.rules ?? []),
+    jobs: [...state.configuration.replication.values()]
+      .filter(({ guest }) => vmids.includes(guest))
+      .map(({ id }) => id),
     volumes: state.volumes
       .filter(({ vmid, volid }) => (vmid !== undefined && vmids.includes(vmid)) || volid.includes('declared'))
       .map(({ volid, size, node }) => ({ volid, size, node })),

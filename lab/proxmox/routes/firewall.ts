@@ -20,11 +20,25 @@ const places: readonly Place[] = [
 ];
 
 /** The firewall of guests, nodes and the cluster: what it is told, not what it does. */
-export const firewallRoutes: readonly Route[] = places.flatMap((place) => [
-  ...optionRoutes(place),
-  ...ruleRoutes(place),
-  ...(place.hasSets ? [...aliasRoutes(place), ...setRoutes(place)] : []),
-]);
+export const firewallRoutes: readonly Route[] = places
+  .flatMap((place) => [
+    ...optionRoutes(place),
+    ...ruleRoutes(place),
+    ...(place.hasSets ? [...aliasRoutes(place), ...setRoutes(place)] : []),
+  ])
+  .map(needsQuorum);
+
+/** Its files are the cluster's own, as all configuration. */
+function needsQuorum(route: Route): Route {
+  if (route.method === 'GET') return route;
+  return {
+    ...route,
+    handle: (call) => {
+      if (!call.state.cluster.quorate) throw new ApiFailure(500, "cfs-lock 'firewall-config' error: no quorum!");
+      return route.handle(call);
+    },
+  };
+}
 
 const idOf = ['node', 'vmid', 'pos', 'digest', 'moveto', 'delete', 'name', 'rename'];
 

@@ -17,8 +17,8 @@ const limit = {
 
 const words = {
   name: 'words',
-  // sudo and grep build a bounded repetition out: much more of it makes every call slow.
-  pattern: 'w[A-Za-z0-9._-]{1,700}',
+  // sudo repeats at most 255 times; and it builds repetitions out, so that much more of it makes every call slow.
+  pattern: 'w([A-Za-z0-9._-]{1,100}){1,7}',
   maxLength: 701,
   examples: ['w.bHM', 'w.bHM.LWw', 'w.ZWNobw.'],
   description: "The command's words, each in base64url behind a point",
