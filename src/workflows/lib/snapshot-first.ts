@@ -14,9 +14,12 @@ const titles = { take: 'Snapshot first', remove: 'Remove the snapshot' } as cons
 /** What was planned, and the snapshot that is taken before, where the policy wants one. */
 interface WithSnapshot<Known> {
   readonly known: Known;
-  readonly first?: ChangeLook;
-  /** The calls of the change itself. */
-  readonly does?: string;
+  readonly first?: {
+    readonly why: string;
+    readonly look: ChangeLook;
+    /** The calls of the change itself. */
+    readonly does: string;
+  };
 }
 
 type GuestInput = Readonly<Record<string, unknown>>;
@@ -39,7 +42,7 @@ export function snapshotFirst<Input extends GuestInput, Output, Known>(
       const first = await snapshot(run, why).look(titles.take);
       const { plan } = would;
       return {
-        known: { known, first, does: doesOf(plan.steps) },
+        known: { known, first: { why, look: first, does: doesOf(plan.steps) } },
         would: {
           ...would,
           plan: {
@@ -59,13 +62,13 @@ export function snapshotFirst<Input extends GuestInput, Output, Known>(
       };
     },
 
-    async act(run, { known, first, does }) {
+    async act(run, { known, first }) {
       if (first === undefined) return await change.act(run, known);
       const stuck = new Set<string>();
       await take(run, first, stuck);
       // The snapshot has changed the guest's configuration, and with it the digest that was read.
       const now = await change.plan(run);
-      if (doesOf(now.would?.plan.steps ?? []) !== does) throw otherwise();
+      if (doesOf(now.would?.plan.steps ?? []) !== first.does) throw otherwise();
       const done = await change.act(watching(run, stuck), now.known);
       run.commit();
       return { ...done, sections: [...done.sections, { title: 'Snapshot', findings: [await remove(run)] }] };
@@ -102,8 +105,12 @@ function snapshot({ input, place }: { readonly input: GuestInput; readonly place
   });
 }
 
-async function take(run: Run<GuestInput>, first: ChangeLook, stuck: ReadonlySet<string>): Promise<void> {
-  const steps = snapshot(run, '');
+async function take(
+  run: Run<GuestInput>,
+  { why, look: first }: NonNullable<WithSnapshot<unknown>['first']>,
+  stuck: ReadonlySet<string>,
+): Promise<void> {
+  const steps = snapshot(run, why);
   const [step] = first.steps;
   if (step === undefined) return;
   run.onUndo(titles.take, async () => {
