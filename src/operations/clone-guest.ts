@@ -59,6 +59,8 @@ export const cloneGuest = defineApiChange(
       reads: [
         { privilege: 'VM.Audit', on: 'guest' },
         { privilege: 'Datastore.Audit', on: 'storage' },
+        // Without it Proxmox leaves the guest's volumes out of a storage's list.
+        { privilege: 'VM.Config.Disk', on: 'guest' },
         { privilege: 'Pool.Audit', on: 'pool', when: 'a pool is named' },
         { privilege: 'VM.GuestAgent.Audit', on: 'guest', when: 'the address of a VM is waited for' },
       ],

@@ -27,6 +27,7 @@ import {
   undoOfNew,
   waitSeconds,
 } from './new-guest.ts';
+import { said } from './said.ts';
 import {
   chooseStorage,
   chooseVolume,
@@ -44,7 +45,7 @@ export const createContainer = defineApiChange(
   {
     name: 'create-container',
     title: 'Create container',
-    summary: 'Make a container from a template, start it, wait for its address.',
+    summary: 'Make a new container from a template, start it, wait for its address.',
     description:
       'Create (make, deploy, provision) a new container (CT, LXC) on a host from an OS template (content vztmpl of a storage, see download-image), unprivileged unless said otherwise, with SSH keys of root and its address. What is not given is chosen sensibly: next free number, the only fitting template and storage, 1 core, 512 MiB, 8 GiB, vmbr0, dhcp. Ends with a running container and its address.',
     guide: 'pct create by hand',
@@ -57,12 +58,17 @@ export const createContainer = defineApiChange(
       reads: [
         { privilege: 'VM.Audit', on: 'guest' },
         { privilege: 'Datastore.Audit', on: 'storage' },
+        // Without it Proxmox leaves the guest's volumes out of a storage's list.
+        { privilege: 'VM.Config.Disk', on: 'guest' },
         { privilege: 'Pool.Audit', on: 'pool', when: 'a pool is named' },
       ],
       changes: [
         { privilege: 'VM.Allocate', on: 'guest' },
         { privilege: 'Datastore.AllocateSpace', on: 'storage' },
         { privilege: 'SDN.Use', on: 'network' },
+        ...['CPU', 'Memory', 'Network', 'Options'].map(
+          (what) => ({ privilege: `VM.Config.${what}`, on: 'guest' }) as const,
+        ),
         { privilege: 'VM.PowerMgmt', on: 'guest', when: 'start' },
         { privilege: 'Sys.Modify', on: 'root', when: 'of a privileged container' },
       ],
@@ -203,11 +209,11 @@ export const createContainer = defineApiChange(
         if (!isFixed && input.waitSeconds > 0) steps.push(addressStep(container, input.waitSeconds));
       }
       return {
-        summary: `make the ${guestLabel(container)} on ${node} from ${template.volid}, with ${input.memoryMiB} MiB and ${input.diskGiB} GiB on ${storage.storage}${input.start ? ', and start it' : ''}`,
+        summary: `make the ${guestLabel(container)} on ${node} from ${said(template.volid)}, with ${input.memoryMiB} MiB and ${input.diskGiB} GiB on ${storage.storage}${input.start ? ', and start it' : ''}`,
         state: [
           { name: 'Node', value: node },
           { name: 'New number', value: String(container.vmid) },
-          { name: 'Template', value: `${template.volid} (${roughly(template.size)})` },
+          { name: 'Template', value: `${said(template.volid)} (${roughly(template.size)})` },
           { name: 'Storage', value: storage.storage },
         ],
         affected: [],

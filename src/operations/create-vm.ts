@@ -46,7 +46,7 @@ export const createVm = defineApiChange(
   {
     name: 'create-vm',
     title: 'Create VM',
-    summary: 'Make a VM from a cloud image or an ISO, start it, wait for its address.',
+    summary: 'Make a new VM (virtual machine) from a cloud image or an ISO, start it, wait for its address.',
     description:
       'Create (make, deploy, provision) a new VM (virtual machine, QEMU) on a host: from a cloud image (Debian, Ubuntu …: content import of a storage, see download-image) with cloud-init for user, SSH keys and address, or from the ISO of an installer. What is not given is chosen sensibly: next free number, the only fitting image and storage, 2 cores, 2 GiB, vmbr0, dhcp. Ends with a running VM and its address.',
     guide: 'qm create by hand',
@@ -268,9 +268,9 @@ export const createVm = defineApiChange(
   },
 );
 
-/** What an API token can import. */
+/** What an API token can import, and what stands in a property line without becoming a part of it. */
 function isImage({ volid }: Volumes[number]): boolean {
-  return /\.(qcow2|raw|vmdk|iso)$/i.test(volid);
+  return /:(import|iso)\/[A-Za-z0-9._+=-]+\.(qcow2|raw|vmdk|iso)$/i.test(volid);
 }
 
 function refuseCloudInit(input: {

@@ -32,7 +32,7 @@ export const deleteGuest = defineApiChange(
   {
     name: 'delete-guest',
     title: 'Delete guest',
-    summary: 'Delete a VM or container with its disks and snapshots, for good, and see that all of it is gone.',
+    summary: 'Delete (destroy) a VM or container with its disks and snapshots, for good, and see that it is gone.',
     description:
       'Delete (destroy, remove, purge) a VM or container for good: its disks, its snapshots, and its place in backup jobs, HA, replication, pools and the firewall. The plan names all that goes and the backups that stay. A guest with protection is refused; one that runs is too, unless stopFirst. Nothing brings it back but a backup.',
     guide: 'qm destroy and pct destroy by hand',
@@ -45,6 +45,8 @@ export const deleteGuest = defineApiChange(
       reads: [
         { privilege: 'VM.Audit', on: 'guest' },
         { privilege: 'Datastore.Audit', on: 'storage' },
+        // Without it Proxmox leaves the guest's volumes out of a storage's list.
+        { privilege: 'VM.Config.Disk', on: 'guest' },
         { privilege: 'Sys.Audit', on: 'root', when: 'the plan is to name backup jobs and to look for a quorum' },
       ],
       changes: [
@@ -215,10 +217,16 @@ export const deleteGuest = defineApiChange(
           ...(rules.length === 0 ? [] : [`Its ${rules.length} firewall rules go`]),
           ...(guest.pool === undefined ? [] : [`It leaves the pool ${guest.pool}`]),
           ...(config.description?.trim() ? [`Its notes go: ${said(config.description, 200)}`] : []),
-          ...backups.slice(0, 10).map(({ volid }) => `Its backup stays: ${volid}`),
+          ...backups.slice(0, 10).map(({ volid }) => `Its backup stays: ${said(volid)}`),
           ...(backups.length > 10 ? [`${backups.length - 10} more backups stay`] : []),
         ],
         risks: [
+          ...disks
+            .filter(({ volume }) => !volumes.some(({ volid }) => volid === volume))
+            .map(
+              ({ volume }) =>
+                `The API token does not see ${volume} (VM.Config.Disk on the guest), or it is gone already: that it goes can't be looked at`,
+            ),
           ...(backups.length === 0 ? ['No backup of it is known here: nothing brings it back'] : []),
           'Rights that were given on it alone are gone, and whoever gets its number next starts without them',
         ],

@@ -23,7 +23,7 @@ export const deleteSnapshot = defineApiChange(
     title: 'Delete snapshot',
     summary: 'Delete a snapshot of a VM or container, and see that it is gone and the guest is not left locked.',
     description:
-      'Delete (remove) a snapshot of a VM or container, when it is not needed any more: its space is freed, the guest stays as it is, and nobody can go back to it. Also takes back a snapshot-guest.',
+      'Delete (remove) a snapshot of a VM or container, when it is not needed any more: its space is freed, and the guest stays as it is. It is how a snapshot-guest is undone.',
     guide: 'qm delsnapshot and pct delsnapshot by hand',
     target: 'guest',
     risk: 'dangerous',

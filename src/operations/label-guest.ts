@@ -31,7 +31,7 @@ export const labelGuest = defineApiChange(
   {
     name: 'label-guest',
     title: 'Label guest',
-    summary: 'Set tags, notes, name or pool of a VM or container.',
+    summary: 'Change tags, notes, name or pool of a VM or container.',
     description:
       'Label a VM or container: add and remove tags (or set all of them), replace its notes (description, comment), rename it, put it into a pool or take it out. What is not given stays. Can be taken back exactly.',
     guide: 'qm set and pct set by hand',

@@ -213,26 +213,33 @@ export function placeOf(guest: Pick<GuestPlace, 'node' | 'type' | 'vmid' | 'name
 }
 
 /**
- * What a creation leaves whose task was killed at its start: a number that is taken, and nothing in it. It names no run, and
- * there is nothing in it to lose; while somebody else's creation is under way it is locked, and Proxmox deletes nothing.
+ * Deletes the guest, if this run has made it. One that was cut off before it had notes has nothing in it at all, and goes,
+ * too; as long as Proxmox has it locked, nobody can tell whether somebody makes it just now, and a person decides.
  */
-function isHusk(config: GuestConfig): boolean {
-  const keys = Object.keys(config);
-  return keys.length > 0 && keys.every((key) => key === 'digest' || key === 'lock');
-}
-
-/** Deletes the guest, if this run has made it. */
 export function undoNew(guest: GuestPlace): ApiUndo {
+  const reads = { config: readConfigIfAny(guest) };
   return undoBy({
     says: `the ${guestLabel(guest)} is deleted, where its notes name this run`,
-    reads: { config: readConfigIfAny(guest) },
+    reads,
     plan({ config }, run) {
-      if (madeBy(config.description) !== run && !isHusk(config)) return undefined;
+      if (Object.keys(config).length === 0) return undefined;
+      if (madeBy(config.description) !== run && !isEmpty(config)) return undefined;
+      if (isEmpty(config) && config.lock !== undefined) {
+        return {
+          effect: effect({
+            reads,
+            lacks: (now) =>
+              Object.keys(now.config).length === 0 || !isEmpty(now.config)
+                ? undefined
+                : `an empty ${guestLabel(guest)} is left on ${guest.node}, locked (${now.config.lock}), as by a task that was killed: unlock and destroy it there, if nobody makes it just now`,
+          }),
+        };
+      }
       return {
         call: { method: 'DELETE', ...guestPath(guest, '') },
         task: guestTask(guest, { qemu: 'qmdestroy', lxc: 'vzdestroy' }),
         effect: effect({
-          reads: { config: readConfigIfAny(guest) },
+          reads,
           lacks: (now) =>
             Object.keys(now.config).length === 0 ? undefined : `the ${guestLabel(guest)} is still there`,
           withinSeconds: 30,
@@ -240,6 +247,11 @@ export function undoNew(guest: GuestPlace): ApiUndo {
       };
     },
   });
+}
+
+/** Nothing is in it, whether it is locked or not. */
+function isEmpty(config: GuestConfig): boolean {
+  return Object.keys(config).every((option) => option === 'lock' || option === 'digest');
 }
 
 /** How the finished run that has made a guest is taken back. */

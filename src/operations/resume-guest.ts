@@ -11,7 +11,7 @@ export const resumeGuest = defineApiChange(
     title: 'Resume guest',
     summary: 'Let a suspended VM go on, from RAM or from disk, and see that it runs.',
     description:
-      'Resume (unpause, wake, continue) a VM that was suspended or paused, in RAM or on disk: it goes on where it stood. One that is simply off is started by control-guest.',
+      'Resume (unpause, wake, continue) a VM after suspend-guest, from RAM or from disk: it goes on where it stood. One that is simply off is started by control-guest.',
     guide: 'qm resume by hand',
     target: 'guest',
     risk: 'change',

@@ -25,7 +25,7 @@ export const rollBackGuest = defineApiChange(
   {
     name: 'roll-back-guest',
     title: 'Roll back guest',
-    summary: 'Put a VM or container back to a snapshot; all that has changed in it since is lost.',
+    summary: 'Go back to a snapshot of a VM or container; all that has changed in it since is lost.',
     description:
       'Roll back (revert, restore, reset) a VM or container to a snapshot (checkpoint): its disks and its configuration become what they were then, and everything written since is lost. A running guest is cut off first. With the RAM in the snapshot a VM goes on from that moment; else it is started again where it ran before, or as start says. Take another snapshot first (snapshot-guest) if the present state may be wanted.',
     guide: 'qm rollback and pct rollback by hand',
@@ -38,10 +38,7 @@ export const rollBackGuest = defineApiChange(
         { privilege: 'VM.Audit', on: 'guest' },
         { privilege: 'Datastore.Audit', on: 'storage' },
       ],
-      changes: [
-        { privilege: 'VM.Snapshot.Rollback', on: 'guest' },
-        { privilege: 'VM.PowerMgmt', on: 'guest', when: 'it is to run afterwards' },
-      ],
+      changes: [{ privilege: 'VM.Snapshot.Rollback', on: 'guest' }],
     },
     input: () =>
       z.object({
@@ -121,7 +118,7 @@ export const rollBackGuest = defineApiChange(
           ...differences(config, former).map((line) => `Its configuration becomes what it was: ${line}`),
         ],
         risks: [
-          'Whatever else has changed with it since (databases elsewhere, certificates, leases) does not go back with it',
+          'Whatever else has changed with it since (databases elsewhere, certificates, addresses) does not go back with it',
           ...(later.length === 0 ? [] : [`The snapshots ${later.join(', ')} stay, and hold what came later`]),
           ...(lost.length === 0
             ? []

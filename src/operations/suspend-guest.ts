@@ -18,9 +18,9 @@ export const suspendGuest = defineApiChange(
   {
     name: 'suspend-guest',
     title: 'Suspend guest',
-    summary: 'Make a running VM stand still, in RAM or on disk, to go on from there by resume-guest.',
+    summary: 'Pause or hibernate a running VM (virtual machine), in RAM or on disk, to go on from there later.',
     description:
-      'Suspend (pause, hibernate) a running VM: to ram it only stands still, at once, and keeps its memory on the node; to disk its memory is written to a storage and it is off, also over a restart of the node. resume-guest lets it go on. Containers have no such thing: shut them down (control-guest).',
+      'Suspend (pause, hibernate) a running VM: to ram it only stands still, at once, and keeps its memory on the node; to disk its memory is written to a storage and it is off, also over a restart of the node. resume-guest undoes it. Containers have no such thing: shut them down (control-guest).',
     guide: 'qm suspend by hand',
     target: 'guest',
     risk: 'change',

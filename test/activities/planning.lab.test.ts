@@ -8,6 +8,7 @@ import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 import { catalogue } from '../../src/operations/catalogue.generated.ts';
 import { worstRisk } from '../../src/operations/definition.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
+import { furnish } from '../support/cluster-state.ts';
 import { apiEntry, sshEntry } from '../support/hosts.ts';
 import { startService, type TestService } from '../support/service.ts';
 
@@ -29,8 +30,15 @@ beforeAll(async () => {
   await sh(`systemctl daemon-reload; mkdir -p -m 700 ${layout.state}; echo pmx-planned >${layout.state}/units`);
   simulator = await createProxmoxSimulator({ authenticationDelayMs: 1, unreachableDelayMs: 1 });
   simulator.state.pace.secondMs = 20;
+<<<<<<< HEAD
+  furnish({ simulator });
+  const { scsi0 = '' } = simulator.state.guests.get(120)?.config ?? {};
+  const before = { name: 'before', snaptime: 1_700_000_000, description: '', config: { scsi0 } };
+  Object.assign(simulator.state.guests.get(120) ?? {}, { snapshots: [before], parent: 'before' });
+=======
   const { config } = simulator.state.guests.get(100) ?? {};
   if (config) config.agent = '1';
+>>>>>>> guests-2
   service = await startService({ hosts: { pve1: { ...sshEntry(lab), ...apiEntry(simulator) } } });
   writeFileSync(join(service.folder, 'policy.yaml'), 'protected: { guests: 999 }\n', { mode: 0o600 });
   await service.startWorker();
@@ -46,7 +54,24 @@ const sh = (script: string) => lab.must(['sh', '-euc', script], { timeoutMs: 120
 
 /** Requests of each operation, so that every way of changing something is planned once. */
 const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
+<<<<<<< HEAD
+  'clone-guest': [
+    { vmid: 120, name: 'planned' },
+    { vmid: 102, name: 'planned', start: true },
+  ],
+  'convert-to-template': [{ vmid: 102 }],
+  'create-container': [{ name: 'planned' }],
+  'create-vm': [{ name: 'planned' }, { name: 'planned', image: 'local:iso/debian-13.iso', start: false }],
+  'delete-guest': [{ vmid: 102 }, { vmid: 100, stopFirst: true }],
+  'delete-snapshot': [{ vmid: 120, snapshot: 'before' }],
+  'label-guest': [{ vmid: 100, addTags: ['web'], notes: 'planned', pool: 'web' }],
+  'resume-guest': [{ vmid: 100 }],
+  'roll-back-guest': [{ vmid: 120, snapshot: 'before' }],
+  'snapshot-guest': [{ vmid: 100, snapshot: 'planned', withRam: true }],
+  'suspend-guest': ['ram', 'disk'].map((to) => ({ vmid: 100, to })),
+=======
   'add-disk': [{ vmid: 100, storage: 'local', sizeGiB: 1 }],
+>>>>>>> guests-2
   'back-up': [{}],
   'change-api': [
     { method: 'PUT', path: '/cluster/options', parameters: { keyboard: 'de' } },

@@ -60,11 +60,12 @@ export const run = 'snapshot-guest/pve1-100/test';
 
 export async function createApiChangeLab(
   options: Parameters<typeof createProxmoxSimulator>[0] = {},
+  { token = 'full' }: { readonly token?: keyof ProxmoxSimulator['tokens'] } = {},
 ): Promise<ApiChangeLab> {
   const simulator = await createProxmoxSimulator({ authenticationDelayMs: 1, unreachableDelayMs: 1, ...options });
   simulator.state.pace.secondMs = 20;
   const apis = createProxmoxApis(
-    { hosts: [hostOf('pve1', simulator, simulator.tokens.full)] },
+    { hosts: [hostOf('pve1', simulator, simulator.tokens[token])] },
     pino({ level: 'silent' }),
   );
   const activities = createApiChangeActivities({ proxmox: apis, secondMs: 100 });

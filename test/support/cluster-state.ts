@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
 import type { ApiChangeLab, Carried } from './api-change.ts';
 
-/** All that a simulated cluster holds of guests, comparable; what runs without its process and the time of its start. */
+/** All that a simulated cluster holds of guests, comparable; without processes and times. */
 export function asItIs({ simulator: { state } }: ApiChangeLab): string {
   const guests = [...state.guests.values()].map(({ pid: _, startedAt: __, ...guest }) => ({
     ...guest,
@@ -13,7 +13,7 @@ export function asItIs({ simulator: { state } }: ApiChangeLab): string {
   return JSON.stringify(
     {
       guests: guests.toSorted((a, b) => a.vmid - b.vmid),
-      volumes: state.volumes.toSorted((a, b) => (a.volid < b.volid ? -1 : 1)),
+      volumes: state.volumes.map(({ ctime: _, ...volume }) => volume).toSorted((a, b) => (a.volid < b.volid ? -1 : 1)),
       pools: [...state.pools].map(([name, { vms }]) => [name, [...vms]]),
     },
     null,
@@ -38,7 +38,7 @@ export async function takeBackRun(
 }
 
 /** A cloud image, an installer's ISO, a container template and a second storage, as a cluster that is in use has them. */
-export function furnish({ simulator: { state } }: ApiChangeLab): void {
+export function furnish({ simulator: { state } }: Pick<ApiChangeLab, 'simulator'>): void {
   const volume = { storage: 'local', node: 'pve1', used: 300 * 2 ** 20, size: 300 * 2 ** 20, ctime: 1_700_000_000 };
   state.volumes.push(
     { ...volume, volid: 'local:import/debian-13.qcow2', content: 'import', format: 'qcow2', size: 3 * 2 ** 30 },

@@ -133,7 +133,13 @@ export const declaredRequests: readonly DeclaredRequest[] = [
   },
   { operation: 'convert-to-template', step: 'Convert', input: () => ({}) },
   { operation: 'suspend-guest', step: 'Suspend', guest: on, input: () => ({ to: 'disk' }) },
-  { operation: 'resume-guest', step: 'Resume', guest: { ...on, paused: true }, input: () => ({}) },
+  {
+    operation: 'resume-guest',
+    step: 'Resume',
+    guest: { ...on, paused: true },
+    input: () => ({}),
+    withoutQuorum: 'works',
+  },
   { operation: 'label-guest', step: 'Label', input: () => ({ addTags: ['web'], notes: 'a note' }) },
 ];
 

@@ -103,7 +103,7 @@ describe('the rights of an API token', () => {
     expect((await checked(limited()))('rights to change')).toMatchObject({
       verdict: 'warning',
       summary: expect.stringMatching(
-        /on \/vms .*VM\.PowerMgmt, which it has only for guests 100, \(for .*control-guest/,
+        /on \/vms .*VM\.PowerMgmt, which it has only for guests 100, \(for [^)]*control-guest/,
       ),
     });
   });
