@@ -30,15 +30,12 @@ beforeAll(async () => {
   await sh(`systemctl daemon-reload; mkdir -p -m 700 ${layout.state}; echo pmx-planned >${layout.state}/units`);
   simulator = await createProxmoxSimulator({ authenticationDelayMs: 1, unreachableDelayMs: 1 });
   simulator.state.pace.secondMs = 20;
-<<<<<<< HEAD
   furnish({ simulator });
   const { scsi0 = '' } = simulator.state.guests.get(120)?.config ?? {};
   const before = { name: 'before', snaptime: 1_700_000_000, description: '', config: { scsi0 } };
   Object.assign(simulator.state.guests.get(120) ?? {}, { snapshots: [before], parent: 'before' });
-=======
   const { config } = simulator.state.guests.get(100) ?? {};
   if (config) config.agent = '1';
->>>>>>> guests-2
   service = await startService({ hosts: { pve1: { ...sshEntry(lab), ...apiEntry(simulator) } } });
   writeFileSync(join(service.folder, 'policy.yaml'), 'protected: { guests: 999 }\n', { mode: 0o600 });
   await service.startWorker();
@@ -54,7 +51,6 @@ const sh = (script: string) => lab.must(['sh', '-euc', script], { timeoutMs: 120
 
 /** Requests of each operation, so that every way of changing something is planned once. */
 const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
-<<<<<<< HEAD
   'clone-guest': [
     { vmid: 120, name: 'planned' },
     { vmid: 102, name: 'planned', start: true },
@@ -69,9 +65,7 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'roll-back-guest': [{ vmid: 120, snapshot: 'before' }],
   'snapshot-guest': [{ vmid: 100, snapshot: 'planned', withRam: true }],
   'suspend-guest': ['ram', 'disk'].map((to) => ({ vmid: 100, to })),
-=======
   'add-disk': [{ vmid: 100, storage: 'local', sizeGiB: 1 }],
->>>>>>> guests-2
   'back-up': [{}],
   'change-api': [
     { method: 'PUT', path: '/cluster/options', parameters: { keyboard: 'de' } },
