@@ -76,6 +76,7 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
     { vmid: 100, action: 'add', verdict: 'ACCEPT', proto: 'tcp', dport: '22' },
     { vmid: 100, action: 'options', on: true },
   ],
+  'change-guests': [{ change: 'snapshot', with: { snapshot: 'planned' }, name: '*' }],
   'change-ha': [{ vmid: 100, action: 'add' }],
   'change-policy': [{}],
   'change-replication': [{ vmid: 100, action: 'delete', target: 'pve2' }],
