@@ -13,6 +13,7 @@ export const runInGuest = defineOperation({
   target: 'guest',
   needs: 'api',
   risk: 'dangerous',
+  snapshotFirst: true,
   needsDangerousCommands: true,
   exposure: 'search',
   idempotent: false,

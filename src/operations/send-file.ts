@@ -18,6 +18,7 @@ export const sendFile = defineApiChange(
     guide: 'qm guest exec and copies by hand',
     target: 'guest',
     risk: 'dangerous',
+    snapshotFirst: true,
     needsDangerousCommands: true,
     exposure: 'search',
     idempotent: true,

@@ -1,7 +1,9 @@
 import type { z } from 'zod';
 import type { Config, HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { catalogue } from '../operations/catalogue.generated.ts';
 import type { OperationDefinition } from '../operations/definition.ts';
+import { inputOfEach } from '../operations/each.ts';
 
 /**
  * An operation's input from what somebody gave, every problem at once. Where only one configured host can be meant, it
@@ -25,7 +27,19 @@ export function parseInput(operation: OperationDefinition, raw: unknown, config:
     const problem = problemOfHost(String(name), config, operation);
     if (problem !== undefined) throw invalidInput(operation, `${takesHost ? 'host' : 'hosts'}: ${problem}`);
   }
+  const wrong = problemsOfEach(operation, parsed.data);
+  if (wrong !== undefined) throw invalidInput(operation, wrong);
   return parsed.data;
+}
+
+/** Of a bulk form: what is wrong with what it is to do to each guest. */
+function problemsOfEach({ each }: OperationDefinition, input: Readonly<Record<string, unknown>>): string | undefined {
+  const what = each?.(input);
+  const operation = what && Object.values(catalogue).find(({ name }) => name === what.operation);
+  if (what === undefined || operation === undefined) return undefined;
+  // Any guest will do: which ones they are is looked up later.
+  const made = inputOfEach(what, operation, { host: String(input.host), vmid: 100 });
+  return 'problems' in made ? `${made.problems} (${operation.name} takes ${made.takes})` : undefined;
 }
 
 /** Whether a host has what an operation needs of it. */

@@ -11,6 +11,7 @@ import { failureOf } from './lib/failure.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
 import type { PlanningRun, Run } from './lib/run.ts';
+import { snapshotFirst } from './lib/snapshot-first.ts';
 
 type Input = z.output<typeof definition.input>;
 type CommandRun = PlanningRun<Input>;
@@ -19,43 +20,46 @@ type CommandRun = PlanningRun<Input>;
  * A command in a guest. Nothing takes back what it does, so nothing is registered to: what fails says what is known. It
  * is started once, whatever happens.
  */
-export const runInGuest = operationWorkflow(definition, {
-  async plan(run) {
-    const place = guestOf(run.place);
-    const known = await run.step('Look', (summary) => on('look', run, summary).lookForCommand(asked(run)));
-    return {
-      known,
-      would: {
-        plan: planOf(run.input, place, known),
-        output: { vmid: place.vmid, node: place.node, stdout: '', stderr: '', truncated: false, late: false },
-      },
-    };
-  },
+export const runInGuest = operationWorkflow(
+  definition,
+  snapshotFirst<Input, z.output<typeof definition.output>, CommandLook>({
+    async plan(run) {
+      const place = guestOf(run.place);
+      const known = await run.step('Look', (summary) => on('look', run, summary).lookForCommand(asked(run)));
+      return {
+        known,
+        would: {
+          plan: planOf(run.input, place, known),
+          output: { vmid: place.vmid, node: place.node, stdout: '', stderr: '', truncated: false, late: false },
+        },
+      };
+    },
 
-  async act(run) {
-    const place = guestOf(run.place);
-    const { pid, end } = place.type === 'qemu' ? await inVm(run) : await inContainer(run);
-    const label = guestLabel(place);
-    const { exitCode, signal, stdout, stderr, truncated, late } = end;
-    return {
-      output: {
-        vmid: place.vmid,
-        node: place.node,
-        stdout,
-        stderr,
-        truncated,
-        late,
-        ...(exitCode !== undefined && { exitCode }),
-        ...(signal !== undefined && { signal }),
-        ...(pid !== undefined && { pid }),
-      },
-      summary: late
-        ? `The command in the ${label} had not ended after ${run.input.timeoutSeconds} s, and may go on there.`
-        : `The command in the ${label} ended${signal === undefined ? ` with ${exitCode}` : ` by the signal ${signal}`}.`,
-      sections: [{ title: 'Command', findings: [findingOf(run.input, end)] }, ...said(end)],
-    };
-  },
-});
+    async act(run) {
+      const place = guestOf(run.place);
+      const { pid, end } = place.type === 'qemu' ? await inVm(run) : await inContainer(run);
+      const label = guestLabel(place);
+      const { exitCode, signal, stdout, stderr, truncated, late } = end;
+      return {
+        output: {
+          vmid: place.vmid,
+          node: place.node,
+          stdout,
+          stderr,
+          truncated,
+          late,
+          ...(exitCode !== undefined && { exitCode }),
+          ...(signal !== undefined && { signal }),
+          ...(pid !== undefined && { pid }),
+        },
+        summary: late
+          ? `The command in the ${label} had not ended after ${run.input.timeoutSeconds} s, and may go on there.`
+          : `The command in the ${label} ended${signal === undefined ? ` with ${exitCode}` : ` by the signal ${signal}`}.`,
+        sections: [{ title: 'Command', findings: [findingOf(run.input, end)] }, ...said(end)],
+      };
+    },
+  }),
+);
 
 async function inVm(run: Run<Input>): Promise<{ readonly pid: number; readonly end: CommandEnd }> {
   const { pid } = await run.step(

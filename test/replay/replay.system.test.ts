@@ -53,7 +53,7 @@ describe('runs that were begun by an earlier version', () => {
 
   it('has a history of every workflow', () => {
     const source = readFileSync(join(import.meta.dirname, '../../src/workflows/index.generated.ts'), 'utf8');
-    const files = [...source.matchAll(/from '\.\/([a-z-]+)\.ts'/g)].map(([, file]) => file);
+    const files = [...source.matchAll(/from '\.\/(?:lib\/)?([a-z-]+)\.ts'/g)].map(([, file]) => file);
     expect([...new Set(histories.map((name) => name.split('.', 1)[0]))].sort()).toEqual(files.sort());
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Config, HostConfig } from '../../src/config.ts';
 import { ServiceError } from '../../src/errors.ts';
+import { changeGuests } from '../../src/operations/change-guests.ts';
 import { defineOperation } from '../../src/operations/definition.ts';
 import { hostName, hostOfCluster, vmid } from '../../src/operations/inputs.ts';
 import { parseInput } from '../../src/runs/parse-input.ts';
@@ -99,5 +100,26 @@ describe('the input of a run', () => {
     expect(said).toContain('vmid:');
     expect(said).toContain('wmid');
     expect(refusal(() => parseInput(onHost, 'pve1', config))).toContain('expected an object');
+  });
+});
+
+describe('a bulk form', () => {
+  const given = { host: 'pve1', change: 'snapshot', tag: 'web' };
+  const config = withHosts(host('pve1', 'api'));
+
+  it('is taken with what its change takes', () => {
+    expect(parseInput(changeGuests, { ...given, with: { snapshot: 'before' } }, config)).toMatchObject({
+      change: 'snapshot',
+      atOnce: 8,
+    });
+  });
+
+  it.each([
+    ['a field is missing', {}, /with\.snapshot: .*\(snapshot-guest takes snapshot, description, withRam\)/],
+    ['a field is wrong', { snapshot: '1' }, /with\.snapshot: expected 2 to 40 letters/],
+    ['a field is unknown', { snapshot: 'before', ram: true }, /with: .*"ram"/],
+    ['it names a guest by itself', { snapshot: 'before', vmid: 100 }, /with\.vmid: expected beside the change/],
+  ])('is refused before anything is started where %s', (_, fields, message) => {
+    expect(refusal(() => parseInput(changeGuests, { ...given, with: fields }, config))).toMatch(message);
   });
 });

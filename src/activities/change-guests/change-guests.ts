@@ -3,6 +3,7 @@ import { type ErrorCode, ServiceError } from '../../errors.ts';
 import { catalogue } from '../../operations/catalogue.generated.ts';
 import { callPattern } from '../../operations/change-guests.ts';
 import type { EachGuest, OperationDefinition } from '../../operations/definition.ts';
+import { inputOfEach } from '../../operations/each.ts';
 import type { GuestPlace } from '../../operations/target.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { createApiChangeActivities } from '../api-change/api-change.ts';
@@ -107,15 +108,12 @@ function refusalOf(error: unknown): string {
 function inputOf(each: EachGuest, host: string, vmid: number): Readonly<Record<string, unknown>> {
   const found: OperationDefinition | undefined = Object.values(catalogue).find(({ name }) => name === each.operation);
   if (found === undefined) throw new Error(`no operation ${each.operation}`);
-  const parsed = found.input.strict().safeParse({ ...each.input, host, vmid });
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `with.${path.join('.')}: ${message}`);
+  const made = inputOfEach(each, found, { host, vmid });
+  if ('input' in made) return made.input;
   throw new ServiceError({
     code: 'invalid-input',
-    message: `What is given with the change is not what ${each.operation} takes, and nothing was done. ${problems.join('; ')}`,
-    remedy: `It takes: ${Object.keys(found.input.shape)
-      .filter((name) => !['host', 'vmid', 'dryRun', 'action'].includes(name))
-      .join(', ')}.`,
+    message: `What is given with the change is not what ${each.operation} takes, and nothing was done. ${made.problems}`,
+    remedy: `It takes: ${made.takes}.`,
     details: { field: 'with' },
   });
 }

@@ -4,10 +4,11 @@ import { withoutDigest } from '../../operations/api-change.ts';
 import { digestOf } from '../../operations/digest.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { PlanDraft } from '../../operations/plan.ts';
+import { findingsOf } from '../../operations/report.ts';
 import type { Place } from '../../operations/target.ts';
 import { createApiSteps } from './api-steps.ts';
 import { failureOf } from './failure.ts';
-import type { Change, Run } from './run.ts';
+import type { Change, Done, Run } from './run.ts';
 
 const titles = { take: 'Snapshot first', remove: 'Remove the snapshot' } as const;
 
@@ -26,7 +27,7 @@ type GuestInput = Readonly<Record<string, unknown>>;
 
 /**
  * Takes a snapshot of the guest before a change, where the policy says so, and removes it when all went well. It is removed as
- * well when the change was undone; where something could not be undone it stays, as a way back.
+ * well when the change was undone; where something could not be undone, or has failed in the guest, it stays as a way back.
  */
 export function snapshotFirst<Input extends GuestInput, Output, Known>(
   change: Change<Input, Output, Known>,
@@ -71,7 +72,8 @@ export function snapshotFirst<Input extends GuestInput, Output, Known>(
       if (doesOf(now.would?.plan.steps ?? []) !== first.does) throw otherwise();
       const done = await change.act(watching(run, stuck), now.known);
       run.commit();
-      return { ...done, sections: [...done.sections, { title: 'Snapshot', findings: [await remove(run)] }] };
+      const finding = wentWell(done) ? await remove(run) : kept();
+      return { ...done, sections: [...done.sections, { title: 'Snapshot', findings: [finding] }] };
     },
   };
 }
@@ -138,6 +140,20 @@ function watching<Input>(run: Run<Input>, stuck: Set<string>): Run<Input> {
       },
     },
   }) as Run<Input>;
+}
+
+/** Such as a command in the guest that was carried out and ended with an error. */
+function wentWell({ sections }: Done<unknown>): boolean {
+  return findingsOf(sections).every(({ verdict }) => verdict !== 'failed' && verdict !== 'unknown');
+}
+
+function kept(): Finding {
+  return {
+    check: titles.take,
+    verdict: 'warning',
+    summary: `${nameOf()} was taken before and has been kept, as not all went well`,
+    remedy: `Go back to it (roll-back-guest, ${nameOf()}), or delete it (delete-snapshot) when it isn't needed any more.`,
+  };
 }
 
 /** What is done is done: a snapshot that can't be removed is only said. */
