@@ -15,6 +15,10 @@ export interface DeclaredRequest {
    * finds out only when its image has been changed (recorded).
    */
   readonly withoutQuorum?: 'works' | 'half';
+  /** Whether its call was made, where neither a task nor a guest shows that. */
+  readonly begun?: () => boolean;
+  /** What is to be said of how it ends in the crash matrix, where that is something particular. */
+  readonly effects?: { readonly done: string; readonly undone: string };
   /** Numbers and names that the tasks of it bear, beside the guest's own. */
   readonly ids?: (vmid: number) => readonly string[];
 }
@@ -143,9 +147,47 @@ export const declaredRequests: readonly DeclaredRequest[] = [
   { operation: 'label-guest', step: 'Label', input: () => ({ addTags: ['web'], notes: 'a note' }) },
 ];
 
+/** How often the command of {@link otherRequests} was started in its guest. */
+export const commandsRun = { count: 0 };
+
+/** What is not declared, and changes guests all the same. */
+export const otherRequests: readonly DeclaredRequest[] = [
+  {
+    operation: 'change-guests',
+    step: 'Carry out',
+    prepare: (state, vmid) => {
+      const first = state.guests.get(vmid) as SimulatedGuest;
+      const { type, name, node, status, cpus, memory, disk, template } = first;
+      state.guests.set(vmid + 1_000, {
+        ...{ vmid: vmid + 1_000, type, name: `${name}-2`, node, status, cpus, memory, disk, template },
+      });
+    },
+    input: (vmid) => ({ change: 'snapshot', with: { snapshot: 'before' }, vmids: [vmid, vmid + 1_000] }),
+    ids: (vmid) => [String(vmid + 1_000)],
+  },
+  {
+    operation: 'run-in-guest',
+    step: 'Follow',
+    guest: on,
+    prepare: (state, vmid) => {
+      const guest = state.guests.get(vmid) as SimulatedGuest;
+      if (guest.config) guest.config.agent = '1';
+      commandsRun.count = 0;
+      const run = () => {
+        commandsRun.count += 1;
+        return { output: 'done', takesMs: 12_000 };
+      };
+      guest.behaviour = { agent: { run } };
+    },
+    input: () => ({ command: ['sleep', '12'], timeoutSeconds: 120 }),
+    begun: () => commandsRun.count > 0,
+    effects: { done: 'the command was started once', undone: 'the command was started once, and goes on in the guest' },
+  },
+];
+
 /** The guest of each request. */
 export function vmidOf(request: DeclaredRequest): number {
-  return 300 + declaredRequests.indexOf(request);
+  return 300 + [...declaredRequests, ...otherRequests].indexOf(request);
 }
 
 /** Guests as they are before, and nothing that was done. */
