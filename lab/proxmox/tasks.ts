@@ -163,7 +163,13 @@ export function createTaskEngine(state: SimulatorState, faults?: Pick<Faults, 'o
   ): Promise<void> {
     const guest = state.guests.get(Number(task.id));
     for (const fault of own) {
-      if (fault.kind === 'task-slow') await sleep(fault.delayMs, undefined, { signal: handle.signal });
+      if (fault.kind === 'task-slow') {
+        // One that is aborted takes back what it has begun with.
+        await sleep(fault.delayMs, undefined, { signal: handle.signal }).catch((error: unknown) => {
+          release?.();
+          throw error;
+        });
+      }
       if (fault.kind === 'task-killed') {
         if (guest) guest.lock = locks[task.type.replace(/^(qm|vz)/, '')] ?? 'backup';
         throw new Error(killedAtOnce);
@@ -179,6 +185,7 @@ export function createTaskEngine(state: SimulatorState, faults?: Pick<Faults, 'o
       }
       if (isFirst) {
         if (guest) guest.lockedBy = task.upid;
+        handle.signal.addEventListener('abort', () => release?.(), { once: true });
         await new Promise(() => undefined);
       }
     }

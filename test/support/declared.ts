@@ -18,7 +18,9 @@ export interface DeclaredRequest {
   /** Whether its call was made, where neither a task nor a guest shows that. */
   readonly begun?: () => boolean;
   /** What is to be said of how it ends in the crash matrix, where that is something particular. */
-  readonly effects?: { readonly done: string; readonly undone: string };
+  readonly effects?: { readonly done?: string; readonly undone: string };
+  /** What it has done when it is cancelled can't be taken back. */
+  readonly stays?: true;
   /** Numbers and names that the tasks of it bear, beside the guest's own. */
   readonly ids?: (vmid: number) => readonly string[];
 }
@@ -50,6 +52,8 @@ export const declaredRequests: readonly DeclaredRequest[] = [
     step: 'Resize',
     input: () => ({ disk: 'scsi0', size: '+1G' }),
     withoutQuorum: 'half',
+    stays: true,
+    effects: { undone: 'its task has ended; a disk that has grown stays so' },
   },
   { operation: 'move-disk', step: 'Move', input: () => ({ disk: 'scsi0', storage: 'fast' }) },
   { operation: 'add-disk', step: 'Add', input: () => ({ storage: 'local', sizeGiB: 2 }) },

@@ -56,6 +56,8 @@ export interface PlannedCall {
   /** Empty: nothing is called. */
   readonly line: string;
   readonly hasUndo: boolean;
+  /** What it starts goes on by itself until it is ended. */
+  readonly hasTask: boolean;
   /** The tasks of its kind that there were: what isn't among them, this run has started. */
   readonly tasks: readonly string[];
 }
@@ -101,6 +103,7 @@ export function createApiChangeActivities({
           title: step.title,
           line: step.call === undefined ? '' : apiCallLine(step.call),
           hasUndo: step.undo !== undefined,
+          hasTask: step.task !== undefined,
           tasks:
             step.task === undefined
               ? []
@@ -154,7 +157,7 @@ export function createApiChangeActivities({
       return withHeartbeat(() => verify(clientOf(proxmox, input), stepOf(input), input.run, secondMs));
     },
 
-    /** Takes back what is left of a step that is this run's; nothing where nothing is. */
+    /** Ends the step's task, and takes back what is left of it that is this run's; nothing where nothing is. */
     undoChange(input: StepInput & { readonly known: readonly string[] }): Promise<void> {
       return withHeartbeat(() => takeBack(clientOf(proxmox, input), stepOf(input), { ...input, secondMs }));
     },
@@ -345,11 +348,11 @@ async function takeBack(
   { task, undo }: ApiStep,
   { run, known, secondMs }: { readonly run: string; readonly known: readonly string[]; readonly secondMs: number },
 ): Promise<void> {
-  if (undo === undefined) return;
   if (task !== undefined) {
     const mine = (await ownTasks(client, searchOf(task))).filter(({ upid }) => !known.includes(upid));
     for (const { upid, running } of mine) if (running) await endTask(client, upid);
   }
+  if (undo === undefined) return;
   const back = undo.plan(await readAll(client, undo.reads, {}), run);
   if (back === undefined) return;
   const { call, task: own } = back;

@@ -1,3 +1,4 @@
+import { isCancellation } from '@temporalio/workflow';
 import type { z } from 'zod';
 import type { ChangeLook, PlannedCall } from '../../activities/api-change/api-change.ts';
 import { type ApiOperation, missedFact } from '../../operations/api-change.ts';
@@ -37,9 +38,10 @@ export function apiChangeWorkflow<
         const step = known.steps.find((one) => one.title === title);
         if (step === undefined) run.skip(title, 'Not needed');
         else {
-          if (step.hasUndo) {
+          if (step.hasUndo || step.hasTask) {
+            // Whoever cancels it while its call is on its way knows no task yet, and it is to end all the same.
             run.onUndo(
-              title,
+              step.hasUndo ? title : endOf(title),
               () => steps.undo(known, step),
               () => steps.lookAtLeft(known, step),
             );
@@ -67,12 +69,23 @@ export function apiChangeWorkflow<
         sections: [{ title: definition.title, findings: [...known.findings, ...tasks] }],
       };
 
+      async function followed(step: PlannedCall, upid: string): Promise<Pick<StepDone, 'warnings' | 'log'>> {
+        try {
+          return await steps.follow(known, step, upid);
+        } catch (error) {
+          // A task that failed has ended.
+          if (!step.hasUndo && !isCancellation(error)) run.nothingDone(endOf(step.title));
+          throw error;
+        }
+      }
+
       async function carryOut(step: PlannedCall, summary: string): Promise<StepDone> {
         const upid = await steps.start(known, step, summary).catch((error: unknown) => {
-          if (wasRefused(error)) run.nothingDone(step.title);
+          if (wasRefused(error)) run.nothingDone(step.hasUndo ? step.title : endOf(step.title));
           throw error;
         });
-        const end = upid === undefined ? { warnings: 0, log: [] } : await steps.follow(known, step, upid);
+        const end = upid === undefined ? { warnings: 0, log: [] } : await followed(step, upid);
+        if (!step.hasUndo) run.nothingDone(endOf(step.title));
         const facts = await steps.verify(known, step);
         return { ...end, facts, ...(upid === undefined ? {} : { upid }) };
       }
@@ -85,6 +98,11 @@ export function apiChangeWorkflow<
     const input = run.input as Readonly<Record<string, unknown>>;
     return createApiSteps({ operation: definition.name, input, host: String(input.host), place: () => run.place });
   }
+}
+
+/** What can't be taken back can at least be kept from going on. */
+function endOf(title: string): string {
+  return `${title}: its task is ended`;
 }
 
 function findingOf(title: string, { upid, warnings, log, facts }: StepDone): Finding[] {

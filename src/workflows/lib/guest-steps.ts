@@ -37,7 +37,7 @@ export async function guestSteps(each: EachGuest, host: string, place: GuestPlac
       start: () => steps.start(known, step, `${step.title} ${place.vmid}`),
       follow: (upid) => steps.follow(known, step, upid),
       verify: () => steps.verify(known, step),
-      ...(step.hasUndo && { undo: () => steps.undo(known, step) }),
+      ...((step.hasUndo || step.hasTask) && { undo: () => steps.undo(known, step) }),
     })),
   };
 }
