@@ -18,7 +18,9 @@ beforeAll(async () => {
 
 function replay(name: string, workflows: string): Promise<void> {
   const history = historyFromJSON(JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')));
-  return Worker.runReplayHistory({ workflowBundle: { code: workflows } }, history, name);
+  // The ids of child workflows are made of it.
+  const { workflowId } = history.events?.[0]?.workflowExecutionStartedEventAttributes ?? {};
+  return Worker.runReplayHistory({ workflowBundle: { code: workflows } }, history, workflowId || name);
 }
 
 /** Makes one step of the bundled workflows take another's place, as an edit without a patch would. */
