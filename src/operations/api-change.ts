@@ -199,6 +199,7 @@ export function effect<Reads extends ApiReads>(
     readonly findings?: (now: Seen<Reads>, run: string) => readonly Finding[];
   },
 ): ApiEffect {
+  // Checked here; whoever calls it has read just these.
   return of as unknown as ApiEffect;
 }
 
@@ -209,6 +210,7 @@ export function undoBy<Reads extends ApiReads>(
     readonly plan: (now: Seen<Reads>, run: string) => ReturnType<ApiUndo['plan']>;
   },
 ): ApiUndo {
+  // As of an effect.
   return of as unknown as ApiUndo;
 }
 

@@ -107,7 +107,8 @@ export function wasNotDelivered(error: unknown): error is ServiceError {
   return status === undefined || status === 595;
 }
 
-function retryable(error: ServiceError): ServiceError {
+/** The same error, of which another attempt may make something. */
+export function retryable(error: ServiceError): ServiceError {
   const { code, message, remedy, details } = error;
   return new ServiceError({ code, message, remedy, retryable: true, details, cause: error });
 }

@@ -1,4 +1,11 @@
-import { ApplicationFailure, CancelledFailure, executeChild, setHandler, workflowInfo } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  CancelledFailure,
+  executeChild,
+  ParentClosePolicy,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { BulkGroup, BulkPlan, ChangeGuestsActivities } from '../activities/change-guests/change-guests.ts';
 import { bulkChanges, changeGuests as definition, eachOf, ranges } from '../operations/change-guests.ts';
 import type { Finding } from '../operations/finding.ts';
@@ -8,6 +15,7 @@ import type { BatchRequest, BatchResult, GuestResult, guestBatch } from './guest
 import { onHost } from './lib/activities.ts';
 import { batchProgressSignal } from './lib/messages.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
+import type { PlanningRun } from './lib/run.ts';
 
 /** The same for many guests: one plan, and one batch that does it, of which each guest is done by itself. */
 export const changeGuests = operationWorkflow(definition, {
@@ -15,6 +23,7 @@ export const changeGuests = operationWorkflow(definition, {
     const { host } = run.input;
     const guests = guestsOf(run.place);
     const each = eachOf(run.input);
+    if (run.input.change === 'configure') await refuseWithoutSnapshot(run);
     const known = await run.step(
       'Look',
       (summary) =>
@@ -76,6 +85,8 @@ export const changeGuests = operationWorkflow(definition, {
           workflowId: `${workflowInfo().workflowId}/batch`,
           args: [request],
           staticSummary: summary,
+          // A batch that goes on when its run is gone ends what is under way and undoes it, as when it is cancelled.
+          parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
         });
       },
       ({ done }) => `${done.length} of ${wanted.length} done`,
@@ -108,6 +119,20 @@ export const changeGuests = operationWorkflow(definition, {
     };
   },
 });
+
+/** A batch takes none, and a policy is not passed by asking for many at once. */
+async function refuseWithoutSnapshot(run: PlanningRun<unknown>): Promise<void> {
+  const why = await run.snapshotFirst();
+  if (why === undefined) return;
+  const remedy =
+    'Configure each of them by itself (configure-guest), which takes the snapshot; or leave out those that it is about.';
+  throw ApplicationFailure.create({
+    message: `${why}, and change-guests takes none before it configures; nothing was done. ${remedy}`,
+    type: 'forbidden',
+    nonRetryable: true,
+    details: [{ code: 'forbidden', remedy }],
+  });
+}
 
 type Output = Omit<BatchResult, 'warnings' | 'stopped'> & { readonly change: string; readonly guests: number };
 

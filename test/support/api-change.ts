@@ -10,6 +10,7 @@ import {
   type PlannedCall,
   type StepInput,
 } from '../../src/activities/api-change/api-change.ts';
+import { ServiceError } from '../../src/errors.ts';
 import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
 import type { Finding } from '../../src/operations/finding.ts';
 import type { Place } from '../../src/operations/target.ts';
@@ -55,6 +56,9 @@ export interface ApiChangeLab {
 /** Failures are what many tests are about: they need not be printed. */
 const logger = new DefaultLogger('ERROR');
 
+/** Of one step. */
+const mostAttempts = 4;
+
 /** The run that every step of a test is of. */
 export const run = 'snapshot-guest/pve1-100/test';
 
@@ -85,6 +89,16 @@ export async function createApiChangeLab(
     return carryFrom(what, await asActivity(() => activities.lookForChange(what)), times);
   }
 
+  /** Begins a step, again as often as Temporal would: what may work later is tried as the next attempt. */
+  async function begin(of: StepInput, known: readonly string[], attempt: number): Promise<string | undefined> {
+    try {
+      return (await asActivity(() => activities.startChange({ ...of, known }), attempt)).upid;
+    } catch (error) {
+      if (!(error instanceof ServiceError && error.retryable) || attempt >= mostAttempts) throw error;
+      return await begin(of, known, attempt + 1);
+    }
+  }
+
   async function carryFrom(what: ChangeInput, look: ChangeLook, times: number): Promise<Carried> {
     const upids: string[] = [];
     let { output } = look;
@@ -94,7 +108,7 @@ export async function createApiChangeLab(
       let upid: string | undefined;
       for (let attempt = 1; attempt <= times; attempt += 1) {
         const known = [...step.tasks, ...upids.filter((one) => one !== upid)];
-        ({ upid } = await asActivity(() => activities.startChange({ ...of, known }), attempt));
+        upid = await begin(of, known, attempt);
       }
       const started = upid;
       if (started !== undefined) {

@@ -21,7 +21,7 @@ import type { Place } from '../../operations/target.ts';
 import type { ProxmoxClient } from '../../proxmox/client.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { upidSchema } from '../../proxmox/schemas.ts';
-import { endTask, ownTasks, startTask, type TaskSearch } from '../../proxmox/tasks.ts';
+import { endTask, ownTasks, retryable, startTask, type TaskSearch, wasNotDelivered } from '../../proxmox/tasks.ts';
 import type { CallOptions } from '../../proxmox/transport.ts';
 import { followToSuccess, leftToNext } from '../guests/follow-task.ts';
 import { apiOf } from '../guests/guests.ts';
@@ -280,11 +280,8 @@ async function callAtOnce(client: ProxmoxClient, step: ApiStep, run: string): Pr
   try {
     await client.write(z.unknown(), signed(call, run));
   } catch (error) {
-    if (isServiceError(error, 'outcome-unknown')) {
-      // The next attempt looks first; two of the same would do no more than one.
-      const { code, message, remedy, details } = error;
-      throw new ServiceError({ code, message, remedy, details, retryable: true, cause: error });
-    }
+    // The next attempt looks first whether it arrived; two of the same would do no more than one.
+    if (isServiceError(error, 'outcome-unknown') || wasNotDelivered(error)) throw retryable(error);
     throw error;
   }
   return undefined;

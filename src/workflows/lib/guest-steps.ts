@@ -27,6 +27,7 @@ type Action = 'start' | 'shutdown' | 'reboot' | 'stop';
 /** Looks at a guest, and makes its steps of what was seen. */
 export async function guestSteps(each: EachGuest, host: string, place: GuestPlace): Promise<GuestSteps> {
   const input = { ...each.input, host, vmid: place.vmid };
+  // Its schema has checked it: `planGuests` gives it parsed.
   if (each.operation === 'control-guest') return await powerSteps(input as unknown as PowerInput, place);
   const steps = createApiSteps({ operation: each.operation, input, host, place: () => place });
   const known = await steps.look(`Look at ${place.vmid}`);
