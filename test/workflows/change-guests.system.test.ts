@@ -192,3 +192,14 @@ it('refuses what the operation of each does not take, and a selection that means
   expect(await whyNot({ change: 'start' })).toContain('expected at least one of tag, pool, name, node and vmids');
   expect(tasks()).toEqual([]);
 }, 120_000);
+
+it('does not pass by a policy that wants a snapshot first', async () => {
+  temporal.ledger.judge = () => ({ verdict: 'allowed', snapshotFirst: 'policy.yaml:3 wants a snapshot first' });
+  try {
+    const configure = { change: 'configure', with: { set: { memory: 512 } }, tag: 'web' };
+    expect(await whyNot(configure)).toContain('policy.yaml:3 wants a snapshot first, and change-guests takes none');
+    expect(tasks()).toEqual([]);
+  } finally {
+    temporal.ledger.judge = () => ({ verdict: 'allowed' });
+  }
+}, 120_000);
