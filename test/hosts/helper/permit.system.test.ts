@@ -129,7 +129,7 @@ describe('a list of commands that root wants signed', () => {
     writeFileSync(signedCommands, '', { mode: 0o600 });
     expect(await mark('abc')).toMatchObject({ exitCode: 0 });
     rmSync(signedCommands);
-    symlinkSync('/nonexistent', signedCommands);
+    symlinkSync(inState('no-such-file'), signedCommands);
     expect(await mark('abc')).toEqual(unsigned);
     expect((await host.run(approvalState, {})).signed).toEqual(['everything']);
   });
