@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Fault } from '../../lab/proxmox/faults.ts';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
+import { lockStateQuery } from '../../src/workflows/lib/messages.ts';
 import { crashFaults } from '../support/crash-faults.ts';
 import { recordOutcome } from '../support/crash-matrix.ts';
 import {
@@ -15,7 +17,7 @@ import {
   vmidOf,
   worldOf,
 } from '../support/declared.ts';
-import { sample } from '../support/exhaustive.ts';
+import { exhaustive, sample } from '../support/exhaustive.ts';
 import { apiEntry } from '../support/hosts.ts';
 import { allowDangerous } from '../support/lenient-policy.ts';
 import { startService, type TestService } from '../support/service.ts';
@@ -59,6 +61,17 @@ interface Held {
   readonly before: unknown;
 }
 
+const startAll = (): Promise<readonly Held[]> =>
+  Promise.all(
+    requests.map(async (request) => {
+      const vmid = vmidOf(request);
+      const operation = catalogue[request.operation as OperationName];
+      const before = worldOf(simulator, request);
+      const input = { host: 'pve1', ...(operation.target === 'guest' && { vmid }), ...request.input(vmid) };
+      return { request, before, id: (await service.runs.start(operation.name, input, by)).id };
+    }),
+  );
+
 /** Starts one run of each, and waits until each has made its call; it then follows its task, or looks at its effect. */
 async function startHeld(ms: number): Promise<{ readonly held: readonly Held[]; readonly letGo: () => void }> {
   let letGo: () => void = () => undefined;
@@ -86,15 +99,7 @@ async function startHeld(ms: number): Promise<{ readonly held: readonly Held[]; 
     simulator.inject({ kind: 'task-slow', delayMs: ms }),
     simulator.inject({ kind: 'held', until: gate }, { path: isHeld, method: 'GET' }),
   );
-  const held = await Promise.all(
-    requests.map(async (request) => {
-      const vmid = vmidOf(request);
-      const operation = catalogue[request.operation as OperationName];
-      const world = worldOf(simulator, request);
-      const input = { host: 'pve1', ...(operation.target === 'guest' && { vmid }), ...request.input(vmid) };
-      return { request, before: world, id: (await service.runs.start(operation.name, input, by)).id };
-    }),
-  );
+  const held = await startAll();
   for (const { request, id } of held) {
     await expect
       .poll(() => hasBegun(request), { timeout: 90_000, interval: 50, message: `${request.operation} ${id}` })
@@ -103,8 +108,8 @@ async function startHeld(ms: number): Promise<{ readonly held: readonly Held[]; 
   return { held, letGo };
 }
 
-const ends = (held: readonly Held[]): Promise<RunDetails[]> =>
-  Promise.all(held.map(({ id }) => service.runs.wait(id, { timeoutMs: 100_000 })));
+const ends = (held: readonly Held[], timeoutMs = 100_000): Promise<RunDetails[]> =>
+  Promise.all(held.map(({ id }) => service.runs.wait(id, { timeoutMs })));
 
 async function expectDone(fault: string, held: readonly Held[]): Promise<void> {
   for (const [index, run] of (await ends(held)).entries()) {
@@ -162,4 +167,110 @@ const faults: readonly { readonly name: string; hit(fault: string): Promise<void
 describe('each operation on guests in the middle of its step ends as docs/crash-matrix.md says when', () => {
   const cases = sample(faults, 2).map(({ name, hit }) => [name, hit] as const);
   it.each(cases)('%s', (name, hit) => hit(name), 600_000);
+});
+
+/** The first call of each kind on each thing. */
+function eachOnce(): { test(url: string): boolean } {
+  const seen = new Set<string>();
+  return { test: (url) => !seen.has(url) && seen.add(url).size > 0 };
+}
+
+const writing = ['POST', 'PUT', 'DELETE'] as const;
+const toEachOnce = (fault: Fault) => writing.map((method) => simulator.inject(fault, { method, path: eachOnce() }));
+const storages = ['local', 'local-lvm', 'fast', 'tank'];
+
+/** What may become of calls, and whether every run gets over it. */
+interface Answers {
+  readonly name: string;
+  readonly getsOver: boolean;
+  inject(): (() => void)[];
+  /** Brings about what is to be compared with the world before. */
+  settle?(): void;
+  /** Longer than what `npm test` has time for. */
+  readonly lasts?: true;
+}
+
+const answers: readonly Answers[] = [
+  { name: 'every answer comes late', getsOver: true, inject: () => [simulator.inject({ kind: 'slow', delayMs: 700 })] },
+  {
+    name: 'the first of each call is never answered',
+    getsOver: true,
+    lasts: true,
+    inject: () => toEachOnce({ kind: 'hang' }),
+  },
+  { name: 'the first of each call is cut off', getsOver: true, inject: () => toEachOnce({ kind: 'disconnect' }) },
+  { name: 'the first answer to each call is lost', getsOver: true, inject: () => toEachOnce({ kind: 'lose-answer' }) },
+  { name: 'the first of each call meets 595', getsOver: true, inject: () => toEachOnce({ kind: 'unavailable' }) },
+  {
+    name: 'the first of each call meets 596',
+    getsOver: true,
+    inject: () => toEachOnce({ kind: 'unavailable', status: 596 }),
+  },
+  { name: 'the quorum is lost', getsOver: false, inject: () => [simulator.inject({ kind: 'no-quorum' })] },
+  { name: 'Proxmox says OK and does nothing', getsOver: false, inject: () => [simulator.inject({ kind: 'silent' })] },
+  {
+    name: 'each task fails',
+    getsOver: false,
+    inject: () => [simulator.inject({ kind: 'task-fails', exitstatus: 'something broke' })],
+  },
+  {
+    name: 'each storage is full',
+    getsOver: false,
+    inject: () => storages.map((storage) => simulator.inject({ kind: 'full-storage', storage })),
+  },
+  {
+    name: 'each guest has moved when its call comes',
+    getsOver: false,
+    inject: () => toEachOnce({ kind: 'moved', to: 'pve2' }),
+    settle() {
+      for (const guest of simulator.state.guests.values()) guest.node = 'pve1';
+    },
+  },
+];
+
+async function locksHeld(): Promise<string[]> {
+  const held: string[] = [];
+  const open = service.client.workflow.list({ query: 'WorkflowType = "targetLock" AND ExecutionStatus = "Running"' });
+  for await (const { workflowId } of open) {
+    const { holders } = await service.client.workflow.getHandle(workflowId).query(lockStateQuery);
+    held.push(...holders.map(({ owner }) => `${workflowId}: ${owner}`));
+  }
+  return held;
+}
+
+/** Never made twice, so that a call of which nobody heard is its end. */
+const atMostOnce = 'run-in-guest';
+
+describe('each operation on guests is done, or has left nothing and says so, and no lock is held, when', () => {
+  const quick = answers.filter(({ lasts }) => !lasts || exhaustive);
+  const cases = sample(quick, 2).map((one) => [one.name, one] as const);
+  it.each(cases)(
+    '%s',
+    async (_, { getsOver, inject, settle }) => {
+      lifts.push(...inject());
+      const held = await startAll();
+      const runs = await ends(held, 280_000);
+      settle?.();
+      for (const [index, { state, failure, progress }] of runs.entries()) {
+        const { request, before } = held[index] as Held;
+        const said = `${request.operation} is ${state}: ${failure?.message ?? progress?.message}`;
+        const tasks = tasksOf(simulator, request);
+        expect(new Set(tasks).size, said).toBe(tasks.length);
+        if (request.operation === atMostOnce) {
+          expect(['done', 'failed'], said).toContain(state);
+          continue;
+        }
+        expect(getsOver ? ['done'] : ['done', 'undone', 'failed'], said).toContain(state);
+        const now = worldOf(simulator, request);
+        if (state === 'done') expect(now, said).not.toEqual(before);
+        else {
+          expect(failure?.message.length, said).toBeGreaterThan(20);
+          if (!request.stays) expect(now, said).toEqual(before);
+        }
+      }
+      expect(commandsRun.count).toBeLessThanOrEqual(1);
+      await expect.poll(locksHeld, { timeout: 20_000 }).toEqual([]);
+    },
+    300_000,
+  );
 });

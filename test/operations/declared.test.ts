@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Fault } from '../../lab/proxmox/faults.ts';
 import { ServiceError } from '../../src/errors.ts';
@@ -15,6 +16,13 @@ it('has a request of every declared operation', () => {
   const changing = declared.map(({ name }) => name).filter((name) => !onlyLooks.includes(name));
   expect(declaredRequests.map(({ operation }) => operation).sort()).toEqual(changing.sort());
 });
+
+/** What writes to a storage; a thin one is asked for no byte before something is written. */
+const needsSpace: readonly string[] = [];
+/** What a guest's number is enough for, wherever it is. */
+const ofCluster: readonly string[] = ['change-guest-firewall', 'change-ha', 'change-replication'];
+/** What finds only in its task that the guest is gone. */
+const inItsTask: readonly string[] = ['roll-back-guest'];
 
 let lab: ApiChangeLab;
 beforeEach(async () => {
@@ -52,6 +60,7 @@ describe.each(cases)('%s', (_, request) => {
     ['its first calls were cut off', { kind: 'disconnect' }],
     ['its node was away at first', { kind: 'unavailable' }],
     ['what is behind its node was away at first', { kind: 'unavailable', status: 596 }],
+    ['its first calls were answered late', { kind: 'slow', delayMs: 400 }],
   ])('is done once though %s', async (_, fault) => {
     const [operation, input] = asked(request);
     const before = worldOf(lab.simulator, request);
@@ -90,5 +99,69 @@ describe.each(cases)('%s', (_, request) => {
     for (const guest of lab.simulator.state.guests.values()) if (fault.kind === 'task-killed') delete guest.lock;
     await lab.undo(what, look);
     if (withoutQuorum !== 'half') expect(worldOf(lab.simulator, request)).toEqual(before);
+  });
+
+  it.each(['nothing', 'work'] as const)('its task that hangs after %s is ended, and leaves nothing', async (after) => {
+    const [operation, input] = asked(request);
+    const before = worldOf(lab.simulator, request);
+    const what = await lab.request(operation, input);
+    const look = await lab.look(operation, input);
+    lab.simulator.inject({ kind: 'task-hangs', after });
+    const failed = lab.carryOutFrom(what, look).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const running = () => [...lab.simulator.state.tasks.values()].filter(({ endtime }) => endtime === undefined);
+    await Promise.race([failed, expect.poll(() => running().length, { timeout: 5_000, interval: 10 }).toBe(1)]);
+    // What has no task can't hang in it.
+    if (running().length === 0) return;
+    await sleep(100);
+    await lab.undo(what, look);
+    expect(running()).toEqual([]);
+    expect(await failed).toBeInstanceOf(ServiceError);
+    if (after === 'nothing' || !request.stays) expect(worldOf(lab.simulator, request)).toEqual(before);
+  });
+
+  it('says that a storage is full, and leaves nothing, or needs no space', async () => {
+    const [operation, input] = asked(request);
+    const before = worldOf(lab.simulator, request);
+    const what = await lab.request(operation, input);
+    const look = await lab.look(operation, input);
+    for (const storage of ['local', 'local-lvm', 'fast', 'tank'])
+      lab.simulator.inject({ kind: 'full-storage', storage });
+    const failed = await lab.carryOutFrom(what, look).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (failed === undefined) expect(needsSpace).not.toContain(operation);
+    else {
+      expect(needsSpace).toContain(operation);
+      expect(failed).toBeInstanceOf(ServiceError);
+      expect((failed as ServiceError).message).toMatch(/full|space/);
+      await lab.undo(what, look);
+      expect(worldOf(lab.simulator, request)).toEqual(before);
+    }
+  });
+
+  it('does nothing to a guest that has just moved to another node, and says where it is', async () => {
+    const [operation, input] = asked(request);
+    if (catalogue[operation].target !== 'guest' || ofCluster.includes(operation)) return;
+    const what = await lab.request(operation, input);
+    const look = await lab.look(operation, input);
+    const guest = lab.simulator.state.guests.get(vmidOf(request));
+    if (guest === undefined) throw new Error('it needs its guest');
+    const before = worldOf(lab.simulator, request);
+    for (const method of ['POST', 'PUT', 'DELETE']) lab.simulator.inject({ kind: 'moved', to: 'pve2' }, { method });
+    await expect(lab.carryOutFrom(what, look)).rejects.toMatchObject(
+      inItsTask.includes(operation)
+        ? { code: 'command-failed', message: expect.stringContaining('does not exist') }
+        : {
+            code: 'guest-moved',
+            message: expect.stringContaining('it is on pve2 now, and nothing was done to it there'),
+          },
+    );
+    expect(guest.node).toBe('pve2');
+    guest.node = 'pve1';
+    expect(worldOf(lab.simulator, request)).toEqual(before);
   });
 });

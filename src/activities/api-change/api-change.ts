@@ -24,7 +24,7 @@ import { upidSchema } from '../../proxmox/schemas.ts';
 import { endTask, ownTasks, retryable, startTask, type TaskSearch, wasNotDelivered } from '../../proxmox/tasks.ts';
 import type { CallOptions } from '../../proxmox/transport.ts';
 import { followToSuccess, leftToNext } from '../guests/follow-task.ts';
-import { apiOf } from '../guests/guests.ts';
+import { apiOf, movedOr } from '../guests/guests.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 
 export const queue = 'host';
@@ -135,7 +135,8 @@ export function createApiChangeActivities({
         );
         return upid === undefined ? {} : { upid };
       } catch (error) {
-        throw afterEarlierAttempts(error);
+        const { host, place } = input;
+        throw afterEarlierAttempts(place.kind === 'guest' ? await movedOr(error, proxmox, { host, place }) : error);
       }
     },
 

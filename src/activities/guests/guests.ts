@@ -51,19 +51,28 @@ export async function statusOf(
   input: GuestInput,
   options: CallOptions = {},
 ): Promise<ProxmoxGuestStatus> {
-  const { host, place } = input;
   try {
-    return await apiOf(proxmox, input).guestStatus(place, options);
+    return await apiOf(proxmox, input).guestStatus(input.place, options);
   } catch (error) {
-    if (!isServiceError(error, 'proxmox-not-found')) throw error;
-    const now = await locateGuest(proxmox, { host, vmid: place.vmid }, options);
-    if (now.node === place.node && now.type === place.type) throw error;
-    throw new ServiceError({
-      code: 'guest-moved',
-      message: `The ${guestLabel(place)} is no longer on ${place.node}: it is on ${now.node} now, and nothing was done to it there`,
-      remedy: 'Start it again: it looks for the guest anew.',
-      details: { vmid: place.vmid, node: now.node },
-      cause: error,
-    });
+    throw await movedOr(error, proxmox, input, options);
   }
+}
+
+/** What is to be thrown where the guest's node answered so: that it has moved, where it has and the node knows no such guest. */
+export async function movedOr(
+  error: unknown,
+  proxmox: ProxmoxApis,
+  { host, place }: GuestInput,
+  options: CallOptions = {},
+): Promise<unknown> {
+  if (!isServiceError(error, 'proxmox-not-found')) return error;
+  const now = await locateGuest(proxmox, { host, vmid: place.vmid }, options);
+  if (now.node === place.node && now.type === place.type) return error;
+  return new ServiceError({
+    code: 'guest-moved',
+    message: `The ${guestLabel(place)} is no longer on ${place.node}: it is on ${now.node} now, and nothing was done to it there`,
+    remedy: 'Start it again: it looks for the guest anew.',
+    details: { vmid: place.vmid, node: now.node },
+    cause: error,
+  });
 }

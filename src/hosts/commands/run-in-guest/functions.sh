@@ -2,7 +2,9 @@
 # require_unprivileged VMID: ends the command unless that container runs on this node and its root is nobody here. What
 # its configuration says counts from its next start on, so the mapping of what runs is looked at, too.
 require_unprivileged() {
-  command -v pct >/dev/null && command -v lxc-info >/dev/null || stop 12 'this host has no containers of Proxmox VE'
+  if ! command -v pct >/dev/null || ! command -v lxc-info >/dev/null; then
+    stop 12 'this host has no containers of Proxmox VE'
+  fi
   [ -f "/etc/pve/lxc/$1.conf" ] || stop 11 "there is no container $1 on this node"
   # Behind the first section stand snapshots and what is only to come.
   sed '/^\[/,$d' "/etc/pve/lxc/$1.conf" | grep -qx 'unprivileged: *1' ||
