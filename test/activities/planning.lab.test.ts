@@ -104,13 +104,13 @@ async function run(operation: string, input: Record<string, unknown>): Promise<R
 
 /**
  * All files with content, owner, mode and time, but for what every login and every look writes: logs, the journal, and the
- * helper's own notes of who looked; and what runs, is mounted and starts with the host.
+ * helper's own notes of who looked; and what runs, is mounted and starts with the host, but for timers whose time has come.
  */
 async function hostAsItIs(): Promise<string> {
   return sh(`
     find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log -o -path /var/lib/systemd -o -path /var/lib/sudo \\) -prune -o -type f -printf '%p %u %g %m %s %T@\\n' | sort
     find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log -o -path /var/lib/systemd -o -path /var/lib/sudo \\) -prune -o \\( -type d -o -type l \\) -printf '%p %u %g %m %l\\n' | sort
-    systemctl list-units --all --no-legend --plain --type=service,timer,mount | awk '$1 !~ /^(user|session|run-user|ssh@|systemd-(tmpfiles-clean|logind))/ { print $1, $2, $3, $4 }' | sort
+    systemctl list-units --all --no-legend --plain --type=service,timer,mount | awk '$1 !~ /^(user|session|run-user|ssh@|systemd-(tmpfiles-clean|logind))/ { print $1, $2, $3, $1 ~ /timer$/ ? "" : $4 }' | sort
     systemctl list-unit-files --no-legend | sort
     ls -1 ${layout.state}/jobs 2>/dev/null || :`);
 }

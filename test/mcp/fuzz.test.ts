@@ -27,6 +27,7 @@ interface Property {
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly anyOf?: readonly Property[];
+  readonly additionalProperties?: unknown;
 }
 
 interface Tool {
@@ -44,7 +45,10 @@ function wrongFor(property: Property): fc.Arbitrary<unknown> {
     ...(accepts('boolean') ? [] : [fc.boolean()]),
     ...(accepts('null') ? [] : [fc.constant(null)]),
     fc.array(fc.jsonValue(), { maxLength: 3 }),
-    fc.dictionary(fc.string({ maxLength: 10 }), fc.jsonValue(), { maxKeys: 3 }),
+    // Of a record any may be right.
+    ...(typeof property.additionalProperties === 'object'
+      ? []
+      : [fc.dictionary(fc.string({ maxLength: 10 }), fc.jsonValue(), { maxKeys: 3 })]),
   ];
   const outside = [
     ...(property.enum === undefined ? [] : [fc.string().filter((text) => !property.enum?.includes(text))]),

@@ -17,12 +17,22 @@ it('has a request of every declared operation', () => {
   expect(declaredRequests.map(({ operation }) => operation).sort()).toEqual(changing.sort());
 });
 
-/** What writes to a storage; a thin one is asked for no byte before something is written. */
-const needsSpace: readonly string[] = [];
+/** What writes to a storage. */
+const needsSpace: readonly string[] = [
+  'add-disk',
+  'clone-guest',
+  'create-container',
+  'create-vm',
+  'download-image',
+  'migrate-guest',
+  'move-disk',
+  'resize-disk',
+  'suspend-guest',
+];
 /** What a guest's number is enough for, wherever it is. */
 const ofCluster: readonly string[] = ['change-guest-firewall', 'change-ha', 'change-replication'];
 /** What finds only in its task that the guest is gone. */
-const inItsTask: readonly string[] = ['roll-back-guest'];
+const inItsTask: readonly string[] = ['roll-back-guest', 'delete-snapshot'];
 
 let lab: ApiChangeLab;
 beforeEach(async () => {
@@ -106,7 +116,7 @@ describe.each(cases)('%s', (_, request) => {
     const before = worldOf(lab.simulator, request);
     const what = await lab.request(operation, input);
     const look = await lab.look(operation, input);
-    lab.simulator.inject({ kind: 'task-hangs', after });
+    const lift = lab.simulator.inject({ kind: 'task-hangs', after });
     const failed = lab.carryOutFrom(what, look).then(
       () => undefined,
       (error: unknown) => error,
@@ -116,10 +126,12 @@ describe.each(cases)('%s', (_, request) => {
     // What has no task can't hang in it.
     if (running().length === 0) return;
     await sleep(100);
+    lift();
     await lab.undo(what, look);
     expect(running()).toEqual([]);
     expect(await failed).toBeInstanceOf(ServiceError);
-    if (after === 'nothing' || !request.stays) expect(worldOf(lab.simulator, request)).toEqual(before);
+    const canUndo = look.steps.every(({ hasUndo, line }) => hasUndo || line === '') && !request.stays;
+    if (after === 'nothing' || canUndo) expect(worldOf(lab.simulator, request)).toEqual(before);
   });
 
   it('says that a storage is full, and leaves nothing, or needs no space', async () => {

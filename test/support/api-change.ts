@@ -46,7 +46,7 @@ export interface ApiChangeLab {
    * done twice.
    */
   carryOutTwice(operation: OperationName, input: Readonly<Record<string, unknown>>): Promise<Carried>;
-  /** Takes back what a run has done that was looked at before, last step first. */
+  /** Ends what a run has started that was looked at before, and takes it back where that can be; last step first. */
   undo(request: ChangeInput, look: ChangeLook): Promise<void>;
   /** All writes that came in, in order: `POST /nodes/pve1/qemu/100/snapshot`. */
   writes(): readonly string[];
@@ -72,7 +72,7 @@ export async function createApiChangeLab(
     { hosts: [hostOf('pve1', simulator, simulator.tokens[token])] },
     pino({ level: 'silent' }),
   );
-  const activities = createApiChangeActivities({ proxmox: apis, secondMs: 100 });
+  const activities = createApiChangeActivities({ proxmox: apis, secondMs: 50 });
 
   async function request(operation: OperationName, given: Readonly<Record<string, unknown>>): Promise<ChangeInput> {
     const input = catalogue[operation].input.strict().parse({ host: 'pve1', ...given });
@@ -136,7 +136,7 @@ export async function createApiChangeLab(
     carryOutTwice: (operation, input) => carry(operation, input, 2),
     async undo(what, look) {
       for (const step of look.steps.toReversed()) {
-        if (!step.hasUndo) continue;
+        if (!step.hasUndo && !step.hasTask) continue;
         await asActivity(() => activities.undoChange({ ...stepOf(what, look, step), known: step.tasks }));
       }
     },

@@ -73,6 +73,8 @@ export type ApiChangeActivities = ReturnType<typeof createApiChangeActivities>;
 
 const lookEveryMs = 300;
 const usualWithinSeconds = 10;
+/** How long a task may take to be listed whose call was not answered. */
+const settleSeconds = 10;
 
 /**
  * Everything that declared operations do. Each activity is safe to do again: what has a task looks for the one that the
@@ -131,6 +133,7 @@ export function createApiChangeActivities({
                 search: searchOf(task),
                 known: input.known,
                 start: () => client.write(upidSchema, signed(call, input.run)),
+                settleMs: settleSeconds * secondMs,
               }),
         );
         return upid === undefined ? {} : { upid };

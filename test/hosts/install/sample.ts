@@ -29,15 +29,17 @@ export function configOf(host: LabHost): HostConfig {
 
 /**
  * Every path of the folders an installation touches, with kind, mode, owner, and digest or target. Without the system's own
- * journals, which change by themselves.
+ * journals, which change by themselves, and without the days on which passwords were changed: an account that is put back
+ * says the day of that.
  */
 export async function listing(host: LabHost): Promise<string[]> {
   const script = String.raw`
     cd /
-    skip='( -path var/lib/systemd -o -path var/lib/docker -o -path var/lib/containerd -o -path var/lib/dpkg -o -path etc/machine-id ) -prune'
+    skip='( -path var/lib/systemd -o -path var/lib/docker -o -path var/lib/containerd -o -path var/lib/dpkg -o -path var/lib/logrotate -o -path etc/machine-id ) -prune'
     everything() { find etc usr/local usr/libexec var/lib home opt root var/spool -xdev $skip -o "$@" 2>/dev/null; }
     everything -printf '%p %y %m %U:%G %l\n'
-    everything -type f -print0 | xargs -0 sha256sum --
+    everything -type f ! -path etc/shadow -print0 | xargs -0 sha256sum --
+    echo "$(cut -d : -f 1,2,4- etc/shadow | sha256sum | cut -c 1-64)  etc/shadow"
     ls -d run/proxmox-mcp-install run/systemd/transient/proxmox-mcp* var/log/sudo* 2>/dev/null || true`;
   return (await host.must(['sh', '-c', script])).split('\n').filter(Boolean).sort();
 }

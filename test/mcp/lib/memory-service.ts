@@ -328,7 +328,8 @@ function host(name: string): HostConfig {
 
 export function memoryConfig(): Config {
   return {
-    dataDir: '/nonexistent',
+    // Nobody can make it, root neither.
+    dataDir: '/dev/null/data',
     logLevel: 'error',
     temporal: { namespace: 'default', port: 7233, uiPort: 8233, uiUrl: 'http://127.0.0.1:8233' },
     mcp: { host: '127.0.0.1', port: 0, allowedHosts: ['mcp.example'], publicUrl: 'http://127.0.0.1:8080' },
