@@ -2,7 +2,7 @@ import { userInfo } from 'node:os';
 import type { Config } from '../config.ts';
 import type { Requester } from '../operations/run.ts';
 import type { LedgerClient } from '../runs/ledger.ts';
-import type { FindGuest } from '../runs/name-guest.ts';
+import type { GuestFinders } from '../runs/name-guest.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { Schedules } from '../runs/schedules.ts';
 import type { ChangeSwitch } from '../runs/switch.ts';
@@ -42,7 +42,7 @@ export async function withTemporal<Result>(
   const refused = await tcp(...splitAddress(temporalAddress(config)), AbortSignal.timeout(10_000));
   const client = await connectTemporal(config, refused === undefined ? 10_000 : 1);
   const guests = lazyGuests(config);
-  const service = { client, config, findGuest: guests.find };
+  const service = { client, config, ...guests.finders };
   try {
     return await work({
       runs: createRuns(service),
@@ -57,13 +57,23 @@ export async function withTemporal<Result>(
 }
 
 /** The APIs are connected, and loaded, when the first guest is looked up. */
-function lazyGuests(config: Config): { readonly find: FindGuest; readonly close: () => Promise<void> } {
+function lazyGuests(config: Config): { readonly finders: GuestFinders; readonly close: () => Promise<void> } {
   let opened: ReturnType<typeof openReads> | undefined;
+  const load = async () => {
+    opened ??= openReads(config);
+    const [{ inventory }, find] = await Promise.all([opened, import('../proxmox/find-guests.ts')]);
+    return { inventory, ...find };
+  };
   return {
-    async find(wanted) {
-      opened ??= openReads(config);
-      const [{ inventory }, { findGuest }] = await Promise.all([opened, import('../proxmox/find-guests.ts')]);
-      return await findGuest(inventory, wanted);
+    finders: {
+      async findGuest(wanted) {
+        const { inventory, findGuest } = await load();
+        return await findGuest(inventory, wanted);
+      },
+      async findHost(of) {
+        const { inventory, findHost } = await load();
+        return await findHost(inventory, of);
+      },
     },
     close: async () => await (await opened)?.close(),
   };

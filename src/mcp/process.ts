@@ -5,9 +5,10 @@ import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { createLogger } from '../logger.ts';
 import { catalogue } from '../operations/catalogue.generated.ts';
+import type { GuestSelection } from '../operations/target.ts';
 import { packageVersion } from '../package.ts';
 import { createPeople, peopleFile } from '../people/store.ts';
-import { findGuest, type WantedGuest } from '../proxmox/find-guests.ts';
+import { findGuest, findHost, type WantedGuest } from '../proxmox/find-guests.ts';
 import { createReads } from '../proxmox/reads.ts';
 import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
@@ -68,7 +69,12 @@ function connect(
   });
   const client = new Client({ connection, namespace: config.temporal.namespace });
   const reads = createReads(config, log);
-  const service = { client, config, findGuest: (wanted: WantedGuest) => findGuest(reads.inventory, wanted) };
+  const service = {
+    client,
+    config,
+    findGuest: (wanted: WantedGuest) => findGuest(reads.inventory, wanted),
+    findHost: (of: GuestSelection) => findHost(reads.inventory, of),
+  };
   return {
     dependencies: {
       operations: Object.values(catalogue),

@@ -1,7 +1,9 @@
 import { distance } from 'fastest-levenshtein';
 import { ServiceError } from '../errors.ts';
+import type { GuestSelection } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
 import type { Inventory, InventoryReader, ListedGuest, SeenCluster } from './inventory.ts';
+import { isMeant, noneMeant, selectionText } from './locate.ts';
 import type { CallOptions } from './transport.ts';
 
 /** How many guests an error names. */
@@ -35,6 +37,51 @@ export async function findGuest(
   const unseen = seen.clusters.filter(({ problem }) => problem !== undefined);
   if (unseen.length > 0) throw unsure(text, guest, unseen);
   return guest;
+}
+
+/**
+ * A configured host of the one cluster that has guests of a selection.
+ *
+ * @throws ServiceError `ambiguous` where several clusters have such guests, `not-found` where none has, `unavailable` where
+ *   one that doesn't answer could have some
+ */
+export async function findHost(
+  inventory: InventoryReader,
+  of: GuestSelection,
+  options: CallOptions = {},
+): Promise<string> {
+  const { guests, clusters } = await inventory.read(options);
+  const meant = guests.filter((guest) => isMeant({ ...guest, status: guest.state }, of));
+  const [first, ...others] = clusters
+    .map(({ name, via }) => ({ name, via, own: meant.filter(({ cluster }) => cluster === name).length }))
+    .filter(({ own }) => own > 0);
+  const away = clusters.flatMap(({ name, problem }) =>
+    problem === undefined ? [] : [`${name} (${cleanLine(problem.message, 200)})`],
+  );
+  const what = selectionText(of);
+  if (others.length > 0 && first !== undefined) {
+    const those = [first, ...others].map(({ name, via, own }) => `${own} of ${name} (host: ${via})`);
+    throw new ServiceError({
+      code: 'ambiguous',
+      message: `host: ${what} means guests of several clusters: ${those.join(', ')}`,
+      remedy: 'Ask which cluster is meant; then give its host. Each cluster is a run of its own.',
+      details: { field: 'host', candidates: those.length },
+    });
+  }
+  if (away.length > 0) {
+    const found = first === undefined ? 'means no guest that could be seen' : `means guests of ${first.name}`;
+    throw new ServiceError({
+      code: 'unavailable',
+      message: `host: ${what} ${found}, and could mean others of what doesn't answer: ${away.join('; ')}`,
+      remedy: 'Give the host of the cluster that is meant.',
+      retryable: true,
+      details: { field: 'host' },
+    });
+  }
+  const host = first?.via;
+  if (host === undefined)
+    throw noneMeant(`${guests.length} guests of ${clusters.map(({ name }) => name).join(', ')}`, of);
+  return host;
 }
 
 /** `pve1/100` names its host, too. */

@@ -51,15 +51,12 @@ export async function selectGuests(
     if (guests.every((one) => one.vmid !== vmid))
       throw notFound(vmid, cluster ?? via, guests, apis.get(via).token, 'vmids');
   }
-  const meant = guests.filter((guest) => isMeant(guest, of)).toSorted((a, b) => a.vmid - b.vmid);
+  const meant = guests
+    .filter((guest) => isMeant({ ...guest, tags: tagsOf(guest) }, of))
+    .toSorted((a, b) => a.vmid - b.vmid);
   if (meant.length === 0) {
-    const given = Object.entries(of).flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${value}`]));
-    throw new ServiceError({
-      code: 'not-found',
-      message: `None of the ${guests.length} guests of ${cluster ?? via} that the API token ${apis.get(via).token} may see has ${given.join(', ')}`,
-      remedy:
-        'Look at the guests and what they have (list_guests, or `npx proxmox-mcp guests`), and correct the selection.',
-    });
+    const those = `${guests.length} guests of ${cluster ?? via} that the API token ${apis.get(via).token} may see`;
+    throw noneMeant(those, of);
   }
   const nodes = [...new Set(meant.map(({ node }) => node))];
   const hosts = new Map(
@@ -70,11 +67,33 @@ export async function selectGuests(
   return meant.map((guest) => placeOf(guest, cluster ?? via, hosts.get(guest.node)));
 }
 
-function isMeant(guest: ProxmoxGuest, { vmids, tag, pool, name, node, kind, state }: GuestSelection): boolean {
+/** None of `those` is what was selected: `12 guests of homelab`. */
+export function noneMeant(those: string, of: GuestSelection): ServiceError {
+  return new ServiceError({
+    code: 'not-found',
+    message: `None of the ${those} has ${selectionText(of)}`,
+    remedy:
+      'Look at the guests and what they have (list_guests, or `npx proxmox-mcp guests`), and correct the selection.',
+  });
+}
+
+/** `tag web, node pve1` */
+export function selectionText(of: GuestSelection): string {
+  const given = Object.entries(of).flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${value}`]));
+  return cleanLine(given.join(', '), 300);
+}
+
+/** Whether a guest is one of a selection. */
+export function isMeant(
+  guest: Pick<ProxmoxGuest, 'vmid' | 'type' | 'node' | 'name' | 'pool' | 'status'> & {
+    readonly tags: readonly string[];
+  },
+  { vmids, tag, pool, name, node, kind, state }: GuestSelection,
+): boolean {
   const same = (one: string | undefined, other: string) => one?.toLowerCase() === other.toLowerCase();
   return (
     (vmids === undefined || vmids.includes(guest.vmid)) &&
-    (tag === undefined || tagsOf(guest).some((own) => same(own, tag))) &&
+    (tag === undefined || guest.tags.some((own) => same(own, tag))) &&
     (pool === undefined || guest.pool === pool) &&
     (name === undefined || matchesName(guest.name ?? '', name)) &&
     (node === undefined || guest.node === node) &&

@@ -22,7 +22,7 @@ import { findOperation } from './find-operation.ts';
 import { findRun } from './find-run.ts';
 import { inWords } from './history.ts';
 import { listRuns } from './list-runs.ts';
-import { type FindGuest, nameGuest } from './name-guest.ts';
+import { type GuestFinders, nameGuest } from './name-guest.ts';
 import { parseInput } from './parse-input.ts';
 import { activitySummaries, pendingActivities } from './pending-activities.ts';
 import { endOf, memoOf, summaryOf } from './run-details.ts';
@@ -41,12 +41,10 @@ const queryTimeoutMs = 3_000;
 export function createRuns({
   client,
   config,
-  findGuest,
-}: {
+  ...finders
+}: GuestFinders & {
   readonly client: Client;
   readonly config: Config;
-  /** Looks up a guest that an input names; without it only host and vmid name one. */
-  readonly findGuest?: FindGuest | undefined;
 }): Runs {
   // A guest that has moved since, or has another name, must not make a second run of a request that is sent again.
   const named = createKept();
@@ -62,7 +60,7 @@ export function createRuns({
     const operation = findOperation(name);
     const key = options.idempotencyKey;
     const unique = key === undefined ? randomPart() : keyedPart(by.kind, by.name, name, key);
-    const find = () => nameGuest(operation, rawInput, { config, findGuest });
+    const find = () => nameGuest(operation, rawInput, { config, ...finders });
     const meant = key === undefined ? await find() : await named(`${unique} ${JSON.stringify(rawInput)}`, find);
     const input = parseInput(operation, meant, config);
     const started = await launch(operation, input, by, { unique });

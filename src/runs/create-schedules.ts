@@ -15,7 +15,7 @@ import { cronForm } from './cron.ts';
 import { findOperation } from './find-operation.ts';
 import { grpcFailure } from './grpc-failure.ts';
 import { createLedgerClient } from './ledger.ts';
-import { type FindGuest, nameGuest } from './name-guest.ts';
+import { type GuestFinders, nameGuest } from './name-guest.ts';
 import {
   nextDue,
   type OwnMemo,
@@ -43,12 +43,10 @@ const invalidArgument = 3;
 export function createSchedules({
   client,
   config,
-  findGuest,
-}: {
+  ...finders
+}: GuestFinders & {
   readonly client: Client;
   readonly config: Config;
-  /** Looks up a guest that an input names; without it only host and vmid name one. */
-  readonly findGuest?: FindGuest | undefined;
 }): Schedules {
   const ledger = createLedgerClient(client);
   return {
@@ -116,7 +114,7 @@ export function createSchedules({
 
   async function add(request: ScheduleRequest, by: Requester) {
     // Found now, and not at its time: the one that is meant today is the one that it works on.
-    const input = await nameGuest(findOperation(request.operation), request.input, { config, findGuest });
+    const input = await nameGuest(findOperation(request.operation), request.input, { config, ...finders });
     const understood = understand({ ...request, input }, by, config);
     const { id, operation, label, own } = understood;
     const there = await existing(understood);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import type { OperationDefinition } from '../operations/definition.ts';
+import { type GuestSelection, selectionIn } from '../operations/target.ts';
 import { canServe, invalidInput, isObject } from './parse-input.ts';
 
 /** Finds the one guest that a name, number or tag means. Throws `ambiguous`, `not-found`, or what the APIs throw. */
@@ -8,6 +9,15 @@ export type FindGuest = (wanted: {
   readonly guest: string | number;
   readonly host?: string | undefined;
 }) => Promise<{ readonly host: string; readonly vmid: number }>;
+
+/** A host of the one cluster that has guests of a selection. Throws `ambiguous`, `not-found`, or what the APIs throw. */
+export type FindHost = (of: GuestSelection) => Promise<string>;
+
+/** Looks guests up; what isn't there can't be looked up, and is to be named by host and number. */
+export interface GuestFinders {
+  readonly findGuest?: FindGuest | undefined;
+  readonly findHost?: FindHost | undefined;
+}
 
 /** What names a guest, wherever one is asked for. */
 export function guestName() {
@@ -20,12 +30,21 @@ const written = new WeakMap<OperationDefinition, z.ZodObject>();
 
 /**
  * An operation's input as people and programs write it: where its target is a guest, `guest` may stand in place of `vmid`,
- * and `host` is needed only to tell clusters apart. {@link nameGuest} makes the operation's own input of it.
+ * and `host` is needed only to tell clusters apart, as where it is many guests. {@link nameGuest} makes the operation's own
+ * input of it.
  */
 export function writtenInput(operation: OperationDefinition): z.ZodObject {
-  if (operation.target !== 'guest') return operation.input;
   const known = written.get(operation);
   if (known !== undefined) return known;
+  if (operation.target === 'guests') {
+    const host = (operation.input.shape as z.ZodRawShape & { host: z.ZodType }).host;
+    const made = operation.input.safeExtend({
+      host: host.optional().describe("A host of the guests' cluster, where several have such guests"),
+    });
+    written.set(operation, made);
+    return made;
+  }
+  if (operation.target !== 'guest') return operation.input;
   const { host, vmid, ...rest } = operation.input.shape as z.ZodRawShape & { host: z.ZodType; vmid: z.ZodType };
   const made = z.object({
     guest: guestName().optional(),
@@ -38,17 +57,24 @@ export function writtenInput(operation: OperationDefinition): z.ZodObject {
 }
 
 /**
- * Puts a guest's host and number in place of what names it. What isn't about a guest, or names it by host and number, is
- * returned as it is, and nothing is asked.
+ * Puts a guest's host and number in place of what names it, and beside a selection of guests a host of their cluster. What
+ * isn't about guests, or names them by host and number, is returned as it is, and nothing is asked.
  *
  * @throws ServiceError `invalid-input` where nothing names it, or two different things do; what `find` throws
  */
 export async function nameGuest(
   operation: OperationDefinition,
   raw: unknown,
-  { config, findGuest }: { readonly config: Config; readonly findGuest?: FindGuest | undefined },
+  { config, findGuest, findHost }: GuestFinders & { readonly config: Config },
 ): Promise<unknown> {
-  if (operation.target !== 'guest' || !isObject(raw)) return raw;
+  if (!isObject(raw)) return raw;
+  const isOneHost = config.hosts.filter((one) => canServe(one, operation.needs)).length < 2;
+  if (operation.target === 'guests' && raw.host === undefined && !isOneHost && findHost !== undefined) {
+    const parsed = writtenInput(operation).safeParse(raw);
+    // What is wrong with it the operation's own schema says.
+    return parsed.success ? { ...raw, host: await findHost(selectionIn(parsed.data)) } : raw;
+  }
+  if (operation.target !== 'guest') return raw;
   const { guest, ...rest } = raw;
   const { vmid, host } = rest;
   if (guest === undefined && vmid === undefined) {
@@ -66,7 +92,6 @@ export async function nameGuest(
   if (!wanted.success) throw invalidInput(operation, `guest: ${wanted.error.issues[0]?.message}`);
   if (host !== undefined && typeof host !== 'string') return raw;
   const isNumber = /^[1-9]\d{2,8}$/.test(String(wanted.data));
-  const isOneHost = config.hosts.filter((one) => canServe(one, operation.needs)).length < 2;
   if (isNumber && (host !== undefined || isOneHost)) return { ...rest, vmid: Number(wanted.data) };
   if (findGuest === undefined) {
     throw invalidInput(operation, 'guest: names are not looked up here; give host and vmid');

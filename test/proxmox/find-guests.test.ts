@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ServiceError } from '../../src/errors.ts';
-import { findGuest } from '../../src/proxmox/find-guests.ts';
+import { findGuest, findHost } from '../../src/proxmox/find-guests.ts';
 import type { InventoryReader, ListedGuest, SeenCluster } from '../../src/proxmox/inventory.ts';
 import { failureOf } from './support.ts';
 
@@ -132,5 +132,35 @@ describe('a guest that there is not', () => {
     const hidden = 'The API token a@pve!b sees no guest';
     const blind = inventoryOf([{ name: 'homelab', hosts: ['pve1'], hidden }]);
     expect((await failureOf(findGuest(blind, { guest: 'files' }))).remedy).toContain(hidden);
+  });
+});
+
+describe('the cluster of many guests is found', () => {
+  it('where only one has such guests, whatever selects them', async () => {
+    const meant = (of: Parameters<typeof findHost>[1]) => findHost(inventoryOf(), of);
+    expect(await meant({ tag: 'prod' })).toBe('pve1');
+    expect(await meant({ tag: 'lonely' })).toBe('office');
+    expect(await meant({ name: 'dns*', kind: 'vm' })).toBe('office');
+    expect(await meant({ vmids: [101, 102] })).toBe('pve1');
+    expect(await meant({ node: 'pve2', state: 'running' })).toBe('pve1');
+  });
+
+  it('or is asked for', async () => {
+    const error = await failureOf(findHost(inventoryOf(), { name: 'dns*' }));
+    expect(error.code).toBe('ambiguous');
+    expect(error.message).toBe(
+      'host: name dns* means guests of several clusters: 1 of homelab (host: pve1), 1 of office (host: office)',
+    );
+    expect(error.remedy).toContain('Ask which cluster is meant');
+  });
+
+  it('or is none, and a cluster that is away may be it', async () => {
+    const none = await failureOf(findHost(inventoryOf(), { tag: 'nothing' }));
+    expect([none.code, none.message]).toEqual(['not-found', 'None of the 9 guests of homelab, office has tag nothing']);
+    const problem = new ServiceError({ code: 'proxmox-unavailable', message: 'office is off', remedy: '-' });
+    const away = inventoryOf([...clusters.slice(0, 1), { name: 'office', hosts: ['office'], problem }]);
+    const unsure = await failureOf(findHost(away, { tag: 'prod' }));
+    expect(unsure.code).toBe('unavailable');
+    expect(unsure.message).toContain('tag prod means guests of homelab, and could mean others');
   });
 });

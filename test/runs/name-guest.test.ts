@@ -104,6 +104,34 @@ describe('what is written for a guest', () => {
   });
 });
 
+describe('what is written for many guests', () => {
+  const selected: unknown[] = [];
+  const findHost = async (of: unknown) => {
+    selected.push(of);
+    return 'pve9';
+  };
+  const bulk = (raw: unknown, config = two) => nameGuest(catalogue['change-guests'], raw, { config, findHost });
+  const request = { change: 'snapshot', with: { snapshot: 'before' }, tag: 'web' };
+
+  it('needs no host, which is looked up where there are several', async () => {
+    expect(await bulk(request)).toEqual({ ...request, host: 'pve9' });
+    expect(selected.splice(0)).toEqual([expect.objectContaining({ tag: 'web' })]);
+    expect(await bulk({ ...request, host: 'pve1' })).toEqual({ ...request, host: 'pve1' });
+    expect(await bulk(request, one)).toEqual(request);
+    expect(writtenInput(catalogue['change-guests']).strict().safeParse(request).success).toBe(true);
+  });
+
+  it('is left to the schema where it is wrong', async () => {
+    for (const wrong of [{ ...request, tag: undefined }, { ...request, change: 'eat' }, 'all']) {
+      expect(await bulk(wrong)).toEqual(wrong);
+    }
+    expect(writtenInput(catalogue['change-guests']).safeParse({ change: 'start' }).error?.message).toContain(
+      'at least one of tag',
+    );
+    expect(selected).toEqual([]);
+  });
+});
+
 it.each(Object.values<OperationDefinition>(catalogue).filter(({ target }) => target === 'guest'))(
   'takes the name of a guest for $name, too',
   (operation) => {

@@ -1,4 +1,4 @@
-import { isCancellation } from '@temporalio/workflow';
+import { CancellationScope, CancelledFailure, isCancellation } from '@temporalio/workflow';
 import type { z } from 'zod';
 import type { ChangeLook, PlannedCall } from '../../activities/api-change/api-change.ts';
 import { type ApiOperation, missedFact } from '../../operations/api-change.ts';
@@ -61,6 +61,10 @@ export function apiChangeWorkflow<
           output = { ...output, ...facts };
           tasks.push(...findingOf(title, done), ...findings);
         }
+      }
+      if (known.steps.some(({ hasUndo }) => hasUndo) && CancellationScope.current().consideredCancelled) {
+        // It came while the last effect was looked at, of which nobody could know that it was there.
+        throw new CancelledFailure('It was cancelled.');
       }
       run.commit();
       return {
