@@ -25,8 +25,8 @@ import { startService, type TestService } from '../support/service.ts';
 // The service in processes of its own. All operations that change guests are under way at the same time when a fault hits them,
 // each on a guest of its own, after its call and before its end.
 const requests = [...declaredRequests, ...otherRequests];
-/** Looks at what an operation has effected, which stay where they are until it is hit. */
-const looks = /\/(?:qemu|lxc)\/(\d+)\/(?:config|pending|firewall|agent)/;
+/** Looks at what an operation has effected, which stay where they are until it is hit. What a command says can be read once. */
+const looks = /\/(?:qemu|lxc)\/(\d+)\/(?:config|pending|firewall|agent\/file)/;
 /** Those that name no guest. */
 const clusterLooks = { 'change-ha': '/cluster/ha/', 'change-replication': '/cluster/replication' } as const;
 const by = { kind: 'cli', name: 'test' } as const;
@@ -40,7 +40,11 @@ let lifts: (() => void)[] = [];
 beforeAll(async () => {
   simulator = await createProxmoxSimulator();
   simulator.state.pace.secondMs = 50;
-  service = await startService({ hosts: { pve1: apiEntry(simulator) }, env: { ENABLE_DANGEROUS_COMMANDS: 'true' } });
+  service = await startService({
+    hosts: { pve1: apiEntry(simulator) },
+    // All are to be in the middle of their steps, and none is to wait for its turn.
+    env: { ENABLE_DANGEROUS_COMMANDS: 'true', WORKER_ACTIVITIES_PER_HOST: '50' },
+  });
   await allowDangerous(service);
   await service.startWorker();
 }, 600_000);

@@ -198,6 +198,8 @@ export function vmidOf(request: DeclaredRequest): number {
 export function prepareAll({ state }: ProxmoxSimulator, requests: readonly DeclaredRequest[]): void {
   state.guests.clear();
   state.tasks.clear();
+  state.firewalls.clear();
+  state.configuration.replication.clear();
   state.volumes.splice(0);
   if (state.storages.every(({ storage }) => storage !== 'fast')) {
     for (const node of ['pve1', 'pve2']) {
@@ -235,6 +237,7 @@ export function prepareAll({ state }: ProxmoxSimulator, requests: readonly Decla
 /** What an operation could have changed, as one comparable value. */
 export function worldOf({ state }: ProxmoxSimulator, request: DeclaredRequest): unknown {
   const vmids = [vmidOf(request), vmidOf(request) + 1_000];
+  const ids = request.ids?.(vmidOf(request)) ?? [];
   return structuredClone({
     guests: vmids.map((vmid) => {
       const guest = state.guests.get(vmid);
@@ -249,7 +252,7 @@ export function worldOf({ state }: ProxmoxSimulator, request: DeclaredRequest): 
       .filter(({ guest }) => vmids.includes(guest))
       .map(({ id }) => id),
     volumes: state.volumes
-      .filter(({ vmid, volid }) => (vmid !== undefined && vmids.includes(vmid)) || volid.includes('declared'))
+      .filter(({ vmid, volid }) => (vmid !== undefined && vmids.includes(vmid)) || ids.some((id) => volid.endsWith(id)))
       .map(({ volid, size, node }) => ({ volid, size, node })),
   });
 }
