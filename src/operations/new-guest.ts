@@ -84,7 +84,9 @@ export function waitSeconds() {
 const guests = () =>
   z
     .array(z.object({ vmid: z.number().optional(), name: z.string().optional(), node: z.string().optional() }))
-    .transform((list) => list.flatMap(({ vmid: id, name = '' }) => (id === undefined ? [] : [{ vmid: id, name }])));
+    .transform((list) =>
+      list.flatMap(({ vmid: id, name = '', node }) => (id === undefined ? [] : [{ vmid: id, name, node }])),
+    );
 
 export type Guests = z.output<ReturnType<typeof guests>>;
 
@@ -218,11 +220,27 @@ export function placeOf(guest: Pick<GuestPlace, 'node' | 'type' | 'vmid' | 'name
  */
 export function undoNew(guest: GuestPlace): ApiUndo {
   const reads = { config: readConfigIfAny(guest) };
+  const anywhere = { ...reads, all: readGuests() };
   return undoBy({
     says: `the ${guestLabel(guest)} is deleted, where its notes name this run`,
-    reads,
-    plan({ config }, run) {
-      if (Object.keys(config).length === 0) return undefined;
+    reads: anywhere,
+    plan({ config, all }, run) {
+      const elsewhere = (now: { readonly all: Guests }) =>
+        now.all.find(({ vmid, node }) => vmid === guest.vmid && node !== undefined && node !== guest.node);
+      if (Object.keys(config).length === 0) {
+        if (elsewhere({ all }) === undefined) return undefined;
+        return {
+          effect: effect({
+            reads: anywhere,
+            lacks(now) {
+              const moved = elsewhere(now);
+              return moved === undefined
+                ? undefined
+                : `a guest ${guest.vmid} (${moved.name}) is on ${moved.node}: where its notes name this run (${run}), it was moved there meanwhile; then delete it (delete-guest)`;
+            },
+          }),
+        };
+      }
       if (madeBy(config.description) !== run && !isEmpty(config)) return undefined;
       if (isEmpty(config) && config.lock !== undefined) {
         return {

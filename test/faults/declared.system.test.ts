@@ -225,7 +225,11 @@ const answers: readonly Answers[] = [
   {
     name: 'each guest has moved when its call comes',
     getsOver: false,
-    inject: () => toEachOnce({ kind: 'moved', to: 'pve2' }),
+    // But for new ones, of which a person decides then.
+    inject: () =>
+      requests.flatMap((request) =>
+        writing.map((method) => simulator.inject({ kind: 'moved', to: 'pve2' }, { vmid: vmidOf(request), method })),
+      ),
     settle() {
       for (const guest of simulator.state.guests.values()) guest.node = 'pve1';
     },

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ServiceError } from '../../src/errors.ts';
 import { type ApiChangeLab, createApiChangeLab, run } from '../support/api-change.ts';
 import { addStorage, asItIs, furnish, takeBackRun } from '../support/cluster-state.ts';
 
@@ -159,6 +160,21 @@ describe('what lies', () => {
     delete guestOf(103).lock;
     await lab.undo(request, look);
     expect(asItIs(lab)).toBe(before);
+  });
+
+  it('one that was moved while it was made is not said to be gone: a person decides', async () => {
+    const request = await lab.request(operation, { name: 'web-1' });
+    const look = await lab.look(operation, { name: 'web-1' });
+    const moved = { kind: 'moved', to: 'pve2' } as const;
+    lab.simulator.inject(moved, { method: 'PUT', template: '/nodes/{node}/qemu/{vmid}/resize' });
+    await expect(lab.carryOutFrom(request, look)).rejects.toBeInstanceOf(ServiceError);
+    await expect(lab.undo(request, look)).rejects.toMatchObject({
+      code: 'verification-failed',
+      message: expect.stringContaining('a guest 103 (web-1) is on pve2'),
+    });
+    expect(guestOf(103).node).toBe('pve2');
+    lab.simulator.state.guests.delete(103);
+    await lab.undo(request, look);
   });
 
   it('answers that are lost, after which there is one VM', async () => {

@@ -149,7 +149,8 @@ describe.each(cases)('%s', (_, request) => {
     else {
       expect(needsSpace).toContain(operation);
       expect(failed).toBeInstanceOf(ServiceError);
-      expect((failed as ServiceError).message).toMatch(/full|space/);
+      const { message, details } = failed as ServiceError;
+      expect(`${message} ${JSON.stringify(details)}`).toMatch(/full|space|exit code 3/);
       await lab.undo(what, look);
       expect(worldOf(lab.simulator, request)).toEqual(before);
     }
