@@ -30,28 +30,27 @@ const written = new WeakMap<OperationDefinition, z.ZodObject>();
 
 /**
  * An operation's input as people and programs write it: where its target is a guest, `guest` may stand in place of `vmid`,
- * and `host` is needed only to tell clusters apart, as where it is many guests. {@link nameGuest} makes the operation's own
- * input of it.
+ * and `host` is needed only to tell clusters apart, as where it is many guests; else only where several could be meant.
+ * {@link nameGuest} and `parseInput` make the operation's own input of it.
  */
 export function writtenInput(operation: OperationDefinition): z.ZodObject {
+  if (!Object.hasOwn(operation.input.shape, 'host')) return operation.input;
   const known = written.get(operation);
   if (known !== undefined) return known;
-  if (operation.target === 'guests') {
-    const host = (operation.input.shape as z.ZodRawShape & { host: z.ZodType }).host;
-    const made = operation.input.safeExtend({
-      host: host.optional().describe("A host of the guests' cluster, where several have such guests"),
-    });
-    written.set(operation, made);
-    return made;
-  }
-  if (operation.target !== 'guest') return operation.input;
   const { host, vmid, ...rest } = operation.input.shape as z.ZodRawShape & { host: z.ZodType; vmid: z.ZodType };
-  const made = z.object({
-    guest: guestName().optional(),
-    host: host.optional().describe("A host of the guest's cluster, where several have such a guest"),
-    vmid: vmid.optional().describe('In place of guest'),
-    ...rest,
-  });
+  const when =
+    operation.target === 'guests'
+      ? "A host of the guests' cluster, where several have such guests"
+      : `${host.description}. Needed where there are several`;
+  const made =
+    operation.target === 'guest'
+      ? z.object({
+          guest: guestName().optional(),
+          host: host.optional().describe("A host of the guest's cluster, where several have such a guest"),
+          vmid: vmid.optional().describe('In place of guest'),
+          ...rest,
+        })
+      : operation.input.safeExtend({ host: host.optional().describe(when) });
   written.set(operation, made);
   return made;
 }

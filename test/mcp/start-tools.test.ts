@@ -132,6 +132,18 @@ describe('a start tool', () => {
     expect(third).toMatchObject({ existing: false });
   });
 
+  it('answers with the report where the run of the first try has ended', async () => {
+    const args = { operation: 'clean-up', input: { ...host, what: 'logs' } };
+    const numbered = { meta: { 'claudecode/toolUseId': 'toolu_10' } };
+    const first = (await call('operator-token', 'start_change', args, numbered)).last.result.structuredContent;
+    await service.runs.wait(first.run.id, { timeoutMs: 10_000 });
+    const second = (await call('operator-token', 'start_change', args, numbered)).last.result;
+    const { structuredContent: data } = second;
+    expect(data).toMatchObject({ existing: true, run: { id: first.run.id }, result: { outcome: 'done' } });
+    expect(data.note).toContain('Everything is as it should be.');
+    expect(second.content[0].text).toContain('This request had already started a run, and nothing was started now.');
+  });
+
   it('answers with an MCP task where the client takes one', async () => {
     const args = { operation: 'check-disks', input: host };
     const { last } = await call('reader-token', 'run_read_operation', args, withTasks);
@@ -250,7 +262,6 @@ describe('search_operations', () => {
       input: {
         type: 'object',
         properties: expect.objectContaining({ daysBefore: expect.anything() }),
-        required: ['host'],
         additionalProperties: false,
       },
     });
