@@ -105,6 +105,13 @@ describe('list_guests', () => {
     expect(await rows({ tag: 'nothing' })).toEqual([]);
   });
 
+  it('says that a host stands for its cluster, to whoever may mean the node of that name', async () => {
+    const all = 'These are of all nodes of its cluster; node: pve1 leaves those on pve1.';
+    expect((await call('list_guests', { host: 'pve1' })).data.note).toContain(all);
+    expect((await call('list_guests', { host: 'pve1', node: 'pve1' })).data.note).not.toContain('all nodes');
+    expect((await call('list_guests', {})).data.note).not.toContain('all nodes');
+  });
+
   it('says what is wrong with what it was asked', async () => {
     expect((await call('list_guests', { host: 'nowhere' })).text).toContain(
       'not-found: host: there is no host or cluster "nowhere". There are: homelab',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { clusterNamed, guestOrders, listGuests, notesOf } from '../../proxmox/guest-list.ts';
+import type { ListedGuest } from '../../proxmox/inventory.ts';
 import { quoteNotice } from '../../reports/quote.ts';
 import { defineTool } from '../define-tool.ts';
 import { tableText, withoutEmptyTables } from '../reading-text.ts';
@@ -15,8 +16,8 @@ export const listGuestsTool = defineTool({
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   input: z.object({
-    host: text().describe('Only of its cluster; or a cluster'),
-    node: text(),
+    host: text().describe('All of its cluster; or a cluster'),
+    node: text().describe('Only those on it'),
     state: text().describe('running, stopped, paused, template …'),
     kind: z.enum(['vm', 'container']).optional(),
     tag: text(),
@@ -32,7 +33,7 @@ export const listGuestsTool = defineTool({
     const inventory = await reads.inventory.read({ signal, ...(isHost && { host }) });
     const cluster = host === undefined || isHost ? undefined : clusterNamed(inventory, host, names);
     const { summary, ...page } = listGuests(inventory, { ...filter, cluster }, { limit, cursor, sort });
-    const notes = notesOf(inventory.clusters);
+    const notes = [...otherNodes(inventory.guests, host, filter.node), ...notesOf(inventory.clusters)];
     const next = page.cursor === undefined ? [] : ['There are more: cursor gives the next.'];
     const said = [`${summary}.`, ...notes, ...next];
     return {
@@ -41,3 +42,14 @@ export const listGuestsTool = defineTool({
     };
   },
 });
+
+/** Who asks what runs on a host that is a node means that node, and is told where an answer about its cluster has more. */
+function otherNodes(
+  guests: readonly ListedGuest[],
+  host: string | undefined,
+  node: string | undefined,
+): readonly string[] {
+  const here = guests.filter((guest) => guest.node === host);
+  if (host === undefined || node !== undefined || here.length === guests.length) return [];
+  return [`These are of all nodes of its cluster; node: ${host} leaves those on ${host}.`];
+}

@@ -99,7 +99,7 @@ export const startTools: Readonly<Record<Risk, AnyTool>> = {
     title: 'Start a change',
     risk: 'change',
     description:
-      'Start an operation that changes something and can undo it (risk change), e.g. start, stop or restart a service. Name and input as search_operations says; with dryRun: true first, and show the plan. Returns a run id at once; wait_for_run waits for the report. Refuses other risks.',
+      'Start an operation that changes something and can undo it (risk change), e.g. start, stop or restart a service; snapshot, clone, resize, migrate … Name and input as search_operations says. Many guests at once: change-guests, e.g. { change: "snapshot", with: { snapshot: "before-upgrade" }, tag: "web" }. Returns a run id at once; wait_for_run waits for the report. Refuses other risks.',
   }),
   dangerous: startTool({
     name: 'start_dangerous_change',
@@ -190,16 +190,17 @@ async function start(
 ): Promise<ToolAnswer<RunData>> {
   const { existing, ...started } = await startOnce(runs, operation.name, input, call);
   metrics.runStarted(operation.name, existing);
-  // One that was there before may be waiting for a person by now.
+  // One that was there before may be waiting for a person by now, or have ended.
   const run: RunDetails = operation.answersAtOnce
     ? await waitAtOnce(runs, started.id, call)
-    : existing && started.closedAt === undefined
+    : existing
       ? await runs.get(started.id)
       : started;
-  if (operation.answersAtOnce && run.closedAt !== undefined) {
-    return { data: { ...dataOf(run), existing }, text: runText(run), failed: hasFailed(run) };
-  }
   const what = existing ? 'This request had already started a run' : 'Started';
+  if (run.closedAt !== undefined) {
+    const text = existing ? `${what}, and nothing was started now.\n\n${runText(run)}` : runText(run);
+    return { data: { ...dataOf(run), existing }, text, failed: hasFailed(run) };
+  }
   return {
     data: { ...dataOf(run), existing },
     text: `${what}: ${runLine(run)}\nid: ${run.id}\nTemporal UI: ${run.url}\n${nextStep(run)}`,
