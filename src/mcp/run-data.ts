@@ -5,7 +5,7 @@ import { quoteNotice, quoteReport } from '../reports/quote.ts';
 import type { RunDetails, RunSummary } from '../runs/runs.ts';
 import { runFailure, runResult, runSummary } from '../runs/schema.ts';
 import { boundedOutput, limits, quotedFailure, quotedPlan, quotedProgress, quotedQuestion } from './host-text.ts';
-import { endLine, nextStep } from './run-text.ts';
+import { endLine, nextStep, sentence } from './run-text.ts';
 
 /** A run's id as callers give it. */
 export const runId = z
@@ -99,8 +99,15 @@ export function hasFailed(run: RunDetails): boolean {
 
 function noteOn(run: RunDetails): string {
   if (run.result !== undefined || run.failure !== undefined) {
-    const undo = run.undo?.possible ? ` undo_run can take it back. ${cleanLine(run.undo.text, limits.line)}` : '';
-    return `${endLine(run)}${undo} ${quoteNotice}`;
+    return `${endLine(run)}${whatNext(run)} ${quoteNotice}`;
   }
   return run.progress === undefined && run.question === undefined ? nextStep(run) : `${nextStep(run)} ${quoteNotice}`;
+}
+
+/** What may follow on a run that has ended well. */
+function whatNext({ result, undo }: RunDetails): string {
+  if (result?.outcome === 'planned') return ' To do it: the same call without dryRun.';
+  if (undo === undefined) return '';
+  const can = undo.possible ? 'can take it back.' : "can't take it back:";
+  return ` undo_run ${can} ${cleanLine(sentence(undo.text), limits.line)}`;
 }

@@ -100,7 +100,9 @@ export function endLine({ operation, target, state, result, failure }: RunDetail
   if (result !== undefined) {
     const { title, verdict, summary, target: on } = result.report;
     const found = cleanLine(sentence(summary), limits.line);
-    return `${cleanLine(`${title} (${on})`, limits.name * 2)}: ${result.outcome}, verdict: ${verdictInWords[verdict]}. ${found}`;
+    // Many titles name it already.
+    const what = title.endsWith(` ${on}`) ? title : `${title} (${on})`;
+    return `${cleanLine(what, limits.name * 2)}: ${result.outcome}, verdict: ${verdictInWords[verdict]}. ${found}`;
   }
   const what = cleanLine(`${operation} on ${target}`, limits.name * 2);
   if (failure === undefined) return `${what}: ${state}.`;
@@ -140,7 +142,8 @@ function until({ until: end }: Question): string {
   return end === undefined ? '' : ` Without an answer by ${end} it is a no.`;
 }
 
-function sentence(text: string): string {
+/** With a full stop, where it has no end of its own. */
+export function sentence(text: string): string {
   return /[.!?:]$/.test(text) ? text : `${text}.`;
 }
 

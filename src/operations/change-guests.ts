@@ -29,6 +29,16 @@ export const bulkChanges = {
 } as const satisfies Readonly<Record<string, BulkChange>>;
 
 type BulkName = keyof typeof bulkChanges;
+
+/** What puts back what was done to many. */
+const opposites: { readonly [Name in BulkName]?: BulkName } = {
+  start: 'shutdown',
+  shutdown: 'start',
+  stop: 'start',
+  snapshot: 'delete-snapshot',
+  suspend: 'resume',
+  resume: 'suspend',
+};
 const names = Object.keys(bulkChanges) as [BulkName, ...BulkName[]];
 
 /** What a bulk form does to each of its guests. */
@@ -102,9 +112,15 @@ export const changeGuests = defineOperation({
   schedules: [],
   undo: {
     how: 'Each guest by itself: what was done to it is taken back as its own operation takes it back.',
-    reverse: () => ({
-      why: 'It was done to many guests: take it back for those that you mean, by the operation that undoes it (delete-snapshot, control-guest).',
-    }),
+    reverse({ change }) {
+      const opposite = opposites[change];
+      return {
+        why:
+          opposite === undefined
+            ? 'It was done to many guests: take it back for those that you mean, by the operation that undoes it.'
+            : `It was done to many guests: for all that its output has as done, change-guests with change ${opposite} and their vmids takes it back.`,
+      };
+    },
   },
 });
 

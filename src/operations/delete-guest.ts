@@ -269,7 +269,7 @@ export const deleteGuest = defineApiChange(
           snapshots: names,
           backups: backups.slice(0, 50).map(({ volid }) => volid),
         },
-        done: `${TheGuest(guest)} is gone, and so are its ${disks.length} disks.`,
+        done: `${TheGuest(guest)} is gone, and so ${disks.length === 1 ? 'is its disk' : `are its ${disks.length} disks`}.`,
       };
     },
   },

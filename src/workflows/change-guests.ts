@@ -114,7 +114,7 @@ export const changeGuests = operationWorkflow(definition, {
     if (output.done.length + output.already.length === 0) throw allFailed(output.failed, output.left);
     return {
       output,
-      summary: summaryOf(output),
+      summary: summaryOf(output, run.input.with),
       sections: [{ title: 'Guests', findings: findingsOf(output, result) }],
     };
   },
@@ -191,16 +191,24 @@ function allFailed(failed: readonly GuestResult[], left: readonly GuestResult[])
   });
 }
 
-function summaryOf({ change, guests, done, already, failed, left, notBegun }: Output): string {
+function summaryOf(
+  { change, guests, done, already, failed, left, notBegun }: Output,
+  { snapshot }: Readonly<Record<string, unknown>>,
+): string {
+  const which = ranges(done);
+  const named = done.length > 0 && which.length <= longestNames ? ` (${which})` : '';
   const parts = [
-    `${done.length} of ${guests} done`,
+    `${done.length} of ${guests} done${named}`,
     ...(already.length > 0 ? [`${already.length} were so already`] : []),
     ...(failed.length > 0 ? [`${failed.length} failed`] : []),
     ...(left.length > 0 ? [`${left.length} failed and could not be undone`] : []),
     ...(notBegun.length > 0 ? [`${notBegun.length} not begun`] : []),
   ];
-  return `${change}: ${parts.join(', ')}.`;
+  return `${change}${typeof snapshot === 'string' ? ` ${snapshot}` : ''}: ${parts.join(', ')}.`;
 }
+
+/** How many characters of numbers a summary takes; the report has all. */
+const longestNames = 100;
 
 function findingsOf({ done, already, failed, left, notBegun }: Output, { stopped, warnings }: BatchResult): Finding[] {
   return [
