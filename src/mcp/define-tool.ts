@@ -44,6 +44,11 @@ export interface ToolDefinition<Input extends z.ZodObject = z.ZodObject, Data ex
   readonly title: string;
   /** Key words first; at most 2,048 characters, where Claude Code cuts it. */
   readonly description: string;
+  /**
+   * What people say when they mean it, where its name and its description have other words. Claude Code, which shows its
+   * model tools only after a search, counts these words twice; the model itself never reads them.
+   */
+  readonly searchHint?: string;
   /** Decides the scope that a call needs; by a field of the input where it differs from call to call. */
   readonly risk: Risk | RiskByField;
   readonly annotations: ToolAnnotations;

@@ -122,9 +122,17 @@ function prepare(tool: AnyTool): Prepared {
     inputSchema: briefSchema(strict),
     ...(tool.output === undefined ? {} : { outputSchema: briefSchema(tool.output) }),
     annotations: tool.annotations,
-    ...(risksOf(tool)[0] === 'dangerous' ? { _meta: asksUser } : {}),
+    ...metaOf(tool),
   };
   return { tool, strict, descriptor };
+}
+
+function metaOf(tool: AnyTool): Pick<ToolDescriptor, '_meta'> {
+  const meta = {
+    ...(risksOf(tool)[0] === 'dangerous' ? asksUser : {}),
+    ...(tool.searchHint === undefined ? {} : { 'anthropic/searchHint': tool.searchHint }),
+  };
+  return Object.keys(meta).length === 0 ? {} : { _meta: meta };
 }
 
 /** Calls of a tool of several risks are let through to where their arguments are found wrong. */

@@ -15,6 +15,7 @@ export const controlGuest = defineOperation({
   api: { reads: [{ privilege: 'VM.Audit', on: 'guest' }], changes: [{ privilege: 'VM.PowerMgmt', on: 'guest' }] },
   risk: { by: 'action', of: { start: 'change', shutdown: 'change', reboot: 'change', stop: 'dangerous' } },
   exposure: 'direct',
+  searchHint: 'start, stop, restart the server, machine',
   idempotent: false,
   input: () =>
     z.object({

@@ -83,6 +83,8 @@ export interface OperationDefinition {
   /** Who is told first where a run of it needs a person or fails: the contacts of that subject. Default: operations. */
   readonly subject?: Subject;
   readonly exposure: Exposure;
+  /** Of one with a tool of its own: what people say when they mean it, where its name and description have other words. */
+  readonly searchHint?: string;
   /**
    * A look that takes some seconds and is asked for its answer, not for its run: its tool waits for the report, and lists
    * of runs may leave it out.

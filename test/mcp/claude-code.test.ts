@@ -1,8 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import pino from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
-import { memoryService } from './lib/memory-service.ts';
+import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
+import { findGuest } from '../../src/proxmox/find-guests.ts';
+import { createReads } from '../../src/proxmox/reads.ts';
+import { nameGuest } from '../../src/runs/name-guest.ts';
+import { parseInput } from '../../src/runs/parse-input.ts';
+import { hostOf } from '../proxmox/support.ts';
+import { memoryConfig, memoryService } from './lib/memory-service.ts';
 
 let serving: HttpServing;
 
@@ -18,7 +26,7 @@ interface Recorded {
 }
 
 /** Sends again what the real Claude Code sent, with the ids of this server's runs in place of the recorded ones. */
-async function replay(mode: string) {
+async function replay(mode: string, port = serving.port) {
   const text = readFileSync(join(import.meta.dirname, `../fixtures/claude-code/${mode}.json`), 'utf8');
   const answers: { request: Recorded; status: number; result: Record<string, unknown> & { isError?: boolean } }[] = [];
   let ids: Record<string, string> = {};
@@ -26,7 +34,7 @@ async function replay(mode: string) {
     let sent = JSON.stringify(recorded);
     for (const [old, id] of Object.entries(ids)) sent = sent.replaceAll(old, id);
     const request = JSON.parse(sent) as Recorded;
-    const response = await fetch(`http://127.0.0.1:${serving.port}/api/mcp`, {
+    const response = await fetch(`http://127.0.0.1:${port}/api/mcp`, {
       method: 'POST',
       headers: { ...request.headers, authorization: 'Bearer admin-token' },
       body: JSON.stringify(request.body),
@@ -87,4 +95,70 @@ it('the interactive program: runs are MCP tasks, and asking for them ends with t
   const asked = answers.filter(({ request }) => request.body.method === 'tasks/get');
   expect(asked.length).toBeGreaterThan(0);
   for (const { result } of asked) expect(['working', 'completed']).toContain(result.status);
+});
+
+describe('asked "what runs on pve1", "start the mail server", "snapshot all web guests before the upgrade"', () => {
+  const started: { readonly operation: string; readonly input: Readonly<Record<string, unknown>> }[] = [];
+  let simulator: ProxmoxSimulator;
+  let reads: ReturnType<typeof createReads>;
+  let other: HttpServing;
+
+  beforeAll(async () => {
+    simulator = await createProxmoxSimulator({ authenticationDelayMs: 0 });
+    const { guests } = simulator.state;
+    const [first] = guests.values();
+    if (first === undefined) throw new Error('there are no guests');
+    const { type, node, cpus, memory, disk, template } = first;
+    const machine = { type, node, cpus, memory, disk, template };
+    guests.set(103, { vmid: 103, name: 'mail', status: 'stopped', ...machine });
+    for (const vmid of [110, 111, 112]) {
+      guests.set(vmid, { vmid, name: `web-${vmid}`, status: 'running', tags: 'web', ...machine });
+    }
+    const config = { ...memoryConfig(), hosts: [hostOf('pve1', simulator)] };
+    reads = createReads(config, pino({ level: 'silent' }));
+    const service = memoryService({ config, reads, stepMs: 20 });
+    const { start } = service.runs;
+    Object.assign(service.runs, {
+      async start(
+        name: OperationName,
+        raw: unknown,
+        ...rest: [Parameters<typeof start>[2], Parameters<typeof start>[3]]
+      ) {
+        const operation = catalogue[name];
+        const find = { config, findGuest: (wanted: { guest: string | number }) => findGuest(reads.inventory, wanted) };
+        const input = parseInput(operation, await nameGuest(operation, raw, find), config);
+        started.push({ operation: name, input });
+        const target = operation.target === 'guest' ? input.vmid : operation.target;
+        return start(name, { ...input, host: `${input.host}.${target}` }, ...rest);
+      },
+    });
+    other = await serveHttp(service, { version: '1.0.0' });
+  });
+
+  afterAll(async () => {
+    await other?.close();
+    await reads?.close();
+    await simulator?.close();
+  });
+
+  it('the interactive program answers each by one call or two, which name guests as people do', async () => {
+    const answers = await replay('guests', other.port);
+    const calls = answers.filter(({ request }) => request.body.method === 'tools/call');
+    expect(calls.map(({ request, result }) => [request.body.params.name, result.resultType])).toEqual([
+      ['list_guests', 'complete'],
+      ['control_guest', 'task'],
+      ['search_operations', 'complete'],
+      ['start_change', 'task'],
+    ]);
+    const [guests, , found] = calls.map(({ result }) => result.structuredContent);
+    expect(guests).toMatchObject({ note: expect.stringContaining('4 of 8 guests: 4 running.') });
+    expect(found).toMatchObject({ operations: [{ name: 'change-guests' }, {}, {}] });
+    expect(started).toMatchObject([
+      { operation: 'control-guest', input: { host: 'pve1', vmid: 103, action: 'start' } },
+      { operation: 'change-guests', input: { host: 'pve1', change: 'snapshot', tag: 'web' } },
+    ]);
+    const asked = answers.filter(({ request }) => request.body.method === 'tasks/get');
+    expect(asked.at(-1)?.result.taskId).toMatch(/^change-guests\/pve1\.guests\//);
+    for (const { result } of asked) expect(['working', 'completed']).toContain(result.status);
+  });
 });

@@ -52,6 +52,37 @@ describe('a search for a tool in the words of people', () => {
   });
 });
 
+// Observed of Claude Code 2.1.330: for each word of a query that is a part of the name 12, in a part 6, a word of the hint 4, of
+// the description 2; the best five are loaded.
+describe('Claude Code finds what these are answered with in one search of its own', () => {
+  const shown = tools.list(admin);
+  const has = (text: string, word: string) =>
+    text
+      .toLowerCase()
+      .split(/[^a-z0-9]+/)
+      .includes(word);
+  const score = ({ name, description, _meta }: (typeof shown)[number], word: string) => {
+    const parts = ['mcp', 'proxmox', ...name.split('_')];
+    const ofName = parts.includes(word) ? 12 : parts.some((part) => part.includes(word)) ? 6 : 0;
+    const hint = String(_meta?.['anthropic/searchHint'] ?? '');
+    return ofName + (has(hint, word) ? 4 : 0) + (has(description, word) ? 2 : 0);
+  };
+
+  it.each([
+    ['what runs on pve1', 'list_guests'],
+    ['start the mail server', 'control_guest'],
+    ['snapshot all web guests before the upgrade', 'start_change'],
+  ])('%s: %s', (question, right) => {
+    const words = question.split(' ');
+    const scores = shown.map((tool) => ({
+      name: tool.name,
+      sum: words.reduce((sum, word) => sum + score(tool, word), 0),
+    }));
+    const better = scores.filter(({ sum }) => sum >= (scores.find(({ name }) => name === right)?.sum ?? 0));
+    expect(better.length, better.map(({ name, sum }) => `${name} ${sum}`).join(', ')).toBeLessThanOrEqual(3);
+  });
+});
+
 describe('a tool that there is not', () => {
   it.each([
     ['get_log', 'get_run_log'],

@@ -13,6 +13,7 @@ export const listGuestsTool = defineTool({
   title: 'List guests',
   description:
     'Guests (VMs, virtual machines, containers, CTs) of all clusters now: what runs where, with state, CPU, memory, disk, uptime, tags, pool. Filters hold together. Sizes in units of 1024.',
+  searchHint: 'what runs on which host, servers',
   risk: 'read',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   input: z.object({

@@ -47,6 +47,7 @@ export function operationTool(operation: OperationDefinition): AnyTool {
       operation.answersAtOnce ? answers : starts,
       ...(leaves ? [`${dangerousValues(operation)}: by ${startTools.dangerous.name}.`] : []),
     ].join(' '),
+    ...(operation.searchHint === undefined ? {} : { searchHint: operation.searchHint }),
     risk: operation.risk,
     annotations: {
       readOnlyHint: worstRisk(operation) === 'read',
@@ -98,6 +99,7 @@ export const startTools: Readonly<Record<Risk, AnyTool>> = {
     name: 'start_change',
     title: 'Start a change',
     risk: 'change',
+    searchHint: 'snapshot all guests before the upgrade',
     description:
       'Start an operation that changes something and can undo it (risk change), e.g. start, stop or restart a service; snapshot, clone, resize, migrate … Name and input as search_operations says. Many guests at once: change-guests, e.g. { change: "snapshot", with: { snapshot: "before-upgrade" }, tag: "web" }. Returns a run id at once; wait_for_run waits for the report. Refuses other risks.',
   }),
@@ -114,14 +116,14 @@ interface StartTool {
   readonly name: string;
   readonly title: string;
   readonly description: string;
+  readonly searchHint?: string;
   readonly risk: Risk;
 }
 
-function startTool({ name, title, description, risk }: StartTool): AnyTool {
+function startTool({ risk, ...said }: StartTool): AnyTool {
+  const { name } = said;
   return defineTool({
-    name,
-    title,
-    description,
+    ...said,
     risk,
     annotations: {
       readOnlyHint: risk === 'read',
