@@ -45,7 +45,7 @@ export async function benchBulk(): Promise<BenchResult[]> {
     const ours = await throughService(service.runs);
     const early = Math.max(...rss.slice(0, Math.ceil(rss.length / 4)));
     const late = Math.max(...rss.slice(-Math.ceil(rss.length / 4)));
-    const posts = simulator.requests.filter(({ method }) => method === 'POST').length;
+    const tasks = [...simulator.state.tasks.values()].filter(({ type }) => type === 'qmsnapshot').length;
     return [
       {
         name: `${guests} guests snapshotted as one run, ${atOnce} at once / a bare client, guests per second`,
@@ -55,7 +55,7 @@ export async function benchBulk(): Promise<BenchResult[]> {
         counts: `one run of ${guests} guests, and ${sampled} guests by the client; each task ${taskMs} ms`,
         notes: [
           `ours ${ours.toFixed(2)}, theirs ${theirs.toFixed(2)}, at best ${((atOnce * 1000) / taskMs).toFixed(2)} guests per second`,
-          `${posts - sampled} tasks started for ${guests} guests`,
+          `${tasks - sampled} tasks started for ${guests} guests`,
           `memory of the worker: at most ${early} MiB in the first quarter, ${late} MiB in the last`,
         ],
       },

@@ -147,7 +147,7 @@ export interface FollowOptions {
 const keptLines = 100;
 const linesAtOnce = 500;
 /** Looked at again after a share of the time that it has been followed: its end is seen late by half of that share. */
-const waitShare = 0.12;
+const waitShare = 0.08;
 const firstWaitMs = 150;
 const longestWaitMs = 3_000;
 /** Its log is read no more often, but once when it has ended. */
