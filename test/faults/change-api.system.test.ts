@@ -216,5 +216,5 @@ const faults: readonly { readonly name: string; hit(fault: string): Promise<void
 describe('a call in the middle of each of its steps ends as docs/crash-matrix.md says when', () => {
   // By name first: vitest shortens what it takes from an object.
   const cases = sample(faults, 3).map(({ name, hit }) => [name, hit] as const);
-  it.each(cases)('%s', (name, hit) => hit(name), 600_000);
+  it.each(cases)('%s', (name, hit) => hit(name), 400_000);
 });

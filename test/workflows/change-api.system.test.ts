@@ -279,11 +279,16 @@ it('ends the task of a run that is cancelled, and calls a person where something
     [...simulator.state.tasks.values()].some(({ type, endtime }) => type === 'qmsnapshot' && endtime === undefined);
   await expect.poll(runs, { timeout: 30_000 }).toBe(true);
   await handle.cancel();
-  const ends = failureOf(handle);
-  await Promise.race([
-    ends,
-    asked(handle).then(({ id }) => handle.executeUpdate(decideUpdate, { args: [{ question: id, choice: 'leave' }] })),
-  ]);
+  let hasEnded = false;
+  const ends = failureOf(handle).finally(() => {
+    hasEnded = true;
+  });
+  const question = async () => (await handle.query(progressQuery)).question;
+  await expect
+    .poll(async () => hasEnded || (await question()) !== undefined, { timeout: 60_000, interval: 100 })
+    .toBe(true);
+  const id = (await question())?.id;
+  if (id !== undefined) await handle.executeUpdate(decideUpdate, { args: [{ question: id, choice: 'leave' }] });
   await ends;
   expect(runs()).toBe(false);
 }, 90_000);
