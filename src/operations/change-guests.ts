@@ -39,6 +39,8 @@ const opposites: { readonly [Name in BulkName]?: BulkName } = {
   suspend: 'resume',
   resume: 'suspend',
 };
+/** What nothing puts back. */
+const final: readonly BulkName[] = ['reboot', 'delete-snapshot', 'roll-back', 'delete'];
 const names = Object.keys(bulkChanges) as [BulkName, ...BulkName[]];
 
 /** What a bulk form does to each of its guests. */
@@ -113,6 +115,7 @@ export const changeGuests = defineOperation({
   undo: {
     how: 'Each guest by itself: what was done to it is taken back as its own operation takes it back.',
     reverse({ change }) {
+      if (final.includes(change)) return { why: `What ${change} has done can't be taken back.` };
       const opposite = opposites[change];
       return {
         why:

@@ -30,7 +30,7 @@ const written = new WeakMap<OperationDefinition, z.ZodObject>();
 
 /**
  * An operation's input as people and programs write it: where its target is a guest, `guest` may stand in place of `vmid`,
- * and `host` is needed only to tell clusters apart, as where it is many guests; else only where several could be meant.
+ * and `host` is needed only where several clusters have what is meant, or, of an operation on a host, where there are several.
  * {@link nameGuest} and `parseInput` make the operation's own input of it.
  */
 export function writtenInput(operation: OperationDefinition): z.ZodObject {

@@ -139,7 +139,12 @@ export function createApiChangeActivities({
         return upid === undefined ? {} : { upid };
       } catch (error) {
         const { host, place } = input;
-        throw afterEarlierAttempts(place.kind === 'guest' ? await movedOr(error, proxmox, { host, place }) : error);
+        if (place.kind !== 'guest') throw afterEarlierAttempts(error);
+        // Where it can't be looked up just now, the refusal itself is what is known.
+        const why = await movedOr(error, proxmox, { host, place }).catch((other: unknown) =>
+          isServiceError(other, 'not-found') ? other : error,
+        );
+        throw afterEarlierAttempts(why);
       }
     },
 

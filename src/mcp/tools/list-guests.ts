@@ -51,6 +51,6 @@ function otherNodes(
   node: string | undefined,
 ): readonly string[] {
   const here = guests.filter((guest) => guest.node === host);
-  if (host === undefined || node !== undefined || here.length === guests.length) return [];
+  if (host === undefined || node !== undefined || here.length === 0 || here.length === guests.length) return [];
   return [`These are of all nodes of its cluster; node: ${host} leaves those on ${host}.`];
 }

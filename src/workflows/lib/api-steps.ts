@@ -19,6 +19,8 @@ const refused = new Set([
   'already-exists',
   'conflict',
   'guest-moved',
+  // The guest itself is gone.
+  'not-found',
 ]);
 
 /** What a declared operation is carried out for: one target of one run. */
