@@ -109,14 +109,17 @@ function withoutEffect({ values, sourceOf }: ServiceContext): ConfigFinding[] {
   });
 }
 
+/** Of the MCP server's container, whatever MCP_PORT is published: Caddy, Prometheus and the health check know it. */
+const portInContainer = 8080;
+
 function mcpOf({ values, sourceOf, deployment }: ServiceContext, warnings: ConfigFinding[]): Config['mcp'] {
   const { MCP_HOST: host, MCP_PORT: port, MCP_ALLOWED_HOSTS: listed, TRUSTED_PROXIES: trustedProxies } = values;
   const publicUrl = publicUrlOf(values);
   const named = [...(listed ?? []), new URL(publicUrl).hostname.replace(/^\[|\]$/g, '')];
   const allowedHosts = [...new Set(named)].filter((name) => !isLoopback(name));
   const mcp = { host, port, allowedHosts, publicUrl, ...(trustedProxies && { trustedProxies }) };
-  // In its container it listens for Caddy alone: what others reach is PUBLISH_ADDRESS.
-  if (deployment === 'compose') return mcp;
+  // In its container it listens for Caddy alone: what others reach are PUBLISH_ADDRESS and MCP_PORT.
+  if (deployment === 'compose') return { ...mcp, port: portInContainer };
   const place = { key: 'MCP_HOST', source: sourceOf('MCP_HOST') };
   if (!isLoopback(host) && !publicUrl.startsWith('https://')) {
     warnings.push(

@@ -1,3 +1,4 @@
+import { containerKeys } from './container-keys.ts';
 import { deploymentKeys } from './deployment-keys.ts';
 import { optional, withDefault } from './key.ts';
 import * as types from './value-types.ts';
@@ -179,8 +180,7 @@ export const serviceKeys = {
   IMAGE_TAG: withDefault(types.imageTag, 'latest', {
     group: 'Containers and monitoring',
     example: '0.1.0',
-    what: 'Tag of the container image that Docker Compose runs.',
-    noEffectYet: 'there is no container image of the service',
+    what: 'Tag of the image proxmox-mcp-server that Docker Compose runs.',
   }),
   GRAFANA_PASSWORD: optional(types.password, {
     group: 'Containers and monitoring',
@@ -191,4 +191,5 @@ export const serviceKeys = {
     noEffectYet: 'Prometheus and Grafana are not started by the service',
   }),
   ...deploymentKeys,
+  ...containerKeys,
 } as const;
