@@ -74,7 +74,7 @@ add() {
     rm -rf "$layer/root/usr/sbin/policy-rc.d" "$layer/root/etc/resolv.conf" "$layer"/root/var/lib/apt/lists/* "$layer"/root/var/cache/apt/*.bin \
       "$layer"/root/var/log/*.log "$layer/root/var/log/apt"
   fi
-  if [ -e "$here/$name/configure" ]; then (cd "$here/$name" && sh -euc '. ./configure' sh "$layer/root"); fi
+  if [ -e "$here/$name/configure" ]; then (cd "$here/$name" && sh -euc '. ./configure' sh "$layer/root" >&2); fi
   umount "$layer/root"
   echo "$layer/upper"
 }

@@ -1,9 +1,10 @@
 import { isIPv4 } from 'node:net';
 import { canonicalAddress, isLoopback, urlHost } from '../address.ts';
 import type { ComposeConfig } from '../config.ts';
-import type { ServiceContext, UsedPort } from './finalize.ts';
+import type { UsedPort } from './finalize.ts';
 import type { ServiceValues } from './keys.ts';
 import { type ConfigFinding, configProblem, configWarning } from './problems.ts';
+import type { ServiceContext } from './service-context.ts';
 
 export const isWildcard = (address: string) => address === '0.0.0.0' || address === '::';
 

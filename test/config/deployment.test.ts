@@ -172,6 +172,13 @@ describe('what a process has of the secrets', () => {
     },
   );
 
+  it('a worker that only has the ledger opens none at all', () => {
+    const folder = folderWith([...api, ...readingKeys, ...mail, 'WORKER_LEDGER=only'], false);
+    for (const name of ['changing', 'mcp/reading', 'password']) chmodSync(join(folder, name), 0o644);
+    expect(has(folder, 'worker').secrets).toEqual([]);
+    expect(() => has(folder)).toThrow(/mode 0600/);
+  });
+
   it('it keeps none that stands in the configuration itself', () => {
     const folder = folderWith([
       ...api.filter((line) => !line.includes('TOKEN_VALUE')),
