@@ -4,14 +4,16 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type HttpServing, serveHttp } from '../../src/mcp/serve.ts';
 import { createPeople, peopleFile } from '../../src/people/store.ts';
 import { memoryConfig } from '../mcp/lib/memory-service.ts';
-import { cheap, password } from '../people/people.ts';
+import { cheap, password, peopleOf } from '../people/people.ts';
 import { launchBrowser, whyNoBrowser } from '../support/browser.ts';
 import { type RunningProgram, startCaddy, whyNoCaddy } from '../support/caddy.ts';
+import { exhaustive } from '../support/exhaustive.ts';
 import { freePorts } from '../support/free-ports.ts';
+import { useTemporal } from '../support/temporal.ts';
 import { sampleService, signInAs } from './lib/sample-service.ts';
 
 const snippet = join(import.meta.dirname, '../../deploy/caddy/temporal-ui.caddy');
@@ -189,6 +191,60 @@ describe.skipIf(whyNoCaddy() ?? whyNoBrowser())('the Temporal UI behind the ship
       expect((await fetch(`${base}${path}`, { method: path === '/decide' ? 'POST' : 'GET' })).status).toBe(401);
     }
   });
+});
+
+describe.skipIf(!exhaustive || (whyNoCaddy() ?? whyNoBrowser()))('the real Temporal UI behind it', () => {
+  const temporal = useTemporal();
+  let browser: Browser;
+
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(() => browser?.close());
+
+  it('shows a run with its frames, and changes it, for an administrator', async () => {
+    const { people } = peopleOf();
+    await people.add({ name: 'anna', role: 'administrator', password, first: true });
+    const config = memoryConfig();
+    const mcp = { ...config.mcp, trustedProxies: ['127.0.0.1'] };
+    const serving = await serveHttp(sampleService([], [], { people, config: { ...config, mcp } }), {
+      version: '1.2.3',
+    });
+    const [port = 0] = await freePorts(1);
+    const { host } = new URL(temporal.server.uiUrl);
+    const site = `import ${snippet} 127.0.0.1:${serving.port} ${host}`;
+    const caddy = await startCaddy(`http://:${port} {\n\tbind 127.0.0.1\n\t${site}\n}`, port);
+    try {
+      const workflowId = 'nobody/takes/it';
+      const staticDetails = 'Told in **Markdown** of a frame';
+      const handle = await temporal.client.workflow.start('nobody', { workflowId, taskQueue: 'nobody', staticDetails });
+      const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
+      const path = `/namespaces/default/workflows/${encodeURIComponent(workflowId)}`;
+      await page.goto(`http://127.0.0.1:${port}${path}`);
+      await page.getByLabel('Name').fill('anna');
+      await page.getByLabel('Password').fill(password);
+      await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+      await vi.waitFor(
+        async () => {
+          const texts = page.frames().map((frame) => frame.locator('body').innerText({ timeout: 5_000 }));
+          const text = (await Promise.all(texts)).join('\n');
+          expect(text).toContain('Running');
+          expect(text).toContain('Told in Markdown of a frame');
+        },
+        { timeout: 60_000, interval: 500 },
+      );
+      const status = await page.evaluate(`fetch('/api/v1${path}/terminate', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-csrf-token': /_csrf=([^;]+)/.exec(document.cookie)?.[1] ?? '' },
+        body: JSON.stringify({ reason: 'by the test' }),
+      }).then((answer) => answer.status)`);
+      expect(status).toBe(200);
+      expect((await handle.describe()).status.name).toBe('TERMINATED');
+    } finally {
+      await caddy.close();
+      await serving.close();
+    }
+  }, 180_000);
 });
 
 /** What is answered to a request for a web socket. */
