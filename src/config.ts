@@ -92,8 +92,10 @@ export interface MailConfig {
 
 /** The deployment with Docker Compose. */
 export interface ComposeConfig {
-  /** Of Caddy's certificate; undefined: it is signed by Caddy's own CA. */
+  /** The name of Caddy's certificate, where it isn't MCP_PUBLIC_URL's. */
   readonly domain?: string;
+  /** The certificate is signed by Caddy's own CA, and by none that clients know. */
+  readonly ownCa: boolean;
   /** Where Caddy's ports are published. */
   readonly publishAddress: string;
   readonly httpPort: number;

@@ -19,6 +19,7 @@ export function publicUrlOf(values: ServiceValues): string {
 export function composeOf(values: ServiceValues): ComposeConfig {
   return {
     ...(values.MCP_DOMAIN !== undefined && { domain: values.MCP_DOMAIN }),
+    ownCa: values.MCP_DOMAIN === undefined || values.ACME_EMAIL === undefined,
     publishAddress: values.PUBLISH_ADDRESS,
     httpPort: values.HTTP_PORT,
     httpsPort: values.HTTPS_PORT,
@@ -129,12 +130,13 @@ function* doubtful({ values, written, sourceOf, deployment }: ServiceContext): G
       remedy: 'Leave MCP_PUBLIC_URL out, or MCP_DOMAIN where another proxy has the certificate.',
     });
   }
-  if (deployment !== 'compose') return;
+  // Only a CA of the internet has to reach it.
+  if (deployment !== 'compose' || !written.has('ACME_EMAIL')) return;
   if (isLoopback(address)) {
     yield configWarning({
       ...at('MCP_DOMAIN'),
       summary: `nobody reaches ${domain} from elsewhere, and no CA can check it, because PUBLISH_ADDRESS is ${address}.`,
-      remedy: 'Write PUBLISH_ADDRESS=0.0.0.0, or leave MCP_DOMAIN out where another proxy has the certificate.',
+      remedy: 'Write PUBLISH_ADDRESS=0.0.0.0, or leave ACME_EMAIL out: Caddy then has a CA of its own.',
     });
   } else if (http !== 80 && https !== 443) {
     yield configWarning({
