@@ -91,7 +91,7 @@ for name; do
   esac
   layer=$(add "$name" "$packages")
   tar -C "$layer" -cf "$work/memory/layer.tar" .
-  cp "$here/$name/Dockerfile" "$work/memory/Dockerfile"
+  cp "$here/$name/image.dockerfile" "$work/memory/Dockerfile"
   DOCKER_BUILDKIT=0 docker build --quiet --force-rm --label proxmox-mcp-lab=1 --build-arg "SUFFIX=$suffix" --tag "$tag" \
     - < <(tar -C "$work/memory" -c Dockerfile layer.tar) >"$work/$name.build" 2>&1 || fail "$work/$name.build"
   rm -rf "$work/memory/layer.tar" "$work/memory/${name:?}"
