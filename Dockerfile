@@ -23,8 +23,8 @@ COPY src ./src
 RUN node scripts/run.mjs build
 COPY deploy/image ./deploy/image
 # Only what runs stays: no development packages, of Temporal's native part only this platform's, no sources of maps.
-RUN npm prune --omit=dev --no-audit --no-fund --loglevel=error \
- && npm sbom --omit=dev --sbom-format=cyclonedx >sbom.cdx.json \
+RUN npm sbom --omit=dev --sbom-format=cyclonedx >sbom.cdx.json \
+ && npm prune --omit=dev --no-audit --no-fund --loglevel=error \
  && node deploy/image/prune.mjs
 
 FROM ${NODE_IMAGE}
