@@ -84,7 +84,7 @@ for tag; do
   say "$name"
   case $name in
     node) packages= ;;
-    node-build) from=$node packages='gcc g++ make python3-minimal' ;;
+    node-build) from=$node packages='gcc g++ make python3' ;;
     postgres) packages=postgresql-17 ;;
     prometheus) packages=prometheus ;;
     *) say "there is no image $name"; exit 1 ;;

@@ -86,9 +86,10 @@ describe.skipIf(whyNoLab())('the deployment with Docker Compose', () => {
 
   it('checks and backs up a host for a client that comes through Caddy', { timeout: 300_000 }, async () => {
     const report = await runTool('check_health');
-    expect(report).toContain('"outcome":"done"');
+    expect(report, report).toContain('"outcome":"done"');
     expect(report).toMatch(/proxmox-mcp-server/);
-    expect(await runTool('back_up')).toContain('"outcome":"done"');
+    const backup = await runTool('back_up');
+    expect(backup, backup).toContain('"outcome":"done"');
     expect(await host.must(['ls', '/opt/proxmox-mcp-backups'])).toMatch(/^daily-backup-.*\.tar\.gz$/m);
   });
 
