@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import { Client } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { createLogger } from '../logger.ts';
@@ -14,7 +14,7 @@ import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
 import { createLedgerClient } from '../runs/ledger.ts';
 import { createChangeSwitch } from '../runs/switch.ts';
-import { connectionOptions } from '../runs/temporal-client.ts';
+import { lastingConnection } from '../runs/temporal-client.ts';
 import { temporalEndpoint } from '../runs/temporal-endpoint.ts';
 import { readNotices } from '../runs/watch.ts';
 import { createTokenStore, tokensFile } from '../tokens/store.ts';
@@ -64,14 +64,9 @@ function connect(
   log: Log,
 ): { readonly dependencies: McpDependencies; readonly close: () => Promise<void> } {
   // Lazy, so that MCP answers and says what is wrong while Temporal is down; back within seconds when it is up again.
-  const options = connectionOptions(temporalEndpoint(config));
-  const connection = Connection.lazy({
-    ...options,
-    channelArgs: {
-      ...options.channelArgs,
-      'grpc.initial_reconnect_backoff_ms': 200,
-      'grpc.max_reconnect_backoff_ms': 2_000,
-    },
+  const connection = lastingConnection(temporalEndpoint(config), {
+    'grpc.initial_reconnect_backoff_ms': 200,
+    'grpc.max_reconnect_backoff_ms': 2_000,
   });
   const client = new Client({ connection, namespace: config.temporal.namespace });
   const reads = createReads(config, log);

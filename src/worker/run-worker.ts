@@ -25,7 +25,7 @@ import { checkTemporalServer } from '../service/temporal-namespace.ts';
 import { temporalLogger } from '../temporal-logger.ts';
 import { followQueue, hostQueue, serviceQueue } from '../workflows/lib/messages.ts';
 import { connectWorker } from './connection.ts';
-import { createLedgerService } from './ledger.ts';
+import { createLedgerService, type MakeWorker } from './ledger.ts';
 
 /** Following costs a timer and a short look now and then: there is room for every job of every host. */
 const followSlots = 2_000;
@@ -58,7 +58,7 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
     logger: temporalLogger(log),
     telemetryOptions: { metrics: { prometheus: { bindAddress: `${urlHost(metricsHost)}:${metricsPort}` } } },
   });
-  const connections = await connectWorker(config);
+  const connections = await connectWorker(config, log);
   const { client } = connections;
   const redact = createRedact(secretsOf(config));
   const changeSwitch = createChangeSwitch(client);
@@ -72,7 +72,6 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
     changeSwitch: changeSwitch.get,
   });
   const common = {
-    connection: connections.connection,
     namespace: config.temporal.namespace,
     interceptors: {
       activity: [
@@ -89,29 +88,28 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
     defaultHeartbeatThrottleInterval: '2s',
   } satisfies Partial<WorkerOptions>;
 
+  const make: MakeWorker = async (options) =>
+    connections.add(await Worker.create({ ...common, ...options, connection: connections.connection() }));
+
   const role = config.worker.ledger;
-  const ledger =
-    role === 'never' ? undefined : await createLedgerService({ loaded, common, dependencies, log, redact });
+  const ledger = role === 'never' ? undefined : await createLedgerService({ loaded, make, dependencies, log, redact });
   const workers: Worker[] = [];
   if (role !== 'only') {
     const hostActivities = createHostActivities(dependencies);
     workers.push(
       ...(await Promise.all([
-        Worker.create({
-          ...common,
+        make({
           taskQueue: serviceQueue,
           workflowBundle: { codePath: join(packageRoot(), 'dist', 'workflow-bundle.js') },
           activities: createServiceActivities(dependencies),
         }),
-        Worker.create({
-          ...common,
+        make({
           taskQueue: followQueue,
           activities: hostActivities,
           maxConcurrentActivityTaskExecutions: followSlots,
         }),
         ...config.hosts.map(({ name }) =>
-          Worker.create({
-            ...common,
+          make({
             taskQueue: hostQueue(name),
             activities: hostActivities,
             maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentActivitiesPerHost,
