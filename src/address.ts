@@ -31,11 +31,13 @@ function isName(text: string): boolean {
  * within IPv6 (`::ffff:192.0.2.1`), `127.0.0.1` for this machine.
  */
 export function canonicalAddress(address: string): string {
-  const name = isIPv6(address) ? plainIPv6(address) : address.toLowerCase().replace(/\.$/, '');
+  const name = isIPv6(address) ? plainAddress(address) : address.toLowerCase().replace(/\.$/, '');
   return isLoopback(name) ? '127.0.0.1' : name;
 }
 
-function plainIPv6(address: string): string {
+/** One spelling of an IP address without a zone: IPv6 in its short form, IPv4 as such where it is written within IPv6. */
+export function plainAddress(address: string): string {
+  if (!isIPv6(address)) return address;
   const short = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const [, high = '', low = ''] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(short) ?? [];
   if (high === '') return short;

@@ -55,6 +55,8 @@ export interface ProxmoxApiConfig {
   readonly user: string;
   readonly tokenName: string;
   readonly tokenValue: Secret;
+  /** A second API token of the same user, which only reads. In the MCP server it is the one above, and the only one. */
+  readonly readToken?: { readonly name: string; readonly value: Secret };
   /** How the server's certificate is trusted: the system's CAs, a CA file, or one pinned SHA-256 fingerprint. */
   readonly trust:
     | { readonly kind: 'system' }
@@ -86,6 +88,20 @@ export interface MailConfig {
   readonly password?: Secret;
   readonly from: string;
   readonly to: readonly string[];
+}
+
+/** The deployment with Docker Compose. */
+export interface ComposeConfig {
+  /** The name of Caddy's certificate, where it isn't MCP_PUBLIC_URL's. */
+  readonly domain?: string;
+  /** The certificate is signed by Caddy's own CA, and by none that clients know. */
+  readonly ownCa: boolean;
+  /** Where Caddy's ports are published. */
+  readonly publishAddress: string;
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  /** The first two numbers of the networks: `172.20`. */
+  readonly networkPrefix: string;
 }
 
 /** How a Temporal server is reached through TLS. Absolute paths of PEM files, which are read when they are needed. */
@@ -130,7 +146,11 @@ export interface Config {
     readonly allowedHosts: readonly string[];
     /** Base URL clients use (without `/api/mcp`), no trailing slash. */
     readonly publicUrl: string;
+    /** Addresses and networks (CIDR) whose word on a client's address, scheme and host counts. Default: none. */
+    readonly trustedProxies?: readonly string[];
   };
+  /** What Docker Compose runs it with; undefined: it runs otherwise. */
+  readonly compose?: ComposeConfig;
   readonly worker: {
     /** Of the worker's Prometheus metrics. Default 127.0.0.1. */
     readonly metricsHost: string;

@@ -77,8 +77,8 @@ export function serviceCommands(program: Command, context: CliContext): void {
       'Run only the MCP server, at /api/mcp on MCP_HOST and MCP_PORT, until Ctrl-C. Temporal and the worker run elsewhere.',
     )
     .action(async () => {
-      const config = await context.config();
-      recordConfiguration(config.dataDir, 'mcp-server', configurationInUse(context.load()));
+      const config = await context.config('mcp-server');
+      recordConfiguration(config.dataDir, configurationInUse(context.load('mcp-server'), 'mcp-server'));
       const { serveUntilStopped } = await import('../mcp/process.ts');
       await serveUntilStopped(config);
     });
@@ -90,9 +90,9 @@ export function serviceCommands(program: Command, context: CliContext): void {
       'Run only the worker until Ctrl-C: it does what runs need done. It makes the namespace of TEMPORAL_ADDRESS fit, waits for a server that is not there yet, and may run on several machines at once (WORKER_HOSTS, WORKER_LEDGER).',
     )
     .action(async () => {
-      await context.config();
+      await context.config('worker');
       const { runWorker } = await import('../worker/run-worker.ts');
-      await runWorker(context.load(), { prepare: true });
+      await runWorker(context.load('worker'), { prepare: true });
     });
 
   program
@@ -107,7 +107,7 @@ export function serviceCommands(program: Command, context: CliContext): void {
         .default('operate'),
     )
     .action(async ({ scope }: { scope: Scope }) => {
-      const config = await context.config();
+      const config = await context.config('mcp-server');
       const { serveStdioUntilClosed } = await import('../mcp/process.ts');
       await serveStdioUntilClosed(config, { name: requester().name, scope });
     });

@@ -45,10 +45,11 @@ export function tokenCommands(program: Command, context: CliContext): void {
       if (options.json) return printJson(made);
       note(`Token ${name} (${made.scope}${of}). It is shown only now; keep it where the client finds it.`);
       print(made.token);
-      const { mcp } = await context.config();
-      note(
-        `Claude Code: claude mcp add --transport http proxmox ${mcp.publicUrl}/api/mcp --header "Authorization: Bearer TOKEN"`,
-      );
+      const config = await context.config();
+      const { claudeLine, trustLines } = await import('../service/summary.ts');
+      note(`Claude Code: ${claudeLine(config, 'TOKEN')}`);
+      const [copy, ...rest] = trustLines(config);
+      if (copy !== undefined) note([`The certificate is signed by Caddy's own CA: ${copy}`, ...rest].join('\n'));
     });
 
   byDefault(token.command('list', { isDefault: true }))

@@ -18,4 +18,5 @@ export interface ServiceContext {
   /** Where a host is written. */
   readonly placeOf: (host: HostConfig) => Source;
   readonly demo: boolean;
+  readonly deployment: 'compose' | undefined;
 }

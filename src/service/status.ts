@@ -1,4 +1,5 @@
-import { changedKeys, type Reader, recordedConfiguration } from '../config/in-use.ts';
+import { changedKeys, recordedConfiguration } from '../config/in-use.ts';
+import type { Reader } from '../config/key.ts';
 import type { Config } from '../config.ts';
 import type { Notices } from '../operations/notice.ts';
 import { cleanLine } from '../reports/clean.ts';
@@ -57,7 +58,7 @@ const askMs = 5_000;
 
 /** The keys that have changed since the running worker or MCP server read them. */
 export function keysChangedSince(config: Config): readonly string[] {
-  const readers: readonly Reader[] = ['worker', 'mcp-server'];
+  const readers = ['worker', 'mcp-server'] as const satisfies readonly Reader[];
   const changed = readers.flatMap((reader) => {
     const pid = runningPart(config, reader)?.pid;
     const inUse = pid === undefined ? undefined : recordedConfiguration(config.dataDir, reader, pid);

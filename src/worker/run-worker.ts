@@ -49,8 +49,8 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
   const stopped = new AbortController();
   // Temporal's runtime hears them too, and stops its workers. The first process of a container has no other way to end.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
-  const inUse = configurationInUse(loaded);
-  recordConfiguration(config.dataDir, 'worker', inUse);
+  const inUse = configurationInUse(loaded, config.worker.ledger === 'only' ? 'ledger' : 'worker');
+  recordConfiguration(config.dataDir, inUse);
   if (prepare && !(await untilPrepared(config, log, stopped.signal))) return;
 
   const { metricsHost, metricsPort } = config.worker;
