@@ -10,6 +10,7 @@ import { configurationChecks, machineChecks } from './doctor/machine.ts';
 import { noticesCheck } from './doctor/notices.ts';
 import { peopleChecks } from './doctor/people.ts';
 import { policyChecks } from './doctor/policy.ts';
+import { networkCheck, publicUrlCheck } from './doctor/public-url.ts';
 import { serviceChecks } from './doctor/service.ts';
 import { exitCodes } from './exit-codes.ts';
 import { whole } from './parse.ts';
@@ -21,7 +22,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
     .command('doctor')
     .summary('Check everything the service depends on, and say what to do')
     .description(
-      'Check everything the service depends on, side by side: configuration, policy, data folder, Temporal, MCP server, worker, mail, kill switch, people, and of each host its key, its login, whether changes are stopped there and who may sign, its certificate, its API and the rights of its API token. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
+      'Check everything the service depends on, side by side: configuration, policy, data folder, Temporal, MCP server and the proxies before it, worker, mail, kill switch, people, and of each host its key, its login, whether changes are stopped there and who may sign, its certificate, its API and the rights of its API token. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
     )
     .option('--host <name>', 'Only the checks of this host')
     .option('--timeout <seconds>', 'Deadline of each check', whole('--timeout', 1, 300), 15)
@@ -34,6 +35,8 @@ export function doctorCommand(program: Command, context: CliContext): void {
         ...machineChecks(config),
         ...policyChecks(loaded),
         ...serviceChecks(config),
+        publicUrlCheck(config),
+        ...networkCheck(config),
         noticesCheck(config),
         changeSwitchCheck(config),
         ...peopleChecks(config),
