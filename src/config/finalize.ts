@@ -8,12 +8,13 @@ import {
   monitoringPorts,
   publicUrlOf,
   publishedOf,
+  type UsedPort,
 } from './finalize-deployment.ts';
 import { temporalOf } from './finalize-temporal.ts';
 import { defaultsOf } from './interpret.ts';
 import type { Key } from './key.ts';
 import type { ServiceValues } from './keys.ts';
-import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
+import { type ConfigFinding, configProblem, configWarning } from './problems.ts';
 import type { ServiceContext } from './service-context.ts';
 import { serviceKeys } from './service-keys.ts';
 
@@ -163,14 +164,6 @@ function mailOf(
 }
 
 const listening = ['MCP_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'WORKER_METRICS_PORT'] as const;
-
-export interface UsedPort {
-  readonly key: string;
-  readonly port: number;
-  readonly source: Source;
-  /** The service itself listens there; else something that it connects to on this machine. */
-  readonly ours: boolean;
-}
 
 /** Ports of this machine that two programs would listen on, at least one of them the service's own. */
 function portClashes(context: ServiceContext): ConfigFinding[] {
