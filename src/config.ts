@@ -73,6 +73,8 @@ export interface HostConfig {
   readonly local?: { readonly sudo: boolean };
   readonly api?: ProxmoxApiConfig;
   readonly layout: HostLayout;
+  /** Another worker serves it, and its keys may be missing here (`WORKER_HOSTS`). */
+  readonly isElsewhere?: true;
   /** Its machine-id is another machine's too, so it doesn't tell that two names are one machine. */
   readonly sharesMachineId?: true;
   /** IANA name; schedules of this host are read in it. Default `UTC`. */

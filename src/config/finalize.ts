@@ -28,7 +28,12 @@ export interface Finalized {
 export function finalize(context: ServiceContext): Finalized {
   const { values, folder, hosts, demo } = context;
   const published = publishedOf(context);
-  const problems: ConfigFinding[] = [...portClashes(context), ...duplicateHosts(context), ...published.problems];
+  const problems: ConfigFinding[] = [
+    ...portClashes(context),
+    ...duplicateHosts(context),
+    ...unknownHosts(context),
+    ...published.problems,
+  ];
   const warnings: ConfigFinding[] = [...withoutEffect(context), ...published.warnings];
   const mail = mailOf(context, problems);
   const mcp = mcpOf(context, warnings);
@@ -223,6 +228,22 @@ function duplicateHosts({ hosts, placeOf }: ServiceContext): ConfigFinding[] {
     const remedy = 'Remove one of them, or correct the address that is wrong.';
     return [configProblem({ key: host.name, source, expected, remedy })];
   });
+}
+
+/** Hosts that this worker is to serve, and that there aren't. */
+function unknownHosts({ values, hosts, sourceOf, demo }: ServiceContext): ConfigFinding[] {
+  const unknown = (values.WORKER_HOSTS ?? []).filter((name) => !hosts.some((host) => host.name === name));
+  if (demo || unknown.length === 0) return [];
+  const expected = `names of configured hosts (${hosts.map(({ name }) => name).join(', ') || 'there is none'})`;
+  const place = { key: 'WORKER_HOSTS', source: sourceOf('WORKER_HOSTS') };
+  return [
+    configProblem({
+      ...place,
+      expected,
+      found: unknown.join(', '),
+      remedy: 'Correct the names, or add the hosts to hosts.yaml.',
+    }),
+  ];
 }
 
 function meet(a: HostConfig, b: HostConfig): boolean {

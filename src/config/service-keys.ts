@@ -155,6 +155,12 @@ export const serviceKeys = {
     example: '127.0.0.1',
     what: "Address that the worker's Prometheus metrics are served on. They hold no secret, but nobody is asked who they are.",
   }),
+  WORKER_HOSTS: optional(types.hostNames, {
+    group: 'Worker',
+    defaultText: 'all',
+    example: 'pve1,pve2',
+    what: 'The hosts that this worker serves, all of a cluster or none: only their keys and tokens have to be on its machine. The others stand in its hosts.yaml all the same.',
+  }),
   WORKER_LEDGER: withDefault(types.oneOf('auto', 'only', 'never'), 'auto', {
     group: 'Worker',
     example: 'auto',

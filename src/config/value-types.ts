@@ -259,6 +259,7 @@ export const namesOrNone = orNone(
   listOf('names of letters, digits and . _ -', (item) => name.test(item)),
   [],
 );
+export const hostNames = listOf('names of hosts', (item) => hostName.schema.safeParse(item).success);
 export const addresses = listOf('host names or IP addresses without ports', isHostAddress);
 
 /** `10.0.0.0/8`, `2001:db8::/32`, or one address. */

@@ -19,7 +19,7 @@ import { temporalEndpoint } from '../runs/temporal-endpoint.ts';
 import { readNotices } from '../runs/watch.ts';
 import { createTokenStore, tokensFile } from '../tokens/store.ts';
 import type { McpDependencies } from './dependencies.ts';
-import { findProblems } from './find-problems.ts';
+import { createFindProblems } from './find-problems.ts';
 import { createMetrics } from './metrics.ts';
 import type { Caller } from './scopes.ts';
 import { serveHttp, serveStdio } from './serve.ts';
@@ -89,7 +89,7 @@ function connect(
       reads,
       log,
       metrics: createMetrics({ process: true }),
-      findProblems: () => findProblems(client, config),
+      findProblems: createFindProblems(client, config),
       notices: () => readNotices(client),
     },
     async close() {

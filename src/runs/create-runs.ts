@@ -24,11 +24,12 @@ import { inWords } from './history.ts';
 import { listRuns } from './list-runs.ts';
 import { type GuestFinders, nameGuest } from './name-guest.ts';
 import { parseInput } from './parse-input.ts';
-import { activitySummaries, pendingActivities } from './pending-activities.ts';
+import { activityQueues, activitySummaries, notBegun, pendingActivities } from './pending-activities.ts';
 import { endOf, memoOf, summaryOf } from './run-details.ts';
 import { keyedPart, randomPart } from './run-id.ts';
 import { readLog } from './run-log.ts';
 import type { LiveProgress, RunDetails, RunSummary, Runs, Wait } from './runs.ts';
+import { whyUnserved } from './serving.ts';
 import { createUndoing } from './undo-run.ts';
 import { requireWhoMayAnswer } from './who-answers.ts';
 
@@ -151,12 +152,9 @@ export function createRuns({
     const stop = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), ...(options.signal ? [options.signal] : [])]);
     const { onProgress } = options;
     const { workflowId: id } = await findRun(client, meant);
-    const summaries = new Map<string, string>();
+    const known = newKnown();
     const poll = onProgress
-      ? setInterval(
-          () => void live(id, summaries).then((progress) => progress && onProgress(progress)),
-          progressIntervalMs,
-        )
+      ? setInterval(() => void live(id, known).then((progress) => progress && onProgress(progress)), progressIntervalMs)
       : undefined;
     try {
       const ended = await client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
@@ -213,13 +211,13 @@ export function createRuns({
   }
 
   /** Undefined when nobody knows how far it is. */
-  async function live(id: string, summaries: Map<string, string>): Promise<LiveProgress | undefined> {
+  async function live(id: string, known: Known): Promise<LiveProgress | undefined> {
     const [progress, waits] = await Promise.all([
       queryProgress(id),
       client.workflow
         .getHandle(id)
         .describe()
-        .then((info) => waitsOf(info, summaries))
+        .then((info) => waitsOf(info, known))
         .catch(() => []),
     ]);
     return progress && { ...progress, ...(waits.length > 0 && { waits: [...waits] }) };
@@ -228,23 +226,30 @@ export function createRuns({
   /**
    * Their steps are only in the history, which is read where something doesn't get on that isn't known yet.
    *
-   * @param summaries what earlier readings have found; is added to
+   * @param known what earlier readings have found; is added to
    */
   async function waitsOf(
     { raw, workflowId }: WorkflowExecutionDescription,
-    summaries = new Map<string, string>(),
+    { summaries, queues } = newKnown(),
   ): Promise<readonly Wait[]> {
     const { pendingActivities: pending } = raw;
     if (pendingActivities(pending).length === 0) return [];
     if (pending?.some(({ activityId }) => !summaries.has(activityId ?? ''))) {
       const history = await client.workflow.getHandle(workflowId).fetchHistory();
       for (const [id, summary] of activitySummaries(history)) summaries.set(id, summary);
+      for (const [id, queue] of activityQueues(history)) queues.set(id, queue);
       // One without a summary is not looked for again.
       for (const { activityId, activityType } of pending) {
         if (activityId && !summaries.has(activityId)) summaries.set(activityId, inWords(activityType?.name ?? ''));
       }
     }
-    return pendingActivities(pending, { summaries });
+    const unserved = new Map<string, string>();
+    for (const id of notBegun(pending)) {
+      const queue = queues.get(id);
+      const why = queue === undefined ? undefined : await whyUnserved(client, queue);
+      if (why !== undefined) unserved.set(id, why);
+    }
+    return pendingActivities(pending, { summaries, unserved });
   }
 
   /** Undefined when no worker answers: the run's state is known, only its checklist isn't. */
@@ -304,4 +309,14 @@ function createKept() {
     }
     return meant;
   };
+}
+
+/** What is known of a run's activities by their ids: their history is read where something is pending that isn't. */
+interface Known {
+  readonly summaries: Map<string, string>;
+  readonly queues: Map<string, string>;
+}
+
+function newKnown(): Known {
+  return { summaries: new Map(), queues: new Map() };
 }

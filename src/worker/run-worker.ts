@@ -23,12 +23,14 @@ import { startWatch } from '../runs/watch.ts';
 import { createRedact } from '../secret.ts';
 import { checkTemporalServer } from '../service/temporal-namespace.ts';
 import { temporalLogger } from '../temporal-logger.ts';
-import { followQueue, hostQueue, serviceQueue } from '../workflows/lib/messages.ts';
+import { followQueue, followQueueOf, hostQueue, serviceQueue } from '../workflows/lib/messages.ts';
 import { connectWorker } from './connection.ts';
 import { createLedgerService, type MakeWorker } from './ledger.ts';
 
 /** Following costs a timer and a short look now and then: there is room for every job of every host. */
 const followSlots = 2_000;
+/** And it is begun seldom: one call that waits for more is enough, and another one while that brings some. */
+const followPolls = 2;
 /** Before a Temporal server that can't be worked with yet is looked at again; how often it is said. */
 const againMs = 2_000;
 const sayAgainMs = 5 * 60_000;
@@ -40,8 +42,8 @@ export interface WorkerRun {
 
 /**
  * Runs the worker until SIGTERM or SIGINT, as the first process of a container, too: one task queue for workflows and the
- * service's own activities, one activity queue for each host, and one for whatever only follows what goes on elsewhere; where
- * it is to have the ledger and can, the ledger's queue too.
+ * service's own activities, and for each host that it serves one activity queue, and one for whatever only follows what goes
+ * on elsewhere; where it is to have the ledger and can, the ledger's queue too.
  */
 export async function runWorker(loaded: LoadedConfig, { prepare = false }: WorkerRun = {}): Promise<void> {
   const { config } = loaded;
@@ -92,10 +94,18 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
     connections.add(await Worker.create({ ...common, ...options, connection: connections.connection() }));
 
   const role = config.worker.ledger;
+  const served = role === 'only' ? [] : config.hosts.flatMap(({ name, isElsewhere }) => (isElsewhere ? [] : name));
   const ledger = role === 'never' ? undefined : await createLedgerService({ loaded, make, dependencies, log, redact });
   const workers: Worker[] = [];
   if (role !== 'only') {
     const hostActivities = createHostActivities(dependencies);
+    const follow = (taskQueue: string) =>
+      make({
+        taskQueue,
+        activities: hostActivities,
+        maxConcurrentActivityTaskExecutions: followSlots,
+        maxConcurrentActivityTaskPolls: followPolls,
+      });
     workers.push(
       ...(await Promise.all([
         make({
@@ -103,18 +113,16 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
           workflowBundle: { codePath: join(packageRoot(), 'dist', 'workflow-bundle.js') },
           activities: createServiceActivities(dependencies),
         }),
-        make({
-          taskQueue: followQueue,
-          activities: hostActivities,
-          maxConcurrentActivityTaskExecutions: followSlots,
-        }),
-        ...config.hosts.map(({ name }) =>
+        // What runs of an earlier version follow may be of any host.
+        ...(served.length === config.hosts.length ? [follow(followQueue)] : []),
+        ...served.flatMap((name) => [
           make({
             taskQueue: hostQueue(name),
             activities: hostActivities,
             maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentActivitiesPerHost,
           }),
-        ),
+          follow(followQueueOf(name)),
+        ]),
       ])),
     );
     await reconcileSchedules({ client, config, log });
@@ -123,7 +131,7 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
     // A host may be configured only now.
     await changeSwitch.tellHosts();
   }
-  log.info({ hosts: role === 'only' ? [] : dependencies.hosts.names, ledger: role }, 'worker is ready');
+  log.info({ hosts: served, ledger: role }, 'worker is ready');
   stopped.signal.addEventListener('abort', () => ledger?.stop(), { once: true });
   if (stopped.signal.aborted) ledger?.stop();
   const serving = ledger?.run();

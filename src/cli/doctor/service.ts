@@ -1,11 +1,16 @@
 import { z } from 'zod';
-import { splitAddress } from '../../address.ts';
+import { localAddress, splitAddress, urlHost } from '../../address.ts';
 import type { Config } from '../../config.ts';
 import { finding } from '../../operations/finding.ts';
 import { readableList } from '../../reports/units.ts';
-import { temporalEndpoint } from '../../runs/temporal-endpoint.ts';
+import { grpcFailure } from '../../runs/grpc-failure.ts';
+import { temporalAddress, temporalEndpoint } from '../../runs/temporal-endpoint.ts';
 import { tcp } from '../tcp.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
+
+/** gRPC's codes: not found; cancelled, deadline exceeded, unavailable. */
+const notFound = 5;
+const noAnswer: readonly number[] = [1, 4, 14];
 
 const startIt = 'Start the service: npm start';
 
@@ -17,6 +22,7 @@ export function serviceChecks(config: Config): Check[] {
     schedules(config),
     mcpServer(config),
     workerMetrics(config),
+    workers(config),
     mailServer(config),
     ...webhooks(config),
   ];
@@ -50,11 +56,25 @@ function temporalServer(config: Config): Check {
         }
         return ok(`${where} answers, the namespace ${namespace} is there`);
       } catch (error) {
-        return failed(
-          `${where} answers, but not for the namespace ${namespace}`,
-          'Create the namespace, or correct TEMPORAL_NAMESPACE.',
-          error instanceof Error ? error.message : String(error),
-        );
+        const { explainTemporal } = await import('../../runs/temporal-failure.ts');
+        const { makeNamespace } = await import('../../service/temporal-namespace.ts');
+        const said = error instanceof Error ? error.message : String(error);
+        const code = grpcFailure(error)?.code;
+        if (code === notFound) {
+          return failed(
+            `${where} answers, and has no namespace ${namespace}`,
+            `Correct TEMPORAL_NAMESPACE, or make it: ${makeNamespace(endpoint)}`,
+          );
+        }
+        if (code !== undefined && noAnswer.includes(code)) {
+          return failed(
+            `${where} answers, but can't read its database`,
+            "Look at the database (PostgreSQL) and at the Temporal server's log. Runs go on when it is back.",
+            said,
+          );
+        }
+        const { message, remedy } = await explainTemporal(error, endpoint);
+        return failed(message, remedy, said);
       } finally {
         await client.connection.close();
       }
@@ -127,13 +147,58 @@ function mcpServer({ mcp: { host, port } }: Config): Check {
 
 const readiness = z.object({ ready: z.boolean(), findings: z.array(finding).catch([]) });
 
-function workerMetrics({ worker: { metricsPort } }: Config): Check {
-  const url = `http://127.0.0.1:${metricsPort}/metrics`;
+/** Who takes work, wherever they run: as the Temporal server sees them. */
+function workers(config: Config): Check {
+  return {
+    check: 'Workers',
+    tried: 'ask the Temporal server who takes work, for each host',
+    async run(signal): Promise<Result> {
+      const where = temporalAddress(config);
+      if ((await tcp(...splitAddress(where), signal)) !== undefined) return skipped(`nothing answers on ${where}`);
+      const [{ connectTemporal }, { readServing }] = await Promise.all([
+        import('../../runs/temporal-client.ts'),
+        import('../../runs/serving.ts'),
+      ]);
+      const client = await connectTemporal(config, 5_000);
+      try {
+        const hosts = config.hosts.map(({ name }) => name);
+        const {
+          workers: seen,
+          runs,
+          ledger,
+          unserved,
+        } = await client.withAbortSignal(signal, () => readServing(client, hosts));
+        const list = seen.map(({ identity, hosts: served, ledger: own }) => {
+          const all = served.length === hosts.length ? 'all hosts' : readableList(served);
+          return `${identity}: ${[served.length === 0 ? 'no host' : all, ...(own ? ['the ledger'] : [])].join(', ')}`;
+        });
+        if (seen.length === 0) return skipped(`no worker takes work. ${startIt}`);
+        const wrong = [
+          ...(runs ? [] : ['no worker takes runs']),
+          ...(ledger ? [] : ['no worker has the ledger']),
+          ...unserved.map((host) => `no worker serves ${host}`),
+        ];
+        if (wrong.length === 0) return ok(list.join('; '));
+        return failed(
+          wrong.join('; '),
+          'Start a worker whose WORKER_HOSTS names them, or that serves all; one of them needs WORKER_LEDGER=auto or only.',
+          list.join('\n'),
+        );
+      } finally {
+        await client.connection.close();
+      }
+    },
+  };
+}
+
+function workerMetrics({ worker: { metricsHost, metricsPort } }: Config): Check {
+  const host = localAddress(metricsHost);
+  const url = `http://${urlHost(host)}:${metricsPort}/metrics`;
   return {
     check: 'Worker',
     tried: `GET ${url}`,
     async run(signal) {
-      const reached = await tcp('127.0.0.1', metricsPort, signal);
+      const reached = await tcp(host, metricsPort, signal);
       if (reached !== undefined) return skipped(`nothing runs on port ${metricsPort}. ${startIt}`);
       const text = await fetch(url, { signal }).then(
         (answer) => answer.text(),
