@@ -194,6 +194,18 @@ unit_check() {
   else finding warning Recovery "the timer $unit-watch does not run: nothing restarts a service that is down, and nobody is told" "Run: systemctl enable --now $unit-watch.timer"; fi
 }
 
+# On the Proxmox VE host, of the container that the service has there.
+guest_check() {
+  id=$(cat "$lib/container" 2>/dev/null || :)
+  config=$(pct config "$id" 2>/dev/null) || { finding failed Container "there is no container $id" 'Run ./install.sh --in-container again, or restore it from a backup.'; return 0; }
+  case $(pct status "$id" 2>/dev/null) in
+    *running) finding ok Container "$id runs" ;;
+    *) finding failed Container "$id does not run" "Run: pct start $id" ;;
+  esac
+  printf '%s\n' "$config" | grep -q '^onboot: 1' || finding warning Container "$id does not start with this host" "Run: pct set $id --onboot 1"
+  printf '%s\n' "$config" | grep -q '^unprivileged: 1' || finding failed Container "$id is privileged: its root is this host's" 'Back it up and restore it as an unprivileged one: pct restore with --unprivileged 1.'
+}
+
 container_check() {
   is_compose || return 0
   # shellcheck disable=SC2016 # Docker's own template.
@@ -217,6 +229,7 @@ case ${1:-} in
   start) docker_check; port_check; secrets_check; image_check; disk_check 256 ;;
   explain) database_check; container_check; image_check; disk_check 256; clock_check ;;
   doctor)
+    if [ "$deployment" = container ]; then unfinished_check; guest_check; exit "$(grep -c '^failed' "$found" || :)"; fi
     unfinished_check; unit_check; docker_check; container_check; image_check; database_check; port_check; secrets_check; disk_check 512
     clock_check; dns_check
     ;;

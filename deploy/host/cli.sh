@@ -11,9 +11,15 @@ host_findings() {
   if [ "${word-}" != doctor ] || [ "$(id -u)" != 0 ]; then return 0; fi
   "$lib/checks.sh" doctor || :
 }
-PROXMOX_MCP_HOST_FINDINGS=$(host_findings "$@")
-PROXMOX_MCP_DEPLOYMENT=$deployment
+# In a container of its own: what the machine around it knows comes first.
+PROXMOX_MCP_HOST_FINDINGS=$(printf '%s\n' "${PROXMOX_MCP_HOST_FINDINGS-}"; host_findings "$@")
+PROXMOX_MCP_DEPLOYMENT=${PROXMOX_MCP_DEPLOYMENT:-$deployment}
 export PROXMOX_MCP_HOST_FINDINGS PROXMOX_MCP_DEPLOYMENT
+if [ "$deployment" = container ]; then
+  if [ "$(id -u)" != 0 ]; then echo 'Run this as root: sudo proxmox-mcp' >&2; exit 2; fi
+  exec pct exec "$(cat "$lib/container")" -- env PROXMOX_MCP_DEPLOYMENT=container \
+    "PROXMOX_MCP_HOST_FINDINGS=$PROXMOX_MCP_HOST_FINDINGS" /usr/local/bin/proxmox-mcp "$@"
+fi
 if [ "$deployment" != compose ]; then
   PROXMOX_MCP_CONFIG_DIR=$home XDG_CACHE_HOME=/var/cache/proxmox-mcp
   export PROXMOX_MCP_CONFIG_DIR XDG_CACHE_HOME
