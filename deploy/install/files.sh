@@ -51,5 +51,5 @@ remove_units() {
       remove "$units/$unit"
     else say "$units/$unit is of something else: it stays"; fi
   done
-  run systemctl daemon-reload
+  [ ${#changes[@]} = 0 ] || run systemctl daemon-reload
 }

@@ -13,4 +13,4 @@ pin_own_keys() {
 is_managed() { [ -n "$manage" ] && grep -qxE 'HOST_NAME=this' <<<"$(planned_env)"; }
 
 # cli PROGRAM-FOLDER NODE WORDS…
-cli() { PROXMOX_MCP_CONFIG_DIR=$home DATA_DIR=${data_dir:-$data} "$2" "$1/dist/src/cli.js" "${@:3}"; }
+cli() { PROXMOX_MCP_CONFIG_DIR=$home PROXMOX_MCP_DEPLOYMENT=$kind DATA_DIR=${data_dir:-$data} "$2" "$1/dist/src/cli.js" "${@:3}"; }

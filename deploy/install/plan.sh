@@ -74,7 +74,8 @@ begin() {
   # Whoever works on the installation holds this lock; the timer and later recoveries wait for it.
   exec 8>"$recovery/lock"
   flock --timeout 600 8 || fail "somebody else works on the installation ($recovery/lock)"
-  [ ! -s "$recovery/unfinished" ] || say "an earlier run was not finished ($(cat "$recovery/unfinished")): going on"
+  # Counted as a change: what that run has put in place may not be what runs.
+  [ ! -s "$recovery/unfinished" ] || did "an earlier run was not finished ($(cat "$recovery/unfinished")): going on"
   printf 'begun %s, from %s to %s\n' "$(date '+%F %T %Z')" "${from_version:-nothing}" "$(version_of "$here")" >"$recovery/unfinished.new"
   mv "$recovery/unfinished.new" "$recovery/unfinished"
 }

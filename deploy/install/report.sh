@@ -35,9 +35,10 @@ TEXT
     sed 's/^\(.*\) \(.*\)$/| `\1` | `\2` |/' "$home/config/images" 2>/dev/null || true
   fi
   printf '\n## Files\n\n| file | mode | owner | SHA-256 |\n|---|---|---|---|\n'
+  # Not every one of these is there in every kind.
   {
     find "$home" -maxdepth 2 -type f ! -path '*/app/*' ! -name 'installation-report-*'
-    find "$lib" "$units"/proxmox-mcp*.service "$units"/proxmox-mcp-watch.timer "$command" /etc/sudoers.d/"$user" /usr/local/libexec/proxmox-mcp -type f
+    find "$lib" "$units"/proxmox-mcp*.service "$units"/proxmox-mcp-watch.timer "$command" /etc/sudoers.d/"$user" /usr/local/libexec/proxmox-mcp -type f || true
   } 2>/dev/null | sort | while read -r path; do
     # Of what may be a secret no digest either: a short one can be guessed from it.
     case $path in "$home"/keys/* | "$home"/secrets/* | */.env) one=- ;; *) one=$(sha256sum "$path" | cut -c 1-16) ;; esac

@@ -39,7 +39,8 @@ planned_env() {
       [ -z "$network" ] || text=$(with NETWORK_PREFIX "$network" <<<"$text")
       while read -r key file uid; do
         [ -n "$(env_value "$key" '' <(printf '%s\n' "$text"))" ] || continue
-        text=$(renamed "$key" "${key}_FILE" "$file" <<<"$text")
+        # The MCP server has keys/mcp in the place of keys.
+        text=$(renamed "$key" "${key}_FILE" "${file/keys\/mcp\//keys/}" <<<"$text")
       done < <(secret_files)
       # Where the administrator's guide's container had it.
       text=${text//SSH_KEY_PATH=\/app\/keys\//SSH_KEY_PATH=\/opt\/proxmox-mcp\/keys\/}
@@ -48,9 +49,9 @@ planned_env() {
   [ -z "$monitoring" ] || text=$(with ENABLE_MONITORING "$([ "$monitoring" = yes ] && echo true || echo false)" <<<"$text")
   case $domain in
     '') ;;
-    none) text=$(grep -vE '^(MCP_DOMAIN|MCP_PUBLIC_URL|PUBLISH_ADDRESS)=' <<<"$text" || true) ;;
+    none) text=$(grep -vE '^(MCP_DOMAIN|ACME_EMAIL|PUBLISH_ADDRESS)=' <<<"$text" || true) ;;
     *)
-      text=$(with MCP_DOMAIN "$domain" <<<"$text" | unless PUBLISH_ADDRESS 0.0.0.0 | with MCP_PUBLIC_URL "https://$domain")
+      text=$(with MCP_DOMAIN "$domain" <<<"$text" | unless PUBLISH_ADDRESS 0.0.0.0)
       [ -z "$mail" ] || text=$(with ACME_EMAIL "$mail" <<<"$text")
       ;;
   esac
@@ -81,7 +82,9 @@ move_secrets() {
     value=$(env_value "$key")
     [ -n "$value" ] || continue
     did "move $key out of .env into $home/$file (mode 600, owner $uid)"
-    [ -n "$dry" ] || write_secret "$home/$file" "$uid" <<<"$value"
+    [ -z "$dry" ] || continue
+    write_secret "$home/$file" "$uid" <<<"$value"
+    case $file in keys/mcp/*) ln -sfn "mcp/${file##*/}" "$home/keys/${file##*/}" ;; esac
   done < <(secret_files)
 }
 # write_secret FILE UID: standard input.

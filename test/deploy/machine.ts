@@ -1,10 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Ran, type Sandbox, startSandbox } from '../hosts/helper/sandbox/sandbox.ts';
 
 const root = join(import.meta.dirname, '../..');
-const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const path = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin';
 
 /** A machine with stand-ins for systemd, Docker and what its scripts speak to; everything else of it is real. */
 export interface Machine extends Pick<Sandbox, 'root' | 'write' | 'read' | 'close'> {
@@ -19,7 +20,20 @@ export interface Machine extends Pick<Sandbox, 'root' | 'write' | 'read' | 'clos
   calls(): Promise<string[]>;
 }
 
-export async function startMachine(): Promise<Machine> {
+export interface MachineOptions {
+  /** Folders of this machine, and where they are to be there. */
+  readonly bring?: Readonly<Record<string, string>>;
+  /** With a stand-in for Docker. */
+  readonly docker?: boolean;
+  /** With something that answers at the service's port, and a mail server. */
+  readonly outside?: boolean;
+}
+
+export async function startMachine({
+  bring = {},
+  docker = false,
+  outside = false,
+}: MachineOptions = {}): Promise<Machine> {
   const sandbox = await startSandbox();
   const standIn = (name: string, text: string) => sandbox.write(`/usr/sbin/${name}`, text, 0o755);
   const ours = (name: string) => readFileSync(join(import.meta.dirname, 'stand-ins', name), 'utf8');
@@ -27,13 +41,21 @@ export async function startMachine(): Promise<Machine> {
     'rm -rf /opt/proxmox-mcp /usr/local/lib/proxmox-mcp /var/lib/proxmox-mcp*; mkdir -p /stand-in; echo ok >/stand-in/health',
   );
   await standIn('systemctl', ours('systemctl.sh'));
-  await sandbox.write('/stand-in/outside.mjs', ours('outside.mjs'));
-  await sandbox.root(`setsid '${process.execPath}' /stand-in/outside.mjs >/stand-in/outside.log 2>&1 </dev/null &`);
+  if (docker) await standIn('docker', ours('docker.sh'));
+  for (const [from, to] of Object.entries(bring)) {
+    const archive = execFileSync('tar', ['-C', from, '-cz', '.'], { encoding: 'base64' });
+    await sandbox.write('/stand-in/archive', archive);
+    await sandbox.root(`mkdir -p ${to}; base64 -d /stand-in/archive | tar -C ${to} -xz; rm /stand-in/archive`);
+  }
   const run: Machine['run'] = (argv, { env = {}, stdin } = {}) =>
     sandbox.run({ argv, env: { PATH: path, ...env }, ...(stdin !== undefined && { stdin }), timeoutMs: 100_000 });
-  for (let tries = 0; (await run(['test', '-e', '/stand-in/ready'])).code !== 0; tries++) {
-    if (tries > 100) throw new Error(await sandbox.root('cat /stand-in/outside.log'));
-    await sleep(100);
+  if (outside) {
+    await sandbox.write('/stand-in/outside.mjs', ours('outside.mjs'));
+    await sandbox.root(`setsid '${process.execPath}' /stand-in/outside.mjs >/stand-in/outside.log 2>&1 </dev/null &`);
+    for (let tries = 0; (await run(['test', '-e', '/stand-in/ready'])).code !== 0; tries++) {
+      if (tries > 100) throw new Error(await sandbox.root('cat /stand-in/outside.log'));
+      await sleep(100);
+    }
   }
   return {
     ...sandbox,

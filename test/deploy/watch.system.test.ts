@@ -7,7 +7,7 @@ const password = 'correct "horse" \\ battery';
 describe.skipIf(whyNoSandbox())('the timer that recovers the service', () => {
   let machine: Machine;
   beforeAll(async () => {
-    machine = await startMachine();
+    machine = await startMachine({ outside: true });
     await putScripts(machine, 'systemd');
     await machine.standIn('sleep', '#!/bin/sh\n');
     // What curl is given as arguments, where everybody can read it.
