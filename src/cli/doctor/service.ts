@@ -6,8 +6,7 @@ import { readableList } from '../../reports/units.ts';
 import { temporalEndpoint } from '../../runs/temporal-endpoint.ts';
 import { tcp } from '../tcp.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
-
-const startIt = 'Start the service: npm start';
+import { startIt } from './deployment.ts';
 
 /** The service's own processes and what they depend on. */
 export function serviceChecks(config: Config): Check[] {
@@ -31,7 +30,7 @@ function temporalServer(config: Config): Check {
     tried: `connect to ${where} and ask for the namespace ${namespace}`,
     async run(signal) {
       const reached = await tcp(...splitAddress(where), signal);
-      if (reached === 'ECONNREFUSED' && address === undefined) return skipped(`nothing runs on ${where}. ${startIt}`);
+      if (reached === 'ECONNREFUSED' && address === undefined) return skipped(`nothing runs on ${where}. ${startIt()}`);
       if (reached !== undefined)
         return failed(`${where} can't be reached (${reached})`, 'Check TEMPORAL_ADDRESS and that the server runs.');
       const { connectTemporal } = await import('../../runs/temporal-client.ts');
@@ -68,11 +67,14 @@ function configurationInUse(config: Config): Check {
     check: 'Configuration in use',
     tried: 'compare .env and hosts.yaml with what the running service has read of them',
     async run() {
+      if (config.compose !== undefined) {
+        return skipped('each container has read it for itself; systemctl reload proxmox-mcp says what counts when');
+      }
       const [{ keysChangedSince }, { runningService }] = await Promise.all([
         import('../../service/status.ts'),
         import('../../service/record.ts'),
       ]);
-      if (runningService(config) === undefined) return skipped(`the service doesn't run here. ${startIt}`);
+      if (runningService(config) === undefined) return skipped(`the service doesn't run here. ${startIt()}`);
       const changed = keysChangedSince(config);
       if (changed.length === 0) return ok('the running service has read what is there now');
       return failed(
@@ -100,22 +102,26 @@ function schedules(config: Config): Check {
   };
 }
 
-function mcpServer({ mcp: { host, port } }: Config): Check {
-  const local = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+function mcpServer({ mcp: { host, port }, compose }: Config): Check {
+  // Beside its container it has the service's name there; elsewhere it is on this machine.
+  const local = compose ? 'mcp-server' : host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   const url = `http://${local.includes(':') ? `[${local}]` : local}:${port}/readyz`;
   return {
     check: 'MCP server',
     tried: `GET ${url}`,
     async run(signal): Promise<Result> {
       const reached = await tcp(local, port, signal);
-      if (reached === 'ECONNREFUSED') return skipped(`nothing runs on port ${port}. ${startIt}`);
+      if (reached === 'ECONNREFUSED' || (compose && reached === 'ENOTFOUND'))
+        return skipped(`nothing runs on port ${port}. ${startIt()}`);
       if (reached !== undefined) return failed(`${local}:${port} can't be reached (${reached})`, 'Correct MCP_HOST.');
-      const answer = await fetch(url, { signal }).catch(() => undefined);
-      const body = readiness.safeParse(await answer?.json().catch(() => undefined)).data;
+      // A name that it admits wherever it runs.
+      const { request } = await import('undici');
+      const answer = await request(url, { signal, headers: { host: '127.0.0.1' } }).catch(() => undefined);
+      const body = readiness.safeParse(await answer?.body.json().catch(() => undefined)).data;
       if (answer === undefined || body === undefined) {
         return failed(`another program listens on port ${port}`, 'Stop it, or set another MCP_PORT.');
       }
-      if (answer.ok) return ok(`ready at ${url}`);
+      if (answer.statusCode === 200) return ok(`ready at ${url}`);
       return failed(
         "it runs, but isn't ready",
         'Look at the other lines, and at logs/ in the data folder.',
@@ -127,14 +133,15 @@ function mcpServer({ mcp: { host, port } }: Config): Check {
 
 const readiness = z.object({ ready: z.boolean(), findings: z.array(finding).catch([]) });
 
-function workerMetrics({ worker: { metricsPort } }: Config): Check {
-  const url = `http://127.0.0.1:${metricsPort}/metrics`;
+function workerMetrics({ worker: { metricsPort }, compose }: Config): Check {
+  const host = compose ? 'worker' : '127.0.0.1';
+  const url = `http://${host}:${metricsPort}/metrics`;
   return {
     check: 'Worker',
     tried: `GET ${url}`,
     async run(signal) {
-      const reached = await tcp('127.0.0.1', metricsPort, signal);
-      if (reached !== undefined) return skipped(`nothing runs on port ${metricsPort}. ${startIt}`);
+      const reached = await tcp(host, metricsPort, signal);
+      if (reached !== undefined) return skipped(`nothing runs on port ${metricsPort}. ${startIt()}`);
       const text = await fetch(url, { signal }).then(
         (answer) => answer.text(),
         () => '',
