@@ -152,7 +152,8 @@ image_check() {
     return 0
   fi
   while read -r name id; do
-    [ -n "$name" ] || continue
+    # Of our own the one that .env names now.
+    case $name in '') continue ;; "$image") ;; proxmox-mcp-server:*) continue ;; esac
     is=$(docker image inspect --format '{{.Id}}' "$name" 2>/dev/null || echo missing)
     [ "$is" = "$id" ] && continue
     if [ "$is" = missing ]; then what='it is not here any more'; else what="it is $is now"; fi
@@ -161,7 +162,14 @@ image_check() {
   done <<EOF
 $(cat "$home/config/images" 2>/dev/null || :)
 EOF
-  mixed=
+  finding ok Images "$image and the others are what was installed"
+}
+
+# What the containers run, against what .env names now; starting mends it.
+mixed_check() {
+  is_compose || return 0
+  tag=$(setting IMAGE_TAG latest) mixed=
+  now=$(docker image inspect --format '{{.Id}}' "proxmox-mcp-server:$tag" 2>/dev/null) || return 0
   for one in $(owned_containers '{{.ID}}' 2>/dev/null); do
     read -r name of id <<EOF
 $(docker container inspect --format '{{.Name}} {{.Config.Image}} {{.Image}}' "$one" 2>/dev/null || :)
@@ -169,8 +177,8 @@ EOF
     case $of in proxmox-mcp-server:*) [ "$id" = "$now" ] || mixed="$mixed${mixed:+, }${name#/} ($of)" ;; esac
   done
   if [ -n "$mixed" ]; then
-    finding failed Images "half an upgrade: .env says $tag, but other images run in $mixed" 'Finish it: systemctl restart proxmox-mcp. Or go back: set IMAGE_TAG to the old tag, then restart.'
-  else finding ok Images "$image is what runs"; fi
+    finding failed Containers "half an upgrade: .env says $tag, but other images run in $mixed" 'Finish it: systemctl restart proxmox-mcp. Or go back: set IMAGE_TAG to the old tag, then restart.'
+  fi
 }
 
 # Left by an installation that did not come to its end.
@@ -227,10 +235,10 @@ database_check() {
 case ${1:-} in
   before) unfinished_check >/dev/null; docker_check; port_check; network_check; disk_check "${2:-2048}"; clock_check; dns_check ;;
   start) docker_check; port_check; secrets_check; image_check; disk_check 256 ;;
-  explain) database_check; container_check; image_check; disk_check 256; clock_check ;;
+  explain) database_check; container_check; mixed_check; disk_check 256; clock_check ;;
   doctor)
     if [ "$deployment" = container ]; then unfinished_check; guest_check; exit "$(grep -c '^failed' "$found" || :)"; fi
-    unfinished_check; unit_check; docker_check; container_check; image_check; database_check; port_check; secrets_check; disk_check 512
+    unfinished_check; unit_check; docker_check; container_check; image_check; mixed_check; database_check; port_check; secrets_check; disk_check 512
     clock_check; dns_check
     ;;
   *) echo 'usage: checks.sh before | start | explain | doctor' >&2; exit 2 ;;
