@@ -37,10 +37,10 @@ install_compose() {
   folder "$home/secrets" 711 root:root
   folder "$home/config" 755 root:root
   folder "$home/logs" 755 root:root
-  move_secrets
   if [ ! -f "$home/.env" ] || [ "$(planned_env)" != "$(cat "$home/.env")" ]; then planned_env | put "$home/.env" 640 "root:$group"
   else owned "$home/.env" 640 "root:$group"; fi
   for one in hosts.yaml policy.yaml; do [ ! -f "$home/$one" ] || owned "$home/$one" 640 "root:$group"; done
+  move_secrets
   database_password
   install_files
   install_scripts
@@ -118,21 +118,32 @@ manage_with_image() {
   # The address by which a container reaches this machine is there once its network is.
   (cd "$home" && docker compose up --no-start --quiet-pull) || fail 'Docker Compose could not make the containers; what it said is above'
   with_program host install this --local --from "$(env_value NETWORK_PREFIX 172.20).1.0/24" --yes
+  forget_program
   find "$home/keys" -mindepth 1 -maxdepth 1 -type f -links 1 -exec chown -h "$worker_uid:$group" {} +
+}
+
+# Every container reads .env, so that no secret may stand in it.
+move_secrets() {
+  local keys; keys=$(inline_secrets | sort -u | tr '\n' ' ')
+  [ -n "$keys" ] || return 0
+  did "move ${keys% } out of .env and hosts.yaml into files (config move-secrets)"
+  [ -n "$dry" ] || with_program config move-secrets
+  owned "$home/.env" 640 "root:$group"
 }
 
 # with_program WORDS…: the command line of the image, natively.
 with_program() {
-  local folder container code=0
-  folder=$(mktemp -d "$home/.program.XXXXXX")
-  chmod 700 "$folder"
-  container=$(docker create --entrypoint /bin/true "proxmox-mcp-server:$tag")
-  docker cp --quiet "$container:/app" "$folder/app" && docker cp --quiet --follow-link "$container:/usr/local/bin/node" "$folder/node" || code=$?
-  docker rm "$container" >/dev/null
-  if [ "$code" = 0 ]; then data_dir=$folder/data cli "$folder/app" "$folder/node" "$@" || code=$?; fi
-  rm -rf "$folder"
-  [ "$code" = 0 ] || fail "proxmox-mcp $* ended with exit code $code" "$code"
+  local container
+  if [ -z "${program-}" ]; then
+    program=$(mktemp -d "$home/.program.XXXXXX")
+    container=$(docker create --entrypoint /bin/true "proxmox-mcp-server:$tag")
+    docker cp --quiet "$container:/app" "$program/app"
+    docker cp --quiet --follow-link "$container:/usr/local/bin/node" "$program/node"
+    docker rm "$container" >/dev/null
+  fi
+  data_dir=$program/data cli "$program/app" "$program/node" "$@" || fail "proxmox-mcp $* ended with exit code $?"
 }
+forget_program() { [ -z "${program-}" ] || rm -rf "$program"; program=''; }
 
 # What was installed, to be compared later: another image under the same name is found.
 record_images() {
@@ -150,7 +161,7 @@ uninstall_compose() {
   remove_units
   if [ -d "$home" ] && grep -qsxE 'HOST_NAME=this' "$home/.env" && docker image inspect "proxmox-mcp-server:$tag" >/dev/null 2>&1; then
     if [ -n "$dry" ]; then say 'host uninstall this --local'
-    else with_program host uninstall this --local --yes ${backups:+--remove-backups}; fi
+    else with_program host uninstall this --local --yes ${backups:+--remove-backups}; forget_program; fi
   fi
   if [ -f "$home/docker-compose.yml" ]; then
     did 'remove the containers, networks, volumes and images'

@@ -83,7 +83,7 @@ finish() { [ -n "$dry" ] || { rm -f "$recovery/unfinished"; exec 8>&-; }; }
 
 # A run that was cut off says where; what it did stays, and the next one goes on from there.
 begin_log() {
-  trap 'code=$?; [ "$code" = 0 ] || [ ! -s "$recovery/unfinished" ] || printf "install.sh: it ended before it was finished; run it again, it goes on from here.\n" >&2' EXIT
+  trap 'code=$?; rm -rf "$home"/.program.*; [ "$code" = 0 ] || [ ! -s "$recovery/unfinished" ] || printf "install.sh: it ended before it was finished; run it again, it goes on from here.\n" >&2' EXIT
 }
 
 # preflight MIB: what this machine must have; failed ones end it before anything is changed.

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # The parts of install.sh share their variables.
-# .env as it is to be: what is there stays, but for what an option says, and for secrets, which become files.
+# .env as it is to be: what is there stays, but for what an option says.
 
 # env_value KEY [DEFAULT] [FILE]
 env_value() { env_file=${3:-$home/.env} sh -c '. "$1"; setting "$2" "$3"' - "$here/deploy/host/settings.sh" "$1" "${2-}"; }
@@ -20,28 +20,15 @@ unless() {
   local text; text=$(cat)
   if grep -qE "^[[:space:]]*(export[[:space:]]+)?$1[[:space:]]*=" <<<"$text"; then printf '%s\n' "$text"; else with "$1" "$2" <<<"$text"; fi
 }
-# renamed KEY NEW VALUE: the line of KEY becomes NEW=VALUE.
-renamed() {
-  awk -v key="$1" -v line="$2=$3" '
-    { rest = $0; sub(/^[ \t]*(export[ \t]+)?/, "", rest) }
-    index(rest, key) == 1 && substr(rest, length(key) + 1) ~ /^[ \t]*=/ { print line; next }
-    { print }'
-}
-
 # planned_env: the text of .env as this run will leave it.
 planned_env() {
-  local text key file uid
+  local text
   if [ -f "$home/.env" ]; then text=$(cat "$home/.env"); else text=$(fresh_env); fi
   case $kind in
     compose)
       text=$(with IMAGE_TAG "$tag" <<<"$text")
       text=$(unless NETWORK_PREFIX "${network:-172.20}" <<<"$text")
       [ -z "$network" ] || text=$(with NETWORK_PREFIX "$network" <<<"$text")
-      while read -r key file uid; do
-        [ -n "$(env_value "$key" '' <(printf '%s\n' "$text"))" ] || continue
-        # The MCP server has keys/mcp in the place of keys.
-        text=$(renamed "$key" "${key}_FILE" "${file/keys\/mcp\//keys/}" <<<"$text")
-      done < <(secret_files)
       # Where the administrator's guide's container had it.
       text=${text//SSH_KEY_PATH=\/app\/keys\//SSH_KEY_PATH=\/opt\/proxmox-mcp\/keys\/}
       ;;
@@ -59,38 +46,16 @@ planned_env() {
   printf '%s\n' "$text"
 }
 
-# What each key's secret becomes: its file below the installation, and the user of the one container that reads it.
-secret_files() {
-  cat <<'TABLE'
-SMTP_PASSWORD secrets/smtp_password 10002
-SLACK_WEBHOOK_URL secrets/slack_webhook_url 10002
-DISCORD_WEBHOOK_URL secrets/discord_webhook_url 10002
-ONCALL_WEBHOOK_URL secrets/oncall_webhook_url 10002
-PROXMOX_TOKEN_VALUE keys/proxmox_token_value 10002
-PROXMOX_READ_TOKEN_VALUE keys/mcp/proxmox_read_token_value 10001
-TEMPORAL_API_KEY secrets/temporal_api_key 10002
-OTEL_EXPORTER_OTLP_HEADERS secrets/otel_headers 10002
-GRAFANA_PASSWORD secrets/grafana_password 472
-TABLE
+# inline_secrets: the keys whose secrets stand in .env or hosts.yaml themselves.
+inline_secrets() {
+  { cat "$home/.env" "$home/hosts.yaml" 2>/dev/null || true; } |
+    sed -n 's/^[[:space:]]*\(export \)\{0,1\}\([A-Z_]*\(PASSWORD\|TOKEN_VALUE\|WEBHOOK_URL\|API_KEY\|OTLP_HEADERS\)\)[[:space:]]*[=:][[:space:]]*[^[:space:]#].*/\2/p'
 }
 
-# The secrets that stand in .env, into their files; before .env loses them.
-move_secrets() {
-  local key file uid value
-  [ -f "$home/.env" ] || return 0
-  while read -r key file uid; do
-    value=$(env_value "$key")
-    [ -n "$value" ] || continue
-    did "move $key out of .env into $home/$file (mode 600, owner $uid)"
-    [ -z "$dry" ] || continue
-    write_secret "$home/$file" "$uid" <<<"$value"
-    case $file in keys/mcp/*) ln -sfn "mcp/${file##*/}" "$home/keys/${file##*/}" ;; esac
-  done < <(secret_files)
-}
 # write_secret FILE UID: standard input.
 write_secret() {
   local new; new=$(mktemp "$1.XXXXXX")
-  cat >"$new"; chown "$2:$2" "$new" 2>/dev/null; chmod 600 "$new"; sync "$new"; mv -f "$new" "$1"
+  cat >"$new"; chown "$2:$2" "$new"; chmod 600 "$new"; sync "$new"; mv -f "$new" "$1"
 }
 
 fresh_env() {
