@@ -221,12 +221,19 @@ container_check() {
   [ -z "$bad" ] || finding failed Containers "not well: $bad" "See: docker logs --tail 50 ${bad%%,*}"
 }
 
-# The database answers, but not to the password that the file has.
+# PostgreSQL takes the one from its file with each start; Temporal has it in another.
 database_check() {
   is_compose || return 0
+  mend="Make both files say the same, each with its owner and mode 600, then: systemctl restart $unit"
+  if [ -s "$home/secrets/postgres_password" ] && ! cmp -s "$home/secrets/postgres_password" "$home/secrets/temporal_password"; then
+    finding failed Database "Temporal has another password than PostgreSQL: $home/secrets/temporal_password and postgres_password differ" "$mend"
+    return 0
+  fi
+  # What was logged before says nothing of the start that is to come.
+  [ "$1" = logs ] || return 0
   for one in $(owned_containers '{{.Names}}' 2>/dev/null | grep -E 'temporal|postgres'); do
     if docker logs --since 15m --tail 200 "$one" 2>&1 | grep -q 'password authentication failed'; then
-      finding failed Database "PostgreSQL refuses the password in $home/secrets ($one says so): the database was made with another one" 'Put the old password back, or give the database the new one: docs/installation.md, "The password of the database".'
+      finding failed Database "PostgreSQL refuses Temporal's password ($one says so): it was changed while both ran" "$mend"
       return 0
     fi
   done
@@ -234,11 +241,11 @@ database_check() {
 
 case ${1:-} in
   before) unfinished_check >/dev/null; docker_check; port_check; network_check; disk_check "${2:-2048}"; clock_check; dns_check ;;
-  start) docker_check; port_check; secrets_check; image_check; disk_check 256 ;;
-  explain) database_check; container_check; mixed_check; disk_check 256; clock_check ;;
+  start) docker_check; port_check; secrets_check; database_check files; image_check; disk_check 256 ;;
+  explain) database_check logs; container_check; mixed_check; disk_check 256; clock_check ;;
   doctor)
     if [ "$deployment" = container ]; then unfinished_check; guest_check; exit "$(grep -c '^failed' "$found" || :)"; fi
-    unfinished_check; unit_check; docker_check; container_check; image_check; mixed_check; database_check; port_check; secrets_check; disk_check 512
+    unfinished_check; unit_check; docker_check; container_check; image_check; mixed_check; database_check logs; port_check; secrets_check; disk_check 512
     clock_check; dns_check
     ;;
   *) echo 'usage: checks.sh before | start | explain | doctor' >&2; exit 2 ;;

@@ -58,15 +58,12 @@ build_image() {
   [ -n "$dry" ] || docker build --tag "proxmox-mcp-server:$tag" --build-arg "VERSION=$(version_of "$here")" --build-arg "REVISION=$tag" "$here"
 }
 
-# The same one for both sides, each in a file that only its container's user reads. A database that is there keeps its own.
+# The same one for both sides, each in a file that only its container's user reads. PostgreSQL takes it with each start.
 database_password() {
   local postgres=$home/secrets/postgres_password temporal=$home/secrets/temporal_password
   if [ -s "$postgres" ] && [ -s "$temporal" ]; then
     owned "$postgres" 600 999:999; owned "$temporal" 600 1000:1000
     return 0
-  fi
-  if [ ! -s "$postgres" ] && [ ! -s "$temporal" ] && docker volume inspect temporal_data >/dev/null 2>&1; then
-    fail "there is a database (volume temporal_data), but its password is in no file: put it into $postgres, or see docs/installation.md, \"The password of the database\""
   fi
   did "make the password of the database ($postgres, $temporal)"
   [ -n "$dry" ] && return 0

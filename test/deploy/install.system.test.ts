@@ -199,17 +199,15 @@ MAIL_FROM=Proxmox MCP <anna@example.org>
     }
   }, 120_000);
 
-  it('refuses to make a new password for a database that is there', async () => {
-    await machine.root(
-      `mkdir -p /stand-in/docker/volumes; : >/stand-in/docker/volumes/temporal_data; mv ${home}/secrets /stand-in/`,
-    );
-    const { code, stderr } = await install('--yes');
-    expect([code, stderr]).toEqual([
-      1,
-      expect.stringContaining('there is a database (volume temporal_data), but its password is in no file'),
-    ]);
-    await machine.root(`rm -r ${home}/secrets /stand-in/docker/volumes/temporal_data; mv /stand-in/secrets ${home}/`);
+  it('makes what is missing of the password of the database', async () => {
+    const one = await machine.read(`${home}/secrets/postgres_password`);
+    await machine.root(`rm ${home}/secrets/temporal_password`);
     await must();
+    expect(await machine.read(`${home}/secrets/temporal_password`)).toBe(one);
+    expect(await machine.calls()).toContain('systemctl restart proxmox-mcp');
+    await machine.root(`rm ${home}/secrets/*_password`);
+    await must();
+    expect(await machine.read(`${home}/secrets/temporal_password`)).not.toBe(one);
     await machine.calls();
   });
 

@@ -33,7 +33,7 @@ describe.skipIf(whyNoSandbox())('ten wrong deployments, each said in a sentence 
       mkdir -p ${home}/keys ${home}/secrets ${home}/config /stand-in/units; touch /usr/local/lib/proxmox-mcp/checks.sh
       echo active >/stand-in/units/proxmox-mcp; echo active >/stand-in/units/proxmox-mcp-watch.timer; : >/stand-in/units/proxmox-mcp.enabled`);
     await machine.write(`${home}/.env`, 'IMAGE_TAG=1.0.0\n', 0o640);
-    await machine.write(`${home}/secrets/postgres_password`, 'x\n', 0o600);
+    for (const name of ['postgres', 'temporal']) await machine.write(`${home}/secrets/${name}_password`, 'x\n', 0o600);
     await machine.standIn('docker', docker());
   });
 
@@ -168,24 +168,22 @@ describe.skipIf(whyNoSandbox())('ten wrong deployments, each said in a sentence 
     ]);
   });
 
-  it('9. the password of the database is another one', async () => {
-    await machine.standIn(
-      'docker',
-      docker(`logs\\ *) echo 'FATAL:  password authentication failed for user "temporal"' >&2 ;;`).replace(
-        'UP-0',
-        'UP-1',
-      ),
-    );
+  it('9. the password of the database was changed', async () => {
+    await machine.write(`${home}/secrets/temporal_password`, 'y\n', 0o600);
+    const mend = `Make both files say the same, each with its owner and mode 600, then: systemctl restart proxmox-mcp`;
+    expect(await wrong('start')).toEqual([
+      `failed | Database | Temporal has another password than PostgreSQL: ${home}/secrets/temporal_password and postgres_password differ | ${mend}`,
+    ]);
+    expect((await starts()).stdout).toContain('not started:\nDatabase: Temporal has another password');
+    await machine.write(`${home}/secrets/temporal_password`, 'x\n', 0o600);
+    const refused = docker(`logs\\ *) echo 'FATAL:  password authentication failed for user "temporal"' >&2 ;;`);
+    await machine.standIn('docker', refused.replace('UP-0', 'UP-1'));
     const { code, stdout } = await starts();
     expect([code, stdout]).toEqual([
       1,
-      expect.stringMatching(
-        /it did not get healthy:\nDatabase: PostgreSQL refuses the password in .* Put the old password back, or give the database the new one: docs\/installation\.md/,
-      ),
+      expect.stringContaining("it did not get healthy:\nDatabase: PostgreSQL refuses Temporal's password"),
     ]);
-    expect(await wrong('doctor')).toEqual([
-      expect.stringContaining('failed | Database | PostgreSQL refuses the password'),
-    ]);
+    expect(await wrong('doctor')).toEqual([expect.stringContaining(mend)]);
   });
 
   it('10. an upgrade was left half done', async () => {
