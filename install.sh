@@ -58,10 +58,10 @@ while [ $# -gt 0 ]; do
 done
 
 [ "$(id -u)" = 0 ] || fail 'run this as root (sudo ./install.sh)' 2
+begin_log
 check_options
 choose_kind
 if [ -n "$uninstall" ]; then agree "uninstall_$kind"; exit 0; fi
 "require_$kind"
 ask_little
-begin_log
 agree "install_$kind"

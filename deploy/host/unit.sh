@@ -55,12 +55,14 @@ reload_compose() {
   said=$(compose run --rm --no-deps -T cli config check 2>&1) || printf '%s\n' "$said" | refuse 'the configuration is wrong'
   caddy=/etc/caddy/Caddyfile
   said=$(compose exec -T caddy caddy validate --config "$caddy" 2>&1) || printf '%s\n' "$said" | tail -n 3 | refuse 'the Caddyfile is wrong'
+  refused=
   # Each process says what it has read, and what of it counts only when it is started again.
   # shellcheck disable=SC2016 # Docker's own template.
   owned_containers '{{.Label "com.docker.compose.service"}} {{.Names}} {{.State}}' >"$started.containers"
   while read -r service name state; do
     case $service:$state in mcp-server:running | worker:running | ledger:running) ;; *) continue ;; esac
-    docker exec "$name" proxmox-mcp reload </dev/null 2>&1 | sed "s/^/$name: /"
+    said=$(docker exec "$name" proxmox-mcp reload </dev/null 2>&1) || refused="$refused $name"
+    printf '%s\n' "$said" | sed "s/^/$name: /"
   done <"$started.containers"
   compose exec -T caddy caddy reload --config "$caddy" --force
   keys=
@@ -78,6 +80,7 @@ reload_compose() {
   if [ -n "$keys$services" ]; then
     say "reloaded; these count only after systemctl restart $unit:${keys:-" docker-compose.yml"}${services:+ (it makes anew:$services)}"
   else say reloaded; fi
+  [ -z "$refused" ] || { say "not taken by:$refused"; exit 1; }
 }
 
 # As the service's user, which can signal nothing but its own. Its processes say what counts only when they are started again.

@@ -49,4 +49,5 @@ remove() {
   local one
   for one; do if [ -e "$one" ] || [ -L "$one" ]; then run rm -rf "$one"; fi; done
 }
-version_of() { sed -n 's/^  "version": "\(.*\)",$/\1/p' "$1/package.json" 2>/dev/null | head -n 1; }
+# version_of FOLDER: nothing where there is none.
+version_of() { sed -n 's/^  "version": "\(.*\)",$/\1/p' "$1/package.json" 2>/dev/null | head -n 1 || true; }

@@ -83,6 +83,9 @@ finish() { [ -n "$dry" ] || { rm -f "$recovery/unfinished"; exec 8>&-; }; }
 
 # A run that was cut off says where; what it did stays, and the next one goes on from there.
 begin_log() {
+  set -E
+  # shellcheck disable=SC2154 # Set in the trap itself.
+  trap 'code=$?; printf "install.sh: this failed (exit code %s): %s\n" "$code" "$BASH_COMMAND" >&2' ERR
   trap 'code=$?; rm -rf "$home"/.program.*; [ "$code" = 0 ] || [ ! -s "$recovery/unfinished" ] || printf "install.sh: it ended before it was finished; run it again, it goes on from here.\n" >&2' EXIT
 }
 
