@@ -53,8 +53,7 @@ refuse() { printf 'not reloaded, everything goes on as it was: %s\n' "$1"; cat; 
 reload_compose() {
   said=$(compose config --quiet 2>&1) || printf '%s\n' "$said" | refuse 'docker-compose.yml or .env is wrong'
   said=$(compose run --rm --no-deps -T cli config check 2>&1) || printf '%s\n' "$said" | refuse 'the configuration is wrong'
-  caddy=/etc/caddy/Caddyfile
-  said=$(compose exec -T caddy caddy validate --config "$caddy" 2>&1) || printf '%s\n' "$said" | tail -n 3 | refuse 'the Caddyfile is wrong'
+  said=$(compose exec -T caddy sh /etc/caddy/start.sh validate 2>&1) || printf '%s\n' "$said" | tail -n 3 | refuse 'the Caddyfile is wrong'
   refused=
   # Each process says what it has read, and what of it counts only when it is started again.
   # shellcheck disable=SC2016 # Docker's own template.
@@ -64,7 +63,7 @@ reload_compose() {
     said=$(docker exec "$name" proxmox-mcp reload </dev/null 2>&1) || refused="$refused $name"
     printf '%s\n' "$said" | sed "s/^/$name: /"
   done <"$started.containers"
-  compose exec -T caddy caddy reload --config "$caddy" --force
+  compose exec -T caddy sh /etc/caddy/start.sh reload
   keys=
   for key in $(changed); do
     # What Compose itself puts into containers, ports and networks counts when they are made.

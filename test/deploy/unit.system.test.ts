@@ -71,11 +71,11 @@ describe.skipIf(whyNoSandbox())('the unit around Docker Compose', () => {
     expect(code, stderr).toBe(0);
     expect(await machine.calls()).toEqual([
       'docker compose run --rm --no-deps -T cli config check',
-      'docker compose exec -T caddy caddy validate --config /etc/caddy/Caddyfile',
+      'docker compose exec -T caddy sh /etc/caddy/start.sh validate',
       'docker exec proxmox-mcp-server proxmox-mcp reload',
       'docker exec proxmox-mcp-worker-1 proxmox-mcp reload',
       'docker exec proxmox-mcp-ledger-1 proxmox-mcp reload',
-      'docker compose exec -T caddy caddy reload --config /etc/caddy/Caddyfile --force',
+      'docker compose exec -T caddy sh /etc/caddy/start.sh reload',
     ]);
     expect(stdout).toContain(
       'proxmox-mcp-worker-1: The worker (process 1) has read the configuration again: LOG_LEVEL changed.\n',
@@ -96,7 +96,7 @@ describe.skipIf(whyNoSandbox())('the unit around Docker Compose', () => {
   it.each([
     ['docker-compose.yml or .env is wrong', "*'config --quiet') echo 'yaml: line 1'; exit 15 ;;"],
     ['the configuration is wrong', "*'config check') echo 'MCP_PORT (.env:3): expected a port'; exit 2 ;;"],
-    ['the Caddyfile is wrong', "*'caddy validate'*) echo 'Error: adapting config'; exit 1 ;;"],
+    ['the Caddyfile is wrong', "*'start.sh validate'*) echo 'Error: adapting config'; exit 1 ;;"],
   ])('changes nothing and says why when %s', async (what, fault) => {
     await unit('start');
     await machine.standIn('docker', docker(fault));
