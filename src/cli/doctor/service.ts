@@ -1,3 +1,5 @@
+import { get, type IncomingMessage } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { z } from 'zod';
 import { splitAddress } from '../../address.ts';
 import type { Config } from '../../config.ts';
@@ -115,13 +117,12 @@ function mcpServer({ mcp: { host, port }, compose }: Config): Check {
         return skipped(`nothing runs on port ${port}. ${startIt()}`);
       if (reached !== undefined) return failed(`${local}:${port} can't be reached (${reached})`, 'Correct MCP_HOST.');
       // A name that it admits wherever it runs.
-      const { request } = await import('undici');
-      const answer = await request(url, { signal, headers: { host: '127.0.0.1' } }).catch(() => undefined);
-      const body = readiness.safeParse(await answer?.body.json().catch(() => undefined)).data;
+      const answer = await getAs('127.0.0.1', url, signal).catch(() => undefined);
+      const body = readiness.safeParse(answer?.json).data;
       if (answer === undefined || body === undefined) {
         return failed(`another program listens on port ${port}`, 'Stop it, or set another MCP_PORT.');
       }
-      if (answer.statusCode === 200) return ok(`ready at ${url}`);
+      if (answer.status === 200) return ok(`ready at ${url}`);
       return failed(
         "it runs, but isn't ready",
         'Look at the other lines, and at logs/ in the data folder.',
@@ -129,6 +130,14 @@ function mcpServer({ mcp: { host, port }, compose }: Config): Check {
       );
     },
   };
+}
+
+/** GET with another host's name, which fetch doesn't send. */
+async function getAs(host: string, url: string, signal: AbortSignal): Promise<{ status: number; json: unknown }> {
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    get(url, { signal, headers: { host } }, resolve).on('error', reject);
+  });
+  return { status: answer.statusCode ?? 0, json: await json(answer) };
 }
 
 const readiness = z.object({ ready: z.boolean(), findings: z.array(finding).catch([]) });
