@@ -88,6 +88,14 @@ export interface MailConfig {
   readonly to: readonly string[];
 }
 
+/** Where spans go. */
+export interface TracingConfig {
+  /** Base URL of an OTLP/HTTP collector, no trailing slash; `/v1/traces` follows. */
+  readonly endpoint: string;
+  /** Sent with each request. */
+  readonly headers: readonly { readonly name: string; readonly value: Secret }[];
+}
+
 /** The whole configuration, validated. Made by `loadConfig` in `src/config/load.ts`. */
 export interface Config {
   /** Absolute path; everything the service keeps on this machine is below it. */
@@ -122,6 +130,8 @@ export interface Config {
   };
   readonly hosts: readonly HostConfig[];
   readonly mail?: MailConfig;
+  /** Absent: nothing is traced. */
+  readonly tracing?: TracingConfig;
   /** Known here only to be taken out of texts: Grafana itself uses it. */
   readonly grafanaPassword?: Secret;
   readonly webhooks: { readonly slack?: Secret; readonly discord?: Secret; readonly onCall?: Secret };

@@ -5,6 +5,7 @@ import { approvedInterceptor } from './activities/approved.ts';
 import { createDependencies } from './activities/dependencies.ts';
 import { failureInterceptor, redactingInterceptor } from './activities/failures.ts';
 import { createHostActivities, createLedgerActivities, createServiceActivities } from './activities/index.generated.ts';
+import { traceRuns } from './activities/traced.ts';
 import { changedKeys, configurationInUse, recordConfiguration } from './config/in-use.ts';
 import { loadConfig } from './config/load.ts';
 import { secretsOf } from './config/secrets.ts';
@@ -22,6 +23,7 @@ import { createRedact } from './secret.ts';
 import { acquireLock } from './service/lock-file.ts';
 import { temporalLogger } from './temporal-logger.ts';
 import { createTokenStore } from './tokens/store.ts';
+import { startTracing } from './tracing/start.ts';
 import { followQueue, hostQueue, ledgerQueue, serviceQueue } from './workflows/lib/messages.ts';
 
 // The worker: one task queue for workflows and the service's own activities, one activity queue for each host, and one
@@ -30,7 +32,13 @@ const loaded = loadConfig();
 const { config } = loaded;
 const inUse = configurationInUse(loaded);
 recordConfiguration(config.dataDir, 'worker', inUse);
-const log = createLogger({ level: config.logLevel, name: 'worker', stderr: true });
+const log = createLogger({
+  level: config.logLevel,
+  name: 'worker',
+  stderr: true,
+  traced: config.tracing !== undefined,
+});
+const tracing = await startTracing(config, 'worker', log);
 
 Runtime.install({
   logger: temporalLogger(log),
@@ -52,11 +60,13 @@ const dependencies = createDependencies({
   changeSwitch: changeSwitch.get,
 });
 
+const traces = traceRuns(client);
 const common = {
   connection,
   namespace: config.temporal.namespace,
   interceptors: {
     activity: [
+      ...traces.activity,
       redactingInterceptor(redact),
       failureInterceptor(redact, log, () => changedKeys(inUse)),
       approvedInterceptor,
@@ -133,6 +143,7 @@ const workers = await Promise.all([
     ...common,
     taskQueue: serviceQueue,
     workflowBundle: { codePath: join(import.meta.dirname, '..', 'workflow-bundle.js') },
+    sinks: traces.sinks,
     activities: createServiceActivities(dependencies),
   }),
   Worker.create({
@@ -164,3 +175,4 @@ await serving;
 await Promise.all([dependencies.hosts.close(), dependencies.proxmox.close()]);
 await connection.close();
 await client.connection.close();
+await tracing.stop();

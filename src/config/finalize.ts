@@ -6,6 +6,7 @@ import type { Key } from './key.ts';
 import type { ServiceValues } from './keys.ts';
 import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
 import { serviceKeys } from './service-keys.ts';
+import { tracingOf } from './tracing-keys.ts';
 
 export interface ServiceContext {
   readonly values: ServiceValues;
@@ -35,6 +36,7 @@ export function finalize(context: ServiceContext): Finalized {
   const warnings: ConfigFinding[] = [...withoutEffect(context)];
   const mail = mailOf(context, problems);
   const mcp = mcpOf(context, warnings);
+  const tracing = tracingOf(context, warnings);
   if (values.ENABLE_MONITORING && !context.written.has('GRAFANA_PASSWORD')) {
     const remedy = 'Write GRAFANA_PASSWORD=… (or GRAFANA_PASSWORD_FILE=PATH), or set ENABLE_MONITORING=false.';
     const source = context.emptyAt('GRAFANA_PASSWORD') ?? context.sourceOf('ENABLE_MONITORING');
@@ -75,6 +77,7 @@ export function finalize(context: ServiceContext): Finalized {
     },
     hosts,
     ...(mail && { mail }),
+    ...(tracing && { tracing }),
     ...(values.GRAFANA_PASSWORD && { grafanaPassword: values.GRAFANA_PASSWORD }),
     webhooks: {
       ...(values.SLACK_WEBHOOK_URL && { slack: values.SLACK_WEBHOOK_URL }),

@@ -11,6 +11,7 @@ export const groups = [
   'Worker',
   'Mail and chat',
   'Layout of a host',
+  'Traces',
   'Containers and monitoring',
 ] as const;
 export type Group = (typeof groups)[number];

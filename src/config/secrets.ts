@@ -10,5 +10,6 @@ export function secretsOf(config: Config): readonly Secret[] {
     config.webhooks.discord,
     config.webhooks.onCall,
     config.grafanaPassword,
+    ...(config.tracing?.headers.map(({ value }) => value) ?? []),
   ].filter((secret) => secret !== undefined);
 }

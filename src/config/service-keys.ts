@@ -1,4 +1,5 @@
 import { optional, withDefault } from './key.ts';
+import { tracingKeys } from './tracing-keys.ts';
 import * as types from './value-types.ts';
 
 /** Keys of the service itself: they stand in `.env` or the environment, never in hosts.yaml. */
@@ -108,6 +109,8 @@ export const serviceKeys = {
     example: '5',
     what: 'How many activities run on one host at the same time.',
   }),
+
+  ...tracingKeys,
 
   SMTP_HOST: optional(types.address, {
     group: 'Mail and chat',

@@ -58,6 +58,12 @@ const houses: Readonly<Record<string, House>> = {
     may: ['operations', 'reports', 'config', 'people'],
     why: 'judges requests from what it is given; asks nobody and changes nothing',
   },
+  tracing: {
+    holds:
+      'sending spans to an OpenTelemetry collector; they are made with `src/trace.ts`, which knows no OpenTelemetry',
+    may: [],
+    why: 'is loaded only where traces are on',
+  },
   tokens: { holds: 'the bearer tokens of MCP', may: [], why: 'stands for itself' },
   people: {
     holds: 'the people who decide: passwords, second factors, roles, keys to sign with; who may approve',
@@ -77,7 +83,7 @@ const houses: Readonly<Record<string, House>> = {
   },
   mcp: {
     holds: 'MCP over HTTP and stdio, made from the catalogue',
-    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'messages'],
+    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'tracing', 'messages'],
     why: 'translates; plain reads of the Proxmox API are answered directly, a host is never reached',
   },
   cli: {
@@ -127,11 +133,15 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@modelcontextprotocol/server': /^src\/mcp\//,
   '@node-rs/argon2': /^src\/people\//,
   '@noble/hashes': /^src\/operations\//,
+  '@opentelemetry/api': /^src\/tracing\//,
+  '@opentelemetry/otlp-transformer': /^src\/tracing\//,
+  '@opentelemetry/resources': /^src\/tracing\//,
+  '@opentelemetry/sdk-trace': /^src\/tracing\//,
   '@temporalio/activity': /^src\/activities\//,
   '@temporalio/client':
     /^src\/(runs|activities)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
   '@temporalio/proto': /^src\/runs\//,
-  '@temporalio/worker': /^src\/(worker|temporal-logger|activities\/(approved|failures))\.ts$/,
+  '@temporalio/worker': /^src\/(worker|temporal-logger|activities\/(approved|failures|traced))\.ts$/,
   '@temporalio/workflow': /^src\/workflows\//,
   commander: /^src\/cli\//,
   eta: /^src\/(reports|console)\//,

@@ -1,6 +1,6 @@
-import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import { defineQuery, defineSignal, defineUpdate, type Sinks } from '@temporalio/workflow';
 import type { Notices } from '../../operations/notice.ts';
-import type { Answer, CodedAnswer, Progress } from '../../operations/run.ts';
+import type { Answer, CodedAnswer, Outcome, Progress } from '../../operations/run.ts';
 import type { AllowChanges, StopChanges, SwitchState } from '../../operations/switch.ts';
 import type { Lock } from '../../operations/target.ts';
 
@@ -23,9 +23,21 @@ export const followQueue = 'proxmox-mcp-follow';
 /** Header of the activities of a run that acts by an approval: the execution that the approval was used up for. */
 export const attemptHeader = 'ops-attempt';
 
+/** What a run tells its worker for its trace; `src/activities/traced.ts`. */
+export interface RunSinks extends Sinks {
+  readonly run: { began(): void; ended(outcome: Outcome): void };
+}
+
+const hostQueueStart = 'host-';
+
+/** The host whose queue it is; undefined for the other queues. */
+export function hostOfQueue(queue: string): string | undefined {
+  return queue.startsWith(hostQueueStart) ? queue.slice(hostQueueStart.length) : undefined;
+}
+
 /** A host's own activity queue: a dead host holds up only its own slots, and its backlog is visible. */
 export function hostQueue(host: string): string {
-  return `host-${host}`;
+  return `${hostQueueStart}${host}`;
 }
 
 export const progressQuery = defineQuery<Progress>('progress');
