@@ -43,3 +43,22 @@ function plainIPv6(address: string): string {
 export function isLoopback(address: string): boolean {
   return address === 'localhost' || address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
 }
+
+/** `us-east-1.aws.api.temporal.io:7233`, or a namespace's own `NAME.ACCOUNT.tmprl.cloud:7233`. */
+const cloudAddress = /(?:^|\.)(?:tmprl\.cloud|api\.temporal\.io)(?::\d+)?$/i;
+
+/** Whether that is an address of Temporal Cloud, whose namespaces are made elsewhere. */
+export function isTemporalCloud(address: string | undefined): boolean {
+  return address !== undefined && cloudAddress.test(address);
+}
+
+/** `[::1]:7233` → `::1` and 7233. */
+export function splitAddress(address: string): readonly [host: string, port: number] {
+  const colon = address.lastIndexOf(':');
+  return [address.slice(0, colon).replace(/^\[|\]$/g, ''), Number(address.slice(colon + 1))];
+}
+
+/** How this machine reaches what listens on an address. */
+export function localAddress(listening: string): string {
+  return listening === '0.0.0.0' ? '127.0.0.1' : listening === '::' ? '::1' : listening;
+}

@@ -1,10 +1,9 @@
-import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ServiceError } from '../errors.ts';
 import { isAdministrator } from '../people/person.ts';
 import type { People } from '../people/store.ts';
 import { textTable } from '../reports/table.ts';
-import { createTokenStore, type TokenStore } from '../tokens/store.ts';
+import { createTokenStore, type TokenStore, tokensFile } from '../tokens/store.ts';
 import { type Scope, scopes } from '../tokens/token.ts';
 import type { CliContext } from './context.ts';
 import { byDefault } from './parse.ts';
@@ -16,8 +15,7 @@ import { writeDown } from './write-down.ts';
 /** `token create|list|revoke`. */
 export function tokenCommands(program: Command, context: CliContext): void {
   const token = program.command('token').description('Make and revoke the bearer tokens of MCP clients');
-  const store = async (): Promise<TokenStore> =>
-    createTokenStore(join((await context.config()).dataDir, 'tokens.json'));
+  const store = async (): Promise<TokenStore> => createTokenStore(tokensFile((await context.config()).accessDir));
 
   token
     .command('create <name>')

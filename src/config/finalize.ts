@@ -1,27 +1,14 @@
 import { resolve } from 'node:path';
 import { canonicalAddress, isLoopback, urlHost } from '../address.ts';
 import type { Config, HostConfig, MailConfig } from '../config.ts';
+import { temporalOf } from './finalize-temporal.ts';
 import { defaultsOf } from './interpret.ts';
 import type { Key } from './key.ts';
 import type { ServiceValues } from './keys.ts';
 import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
+import type { ServiceContext } from './service-context.ts';
 import { serviceKeys } from './service-keys.ts';
 import { tracingOf } from './tracing-keys.ts';
-
-export interface ServiceContext {
-  readonly values: ServiceValues;
-  readonly written: ReadonlySet<string>;
-  /** Those of them that were wrong, and have their default now. */
-  readonly wrong: ReadonlySet<string>;
-  readonly sourceOf: (key: string) => Source;
-  /** Where a key is written without a value. */
-  readonly emptyAt: (key: string) => Source | undefined;
-  readonly folder: string;
-  readonly hosts: readonly HostConfig[];
-  /** Where a host is written. */
-  readonly placeOf: (host: HostConfig) => Source;
-  readonly demo: boolean;
-}
 
 export interface Finalized {
   readonly config: Config;
@@ -61,10 +48,10 @@ export function finalize(context: ServiceContext): Finalized {
   }
   const config: Config = {
     dataDir: resolve(folder, values.DATA_DIR),
+    accessDir: resolve(folder, values.ACCESS_DIR ?? values.DATA_DIR),
     logLevel: values.LOG_LEVEL,
     temporal: {
-      ...(values.TEMPORAL_ADDRESS && { address: values.TEMPORAL_ADDRESS }),
-      namespace: values.TEMPORAL_NAMESPACE,
+      ...temporalOf(context, problems, warnings),
       ...(values.TEMPORAL_BINARY && { binary: resolve(folder, values.TEMPORAL_BINARY) }),
       port: values.TEMPORAL_PORT,
       uiPort: values.TEMPORAL_UI_PORT,
@@ -72,7 +59,9 @@ export function finalize(context: ServiceContext): Finalized {
     },
     mcp,
     worker: {
+      metricsHost: values.WORKER_METRICS_HOST,
       metricsPort: values.WORKER_METRICS_PORT,
+      ledger: values.WORKER_LEDGER,
       maxConcurrentActivitiesPerHost: values.WORKER_ACTIVITIES_PER_HOST,
     },
     hosts,

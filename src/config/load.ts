@@ -150,6 +150,7 @@ export function inspectConfig(
       written: new Set([...service.written, ...refused]),
       sourceOf,
       emptyAt,
+      fileOf: (key) => settings.get(key)?.file,
       folder,
       hosts: demo ? readDemoHosts(common.dataDir, main.values.TIME_ZONE) : [...hosts.keys()],
       placeOf: (host) => hosts.get(host) ?? 'the demo',

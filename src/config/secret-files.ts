@@ -1,11 +1,9 @@
-import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { readSecret } from '../secret-file.ts';
 import { secretOfFileKey } from './keys.ts';
 import { type ConfigFinding, configProblem } from './problems.ts';
 import type { Setting } from './setting.ts';
 import { path as pathType } from './value-types.ts';
-
-const maxBytes = 64 * 1024;
 
 /**
  * Replaces every `KEY_FILE` by `KEY` with what the file holds (one trailing newline is taken off). A file that others
@@ -40,31 +38,9 @@ export function readSecretFiles(
     }
     const path = resolve(folder, setting.text);
     const read = readSecret(path);
-    if ('text' in read) result.set(secret, { key: secret, text: read.text, source: `${setting.source}, file ${path}` });
+    if ('text' in read)
+      result.set(secret, { key: secret, text: read.text, source: `${setting.source}, file ${path}`, file: path });
     else refuse(read.expected, read.remedy);
   }
   return { settings: result, refused, problems };
-}
-
-type Read = { readonly text: string } | { readonly expected: string; readonly remedy: string };
-
-function readSecret(path: string): Read {
-  try {
-    const { mode, size, uid, gid } = statSync(path);
-    // Root's own file may be its group's too: so a service can read what it can't change.
-    if ((mode & (uid === 0 && gid !== 0 ? 0o037 : 0o077)) !== 0) {
-      const found = (mode & 0o777).toString(8).padStart(4, '0');
-      return { expected: `a file with mode 0600; ${path} has ${found}`, remedy: `Run: chmod 600 ${path}` };
-    }
-    if (size > maxBytes)
-      return { expected: `a file of at most 64 KiB; ${path} is larger`, remedy: 'Name another file.' };
-    const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-    return text.trim() === ''
-      ? { expected: `a file that holds it; ${path} is empty`, remedy: 'Write it into the file.' }
-      : { text };
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-    const why = code === 'ENOENT' ? "isn't there" : `can't be read (${code})`;
-    return { expected: `a readable file; ${path} ${why}`, remedy: `Create it with mode 0600, or name another file.` };
-  }
 }

@@ -5,6 +5,7 @@ import { Secret } from '../secret.ts';
 export function secretsOf(config: Config): readonly Secret[] {
   return [
     ...config.hosts.map((host) => host.api?.tokenValue),
+    config.temporal.apiKey,
     config.mail?.password,
     config.webhooks.slack,
     config.webhooks.discord,

@@ -280,6 +280,10 @@ function secretOf(expected: string, accepts: (value: string) => boolean, exact?:
 }
 
 export const password = secretOf('a password of one line, not the placeholder of an example', () => true, 'exact');
+/** What stands after `Bearer` in a header. */
+export const bearer = secretOf('a key of one line without blanks, not the placeholder of an example', (value) =>
+  /^[\x21-\x7e]{16,4000}$/.test(value),
+);
 export const apiTokenValue = secretOf(
   "the API token's secret (a UUID, as Proxmox showed it once), not the placeholder of an example",
   (value) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value),

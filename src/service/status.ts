@@ -5,7 +5,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { noticesFinding } from '../reports/notices.ts';
 import type { RunSummary, Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
-import { temporalAddress } from '../runs/temporal-client.ts';
+import { temporalAddress } from '../runs/temporal-endpoint.ts';
 import { type PartFile, parts, runningPart, runningService, type ServiceRecord } from './record.ts';
 import { hasAdministrator, reportsGo } from './summary.ts';
 import { checkTakesWork, readinessUrl } from './supervisor.ts';

@@ -50,9 +50,9 @@ export function mcpUrl({ mcp }: Config): string {
 }
 
 /** Whether there is an administrator, who can approve; also where the file can't be read, about which `doctor` knows more. */
-export function hasAdministrator({ dataDir }: Config): boolean {
+export function hasAdministrator({ accessDir }: Config): boolean {
   try {
-    return createPeople(peopleFile(dataDir)).list().some(isAdministrator);
+    return createPeople(peopleFile(accessDir)).list().some(isAdministrator);
   } catch {
     return true;
   }
