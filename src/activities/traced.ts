@@ -100,14 +100,11 @@ export function traceRuns(client: Client): RunTraces {
     sinks: {
       run: {
         began: {
-          fn(info) {
-            const { workflowType: type, workflowId, runId, parent, typedSearchAttributes } = info;
+          fn(info, { risk }) {
+            const { workflowType: type, workflowId, runId, parent } = info;
             const { traceId, sampled } = rootOf(info.memo, info.root?.runId ?? runId);
             const spanId = spanOfRun(runId);
-            const attributes = {
-              ...namesOf(type, { workflowId, runId }),
-              'proxmox_mcp.risk': typedSearchAttributes.get(keys.risk),
-            };
+            const attributes = { ...namesOf(type, { workflowId, runId }), 'proxmox_mcp.risk': risk };
             keep(runId, Promise.resolve({ context: { traceId, sampled, spanId }, attributes }));
             const above = parent ? { traceId, sampled, spanId: spanOfRun(parent.runId) } : startedIn(info.memo);
             tracer
@@ -123,8 +120,8 @@ export function traceRuns(client: Client): RunTraces {
           callDuringReplay: false,
         },
         ended: {
-          fn(info, outcome) {
-            const { workflowType: type, workflowId, runId, typedSearchAttributes } = info;
+          fn(info, { target, risk, verdict }, outcome) {
+            const { workflowType: type, workflowId, runId } = info;
             const { traceId, sampled } = rootOf(info.memo, info.root?.runId ?? runId);
             tracer
               .open({
@@ -133,10 +130,10 @@ export function traceRuns(client: Client): RunTraces {
                 at: info.runStartTime.getTime(),
                 attributes: {
                   ...namesOf(type, { workflowId, runId }),
-                  'proxmox_mcp.risk': typedSearchAttributes.get(keys.risk),
-                  'proxmox_mcp.target': typedSearchAttributes.get(keys.target),
+                  'proxmox_mcp.risk': risk,
+                  'proxmox_mcp.target': target,
                   'proxmox_mcp.outcome': outcome,
-                  'proxmox_mcp.verdict': typedSearchAttributes.get(keys.verdict),
+                  'proxmox_mcp.verdict': verdict,
                 },
               })
               .end(outcome === 'done' || outcome === 'planned' ? undefined : outcome);

@@ -30,6 +30,7 @@ beforeAll(async () => {
   const { ENABLE_LOCAL_EXECUTION: _, LOCAL_SUDO: __, ...rest } = entry;
   service = await startService({
     env: {
+      LOG_LEVEL: 'DEBUG',
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
       OTEL_EXPORTER_OTLP_HEADERS: `x-key=${secretHeader}`,
     },
@@ -77,7 +78,8 @@ async function spansOf(trace: string, last: string): Promise<readonly CollectedS
   for (;;) {
     const spans = collector.spans.filter((span) => span.traceId === trace);
     if (spans.some(({ name }) => name === last)) return spans;
-    if (Date.now() > deadline) throw new Error(`only ${spans.map(({ name }) => name).join()} came`);
+    if (Date.now() > deadline)
+      throw new Error(`only ${spans.map(({ name }) => name).join()} came\n${service.log('worker').slice(-3_000)}`);
     await sleep(100);
   }
 }
@@ -144,13 +146,14 @@ describe('a call of MCP', () => {
   it('that reads from Proxmox shows what it asked, without the values in its path', async () => {
     const trace = '7'.repeat(32);
     const meta = { traceparent: `00-${trace}-${spanId}-01` };
-    await ask(
+    const { last } = await ask(
       `${service.mcpUrl}/api/mcp`,
       token,
       'tools/call',
-      { name: 'get_guest', arguments: { host: 'pve1', vmid: 100 } },
+      { name: 'get_guest', arguments: { guest: 100 } },
       { meta },
     );
+    expect(last.result?.isError, JSON.stringify(last)).toBeUndefined();
     const spans = await spansOf(trace, 'tools/call get_guest');
     const calls = spans.filter(({ name }) => name.startsWith('GET /'));
     expect(calls.map(({ attributes }) => attributes['url.template'])).toContain('/cluster/resources');
@@ -172,12 +175,20 @@ describe('a call of MCP', () => {
 
 describe('a run that nobody traced', () => {
   it('begins a trace of its own, which `runs get` and the log name', async () => {
-    const run = await service.runs.start('check-health', { host: 'pve1' }, { kind: 'cli', name: 'root' });
+    const run = await service.runs.start('list-backups', { host: 'pve1' }, { kind: 'cli', name: 'root' });
     const ended = await service.runs.wait(run.id, { timeoutMs: 120_000 });
     const trace = ended.trace ?? 'none';
-    const spans = await spansOf(trace, 'run check-health');
-    expect(spans.map((span) => pathOf(span, spans)[0])).toEqual(spans.map(() => 'begin check-health'));
+    const spans = await spansOf(trace, 'run list-backups');
+    expect(spans.map((span) => pathOf(span, spans)[0])).toEqual(spans.map(() => 'begin list-backups'));
     expect((await service.cli('runs', 'get', run.id)).stdout).toContain(`Trace ${trace}`);
+    // A call of the API is logged where its span is.
+    const lines = service
+      .log('worker')
+      .split('\n')
+      .filter((line) => line.includes(trace));
+    const logged: { span_id: string }[] = lines.map((line) => JSON.parse(line));
+    expect(logged.length).toBeGreaterThan(0);
+    for (const { span_id } of logged) expect(spans.map((span) => span.spanId)).toContain(span_id);
   }, 180_000);
 });
 
@@ -195,7 +206,7 @@ describe('the collector', () => {
       (_: unknown, response: { destroy(): void }) => response.destroy(),
     ]) {
       collector.answer(answer as never);
-      const run = await start('check_health', { host: 'pve1' }, {});
+      const run = await start('list_backups', { host: 'pve1' }, {});
       expect(run.state).toBe('done');
     }
     collector.answer(undefined);

@@ -25,7 +25,14 @@ export const attemptHeader = 'ops-attempt';
 
 /** What a run tells its worker for its trace; `src/activities/traced.ts`. */
 export interface RunSinks extends Sinks {
-  readonly run: { began(): void; ended(outcome: Outcome): void };
+  readonly run: { began(of: TracedRun): void; ended(of: TracedRun, outcome: Outcome): void };
+}
+
+/** As its search attributes have it. */
+export interface TracedRun {
+  readonly target: string | undefined;
+  readonly risk: string | undefined;
+  readonly verdict: string | undefined;
 }
 
 const hostQueueStart = 'host-';

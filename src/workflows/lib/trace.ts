@@ -1,6 +1,7 @@
 import { proxySinks, workflowInfo } from '@temporalio/workflow';
 import type { Outcome, RunMemo } from '../../operations/run.ts';
-import type { RunSinks } from './messages.ts';
+import { keys } from './attributes.ts';
+import type { RunSinks, TracedRun } from './messages.ts';
 
 const { run } = proxySinks<RunSinks>();
 
@@ -10,12 +11,21 @@ const { run } = proxySinks<RunSinks>();
  */
 export const tellTrace = {
   began(): void {
-    if (!workflowInfo().unsafe.isReplaying) run.began();
+    if (!workflowInfo().unsafe.isReplaying) run.began(tracedRun());
   },
   ended(outcome: Outcome): void {
-    if (!workflowInfo().unsafe.isReplaying) run.ended(outcome);
+    if (!workflowInfo().unsafe.isReplaying) run.ended(tracedRun(), outcome);
   },
 };
+
+function tracedRun(): TracedRun {
+  const { typedSearchAttributes: attributes } = workflowInfo();
+  return {
+    target: attributes.get(keys.target),
+    risk: attributes.get(keys.risk),
+    verdict: attributes.get(keys.verdict),
+  };
+}
 
 /** What a child has in its memo to be in its parent's trace; nothing where the parent was started without one. */
 export function traceMemo(): { readonly memo?: Pick<RunMemo, 'trace' | 'traceState'> } {
