@@ -29,7 +29,8 @@ export interface RunTraces {
   readonly sinks: InjectedSinks<RunSinks>;
 }
 
-const silent: RunTraces = {
+/** What a worker needs where nothing is traced: runs tell all the same. */
+export const untraced: RunTraces = {
   activity: [],
   sinks: { run: { began: { fn() {}, callDuringReplay: false }, ended: { fn() {}, callDuringReplay: false } } },
 };
@@ -41,7 +42,7 @@ const silent: RunTraces = {
  */
 export function traceRuns(client: Client): RunTraces {
   const tracer = currentTracer();
-  if (tracer === undefined) return silent;
+  if (tracer === undefined) return untraced;
   const places = new Map<string, Promise<RunPlace | undefined>>();
 
   function keep(runId: string, place: Promise<RunPlace | undefined>): void {
