@@ -270,6 +270,17 @@ it('nothing of Node gets into the workflows’ bundle', () => {
   expect([...bundle].filter((name) => !name.startsWith('src/') && !allowed.includes(name))).toEqual([]);
 });
 
+it('nothing of OpenTelemetry is loaded where tracing is off', () => {
+  const loadedAlways = sources.map((source) => ({
+    ...source,
+    imports: source.imports.filter(({ dynamic }) => !dynamic),
+  }));
+  const others = sources.map(({ path }) => path).filter((path) => !path.startsWith('src/tracing/'));
+  const loaded = [...closureOf(loadedAlways, ...others)];
+  expect(loaded).toContain('src/tracing/start.ts');
+  expect(loaded.filter((name) => name.startsWith('@opentelemetry/'))).toEqual([]);
+});
+
 it('the page shows this table', async () => {
   const page = join(import.meta.dirname, '../../docs/architecture.md');
   const text = readFileSync(page, 'utf8');
