@@ -106,6 +106,14 @@ export interface ComposeConfig {
   readonly networkPrefix: string;
 }
 
+/** Where spans go. */
+export interface TracingConfig {
+  /** Base URL of an OTLP/HTTP collector, no trailing slash; `/v1/traces` follows. */
+  readonly endpoint: string;
+  /** Sent with each request. */
+  readonly headers: readonly { readonly name: string; readonly value: Secret }[];
+}
+
 /** How a Temporal server is reached through TLS. Absolute paths of PEM files, which are read when they are needed. */
 export interface TemporalTls {
   /** Default: the system's CAs. */
@@ -165,6 +173,8 @@ export interface Config {
   };
   readonly hosts: readonly HostConfig[];
   readonly mail?: MailConfig;
+  /** Absent: nothing is traced. */
+  readonly tracing?: TracingConfig;
   /** Known here only to be taken out of texts: Grafana itself uses it. */
   readonly grafanaPassword?: Secret;
   readonly webhooks: { readonly slack?: Secret; readonly discord?: Secret; readonly onCall?: Secret };

@@ -17,6 +17,7 @@ import type { ServiceValues } from './keys.ts';
 import { type ConfigFinding, configProblem, configWarning } from './problems.ts';
 import type { ServiceContext } from './service-context.ts';
 import { serviceKeys } from './service-keys.ts';
+import { tracingOf } from './tracing-keys.ts';
 
 export interface Finalized {
   readonly config: Config;
@@ -37,6 +38,7 @@ export function finalize(context: ServiceContext): Finalized {
   const warnings: ConfigFinding[] = [...withoutEffect(context), ...published.warnings];
   const mail = mailOf(context, problems);
   const mcp = mcpOf(context, warnings);
+  const tracing = tracingOf(context, warnings);
   if (values.ENABLE_MONITORING && !context.written.has('GRAFANA_PASSWORD')) {
     const remedy = 'Write GRAFANA_PASSWORD=… (or GRAFANA_PASSWORD_FILE=PATH), or set ENABLE_MONITORING=false.';
     const source = context.emptyAt('GRAFANA_PASSWORD') ?? context.sourceOf('ENABLE_MONITORING');
@@ -80,6 +82,7 @@ export function finalize(context: ServiceContext): Finalized {
     },
     hosts,
     ...(mail && { mail }),
+    ...(tracing && { tracing }),
     ...(values.GRAFANA_PASSWORD && { grafanaPassword: values.GRAFANA_PASSWORD }),
     webhooks: {
       ...(values.SLACK_WEBHOOK_URL && { slack: values.SLACK_WEBHOOK_URL }),

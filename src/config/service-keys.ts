@@ -1,6 +1,7 @@
 import { containerKeys } from './container-keys.ts';
 import { deploymentKeys } from './deployment-keys.ts';
 import { optional, withDefault } from './key.ts';
+import { tracingKeys } from './tracing-keys.ts';
 import * as types from './value-types.ts';
 
 /** Keys of the service itself: they stand in `.env` or the environment, never in hosts.yaml. */
@@ -171,6 +172,8 @@ export const serviceKeys = {
     example: '5',
     what: 'How many activities run on one host at the same time.',
   }),
+
+  ...tracingKeys,
 
   SMTP_HOST: optional(types.address, {
     group: 'Mail and chat',

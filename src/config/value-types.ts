@@ -353,3 +353,21 @@ export const webhook = secretOf(
   'an https:// URL',
   (value) => URL.canParse(value) && /^(https:\/\/|http:\/\/(127\.0\.0\.1|localhost)[:/])/.test(value),
 );
+export const headers = secretOf(
+  'HTTP headers as name=value, separated by commas, values percent-encoded',
+  (value) => readHeaders(value) !== undefined,
+);
+
+/** The headers in a list as OpenTelemetry writes it; undefined where it isn't one. */
+export function readHeaders(list: string): readonly (readonly [name: string, value: string])[] | undefined {
+  const items = list.split(',').filter((item) => item.trim() !== '');
+  const read = items.map((item) => {
+    const [, name = '', encoded = ''] = /^\s*([A-Za-z0-9!#$&'*+.^_`|~-]+)\s*=\s*(.*?)\s*$/.exec(item) ?? [];
+    try {
+      return [name.toLowerCase(), decodeURIComponent(encoded)] as const;
+    } catch {
+      return ['', ''] as const;
+    }
+  });
+  return read.every(([name, value]) => name !== '' && /^[\x20-\x7e]+$/.test(value)) ? read : undefined;
+}

@@ -18,6 +18,7 @@ import { lastingConnection } from '../runs/temporal-client.ts';
 import { temporalEndpoint } from '../runs/temporal-endpoint.ts';
 import { readNotices } from '../runs/watch.ts';
 import { createTokenStore, tokensFile } from '../tokens/store.ts';
+import { startTracing } from '../tracing/start.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { createFindProblems } from './find-problems.ts';
 import { createMetrics } from './metrics.ts';
@@ -27,7 +28,8 @@ import { serveHttp, serveStdio } from './serve.ts';
 /** The process of `proxmox-mcp serve`: MCP over HTTP until SIGTERM or Ctrl-C. */
 export async function serveUntilStopped(config: Config): Promise<void> {
   // Standard error is the log file that the supervisor keeps, or an administrator's terminal.
-  const log = createLogger({ level: config.logLevel, name: 'mcp', stderr: true });
+  const log = createLogger({ level: config.logLevel, name: 'mcp', stderr: true, traced: config.tracing !== undefined });
+  const tracing = await startTracing(config, 'mcp', log);
   const { dependencies, close } = connect(config, log);
   const stop = untilStopped();
   try {
@@ -36,13 +38,19 @@ export async function serveUntilStopped(config: Config): Promise<void> {
     log.info({}, 'stopping');
     await serving.close();
   } finally {
-    await close();
+    await Promise.all([close(), tracing.stop()]);
   }
 }
 
 /** The process of `proxmox-mcp stdio`: MCP on standard input and output until the client closes them. */
 export async function serveStdioUntilClosed(config: Config, caller: Caller): Promise<void> {
-  const log = createLogger({ level: config.logLevel, name: 'stdio', file: join(config.dataDir, 'logs', 'stdio.log') });
+  const log = createLogger({
+    level: config.logLevel,
+    name: 'stdio',
+    file: join(config.dataDir, 'logs', 'stdio.log'),
+    traced: config.tracing !== undefined,
+  });
+  const tracing = await startTracing(config, 'mcp', log);
   const { dependencies, close } = connect(config, log);
   const stop = untilStopped();
   try {
@@ -50,7 +58,7 @@ export async function serveStdioUntilClosed(config: Config, caller: Caller): Pro
     await Promise.race([serving.closed, stop]);
     await serving.close();
   } finally {
-    await close();
+    await Promise.all([close(), tracing.stop()]);
   }
 }
 

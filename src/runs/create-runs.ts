@@ -9,12 +9,14 @@ import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { type OperationDefinition, workflowType } from '../operations/definition.ts';
 import type { Undoes } from '../operations/reversal.ts';
-import type { Answer, Progress, Question, Requester } from '../operations/run.ts';
+import type { Answer, Progress, Question, Requester, RunMemo } from '../operations/run.ts';
 import { labelFor } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { endingText } from '../reports/ending.ts';
 import { runUrl } from '../run-url.ts';
 import { zoneOfTarget } from '../time-zone.ts';
+import { currentTrace, inSpan } from '../trace.ts';
+import { traceparentOf } from '../trace-context.ts';
 import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
 import { decideUpdate, progressQuery, serviceQueue } from '../workflows/lib/messages.ts';
 import { readCancelRequest } from './cancel-request.ts';
@@ -25,7 +27,7 @@ import { listRuns } from './list-runs.ts';
 import { type GuestFinders, nameGuest } from './name-guest.ts';
 import { parseInput } from './parse-input.ts';
 import { activityQueues, activitySummaries, notBegun, pendingActivities } from './pending-activities.ts';
-import { endOf, memoOf, summaryOf } from './run-details.ts';
+import { endOf, memoOf, summaryOf, traceOf } from './run-details.ts';
 import { keyedPart, randomPart } from './run-id.ts';
 import { readLog } from './run-log.ts';
 import type { LiveProgress, RunDetails, RunSummary, Runs, Wait } from './runs.ts';
@@ -81,16 +83,19 @@ export function createRuns({
     { unique, undoes }: { readonly unique: string; readonly undoes?: Undoes },
   ): Promise<RunSummary | undefined> {
     const workflowId = `${runIdPrefix(operation, input)}/${unique}`;
+    const attributes = { 'proxmox_mcp.operation': operation.name, temporalWorkflowID: workflowId };
     try {
-      await client.workflow.start(workflowType(operation.name), {
-        workflowId,
-        workflowIdReusePolicy: 'REJECT_DUPLICATE',
-        workflowIdConflictPolicy: 'FAIL',
-        taskQueue: serviceQueue,
-        args: [{ input, requestedBy: by, ...(undoes && { undoes }) }],
-        memo: { inputDigest: inputDigestOf(input), ...(undoes && { undoes: undoes.run }) },
-        ...startOptions(operation, input, by, undoes?.run),
-      });
+      await inSpan({ name: `start ${operation.name}`, kind: 'client', attributes }, () =>
+        client.workflow.start(workflowType(operation.name), {
+          workflowId,
+          workflowIdReusePolicy: 'REJECT_DUPLICATE',
+          workflowIdConflictPolicy: 'FAIL',
+          taskQueue: serviceQueue,
+          args: [{ input, requestedBy: by, ...(undoes && { undoes }) }],
+          memo: { inputDigest: inputDigestOf(input), ...(undoes && { undoes: undoes.run }), ...traceMemo() },
+          ...startOptions(operation, input, by, undoes?.run),
+        }),
+      );
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;
       throw error;
@@ -115,7 +120,12 @@ export function createRuns({
     const summary = summaryOf(config, info);
     if (summary.closedAt === undefined) {
       const [progress, waits] = await Promise.all([queryProgress(summary.id), waitsOf(info)]);
-      return { ...summary, ...(progress && { progress }), ...(waits.length > 0 && { waits: [...waits] }) };
+      return {
+        ...summary,
+        ...traceOf(config, info),
+        ...(progress && { progress }),
+        ...(waits.length > 0 && { waits: [...waits] }),
+      };
     }
     return withEnd(info, await endOf(() => client.workflow.getHandle(summary.id, info.runId).result()));
   }
@@ -127,7 +137,7 @@ export function createRuns({
   ): Promise<RunDetails> {
     const summary = await told(summaryOf(config, info), info);
     const { ending } = memoOf(info);
-    const details = { ...summary, ...end, ...(ending && end.failure && { ending }) };
+    const details = { ...summary, ...traceOf(config, info), ...end, ...(ending && end.failure && { ending }) };
     // One that found its condition not met says so itself.
     if (end.failure === undefined || summary.state !== 'cancelled' || end.failure.code === 'condition-not-met') {
       return details;
@@ -287,6 +297,13 @@ function keyReused(operation: string): ServiceError {
     message: `The idempotency key was used before for ${operation} with another input, and nothing was started.`,
     remedy: 'Use a new key for a new request; the same key only for a repeat of the same request.',
   });
+}
+
+/** By which the run's own spans, made by whatever process, find what started it. */
+function traceMemo(): Pick<RunMemo, 'trace' | 'traceState'> {
+  const trace = currentTrace();
+  if (trace === undefined) return {};
+  return { trace: traceparentOf(trace), ...(trace.state && { traceState: trace.state }) };
 }
 
 function inputDigestOf(input: Readonly<Record<string, unknown>>): string {

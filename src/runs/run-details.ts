@@ -3,6 +3,7 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import type { Config } from '../config.ts';
 import type { Verdict } from '../operations/finding.ts';
 import { type Outcome, type RunMemo, type RunResult, runMemo } from '../operations/run.ts';
+import { ownTrace, startedIn } from '../run-trace.ts';
 import { runPageUrl, runUrl } from '../run-url.ts';
 import { zoneOfTarget } from '../time-zone.ts';
 import { keys } from '../workflows/lib/attributes.ts';
@@ -47,6 +48,16 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
     timeZone: zoneOfTarget(config, target),
     url: runUrl(config, info.workflowId),
   };
+}
+
+/** The trace that the run's spans are in: where it was started in one, or where this service traces by itself. */
+export function traceOf(
+  { tracing }: Config,
+  { memo, runId, rootExecution }: Pick<WorkflowExecutionInfo, 'memo' | 'runId' | 'rootExecution'>,
+): Pick<RunDetails, 'trace'> {
+  const started = startedIn(memo);
+  if (started !== undefined) return { trace: started.traceId };
+  return tracing === undefined ? {} : { trace: ownTrace(rootExecution?.runId ?? runId) };
 }
 
 /** What a run has said of itself for who can't ask a worker. */

@@ -5,6 +5,7 @@ import { approvedInterceptor } from '../activities/approved.ts';
 import { createDependencies } from '../activities/dependencies.ts';
 import { failureInterceptor, redactingInterceptor } from '../activities/failures.ts';
 import { createHostActivities, createServiceActivities } from '../activities/index.generated.ts';
+import { traceRuns } from '../activities/traced.ts';
 import { urlHost } from '../address.ts';
 import { changedKeys, configurationInUse, recordConfiguration } from '../config/in-use.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -23,6 +24,7 @@ import { startWatch } from '../runs/watch.ts';
 import { createRedact } from '../secret.ts';
 import { checkTemporalServer } from '../service/temporal-namespace.ts';
 import { temporalLogger } from '../temporal-logger.ts';
+import { startTracing } from '../tracing/start.ts';
 import { followQueue, followQueueOf, hostQueue, serviceQueue } from '../workflows/lib/messages.ts';
 import { connectWorker } from './connection.ts';
 import { createLedgerService, type MakeWorker } from './ledger.ts';
@@ -47,7 +49,12 @@ export interface WorkerRun {
  */
 export async function runWorker(loaded: LoadedConfig, { prepare = false }: WorkerRun = {}): Promise<void> {
   const { config } = loaded;
-  const log = createLogger({ level: config.logLevel, name: 'worker', stderr: true });
+  const log = createLogger({
+    level: config.logLevel,
+    name: 'worker',
+    stderr: true,
+    traced: config.tracing !== undefined,
+  });
   const stopped = new AbortController();
   // Temporal's runtime hears them too, and stops its workers. The first process of a container has no other way to end.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
@@ -55,6 +62,7 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
   recordConfiguration(config.dataDir, inUse);
   if (prepare && !(await untilPrepared(config, log, stopped.signal))) return;
 
+  const tracing = await startTracing(config, config.worker.ledger === 'only' ? 'ledger' : 'worker', log);
   const { metricsHost, metricsPort } = config.worker;
   Runtime.install({
     logger: temporalLogger(log),
@@ -73,10 +81,12 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
     refusedSchedules: () => readRefusedSchedules(config),
     changeSwitch: changeSwitch.get,
   });
+  const traces = traceRuns(client);
   const common = {
     namespace: config.temporal.namespace,
     interceptors: {
       activity: [
+        ...traces.activity,
         redactingInterceptor(redact),
         failureInterceptor(redact, log, () => changedKeys(inUse)),
         approvedInterceptor,
@@ -111,6 +121,7 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
         make({
           taskQueue: serviceQueue,
           workflowBundle: { codePath: join(packageRoot(), 'dist', 'workflow-bundle.js') },
+          sinks: traces.sinks,
           activities: createServiceActivities(dependencies),
         }),
         // What runs of an earlier version follow may be of any host.
@@ -140,6 +151,7 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
   await serving;
   await Promise.all([dependencies.hosts.close(), dependencies.proxmox.close()]);
   await connections.close();
+  await tracing.stop();
 }
 
 /**

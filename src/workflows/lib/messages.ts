@@ -1,6 +1,6 @@
-import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import { defineQuery, defineSignal, defineUpdate, type Sinks } from '@temporalio/workflow';
 import type { Notices } from '../../operations/notice.ts';
-import type { Answer, CodedAnswer, Progress } from '../../operations/run.ts';
+import type { Answer, CodedAnswer, Outcome, Progress } from '../../operations/run.ts';
 import type { AllowChanges, StopChanges, SwitchState } from '../../operations/switch.ts';
 import type { Lock } from '../../operations/target.ts';
 
@@ -19,6 +19,18 @@ export const followQueue = 'proxmox-mcp-follow';
 
 /** Header of the activities of a run that acts by an approval: the execution that the approval was used up for. */
 export const attemptHeader = 'ops-attempt';
+
+/** What a run tells its worker for its trace; `src/activities/traced.ts`. */
+export interface RunSinks extends Sinks {
+  readonly run: { began(of: TracedRun): void; ended(of: TracedRun, outcome: Outcome): void };
+}
+
+/** As its search attributes have it. */
+export interface TracedRun {
+  readonly target: string | undefined;
+  readonly risk: string | undefined;
+  readonly verdict: string | undefined;
+}
 
 /** A host's own activity queue: a dead host holds up only its own slots, and its backlog is visible. */
 export function hostQueue(host: string): string {
