@@ -72,7 +72,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
 }
 
 /** The commander program with every command. */
-function createProgram(edge: ContextEdge): {
+export function createProgram(edge: ContextEdge): {
   readonly program: Command;
   readonly options: () => GlobalOptions;
 } {
