@@ -1,11 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { ServiceError } from '../errors.ts';
 import { peopleFile } from '../people/store.ts';
 import { replacePrivateFile } from '../private-file.ts';
+import { sharedMode } from '../private-json.ts';
 import { tokensFile } from '../tokens/store.ts';
-import type { MoveFolder } from './move-folder.ts';
+import { type MoveFolder, makePrivateFolder } from './move-folder.ts';
 import type { FileMoveContext, FileStore, MoveOutcome } from './store.ts';
 
 interface FileOptions {
@@ -40,7 +41,10 @@ function fileStore({ name, what, path, merge }: FileOptions): FileStore {
     if (here === brought) return { text: `${what}, as here already` };
     const all = here === undefined ? brought : merge?.(here, brought);
     if (all === undefined) throw another(what, to, join(from.path, name), name);
-    if (!dryRun) replacePrivateFile(to, all);
+    if (!dryRun) {
+      makePrivateFolder(dirname(to));
+      replacePrivateFile(to, all, undefined, sharedMode(to));
+    }
     return { text: here === undefined ? what : `${what}, added to those that are here` };
   }
 }

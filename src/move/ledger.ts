@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ServiceError } from '../errors.ts';
 import { ledgerPaths, segmentsIn } from '../ledger/paths.ts';
@@ -6,7 +6,7 @@ import { verifyFolder } from '../ledger/verify-folder.ts';
 import type { LedgerVerification } from '../operations/ledger.ts';
 import { syncFolderOf } from '../private-file.ts';
 import { acquireKernelLock } from '../service/kernel-lock.ts';
-import { copyPrivate } from './move-folder.ts';
+import { copyPrivate, makePrivateFolder } from './move-folder.ts';
 import type { FileStore } from './store.ts';
 
 /** Everything of a ledger but who has it open. */
@@ -40,7 +40,7 @@ export const ledgerStore: FileStore = {
     if (dryRun) return { text: textOf(brought) };
     const draft = `${folder}.moving`;
     rmSync(draft, { recursive: true, force: true });
-    mkdirSync(draft, { recursive: true, mode: 0o700 });
+    makePrivateFolder(draft);
     for (const name of from.names().filter(isPart)) copyPrivate(join(from.path, name), join(draft, name));
     await verified(draft);
     await alone(folder, async () => undefined);

@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -8,7 +9,7 @@ import {
   renameSync,
   statSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { z } from 'zod';
 import { ServiceError } from '../errors.ts';
 import { replacePrivateFile } from '../private-file.ts';
@@ -36,7 +37,7 @@ export function openMoveFolder(path: string, { dryRun }: { readonly dryRun: bool
     },
     take(file, name) {
       if (dryRun) return;
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      makePrivateFolder(path);
       copyPrivate(file, at(name));
     },
     read(name, schema) {
@@ -56,7 +57,22 @@ export function copyPrivate(from: string, to: string): void {
   const draft = `${to}.tmp`;
   copyFileSync(from, draft);
   chmodSync(draft, 0o600);
+  own(draft);
   renameSync(draft, to);
+}
+
+/** Root brings it, and the service reads it as a user of its own: it is whose the folder is that it is put into. */
+function own(path: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(dirname(path));
+  chownSync(path, uid, gid);
+}
+
+/** A folder of mode 0700, unless it is there. */
+export function makePrivateFolder(path: string): void {
+  if (existsSync(path)) return;
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  own(path);
 }
 
 /** Nobody else may read what is in it, nor have put it there. Throws `configuration`. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
@@ -14,7 +14,7 @@ import {
   readMovedRun,
 } from '../runs/moved-runs.ts';
 import { keys } from '../workflows/lib/attributes.ts';
-import { copyPrivate, type MoveFolder } from './move-folder.ts';
+import { copyPrivate, type MoveFolder, makePrivateFolder } from './move-folder.ts';
 import type { MoveContext, ServerStore } from './store.ts';
 
 /** Between two lines about how far it is. */
@@ -56,7 +56,7 @@ export const runStore: ServerStore = {
     const names = from.names().filter((name) => name.endsWith('.json'));
     if (dryRun) return { text: `${names.length} runs` };
     const folder = movedRunsFolder(config);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makePrivateFolder(folder);
     const damaged: string[] = [];
     for (const name of names) {
       const path = join(from.path, name);

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from '@temporalio/client';
@@ -205,8 +205,27 @@ it('runs that ended before are listed, read and found again, behind those of the
   await next.client.workflow.getHandle(id).terminate();
 });
 
+it('what root brings is whose the folder is', async (context) => {
+  if (process.getuid?.() !== 0) return context.skip();
+  const third = side('third');
+  chownSync(third.config.dataDir, 12_345, 12_345);
+  await importing({ ...third, client: next.client });
+  const at = (...names: readonly string[]) => statSync(join(third.config.dataDir, ...names));
+  const brought = [
+    ['ledger'],
+    ['ledger', '0001.sqlite'],
+    ['moved-runs'],
+    ['moved-runs', 'index.json'],
+    ['tokens.json'],
+  ];
+  for (const names of brought) expect(at(...names).uid, names.join('/')).toBe(12_345);
+  for (const name of readdirSync(join(third.config.dataDir, 'moved-runs'))) {
+    expect(at('moved-runs', name)).toMatchObject({ uid: 12_345, mode: 0o100600 });
+  }
+});
+
 it('the move is called off where it began', async () => {
   expect(await cancelExport(old.client, moved)).toHaveLength(3);
   expect(await pausedOn(old)).toEqual(['check-health/daily/pve1']);
-  await expect(importing(side('third'))).rejects.toThrow(/holds nothing that move export has written/);
+  await expect(importing(side('fourth'))).rejects.toThrow(/holds nothing that move export has written/);
 });
