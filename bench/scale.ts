@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
-import { temporal } from '@temporalio/proto';
+import protos from '@temporalio/proto';
 import { pino } from 'pino';
 import { loadConfig } from '../src/config/load.ts';
 import type { Config } from '../src/config.ts';
@@ -396,7 +396,7 @@ function histories(): BenchResult {
   const sizes = readdirSync(folder)
     .map((file) => {
       const history = historyFromJSON(JSON.parse(readFileSync(join(folder, file), 'utf8')));
-      const bytes = temporal.api.history.v1.History.encode(history).finish().length;
+      const bytes = protos.temporal.api.history.v1.History.encode(history).finish().length;
       return { name: file.replace('.json', ''), events: history.events?.length ?? 0, bytes };
     })
     .sort((a, b) => b.events - a.events);
