@@ -21,9 +21,10 @@ import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
 import { decideUpdate, progressQuery, serviceQueue } from '../workflows/lib/messages.ts';
 import { readCancelRequest } from './cancel-request.ts';
 import { findOperation } from './find-operation.ts';
-import { findRun } from './find-run.ts';
+import { findRun, isMoved } from './find-run.ts';
 import { inWords } from './history.ts';
 import { listRuns } from './list-runs.ts';
+import { createMovedRuns } from './moved-runs.ts';
 import { type GuestFinders, nameGuest } from './name-guest.ts';
 import { parseInput } from './parse-input.ts';
 import { activityQueues, activitySummaries, notBegun, pendingActivities } from './pending-activities.ts';
@@ -51,8 +52,18 @@ export function createRuns({
 }): Runs {
   // A guest that has moved since, or has another name, must not make a second run of a request that is sent again.
   const named = createKept();
-  const { undo, told } = createUndoing({ client, config, launch });
-  return { start, list: (filter) => listRuns(client, config, filter, told), get, wait, cancel, undo, decide, log };
+  const moved = createMovedRuns(config);
+  const { undo, told } = createUndoing({ client, moved, config, launch });
+  return {
+    start,
+    list: (filter) => listRuns({ client, config, moved }, filter, told),
+    get,
+    wait,
+    cancel,
+    undo,
+    decide,
+    log,
+  };
 
   async function start(
     name: string,
@@ -70,7 +81,7 @@ export function createRuns({
     if (started !== undefined) return { ...started, existing: false };
     // Two random parts that happen to be alike.
     if (key === undefined) return start(name, rawInput, by);
-    const info = await findRun(client, `${runIdPrefix(operation, input)}/${unique}`);
+    const info = await findRun(client, moved, `${runIdPrefix(operation, input)}/${unique}`);
     if (info.memo?.inputDigest !== inputDigestOf(input)) throw keyReused(name);
     return { ...summaryOf(config, info), existing: true };
   }
@@ -83,6 +94,7 @@ export function createRuns({
     { unique, undoes }: { readonly unique: string; readonly undoes?: Undoes },
   ): Promise<RunSummary | undefined> {
     const workflowId = `${runIdPrefix(operation, input)}/${unique}`;
+    if (moved.get(workflowId) !== undefined) return undefined;
     const attributes = { 'proxmox_mcp.operation': operation.name, temporalWorkflowID: workflowId };
     try {
       await inSpan({ name: `start ${operation.name}`, kind: 'client', attributes }, () =>
@@ -116,8 +128,9 @@ export function createRuns({
   }
 
   async function get(id: string): Promise<RunDetails> {
-    const info = await findRun(client, id);
+    const info = await findRun(client, moved, id);
     const summary = summaryOf(config, info);
+    if (isMoved(info)) return { ...(await told(summary, info)), ...moved.get(summary.id)?.end };
     if (summary.closedAt === undefined) {
       const [progress, waits] = await Promise.all([queryProgress(summary.id), waitsOf(info)]);
       return {
@@ -161,14 +174,16 @@ export function createRuns({
   ): Promise<RunDetails> {
     const stop = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), ...(options.signal ? [options.signal] : [])]);
     const { onProgress } = options;
-    const { workflowId: id } = await findRun(client, meant);
+    const found = await findRun(client, moved, meant);
+    const { workflowId: id } = found;
+    if (isMoved(found)) return get(id);
     const known = newKnown();
     const poll = onProgress
       ? setInterval(() => void live(id, known).then((progress) => progress && onProgress(progress)), progressIntervalMs)
       : undefined;
     try {
       const ended = await client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
-      return await withEnd(await findRun(client, id), ended);
+      return await withEnd(await client.workflow.getHandle(id).describe(), ended);
     } catch (error) {
       if (!stop.aborted) throw error;
       if (!options.signal?.aborted) return await get(id);
@@ -183,7 +198,7 @@ export function createRuns({
   }
 
   async function cancel(id: string, reason: string, by: Requester): Promise<RunDetails> {
-    const info = await findRun(client, id);
+    const info = await findRun(client, moved, id);
     const { workflowId, runId, status } = info;
     const { question } = memoOf(info);
     if (status.name === 'RUNNING' && question?.ifCancelled === 'nothing') throw endsAlready(workflowId, question);
@@ -216,7 +231,9 @@ export function createRuns({
   }
 
   async function log(id: string) {
-    const { workflowId } = await findRun(client, id);
+    const found = await findRun(client, moved, id);
+    const { workflowId } = found;
+    if (isMoved(found)) return moved.get(workflowId)?.log ?? [];
     return readLog(await client.workflow.getHandle(workflowId).fetchHistory());
   }
 

@@ -46,7 +46,8 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
     startedAt: info.startTime.toISOString(),
     ...(info.closeTime === undefined ? {} : { closedAt: info.closeTime.toISOString() }),
     timeZone: zoneOfTarget(config, target),
-    url: runUrl(config, info.workflowId),
+    // The interface of this server knows nothing of one that ended on another.
+    url: 'moved' in info ? runPageUrl(config, info.workflowId) : runUrl(config, info.workflowId),
   };
 }
 

@@ -86,6 +86,11 @@ const houses: Readonly<Record<string, House>> = {
     may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'tracing', 'messages'],
     why: 'translates; plain reads of the Proxmox API are answered directly, a host is never reached',
   },
+  move: {
+    holds: 'moving to another Temporal server or machine: what comes along, a file for each store',
+    may: ['operations', 'reports', 'runs', 'ledger', 'people', 'service', 'tokens', 'messages'],
+    why: 'reads and writes what the other houses keep, by their own means, once in the life of a service',
+  },
   cli: {
     holds: 'the command line, made from the catalogue; `doctor`',
     may: [
@@ -103,6 +108,7 @@ const houses: Readonly<Record<string, House>> = {
       'worker',
       'people',
       'policy',
+      'move',
     ],
     why: 'translates, and starts the programs; what it decides belongs elsewhere',
   },
@@ -145,7 +151,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@opentelemetry/sdk-trace': /^src\/tracing\//,
   '@temporalio/activity': /^src\/activities\//,
   '@temporalio/client':
-    /^src\/(runs|activities|worker)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
+    /^src\/(move|runs|activities|worker)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
   '@temporalio/proto': /^src\/runs\//,
   '@temporalio/worker': /^src\/(worker\/[a-z-]+|temporal-logger|activities\/(approved|failures|traced))\.ts$/,
   '@temporalio/workflow': /^src\/workflows\//,
