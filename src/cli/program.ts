@@ -11,6 +11,7 @@ import { guestCommands } from './guests.ts';
 import { hostCommands } from './host.ts';
 import { ledgerCommands } from './ledger.ts';
 import { mcpClientCommands } from './mcp-client.ts';
+import { moveCommands } from './move.ts';
 import { operationCommands } from './operations.ts';
 import { peopleCommands } from './people.ts';
 import { policyCommands } from './policy.ts';
@@ -37,6 +38,7 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Set-up:', tokenCommands],
   ['Set-up:', peopleCommands],
   ['Set-up:', policyCommands],
+  ['Set-up:', moveCommands],
   ['MCP client:', mcpClientCommands],
 ];
 
@@ -72,7 +74,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
 }
 
 /** The commander program with every command. */
-function createProgram(edge: ContextEdge): {
+export function createProgram(edge: ContextEdge): {
   readonly program: Command;
   readonly options: () => GlobalOptions;
 } {

@@ -42,6 +42,7 @@ const starters = {
   terminal: 'in a terminal',
   keep: 'without a terminal (--keep)',
   unit: 'by systemd (proxmox-mcp.service of this user)',
+  system: 'by systemd (proxmox-mcp.service of this machine)',
 } as const;
 
 /** @internal For a person. `next`: the next runs, a line for each host. */

@@ -3,6 +3,8 @@ import { keys } from './keys.ts';
 
 const intros: Readonly<Partial<Record<(typeof groups)[number], string>>> = {
   Host: 'One host is described by the keys of this and the next groups; several by `hosts.yaml`.',
+  'Deployment with Docker Compose':
+    'What is published, and where: [access from elsewhere](external-access.md). `config check` looks at them together.',
   'Layout of a host': "Only for an installation that is not where the administrator's guide has it.",
 };
 
@@ -47,7 +49,9 @@ The service reads it when it starts. \`npx proxmox-mcp status\`, \`doctor\` and 
 restart it then. What is about places and names on a host is in its helper too: \`npx proxmox-mcp host install NAME\` again.
 
 A key that isn't known is a problem, not a comment: a mistyped \`ENABLE_DANGEROUS_COMANDS=false\` must not be ignored.
-Files with secrets need mode 0600 (\`chmod 600 .env\`).
+Files with secrets need mode 0600 (\`chmod 600 .env\`). \`npx proxmox-mcp config move-secrets\` moves each one that stands in \`.env\` or
+\`hosts.yaml\` itself into a file of its own beside them, and names that there: with Docker Compose every container of ours reads
+these two. The MCP server opens the file of no secret that it doesn't need ([which](security.md#who-may-do-what-to-you)).
 
 In \`.env\` each line is \`KEY=value\`, with blanks around the \`=\` or without:
 

@@ -1,10 +1,17 @@
 import { isIPv4 } from 'node:net';
 import { canonicalAddress, isLoopback, urlHost } from '../address.ts';
 import type { ComposeConfig } from '../config.ts';
-import type { UsedPort } from './finalize.ts';
 import type { ServiceValues } from './keys.ts';
-import { type ConfigFinding, configProblem, configWarning } from './problems.ts';
+import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
 import type { ServiceContext } from './service-context.ts';
+
+export interface UsedPort {
+  readonly key: string;
+  readonly port: number;
+  readonly source: Source;
+  /** The service itself listens there; else something that it connects to on this machine. */
+  readonly ours: boolean;
+}
 
 export const isWildcard = (address: string) => address === '0.0.0.0' || address === '::';
 

@@ -12,6 +12,7 @@ export const groups = [
   'Mail and chat',
   'Layout of a host',
   'Deployment with Docker Compose',
+  'Traces',
   'Containers and monitoring',
 ] as const;
 export type Group = (typeof groups)[number];

@@ -126,6 +126,8 @@ export function inspectConfig(
     isRoot: options.isRoot ?? process.getuid?.() === 0,
     reader,
   };
+  const { WORKER_HOSTS: served } = service.values;
+  const servedElsewhere = (name: string) => served?.includes(name) === false;
   const hosts = new Map<HostConfig, Source>();
   const add = (context: Omit<HostContext, keyof typeof common>) => {
     const host = collect(finalizeHost({ ...common, ...context }));
@@ -134,19 +136,29 @@ export function inspectConfig(
   };
   for (const own of ownHosts(main, settings, file !== undefined)) {
     const place = waysToReach.find((key) => settings.has(key));
-    add({ ...own, label: '', source: place === undefined ? '.env' : sourceOf(place), sourceOf, emptyAt });
+    add({
+      ...own,
+      isElsewhere: servedElsewhere(own.name),
+      label: '',
+      source: place === undefined ? '.env' : sourceOf(place),
+      sourceOf,
+      emptyAt,
+    });
   }
   for (const entry of file?.entries ?? []) {
     const label = `${entry.name}.`;
+    const isElsewhere = servedElsewhere(entry.name);
     problems.push(...emptyValues(entry.settings, label));
-    const read = collect(readSecretFiles(mergeLayers(entry.settings), folder, { label, reader }));
+    const read = collect(
+      readSecretFiles(mergeLayers(entry.settings), folder, { label, reader, mayBeAway: isElsewhere }),
+    );
     const part = collect(interpret<HostValues>(read.settings, hostKeys, inherited(main.values), label));
     for (const setting of read.settings.values()) all.set(`${label}${setting.key}`, setting);
     const source = (key: string) => read.settings.get(key)?.source ?? sourceOf(key);
     const own = new Set([...part.written, ...read.refused, ...entry.refused]);
     const written = new Set([...own, ...sharedWritten(main.written)]);
     const place = { source: entry.source, sourceOf: source, emptyAt: emptiesOf(entry.settings) };
-    add({ name: entry.name, label, values: part.values, written, own, ...place });
+    add({ name: entry.name, label, values: part.values, written, own, isElsewhere, ...place });
   }
 
   const nothing =

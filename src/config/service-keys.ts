@@ -1,6 +1,7 @@
 import { containerKeys } from './container-keys.ts';
 import { deploymentKeys } from './deployment-keys.ts';
 import { optional, withDefault } from './key.ts';
+import { tracingKeys } from './tracing-keys.ts';
 import * as types from './value-types.ts';
 
 /** Keys of the service itself: they stand in `.env` or the environment, never in hosts.yaml. */
@@ -155,6 +156,12 @@ export const serviceKeys = {
     example: '127.0.0.1',
     what: "Address that the worker's Prometheus metrics are served on. They hold no secret, but nobody is asked who they are.",
   }),
+  WORKER_HOSTS: optional(types.hostNames, {
+    group: 'Worker',
+    defaultText: 'all',
+    example: 'pve1,pve2',
+    what: 'The hosts that this worker serves, all of a cluster or none: only their keys and tokens have to be on its machine. The others stand in its hosts.yaml all the same.',
+  }),
   WORKER_LEDGER: withDefault(types.oneOf('auto', 'only', 'never'), 'auto', {
     group: 'Worker',
     example: 'auto',
@@ -165,6 +172,8 @@ export const serviceKeys = {
     example: '5',
     what: 'How many activities run on one host at the same time.',
   }),
+
+  ...tracingKeys,
 
   SMTP_HOST: optional(types.address, {
     group: 'Mail and chat',

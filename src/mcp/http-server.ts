@@ -11,6 +11,7 @@ import { gatePath, serveConsole } from './http/console.ts';
 import { createFindOrigin } from './http/forwarded.ts';
 import type { Health } from './http/health.ts';
 import { createLimiter, type RateLimits } from './http/limits.ts';
+import { reachPath, serveReach } from './http/reach.ts';
 import type { Caller } from './scopes.ts';
 import type { McpHttp } from './sdk/http.ts';
 import type { Toolbox } from './toolbox.ts';
@@ -39,21 +40,25 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
   const limiter = createLimiter(limits, originOf);
   const answerConsole = serveConsole(options.console, { access, limiter, originOf, publicUrl });
 
-  const pages: Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>> = {
-    '/livez': (response) => answerJson(response, 200, { status: 'alive' }),
-    '/readyz': async (response) => {
-      const { status, findings } = await health();
-      answerJson(response, status === 'healthy' ? 200 : 503, { ready: status === 'healthy', findings });
-    },
-    '/health': async (response) => {
-      const found = await health();
-      answerJson(response, found.status === 'healthy' ? 200 : 503, { ...found, version });
-    },
-    '/metrics': async (response) =>
-      answer(response, 200, metrics.registry.contentType, await metrics.registry.metrics()),
-    [metadataPath]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
-    [`${metadataPath}/api/mcp`]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
-  };
+  const answerReach = serveReach(originOf, log);
+
+  const pages: Readonly<Record<string, (response: ServerResponse, request: IncomingMessage) => Promise<void> | void>> =
+    {
+      '/livez': (response) => answerJson(response, 200, { status: 'alive' }),
+      '/readyz': async (response) => {
+        const { status, findings } = await health();
+        answerJson(response, status === 'healthy' ? 200 : 503, { ready: status === 'healthy', findings });
+      },
+      '/health': async (response) => {
+        const found = await health();
+        answerJson(response, found.status === 'healthy' ? 200 : 503, { ...found, version });
+      },
+      '/metrics': async (response) =>
+        answer(response, 200, metrics.registry.contentType, await metrics.registry.metrics()),
+      [reachPath]: (response, request) => answerReach(request, response),
+      [metadataPath]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
+      [`${metadataPath}/api/mcp`]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
+    };
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = pathOf(request);
@@ -80,7 +85,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
     if (wait !== undefined) return tooMany(response, wait);
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return answerJson(response, 405, { error: 'GET only' }, { allow: 'GET, HEAD' });
-    await page(response);
+    await page(response, request);
   }
 
   async function serveMcp(request: IncomingMessage, response: ServerResponse): Promise<void> {

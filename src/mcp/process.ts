@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import { Client } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { createLogger } from '../logger.ts';
@@ -14,12 +14,13 @@ import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
 import { createLedgerClient } from '../runs/ledger.ts';
 import { createChangeSwitch } from '../runs/switch.ts';
-import { connectionOptions } from '../runs/temporal-client.ts';
+import { lastingConnection } from '../runs/temporal-client.ts';
 import { temporalEndpoint } from '../runs/temporal-endpoint.ts';
 import { readNotices } from '../runs/watch.ts';
 import { createTokenStore, tokensFile } from '../tokens/store.ts';
+import { startTracing } from '../tracing/start.ts';
 import type { McpDependencies } from './dependencies.ts';
-import { findProblems } from './find-problems.ts';
+import { createFindProblems } from './find-problems.ts';
 import { createMetrics } from './metrics.ts';
 import type { Caller } from './scopes.ts';
 import { serveHttp, serveStdio } from './serve.ts';
@@ -27,7 +28,8 @@ import { serveHttp, serveStdio } from './serve.ts';
 /** The process of `proxmox-mcp serve`: MCP over HTTP until SIGTERM or Ctrl-C. */
 export async function serveUntilStopped(config: Config): Promise<void> {
   // Standard error is the log file that the supervisor keeps, or an administrator's terminal.
-  const log = createLogger({ level: config.logLevel, name: 'mcp', stderr: true });
+  const log = createLogger({ level: config.logLevel, name: 'mcp', stderr: true, traced: config.tracing !== undefined });
+  const tracing = await startTracing(config, 'mcp', log);
   const { dependencies, close } = connect(config, log);
   const stop = untilStopped();
   try {
@@ -36,13 +38,19 @@ export async function serveUntilStopped(config: Config): Promise<void> {
     log.info({}, 'stopping');
     await serving.close();
   } finally {
-    await close();
+    await Promise.all([close(), tracing.stop()]);
   }
 }
 
 /** The process of `proxmox-mcp stdio`: MCP on standard input and output until the client closes them. */
 export async function serveStdioUntilClosed(config: Config, caller: Caller): Promise<void> {
-  const log = createLogger({ level: config.logLevel, name: 'stdio', file: join(config.dataDir, 'logs', 'stdio.log') });
+  const log = createLogger({
+    level: config.logLevel,
+    name: 'stdio',
+    file: join(config.dataDir, 'logs', 'stdio.log'),
+    traced: config.tracing !== undefined,
+  });
+  const tracing = await startTracing(config, 'mcp', log);
   const { dependencies, close } = connect(config, log);
   const stop = untilStopped();
   try {
@@ -50,7 +58,7 @@ export async function serveStdioUntilClosed(config: Config, caller: Caller): Pro
     await Promise.race([serving.closed, stop]);
     await serving.close();
   } finally {
-    await close();
+    await Promise.all([close(), tracing.stop()]);
   }
 }
 
@@ -64,14 +72,9 @@ function connect(
   log: Log,
 ): { readonly dependencies: McpDependencies; readonly close: () => Promise<void> } {
   // Lazy, so that MCP answers and says what is wrong while Temporal is down; back within seconds when it is up again.
-  const options = connectionOptions(temporalEndpoint(config));
-  const connection = Connection.lazy({
-    ...options,
-    channelArgs: {
-      ...options.channelArgs,
-      'grpc.initial_reconnect_backoff_ms': 200,
-      'grpc.max_reconnect_backoff_ms': 2_000,
-    },
+  const connection = lastingConnection(temporalEndpoint(config), {
+    'grpc.initial_reconnect_backoff_ms': 200,
+    'grpc.max_reconnect_backoff_ms': 2_000,
   });
   const client = new Client({ connection, namespace: config.temporal.namespace });
   const reads = createReads(config, log);
@@ -94,7 +97,7 @@ function connect(
       reads,
       log,
       metrics: createMetrics({ process: true }),
-      findProblems: () => findProblems(client, config),
+      findProblems: createFindProblems(client, config),
       notices: () => readNotices(client),
     },
     async close() {

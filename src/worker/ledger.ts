@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Worker, type WorkerOptions } from '@temporalio/worker';
+import type { Worker, WorkerOptions } from '@temporalio/worker';
 import type { ActivityDependencies } from '../activities/dependencies.ts';
 import { createLedgerActivities } from '../activities/index.generated.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -18,6 +18,9 @@ const ledgerSlots = 20;
 /** Before it is tried again to open a ledger that another process has: a worker that is still ending, most of all. */
 const againMs = 5_000;
 
+/** A worker of one queue, with what all have in common. */
+export type MakeWorker = (options: Pick<WorkerOptions, 'taskQueue'> & Partial<WorkerOptions>) => Promise<Worker>;
+
 export interface LedgerService {
   /** Answers for the ledger as long as this process runs, once it has it. Resolves when it has let go of it. */
   run(): Promise<void>;
@@ -26,7 +29,7 @@ export interface LedgerService {
 
 interface LedgerOptions {
   readonly loaded: Pick<LoadedConfig, 'config' | 'folder'>;
-  readonly common: Pick<WorkerOptions, 'namespace'> & Partial<WorkerOptions>;
+  readonly make: MakeWorker;
   readonly dependencies: ActivityDependencies;
   readonly log: Log;
   readonly redact: Redact;
@@ -37,7 +40,7 @@ interface LedgerOptions {
  * needs none is done all the same, and it is tried again.
  */
 export async function createLedgerService(options: LedgerOptions): Promise<LedgerService> {
-  const { loaded, common, dependencies, log, redact } = options;
+  const { loaded, make, dependencies, log, redact } = options;
   const folder = join(loaded.config.dataDir, 'ledger');
   const tokens = createTokenStore(tokensFile(loaded.config.accessDir));
   const stopped = new AbortController();
@@ -49,8 +52,7 @@ export async function createLedgerService(options: LedgerOptions): Promise<Ledge
     let ledger: Ledger | undefined;
     try {
       ledger = openLedger({ folder, claim: () => acquireKernelLock(ledgerPaths(folder).claim), redact });
-      const worker = await Worker.create({
-        ...common,
+      const worker = await make({
         taskQueue: ledgerQueue,
         activities: createLedgerActivities({
           ...dependencies,

@@ -5,6 +5,7 @@ import { approvedInterceptor } from '../activities/approved.ts';
 import { createDependencies } from '../activities/dependencies.ts';
 import { failureInterceptor, redactingInterceptor } from '../activities/failures.ts';
 import { createHostActivities, createServiceActivities } from '../activities/index.generated.ts';
+import { traceRuns } from '../activities/traced.ts';
 import { urlHost } from '../address.ts';
 import { changedKeys, configurationInUse, recordConfiguration } from '../config/in-use.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -23,12 +24,15 @@ import { startWatch } from '../runs/watch.ts';
 import { createRedact } from '../secret.ts';
 import { checkTemporalServer } from '../service/temporal-namespace.ts';
 import { temporalLogger } from '../temporal-logger.ts';
-import { followQueue, hostQueue, serviceQueue } from '../workflows/lib/messages.ts';
+import { startTracing } from '../tracing/start.ts';
+import { followQueue, followQueueOf, hostQueue, serviceQueue } from '../workflows/lib/messages.ts';
 import { connectWorker } from './connection.ts';
-import { createLedgerService } from './ledger.ts';
+import { createLedgerService, type MakeWorker } from './ledger.ts';
 
 /** Following costs a timer and a short look now and then: there is room for every job of every host. */
 const followSlots = 2_000;
+/** And it is begun seldom: one call that waits for more is enough, and another one while that brings some. */
+const followPolls = 2;
 /** Before a Temporal server that can't be worked with yet is looked at again; how often it is said. */
 const againMs = 2_000;
 const sayAgainMs = 5 * 60_000;
@@ -40,12 +44,17 @@ export interface WorkerRun {
 
 /**
  * Runs the worker until SIGTERM or SIGINT, as the first process of a container, too: one task queue for workflows and the
- * service's own activities, one activity queue for each host, and one for whatever only follows what goes on elsewhere; where
- * it is to have the ledger and can, the ledger's queue too.
+ * service's own activities, and for each host that it serves one activity queue, and one for whatever only follows what goes
+ * on elsewhere; where it is to have the ledger and can, the ledger's queue too.
  */
 export async function runWorker(loaded: LoadedConfig, { prepare = false }: WorkerRun = {}): Promise<void> {
   const { config } = loaded;
-  const log = createLogger({ level: config.logLevel, name: 'worker', stderr: true });
+  const log = createLogger({
+    level: config.logLevel,
+    name: 'worker',
+    stderr: true,
+    traced: config.tracing !== undefined,
+  });
   const stopped = new AbortController();
   // Temporal's runtime hears them too, and stops its workers. The first process of a container has no other way to end.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
@@ -53,12 +62,13 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
   recordConfiguration(config.dataDir, inUse);
   if (prepare && !(await untilPrepared(config, log, stopped.signal))) return;
 
+  const tracing = await startTracing(config, config.worker.ledger === 'only' ? 'ledger' : 'worker', log);
   const { metricsHost, metricsPort } = config.worker;
   Runtime.install({
     logger: temporalLogger(log),
     telemetryOptions: { metrics: { prometheus: { bindAddress: `${urlHost(metricsHost)}:${metricsPort}` } } },
   });
-  const connections = await connectWorker(config);
+  const connections = await connectWorker(config, log);
   const { client } = connections;
   const redact = createRedact(secretsOf(config));
   const changeSwitch = createChangeSwitch(client);
@@ -71,11 +81,12 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
     refusedSchedules: () => readRefusedSchedules(config),
     changeSwitch: changeSwitch.get,
   });
+  const traces = traceRuns(client);
   const common = {
-    connection: connections.connection,
     namespace: config.temporal.namespace,
     interceptors: {
       activity: [
+        ...traces.activity,
         redactingInterceptor(redact),
         failureInterceptor(redact, log, () => changedKeys(inUse)),
         approvedInterceptor,
@@ -89,34 +100,40 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
     defaultHeartbeatThrottleInterval: '2s',
   } satisfies Partial<WorkerOptions>;
 
+  const make: MakeWorker = async (options) =>
+    connections.add(await Worker.create({ ...common, ...options, connection: connections.connection() }));
+
   const role = config.worker.ledger;
-  const ledger =
-    role === 'never' ? undefined : await createLedgerService({ loaded, common, dependencies, log, redact });
+  const served = role === 'only' ? [] : config.hosts.flatMap(({ name, isElsewhere }) => (isElsewhere ? [] : name));
+  const ledger = role === 'never' ? undefined : await createLedgerService({ loaded, make, dependencies, log, redact });
   const workers: Worker[] = [];
   if (role !== 'only') {
     const hostActivities = createHostActivities(dependencies);
+    const follow = (taskQueue: string) =>
+      make({
+        taskQueue,
+        activities: hostActivities,
+        maxConcurrentActivityTaskExecutions: followSlots,
+        maxConcurrentActivityTaskPolls: followPolls,
+      });
     workers.push(
       ...(await Promise.all([
-        Worker.create({
-          ...common,
+        make({
           taskQueue: serviceQueue,
           workflowBundle: { codePath: join(packageRoot(), 'dist', 'workflow-bundle.js') },
+          sinks: traces.sinks,
           activities: createServiceActivities(dependencies),
         }),
-        Worker.create({
-          ...common,
-          taskQueue: followQueue,
-          activities: hostActivities,
-          maxConcurrentActivityTaskExecutions: followSlots,
-        }),
-        ...config.hosts.map(({ name }) =>
-          Worker.create({
-            ...common,
+        // What runs of an earlier version follow may be of any host.
+        ...(served.length === config.hosts.length ? [follow(followQueue)] : []),
+        ...served.flatMap((name) => [
+          make({
             taskQueue: hostQueue(name),
             activities: hostActivities,
             maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentActivitiesPerHost,
           }),
-        ),
+          follow(followQueueOf(name)),
+        ]),
       ])),
     );
     await reconcileSchedules({ client, config, log });
@@ -125,7 +142,7 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
     // A host may be configured only now.
     await changeSwitch.tellHosts();
   }
-  log.info({ hosts: role === 'only' ? [] : dependencies.hosts.names, ledger: role }, 'worker is ready');
+  log.info({ hosts: served, ledger: role }, 'worker is ready');
   stopped.signal.addEventListener('abort', () => ledger?.stop(), { once: true });
   if (stopped.signal.aborted) ledger?.stop();
   const serving = ledger?.run();
@@ -134,6 +151,7 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
   await serving;
   await Promise.all([dependencies.hosts.close(), dependencies.proxmox.close()]);
   await connections.close();
+  await tracing.stop();
 }
 
 /**

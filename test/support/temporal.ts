@@ -14,6 +14,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll } from 'vitest';
 import { approvedInterceptor } from '../../src/activities/approved.ts';
 import { failureInterceptor } from '../../src/activities/failures.ts';
+import { untraced } from '../../src/activities/traced.ts';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
@@ -110,6 +111,7 @@ export function useTemporal({ withLedger = true }: { readonly withLedger?: boole
       shutdownForceTime: '10s',
       maxHeartbeatThrottleInterval: '1s',
       defaultHeartbeatThrottleInterval: '1s',
+      sinks: untraced.sinks,
       ...options,
       interceptors: { ...interceptors, activity: [...(interceptors?.activity ?? []), approvedInterceptor] },
     });
