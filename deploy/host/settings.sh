@@ -50,9 +50,17 @@ secret() {
   esac
 }
 
-# health_url: where this machine reaches the service.
+# health_url: where this machine itself reaches the service. Caddy lets in without TLS who comes over loopback; published on
+# another address alone, the server is asked directly.
 health_url() {
-  if [ "$deployment" = compose ]; then _address=$(setting PUBLISH_ADDRESS 127.0.0.1); else _address=$(setting MCP_HOST 127.0.0.1); fi
+  if [ "$deployment" = compose ]; then
+    case $(setting PUBLISH_ADDRESS 127.0.0.1) in
+      127.* | 0.0.0.0 | :: | ::1) printf 'http://127.0.0.1:%s/health\n' "$(setting MCP_PORT 8080)" ;;
+      *) printf 'http://%s.0.2:8080/health\n' "$(setting NETWORK_PREFIX 172.20)" ;;
+    esac
+    return 0
+  fi
+  _address=$(setting MCP_HOST 127.0.0.1)
   case $_address in 0.0.0.0) _address=127.0.0.1 ;; ::) _address='[::1]' ;; *:*) _address="[$_address]" ;; esac
   printf 'http://%s:%s/health\n' "$_address" "$(setting MCP_PORT 8080)"
 }
