@@ -4,10 +4,9 @@ lib=/usr/local/lib/proxmox-mcp
 # What is counted and remembered about recovering; docs/installation.md has the format of each file.
 recovery=/var/lib/proxmox-mcp-recovery
 unit=proxmox-mcp
-# compose, systemd or container: written by install.sh.
-deployment=$(cat "$lib/deployment" 2>/dev/null || echo compose)
-# Another file while an installation is only planned.
-env_file=${env_file:-$home/.env}
+# compose, systemd or container: written by install.sh, which looks ahead at another one and at another file while it plans.
+deployment=${PROXMOX_MCP_PLANNED_KIND:-$(cat "$lib/deployment" 2>/dev/null || echo compose)}
+env_file=${PROXMOX_MCP_PLANNED_ENV:-$home/.env}
 
 # setting KEY [DEFAULT]: its value in .env, read as src/config/dotenv.ts reads it.
 setting() {
