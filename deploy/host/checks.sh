@@ -129,7 +129,8 @@ dns_check() {
 
 secrets_check() {
   [ -d "$home/keys" ] || return 0
-  open=$(find "$home/keys" "$home/secrets" -type f ! -name '*.pub' ! -name 'known_hosts*' -perm /077 2>/dev/null | head -n 5 | tr '\n' ' ')
+  # What several containers read is root's, and their group may read it.
+  open=$(find "$home/keys" "$home/secrets" -type f ! -name '*.pub' ! -name 'known_hosts*' \( -perm /037 -o -perm /040 ! -group 10000 \) 2>/dev/null | head -n 5 | tr '\n' ' ')
   open="$open$(find "$home/.env" -maxdepth 0 -perm /027 2>/dev/null)"
   open=${open% }
   if [ -n "$open" ]; then
@@ -137,7 +138,7 @@ secrets_check() {
     finding failed Secrets "others on this machine can read $open" "Run: chmod $mode $open; and change what was in there, if anybody else has a login here."
     return 0
   fi
-  inline=$(is_compose && sed -n 's/^[ \t]*\(export \)\{0,1\}\([A-Z_]*\(PASSWORD\|TOKEN_VALUE\|WEBHOOK_URL\|API_KEY\|HEADERS\)\)[ \t]*=.*/\2/p' "$env_file" 2>/dev/null | tr '\n' ' ') || :
+  inline=$(is_compose && sed -n 's/^[ \t]*\(export \)\{0,1\}\([A-Z_]*\(PASSWORD\|TOKEN_VALUE\|WEBHOOK_URL\|API_KEY\|HEADERS\)\)[ \t]*=[ \t]*[^ \t#].*/\2/p' "$env_file" 2>/dev/null | tr '\n' ' ') || :
   if [ -n "${inline% }" ]; then
     finding failed Secrets "$home/.env holds ${inline% }, and every container reads that file" 'Run ./install.sh, which moves it into a file of the one container that needs it.'
   else finding ok Secrets 'nobody else can read them'; fi

@@ -4,10 +4,9 @@ lib=/usr/local/lib/proxmox-mcp
 # What is counted and remembered about recovering; docs/installation.md has the format of each file.
 recovery=/var/lib/proxmox-mcp-recovery
 unit=proxmox-mcp
-# compose, systemd or container: written by install.sh.
-deployment=$(cat "$lib/deployment" 2>/dev/null || echo compose)
-# Another file while an installation is only planned.
-env_file=${env_file:-$home/.env}
+# compose, systemd or container: written by install.sh, which looks ahead at another one and at another file while it plans.
+deployment=${PROXMOX_MCP_PLANNED_KIND:-$(cat "$lib/deployment" 2>/dev/null || echo compose)}
+env_file=${PROXMOX_MCP_PLANNED_ENV:-$home/.env}
 
 # setting KEY [DEFAULT]: its value in .env, read as src/config/dotenv.ts reads it.
 setting() {
@@ -50,9 +49,17 @@ secret() {
   esac
 }
 
-# health_url: where this machine reaches the service.
+# health_url: where this machine itself reaches the service. Caddy lets in without TLS who comes over loopback; published on
+# another address alone, the server is asked directly.
 health_url() {
-  if [ "$deployment" = compose ]; then _address=$(setting PUBLISH_ADDRESS 127.0.0.1); else _address=$(setting MCP_HOST 127.0.0.1); fi
+  if [ "$deployment" = compose ]; then
+    case $(setting PUBLISH_ADDRESS 127.0.0.1) in
+      127.* | 0.0.0.0 | :: | ::1) printf 'http://127.0.0.1:%s/health\n' "$(setting MCP_PORT 8080)" ;;
+      *) printf 'http://%s.0.2:8080/health\n' "$(setting NETWORK_PREFIX 172.20)" ;;
+    esac
+    return 0
+  fi
+  _address=$(setting MCP_HOST 127.0.0.1)
   case $_address in 0.0.0.0) _address=127.0.0.1 ;; ::) _address='[::1]' ;; *:*) _address="[$_address]" ;; esac
   printf 'http://%s:%s/health\n' "$_address" "$(setting MCP_PORT 8080)"
 }

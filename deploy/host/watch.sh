@@ -40,10 +40,12 @@ at_work() {
 # ill: what is wrong, in words; false when nothing is.
 ill() {
   [ "$(systemctl is-active "$unit" || :)" = active ] || { echo "the unit $unit has failed"; return 0; }
-  _said=$(curl --silent --show-error --max-time 10 --write-out '\n%{http_code}' "$url" 2>&1) || :
+  # By a name that it admits at every address.
+  _said=$(curl --silent --show-error --max-time 10 --header 'Host: 127.0.0.1' --write-out '\n%{http_code}' "$url" 2>&1) || :
   case $_said in
     *'
-200') return 1 ;;
+200' | *'
+429') return 1 ;; # Asked too often it is alive.
     *'
 503') echo "$url says: $(printf '%s' "$_said" | grep -o '"summary":"[^"]*"' | head -n 1 | cut -d '"' -f 4)" ;;
     *) echo "$url does not answer as it should: $(printf '%s' "$_said" | head -n 1 | cut -c 1-200)" ;;

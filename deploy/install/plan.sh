@@ -99,7 +99,7 @@ preflight() {
       failed) printf 'install.sh: %s: %s. %s\n' "$check" "$summary" "$remedy" >&2; bad=1 ;;
       warning) say "note: $check: $summary. $remedy" ;;
     esac
-  done < <(env_file=$planned deployment=$kind sh "$here/deploy/host/checks.sh" before "$1" || true)
+  done < <(PROXMOX_MCP_PLANNED_ENV=$planned PROXMOX_MCP_PLANNED_KIND=$kind sh "$here/deploy/host/checks.sh" before "$1" || true)
   rm -f "$planned"
   [ -z "$bad" ] || fail 'nothing was changed'
 }

@@ -2,7 +2,7 @@
 # .env as it is to be: what is there stays, but for what an option says.
 
 # env_value KEY [DEFAULT] [FILE]
-env_value() { env_file=${3:-$home/.env} sh -c '. "$1"; setting "$2" "$3"' - "$here/deploy/host/settings.sh" "$1" "${2-}"; }
+env_value() { PROXMOX_MCP_PLANNED_ENV=${3:-$home/.env} sh -c '. "$1"; setting "$2" "$3"' - "$here/deploy/host/settings.sh" "$1" "${2-}"; }
 
 # with KEY VALUE: standard input with this line in the place of the key's own, else at its end.
 with() {

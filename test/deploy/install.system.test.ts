@@ -60,6 +60,21 @@ describe.skipIf(whyNoSandbox())('install.sh with Docker Compose, everything but 
     expect(await machine.calls()).toEqual([]);
   });
 
+  it('asks nothing of Docker without Docker, and says what is not to be had then', async () => {
+    await machine.standIn('node', `#!/bin/sh\nexec '${process.execPath}' "$@"\n`);
+    await machine.standIn('npm', '#!/bin/sh\n');
+    await machine.root(
+      'mv /usr/sbin/docker /stand-in/docker.sh; printf "#!/bin/sh\\nexit 1\\n" >/usr/sbin/docker; chmod 755 /usr/sbin/docker',
+    );
+    const { stdout, code, stderr } = await install('--without-docker', '--dry-run');
+    expect(code, stderr).toBe(0);
+    expect(stdout).toContain('put it in /opt/proxmox-mcp/app');
+    const domain = await install('--without-docker', '--dry-run', '--domain', 'mcp.example.org');
+    expect([domain.code, domain.stderr]).toEqual([2, expect.stringContaining('--domain needs Caddy')]);
+    await machine.root('mv /stand-in/docker.sh /usr/sbin/docker; rm /usr/sbin/node /usr/sbin/npm');
+    expect(await machine.root(everything)).toBe(bare);
+  });
+
   it('changes nothing where nobody can be asked', async () => {
     const { code, stderr } = await install();
     expect([code, stderr]).toEqual([

@@ -66,6 +66,8 @@ describe.skipIf(whyNoSandbox())('the timer that recovers the service', () => {
 
   it('remembers nothing of a service that is well', async () => {
     expect(await look()).toBe('');
+    await machine.root('echo busy >/stand-in/health');
+    expect(await look()).toBe('');
     expect(await machine.root('ls /var/lib/proxmox-mcp-recovery')).toBe('lock\n');
     expect(await machine.calls()).toEqual([]);
   });
@@ -148,6 +150,20 @@ describe.skipIf(whyNoSandbox())('the timer that recovers the service', () => {
     await later(200);
     expect(await look()).toContain('try 4 of 5: recreate');
     await machine.calls();
+  });
+
+  it.each([
+    ['compose', '', 'http://127.0.0.1:8080/health'],
+    ['compose', 'PUBLISH_ADDRESS=0.0.0.0\nMCP_PORT=9000', 'http://127.0.0.1:9000/health'],
+    ['compose', 'PUBLISH_ADDRESS=192.168.1.5\nNETWORK_PREFIX=10.9', 'http://10.9.0.2:8080/health'],
+    ['systemd', 'MCP_HOST="0.0.0.0" # all', 'http://127.0.0.1:8080/health'],
+    ['systemd', "MCP_HOST='fd00::1'\nMCP_PORT = 81", 'http://[fd00::1]:81/health'],
+  ])('asks where the service is: %s %j', async (deployment, env, url) => {
+    await machine.write('/opt/proxmox-mcp/.env', `${env}\n`);
+    const asked = await machine.root(
+      `deployment=; . /usr/local/lib/proxmox-mcp/settings.sh; deployment=${deployment}; health_url`,
+    );
+    expect(asked).toBe(`${url}\n`);
   });
 
   it('lets a service alone that somebody has stopped', async () => {

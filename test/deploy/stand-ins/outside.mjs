@@ -6,6 +6,7 @@ import { createServer as tcp } from 'node:net';
 
 http((request, response) => {
   const state = readFileSync('/stand-in/health', 'utf8').trim();
+  if (state === 'busy') return response.writeHead(429).end('{}');
   if (state === 'gone') return request.socket.destroy();
   const findings = state === 'ok' ? [] : [{ check: 'Worker', verdict: 'failed', summary: 'No worker takes work.' }];
   response.writeHead(state === 'ok' ? 200 : 503, { 'content-type': 'application/json' });
