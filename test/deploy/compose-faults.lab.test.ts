@@ -11,10 +11,13 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
   let host: LabHost;
   let deployment: Deployment;
 
-  beforeAll(async () => {
-    host = await startLabHost({ debian: 'trixie', docker: true });
-    deployment = await deploy(host);
-  }, startTimeoutMs + 10 * 60_000);
+  beforeAll(
+    async () => {
+      host = await startLabHost({ debian: 'trixie', docker: true });
+      deployment = await deploy(host);
+    },
+    startTimeoutMs + 10 * 60_000,
+  );
   afterAll(() => host?.stop(), 120_000);
   beforeEach(() => untilHealthy(), 300_000);
 
@@ -24,12 +27,13 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
       .toEqual(Object.fromEntries(longLived.map((name) => [name, 'running healthy'])));
   }
 
-  const container = async (service: string) => (await deployment.compose(['ps', '--quiet', service])).trim().split('\n')[0] ?? '';
+  const container = async (service: string) =>
+    (await deployment.compose(['ps', '--quiet', service])).trim().split('\n')[0] ?? '';
 
   /** Starts a run by the command line, which doesn't wait for it; its id. */
   async function start(operation: string): Promise<string> {
-    const said = await deployment.cli(operation, '--host', deployment.managed, '--detach');
-    const id = new RegExp(`${operation}/${deployment.managed}/[\\w-]+`).exec(said)?.[0];
+    const said = await deployment.cli(operation, '--host', 'this', '--no-wait');
+    const id = new RegExp(`${operation}/this/[\\w-]+`).exec(said)?.[0];
     if (id === undefined) throw new Error(`no run: ${said}`);
     return id;
   }
@@ -46,20 +50,26 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
     }
   }
 
-  it.each(longLived)('a run ends as it should when %s is killed in the middle of it', { timeout: 600_000 }, async (service) => {
-    const id = await start('back-up');
-    const pid = await host.must(['docker', 'inspect', '--format', '{{.State.Pid}}', await container(service)]);
-    // Past Docker, which would take it for a stop by hand.
-    await host.must(['kill', '-9', pid.trim()]);
-    await untilHealthy();
-    expect(await outcome(id)).toBe('done');
-  });
+  it.each(longLived)(
+    'a run ends as it should when %s is killed in the middle of it',
+    { timeout: 600_000 },
+    async (service) => {
+      const id = await start('back-up');
+      const pid = await host.must(['docker', 'inspect', '--format', '{{.State.Pid}}', await container(service)]);
+      // Past Docker, which would take it for a stop by hand.
+      await host.must(['kill', '-9', pid.trim()]);
+      await untilHealthy();
+      expect(await outcome(id)).toBe('done');
+    },
+  );
 
   it('nothing is lost when the database is away for a minute, and health says so', { timeout: 600_000 }, async () => {
     const id = await start('back-up');
     await deployment.compose(['stop', 'postgres']);
     const health = () => host.exec(['curl', '--silent', '--max-time', '20', 'http://localhost:8080/health']);
-    await expect.poll(async () => (await health()).stdout, { timeout: 50_000, interval: 2_000 }).toMatch(/"status":"(?!healthy)/);
+    await expect
+      .poll(async () => (await health()).stdout, { timeout: 50_000, interval: 2_000 })
+      .toMatch(/"status":"(?!healthy)/);
     await sleep(60_000);
     await deployment.compose(['start', 'postgres']);
     await untilHealthy();
@@ -92,14 +102,20 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
     });
 
     it.each(longLived)('%s sees no Docker, and writes only into its volumes', async (service) => {
-      const { stdout: sockets } = await inside(service, 'find / -xdev -name "docker*.sock" 2>/dev/null; ls /run/docker* 2>/dev/null; true');
+      const { stdout: sockets } = await inside(
+        service,
+        'find / -xdev -name "docker*.sock" 2>/dev/null; ls /run/docker* 2>/dev/null; true',
+      );
       expect(sockets).toBe('');
       const { stdout: mounts } = await inside(service, 'cat /proc/mounts');
       const open = mounts
         .trim()
         .split('\n')
         .map((line) => line.split(' '))
-        .filter(([, , kind = '', options = '']) => /(^|,)rw(,|$)/.test(options) && !/^(proc|sysfs|tmpfs|devpts|mqueue|cgroup2?)$/.test(kind))
+        .filter(
+          ([, , kind = '', options = '']) =>
+            /(^|,)rw(,|$)/.test(options) && !/^(proc|sysfs|tmpfs|devpts|mqueue|cgroup2?)$/.test(kind),
+        )
         .map(([, place = '']) => place)
         // Docker's own, of which a process without rights can write none.
         .filter((place) => !/^\/etc\/(hosts|hostname|resolv\.conf)$/.test(place));

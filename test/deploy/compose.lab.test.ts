@@ -3,11 +3,10 @@ import { Agent, fetch as fetchWith } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
-import { type Deployment, deploy } from '../support/deployment.ts';
+import { type Deployment, deploy, longLived } from '../support/deployment.ts';
 
 // The shipped compose file and Dockerfile on a Debian 13 with its own Docker. Only images' names and limits of processors are
 // others: no registry is asked, and the lab's engine has no controllers.
-const longLived = ['caddy', 'ledger', 'mcp-server', 'postgres', 'temporal', 'temporal-ui', 'worker'];
 
 describe.skipIf(whyNoLab())('install.sh with Docker Compose', () => {
   let host: LabHost;

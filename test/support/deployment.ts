@@ -7,6 +7,9 @@ import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 const root = join(import.meta.dirname, '../..');
 const folder = defaultLayout.installation;
 
+/** The services whose containers stay. */
+export const longLived = ['caddy', 'ledger', 'mcp-server', 'postgres', 'temporal', 'temporal-ui', 'worker'] as const;
+
 /** What install.sh makes of a lab host that has Docker: the shipped compose project, managing that very host as `this`. */
 export interface Deployment {
   readonly host: LabHost;
