@@ -23,5 +23,7 @@ docker build --quiet --force-rm --tag "$build" "$work" >/dev/null
 # Docker's own builder, without BuildKit: the Dockerfile is to need nothing newer.
 docker build --force-rm --network host --build-arg "NODE_IMAGE=$node" --build-arg "BUILD_IMAGE=$build" \
   --build-arg VERSION=lab --label proxmox-mcp-lab=1 --tag "$tag" "$root" >"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2; exit 1; }
-# The building stages of yesterday; today's spares the next build its packages.
+# Each state of the sources has an image. Those of yesterday go, and their building stages; today's spare the next build its packages.
 docker image prune --force --filter label=proxmox-mcp-build=1 --filter until=24h >/dev/null
+docker image prune --force --all --filter label=proxmox-mcp-lab=1 --filter 'label=org.opencontainers.image.title=Proxmox MCP' \
+  --filter until=24h >/dev/null
