@@ -3,6 +3,7 @@ import { Agent, fetch as fetchWith } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
+import { guide } from '../config/guide.ts';
 import { type Deployment, deploy, longLived } from '../support/deployment.ts';
 
 // The shipped compose file and Dockerfile on a Debian 13 with its own Docker. Only images' names and limits of processors are
@@ -65,6 +66,22 @@ describe.skipIf(whyNoLab())('install.sh with Docker Compose', () => {
     const health = await get(`${deployment.url}/health`);
     expect([health.status, await health.json()]).toEqual([200, expect.objectContaining({ status: 'healthy' })]);
     expect(health.headers.get('strict-transport-security')).toBe('max-age=31536000');
+  });
+
+  it('is a clean project with the guide’s own .env', async () => {
+    await host.writeFile('/root/guide.env', guide);
+    const file = '/opt/proxmox-mcp/docker-compose.yml';
+    const read = await host.exec([
+      'docker',
+      'compose',
+      '--env-file',
+      '/root/guide.env',
+      '-f',
+      file,
+      'config',
+      '--quiet',
+    ]);
+    expect([read.exitCode, read.stdout, read.stderr]).toEqual([0, '', '']);
   });
 
   it('shows others nothing but the service, and that with TLS alone', async () => {
