@@ -104,10 +104,13 @@ function overlapping({ values, wrong, sourceOf, hosts, deployment, placeOf }: Se
   ];
 }
 
-/** Whether an address is one of the /16 that begins with the prefix. */
+/** Of the networks in docker-compose.yml: they are this machine itself, which install.sh manages by the second one's. */
+const gateways = ['0.1', '1.1', '2.1', '3.1'];
+
+/** Whether an address is one of the /16 that begins with the prefix, and not a gateway. */
 export function isWithin(prefix: string, address: string): boolean {
   const plain = canonicalAddress(address);
-  return isIPv4(plain) && plain.startsWith(`${prefix}.`);
+  return isIPv4(plain) && plain.startsWith(`${prefix}.`) && !gateways.includes(plain.slice(prefix.length + 1));
 }
 
 function* doubtful({ values, written, sourceOf, deployment }: ServiceContext): Generator<ConfigFinding> {
