@@ -1,13 +1,15 @@
 import { type Command, Option } from 'commander';
-import { configurationInUse, recordConfiguration } from '../config/in-use.ts';
 import { ServiceError } from '../errors.ts';
 import { type Starter, starters } from '../service/record.ts';
+import { createReloader } from '../service/reload.ts';
 import { type Scope, scopes } from '../tokens/token.ts';
-import type { CliContext } from './context.ts';
+import { configurationFiles } from './configuration-files.ts';
+import { type CliContext, noteWarnings } from './context.ts';
+import { exitCodes } from './exit-codes.ts';
 import { requester } from './temporal.ts';
 import { note, print } from './terminal.ts';
 
-/** `start`, `stop`, `service install|uninstall`, `serve`, `worker`, `stdio`. */
+/** `start`, `stop`, `reload`, `service install|uninstall`, `serve`, `worker`, `stdio`. */
 export function serviceCommands(program: Command, context: CliContext): void {
   program
     .command('start')
@@ -25,7 +27,7 @@ export function serviceCommands(program: Command, context: CliContext): void {
         return;
       }
       const { start } = await import('../service/start.ts');
-      await start(config, { print, by, whenOutputLost: context.whenOutputLost });
+      await start(config, { print, by, whenOutputLost: context.whenOutputLost, reloads: context.reloads });
     });
 
   program
@@ -37,6 +39,28 @@ export function serviceCommands(program: Command, context: CliContext): void {
     .action(async () => {
       const { stopService } = await import('../service/stop.ts');
       await stopService(await context.config(), print);
+    });
+
+  program
+    .command('reload')
+    .summary('Have the running service read its configuration again')
+    .description(
+      'Have worker and MCP server of this data folder read .env, hosts.yaml, policy, tokens and people again, without ending a run, and say what each has found: what changed, what is wrong (then nothing changes), and which keys count only after a restart. In a container it tells the process of that container.',
+    )
+    .action(async () => {
+      const { config } = context.inspect();
+      const { reloadedLines, reloadProcesses } = await import('../service/reload.ts');
+      const answers = await reloadProcesses(config.dataDir);
+      if (answers.length === 0) {
+        throw new ServiceError({
+          code: 'unavailable',
+          message: `No process of the service that could read it again runs here on ${config.dataDir}`,
+          remedy:
+            'Start it: npm start. Where DATA_DIR was changed, restart what runs on the old one; a process in a container is told there',
+        });
+      }
+      for (const line of reloadedLines(answers)) print(line);
+      if (answers.some(({ answer }) => answer?.outcome !== 'taken')) context.exitWith(exitCodes.failed);
     });
 
   const service = program.command('service').description("Have systemd keep it running, as this user's service");
@@ -77,10 +101,19 @@ export function serviceCommands(program: Command, context: CliContext): void {
       'Run only the MCP server, at /api/mcp on MCP_HOST and MCP_PORT, until Ctrl-C. Temporal and the worker run elsewhere.',
     )
     .action(async () => {
-      const config = await context.config('mcp-server');
-      recordConfiguration(config.dataDir, configurationInUse(context.load('mcp-server'), 'mcp-server'));
+      const loaded = context.load('mcp-server');
+      noteWarnings(loaded.warnings);
       const { serveUntilStopped } = await import('../mcp/process.ts');
-      await serveUntilStopped(config);
+      await serveUntilStopped(loaded.config, (log) =>
+        createReloader({
+          reader: 'mcp-server',
+          loaded,
+          options: context.loadOptions('mcp-server'),
+          files: configurationFiles,
+          requests: context.reloads,
+          log,
+        }),
+      );
     });
 
   program
