@@ -23,6 +23,7 @@ import { statusCommand } from './status.ts';
 import { fromFileSystem } from './system-error.ts';
 import { note } from './terminal.ts';
 import { tokenCommands } from './token.ts';
+import { workersCommands } from './workers.ts';
 
 const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Service:', serviceCommands],
@@ -33,6 +34,7 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Runs and schedules:', scheduleCommands],
   ['Runs and schedules:', changesCommands],
   ['Runs and schedules:', ledgerCommands],
+  ['Service:', workersCommands],
   ['Set-up:', configCommands],
   ['Set-up:', doctorCommand],
   ['Set-up:', hostCommands],

@@ -1,7 +1,10 @@
 import { type Command, Option } from 'commander';
+import type { Reader } from '../config/key.ts';
+import type { LoadedConfig } from '../config/load.ts';
 import { ServiceError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import { type Starter, starters } from '../service/record.ts';
-import { createReloader } from '../service/reload.ts';
+import { createReloader, type Reloader } from '../service/reload.ts';
 import { type Scope, scopes } from '../tokens/token.ts';
 import { configurationFiles } from './configuration-files.ts';
 import { type CliContext, noteWarnings } from './context.ts';
@@ -104,16 +107,7 @@ export function serviceCommands(program: Command, context: CliContext): void {
       const loaded = context.load('mcp-server');
       noteWarnings(loaded.warnings);
       const { serveUntilStopped } = await import('../mcp/process.ts');
-      await serveUntilStopped(loaded.config, (log) =>
-        createReloader({
-          reader: 'mcp-server',
-          loaded,
-          options: context.loadOptions('mcp-server'),
-          files: configurationFiles,
-          requests: context.reloads,
-          log,
-        }),
-      );
+      await serveUntilStopped(loaded.config, (log) => reloaderOf(context, 'mcp-server', loaded, log));
     });
 
   program
@@ -122,10 +116,13 @@ export function serviceCommands(program: Command, context: CliContext): void {
     .description(
       'Run only the worker until Ctrl-C: it does what runs need done. It makes the namespace of TEMPORAL_ADDRESS fit, waits for a server that is not there yet, and may run on several machines at once (WORKER_HOSTS, WORKER_LEDGER).',
     )
-    .action(async () => {
-      await context.config('worker');
+    .option('--promote', 'Where WORKER_VERSIONING is on: have this build take over new runs as soon as it takes work')
+    .action(async ({ promote: promotes = false }: { promote?: boolean }) => {
+      const loaded = context.load('worker');
+      noteWarnings(loaded.warnings);
+      const reader = loaded.config.worker.ledger === 'only' ? 'ledger' : 'worker';
       const { runWorker } = await import('../worker/run-worker.ts');
-      await runWorker(context.load('worker'), { prepare: true });
+      await runWorker(loaded, (log) => reloaderOf(context, reader, loaded, log), { prepare: true, promotes });
     });
 
   program
@@ -144,4 +141,10 @@ export function serviceCommands(program: Command, context: CliContext): void {
       const { serveStdioUntilClosed } = await import('../mcp/process.ts');
       await serveStdioUntilClosed(config, { name: requester().name, scope });
     });
+}
+
+/** What reads this command's configuration again when its process is told to. */
+function reloaderOf(context: CliContext, reader: Reader, loaded: LoadedConfig, log: Log): Reloader {
+  const options = context.loadOptions(reader === 'mcp-server' ? reader : 'worker');
+  return createReloader({ reader, loaded, options, files: configurationFiles, requests: context.reloads, log });
 }

@@ -50,6 +50,7 @@ export const serviceKeys = {
   }),
   ENABLE_MONITORING: withDefault(types.flag, 'false', {
     group: 'Features',
+    atStart: true,
     example: 'false',
     what: 'Run Prometheus and Grafana beside the service (Docker Compose profile `monitoring`).',
     noEffectYet: 'Prometheus and Grafana are not started by the service',
@@ -186,6 +187,19 @@ export const serviceKeys = {
     example: 'auto',
     what: "Who has the ledger, and with it policy, people and approvals: `auto`: this worker, unless another one has it open; `only`: this worker, which does nothing else; `never`: another one, on DATA_DIR's folder of its own.",
   }),
+  WORKER_VERSIONING: withDefault(types.flag, 'false', {
+    group: 'Worker',
+    atStart: true,
+    example: 'true',
+    what: "Work under Temporal's worker versioning: a run ends on the build of the worker that it began on, and a new build gets runs when it is promoted (`workers promote`). For several workers that are upgraded while runs go on.",
+  }),
+  WORKER_BUILD_ID: optional(types.imageTag, {
+    group: 'Worker',
+    atStart: true,
+    defaultText: "the version and a digest of the worker's workflows",
+    example: '0.2.0-mine',
+    what: 'What the worker calls its build under WORKER_VERSIONING. Two builds whose workflows differ may never have the same.',
+  }),
   WORKER_ACTIVITIES_PER_HOST: withDefault(types.whole(1, 100), '5', {
     group: 'Worker',
     example: '5',
@@ -257,11 +271,13 @@ export const serviceKeys = {
 
   IMAGE_TAG: withDefault(types.imageTag, 'latest', {
     group: 'Containers and monitoring',
+    atStart: true,
     example: '0.1.0',
     what: 'Tag of the image proxmox-mcp-server that Docker Compose runs.',
   }),
   GRAFANA_PASSWORD: optional(types.password, {
     group: 'Containers and monitoring',
+    atStart: true,
     example: '',
     secret: true,
     neededBy: [],

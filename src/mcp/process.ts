@@ -103,6 +103,9 @@ function connect(
   };
   return {
     dependenciesOf(config) {
+      const { apiKey, apiKeyFile } = config.temporal;
+      // One of a file is read again by itself.
+      if (apiKey !== undefined && apiKeyFile === undefined) connection.setApiKey(apiKey.reveal());
       const reads = createReads(config, log);
       const service = {
         client,
