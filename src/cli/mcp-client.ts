@@ -67,7 +67,7 @@ async function withClient<Result>(
   work: (client: Client) => Promise<Result>,
 ): Promise<Result> {
   const given = tokenFile === undefined ? process.env.PROXMOX_MCP_TOKEN : readToken(tokenFile);
-  const own = url === undefined ? await context.config() : undefined;
+  const own = url === undefined ? await context.config('mcp-server') : undefined;
   const endpoint = url ?? `http://${localAddress(own?.mcp.host ?? '')}:${own?.mcp.port}/api/mcp`;
   if (!URL.canParse(endpoint))
     throw invalid(
