@@ -114,7 +114,13 @@ it('a secret is in the containers that use it alone, and in no environment', () 
 });
 
 it('the MCP server has no key but those that read, the ledger none', () => {
-  expect(services['mcp-server']?.volumes).toContain('./keys/mcp:/opt/proxmox-mcp/keys:ro');
+  const { volumes, tmpfs: ofServer } = services['mcp-server'] as {
+    volumes?: readonly string[];
+    tmpfs?: readonly string[];
+  };
+  expect(ofServer).toContain('/opt/proxmox-mcp/keys:size=4k,uid=10001,gid=10000,mode=0700');
+  // Where `host install` and `config move-secrets` name it.
+  expect(volumes).toContain('./keys/mcp:/opt/proxmox-mcp/keys/mcp:ro');
   const { tmpfs } = services.ledger as { tmpfs?: readonly string[] };
   expect(tmpfs?.some((one) => one.startsWith('/opt/proxmox-mcp/keys:'))).toBe(true);
   expect(tmpfs?.some((one) => one.startsWith('/opt/proxmox-mcp/secrets:'))).toBe(true);
