@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { localAddress, urlHost } from '../address.ts';
 import { forgetConfiguration } from '../config/in-use.ts';
 import type { Config } from '../config.ts';
-import type { ServiceError } from '../errors.ts';
+import { ServiceError } from '../errors.ts';
 import { packageRoot } from '../package.ts';
 import { readableDuration } from '../reports/units.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
@@ -49,6 +49,13 @@ const workerGraceMs = 45_000;
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, say } = options;
+  if (config.worker.ledger === 'only') {
+    throw new ServiceError({
+      code: 'configuration',
+      message: 'WORKER_LEDGER=only leaves the work itself to others, and a start has one worker',
+      remedy: 'Remove it, or run its processes by themselves: npx proxmox-mcp worker, npx proxmox-mcp serve.',
+    });
+  }
   const parts: Part[] = [];
   const stop = async () => {
     for (const part of parts.splice(0).reverse()) await part.stop();
