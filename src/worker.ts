@@ -12,6 +12,12 @@ import { explain, ServiceError } from './errors.ts';
 import { type Ledger, openLedger } from './ledger/ledger.ts';
 import { ledgerPaths } from './ledger/paths.ts';
 import { createLogger } from './logger.ts';
+import { countHostCalls } from './metrics/host-calls.ts';
+import { createRegistry, workerInstruments } from './metrics/instruments.ts';
+import { freeLoopbackPort, serveMetrics } from './metrics/page.ts';
+import { startServiceState } from './metrics/service-state.ts';
+import { lockWait } from './operations/lock-wait.ts';
+import { packageVersion } from './package.ts';
 import { startAnchors } from './runs/ledger.ts';
 import { reconcileSchedules } from './runs/reconcile-schedules.ts';
 import { readRefusedSchedules } from './runs/refused-schedules.ts';
@@ -32,10 +38,20 @@ const inUse = configurationInUse(loaded);
 recordConfiguration(config.dataDir, 'worker', inUse);
 const log = createLogger({ level: config.logLevel, name: 'worker', stderr: true });
 
+const registry = createRegistry({ role: 'worker', version: packageVersion() });
+const sdkPort = await freeLoopbackPort();
 Runtime.install({
   logger: temporalLogger(log),
-  telemetryOptions: { metrics: { prometheus: { bindAddress: `127.0.0.1:${config.worker.metricsPort}` } } },
+  telemetryOptions: {
+    metrics: {
+      prometheus: {
+        bindAddress: `127.0.0.1:${sdkPort}`,
+        histogramBucketOverrides: { [lockWait.name]: [...lockWait.buckets] },
+      },
+    },
+  },
 });
+const page = await serveMetrics({ host: '127.0.0.1', port: config.worker.metricsPort, registry, sdkPort });
 const client = await connectTemporal(config);
 const connection = await NativeConnection.connect({ address: temporalAddress(config) });
 const redact = createRedact(secretsOf(config));
@@ -57,6 +73,10 @@ const common = {
   namespace: config.temporal.namespace,
   interceptors: {
     activity: [
+      countHostCalls(
+        workerInstruments(registry),
+        config.hosts.map(({ name }) => name),
+      ),
       redactingInterceptor(redact),
       failureInterceptor(redact, log, () => changedKeys(inUse)),
       approvedInterceptor,
@@ -123,7 +143,17 @@ async function serveLedger(): Promise<void> {
     if (stopped.signal.aborted) return;
     opened = await openOwnLedger();
   }
+  // One process has the ledger, so that nothing is counted twice.
+  const state = startServiceState({
+    client,
+    config,
+    log,
+    registry,
+    refusedSchedules,
+    file: join(config.dataDir, 'run', 'counted-runs.json'),
+  });
   await opened.worker.run();
+  await state.stop();
   await opened.ledger.close();
 }
 
@@ -164,3 +194,4 @@ await serving;
 await Promise.all([dependencies.hosts.close(), dependencies.proxmox.close()]);
 await connection.close();
 await client.connection.close();
+await page.close();

@@ -35,7 +35,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
   const { publicUrl } = config.mcp;
   const access = createAccess(config.mcp.allowedHosts, publicUrl);
   const limiter = createLimiter(limits);
-  const answerConsole = serveConsole(options.console, access, limiter);
+  const answerConsole = serveConsole(options.console, access, limiter, metrics);
 
   const pages: Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>> = {
     '/livez': (response) => answerJson(response, 200, { status: 'alive' }),
@@ -155,12 +155,15 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
   }
 
   const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 5_000 }, (request, response) => {
+    const began = performance.now();
     serve(request, response)
       .catch((error: unknown) => {
         log.error({ err: error }, 'an HTTP request failed');
         refuse(response, 500, 'The service failed unexpectedly; its log says why.', { code: -32_603 });
       })
-      .finally(() => metrics.httpRequest(routeOf(pathOf(request)), response.statusCode));
+      .finally(() =>
+        metrics.httpRequest(routeOf(pathOf(request)), response.statusCode, (performance.now() - began) / 1_000),
+      );
   });
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;

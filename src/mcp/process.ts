@@ -87,7 +87,7 @@ function connect(
       tokens: createTokenStore(join(config.dataDir, 'tokens.json')),
       reads,
       log,
-      metrics: createMetrics({ process: true }),
+      metrics: createMetrics(packageVersion()),
       findProblems: () => findProblems(client, config),
       notices: () => readNotices(client),
     },

@@ -75,9 +75,15 @@ const houses: Readonly<Record<string, House>> = {
     may: ['operations', 'reports', 'runs', 'tokens', 'people'],
     why: 'shows what `runs` knows, in a browser; knows nothing of MCP, which serves it over its HTTP',
   },
+  metrics: {
+    holds:
+      'what Prometheus is told: every metric with its labels, and the state of the service as its Temporal server knows it',
+    may: ['operations', 'runs', 'messages'],
+    why: 'only counts, and changes nothing',
+  },
   mcp: {
     holds: 'MCP over HTTP and stdio, made from the catalogue',
-    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'messages'],
+    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'metrics', 'messages'],
     why: 'translates; plain reads of the Proxmox API are answered directly, a host is never reached',
   },
   cli: {
@@ -129,9 +135,9 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@noble/hashes': /^src\/operations\//,
   '@temporalio/activity': /^src\/activities\//,
   '@temporalio/client':
-    /^src\/(runs|activities)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
+    /^src\/(runs|activities|metrics)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
   '@temporalio/proto': /^src\/runs\//,
-  '@temporalio/worker': /^src\/(worker|temporal-logger|activities\/(approved|failures))\.ts$/,
+  '@temporalio/worker': /^src\/(worker|temporal-logger|activities\/(approved|failures)|metrics\/host-calls)\.ts$/,
   '@temporalio/workflow': /^src\/workflows\//,
   commander: /^src\/cli\//,
   eta: /^src\/(reports|console)\//,
@@ -140,7 +146,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   'node:child_process': /^src\/(hosts\/local\/(exec|ssh-keygen)|service\/[a-z-]+)\.ts$/,
   otpauth: /^src\/people\//,
   pino: /^src\/(log|logger)\.ts$/,
-  'prom-client': /^src\/mcp\//,
+  'prom-client': /^src\/(metrics\/[a-z-]+|mcp\/metrics)\.ts$/,
   'proxmox-api': /^src\/proxmox\//,
   'rate-limiter-flexible': /^src\/mcp\/http\//,
   ssh2: /^src\/hosts\/ssh\//,
