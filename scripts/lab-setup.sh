@@ -11,6 +11,8 @@ need debootstrap debootstrap
 need iptables iptables
 need ssh openssh-client
 need flock util-linux
+need busybox busybox-static
+need setcap libcap2-bin
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
 # docker.io of Debian 13 has its client in a package of its own.
 if ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then missing+=(docker-cli); fi

@@ -55,6 +55,8 @@ export interface ProxmoxApiConfig {
   readonly user: string;
   readonly tokenName: string;
   readonly tokenValue: Secret;
+  /** A second API token of the same user, which only reads. In the MCP server it is the one above, and the only one. */
+  readonly readToken?: { readonly name: string; readonly value: Secret };
   /** How the server's certificate is trusted: the system's CAs, a CA file, or one pinned SHA-256 fingerprint. */
   readonly trust:
     | { readonly kind: 'system' }
@@ -88,6 +90,18 @@ export interface MailConfig {
   readonly to: readonly string[];
 }
 
+/** The deployment with Docker Compose. */
+export interface ComposeConfig {
+  /** Of Caddy's certificate; undefined: it is signed by Caddy's own CA. */
+  readonly domain?: string;
+  /** Where Caddy's ports are published. */
+  readonly publishAddress: string;
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  /** The first two numbers of the networks: `172.20`. */
+  readonly networkPrefix: string;
+}
+
 /** The whole configuration, validated. Made by `loadConfig` in `src/config/load.ts`. */
 export interface Config {
   /** Absolute path; everything the service keeps on this machine is below it. */
@@ -113,7 +127,11 @@ export interface Config {
     readonly allowedHosts: readonly string[];
     /** Base URL clients use (without `/api/mcp`), no trailing slash. */
     readonly publicUrl: string;
+    /** Addresses and networks (CIDR) whose word on a client's address, scheme and host counts. Default: none. */
+    readonly trustedProxies?: readonly string[];
   };
+  /** What Docker Compose runs it with; undefined: it runs otherwise. */
+  readonly compose?: ComposeConfig;
   readonly worker: {
     /** Port of the worker's Prometheus metrics on 127.0.0.1. Default 9464. */
     readonly metricsPort: number;

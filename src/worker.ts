@@ -32,10 +32,10 @@ import { followQueue, hostQueue, ledgerQueue, serviceQueue } from './workflows/l
 
 // The worker: one task queue for workflows and the service's own activities, one activity queue for each host, and one
 // for whatever only follows what goes on elsewhere; where it can have the ledger open, the ledger's queue too.
-const loaded = loadConfig();
+const loaded = loadConfig({ reader: 'worker' });
 const { config } = loaded;
-const inUse = configurationInUse(loaded);
-recordConfiguration(config.dataDir, 'worker', inUse);
+const inUse = configurationInUse(loaded, 'worker');
+recordConfiguration(config.dataDir, inUse);
 const log = createLogger({ level: config.logLevel, name: 'worker', stderr: true });
 
 const registry = createRegistry({ role: 'worker', version: packageVersion() });

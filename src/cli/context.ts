@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { Reader } from '../config/key.ts';
 import { inspectConfig, type LoadedConfig, type LoadOptions, loadConfig } from '../config/load.ts';
 import { type ConfigFinding, describeConfigFinding } from '../config/problems.ts';
 import type { Config } from '../config.ts';
@@ -13,9 +14,13 @@ export interface GlobalOptions {
 
 /** What every command gets. */
 export interface CliContext {
-  /** The validated configuration, with the demo's host where nothing is configured. Warnings go to standard error. */
-  config(): Promise<Config>;
-  load(): LoadedConfig;
+  /**
+   * The validated configuration, with the demo's host where nothing is configured. Warnings go to standard error.
+   *
+   * @param reader the process that this command is, which has only the secrets that it needs
+   */
+  config(reader?: Reader): Promise<Config>;
+  load(reader?: Reader): LoadedConfig;
   /** As {@link load}, with the problems instead of an error. */
   inspect(): LoadedConfig & { readonly problems: readonly ConfigFinding[] };
   /** What ends with this exit code though nothing was thrown. */
@@ -31,16 +36,16 @@ export type ContextEdge = Pick<CliContext, 'exitWith' | 'whenOutputLost'>;
 export type CommandGroup = (program: Command, context: CliContext) => void;
 
 export function createContext(options: () => GlobalOptions, edge: ContextEdge): CliContext {
-  const loadOptions = (): LoadOptions => {
+  const loadOptions = (reader?: Reader): LoadOptions => {
     const { configDir, set = [] } = options();
-    return { argv: set, ...(configDir !== undefined && { cwd: configDir }) };
+    return { argv: set, ...(configDir !== undefined && { cwd: configDir }), ...(reader !== undefined && { reader }) };
   };
   return {
     ...edge,
-    load: () => loadConfig(loadOptions()),
+    load: (reader) => loadConfig(loadOptions(reader)),
     inspect: () => inspectConfig(loadOptions()),
-    async config() {
-      const { config, warnings } = loadConfig(loadOptions());
+    async config(reader) {
+      const { config, warnings } = loadConfig(loadOptions(reader));
       noteWarnings(warnings);
       return config;
     },

@@ -77,8 +77,8 @@ export function serviceCommands(program: Command, context: CliContext): void {
       'Run only the MCP server, at /api/mcp on MCP_HOST and MCP_PORT, until Ctrl-C. Temporal and the worker run elsewhere.',
     )
     .action(async () => {
-      const config = await context.config();
-      recordConfiguration(config.dataDir, 'mcp-server', configurationInUse(context.load()));
+      const config = await context.config('mcp-server');
+      recordConfiguration(config.dataDir, configurationInUse(context.load('mcp-server'), 'mcp-server'));
       const { serveUntilStopped } = await import('../mcp/process.ts');
       await serveUntilStopped(config);
     });
@@ -95,7 +95,7 @@ export function serviceCommands(program: Command, context: CliContext): void {
         .default('operate'),
     )
     .action(async ({ scope }: { scope: Scope }) => {
-      const config = await context.config();
+      const config = await context.config('mcp-server');
       const { serveStdioUntilClosed } = await import('../mcp/process.ts');
       await serveStdioUntilClosed(config, { name: requester().name, scope });
     });

@@ -1,5 +1,5 @@
 import { keys } from './keys.ts';
-import { type ConfigFinding, configProblem } from './problems.ts';
+import { type ConfigFinding, configProblem, shown } from './problems.ts';
 import type { Setting } from './setting.ts';
 
 const assignment = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*?)\s*$/;
@@ -17,7 +17,7 @@ const assignment = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*?)\s*$
 export function parseDotenv(text: string, file: string): { settings: Setting[]; problems: ConfigFinding[] } {
   const settings: Setting[] = [];
   const problems: ConfigFinding[] = [];
-  const first = new Map<string, string>();
+  const first = new Map<string, { readonly source: string; readonly text: string | undefined }>();
 
   for (const [index, line] of text
     .replace(/^\uFEFF/, '')
@@ -33,16 +33,29 @@ export function parseDotenv(text: string, file: string): { settings: Setting[]; 
       continue;
     }
     const earlier = first.get(key);
-    if (earlier === undefined) first.set(key, source);
-    else {
-      const expected = `one line for it (${earlier} has it too)`;
-      problems.push(configProblem({ key, source, expected, remedy: 'Remove one of them.' }));
-    }
     const value = readValue(key, rest);
+    const here = { source, text: 'text' in value ? value.text : undefined };
+    if (earlier === undefined) first.set(key, here);
+    else {
+      const expected = `one line for it (${earlier.source} has it too)`;
+      problems.push(
+        configProblem({ key, source, expected, remedy: `Remove one of them${which(key, earlier, here)}.` }),
+      );
+    }
     if ('expected' in value) problems.push(configProblem({ key, source, ...value }));
     else if (earlier === undefined) settings.push({ key, source, text: value.text });
   }
   return { settings, problems };
+}
+
+/** What either line says, where that helps to choose and is no secret: the guide appends lines to the file. */
+function which(
+  key: string,
+  ...lines: readonly { readonly source: string; readonly text: string | undefined }[]
+): string {
+  const isShown = keys[key] !== undefined && !keys[key].secret && lines.every(({ text }) => text !== undefined);
+  if (!isShown) return '';
+  return `: ${lines.map(({ source, text = '' }) => `${source} says ${shown(text)}`).join(', ')}`;
 }
 
 type Value = { readonly text: string } | { readonly expected: string; readonly remedy: string };

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { HostConfig, HostLayout, ProxmoxApiConfig, SshConfig } from '../config.ts';
+import type { Reader } from './key.ts';
 import type { HostValues } from './keys.ts';
 import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
 
@@ -21,6 +22,8 @@ export interface HostContext {
   readonly dataDir: string;
   readonly features: { readonly ssh: boolean; readonly proxmoxApi: boolean };
   readonly isRoot: boolean;
+  /** The process that reads it; undefined: any. */
+  readonly reader: Reader | undefined;
 }
 
 interface Finalized<Value> {
@@ -125,11 +128,45 @@ function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
   if (!written.has('PROXMOX_HOST')) return { problems };
   const trust = trustOf(context, problems);
   const { PROXMOX_HOST: host, PROXMOX_PORT: port, PROXMOX_USER: user } = values;
-  const { PROXMOX_TOKEN_NAME: tokenName, PROXMOX_TOKEN_VALUE: tokenValue } = values;
+  const readToken = readTokenOf(context, problems);
+  // The MCP server only reads.
+  const token =
+    context.reader === 'mcp-server' && written.has('PROXMOX_READ_TOKEN_VALUE')
+      ? readToken
+      : { name: values.PROXMOX_TOKEN_NAME, value: values.PROXMOX_TOKEN_VALUE };
+  const { name: tokenName, value: tokenValue } = token ?? {};
   if (host === undefined || user === undefined || tokenName === undefined || tokenValue === undefined) {
     return { problems };
   }
-  return { value: { host, port, user, tokenName, tokenValue, trust }, problems };
+  const beside = readToken !== undefined && readToken !== token;
+  return { value: { host, port, user, tokenName, tokenValue, ...(beside && { readToken }), trust }, problems };
+}
+
+/** The API token that only reads, where there is one. */
+function readTokenOf(
+  { values, written, own, label, sourceOf, emptyAt }: HostContext,
+  problems: ConfigFinding[],
+): ProxmoxApiConfig['readToken'] {
+  const readKeys = ['PROXMOX_READ_TOKEN_NAME', 'PROXMOX_READ_TOKEN_VALUE'] as const;
+  const begun = readKeys.find((key) => own.has(key));
+  if (begun === undefined) return undefined;
+  for (const key of readKeys.filter((one) => !written.has(one))) {
+    const remedy = `Write ${key}, or remove ${begun}.`;
+    const expected = `a value, because ${begun} is set`;
+    problems.push(configProblem({ key: `${label}${key}`, source: emptyAt(key) ?? sourceOf(begun), expected, remedy }));
+  }
+  const { PROXMOX_READ_TOKEN_NAME: name, PROXMOX_READ_TOKEN_VALUE: value } = values;
+  if (name !== undefined && name === values.PROXMOX_TOKEN_NAME) {
+    problems.push(
+      configProblem({
+        key: `${label}PROXMOX_READ_TOKEN_NAME`,
+        source: sourceOf('PROXMOX_READ_TOKEN_NAME'),
+        expected: 'another API token than PROXMOX_TOKEN_NAME',
+        remedy: 'Make one that only reads: npx proxmox-mcp host install NAME --read-token; or remove both of its keys.',
+      }),
+    );
+  }
+  return name === undefined || value === undefined ? undefined : { name, value };
 }
 
 const makeToken = 'Make an API token (Datacenter, Permissions, API Tokens)';

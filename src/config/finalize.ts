@@ -1,6 +1,14 @@
 import { resolve } from 'node:path';
-import { canonicalAddress, isLoopback, urlHost } from '../address.ts';
+import { canonicalAddress, isLoopback } from '../address.ts';
 import type { Config, HostConfig, MailConfig } from '../config.ts';
+import {
+  composeOf,
+  composePorts,
+  isWildcard,
+  monitoringPorts,
+  publicUrlOf,
+  publishedOf,
+} from './finalize-deployment.ts';
 import { defaultsOf } from './interpret.ts';
 import type { Key } from './key.ts';
 import type { ServiceValues } from './keys.ts';
@@ -20,6 +28,7 @@ export interface ServiceContext {
   /** Where a host is written. */
   readonly placeOf: (host: HostConfig) => Source;
   readonly demo: boolean;
+  readonly deployment: 'compose' | undefined;
 }
 
 export interface Finalized {
@@ -31,8 +40,9 @@ export interface Finalized {
 /** The whole configuration from typed values, with what only shows when several keys are seen together. */
 export function finalize(context: ServiceContext): Finalized {
   const { values, folder, hosts, demo } = context;
-  const problems: ConfigFinding[] = [...portClashes(context), ...duplicateHosts(context)];
-  const warnings: ConfigFinding[] = [...withoutEffect(context)];
+  const published = publishedOf(context);
+  const problems: ConfigFinding[] = [...portClashes(context), ...duplicateHosts(context), ...published.problems];
+  const warnings: ConfigFinding[] = [...withoutEffect(context), ...published.warnings];
   const mail = mailOf(context, problems);
   const mcp = mcpOf(context, warnings);
   if (values.ENABLE_MONITORING && !context.written.has('GRAFANA_PASSWORD')) {
@@ -48,12 +58,12 @@ export function finalize(context: ServiceContext): Finalized {
     );
   }
   if (values.ENABLE_MONITORING && values.GRAFANA_PASSWORD?.reveal() === 'admin') {
-    warnings.push(
-      configWarning({
+    problems.push(
+      configProblem({
         key: 'GRAFANA_PASSWORD',
         source: context.sourceOf('GRAFANA_PASSWORD'),
-        summary: "it is Grafana's default, which everybody knows.",
-        remedy: 'Choose another one.',
+        expected: "another password than Grafana's default, which everybody knows",
+        remedy: 'Choose another one, or set ENABLE_MONITORING=false.',
       }),
     );
   }
@@ -69,6 +79,7 @@ export function finalize(context: ServiceContext): Finalized {
       uiUrl: values.TEMPORAL_UI_URL ?? `http://127.0.0.1:${values.TEMPORAL_UI_PORT}`,
     },
     mcp,
+    ...(context.deployment === 'compose' && { compose: composeOf(values) }),
     worker: {
       metricsPort: values.WORKER_METRICS_PORT,
       maxConcurrentActivitiesPerHost: values.WORKER_ACTIVITIES_PER_HOST,
@@ -98,14 +109,14 @@ function withoutEffect({ values, sourceOf }: ServiceContext): ConfigFinding[] {
   });
 }
 
-const isWildcard = (address: string) => address === '0.0.0.0' || address === '::';
-
-function mcpOf({ values, sourceOf }: ServiceContext, warnings: ConfigFinding[]): Config['mcp'] {
-  const { MCP_HOST: host, MCP_PORT: port, MCP_PUBLIC_URL: given, MCP_ALLOWED_HOSTS: listed } = values;
-  const reachable = isWildcard(host) ? '127.0.0.1' : urlHost(host);
-  const publicUrl = given ?? `http://${reachable}:${port}`;
+function mcpOf({ values, sourceOf, deployment }: ServiceContext, warnings: ConfigFinding[]): Config['mcp'] {
+  const { MCP_HOST: host, MCP_PORT: port, MCP_ALLOWED_HOSTS: listed, TRUSTED_PROXIES: trustedProxies } = values;
+  const publicUrl = publicUrlOf(values);
   const named = [...(listed ?? []), new URL(publicUrl).hostname.replace(/^\[|\]$/g, '')];
   const allowedHosts = [...new Set(named)].filter((name) => !isLoopback(name));
+  const mcp = { host, port, allowedHosts, publicUrl, ...(trustedProxies && { trustedProxies }) };
+  // In its container it listens for Caddy alone: what others reach is PUBLISH_ADDRESS.
+  if (deployment === 'compose') return mcp;
   const place = { key: 'MCP_HOST', source: sourceOf('MCP_HOST') };
   if (!isLoopback(host) && !publicUrl.startsWith('https://')) {
     warnings.push(
@@ -125,7 +136,7 @@ function mcpOf({ values, sourceOf }: ServiceContext, warnings: ConfigFinding[]):
       }),
     );
   }
-  return { host, port, allowedHosts, publicUrl };
+  return mcp;
 }
 
 const usualPort = { starttls: 587, tls: 465, none: 25 } as const;
@@ -162,7 +173,7 @@ function mailOf(
 
 const listening = ['MCP_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'WORKER_METRICS_PORT'] as const;
 
-interface UsedPort {
+export interface UsedPort {
   readonly key: string;
   readonly port: number;
   readonly source: Source;
@@ -172,7 +183,9 @@ interface UsedPort {
 
 /** Ports of this machine that two programs would listen on, at least one of them the service's own. */
 function portClashes(context: ServiceContext): ConfigFinding[] {
-  const used = [...ownPorts(context), ...portsOfOthers(context)];
+  // In containers the other ports are each on an address of its own.
+  const used =
+    context.deployment === 'compose' ? composePorts(context) : [...ownPorts(context), ...portsOfOthers(context)];
   return used.flatMap((one, index) => {
     const other = used.slice(0, index).find((earlier) => earlier.port === one.port && (earlier.ours || one.ours));
     if (other === undefined) return [];
@@ -188,13 +201,7 @@ function ownPorts({ values, wrong, sourceOf }: ServiceContext): UsedPort[] {
   const own = keys
     .filter((key) => !wrong.has(key))
     .map((key) => ({ key, port: values[key], source: sourceOf(key), ours: true }));
-  if (!values.ENABLE_MONITORING) return own;
-  const source = sourceOf('ENABLE_MONITORING');
-  return [
-    ...own,
-    { key: 'Prometheus, by ENABLE_MONITORING', port: 9090, source, ours: true },
-    { key: 'Grafana, by ENABLE_MONITORING', port: 3000, source, ours: true },
-  ];
+  return [...own, ...monitoringPorts(values, sourceOf)];
 }
 
 function portsOfOthers({ values, sourceOf, hosts, placeOf }: ServiceContext): UsedPort[] {

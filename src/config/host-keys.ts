@@ -104,7 +104,23 @@ export const hostKeys = {
     example: '',
     host: 'own',
     secret: true,
+    // The MCP server too, where there is no reading token: see `secret-files.ts`.
+    neededBy: ['worker'],
     what: "The API token's secret.",
+  }),
+  PROXMOX_READ_TOKEN_NAME: optional(types.apiTokenName, {
+    group: 'Proxmox API',
+    example: 'claude-mcp-read',
+    host: 'shared',
+    what: 'Name of a second API token of the same user, which may only read: the MCP server then needs no other one.',
+  }),
+  PROXMOX_READ_TOKEN_VALUE: optional(types.apiTokenValue, {
+    group: 'Proxmox API',
+    example: '',
+    host: 'own',
+    secret: true,
+    neededBy: ['mcp-server'],
+    what: "The reading API token's secret.",
   }),
   PROXMOX_VERIFY_SSL: withDefault(types.flag, 'true', {
     group: 'Proxmox API',

@@ -2,10 +2,8 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { replacePrivateFile } from '../private-file.ts';
+import type { Reader } from './key.ts';
 import { inspectConfig, type LoadedConfig } from './load.ts';
-
-/** The processes that each read the configuration once, when they start. */
-export type Reader = 'worker' | 'mcp-server';
 
 /**
  * What a process has read of `.env`, `hosts.yaml` and the files that they name, as digests: enough to tell later which keys
@@ -13,6 +11,8 @@ export type Reader = 'worker' | 'mcp-server';
  */
 export interface ConfigurationInUse {
   readonly pid: number;
+  /** Which process: of secrets it has read what it needs. */
+  readonly reader: Reader;
   /** Absolute path of the folder of `.env` and `hosts.yaml`. */
   readonly folder: string;
   readonly salt: string;
@@ -23,20 +23,20 @@ export interface ConfigurationInUse {
 }
 
 /** What this process has just read. */
-export function configurationInUse({
-  folder,
-  settings,
-}: Pick<LoadedConfig, 'folder' | 'settings'>): ConfigurationInUse {
+export function configurationInUse(
+  { folder, settings }: Pick<LoadedConfig, 'folder' | 'settings'>,
+  reader: Reader,
+): ConfigurationInUse {
   const salt = randomBytes(16).toString('hex');
   const decided = [...settings.values()].filter(({ source }) => !isFile(source)).map(({ key }) => key);
-  return { pid: process.pid, folder, salt, digests: digestsOf(folder, salt), decided };
+  return { pid: process.pid, reader, folder, salt, digests: digestsOf(folder, salt, reader), decided };
 }
 
 /** The keys whose values in the files are others now than those that were read, in order; none when all is as it was. */
-export function changedKeys({ folder, salt, digests, decided }: ConfigurationInUse): readonly string[] {
+export function changedKeys({ reader, folder, salt, digests, decided }: ConfigurationInUse): readonly string[] {
   let now: Readonly<Record<string, string>>;
   try {
-    now = digestsOf(folder, salt);
+    now = digestsOf(folder, salt, reader);
   } catch {
     return ['the folder of .env and hosts.yaml'];
   }
@@ -45,9 +45,9 @@ export function changedKeys({ folder, salt, digests, decided }: ConfigurationInU
 }
 
 /** Keeps it in the data folder's `run/`, for `status` and `doctor`. On a full disk only they know less. */
-export function recordConfiguration(dataDir: string, reader: Reader, inUse: ConfigurationInUse): void {
+export function recordConfiguration(dataDir: string, inUse: ConfigurationInUse): void {
   try {
-    replacePrivateFile(pathOf(dataDir, reader), JSON.stringify(inUse));
+    replacePrivateFile(pathOf(dataDir, inUse.reader), JSON.stringify(inUse));
   } catch {
     // See above.
   }
@@ -68,8 +68,8 @@ export function forgetConfiguration(dataDir: string, reader: Reader): void {
 }
 
 /** What the files alone say: the environment of who asks is none of the service's. */
-function digestsOf(folder: string, salt: string): Readonly<Record<string, string>> {
-  const { settings } = inspectConfig({ cwd: folder, env: {} });
+function digestsOf(folder: string, salt: string, reader: Reader): Readonly<Record<string, string>> {
+  const { settings } = inspectConfig({ cwd: folder, env: {}, reader });
   return Object.fromEntries(
     [...settings].map(([key, { text }]) => [
       key,

@@ -11,9 +11,13 @@ export const groups = [
   'Worker',
   'Mail and chat',
   'Layout of a host',
+  'Deployment with Docker Compose',
   'Containers and monitoring',
 ] as const;
 export type Group = (typeof groups)[number];
+
+/** The processes that each read the configuration once, when they start. */
+export type Reader = 'worker' | 'mcp-server';
 
 /** One key of `.env`. The loader, the docs, `.env.example` and the suggestions are all made from these. */
 export interface Key<Value = unknown> {
@@ -28,6 +32,11 @@ export interface Key<Value = unknown> {
   readonly what: string;
   /** Never shown; a `<KEY>_FILE` variant names a file that holds it. */
   readonly secret?: true;
+  /**
+   * Of a secret: the processes that can't work without it. Any other one neither opens its file nor keeps it, so that a
+   * container need not have it. Default: every process.
+   */
+  readonly neededBy?: readonly Reader[];
   /**
    * May stand in an entry of hosts.yaml. `shared`: an entry without it takes the value of `.env`; `own`: it belongs to
    * one machine, so that an entry never takes another machine's address or credentials by accident.

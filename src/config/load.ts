@@ -9,6 +9,7 @@ import { finalizeHost, type HostContext } from './finalize-host.ts';
 import { hostKeys } from './host-keys.ts';
 import { parseHostsFile } from './hosts-file.ts';
 import { defaultsOf, interpret } from './interpret.ts';
+import type { Reader } from './key.ts';
 import { type HostValues, keys, type ServiceValues } from './keys.ts';
 import { emptyValues, mergeLayers, misplacedKeys, parseAssignments, pickEnvironment, unknownKeys } from './merge.ts';
 import {
@@ -21,7 +22,7 @@ import {
 } from './problems.ts';
 import { readSecretFiles } from './secret-files.ts';
 import { serviceKeys } from './service-keys.ts';
-import type { Setting } from './setting.ts';
+import type { HostEntry, Setting } from './setting.ts';
 import { nearestKey } from './suggest.ts';
 
 export interface LoadOptions {
@@ -33,6 +34,8 @@ export interface LoadOptions {
   readonly argv?: readonly string[];
   /** Whether the process is root. Default: asks. */
   readonly isRoot?: boolean;
+  /** The process that reads it, which has only the secrets that it needs. Default: one that may need all of them. */
+  readonly reader?: Reader;
 }
 
 export interface LoadedConfig {
@@ -67,6 +70,8 @@ export function inspectConfig(
   options: LoadOptions = {},
 ): LoadedConfig & { readonly problems: readonly ConfigFinding[] } {
   const env = options.env ?? process.env;
+  const { reader } = options;
+  const deployment = env.PROXMOX_MCP_DEPLOYMENT === 'compose' ? ('compose' as const) : undefined;
   const folder = resolve(options.cwd ?? configFolder(env));
   // A mistyped folder holds nothing, and nothing configured would be the demo.
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw configurationError([noFolder(folder)]);
@@ -86,6 +91,7 @@ export function inspectConfig(
   warnings.push(...environment.warnings);
   const ours = [...dotenv.settings, ...assignments.settings];
   problems.push(...unknownKeys(ours), ...emptyValues(ours), ...misplacedKeys(file?.entries ?? []));
+  if (deployment === 'compose') warnings.push(...openSecrets(dotenv.settings, file?.entries ?? []));
   for (const [name, { open }] of [['.env', envText] as const, ['hosts.yaml', hostsText] as const]) {
     const written = name === '.env' ? dotenv.settings : (file?.entries ?? []).flatMap(({ settings }) => settings);
     if (open && written.some(({ key, text }) => keys[key]?.secret && text !== '')) {
@@ -101,7 +107,7 @@ export function inspectConfig(
   }
 
   const merged = mergeLayers(dotenv.settings, environment.settings, assignments.settings);
-  const { settings, refused: files } = collect(readSecretFiles(merged, folder));
+  const { settings, refused: files } = collect(readSecretFiles(merged, folder, { reader }));
   // What couldn't be read is not missing.
   const refused = [...files, ...dotenv.problems.map(({ key }) => key)];
   const sourceOf = (key: string) => settings.get(key)?.source ?? 'the default';
@@ -116,6 +122,7 @@ export function inspectConfig(
     dataDir: resolve(folder, service.values.DATA_DIR),
     features: { ssh: service.values.ENABLE_SSH, proxmoxApi: service.values.ENABLE_PROXMOX_API },
     isRoot: options.isRoot ?? process.getuid?.() === 0,
+    reader,
   };
   const hosts = new Map<HostConfig, Source>();
   const add = (context: Omit<HostContext, keyof typeof common>) => {
@@ -130,7 +137,7 @@ export function inspectConfig(
   for (const entry of file?.entries ?? []) {
     const label = `${entry.name}.`;
     problems.push(...emptyValues(entry.settings, label));
-    const read = collect(readSecretFiles(mergeLayers(entry.settings), folder, label));
+    const read = collect(readSecretFiles(mergeLayers(entry.settings), folder, { label, reader }));
     const part = collect(interpret<HostValues>(read.settings, hostKeys, inherited(main.values), label));
     for (const setting of read.settings.values()) all.set(`${label}${setting.key}`, setting);
     const source = (key: string) => read.settings.get(key)?.source ?? sourceOf(key);
@@ -154,6 +161,7 @@ export function inspectConfig(
       hosts: demo ? readDemoHosts(common.dataDir, main.values.TIME_ZONE) : [...hosts.keys()],
       placeOf: (host) => hosts.get(host) ?? 'the demo',
       demo,
+      deployment,
     }),
   );
   return {
@@ -207,6 +215,24 @@ function ownHosts(
 const ownKeys = Object.entries(hostKeys).flatMap(([name, key]) =>
   key.host === 'own' && name !== 'HOST_NAME' ? (key.secret ? [name, `${name}_FILE`] : [name]) : [],
 );
+
+/** With Compose every container of ours reads these files. */
+function openSecrets(dotenv: readonly Setting[], entries: readonly HostEntry[]): ConfigFinding[] {
+  const labelled = [
+    ...dotenv.map((setting) => ({ ...setting, label: '' })),
+    ...entries.flatMap(({ name, settings }) => settings.map((setting) => ({ ...setting, label: `${name}.` }))),
+  ];
+  return labelled
+    .filter(({ key, text }) => keys[key]?.secret && text.trim() !== '')
+    .map(({ key, source, label }) =>
+      configWarning({
+        key: `${label}${key}`,
+        source,
+        summary: 'the secret itself stands here, where containers read it that need not have it.',
+        remedy: 'Run: npx proxmox-mcp config move-secrets',
+      }),
+    );
+}
 
 /** What an entry of hosts.yaml takes over from `.env`: nothing that belongs to one machine. */
 function inherited(values: HostValues, more: Partial<HostValues> = {}): HostValues {

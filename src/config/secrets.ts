@@ -4,7 +4,7 @@ import type { Secret } from '../secret.ts';
 /** Every secret of a configuration, for taking them out of texts that others wrote. */
 export function secretsOf(config: Config): readonly Secret[] {
   return [
-    ...config.hosts.map((host) => host.api?.tokenValue),
+    ...config.hosts.flatMap(({ api }) => [api?.tokenValue, api?.readToken?.value]),
     config.mail?.password,
     config.webhooks.slack,
     config.webhooks.discord,

@@ -1,3 +1,4 @@
+import { deploymentKeys } from './deployment-keys.ts';
 import { optional, withDefault } from './key.ts';
 import * as types from './value-types.ts';
 
@@ -60,9 +61,14 @@ export const serviceKeys = {
   }),
   MCP_PUBLIC_URL: optional(types.url, {
     group: 'MCP server',
-    defaultText: 'http://127.0.0.1:MCP_PORT',
+    defaultText: 'https://MCP_DOMAIN where that is set, else http://127.0.0.1:MCP_PORT',
     example: 'https://mcp.example.org',
     what: 'Base URL under which clients reach the MCP server.',
+  }),
+  TRUSTED_PROXIES: optional(types.networks, {
+    group: 'MCP server',
+    example: '127.0.0.1,10.0.0.0/24',
+    what: "Addresses and networks of the proxies in front: only what they say of a client's address, scheme and host counts (X-Forwarded-For, -Proto, -Host; Forwarded). Without it a proxy is the client.",
   }),
 
   TEMPORAL_ADDRESS: optional(types.addressAndPort, {
@@ -134,6 +140,7 @@ export const serviceKeys = {
     group: 'Mail and chat',
     example: '',
     secret: true,
+    neededBy: ['worker'],
     what: 'Password at the mail server.',
   }),
   MAIL_FROM: optional(types.mailFrom, {
@@ -151,18 +158,21 @@ export const serviceKeys = {
     group: 'Mail and chat',
     example: '',
     secret: true,
+    neededBy: ['worker'],
     what: 'Incoming webhook of a Slack channel that is told of what goes wrong; contacts of `policy.yaml` name it.',
   }),
   DISCORD_WEBHOOK_URL: optional(types.webhook, {
     group: 'Mail and chat',
     example: '',
     secret: true,
+    neededBy: ['worker'],
     what: 'Webhook of a Discord channel that is told of what goes wrong; contacts of `policy.yaml` name it.',
   }),
   ONCALL_WEBHOOK_URL: optional(types.webhook, {
     group: 'Mail and chat',
     example: '',
     secret: true,
+    neededBy: ['worker'],
     what: 'Webhook that pages who is on call: it gets `{ "text": … }`; contacts of `policy.yaml` name it.',
   }),
 
@@ -176,7 +186,9 @@ export const serviceKeys = {
     group: 'Containers and monitoring',
     example: '',
     secret: true,
+    neededBy: [],
     what: "Password of Grafana's administrator; required with ENABLE_MONITORING=true.",
     noEffectYet: 'Prometheus and Grafana are not started by the service',
   }),
+  ...deploymentKeys,
 } as const;

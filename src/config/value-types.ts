@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -239,14 +239,18 @@ function split(value: string): string[] {
   return value.split(/[\s,]+/).filter((item) => item !== '');
 }
 
-function listOf(expected: string, accepts: (item: string) => boolean): ValueType<readonly string[]> {
+function listOf(
+  expected: string,
+  accepts: (item: string) => boolean,
+  explain?: (text: string) => string | undefined,
+): ValueType<readonly string[]> {
   return valueType(
     `${expected}, separated by commas`,
     parsed((value) => {
       const items = split(value);
       return items.length > 0 && items.every(accepts) ? items : undefined;
     }),
-    { list: true },
+    { list: true, ...(explain && { explain }) },
   );
 }
 
@@ -257,8 +261,56 @@ export const namesOrNone = orNone(
 );
 export const addresses = listOf('host names or IP addresses without ports', isHostAddress);
 
+/** `10.0.0.0/8`, `2001:db8::/32`, or one address. */
+export const networks = listOf('IP addresses and networks (10.0.0.0/24)', isNetwork, (text) =>
+  split(text).some((item) => /\/0+$/.test(item))
+    ? 'A network of all addresses would let every client say which address it has. Name the proxies.'
+    : undefined,
+);
+
+function isNetwork(item: string): boolean {
+  const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(item) ?? [];
+  const version = isIP(address);
+  if (version === 0) return false;
+  // Its bits are counted as IPv6, where the address itself is taken for IPv4.
+  if (prefix !== undefined && /^::ffff:/i.test(address)) return false;
+  return prefix === undefined || (Number(prefix) >= 1 && Number(prefix) <= (version === 4 ? 32 : 128));
+}
+
+export const ipAddress = valueType(
+  'an IP address',
+  z.string().refine((value) => isIP(value) !== 0 && isHostAddress(value)),
+  { explain: explainAddress },
+);
+
+export const domainName = valueType(
+  'the name of a domain, e.g. mcp.example.org',
+  z
+    .string()
+    .refine((value) => value.includes('.') && isIP(value) === 0 && isHostAddress(value) && !value.endsWith('.')),
+  {
+    explain: (text) =>
+      isIP(text) === 0
+        ? explainAddress(text)
+        : 'No CA signs a certificate for a private address. Leave MCP_DOMAIN out, and write MCP_PUBLIC_URL=https://… with the address.',
+  },
+);
+
+/** `172.20`; of what never is an address of the internet. */
+export const networkPrefix = valueType(
+  'two numbers that private networks begin with: 10.0 to 10.255, 172.16 to 172.31, or 192.168',
+  z.string().regex(/^(10\.(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])|172\.(1[6-9]|2\d|3[01])|192\.168)$/),
+  {
+    explain: (text) =>
+      /^\d+\.\d+\.\d+/.test(text)
+        ? `Write only the first two numbers: ${text.split('.').slice(0, 2).join('.')}`
+        : undefined,
+  },
+);
+
 const mailAddress = /^[^\s@<>,;:"()[\]\\]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/;
 export const mailTo = listOf('mail addresses', (item) => mailAddress.test(item));
+export const mailAddressOnly = valueType('a mail address', z.string().regex(mailAddress));
 export const mailFrom = valueType(
   'a mail address, or NAME <ADDRESS>',
   z.string().refine((value) => mailAddress.test(/^[^<>\r\n]*<([^<>]+)>$/.exec(value)?.[1] ?? value)),

@@ -1,4 +1,5 @@
-import { changedKeys, type Reader, recordedConfiguration } from '../config/in-use.ts';
+import { changedKeys, recordedConfiguration } from '../config/in-use.ts';
+import type { Reader } from '../config/key.ts';
 import type { Config } from '../config.ts';
 import type { Notices } from '../operations/notice.ts';
 import { cleanLine } from '../reports/clean.ts';

@@ -16,7 +16,7 @@ const env = (more = '') => `SSH_HOST=192.0.2.1\nHOST_NAME=pve1\n${more}`;
 
 function inUse(files: Readonly<Record<string, string>>, environment: Readonly<Record<string, string>> = {}) {
   const folder = configurationFolder(files);
-  return { folder, read: configurationInUse(loadConfig({ cwd: folder, env: environment })) };
+  return { folder, read: configurationInUse(loadConfig({ cwd: folder, env: environment }), 'worker') };
 }
 
 it('names the keys of .env and of hosts.yaml that were written, changed or removed since', () => {
@@ -36,7 +36,7 @@ it('notices a changed secret, also in a file of its own, and keeps nothing of it
     'SMTP_HOST=localhost\nSMTP_SECURITY=none\nMAIL_FROM=a@example.org\nMAIL_TO=b@example.org\nSMTP_USER=me\n';
   const { folder, read } = inUse({ '.env': env(`${mail}SMTP_PASSWORD_FILE=password\n`), password: secret });
   const dataDir = mkdtempSync(join(tmpdir(), 'proxmox-mcp-in-use-'));
-  recordConfiguration(dataDir, 'worker', read);
+  recordConfiguration(dataDir, read);
   expect(readFileSync(join(dataDir, 'run', 'worker.configuration'), 'utf8')).not.toContain(secret);
   writeFileSync(join(folder, 'password'), 'another');
   const recorded = recordedConfiguration(dataDir, 'worker', process.pid);

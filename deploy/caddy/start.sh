@@ -1,0 +1,27 @@
+#!/bin/sh
+# First process of the container `caddy`: says what the Caddyfile needs in Caddy's words, and becomes Caddy.
+set -eu
+host_of() { printf '%s' "$1" | sed -E 's#^[a-z]+://(\[[^]]*\]|[^/:]*).*#\1#'; }
+
+# The name that clients use: a domain, or where there is none the host of MCP_PUBLIC_URL (an address of this machine).
+name=${MCP_DOMAIN:-$(host_of "${MCP_PUBLIC_URL:-}")}
+case $name in
+  '' | localhost | 127.0.0.1) CADDY_NAMES='localhost, 127.0.0.1' name=localhost ;;
+  *) CADDY_NAMES="$name, localhost, 127.0.0.1" ;;
+esac
+# A certificate of a public CA is asked for where there is somebody whom the CA can write to; else Caddy's own CA signs.
+CADDY_TLS=internal
+[ -z "${MCP_DOMAIN:-}" ] || CADDY_TLS=${ACME_EMAIL:-internal}
+CADDY_HTTPS=
+[ "${HTTPS_PORT:-443}" = 443 ] || CADDY_HTTPS=:$HTTPS_PORT
+CADDY_TRUSTED=$(printf '%s' "127.0.0.1/32,${TRUSTED_PROXIES:-}" | tr ',' ' ')
+# Who may come without TLS: this machine (its connections come from the network's gateway), proxies that are named, and
+# everybody where MCP_PUBLIC_URL says so.
+CADDY_PLAIN="$CADDY_GATEWAY $CADDY_TRUSTED"
+case ${MCP_PUBLIC_URL:-} in
+  http://localhost* | http://127.*) ;;
+  http://*) CADDY_PLAIN='0.0.0.0/0 ::/0' ;;
+esac
+CADDY_NAME=$name
+export CADDY_NAMES CADDY_NAME CADDY_TLS CADDY_HTTPS CADDY_TRUSTED CADDY_PLAIN
+exec caddy run --config /etc/caddy/Caddyfile --adapter caddyfile

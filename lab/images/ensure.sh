@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Makes the images that stand in for what only a registry has, where they aren't there yet, and prints their names, one a
+# line: ensure.sh NAME …, of: node node-build postgres prometheus caddy temporal temporal-ui, and `app`, the service's own
+# image, built from this checkout on the first two.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+cache=${PROXMOX_MCP_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/proxmox-mcp/lab}
+mkdir -p "$cache"
+there() { docker image inspect "$1" >/dev/null 2>&1; }
+digest() { (cd "$root" && find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12); }
+go=$(digest lab/images/build-go.sh lab/images/caddy temporal-server)
+debian=$(digest lab/images/build-debian.sh lab/images/node lab/images/node-build lab/images/postgres lab/images/prometheus)
+
+go_missing=() debian_missing=() app=
+for name; do
+  case $name in
+    caddy | temporal | temporal-ui) there "proxmox-mcp-lab-$name:$go" || go_missing+=("$name") ;;
+    app) app=1 ;;
+    *) there "proxmox-mcp-lab-$name:$debian" || debian_missing+=("$name") ;;
+  esac
+done
+if [ -n "$app" ]; then
+  # Everything that the Dockerfile copies; .dockerignore says the same.
+  source=$(cd "$root" && find Dockerfile .dockerignore package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json LICENSE \
+    scripts bench lab src sudoers deploy/image -type f -not -path 'lab/images/*' -not -path 'lab/hosts/image/*' -print0 |
+    LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
+  app=proxmox-mcp-server:lab-$debian-$source
+  if ! there "$app"; then
+    for name in node node-build; do
+      there "proxmox-mcp-lab-$name:$debian" || [[ " ${debian_missing[*]} " = *" $name "* ]] || debian_missing+=("$name")
+    done
+  fi
+fi
+
+# One build at a time of each kind; whoever waited finds them there.
+building=()
+if [ "${#go_missing[@]}" -gt 0 ]; then
+  (
+    exec 9>"$cache/images-go.lock" && flock 9
+    missing=()
+    for name in "${go_missing[@]}"; do there "proxmox-mcp-lab-$name:$go" || missing+=("$name"); done
+    [ "${#missing[@]}" -eq 0 ] || bash "$here/build-go.sh" "$go" "$cache" "${missing[@]}" 9>&-
+  ) &
+  building+=($!)
+fi
+if [ "${#debian_missing[@]}" -gt 0 ]; then
+  (
+    exec 8>"$cache/images-debian.lock" && flock 8
+    missing=()
+    for name in "${debian_missing[@]}"; do there "proxmox-mcp-lab-$name:$debian" || missing+=("$name"); done
+    [ "${#missing[@]}" -eq 0 ] || bash "$here/build-debian.sh" "$debian" "$cache" "${missing[@]}" 8>&-
+  ) &
+  building+=($!)
+fi
+for build in "${building[@]}"; do wait "$build"; done
+if [ -n "$app" ] && ! there "$app"; then
+  exec 7>"$cache/images-app.lock" && flock 7
+  there "$app" || bash "$here/build-app.sh" "$app" "$debian" 7>&-
+fi
+for name; do
+  case $name in
+    caddy | temporal | temporal-ui) echo "proxmox-mcp-lab-$name:$go" ;;
+    app) echo "$app" ;;
+    *) echo "proxmox-mcp-lab-$name:$debian" ;;
+  esac
+done
+# Other checkouts may have other recipes, so only what is old goes.
+docker image prune --all --force --filter label=proxmox-mcp-lab=1 --filter until=168h >/dev/null

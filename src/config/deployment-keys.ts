@@ -1,0 +1,36 @@
+import { optional, withDefault } from './key.ts';
+import * as types from './value-types.ts';
+
+/** Keys of the deployment with Docker Compose: what is published, and where. Checked here, used by `docker-compose.yml`. */
+export const deploymentKeys = {
+  MCP_DOMAIN: optional(types.domainName, {
+    group: 'Deployment with Docker Compose',
+    example: 'mcp.example.org',
+    what: 'Domain under which clients reach the service: Caddy gets a certificate for it. Without it Caddy has a CA of its own.',
+  }),
+  ACME_EMAIL: optional(types.mailAddressOnly, {
+    group: 'Deployment with Docker Compose',
+    example: 'admin@example.org',
+    what: 'Address that the CA which signs the certificate of MCP_DOMAIN may write to.',
+  }),
+  PUBLISH_ADDRESS: withDefault(types.ipAddress, '127.0.0.1', {
+    group: 'Deployment with Docker Compose',
+    example: '192.168.1.10',
+    what: "Address of this machine that Caddy's ports are published on; 0.0.0.0 for all of them. The ports of Temporal UI and monitoring stay on loopback.",
+  }),
+  HTTP_PORT: withDefault(types.port, '80', {
+    group: 'Deployment with Docker Compose',
+    example: '80',
+    what: 'Port where Caddy answers http, and sends clients on to https.',
+  }),
+  HTTPS_PORT: withDefault(types.port, '443', {
+    group: 'Deployment with Docker Compose',
+    example: '443',
+    what: 'Port where Caddy answers https.',
+  }),
+  NETWORK_PREFIX: withDefault(types.networkPrefix, '172.20', {
+    group: 'Deployment with Docker Compose',
+    example: '172.20',
+    what: "The first two numbers of the containers' networks (a /16).",
+  }),
+} as const;
