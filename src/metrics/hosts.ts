@@ -65,6 +65,10 @@ export function createHostState(options: {
       for (const host of names) {
         for (const operation of [checkHealth, backUp]) await readLast(operation.name, host);
       }
+      for (const { name: host, ssh, local } of config.hosts) {
+        const isKnown = shown.has(`${backUp.name} ${host}`) || (ssh ?? local) === undefined;
+        if (!isKnown) instruments.backupVerified.set({ host, kind: backupKind }, 0);
+      }
     },
     async readEnded({ id, runId, operation, target, state }) {
       if (state === 'done' && names.has(target)) await show(operation, target, id, runId);

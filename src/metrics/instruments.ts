@@ -153,7 +153,7 @@ const ofService = {
   backupVerified: {
     name: 'proxmox_mcp_backup_verified_timestamp_seconds',
     kind: 'gauge',
-    help: 'When the last backup of a host was published that the host had read back and that counts',
+    help: 'When the last backup of a host was published that the host had read back and that counts; 0: none is known',
     labels: ['host', 'kind'],
   },
   healthVerdict: {
