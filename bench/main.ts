@@ -14,6 +14,7 @@ const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
   fleet: async () => (await import('./fleet.ts')).benchFleet(),
   bulk: async () => (await import('./bulk.ts')).benchBulk(),
   ledger: async () => (await import('./ledger.ts')).benchLedger(),
+  image: async () => (await import('./image.ts')).benchImage(),
 };
 
 const asked = process.argv.slice(2);

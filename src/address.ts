@@ -27,11 +27,13 @@ function isName(text: string): boolean {
  * within IPv6 (`::ffff:192.0.2.1`), `127.0.0.1` for this machine.
  */
 export function canonicalAddress(address: string): string {
-  const name = isIPv6(address) ? plainIPv6(address) : address.toLowerCase().replace(/\.$/, '');
+  const name = isIPv6(address) ? plainAddress(address) : address.toLowerCase().replace(/\.$/, '');
   return isLoopback(name) ? '127.0.0.1' : name;
 }
 
-function plainIPv6(address: string): string {
+/** One spelling of an IP address without a zone: IPv6 in its short form, IPv4 as such where it is written within IPv6. */
+export function plainAddress(address: string): string {
+  if (!isIPv6(address)) return address;
   const short = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const [, high = '', low = ''] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(short) ?? [];
   if (high === '') return short;
@@ -42,4 +44,23 @@ function plainIPv6(address: string): string {
 /** Whether only this machine can reach the address. */
 export function isLoopback(address: string): boolean {
   return address === 'localhost' || address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
+}
+
+/** `us-east-1.aws.api.temporal.io:7233`, or a namespace's own `NAME.ACCOUNT.tmprl.cloud:7233`. */
+const cloudAddress = /(?:^|\.)(?:tmprl\.cloud|api\.temporal\.io)(?::\d+)?$/i;
+
+/** Whether that is an address of Temporal Cloud, whose namespaces are made elsewhere. */
+export function isTemporalCloud(address: string | undefined): boolean {
+  return address !== undefined && cloudAddress.test(address);
+}
+
+/** `[::1]:7233` → `::1` and 7233. */
+export function splitAddress(address: string): readonly [host: string, port: number] {
+  const colon = address.lastIndexOf(':');
+  return [address.slice(0, colon).replace(/^\[|\]$/g, ''), Number(address.slice(colon + 1))];
+}
+
+/** How this machine reaches what listens on an address. */
+export function localAddress(listening: string): string {
+  return listening === '0.0.0.0' ? '127.0.0.1' : listening === '::' ? '::1' : listening;
 }

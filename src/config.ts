@@ -92,8 +92,10 @@ export interface MailConfig {
 
 /** The deployment with Docker Compose. */
 export interface ComposeConfig {
-  /** Of Caddy's certificate; undefined: it is signed by Caddy's own CA. */
+  /** The name of Caddy's certificate, where it isn't MCP_PUBLIC_URL's. */
   readonly domain?: string;
+  /** The certificate is signed by Caddy's own CA, and by none that clients know. */
+  readonly ownCa: boolean;
   /** Where Caddy's ports are published. */
   readonly publishAddress: string;
   readonly httpPort: number;
@@ -102,15 +104,32 @@ export interface ComposeConfig {
   readonly networkPrefix: string;
 }
 
+/** How a Temporal server is reached through TLS. Absolute paths of PEM files, which are read when they are needed. */
+export interface TemporalTls {
+  /** Default: the system's CAs. */
+  readonly caFile?: string;
+  /** The client's own certificate and key. */
+  readonly client?: { readonly certFile: string; readonly keyFile: string };
+  /** Name that the server's certificate must be for. Default: the address's host. */
+  readonly serverName?: string;
+}
+
 /** The whole configuration, validated. Made by `loadConfig` in `src/config/load.ts`. */
 export interface Config {
   /** Absolute path; everything the service keeps on this machine is below it. */
   readonly dataDir: string;
+  /** Absolute path of the folder of tokens and people. Default: `dataDir`. */
+  readonly accessDir: string;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly temporal: {
     /** Given: use that server and start none. Else the service runs the dev server on `port`. */
     readonly address?: string;
     readonly namespace: string;
+    /** Absent: no TLS. */
+    readonly tls?: TemporalTls;
+    readonly apiKey?: Secret;
+    /** Where the API key was read from, and is read again. */
+    readonly apiKeyFile?: string;
     /** Explicit path of the Temporal CLI binary. */
     readonly binary?: string;
     /** gRPC port of the server that the service starts. Default 7233. */
@@ -133,8 +152,12 @@ export interface Config {
   /** What Docker Compose runs it with; undefined: it runs otherwise. */
   readonly compose?: ComposeConfig;
   readonly worker: {
-    /** Port of the worker's Prometheus metrics on 127.0.0.1. Default 9464. */
+    /** Of the worker's Prometheus metrics. Default 127.0.0.1. */
+    readonly metricsHost: string;
+    /** Port of the worker's Prometheus metrics. Default 9464. */
     readonly metricsPort: number;
+    /** Whether this worker has the ledger: where it can, nothing else, not at all. */
+    readonly ledger: 'auto' | 'only' | 'never';
     /** Workflow and activity slots. */
     readonly maxConcurrentActivitiesPerHost: number;
   };

@@ -1,8 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from './errors.ts';
+
+/**
+ * Where process numbers mean what they mean here. Containers have numbers of their own, and those of one machine may even have
+ * one name; the kernel's name of their numbering counts for one start of the machine.
+ */
+const numbering = numberingOf();
 
 /** Work under the lock takes milliseconds, so that a lock this old was left behind. */
 const abandonedMs = 10_000;
@@ -10,11 +16,11 @@ const waitMs = 15_000;
 
 /**
  * Runs `work` while no other process of this machine does so for the same path. The lock is a file that names its
- * holder: one left by a process that died is taken over at once, one of another machine after ten seconds.
+ * holder: one left by a process that died is taken over at once, one of another machine or container after ten seconds.
  */
 export async function withFileLock<Result>(path: string, work: () => Result): Promise<Result> {
   const lock = `${path}.lock`;
-  const mine = `${process.pid} ${hostname()} ${randomBytes(8).toString('hex')}`;
+  const mine = `${process.pid} ${numbering} ${randomBytes(8).toString('hex')}`;
   const deadline = Date.now() + waitMs;
   while (!acquire(lock, mine)) {
     if (Date.now() > deadline) {
@@ -67,9 +73,18 @@ function removeAbandoned(lock: string): void {
 
 function isAbandoned(lock: string, content: string): boolean {
   const [pid, machine] = content.split(' ');
-  if (machine === hostname() && !isAlive(Number(pid))) return true;
+  if (machine === numbering && !isAlive(Number(pid))) return true;
   const modified = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
   return modified !== undefined && Date.now() - modified > abandonedMs;
+}
+
+function numberingOf(): string {
+  try {
+    const start = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return `${start}/${readlinkSync('/proc/self/ns/pid')}`;
+  } catch {
+    return hostname();
+  }
 }
 
 function isAlive(pid: number): boolean {

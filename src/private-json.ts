@@ -5,7 +5,10 @@ import { ServiceError } from './errors.ts';
 import { withFileLock } from './file-lock.ts';
 import { replacePrivateFile } from './private-file.ts';
 
-/** A JSON file of mode 0600 that several processes of this machine read and change. */
+/**
+ * A JSON file of mode 0600 that several processes of this machine read and change. Where its folder has mode 2750, its
+ * group may read it, too (0640): so a process that runs as another user can read what it can't change.
+ */
 export interface PrivateJson<Content> {
   /**
    * The content; the empty one when there is no file. Costs one stat as long as the file is the same, and is then the same
@@ -45,7 +48,9 @@ export function createPrivateJson<Content>(options: PrivateJsonOptions<Content>)
       return withFileLock(path, () => {
         const before = current();
         const { content, result } = work(before);
-        if (content !== before) replacePrivateFile(path, `${JSON.stringify(content, null, 2)}\n`);
+        if (content === before) return result;
+        const mode = groupOf(dirname(path)) === undefined ? undefined : 0o640;
+        replacePrivateFile(path, `${JSON.stringify(content, null, 2)}\n`, undefined, mode);
         return result;
       });
     },
@@ -61,7 +66,9 @@ function stampOf(path: string): string {
 }
 
 function load<Content>({ path, schema, of, consequence, anew }: PrivateJsonOptions<Content>): Content {
-  if (((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0) {
+  const { mode = 0, gid } = statSync(path, { throwIfNoEntry: false }) ?? {};
+  const isShared = gid !== undefined && groupOf(dirname(path)) === gid;
+  if ((mode & (isShared ? 0o037 : 0o077)) !== 0) {
     throw new ServiceError({
       code: 'configuration',
       message: `${path} may be read or written by other users, so that its ${of} can't be trusted`,
@@ -75,6 +82,12 @@ function load<Content>({ path, schema, of, consequence, anew }: PrivateJsonOptio
     message: `${path} is damaged: it isn't a file of ${of}. It was left as it is, and ${consequence}`,
     remedy: `Restore it from a backup, or move it away and ${anew}.`,
   });
+}
+
+/** The group that a folder is opened to, to read: what is made in it belongs to that one (setgid). */
+function groupOf(folder: string): number | undefined {
+  const { mode, gid } = statSync(folder);
+  return (mode & 0o7777) === 0o2750 ? gid : undefined;
 }
 
 function parseJson(path: string): unknown {

@@ -5,13 +5,12 @@ const limit = AbortSignal.timeout(8_000);
 
 const checks = {
   'mcp-server': async () => {
-    const answer = await fetch(`http://127.0.0.1:${process.env.MCP_PORT ?? 8080}/livez`, { signal: limit });
+    const answer = await fetch('http://127.0.0.1:8080/livez', { signal: limit });
     return answer.ok ? undefined : `it answers ${answer.status}`;
   },
   // Polling is what a worker is for; it begins when everything that it needs is there.
   worker: async () => {
-    const port = process.env.WORKER_METRICS_PORT ?? 9464;
-    const answer = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: limit });
+    const answer = await fetch('http://127.0.0.1:9464/metrics', { signal: limit });
     const polls = [...(await answer.text()).matchAll(/^temporal_num_pollers\{.*\} (\d+)$/gm)];
     return polls.some(([, count]) => count !== '0') ? undefined : 'it takes no work';
   },
@@ -19,6 +18,6 @@ const checks = {
 
 const problem = await checks[what]().catch((error) => String(error.cause ?? error));
 if (problem !== undefined) {
-  console.error(problem);
+  process.stderr.write(`${problem}\n`);
   process.exit(1);
 }

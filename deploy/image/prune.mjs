@@ -14,7 +14,11 @@ for (const source of ['sdk-core', 'src', 'bridge-macros', 'ts']) {
 for (const name of ['dist/lab', 'dist/bench', 'dist/.built', 'dist/.tsbuildinfo']) remove(name);
 // Types, tests' sources and documentation of packages; their licences stay.
 for (const entry of readdirSync('node_modules', { recursive: true, withFileTypes: true })) {
-  if (entry.isFile() && /\.(d\.[cm]?ts|[cm]?ts|[cm]?js\.map|md|markdown)$/i.test(entry.name) && !/^licen[sc]e/i.test(entry.name)) {
+  if (
+    entry.isFile() &&
+    /\.(d\.[cm]?ts|[cm]?ts|[cm]?js\.map|md|markdown)$/i.test(entry.name) &&
+    !/^licen[sc]e/i.test(entry.name)
+  ) {
     remove(join(entry.parentPath, entry.name));
   }
 }

@@ -74,7 +74,7 @@ add() {
     rm -rf "$layer/root/usr/sbin/policy-rc.d" "$layer/root/etc/resolv.conf" "$layer"/root/var/lib/apt/lists/* "$layer"/root/var/cache/apt/*.bin \
       "$layer"/root/var/log/*.log "$layer/root/var/log/apt"
   fi
-  if [ -e "$here/$name/configure" ]; then (cd "$here/$name" && sh -euc '. ./configure' sh "$layer/root"); fi
+  if [ -e "$here/$name/configure" ]; then (cd "$here/$name" && sh -euc '. ./configure' sh "$layer/root" >&2); fi
   umount "$layer/root"
   echo "$layer/upper"
 }
@@ -91,7 +91,7 @@ for name; do
   esac
   layer=$(add "$name" "$packages")
   tar -C "$layer" -cf "$work/memory/layer.tar" .
-  cp "$here/$name/Dockerfile" "$work/memory/Dockerfile"
+  cp "$here/$name/image.dockerfile" "$work/memory/Dockerfile"
   DOCKER_BUILDKIT=0 docker build --quiet --force-rm --label proxmox-mcp-lab=1 --build-arg "SUFFIX=$suffix" --tag "$tag" \
     - < <(tar -C "$work/memory" -c Dockerfile layer.tar) >"$work/$name.build" 2>&1 || fail "$work/$name.build"
   rm -rf "$work/memory/layer.tar" "$work/memory/${name:?}"

@@ -3,8 +3,10 @@
 # line: ensure.sh NAME …, of: node node-build postgres prometheus caddy temporal temporal-ui, and `app`, the service's own
 # image, built from this checkout on the first two.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
+# A copy of this may stand in dist, where nothing is that images are made of.
+root=$(cd "$(dirname "$0")" && pwd)
+until [ -e "$root/Dockerfile" ]; do root=$(dirname "$root"); [ "$root" != / ] || { echo 'There is no Dockerfile above' >&2; exit 1; }; done
+here=$root/lab/images
 cache=${PROXMOX_MCP_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/proxmox-mcp/lab}
 mkdir -p "$cache"
 there() { docker image inspect "$1" >/dev/null 2>&1; }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { splitAddress } from '../address.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
@@ -9,8 +9,8 @@ import { approvedPolicy } from '../policy/create-judge.ts';
 import { type InspectedPolicy, inspectPolicy, parsePolicy } from '../policy/read-policy.ts';
 import type { Policy } from '../policy/schema.ts';
 import { readableTime } from '../reports/units.ts';
-import { createTokenStore, type TokenInfo } from '../tokens/store.ts';
-import { splitAddress, tcp } from './tcp.ts';
+import { createTokenStore, type TokenInfo, tokensFile } from '../tokens/store.ts';
+import { tcp } from './tcp.ts';
 import { ownTimeZone } from './terminal.ts';
 
 /** What was approved last. `why`: it isn't known, because nobody answers. */
@@ -20,8 +20,9 @@ export type Approved =
 
 /** Asks the ledger for the policy that was approved last. */
 export async function readApproved(config: Config): Promise<Approved> {
-  const [{ connectTemporal, temporalAddress }, { createLedgerClient }] = await Promise.all([
+  const [{ connectTemporal }, { temporalAddress }, { createLedgerClient }] = await Promise.all([
     import('../runs/temporal-client.ts'),
+    import('../runs/temporal-endpoint.ts'),
     import('../runs/ledger.ts'),
   ]);
   const address = temporalAddress(config);
@@ -54,7 +55,7 @@ export function policyWorld(config: Config): PolicyWorld {
   const { slack, discord, onCall } = config.webhooks;
   return {
     hosts: config.hosts.map(({ name }) => name),
-    people: createPeople(peopleFile(config.dataDir)).list(),
+    people: createPeople(peopleFile(config.accessDir)).list(),
     tokens: tokensOf(config).map(({ name }) => name),
     webhooks: [
       ...(slack ? (['SLACK_WEBHOOK_URL'] as const) : []),
@@ -65,6 +66,6 @@ export function policyWorld(config: Config): PolicyWorld {
   };
 }
 
-export function tokensOf({ dataDir }: Config): readonly TokenInfo[] {
-  return createTokenStore(join(dataDir, 'tokens.json')).list();
+export function tokensOf({ accessDir }: Config): readonly TokenInfo[] {
+  return createTokenStore(tokensFile(accessDir)).list();
 }

@@ -13,7 +13,7 @@ import { inspectFile } from './approved-policy.ts';
 import { type CliContext, noteWarnings } from './context.ts';
 import { note, print, printJson } from './terminal.ts';
 
-/** `config check|show`. */
+/** `config check|show|move-secrets`. */
 export function configCommands(program: Command, context: CliContext): void {
   const config = program.command('config').description('Check and show the configuration');
 
@@ -35,6 +35,24 @@ export function configCommands(program: Command, context: CliContext): void {
           ? `Nothing is configured in ${folder}: the service runs its demo.`
           : `The configuration in ${folder} is valid. Hosts: ${hosts}.`,
       );
+      if (read.compose === undefined) return;
+      const { claudeLine, trustLines } = await import('../service/summary.ts');
+      print([`Claude Code: ${claudeLine(read)}`, ...trustLines(read)].join('\n'));
+    });
+
+  config
+    .command('move-secrets')
+    .summary('Move the secrets in .env and hosts.yaml into files of their own')
+    .description(
+      'Move each secret that stands in .env or hosts.yaml itself into a file of its own beside them (mode 0600, in keys/ and secrets/), and name the file there instead. Comments stay. Refuses what would lose something, before it changes anything.',
+    )
+    .action(async () => {
+      const { moveSecrets } = await import('../config/move-secrets.ts');
+      const { folder, config: read } = context.inspect();
+      const moved = moveSecrets(folder, { isCompose: read.compose !== undefined });
+      if (moved.length === 0) return note('No secret stands in .env or hosts.yaml itself: nothing to move.');
+      for (const { key, file } of moved) print(`${key}: ${file}`);
+      note('Restart the service, so that it reads them there.');
     });
 
   config

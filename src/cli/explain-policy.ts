@@ -54,7 +54,7 @@ export async function explainRequest(
   const now = options.at === undefined ? Date.now() : Date.parse(momentOf(options.at, '--at', timeZone));
   const scopes = new Map(tokensOf(config).map(({ name, scope }) => [name, scope]));
   const context: JudgeContext = {
-    people: createPeople(peopleFile(config.dataDir)).list(),
+    people: createPeople(peopleFile(config.accessDir)).list(),
     hosts: config.hosts.map(({ name }) => name),
     now,
     timeZoneOf: (host) => zoneOf(config.hosts, host),

@@ -138,17 +138,17 @@ async function verify(
   copy: string | undefined,
 ): Promise<LedgerVerification> {
   // SQLite takes longer to load than most commands to run.
-  const [{ verifyFolder }, { ledgerPaths }, { acquireLock }] = await Promise.all([
+  const [{ verifyFolder }, { ledgerPaths }, { acquireKernelLock }] = await Promise.all([
     import('../ledger/verify-folder.ts'),
     import('../ledger/paths.ts'),
-    import('../service/lock-file.ts'),
+    import('../service/kernel-lock.ts'),
   ]);
   if (copy !== undefined) return verifyFolder(resolve(copy), anchors);
   const folder = join((await context.config()).dataDir, 'ledger');
   const throughService = () => withTemporal(context, ({ ledger }) => ledger.verify(anchors.slice(-mostAnchors)));
   // Where there is no file the worker is on another machine.
   if (!existsSync(folder)) return throughService();
-  const claim = acquireLock(ledgerPaths(folder).claim);
+  const claim = acquireKernelLock(ledgerPaths(folder).claim);
   if (!claim.held) return throughService();
   try {
     note('The service does not run: its files are looked at.');

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import type { Command } from 'commander';
 import { ServiceError } from '../errors.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { textTable } from '../reports/table.ts';
-import { createTokenStore } from '../tokens/store.ts';
+import { createTokenStore, tokensFile } from '../tokens/store.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { listenForInterruption, note, print, printJson } from './terminal.ts';
@@ -76,7 +75,7 @@ async function withClient<Result>(
       'Write e.g. --url http://127.0.0.1:8080/api/mcp.',
     );
   if (given === undefined && own !== undefined) {
-    return withOwnToken(join(own.dataDir, 'tokens.json'), (token) => withConnection(endpoint, token, work));
+    return withOwnToken(tokensFile(own.accessDir), (token) => withConnection(endpoint, token, work));
   }
   return withConnection(endpoint, given, work);
 }

@@ -21,7 +21,7 @@ export interface Proof {
 
 /** The people of the configured data folder. */
 export async function openPeople(context: CliContext): Promise<People> {
-  return createPeople(peopleFile((await context.config()).dataDir));
+  return createPeople(peopleFile((await context.config()).accessDir));
 }
 
 /** How often a password or code may be mistyped before the command ends. */

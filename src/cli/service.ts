@@ -7,7 +7,7 @@ import type { CliContext } from './context.ts';
 import { requester } from './temporal.ts';
 import { note, print } from './terminal.ts';
 
-/** `start`, `stop`, `service install|uninstall`, `serve`, `stdio`. */
+/** `start`, `stop`, `service install|uninstall`, `serve`, `worker`, `stdio`. */
 export function serviceCommands(program: Command, context: CliContext): void {
   program
     .command('start')
@@ -81,6 +81,18 @@ export function serviceCommands(program: Command, context: CliContext): void {
       recordConfiguration(config.dataDir, configurationInUse(context.load('mcp-server'), 'mcp-server'));
       const { serveUntilStopped } = await import('../mcp/process.ts');
       await serveUntilStopped(config);
+    });
+
+  program
+    .command('worker')
+    .summary('Run only the worker; `start` does this and more')
+    .description(
+      'Run only the worker until Ctrl-C: it does what runs need done. It makes the namespace of TEMPORAL_ADDRESS fit, waits for a server that is not there yet, and may run on several machines at once (WORKER_HOSTS, WORKER_LEDGER).',
+    )
+    .action(async () => {
+      await context.config('worker');
+      const { runWorker } = await import('../worker/run-worker.ts');
+      await runWorker(context.load('worker'), { prepare: true });
     });
 
   program

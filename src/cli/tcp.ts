@@ -11,9 +11,3 @@ export function tcp(host: string, port: number, signal: AbortSignal): Promise<st
     socket.once('error', (error) => resolve('code' in error ? String(error.code) : 'unknown error'));
   });
 }
-
-/** `[::1]:7233` → `::1` and 7233. */
-export function splitAddress(address: string): readonly [host: string, port: number] {
-  const colon = address.lastIndexOf(':');
-  return [address.slice(0, colon).replace(/^\[|\]$/g, ''), Number(address.slice(colon + 1))];
-}

@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import { splitAddress } from '../address.ts';
 import type { Config } from '../config.ts';
 import type { Requester } from '../operations/run.ts';
 import type { LedgerClient } from '../runs/ledger.ts';
@@ -8,7 +9,7 @@ import type { Schedules } from '../runs/schedules.ts';
 import type { ChangeSwitch } from '../runs/switch.ts';
 import type { readNotices } from '../runs/watch.ts';
 import type { CliContext } from './context.ts';
-import { splitAddress, tcp } from './tcp.ts';
+import { tcp } from './tcp.ts';
 
 /** Runs `work` with a connection to Temporal that is closed afterwards. */
 export async function withTemporal<Result>(
@@ -24,7 +25,8 @@ export async function withTemporal<Result>(
   const config = await context.config();
   // Loaded here, because Temporal's client takes longer to load than most commands to run.
   const [
-    { connectTemporal, temporalAddress },
+    { connectTemporal },
+    { temporalAddress },
     { createRuns },
     { createSchedules },
     { createLedgerClient },
@@ -32,6 +34,7 @@ export async function withTemporal<Result>(
     watch,
   ] = await Promise.all([
     import('../runs/temporal-client.ts'),
+    import('../runs/temporal-endpoint.ts'),
     import('../runs/create-runs.ts'),
     import('../runs/create-schedules.ts'),
     import('../runs/ledger.ts'),

@@ -1,10 +1,9 @@
-import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ServiceError } from '../errors.ts';
 import { isAdministrator } from '../people/person.ts';
 import type { People } from '../people/store.ts';
 import { textTable } from '../reports/table.ts';
-import { createTokenStore, type TokenStore } from '../tokens/store.ts';
+import { createTokenStore, type TokenStore, tokensFile } from '../tokens/store.ts';
 import { type Scope, scopes } from '../tokens/token.ts';
 import type { CliContext } from './context.ts';
 import { byDefault } from './parse.ts';
@@ -16,8 +15,7 @@ import { writeDown } from './write-down.ts';
 /** `token create|list|revoke`. */
 export function tokenCommands(program: Command, context: CliContext): void {
   const token = program.command('token').description('Make and revoke the bearer tokens of MCP clients');
-  const store = async (): Promise<TokenStore> =>
-    createTokenStore(join((await context.config()).dataDir, 'tokens.json'));
+  const store = async (): Promise<TokenStore> => createTokenStore(tokensFile((await context.config()).accessDir));
 
   token
     .command('create <name>')
@@ -47,10 +45,11 @@ export function tokenCommands(program: Command, context: CliContext): void {
       if (options.json) return printJson(made);
       note(`Token ${name} (${made.scope}${of}). It is shown only now; keep it where the client finds it.`);
       print(made.token);
-      const { mcp } = await context.config();
-      note(
-        `Claude Code: claude mcp add --transport http proxmox ${mcp.publicUrl}/api/mcp --header "Authorization: Bearer TOKEN"`,
-      );
+      const config = await context.config();
+      const { claudeLine, trustLines } = await import('../service/summary.ts');
+      note(`Claude Code: ${claudeLine(config, 'TOKEN')}`);
+      const [copy, ...rest] = trustLines(config);
+      if (copy !== undefined) note([`The certificate is signed by Caddy's own CA: ${copy}`, ...rest].join('\n'));
     });
 
   byDefault(token.command('list', { isDefault: true }))

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { splitAddress } from '../address.ts';
 import type { OutsideKind } from '../operations/ledger.ts';
 import { principalText, type Requester } from '../operations/run.ts';
 import { cleanLine } from '../reports/clean.ts';
 import type { CliContext } from './context.ts';
-import { splitAddress, tcp } from './tcp.ts';
+import { tcp } from './tcp.ts';
 import { withTemporal } from './temporal.ts';
 import { note } from './terminal.ts';
 
@@ -17,7 +18,7 @@ export async function writeDown(
 ): Promise<void> {
   const { kind, by } = what;
   const text = cleanLine(what.text, 1_000);
-  const { temporalAddress } = await import('../runs/temporal-client.ts');
+  const { temporalAddress } = await import('../runs/temporal-endpoint.ts');
   const address = temporalAddress(await context.config());
   if ((await tcp(...splitAddress(address), AbortSignal.timeout(5_000))) !== undefined) {
     return note('The service does not run, so the ledger does not have this.');

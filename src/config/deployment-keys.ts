@@ -6,12 +6,12 @@ export const deploymentKeys = {
   MCP_DOMAIN: optional(types.domainName, {
     group: 'Deployment with Docker Compose',
     example: 'mcp.example.org',
-    what: 'Domain under which clients reach the service: Caddy gets a certificate for it. Without it Caddy has a CA of its own.',
+    what: 'Name under which clients reach the service, of which Caddy has a certificate: of a CA that clients know where ACME_EMAIL is set, else of a CA of its own.',
   }),
   ACME_EMAIL: optional(types.mailAddressOnly, {
     group: 'Deployment with Docker Compose',
     example: 'admin@example.org',
-    what: 'Address that the CA which signs the certificate of MCP_DOMAIN may write to.',
+    what: "Address that the CA (Let's Encrypt) may write to; with it, Caddy has the certificate of MCP_DOMAIN signed there.",
   }),
   PUBLISH_ADDRESS: withDefault(types.ipAddress, '127.0.0.1', {
     group: 'Deployment with Docker Compose',

@@ -1,4 +1,4 @@
-import { isMap, parseDocument } from 'yaml';
+import { isMap, isScalar, parseDocument } from 'yaml';
 import { parseDotenv } from './dotenv.ts';
 
 /** The text of `.env` with the key set: on the line where it stands, else at the end. Everything else stays. */
@@ -21,6 +21,37 @@ export function setInHostsFile(text: string, host: string, values: Readonly<Reco
   if (!isMap(document.get('hosts'))) document.set('hosts', document.createNode({}));
   if (!isMap(document.getIn(['hosts', host]))) document.setIn(['hosts', host], document.createNode({}));
   for (const [key, value] of Object.entries(values)) document.setIn(['hosts', host, key], value);
+  return document.toString({ lineWidth: 0 });
+}
+
+/** The text of `.env` where another key with another value stands in the place of one; a comment behind it stays. */
+export function renameInDotenv(text: string, key: string, to: string, value: string): string {
+  const setting = parseDotenv(text, '').settings.find((one) => one.key === key);
+  if (setting === undefined) return text;
+  const lines = text.split('\n');
+  const index = Number(setting.source.slice(1)) - 1;
+  const [, line = '', end = ''] = /^(.*?)(\r?)$/s.exec(lines[index] ?? '') ?? [];
+  const [, before = '', rest = ''] = /^(\s*(?:export\s+)?)[A-Za-z_][A-Za-z0-9_.-]*\s*=\s*(.*)$/.exec(line) ?? [];
+  const [, comment = ''] = /^(?:"(?:[^"\\]|\\.)*"|'[^']*'|`[^`]*`|[^#]*?)(\s+#.*)?\s*$/.exec(rest) ?? [];
+  lines[index] = `${before}${to}=${value}${comment}${end}`;
+  return lines.join('\n');
+}
+
+/** The text of `hosts.yaml` where another key with another value stands in the place of one in the entry of a host. */
+export function renameInHostsFile(
+  text: string,
+  host: string,
+  key: string,
+  [to, value]: readonly [key: string, value: string],
+): string {
+  const document = parseDocument(text);
+  const entry = document.getIn(['hosts', host]);
+  const pair = isMap(entry) ? entry.items.find((one) => isScalar(one.key) && one.key.value === key) : undefined;
+  if (pair === undefined || !isScalar(pair.key) || !isScalar(pair.value)) return text;
+  pair.key.value = to;
+  pair.value.value = value;
+  // Quotation marks and the spelling of what stood there aren't its own.
+  pair.value.type = 'PLAIN';
   return document.toString({ lineWidth: 0 });
 }
 

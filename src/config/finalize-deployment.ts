@@ -1,9 +1,10 @@
 import { isIPv4 } from 'node:net';
 import { canonicalAddress, isLoopback, urlHost } from '../address.ts';
 import type { ComposeConfig } from '../config.ts';
-import type { ServiceContext, UsedPort } from './finalize.ts';
+import type { UsedPort } from './finalize.ts';
 import type { ServiceValues } from './keys.ts';
 import { type ConfigFinding, configProblem, configWarning } from './problems.ts';
+import type { ServiceContext } from './service-context.ts';
 
 export const isWildcard = (address: string) => address === '0.0.0.0' || address === '::';
 
@@ -18,6 +19,7 @@ export function publicUrlOf(values: ServiceValues): string {
 export function composeOf(values: ServiceValues): ComposeConfig {
   return {
     ...(values.MCP_DOMAIN !== undefined && { domain: values.MCP_DOMAIN }),
+    ownCa: values.MCP_DOMAIN === undefined || values.ACME_EMAIL === undefined,
     publishAddress: values.PUBLISH_ADDRESS,
     httpPort: values.HTTP_PORT,
     httpsPort: values.HTTPS_PORT,
@@ -128,12 +130,13 @@ function* doubtful({ values, written, sourceOf, deployment }: ServiceContext): G
       remedy: 'Leave MCP_PUBLIC_URL out, or MCP_DOMAIN where another proxy has the certificate.',
     });
   }
-  if (deployment !== 'compose') return;
+  // Only a CA of the internet has to reach it.
+  if (deployment !== 'compose' || !written.has('ACME_EMAIL')) return;
   if (isLoopback(address)) {
     yield configWarning({
       ...at('MCP_DOMAIN'),
       summary: `nobody reaches ${domain} from elsewhere, and no CA can check it, because PUBLISH_ADDRESS is ${address}.`,
-      remedy: 'Write PUBLISH_ADDRESS=0.0.0.0, or leave MCP_DOMAIN out where another proxy has the certificate.',
+      remedy: 'Write PUBLISH_ADDRESS=0.0.0.0, or leave ACME_EMAIL out: Caddy then has a CA of its own.',
     });
   } else if (http !== 80 && https !== 443) {
     yield configWarning({

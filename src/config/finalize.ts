@@ -9,27 +9,13 @@ import {
   publicUrlOf,
   publishedOf,
 } from './finalize-deployment.ts';
+import { temporalOf } from './finalize-temporal.ts';
 import { defaultsOf } from './interpret.ts';
 import type { Key } from './key.ts';
 import type { ServiceValues } from './keys.ts';
 import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
+import type { ServiceContext } from './service-context.ts';
 import { serviceKeys } from './service-keys.ts';
-
-export interface ServiceContext {
-  readonly values: ServiceValues;
-  readonly written: ReadonlySet<string>;
-  /** Those of them that were wrong, and have their default now. */
-  readonly wrong: ReadonlySet<string>;
-  readonly sourceOf: (key: string) => Source;
-  /** Where a key is written without a value. */
-  readonly emptyAt: (key: string) => Source | undefined;
-  readonly folder: string;
-  readonly hosts: readonly HostConfig[];
-  /** Where a host is written. */
-  readonly placeOf: (host: HostConfig) => Source;
-  readonly demo: boolean;
-  readonly deployment: 'compose' | undefined;
-}
 
 export interface Finalized {
   readonly config: Config;
@@ -69,10 +55,10 @@ export function finalize(context: ServiceContext): Finalized {
   }
   const config: Config = {
     dataDir: resolve(folder, values.DATA_DIR),
+    accessDir: resolve(folder, values.ACCESS_DIR ?? values.DATA_DIR),
     logLevel: values.LOG_LEVEL,
     temporal: {
-      ...(values.TEMPORAL_ADDRESS && { address: values.TEMPORAL_ADDRESS }),
-      namespace: values.TEMPORAL_NAMESPACE,
+      ...temporalOf(context, problems, warnings),
       ...(values.TEMPORAL_BINARY && { binary: resolve(folder, values.TEMPORAL_BINARY) }),
       port: values.TEMPORAL_PORT,
       uiPort: values.TEMPORAL_UI_PORT,
@@ -81,7 +67,9 @@ export function finalize(context: ServiceContext): Finalized {
     mcp,
     ...(context.deployment === 'compose' && { compose: composeOf(values) }),
     worker: {
+      metricsHost: values.WORKER_METRICS_HOST,
       metricsPort: values.WORKER_METRICS_PORT,
+      ledger: values.WORKER_LEDGER,
       maxConcurrentActivitiesPerHost: values.WORKER_ACTIVITIES_PER_HOST,
     },
     hosts,
@@ -109,14 +97,17 @@ function withoutEffect({ values, sourceOf }: ServiceContext): ConfigFinding[] {
   });
 }
 
+/** Of the MCP server's container, whatever MCP_PORT is published: Caddy, Prometheus and the health check know it. */
+const portInContainer = 8080;
+
 function mcpOf({ values, sourceOf, deployment }: ServiceContext, warnings: ConfigFinding[]): Config['mcp'] {
   const { MCP_HOST: host, MCP_PORT: port, MCP_ALLOWED_HOSTS: listed, TRUSTED_PROXIES: trustedProxies } = values;
   const publicUrl = publicUrlOf(values);
   const named = [...(listed ?? []), new URL(publicUrl).hostname.replace(/^\[|\]$/g, '')];
   const allowedHosts = [...new Set(named)].filter((name) => !isLoopback(name));
   const mcp = { host, port, allowedHosts, publicUrl, ...(trustedProxies && { trustedProxies }) };
-  // In its container it listens for Caddy alone: what others reach is PUBLISH_ADDRESS.
-  if (deployment === 'compose') return mcp;
+  // In its container it listens for Caddy alone: what others reach are PUBLISH_ADDRESS and MCP_PORT.
+  if (deployment === 'compose') return { ...mcp, port: portInContainer };
   const place = { key: 'MCP_HOST', source: sourceOf('MCP_HOST') };
   if (!isLoopback(host) && !publicUrl.startsWith('https://')) {
     warnings.push(

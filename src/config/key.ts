@@ -17,7 +17,7 @@ export const groups = [
 export type Group = (typeof groups)[number];
 
 /** The processes that each read the configuration once, when they start. */
-export type Reader = 'worker' | 'mcp-server';
+export type Reader = 'worker' | 'ledger' | 'mcp-server';
 
 /** One key of `.env`. The loader, the docs, `.env.example` and the suggestions are all made from these. */
 export interface Key<Value = unknown> {

@@ -70,7 +70,6 @@ export function inspectConfig(
   options: LoadOptions = {},
 ): LoadedConfig & { readonly problems: readonly ConfigFinding[] } {
   const env = options.env ?? process.env;
-  const { reader } = options;
   const deployment = env.PROXMOX_MCP_DEPLOYMENT === 'compose' ? ('compose' as const) : undefined;
   const folder = resolve(options.cwd ?? configFolder(env));
   // A mistyped folder holds nothing, and nothing configured would be the demo.
@@ -107,6 +106,9 @@ export function inspectConfig(
   }
 
   const merged = mergeLayers(dotenv.settings, environment.settings, assignments.settings);
+  // A worker that has the ledger and does nothing else needs no secret of those that act.
+  const hasLedgerOnly = options.reader === 'worker' && merged.get('WORKER_LEDGER')?.text.toLowerCase() === 'only';
+  const reader = hasLedgerOnly ? 'ledger' : options.reader;
   const { settings, refused: files } = collect(readSecretFiles(merged, folder, { reader }));
   // What couldn't be read is not missing.
   const refused = [...files, ...dotenv.problems.map(({ key }) => key)];
@@ -157,6 +159,7 @@ export function inspectConfig(
       written: new Set([...service.written, ...refused]),
       sourceOf,
       emptyAt,
+      fileOf: (key) => settings.get(key)?.file,
       folder,
       hosts: demo ? readDemoHosts(common.dataDir, main.values.TIME_ZONE) : [...hosts.keys()],
       placeOf: (host) => hosts.get(host) ?? 'the demo',

@@ -1,18 +1,16 @@
-import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { readSecret } from '../secret-file.ts';
 import type { Reader } from './key.ts';
 import { keys, secretOfFileKey } from './keys.ts';
 import { type ConfigFinding, configProblem } from './problems.ts';
 import type { Setting } from './setting.ts';
 import { path as pathType } from './value-types.ts';
 
-const maxBytes = 64 * 1024;
-
 /**
  * Replaces every `KEY_FILE` by `KEY` with what the file holds (one trailing newline is taken off). A file that others
  * may read is a problem and isn't read (its key is `refused`), so that nobody keeps a secret open to the machine without noticing.
  *
- * The MCP server opens no file of a secret that it doesn't need, and keeps none that stands in the configuration itself. The
+ * The MCP server and the process that has the ledger open no file of a secret that they don't need, and keep none that stands in the configuration itself. The
  * worker, which reads what hosts and programs write, opens such a file where it may, to take the secret out of texts; where it
  * may not, the file is none of its business.
  */
@@ -27,7 +25,7 @@ export function readSecretFiles(
   for (const setting of settings.values()) {
     const secret = secretOfFileKey(setting.key);
     const isNeeded = reader === undefined || isNeededBy(secret ?? setting.key, reader, settings);
-    if (!isNeeded && reader === 'mcp-server') {
+    if (!isNeeded && reader !== 'worker') {
       result.delete(setting.key);
       // It is written, so that nobody misses it.
       refused.add(secret ?? setting.key);
@@ -52,7 +50,8 @@ export function readSecretFiles(
     }
     const path = resolve(folder, setting.text);
     const read = readSecret(path);
-    if ('text' in read) result.set(secret, { key: secret, text: read.text, source: `${setting.source}, file ${path}` });
+    if ('text' in read)
+      result.set(secret, { key: secret, text: read.text, source: `${setting.source}, file ${path}`, file: path });
     else if (isNeeded) refuse(read.expected, read.remedy);
     else refused.add(secret);
   }
@@ -64,31 +63,9 @@ function isNeededBy(key: string, reader: Reader, settings: ReadonlyMap<string, S
   if (neededBy === undefined || neededBy.includes(reader)) return true;
   // Where there is no reading token, reads are made with the other one.
   return (
+    reader === 'mcp-server' &&
     key === 'PROXMOX_TOKEN_VALUE' &&
     !settings.has('PROXMOX_READ_TOKEN_VALUE') &&
     !settings.has('PROXMOX_READ_TOKEN_VALUE_FILE')
   );
-}
-
-type Read = { readonly text: string } | { readonly expected: string; readonly remedy: string };
-
-function readSecret(path: string): Read {
-  try {
-    const { mode, size, uid, gid } = statSync(path);
-    // Root's own file may be its group's too: so a service can read what it can't change.
-    if ((mode & (uid === 0 && gid !== 0 ? 0o037 : 0o077)) !== 0) {
-      const found = (mode & 0o777).toString(8).padStart(4, '0');
-      return { expected: `a file with mode 0600; ${path} has ${found}`, remedy: `Run: chmod 600 ${path}` };
-    }
-    if (size > maxBytes)
-      return { expected: `a file of at most 64 KiB; ${path} is larger`, remedy: 'Name another file.' };
-    const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-    return text.trim() === ''
-      ? { expected: `a file that holds it; ${path} is empty`, remedy: 'Write it into the file.' }
-      : { text };
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-    const why = code === 'ENOENT' ? "isn't there" : `can't be read (${code})`;
-    return { expected: `a readable file; ${path} ${why}`, remedy: `Create it with mode 0600, or name another file.` };
-  }
 }

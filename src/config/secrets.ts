@@ -5,6 +5,7 @@ import type { Secret } from '../secret.ts';
 export function secretsOf(config: Config): readonly Secret[] {
   return [
     ...config.hosts.flatMap(({ api }) => [api?.tokenValue, api?.readToken?.value]),
+    config.temporal.apiKey,
     config.mail?.password,
     config.webhooks.slack,
     config.webhooks.discord,

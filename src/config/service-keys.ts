@@ -1,3 +1,4 @@
+import { containerKeys } from './container-keys.ts';
 import { deploymentKeys } from './deployment-keys.ts';
 import { optional, withDefault } from './key.ts';
 import * as types from './value-types.ts';
@@ -13,6 +14,12 @@ export const serviceKeys = {
     group: 'Service',
     example: '/var/lib/proxmox-mcp',
     what: "Everything the service keeps on this machine: Temporal's database, tokens, known hosts, logs.",
+  }),
+  ACCESS_DIR: optional(types.path, {
+    group: 'Service',
+    defaultText: 'DATA_DIR',
+    example: '/var/lib/proxmox-mcp-access',
+    what: 'Who may use the service: the tokens of MCP and the people. A folder of its own where the MCP server, which writes it, and the process that has the ledger, which reads it, have each a DATA_DIR of its own.',
   }),
   DEMO: withDefault(types.flag, 'false', {
     group: 'Service',
@@ -79,7 +86,41 @@ export const serviceKeys = {
   TEMPORAL_NAMESPACE: withDefault(types.unitName, 'default', {
     group: 'Temporal',
     example: 'default',
-    what: 'Temporal namespace of the runs and schedules.',
+    what: 'Temporal namespace of the runs and schedules; in Temporal Cloud NAME.ACCOUNT.',
+  }),
+  TEMPORAL_TLS: optional(types.flag, {
+    group: 'Temporal',
+    defaultText: 'true with another TEMPORAL_TLS_ key, TEMPORAL_API_KEY or an address of Temporal Cloud, else false',
+    example: 'true',
+    what: 'Reach TEMPORAL_ADDRESS through TLS.',
+  }),
+  TEMPORAL_TLS_CA_FILE: optional(types.path, {
+    group: 'Temporal',
+    defaultText: "the system's CAs",
+    example: '/opt/proxmox-mcp/temporal/ca.pem',
+    what: "CA certificates (PEM) that the Temporal server's certificate is checked with.",
+  }),
+  TEMPORAL_TLS_CERT_FILE: optional(types.path, {
+    group: 'Temporal',
+    example: '/opt/proxmox-mcp/temporal/client.pem',
+    what: 'Client certificate (PEM, with what is between it and its CA) that is shown to the Temporal server.',
+  }),
+  TEMPORAL_TLS_KEY_FILE: optional(types.path, {
+    group: 'Temporal',
+    example: '/opt/proxmox-mcp/temporal/client.key',
+    what: 'Private key (PEM, not encrypted, mode 0600) of TEMPORAL_TLS_CERT_FILE.',
+  }),
+  TEMPORAL_TLS_SERVER_NAME: optional(types.address, {
+    group: 'Temporal',
+    defaultText: 'the host of TEMPORAL_ADDRESS',
+    example: 'temporal.example.org',
+    what: "Name that the Temporal server's certificate must be for.",
+  }),
+  TEMPORAL_API_KEY: optional(types.bearer, {
+    group: 'Temporal',
+    example: '',
+    secret: true,
+    what: 'API key for the Temporal server, as Temporal Cloud gives it. From a file it is read again when the file changes.',
   }),
   TEMPORAL_BINARY: optional(types.path, {
     group: 'Temporal',
@@ -107,7 +148,17 @@ export const serviceKeys = {
   WORKER_METRICS_PORT: withDefault(types.port, '9464', {
     group: 'Worker',
     example: '9464',
-    what: "Port of the worker's Prometheus metrics on 127.0.0.1.",
+    what: "Port of the worker's Prometheus metrics.",
+  }),
+  WORKER_METRICS_HOST: withDefault(types.address, '127.0.0.1', {
+    group: 'Worker',
+    example: '127.0.0.1',
+    what: "Address that the worker's Prometheus metrics are served on. They hold no secret, but nobody is asked who they are.",
+  }),
+  WORKER_LEDGER: withDefault(types.oneOf('auto', 'only', 'never'), 'auto', {
+    group: 'Worker',
+    example: 'auto',
+    what: "Who has the ledger, and with it policy, people and approvals: `auto`: this worker, unless another one has it open; `only`: this worker, which does nothing else; `never`: another one, on DATA_DIR's folder of its own.",
   }),
   WORKER_ACTIVITIES_PER_HOST: withDefault(types.whole(1, 100), '5', {
     group: 'Worker',
@@ -179,8 +230,7 @@ export const serviceKeys = {
   IMAGE_TAG: withDefault(types.imageTag, 'latest', {
     group: 'Containers and monitoring',
     example: '0.1.0',
-    what: 'Tag of the container image that Docker Compose runs.',
-    noEffectYet: 'there is no container image of the service',
+    what: 'Tag of the image proxmox-mcp-server that Docker Compose runs.',
   }),
   GRAFANA_PASSWORD: optional(types.password, {
     group: 'Containers and monitoring',
@@ -191,4 +241,5 @@ export const serviceKeys = {
     noEffectYet: 'Prometheus and Grafana are not started by the service',
   }),
   ...deploymentKeys,
+  ...containerKeys,
 } as const;

@@ -5,6 +5,8 @@ export interface Setting {
   readonly key: string;
   readonly text: string;
   readonly source: Source;
+  /** Absolute path of the file that it was read from, of a `KEY_FILE`. */
+  readonly file?: string;
 }
 
 /** An entry of hosts.yaml. */

@@ -318,6 +318,14 @@ export const mailFrom = valueType(
 
 export const imageTag = valueType('an image tag', z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/));
 
+/** `caddy:2.11.7`, `registry.example.org:5000/team/caddy@sha256:…`. */
+export const imageName = valueType(
+  'the name of a container image, with a tag or digest',
+  z.string().regex(/^[a-z0-9][a-z0-9._-]*(:\d+)?(\/[a-z0-9._-]+)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?$/),
+);
+export const cpus = valueType('a number of processors, e.g. 1.5', z.string().regex(/^\d{1,3}(\.\d{1,2})?$/));
+export const memory = valueType('an amount of memory, e.g. 512M or 2G', z.string().regex(/^[1-9]\d{0,5}[MG]$/));
+
 /** Values that stand in examples; one of them in the configuration means that somebody forgot to fill it in. */
 const placeholder = /^(x+|\*+|change[-_ ]?me|your[-_ ].*|<.*>|secret|placeholder|todo)$/i;
 
@@ -332,6 +340,10 @@ function secretOf(expected: string, accepts: (value: string) => boolean, exact?:
 }
 
 export const password = secretOf('a password of one line, not the placeholder of an example', () => true, 'exact');
+/** What stands after `Bearer` in a header. */
+export const bearer = secretOf('a key of one line without blanks, not the placeholder of an example', (value) =>
+  /^[\x21-\x7e]{16,4000}$/.test(value),
+);
 export const apiTokenValue = secretOf(
   "the API token's secret (a UUID, as Proxmox showed it once), not the placeholder of an example",
   (value) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value),

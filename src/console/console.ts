@@ -14,6 +14,7 @@ import { type ConsoleAnswer, ofAsset, page, plain, redirect, statusOf, tooMany }
 import { sessionCookie } from './cookie.ts';
 import { whyMayNotAnswer } from './deciding.ts';
 import type { Documentation } from './documentation.ts';
+import { createGate, type GateRequest, mayPass, ownPath, signInPath } from './gate.ts';
 import { keptByKey, within } from './kept.ts';
 import { ledgerView, plansOf } from './ledger-page.ts';
 import { type Asset, type PageOptions, script, styles } from './render.ts';
@@ -32,6 +33,10 @@ export interface ConsoleRequest {
   readonly query: URLSearchParams;
   /** The header `Cookie`. */
   readonly cookie: string | undefined;
+  /** Whether the browser comes by https. */
+  readonly isSecure: boolean;
+  /** The client's. */
+  readonly address: string;
   /** Whether a page of this very server sends it: nothing else may change anything. */
   readonly fromOwnPage: boolean;
   /** The fields of a form; undefined where it is none, or has more bytes. */
@@ -48,6 +53,8 @@ export interface Console {
   /** Which of its pages a path is, without what names one thing of many; undefined: none. */
   routeOf(path: string): string | undefined;
   answer(request: ConsoleRequest): Promise<ConsoleAnswer>;
+  /** Whether a request to another program, behind the same sign-in, is let through: 204, or what is answered instead. */
+  admit(request: GateRequest): Promise<ConsoleAnswer>;
 }
 
 export interface ConsoleDependencies extends StateDependencies, Omit<ActionDependencies, 'people'> {
@@ -91,7 +98,7 @@ interface Look {
 export function createConsole(dependencies: ConsoleDependencies): Console {
   const { config, tokens, people, ledger, changeSwitch, health, documentation, version, decisions, log } = dependencies;
   const sessions = createSessions(tokens, people);
-  const cookie = sessionCookie(config.mcp.publicUrl);
+  const admit = createGate(sessions);
   const state = createStateReader(dependencies);
   const actions = createActions(dependencies);
   const readSwitch = keptByKey(freshMs, () => within(switchMs, changeSwitch.get()));
@@ -253,10 +260,22 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
   /** @param to where they wanted to go */
   async function signInPage(
     status: number,
-    { to, problem, headers }: { to: string; problem?: string; headers?: Readonly<Record<string, string>> },
+    {
+      to,
+      problem,
+      headers,
+      onlyAdministrators = false,
+    }: {
+      to: string;
+      problem?: string | undefined;
+      headers?: Readonly<Record<string, string>>;
+      /** For what stands behind the same sign-in, and at whose address none of the console's other pages are. */
+      onlyAdministrators?: boolean;
+    },
   ): Promise<ConsoleAnswer> {
     const { findings } = await health();
-    const answer = page('signIn', { problem, to, health: { findings } }, { title: 'Sign in', version }, status);
+    const data = { problem, to, health: { findings }, onlyAdministrators };
+    const answer = page('signIn', data, { title: 'Sign in', version, isAlone: onlyAdministrators }, status);
     return headers === undefined ? answer : { ...answer, headers: { ...answer.headers, ...headers } };
   }
 
@@ -264,17 +283,24 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
     const form = await request.readForm(largestForm.ofAnybody);
     const field = (name: string) => (form?.get(name) ?? '').slice(0, longestPassword);
     const to = ownPath(field('to'));
+    const onlyAdministrators = form?.has('administrator') === true;
+    const cookie = sessionCookie(request.isSecure);
     const begun = form?.has('token')
       ? await withToken(field('token'))
-      : await asPerson({ name: field('name').trim(), password: field('password'), code: field('code') });
+      : await asPerson(
+          { name: field('name').trim(), password: field('password'), code: field('code') },
+          request.address,
+        );
     if ('id' in begun) {
       // What this browser had before is nobody's any more.
       sessions.end(cookie.read(request.cookie));
       return redirect(to, { 'set-cookie': cookie.set(begun.id) });
     }
+    // Not the name: people type their password there.
+    log.warn({ address: request.address }, 'a sign-in was refused');
     const wait = await request.count.failure();
     if (wait !== undefined) return tooMany(wait);
-    return signInPage(begun.status, { to, ...begun });
+    return signInPage(begun.status, { to, onlyAdministrators, ...begun });
   }
 
   type Begun =
@@ -286,11 +312,11 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
     return id === undefined ? { status: 401, problem: 'This token is unknown, revoked or expired.' } : { id };
   }
 
-  async function asPerson(given: { name: string; password: string; code: string }): Promise<Begun> {
+  async function asPerson(given: { name: string; password: string; code: string }, address: string): Promise<Begun> {
     if (given.name === '') return { status: 401, problem: 'A name and a password are needed.' };
     try {
       const id = await sessions.beginAsPerson(given);
-      writeSignInDown(given.name);
+      writeSignInDown(given.name, address);
       return { id };
     } catch (error) {
       if (isServiceError(error, 'unauthenticated')) return { status: 401, problem: explain(error) };
@@ -305,8 +331,9 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
     }
   }
 
-  function writeSignInDown(name: string): void {
-    const record = { kind: 'sign-in', by: `person:${name}`, text: `${name} signed in on the page` } as const;
+  function writeSignInDown(name: string, address: string): void {
+    const text = `${name} signed in on the page, from ${address}`;
+    const record = { kind: 'sign-in', by: `person:${name}`, text } as const;
     ledger
       .record([{ key: `sign-in/${randomBytes(12).toString('hex')}`, ...record }])
       .catch((error: unknown) => log.warn({ err: error, name }, 'a sign-in is not in the ledger'));
@@ -315,7 +342,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
   async function answer(request: ConsoleRequest): Promise<ConsoleAnswer> {
     const { method, path, query } = request;
     const isUse = method === 'POST' || !(query.has(byItself) || assets.has(path));
-    const session = await sessions.find(cookie.read(request.cookie), isUse);
+    const session = await sessions.find(sessionCookie(request.isSecure).read(request.cookie), isUse);
     // A sign-in is judged by what it shows first: who may come in never waits for what others send.
     if (!(method === 'POST' && path === '/sign-in')) {
       const wait = await request.count.request(session?.viewer);
@@ -334,9 +361,20 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
       return page('tools', documentation, { title: 'Tools', viewer, formToken, stopped, version });
     }
     if (path === '/docs') return redirect('/tools');
+    if (path === signInPath) return lookAtSignIn(query, session);
     if (isForm) return redirect('/');
     if (session === undefined) return signInPage(200, { to: path });
     return lookAt(path, { session, query });
+  }
+
+  /** Who comes here has been sent by the gate before another program, or knows the address. */
+  async function lookAtSignIn(query: URLSearchParams, session: Session | undefined): Promise<ConsoleAnswer> {
+    const to = ownPath(query.get('to') ?? '/');
+    const onlyAdministrators = query.has('administrator');
+    const isEnough = session !== undefined && (!onlyAdministrators || mayPass(session.viewer));
+    if (isEnough) return redirect(to);
+    const problem = session && `${session.viewer.name} has signed in, and is no administrator.`;
+    return signInPage(200, { to, onlyAdministrators, problem });
   }
 
   async function send(request: ConsoleRequest, session: Session | undefined): Promise<ConsoleAnswer> {
@@ -350,6 +388,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
       return plain(403, 'This form is of another session than the one that is signed in: load its page anew.');
     }
     if (request.path !== '/sign-out') return submit(request.path, session, form);
+    const cookie = sessionCookie(request.isSecure);
     sessions.end(cookie.read(request.cookie));
     return redirect('/', { 'set-cookie': cookie.clear });
   }
@@ -362,6 +401,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
       return id === '' ? name : `${name}:id`;
     },
     answer,
+    admit,
   };
 }
 
@@ -379,11 +419,6 @@ function placeOf(path: string): { readonly page: string; readonly id: string } {
 function longestOf(field: string): number {
   if (field === 'password') return longestPassword;
   return field.startsWith('signature-') ? longestSignature : longestField;
-}
-
-/** Where a sign-in leads: a page of this server, and nothing else. */
-function ownPath(to: string): string {
-  return /^\/(?!\/)[\w.~%,@:/-]*$/.test(to) ? to : '/';
 }
 
 function refreshAt(path: string, seconds: number): { readonly seconds: number; readonly url: string } {

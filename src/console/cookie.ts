@@ -1,15 +1,15 @@
 import { sessionMs } from './sessions.ts';
 
 /**
- * The cookie that holds a session's id. Scripts can't read it and other sites' pages can't send it; where the page is
- * reached by https it goes over nothing else, and no name above can set it.
+ * The cookie that holds a session's id. Scripts can't read it and other sites' pages can't send it; where the browser comes by
+ * https it goes over nothing else, and no name above can set it. Of cookies browsers tell hosts apart, and no ports: it is
+ * sent to every port of the host's name.
  *
- * @param publicUrl where browsers reach this server
+ * @param isSecure whether the browser comes by https
  */
-export function sessionCookie(publicUrl: string) {
-  const secure = new URL(publicUrl).protocol === 'https:';
-  const name = secure ? '__Host-proxmox-mcp' : 'proxmox-mcp';
-  const attributes = `Path=/; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`;
+export function sessionCookie(isSecure: boolean) {
+  const name = isSecure ? '__Host-proxmox-mcp' : 'proxmox-mcp';
+  const attributes = `Path=/; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`;
   return {
     /** The id in a request's `Cookie` header. */
     read(header: string | undefined): string | undefined {

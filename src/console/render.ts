@@ -68,6 +68,8 @@ function asset(name: string, type: string, content: string): Asset {
 export interface PageOptions {
   readonly title: string;
   readonly version: string;
+  /** Nothing else of the console is at the address where it is shown. */
+  readonly isAlone?: boolean;
   readonly viewer?: { readonly name: string } | undefined;
   /** Of the viewer's session. */
   readonly formToken?: string | undefined;

@@ -73,7 +73,7 @@ export interface LedgerOptions {
   /** Makes this process the only owner, or says who is. */
   readonly claim: () =>
     | { readonly held: true; readonly release: () => void }
-    | { readonly held: false; readonly holder: { readonly pid: number } };
+    | { readonly held: false; readonly holder: { readonly pid: number; readonly machine?: string } };
   readonly redact: Redact;
   /** Records of a segment before it is sealed. Default: 250,000. */
   readonly segmentRecords?: number;
@@ -108,7 +108,7 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
   if (!claimed.held) {
     throw new ServiceError({
       code: 'already-exists',
-      message: `The ledger in ${folder} is open in another process (${claimed.holder.pid})`,
+      message: `The ledger in ${folder} is open in another process (${claimed.holder.pid}${claimed.holder.machine === undefined ? '' : ` of ${claimed.holder.machine}`})`,
       remedy: 'One worker has it for all of them. Stop that one, or let this one work without.',
     });
   }

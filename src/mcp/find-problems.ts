@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import type { Finding } from '../operations/finding.ts';
-import { temporalAddress } from '../runs/temporal-client.ts';
+import { temporalAddress } from '../runs/temporal-endpoint.ts';
 import { serviceQueue } from '../workflows/lib/messages.ts';
 
 /** A worker that lives has polled within a minute and its answer's way. Milliseconds. */

@@ -7,7 +7,8 @@ import { createAccess } from './http/access.ts';
 import { answer, answerJson, refuse } from './http/answer.ts';
 import { authenticate, challenge, metadataPath, protectedResource, scopeChallenge } from './http/authentication.ts';
 import { readBody } from './http/body.ts';
-import { serveConsole } from './http/console.ts';
+import { gatePath, serveConsole } from './http/console.ts';
+import { createFindOrigin } from './http/forwarded.ts';
 import type { Health } from './http/health.ts';
 import { createLimiter, type RateLimits } from './http/limits.ts';
 import type { Caller } from './scopes.ts';
@@ -33,9 +34,10 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
   const { dependencies, mcp, tools, health, limits, version } = options;
   const { config, tokens, log, metrics } = dependencies;
   const { publicUrl } = config.mcp;
-  const access = createAccess(config.mcp.allowedHosts, publicUrl);
-  const limiter = createLimiter(limits);
-  const answerConsole = serveConsole(options.console, access, limiter, metrics);
+  const originOf = createFindOrigin(config.mcp.trustedProxies);
+  const access = createAccess(config.mcp.allowedHosts, publicUrl, originOf);
+  const limiter = createLimiter(limits, originOf);
+  const answerConsole = serveConsole(options.console, { access, limiter, originOf, publicUrl, metrics });
 
   const pages: Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>> = {
     '/livez': (response) => answerJson(response, 200, { status: 'alive' }),
@@ -67,7 +69,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
       metrics.refused('origin');
       return refuse(response, 403, 'This Origin is not served here.');
     }
-    if (options.console.routeOf(path) !== undefined) return answerConsole(request, response, path);
+    if (path === gatePath || options.console.routeOf(path) !== undefined) return answerConsole(request, response, path);
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
     if (page === undefined && path !== '/api/mcp')
       return answerJson(response, 404, {
@@ -150,7 +152,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
 
   /** A route for metrics: one of ours, never what a request made up. */
   function routeOf(path: string): string {
-    if (path === '/api/mcp' || Object.hasOwn(pages, path)) return path;
+    if (path === '/api/mcp' || path === gatePath || Object.hasOwn(pages, path)) return path;
     return options.console.routeOf(path) ?? 'other';
   }
 

@@ -14,9 +14,10 @@ import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
 import { createLedgerClient } from '../runs/ledger.ts';
 import { createChangeSwitch } from '../runs/switch.ts';
-import { temporalAddress } from '../runs/temporal-client.ts';
+import { connectionOptions } from '../runs/temporal-client.ts';
+import { temporalEndpoint } from '../runs/temporal-endpoint.ts';
 import { readNotices } from '../runs/watch.ts';
-import { createTokenStore } from '../tokens/store.ts';
+import { createTokenStore, tokensFile } from '../tokens/store.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { findProblems } from './find-problems.ts';
 import { createMetrics } from './metrics.ts';
@@ -63,9 +64,14 @@ function connect(
   log: Log,
 ): { readonly dependencies: McpDependencies; readonly close: () => Promise<void> } {
   // Lazy, so that MCP answers and says what is wrong while Temporal is down; back within seconds when it is up again.
+  const options = connectionOptions(temporalEndpoint(config));
   const connection = Connection.lazy({
-    address: temporalAddress(config),
-    channelArgs: { 'grpc.initial_reconnect_backoff_ms': 200, 'grpc.max_reconnect_backoff_ms': 2_000 },
+    ...options,
+    channelArgs: {
+      ...options.channelArgs,
+      'grpc.initial_reconnect_backoff_ms': 200,
+      'grpc.max_reconnect_backoff_ms': 2_000,
+    },
   });
   const client = new Client({ connection, namespace: config.temporal.namespace });
   const reads = createReads(config, log);
@@ -82,9 +88,9 @@ function connect(
       schedules: createSchedules(service),
       ledger: createLedgerClient(client),
       changeSwitch: createChangeSwitch(client),
-      people: createPeople(peopleFile(config.dataDir)),
+      people: createPeople(peopleFile(config.accessDir)),
       config,
-      tokens: createTokenStore(join(config.dataDir, 'tokens.json')),
+      tokens: createTokenStore(tokensFile(config.accessDir)),
       reads,
       log,
       metrics: createMetrics(packageVersion()),

@@ -1,4 +1,4 @@
-import { temporalAddress } from '../runs/temporal-client.ts';
+import { temporalAddress } from '../runs/temporal-endpoint.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { createPrompts } from './prompts.ts';
 import { runReports } from './resources.ts';

@@ -88,6 +88,12 @@ const ofWorker = {
     help: 'Activities that worked on a host; outcome: ok, or the error’s code (host-unreachable, …)',
     labels: ['host', 'outcome'],
   },
+  schedulesRefused: {
+    name: 'proxmox_mcp_schedules_refused',
+    kind: 'gauge',
+    help: 'Schedules that could not be made when this worker started',
+    labels: [],
+  },
 } as const satisfies Table;
 
 /**
@@ -195,7 +201,7 @@ const ofService = {
   schedules: {
     name: 'proxmox_mcp_schedules',
     kind: 'gauge',
-    help: 'Schedules; state: active, paused, late (due for five minutes and not started), refused (could not be made)',
+    help: 'Schedules; state: active, paused, late (due for five minutes and not started)',
     labels: ['state'],
   },
   scheduleMissed: {
@@ -254,7 +260,7 @@ function make<T extends Table>(table: T, registry: Registry): Instruments<T> {
 }
 
 /** The registry of one process, with what Node.js says of it: memory, CPU, event loop. */
-export function createRegistry(about: { readonly role: 'mcp-server' | 'worker'; readonly version: string }): Registry {
+export function createRegistry(about: { readonly role: 'mcp-server' | 'worker' | 'ledger'; readonly version: string }): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   make(ofProcess, registry).build.set({ ...about, node: process.versions.node }, 1);

@@ -9,15 +9,14 @@ interface Counts {
   skipped: number;
 }
 
-/** How the schedules stand. `refused`: why some could not be made, by their ids. */
+/** How the schedules stand. */
 export async function readSchedules(
   client: Client,
-  refused: Readonly<Record<string, string>>,
   { schedules }: Pick<ServiceInstruments, 'schedules'>,
   now = Date.now(),
 ): Promise<readonly string[]> {
   const ids: string[] = [];
-  const states = { active: 0, paused: 0, late: 0, refused: Object.keys(refused).length };
+  const states = { active: 0, paused: 0, late: 0 };
   for await (const { scheduleId, memo, state, info } of client.schedule.list()) {
     if (memo?.managedBy !== 'proxmox-mcp') continue;
     ids.push(scheduleId);

@@ -25,8 +25,6 @@ export interface ServiceStateOptions {
   readonly config: Config;
   readonly log: Pick<Log, 'warn' | 'info'>;
   readonly registry: Registry;
-  /** Why schedules could not be made, by their ids. */
-  readonly refusedSchedules: () => Readonly<Record<string, string>>;
   /** Where it keeps which runs it has counted. */
   readonly file: string;
   /** Milliseconds; for tests. */
@@ -39,7 +37,7 @@ export interface ServiceStateOptions {
  * can't be read keeps its last values and gets old.
  */
 export function startServiceState(options: ServiceStateOptions): { readonly stop: () => Promise<void> } {
-  const { client, config, log, registry, refusedSchedules } = options;
+  const { client, config, log, registry } = options;
   const every = options.everyMs ?? everyMs;
   const instruments = serviceInstruments(registry);
   const hosts = createHostState({ client, config, instruments });
@@ -62,7 +60,7 @@ export function startServiceState(options: ServiceStateOptions): { readonly stop
       name: 'schedules',
       everyMs: seldomMs,
       read: async () => {
-        schedules = await readSchedules(client, refusedSchedules(), instruments);
+        schedules = await readSchedules(client, instruments);
       },
     },
     { name: 'missed', everyMs: mostSeldomMs, read: () => readMissed(client, schedules, instruments) },

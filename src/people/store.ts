@@ -86,12 +86,12 @@ export interface PeopleOptions {
 const content = z.object({ version: z.literal(1), people: z.array(storedPerson) });
 type Content = z.infer<typeof content>;
 
-/** Where the data folder keeps its people. */
-export function peopleFile(dataDir: string): string {
-  return join(dataDir, 'people.json');
+/** Where the people are kept. */
+export function peopleFile(accessDir: string): string {
+  return join(accessDir, 'people.json');
 }
 
-/** People in one file, `<dataDir>/people.json`: mode 0600, shared by all processes; wrong sign-ins in another beside it. */
+/** People in one file, `<accessDir>/people.json`: mode 0600, shared by all processes; wrong sign-ins in another beside it. */
 export function createPeople(path: string, { cost = hashCost, now = Date.now }: PeopleOptions = {}): People {
   const file = createPrivateJson<Content>({
     path,

@@ -13,7 +13,7 @@ import { failureText } from '../runs/failure-text.ts';
 import type { RunDetails, Runs } from '../runs/runs.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
 import { Secret } from '../secret.ts';
-import { createTokenStore } from '../tokens/store.ts';
+import { createTokenStore, tokensFile } from '../tokens/store.ts';
 import { demoHostName, makeDemoHost } from './demo-host.ts';
 
 export interface Demo {
@@ -93,7 +93,7 @@ export async function runDemo(config: Config, print: (line: string) => void, sig
 /** A token for the demo, the same from start to start, so that a client that was added once stays welcome. */
 export async function ensureDemoToken(config: Config): Promise<string> {
   const file = tokenFile(config);
-  const store = createTokenStore(join(config.dataDir, 'tokens.json'));
+  const store = createTokenStore(tokensFile(config.accessDir));
   const kept = readText(file);
   if (kept !== undefined && store.verify(kept)) return kept;
   if (store.list().some(({ name }) => name === demoHostName)) await store.revoke(demoHostName);
@@ -107,7 +107,7 @@ export async function revokeDemoToken(config: Config): Promise<boolean> {
   const file = tokenFile(config);
   const kept = readText(file);
   if (kept === undefined) return false;
-  const store = createTokenStore(join(config.dataDir, 'tokens.json'));
+  const store = createTokenStore(tokensFile(config.accessDir));
   const known = store.verify(kept);
   if (known !== undefined) await store.revoke(known.name);
   rmSync(file, { force: true });

@@ -6,7 +6,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { noticesFinding } from '../reports/notices.ts';
 import type { RunSummary, Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
-import { temporalAddress } from '../runs/temporal-client.ts';
+import { temporalAddress } from '../runs/temporal-endpoint.ts';
 import { type PartFile, parts, runningPart, runningService, type ServiceRecord } from './record.ts';
 import { hasAdministrator, reportsGo } from './summary.ts';
 import { checkTakesWork, readinessUrl } from './supervisor.ts';
@@ -58,7 +58,7 @@ const askMs = 5_000;
 
 /** The keys that have changed since the running worker or MCP server read them. */
 export function keysChangedSince(config: Config): readonly string[] {
-  const readers: readonly Reader[] = ['worker', 'mcp-server'];
+  const readers = ['worker', 'mcp-server'] as const satisfies readonly Reader[];
   const changed = readers.flatMap((reader) => {
     const pid = runningPart(config, reader)?.pid;
     const inUse = pid === undefined ? undefined : recordedConfiguration(config.dataDir, reader, pid);

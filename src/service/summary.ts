@@ -1,3 +1,4 @@
+import { isLoopback } from '../address.ts';
 import type { Config } from '../config.ts';
 import { isAdministrator } from '../people/person.ts';
 import { createPeople, peopleFile } from '../people/store.ts';
@@ -31,6 +32,7 @@ export function summary(
     ['MCP', mcpUrl(config)],
     ...(token === undefined ? [] : [['Token', `${token} (the demo's)`] as const]),
     ['Claude Code', claudeLine(config, token)],
+    ...trustLines(config).map((line, index) => [index === 0 ? 'Its CA' : '', line] as const),
     ['Data', `${config.dataDir} (runs, schedules, tokens; logs in logs/)`],
     ['Status', 'npx proxmox-mcp status'],
     ['Stop', `${atTerminal ? 'Ctrl-C, or ' : ''}npx proxmox-mcp stop; starting again goes on where this ended`],
@@ -45,14 +47,32 @@ export function claudeLine(config: Config, token?: string): string {
   return `claude mcp add --transport http proxmox ${mcpUrl(config)} --header "Authorization: Bearer ${bearer}"`;
 }
 
+/** Where Caddy keeps the certificate of its own CA, in its container. */
+const rootCertificate = '/data/caddy/pki/authorities/local/root.crt';
+
+/** How Claude Code is made to trust Caddy's own CA; no lines where clients know the CA, or another proxy has the certificate. */
+export function trustLines({ mcp, compose }: Config): readonly string[] {
+  const { protocol, port, hostname } = new URL(mcp.publicUrl);
+  const isCaddys =
+    compose?.ownCa === true &&
+    protocol === 'https:' &&
+    Number(port || 443) === compose.httpsPort &&
+    isLoopback(hostname) === isLoopback(compose.publishAddress);
+  if (!isCaddys) return [];
+  return [
+    `docker cp mcp-reverse-proxy:${rootCertificate} proxmox-mcp-ca.crt`,
+    "Take that file to Claude Code's machine, and start it there with: NODE_EXTRA_CA_CERTS=/path/to/proxmox-mcp-ca.crt claude",
+  ];
+}
+
 export function mcpUrl({ mcp }: Config): string {
   return `${mcp.publicUrl}/api/mcp`;
 }
 
 /** Whether there is an administrator, who can approve; also where the file can't be read, about which `doctor` knows more. */
-export function hasAdministrator({ dataDir }: Config): boolean {
+export function hasAdministrator({ accessDir }: Config): boolean {
   try {
-    return createPeople(peopleFile(dataDir)).list().some(isAdministrator);
+    return createPeople(peopleFile(accessDir)).list().some(isAdministrator);
   } catch {
     return true;
   }

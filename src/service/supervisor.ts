@@ -1,11 +1,13 @@
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { localAddress, urlHost } from '../address.ts';
 import { forgetConfiguration } from '../config/in-use.ts';
 import type { Config } from '../config.ts';
 import type { ServiceError } from '../errors.ts';
 import { packageRoot } from '../package.ts';
 import { readableDuration } from '../reports/units.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
+import { temporalEndpoint } from '../runs/temporal-endpoint.ts';
 import { serviceQueue } from '../workflows/lib/messages.ts';
 import type { Guard } from './guard.ts';
 import { endLeftover, type KeptProcess, keepRunning } from './kept-process.ts';
@@ -57,7 +59,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     for (const part of processes) await endLeftover({ ...part, recordFile: partRecord(config, part.file), say });
     const started = Date.now();
     if (config.temporal.address === undefined) parts.push(await startTemporal(options));
-    else await checkTemporalServer(config.temporal.address, config.temporal.namespace);
+    else await checkTemporalServer(temporalEndpoint(config), { say });
     say(`Temporal ${config.temporal.address ?? 'server'} is ready (${readableDuration(Date.now() - started)}).`);
     const results = await Promise.allSettled(processes.map((part) => startPart(part, options)));
     for (const result of results) if (result.status === 'fulfilled') parts.push(result.value);
@@ -98,7 +100,8 @@ interface PartDefinition {
 }
 
 function workerPart(config: Config): PartDefinition {
-  const [host, port] = ['127.0.0.1', config.worker.metricsPort];
+  const { metricsPort: port } = config.worker;
+  const host = localAddress(config.worker.metricsHost);
   const args = [join(packageRoot(), 'dist', 'src', 'worker.js')];
   const ready = async (_signal: AbortSignal, pid: number) => {
     await checkListens(host, port); // Cheap to ask, and true some time before the worker takes work.
@@ -118,8 +121,7 @@ function workerPart(config: Config): PartDefinition {
 
 /** Where the MCP server says whether it is ready, as it is reached from this machine. */
 export function readinessUrl({ mcp: { host, port } }: Config): string {
-  const local = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${local.includes(':') ? `[${local}]` : local}:${port}/readyz`;
+  return `http://${urlHost(localAddress(host))}:${port}/readyz`;
 }
 
 function mcpPart(config: Config): PartDefinition {

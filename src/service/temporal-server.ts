@@ -84,7 +84,8 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
     cwd: dataDir,
     logFile: join(options.dataDir, 'logs', 'temporal.log'),
     recordFile: join(options.dataDir, 'run', 'temporal.json'),
-    ready: (signal) => checkTemporalServer(address, options.namespace, signal),
+    ready: (signal) =>
+      checkTemporalServer({ address, namespace: options.namespace, isOthers: false, isCloud: false }, { signal }),
     guard: options.guard,
     readyWithinMs: 60_000,
     ...(options.signal && { signal: options.signal }),

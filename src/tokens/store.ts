@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 import { ServiceError } from '../errors.ts';
 import { principalName } from '../principal-name.ts';
@@ -49,7 +50,12 @@ const content = z.object({ version: z.literal(1), tokens: z.array(record) });
 type Content = z.infer<typeof content>;
 type StoredToken = z.infer<typeof record>;
 
-/** Bearer tokens of MCP clients in one file, `<dataDir>/tokens.json`: hashed, mode 0600, shared by all processes. */
+/** Where the tokens are kept. */
+export function tokensFile(accessDir: string): string {
+  return join(accessDir, 'tokens.json');
+}
+
+/** Bearer tokens of MCP clients in one file, `<accessDir>/tokens.json`: hashed, mode 0600, shared by all processes. */
 export function createTokenStore(path: string): TokenStore {
   const file = createPrivateJson<Content>({
     path,

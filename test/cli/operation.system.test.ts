@@ -123,7 +123,10 @@ it('runs the whole service and, from another terminal, operations, runs and sche
 
   expect((await cli('token', 'create', 'written-down')).stderr).not.toContain('ledger does not have');
   expect((await cli('token', 'revoke', 'written-down')).code).toBe(0);
-  const client = await openConnection(`127.0.0.1:${temporal}`, 10_000).then((connection) => new Client({ connection }));
+  const client = await openConnection(
+    { address: `127.0.0.1:${temporal}`, namespace: 'default', isOthers: false, isCloud: false },
+    10_000,
+  ).then((connection) => new Client({ connection }));
   const { records } = await createLedgerClient(client).search({ kind: 'token', limit: 10 }, 'UTC');
   await client.connection.close();
   expect(records.map(({ text }) => text)).toEqual([

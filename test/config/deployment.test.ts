@@ -21,6 +21,7 @@ describe('the keys of the deployment', () => {
     const { problems, warnings, config } = findings('');
     expect([problems, warnings]).toEqual([[], []]);
     expect(config.compose).toEqual({
+      ownCa: true,
       publishAddress: '127.0.0.1',
       httpPort: 80,
       httpsPort: 443,
@@ -69,9 +70,9 @@ describe('the keys of the deployment', () => {
     ['PUBLISH_ADDRESS=0.0.0.0\nMCP_PUBLIC_URL=http://192.168.1.10:8080', /without TLS/],
     ['ACME_EMAIL=me@example.org', /no effect without MCP_DOMAIN/],
     ['MCP_DOMAIN=a.example.org\nPUBLISH_ADDRESS=0.0.0.0\nMCP_PUBLIC_URL=https://b.example.org', /told b\.example\.org/],
-    ['MCP_DOMAIN=a.example.org', /because PUBLISH_ADDRESS is 127\.0\.0\.1/],
+    ['ACME_EMAIL=me@example.org\nMCP_DOMAIN=a.example.org', /because PUBLISH_ADDRESS is 127\.0\.0\.1/],
     [
-      'MCP_DOMAIN=a.example.org\nPUBLISH_ADDRESS=0.0.0.0\nHTTP_PORT=81\nHTTPS_PORT=8443',
+      'ACME_EMAIL=me@example.org\nMCP_DOMAIN=a.example.org\nPUBLISH_ADDRESS=0.0.0.0\nHTTP_PORT=81\nHTTPS_PORT=8443',
       /asks at the ports 80 and 443/,
     ],
   ])('%j is doubtful', (text, message) => {
@@ -171,6 +172,13 @@ describe('what a process has of the secrets', () => {
       expect(changedKeys(inUse)).toEqual([]);
     },
   );
+
+  it('a worker that only has the ledger opens none at all', () => {
+    const folder = folderWith([...api, ...readingKeys, ...mail, 'WORKER_LEDGER=only'], false);
+    for (const name of ['changing', 'mcp/reading', 'password']) chmodSync(join(folder, name), 0o644);
+    expect(has(folder, 'worker').secrets).toEqual([]);
+    expect(() => has(folder)).toThrow(/mode 0600/);
+  });
 
   it('it keeps none that stands in the configuration itself', () => {
     const folder = folderWith([

@@ -169,7 +169,6 @@ describe('suggestions', () => {
     ['SLACK_URL', 'https://hooks.slack.com/services/a/b/c', 'SLACK_WEBHOOK_URL'],
     ['SSH_PASSWORD', 'x', undefined],
     ['MCP_TOKEN', 'x', undefined],
-    ['TEMPORAL_API_KEY', 'x', undefined],
     ['PROXMOX_TOKEN_NAM', 'mcp', 'PROXMOX_TOKEN_NAME'],
     ['PROXMOX_FINGERPRNT', 'ab'.repeat(32), 'PROXMOX_FINGERPRINT'],
     ['SSH_KEY_PAHT', './k', 'SSH_KEY_PATH'],

@@ -41,7 +41,9 @@ describe('a person', () => {
     const { response, cookie } = await signInAs(base, { name: 'anna', password });
     expect(response.status).toBe(303);
     expect(await look(base, cookie)).toContain('<span class="soft">anna</span>');
-    expect(records).toMatchObject([{ kind: 'sign-in', by: 'person:anna', text: 'anna signed in on the page' }]);
+    expect(records).toMatchObject([
+      { kind: 'sign-in', by: 'person:anna', text: 'anna signed in on the page, from 127.0.0.1' },
+    ]);
     expect(JSON.stringify(records)).not.toContain(password);
   });
 

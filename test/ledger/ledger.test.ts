@@ -152,7 +152,7 @@ describe('the files', () => {
       if (name.endsWith('.lock')) continue;
       expect(`${name} ${(statSync(join(folder, name)).mode & 0o777).toString(8)}`).toBe(`${name} 600`);
     }
-    expect(() => open(folder)).toThrow(/is open in another process \(\d+\)/);
+    expect(() => open(folder)).toThrow(/is open in another process \(\d+ of /);
     await ledger.close();
     const next = openForTest(folder);
     expect(next.head()?.seq).toBe(1);

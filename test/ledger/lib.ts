@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, onTestFinished } from 'vitest';
 import { type Ledger, type LedgerOptions, openLedger } from '../../src/ledger/ledger.ts';
 import type { NewRecord } from '../../src/operations/ledger.ts';
-import { acquireLock } from '../../src/service/lock-file.ts';
+import { acquireKernelLock } from '../../src/service/kernel-lock.ts';
 
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ledger-'));
@@ -22,7 +22,7 @@ export function temporaryFolderForAll(): string {
 export function open(folder: string, options: Partial<LedgerOptions> = {}): Ledger {
   return openLedger({
     folder,
-    claim: () => acquireLock(join(folder, 'owner.lock')),
+    claim: () => acquireKernelLock(join(folder, 'owner.lock')),
     redact: (text) => text,
     ...options,
   });

@@ -62,3 +62,20 @@ it('says in one line how somebody becomes able to approve, as long as nobody is'
   await people.add({ name: 'anna', role: 'administrator', password, first: true });
   expect(lines()).toEqual([]);
 });
+
+it.each([
+  ['PUBLISH_ADDRESS=192.168.1.10\nMCP_PUBLIC_URL=https://192.168.1.10', 'https://192.168.1.10', true],
+  ['PUBLISH_ADDRESS=0.0.0.0\nMCP_DOMAIN=mcp.lan\nHTTPS_PORT=8443', 'https://mcp.lan:8443', true],
+  ['PUBLISH_ADDRESS=0.0.0.0\nMCP_DOMAIN=mcp.example.org\nACME_EMAIL=a@example.org', 'https://mcp.example.org', false],
+  // Somebody else's proxy has the certificate.
+  ['MCP_PUBLIC_URL=https://mcp.example.org\nTRUSTED_PROXIES=127.0.0.1', 'https://mcp.example.org', false],
+  ['MCP_PUBLIC_URL=https://localhost', 'https://localhost', true],
+  ['MCP_PORT=9000', 'http://127.0.0.1:9000', false],
+])('with Compose, %j: Claude Code is told %s and, where Caddy has its own CA, how to trust it', (env, url, ownCa) => {
+  const cwd = configurationFolder({ '.env': `SSH_HOST=192.0.2.1\n${env}` });
+  const { config } = loadConfig({ cwd, env: { PROXMOX_MCP_DEPLOYMENT: 'compose' } });
+  const text = summary(config, { schedules: [] });
+  expect(text).toContain(`claude mcp add --transport http proxmox ${url}/api/mcp --header`);
+  expect(text.includes('NODE_EXTRA_CA_CERTS=')).toBe(ownCa);
+  expect(text.includes('mcp-reverse-proxy:/data/caddy/pki/authorities/local/root.crt')).toBe(ownCa);
+});

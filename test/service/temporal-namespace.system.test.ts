@@ -15,6 +15,7 @@ const keyword = 2;
 let server: ChildProcess;
 let address: string;
 let connection: Connection;
+const at = (namespace: string) => ({ address, namespace, isOthers: true, isCloud: false });
 
 beforeAll(async () => {
   const { path } = await findTemporal({
@@ -37,7 +38,7 @@ afterAll(async () => {
 
 it('gets the search attributes that it lacks, and takes runs with them from then on', async () => {
   await expect.poll(() => missingAttributes(connection, 'default')).toEqual(Object.values(searchAttributes));
-  await checkTemporalServer(address, 'default');
+  await checkTemporalServer(at('default'));
   expect(await missingAttributes(connection, 'default')).toEqual([]);
   const [backUp] = [operations['back-up']];
   if (backUp === undefined) throw new Error('there is no such operation');
@@ -68,7 +69,7 @@ it('that refuses to add them is told with what is missing and the command that a
       searchAttributes: Object.fromEntries(names.map((name) => [name, keyword])),
     });
   await expect.poll(() => fill().then(() => 'filled', String), { timeout: 30_000 }).toBe('filled');
-  await expect(checkTemporalServer(address, 'full')).rejects.toMatchObject({
+  await expect(checkTemporalServer(at('full'))).rejects.toMatchObject({
     code: 'configuration',
     message: expect.stringMatching(
       /The namespace full has no search attributes OpsOperation, .*OpsDryRun, and its server refused/,

@@ -26,7 +26,7 @@ it('the ending of a test’s name says what it needs', () => {
 
 it('tests are in folders of the same names as what they test', () => {
   // Beside them: what is about all of it, and what tests share.
-  const others = /^test\/(bench|faults|fixtures|lab|replay|scripts|structure|support)\//;
+  const others = /^test\/(bench|deploy|faults|fixtures|lab|replay|scripts|structure|support)\//;
   const folders = new Set(sources.map(({ path }) => path.split('/').slice(0, 2).join('/')));
   const strange = tests.filter((path) => !others.test(path) && !folders.has(`src/${path.split('/')[1]}`));
   expect(strange).toEqual([]);

@@ -10,7 +10,7 @@ import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
 import { ledgerPaths } from '../../src/ledger/paths.ts';
 import type { JudgedRequest, Judgement } from '../../src/operations/judgement.ts';
 import type { LedgerRecord } from '../../src/operations/ledger.ts';
-import { acquireLock } from '../../src/service/lock-file.ts';
+import { acquireKernelLock } from '../../src/service/kernel-lock.ts';
 import { ledgerQueue } from '../../src/workflows/lib/messages.ts';
 
 /** A real ledger, and a policy and codes that a test makes up. */
@@ -32,7 +32,7 @@ export interface TestLedger {
 /** The activities of the ledger's queue, on a ledger in a folder of its own. */
 export function openTestLedger() {
   const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-ledger-'));
-  const claim = () => acquireLock(ledgerPaths(folder).claim);
+  const claim = () => acquireKernelLock(ledgerPaths(folder).claim);
   const opened = openLedger({ folder, claim, redact: (text) => text });
   const ledger: TestLedger = {
     recordsOf: (run) => [...opened.search({ run, limit: 200 }).records].reverse(),

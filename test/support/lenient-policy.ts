@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { ledgerPaths } from '../../src/ledger/paths.ts';
-import { acquireLock } from '../../src/service/lock-file.ts';
+import { acquireKernelLock } from '../../src/service/kernel-lock.ts';
 import type { TestService } from './service.ts';
 
 /**
@@ -16,7 +16,7 @@ export async function allowDangerous({ folder }: TestService): Promise<void> {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const ledger = openLedger({
     folder: data,
-    claim: () => acquireLock(ledgerPaths(data).claim),
+    claim: () => acquireKernelLock(ledgerPaths(data).claim),
     redact: (text) => text,
   });
   await ledger.append([

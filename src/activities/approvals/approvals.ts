@@ -49,7 +49,7 @@ export function createApprovalActivities({
   /** The bearer tokens that there are now. */
   readonly tokens: () => readonly KnownToken[];
 }) {
-  const people = createPeople(peopleFile(config.dataDir));
+  const people = createPeople(peopleFile(config.accessDir));
   const tokenOf = (name: string) => tokens().find((one) => one.name === name && !isOver(one));
   const judgeByPolicy = createJudge({
     loadFile: () => inspectPolicy(configFolder, { dangerousCommands: config.dangerousCommands }),

@@ -1,6 +1,7 @@
+import { splitAddress } from '../../address.ts';
 import type { Config } from '../../config.ts';
 import { judgeServiceSwitch } from '../../hosts/change-control.ts';
-import { splitAddress, tcp } from '../tcp.ts';
+import { tcp } from '../tcp.ts';
 import { type Check, type Result, skipped } from './check.ts';
 
 /** Whether the kill switch is on, and which hosts don't have it yet. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ConfigFinding } from '../../config/problems.ts';
 import type { Config } from '../../config.ts';
 import { readableBytes } from '../../reports/units.ts';
-import { createTokenStore } from '../../tokens/store.ts';
+import { createTokenStore, tokensFile } from '../../tokens/store.ts';
 import { type Check, failed, ok, skipped, warning } from './check.ts';
 
 /** What the service needs on this machine itself. */
@@ -76,8 +76,8 @@ function freeSpace({ dataDir }: Config): Check {
   };
 }
 
-function tokenFile({ dataDir }: Config): Check {
-  const path = join(dataDir, 'tokens.json');
+function tokenFile({ accessDir }: Config): Check {
+  const path = tokensFile(accessDir);
   return {
     check: 'Tokens',
     tried: `read ${path}`,

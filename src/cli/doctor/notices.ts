@@ -1,6 +1,7 @@
+import { splitAddress } from '../../address.ts';
 import type { Config } from '../../config.ts';
 import { noticesFinding } from '../../reports/notices.ts';
-import { splitAddress, tcp } from '../tcp.ts';
+import { tcp } from '../tcp.ts';
 import { type Check, failed, type Result, skipped, warning } from './check.ts';
 
 /** Whether what becomes of scheduled runs reaches a person. */

@@ -1,10 +1,11 @@
 import { readFileSync, statSync } from 'node:fs';
+import { splitAddress } from '../../address.ts';
 import type { Config } from '../../config.ts';
 import { type MachineUser, machineUser, machineUsers } from '../../people/machine-users.ts';
 import { isAdministrator } from '../../people/person.ts';
 import { createPeople, peopleFile } from '../../people/store.ts';
 import { readableList } from '../../reports/units.ts';
-import { splitAddress, tcp } from '../tcp.ts';
+import { tcp } from '../tcp.ts';
 import { type Check, ok, type Result, skipped, warning } from './check.ts';
 
 /** Whether there is somebody who can approve, and what an approval is worth on this machine. */
@@ -12,8 +13,8 @@ export function peopleChecks(config: Config): Check[] {
   return [administrators(config), secondFactors(config), serviceUser(config), temporalPort(config)];
 }
 
-function administrators({ dataDir }: Config): Check {
-  const path = peopleFile(dataDir);
+function administrators({ accessDir }: Config): Check {
+  const path = peopleFile(accessDir);
   return {
     check: 'Administrators',
     tried: `read ${path}`,
@@ -39,8 +40,8 @@ function administrators({ dataDir }: Config): Check {
   };
 }
 
-function secondFactors({ dataDir }: Config): Check {
-  const path = peopleFile(dataDir);
+function secondFactors({ accessDir }: Config): Check {
+  const path = peopleFile(accessDir);
   return {
     check: 'Second factor',
     tried: `look in ${path} who signs in by a password alone`,

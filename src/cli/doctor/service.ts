@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { splitAddress } from '../../address.ts';
 import type { Config } from '../../config.ts';
 import { finding } from '../../operations/finding.ts';
 import { readableList } from '../../reports/units.ts';
-import { splitAddress, tcp } from '../tcp.ts';
+import { temporalEndpoint } from '../../runs/temporal-endpoint.ts';
+import { tcp } from '../tcp.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 
 const startIt = 'Start the service: npm start';
@@ -22,6 +24,7 @@ export function serviceChecks(config: Config): Check[] {
 
 function temporalServer(config: Config): Check {
   const { address, port, namespace } = config.temporal;
+  const endpoint = temporalEndpoint(config);
   const where = address ?? `127.0.0.1:${port}`;
   return {
     check: 'Temporal server',
@@ -40,7 +43,9 @@ function temporalServer(config: Config): Check {
         if (missing.length > 0) {
           return failed(
             `the namespace ${namespace} has no search attributes ${missing.join(', ')}, without which runs can't go on`,
-            `Restart the service, which adds them. If its server refuses that: ${addAttributes(namespace, missing)}`,
+            endpoint.isCloud
+              ? `Run: ${addAttributes(endpoint, missing)}`
+              : `Restart the service, which adds them. If its server refuses that: ${addAttributes(endpoint, missing)}`,
           );
         }
         return ok(`${where} answers, the namespace ${namespace} is there`);

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { FindOrigin } from './forwarded.ts';
 
 const loopback = ['localhost', '127.0.0.1', '[::1]'];
 
@@ -15,7 +16,7 @@ export interface Access {
 }
 
 /** `allowedHosts`: names without port, besides loopback's. */
-export function createAccess(allowedHosts: readonly string[], publicUrl: string): Access {
+export function createAccess(allowedHosts: readonly string[], publicUrl: string, originOf: FindOrigin): Access {
   const names = new Set(
     [...loopback, ...allowedHosts.map(bracketed), new URL(publicUrl).hostname].map((name) => name.toLowerCase()),
   );
@@ -29,11 +30,14 @@ export function createAccess(allowedHosts: readonly string[], publicUrl: string)
       const url = URL.canParse(origin) ? new URL(origin) : undefined;
       return url !== undefined && /^https?:$/.test(url.protocol) && names.has(url.hostname.toLowerCase());
     },
-    isOwnPage({ headers }) {
-      const { origin, host, 'sec-fetch-site': site } = headers;
+    isOwnPage(request) {
+      const { origin, 'sec-fetch-site': site } = request.headers;
       if (origin === undefined || (site !== undefined && site !== 'same-origin')) return false;
       // Behind a proxy, the name that the browser knows may not be the one that arrives here.
-      return origin === new URL(publicUrl).origin || origin.replace(/^https?:\/\//, '') === host;
+      if (origin === new URL(publicUrl).origin) return true;
+      const { host, scheme } = originOf(request);
+      if (!names.has(hostName(host) ?? '')) return false;
+      return scheme === undefined ? origin.replace(/^https?:\/\//, '') === host : origin === `${scheme}://${host}`;
     },
   };
 }

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import { isIPv6 } from 'node:net';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import type { FindOrigin } from './forwarded.ts';
 
 /** Requests per minute, each counted over a minute from its first. */
 export interface RateLimits {
@@ -26,15 +28,15 @@ export interface Limiter {
 }
 
 /** Counts in this process's memory: one process serves MCP. */
-export function createLimiter(limits: RateLimits): Limiter {
+export function createLimiter(limits: RateLimits, originOf: FindOrigin): Limiter {
   const make = (points: number) => new RateLimiterMemory({ points, duration: 60 });
   const addresses = make(limits.perAddress);
   const tokens = make(limits.perToken);
   const failures = make(limits.failedPerAddress);
   return {
-    address: (request) => consume(addresses, addressOf(request)),
+    address: (request) => consume(addresses, counted(originOf(request).address)),
     token: (name) => consume(tokens, name),
-    failed: (request) => consume(failures, addressOf(request)),
+    failed: (request) => consume(failures, counted(originOf(request).address)),
   };
 }
 
@@ -52,11 +54,15 @@ function seconds(state: RateLimiterRes): number {
   return Math.max(1, Math.ceil(state.msBeforeNext / 1_000));
 }
 
-/**
- * The connection's own address. What a proxy says about its clients is not believed; behind one, the limits per
- * address hold for the proxy, and those per token tell the clients apart. An IPv6 client has a whole /64.
- */
-function addressOf(request: IncomingMessage): string {
-  const address = request.socket.remoteAddress ?? 'unknown';
-  return address.includes(':') && !address.startsWith('::ffff:') ? address.split(':').slice(0, 4).join(':') : address;
+/** An IPv6 client has a whole /64. */
+function counted(address: string): string {
+  return isIPv6(address) ? `${groupsOf(address).slice(0, 4).join(':')}::/64` : address;
+}
+
+/** The eight groups of an IPv6 address, whichever of them its short form leaves out. */
+function groupsOf(address: string): readonly string[] {
+  const [before = '', after] = address.split('::');
+  const [head, tail] = [before, after ?? ''].map((part) => part.split(':').filter((group) => group !== ''));
+  const missing = 8 - (head?.length ?? 0) - (tail?.length ?? 0);
+  return [...(head ?? []), ...Array<string>(after === undefined ? 0 : missing).fill('0'), ...(tail ?? [])];
 }

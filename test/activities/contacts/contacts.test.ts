@@ -7,7 +7,7 @@ import type { MailConfig } from '../../../src/config.ts';
 import { type Ledger, openLedger } from '../../../src/ledger/ledger.ts';
 import { ledgerPaths } from '../../../src/ledger/paths.ts';
 import type { PolicyDocument } from '../../../src/policy/schema.ts';
-import { acquireLock } from '../../../src/service/lock-file.ts';
+import { acquireKernelLock } from '../../../src/service/kernel-lock.ts';
 
 const hourMs = 3_600_000;
 let folder: string;
@@ -17,7 +17,7 @@ let mail: MailConfig | undefined;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-contacts-'));
   const ledgerFolder = join(folder, 'ledger');
-  const claim = () => acquireLock(ledgerPaths(ledgerFolder).claim);
+  const claim = () => acquireKernelLock(ledgerPaths(ledgerFolder).claim);
   ledger = openLedger({ folder: ledgerFolder, claim, redact: (text) => text });
   mail = { host: 'localhost', port: 25, security: 'none', from: 'service@example.org', to: ['root@example.org'] };
 });

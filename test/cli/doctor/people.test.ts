@@ -10,8 +10,9 @@ import { cheap, codeAt, dataFolder, password } from '../../people/people.ts';
 import { freePort } from '../../support/free-ports.ts';
 
 const temporal = { namespace: 'default', port: 1, uiPort: 1, uiUrl: '' };
-const checked = async (check: string, config: object) => {
-  const found = peopleChecks({ temporal, dataDir: '/none', ...config } as Config).find((one) => one.check === check);
+const checked = async (check: string, config: Partial<Config>) => {
+  const folders = { dataDir: '/none', accessDir: config.dataDir ?? '/none' };
+  const found = peopleChecks({ temporal, ...folders, ...config } as Config).find((one) => one.check === check);
   return found?.run(AbortSignal.timeout(20_000));
 };
 

@@ -330,10 +330,11 @@ export function memoryConfig(): Config {
   return {
     // Nobody can make it, root neither.
     dataDir: '/dev/null/data',
+    accessDir: '/dev/null/data',
     logLevel: 'error',
     temporal: { namespace: 'default', port: 7233, uiPort: 8233, uiUrl: 'http://127.0.0.1:8233' },
     mcp: { host: '127.0.0.1', port: 0, allowedHosts: ['mcp.example'], publicUrl: 'http://127.0.0.1:8080' },
-    worker: { metricsPort: 9464, maxConcurrentActivitiesPerHost: 4 },
+    worker: { metricsHost: '127.0.0.1', metricsPort: 9464, ledger: 'auto', maxConcurrentActivitiesPerHost: 4 },
     hosts: [host('pve1'), host('pve2'), host('broken')],
     webhooks: {},
     dangerousCommands: false,

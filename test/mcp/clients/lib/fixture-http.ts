@@ -9,6 +9,8 @@ import { createToolbox } from '../../../../src/mcp/toolbox.ts';
 import { memoryService } from '../../lib/memory-service.ts';
 import { fixtureServer } from './fixture-server.ts';
 
+const noPage = () => Promise.reject(new Error('no page is served'));
+
 /**
  * The fixture behind the product's own HTTP server. The suite can't send a token, so that each request is given one on
  * its way in; everything from there on is what production does.
@@ -22,7 +24,7 @@ export async function serveFixture(): Promise<{ readonly url: string; close(): P
     mcp,
     tools: createToolbox([], dependencies),
     // The suite asks for nothing beside MCP.
-    console: { routeOf: () => undefined, answer: () => Promise.reject(new Error('no page is served')) },
+    console: { routeOf: () => undefined, answer: noPage, admit: noPage },
     health: async () => ({ status: 'healthy', findings: [] }),
     limits: defaultLimits,
     version: '1.0.0',

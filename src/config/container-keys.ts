@@ -1,0 +1,56 @@
+import { type Key, optional, withDefault } from './key.ts';
+import * as types from './value-types.ts';
+
+const group = 'Containers and monitoring';
+
+/** Keys of the containers: their images and limits. Checked here, used by `docker-compose.yml`, which has the same defaults. */
+export const containerKeys = {
+  CADDY_IMAGE: image('Image of Caddy 2.11.', 'caddy:2.11.7'),
+  POSTGRES_IMAGE: image('Image of PostgreSQL 17.', 'postgres:17-trixie'),
+  TEMPORAL_IMAGE: image("Image of Temporal's server.", 'temporalio/server:1.32.0'),
+  TEMPORAL_ADMIN_TOOLS_IMAGE: image(
+    "Image with Temporal's schema tool, of the server's version.",
+    'temporalio/admin-tools:1.32.0',
+  ),
+  TEMPORAL_UI_IMAGE: image("Image of Temporal's UI.", 'temporalio/ui:2.54.1'),
+  TEMPORAL_LOG_LEVEL: withDefault(types.oneOf('debug', 'info', 'warn', 'error'), 'warn', {
+    group,
+    example: 'warn',
+    what: "How much Temporal's server logs in its container.",
+  }),
+  MCP_CPUS: cpus('the MCP server', '1.0'),
+  MCP_MEMORY: memory('the MCP server', '1G'),
+  WORKER_CPUS: cpus('each worker', '2.0'),
+  WORKER_MEMORY: memory('each worker', '2G'),
+  LEDGER_CPUS: cpus('the process that has the ledger', '1.0'),
+  LEDGER_MEMORY: memory('the process that has the ledger', '512M'),
+  CADDY_CPUS: cpus('Caddy', '1.0'),
+  CADDY_MEMORY: memory('Caddy', '256M'),
+  POSTGRES_CPUS: cpus('PostgreSQL', '2.0'),
+  POSTGRES_MEMORY: memory('PostgreSQL', '1G'),
+  TEMPORAL_CPUS: cpus("Temporal's server", '2.0'),
+  TEMPORAL_MEMORY: memory("Temporal's server", '1G'),
+  TEMPORAL_UI_CPUS: cpus("Temporal's UI", '0.5'),
+  TEMPORAL_UI_MEMORY: memory("Temporal's UI", '128M'),
+} as const;
+
+function image(what: string, example: string): Key<string | undefined> {
+  return optional(types.imageName, {
+    group,
+    defaultText: 'the one that docker-compose.yml pins by its digest',
+    example: `registry.example.org/${example}`,
+    what,
+  });
+}
+
+function cpus(whose: string, value: string): Key<string> {
+  return withDefault(types.cpus, value, {
+    group,
+    example: value,
+    what: `How many processors ${whose} may use; 0: as many as there are.`,
+  });
+}
+
+function memory(whose: string, value: string): Key<string> {
+  return withDefault(types.memory, value, { group, example: value, what: `How much memory ${whose} may use.` });
+}
