@@ -46,6 +46,7 @@ export async function benchImage(): Promise<BenchResult[]> {
       name: 'Size of the image / its base',
       ratio: ours / base,
       aim: { atMost: aimSize },
+      spread: undefined,
       counts: '1 image',
       notes: [`${megabytes(ours)} over a base of ${megabytes(base)}, unpacked`],
     },

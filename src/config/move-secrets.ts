@@ -27,7 +27,7 @@ interface Open {
 }
 
 /** The users of the image's processes: who reads a secret's file. */
-const uids: Readonly<Record<Reader, number>> = { 'mcp-server': 10_001, worker: 10_002 };
+const uids: Readonly<Record<Reader, number>> = { 'mcp-server': 10_001, worker: 10_002, ledger: 10_003 };
 const gid = 10_000;
 
 /**

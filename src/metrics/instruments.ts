@@ -260,7 +260,10 @@ function make<T extends Table>(table: T, registry: Registry): Instruments<T> {
 }
 
 /** The registry of one process, with what Node.js says of it: memory, CPU, event loop. */
-export function createRegistry(about: { readonly role: 'mcp-server' | 'worker' | 'ledger'; readonly version: string }): Registry {
+export function createRegistry(about: {
+  readonly role: 'mcp-server' | 'worker' | 'ledger';
+  readonly version: string;
+}): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   make(ofProcess, registry).build.set({ ...about, node: process.versions.node }, 1);

@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
+import { cleanLine } from '../reports/clean.ts';
 import { createChangeSwitch } from '../runs/switch.ts';
 import { readNotices } from '../runs/watch.ts';
 import { createEndedRuns, type EndedRun } from './ended-runs.ts';
@@ -102,7 +103,7 @@ export function startServiceState(options: ServiceStateOptions): { readonly stop
         } catch (error) {
           // Once for each time that it can't be read, and again soon.
           due.set(part, now + every);
-          if (!failing.has(part)) log.warn({ part: part.name, err: error }, 'the metrics could not read it');
+          if (!failing.has(part)) log.warn({ part: part.name, why: whyOf(error) }, 'the metrics could not read it');
           failing.add(part);
         }
       }
@@ -127,6 +128,11 @@ export function startServiceState(options: ServiceStateOptions): { readonly stop
     instruments.undelivered.set(unsent === undefined ? 0 : pending.length + dropped);
     instruments.oldestUndelivered.set(unsent === undefined ? 0 : (Date.now() - Date.parse(unsent.since)) / 1_000);
   }
+}
+
+function whyOf(error: unknown): string {
+  const { message, cause } = error instanceof Error ? error : new Error(String(error));
+  return cleanLine(cause instanceof Error ? `${message}: ${cause.message}` : message, 300);
 }
 
 interface Part {

@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { createPeople, peopleFile } from '../../src/people/store.ts';
 import { localMachine, makePlace } from '../faults/places.ts';
@@ -45,6 +46,7 @@ export async function startSite(): Promise<Site> {
     });
     stops.push(() => service.stop());
     await Promise.all([service.startWorker(), service.startMcp()]);
+    await loseTemporal(service);
 
     const exporterPort = await freePort();
     const exporter = spawn(
@@ -99,12 +101,24 @@ async function nowhere(folder: string): Promise<Readonly<Record<string, string>>
   };
 }
 
+/** For the second or two until it is started again, what is asked of it fails. */
+async function loseTemporal({ temporal, mcpUrl }: TestService): Promise<void> {
+  process.kill(temporal.pid() ?? 0, 'SIGKILL');
+  for (const status of [503, 200]) {
+    const deadline = Date.now() + 60_000;
+    while ((await fetch(`${mcpUrl}/readyz`)).status !== status) {
+      if (Date.now() > deadline) throw new Error(`the MCP server did not answer ${status}`);
+      await sleep(100);
+    }
+  }
+}
+
 const by = { kind: 'cli', name: 'test' } as const;
 
 /** What a day brings, with what goes wrong in it. */
 async function work(service: TestService, through: string): Promise<void> {
   const { runs, client } = service;
-  const people = createPeople(peopleFile(service.config.dataDir), {
+  const people = createPeople(peopleFile(service.config.accessDir), {
     cost: { memoryCost: 64, timeCost: 1, parallelism: 1 },
   });
   await people.add({ name: 'anna', role: 'administrator', password: 'violet tractor umbrella', first: true });
@@ -125,10 +139,6 @@ async function work(service: TestService, through: string): Promise<void> {
   expect(ended).toEqual(['done', 'done', 'failed']);
   expect((await runs.get(paused)).state).toBe('paused');
   await ask(service, through);
-  // Its workers' requests fail until it is back, a second or two later.
-  service.temporal.kill();
-  await expect.poll(() => fetch(`${service.mcpUrl}/readyz`).then(({ status }) => status), { timeout: 20_000 }).toBe(503);
-  await expect.poll(() => fetch(`${service.mcpUrl}/readyz`).then(({ status }) => status), { timeout: 60_000 }).toBe(200);
 }
 
 /** A client that is let in, one that isn't, and somebody who guesses a password. */

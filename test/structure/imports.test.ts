@@ -78,7 +78,7 @@ const houses: Readonly<Record<string, House>> = {
   metrics: {
     holds:
       'what Prometheus is told: every metric with its labels, and the state of the service as its Temporal server knows it',
-    may: ['operations', 'runs', 'messages'],
+    may: ['operations', 'reports', 'runs', 'messages'],
     why: 'only counts, and changes nothing',
   },
   mcp: {
@@ -143,7 +143,8 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@temporalio/client':
     /^src\/(runs|activities|metrics|worker)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
   '@temporalio/proto': /^src\/runs\//,
-  '@temporalio/worker': /^src\/(worker\/[a-z-]+|temporal-logger|activities\/(approved|failures)|metrics\/host-calls)\.ts$/,
+  '@temporalio/worker':
+    /^src\/(worker\/[a-z-]+|temporal-logger|activities\/(approved|failures)|metrics\/host-calls)\.ts$/,
   '@temporalio/workflow': /^src\/workflows\//,
   commander: /^src\/cli\//,
   eta: /^src\/(reports|console)\//,
