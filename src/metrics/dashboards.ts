@@ -461,11 +461,11 @@ const temporal: Dashboard = {
           q('sum by (instance) (temporal_sticky_cache_size)', '{{instance}}'),
         ),
         lines(
-          'Requests to the server that failed',
+          'Asking for work that failed',
           'reqps',
           'Again and again: the server is away, or doesn’t keep up.',
           q(
-            'sum by (role, status_code) (rate(temporal_request_failure[$__rate_interval]))',
+            'sum by (role, status_code) (rate(temporal_long_request_failure[$__rate_interval]))',
             '{{role}} {{status_code}}',
           ),
         ),

@@ -1,6 +1,6 @@
 /**
  * How long runs wait for locks, in seconds. A run knows that itself, so it is recorded by its workflow, through Temporal's
- * SDK: which records nothing twice when a run is replayed, and adds the labels `namespace`, `task_queue` and `workflow_type`.
+ * SDK: which records nothing twice when a run is replayed, and adds the labels `namespace`, `taskQueue` and `workflowType`.
  */
 export const lockWait = {
   name: 'proxmox_mcp_lock_wait_seconds',

@@ -28,19 +28,6 @@ async function empty(queries: readonly (readonly [string, string])[]): Promise<r
   }
 }
 
-it('debug', async () => {
-  await sleep(12000);
-  for (const m of [
-    'temporal_request_failure',
-    'temporal_long_request_failure',
-    'service_error_with_type',
-    'persistence_latency_bucket{le="+Inf"}',
-    'proxmox_mcp_lock_wait_seconds_count',
-    'up',
-  ])
-    console.log(JSON.stringify((await site.prometheus.query(m)).map((x) => [x.metric, x.value[1]])).slice(0, 3000));
-}, 60000);
-
 it('every panel shows something', async () => {
   expect(await empty(panelExpressions())).toEqual([]);
 }, 90_000);

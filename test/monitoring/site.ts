@@ -82,7 +82,7 @@ export async function startSite(): Promise<Site> {
 /** The dev server says where it serves them. */
 function temporalMetrics({ config }: TestService): string {
   const log = readFileSync(join(config.dataDir, 'logs', 'temporal.log'), 'utf8');
-  const port = /Metrics: +http:\/\/[^:]+:(\d+)\//.exec(log)?.[1];
+  const port = [...log.matchAll(/Metrics: +http:\/\/[^:]+:(\d+)\//g)].at(-1)?.[1];
   if (port === undefined) throw new Error(`no metrics of Temporal: ${log}`);
   return `127.0.0.1:${port}`;
 }
