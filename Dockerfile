@@ -23,8 +23,8 @@ COPY src ./src
 RUN node scripts/run.mjs build
 COPY deploy/image ./deploy/image
 # Only what runs stays: no development packages, of Temporal's native part only this platform's, no sources of maps.
-RUN npm prune --omit=dev --no-audit --no-fund --loglevel=error \
- && npm sbom --omit=dev --sbom-format=cyclonedx >sbom.cdx.json \
+RUN npm sbom --omit=dev --sbom-format=cyclonedx >sbom.cdx.json \
+ && npm prune --omit=dev --no-audit --no-fund --loglevel=error \
  && node deploy/image/prune.mjs
 
 FROM ${NODE_IMAGE}
@@ -35,7 +35,7 @@ RUN printf 'proxmox-mcp:x:10000:\n' >>/etc/group \
       printf '%s:x:%s:10000::/nonexistent:/usr/sbin/nologin\n' "${user%:*}" "${user#*:}" >>/etc/passwd || exit; \
       install -d -o "${user#*:}" -g 10000 -m 0750 "/var/lib/proxmox-mcp/${user%:*}" || exit; \
     done \
- && install -d -o 10001 -g 10000 -m 0750 /var/lib/proxmox-mcp/access \
+ && install -d -o 10001 -g 10000 -m 2750 /var/lib/proxmox-mcp/access \
  && install -d -o 10001 -g 10000 -m 2770 /var/log/proxmox-mcp \
  && install -d /opt/proxmox-mcp /opt/proxmox-mcp/keys /opt/proxmox-mcp/secrets \
  && rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn* /opt/yarn* \

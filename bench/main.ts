@@ -13,6 +13,7 @@ const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
   ssh: async () => (await import('./ssh.ts')).benchSsh(),
   fleet: async () => (await import('./fleet.ts')).benchFleet(),
   bulk: async () => (await import('./bulk.ts')).benchBulk(),
+  scale: async () => (await import('./scale.ts')).benchScale(),
   ledger: async () => (await import('./ledger.ts')).benchLedger(),
   image: async () => (await import('./image.ts')).benchImage(),
 };

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { crashTests, forgetOutcomes, writeCrashMatrix } from './test/crash-matrix.mjs';
 import { leftAfterAWhile, watchForLeftBehind } from './test/left-behind.mjs';
+import { otherNode } from './test/other-node.mjs';
 import { runVitest } from './test/vitest.mjs';
 
 const node = process.execPath;
@@ -33,6 +34,15 @@ export async function runTests({ build, run, args, exhaustive = false }) {
   const tests = runVitest({ run, args, env: { ...temporal, ...(exhaustive && { TEST_EXHAUSTIVE: '1' }) } });
   passed += tests.passed;
   failed += tests.failed;
+  // The container image has another Node.js than most machines.
+  const other = args.length === 0 ? otherNode(run) : undefined;
+  if (other !== undefined) {
+    console.log('· unit tests on the Node.js of the container image');
+    const there = runVitest({ run, args: ['--project', 'unit', ...(exhaustive ? [] : [shardOfThree()])], node: other });
+    passed += there.passed;
+    failed += there.failed;
+    tests.flaky.push(...there.flaky.map((test) => `${test} (Node.js 24)`));
+  }
   if (exhaustive && args.length === 0 && tests.failed === 0) await writeCrashMatrix();
 
   const left = leftAfterAWhile(leftBehind);
@@ -59,6 +69,12 @@ export async function recordCrashMatrix({ build, run }) {
   else console.log('docs/crash-matrix.md is as it was, because tests failed.');
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
+}
+
+/** A third of the files, another one with each commit. */
+function shardOfThree() {
+  const { stdout } = spawnSync('git', ['rev-parse', '--short=8', 'HEAD'], { encoding: 'utf8' });
+  return `--shard=${(Number.parseInt(stdout?.trim() || '0', 16) % 3) + 1}/3`;
 }
 
 /** Once, before all tests: where it must be built, no test could wait for it. Undefined: there is none. */

@@ -1,4 +1,5 @@
 import { isIP, isIPv6 } from 'node:net';
+import { domainToUnicode } from 'node:url';
 
 /** An address as it stands in a URL: `pve1`, `192.0.2.1`, `[2001:db8::1]`. */
 export function urlHost(address: string): string {
@@ -11,6 +12,9 @@ export function urlHost(address: string): string {
  */
 export function isHostAddress(text: string): boolean {
   if (isIP(text) === 0 && !isName(text)) return false;
+  // From Node.js 24 on, URLs let what only looks like an encoded name pass.
+  const encoded = text.split('.').filter((label) => /^xn--/i.test(label));
+  if (encoded.some((label) => /^[ -~]*$/.test(domainToUnicode(label)))) return false;
   const url = `https://${urlHost(text)}/`;
   if (!URL.canParse(url)) return false;
   return isIPv6(text) || new URL(url).hostname === text.toLowerCase();

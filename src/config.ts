@@ -73,6 +73,8 @@ export interface HostConfig {
   readonly local?: { readonly sudo: boolean };
   readonly api?: ProxmoxApiConfig;
   readonly layout: HostLayout;
+  /** Another worker serves it, and its keys may be missing here (`WORKER_HOSTS`). */
+  readonly isElsewhere?: true;
   /** Its machine-id is another machine's too, so it doesn't tell that two names are one machine. */
   readonly sharesMachineId?: true;
   /** IANA name; schedules of this host are read in it. Default `UTC`. */
@@ -102,6 +104,14 @@ export interface ComposeConfig {
   readonly httpsPort: number;
   /** The first two numbers of the networks: `172.20`. */
   readonly networkPrefix: string;
+}
+
+/** Where spans go. */
+export interface TracingConfig {
+  /** Base URL of an OTLP/HTTP collector, no trailing slash; `/v1/traces` follows. */
+  readonly endpoint: string;
+  /** Sent with each request. */
+  readonly headers: readonly { readonly name: string; readonly value: Secret }[];
 }
 
 /** How a Temporal server is reached through TLS. Absolute paths of PEM files, which are read when they are needed. */
@@ -158,11 +168,17 @@ export interface Config {
     readonly metricsPort: number;
     /** Whether this worker has the ledger: where it can, nothing else, not at all. */
     readonly ledger: 'auto' | 'only' | 'never';
+    /** Whether it works under Temporal's worker versioning. */
+    readonly versioning: boolean;
+    /** What it calls its build. Default: its version and a digest of its workflows. */
+    readonly buildId?: string;
     /** Workflow and activity slots. */
     readonly maxConcurrentActivitiesPerHost: number;
   };
   readonly hosts: readonly HostConfig[];
   readonly mail?: MailConfig;
+  /** Absent: nothing is traced. */
+  readonly tracing?: TracingConfig;
   /** Known here only to be taken out of texts: Grafana itself uses it. */
   readonly grafanaPassword?: Secret;
   readonly webhooks: { readonly slack?: Secret; readonly discord?: Secret; readonly onCall?: Secret };

@@ -49,12 +49,16 @@ export function createPrivateJson<Content>(options: PrivateJsonOptions<Content>)
         const before = current();
         const { content, result } = work(before);
         if (content === before) return result;
-        const mode = groupOf(dirname(path)) === undefined ? undefined : 0o640;
-        replacePrivateFile(path, `${JSON.stringify(content, null, 2)}\n`, undefined, mode);
+        replacePrivateFile(path, `${JSON.stringify(content, null, 2)}\n`, undefined, sharedMode(path));
         return result;
       });
     },
   };
+}
+
+/** Of a file in a folder that a group shares; undefined: it is its owner's alone. */
+export function sharedMode(path: string): 0o640 | undefined {
+  return groupOf(dirname(path)) === undefined ? undefined : 0o640;
 }
 
 const absent = 'absent';

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { followQueue, hostQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
+import { followQueueOf, hostQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import type { FollowActivities } from './workflows.ts';
 
 // node worker.js ADDRESS HOST SLOTS: the queues of the service's worker, with so many slots for the host.
@@ -28,7 +28,7 @@ const workflowBundle = await bundleWorkflowCode({
 const common = { connection, maxHeartbeatThrottleInterval: '1s', defaultHeartbeatThrottleInterval: '1s' } as const;
 const workers = await Promise.all([
   Worker.create({ ...common, taskQueue: serviceQueue, workflowBundle }),
-  Worker.create({ ...common, taskQueue: followQueue, activities }),
+  Worker.create({ ...common, taskQueue: followQueueOf(host), activities }),
   Worker.create({
     ...common,
     taskQueue: hostQueue(host),

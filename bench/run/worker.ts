@@ -1,4 +1,5 @@
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { untraced } from '../../src/activities/traced.ts';
 import type { NothingActivities } from './nothing.ts';
 
 // node worker.js ADDRESS TASK-QUEUE ours|theirs: a worker of its own process, as in the service.
@@ -14,6 +15,7 @@ const worker = await Worker.create({
     preloadModules: workflows === 'ours' ? [`${import.meta.dirname}/../../src/workflows/preloaded.js`] : [],
     logger,
   }),
+  sinks: untraced.sinks,
   activities: { async nothing() {} } satisfies NothingActivities,
 });
 process.send?.('ready');

@@ -1,5 +1,6 @@
 #!/bin/sh
-# First process of the container `caddy`: says what the Caddyfile needs in Caddy's words, and becomes Caddy.
+# First process of the container `caddy`: says what the Caddyfile needs in Caddy's words, and becomes Caddy. With `validate` or
+# `reload`, in the running container: the Caddyfile as it is now, by the same words.
 set -eu
 host_of() { printf '%s' "$1" | sed -E 's#^[a-z]+://(\[[^]]*\]|[^/:]*).*#\1#'; }
 
@@ -24,4 +25,10 @@ case ${MCP_PUBLIC_URL:-} in
 esac
 CADDY_NAME=$name
 export CADDY_NAMES CADDY_NAME CADDY_TLS CADDY_HTTPS CADDY_TRUSTED CADDY_PLAIN
-exec caddy run --config /etc/caddy/Caddyfile --adapter caddyfile
+case ${1:-run} in
+  run) set -- run ;;
+  validate) set -- validate ;;
+  reload) set -- reload --address unix//tmp/caddy-admin.sock --force ;;
+  *) echo 'usage: start.sh [validate | reload]' >&2; exit 2 ;;
+esac
+exec caddy "$@" --config /etc/caddy/Caddyfile --adapter caddyfile

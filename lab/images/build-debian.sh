@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds the images that are made of Debian's packages: build-debian.sh TAG-SUFFIX CACHE-FOLDER NAME …
-# `base` is a small Debian 13; each other one is that and what the case below says, as one layer more. Needs root, debootstrap
+# Builds the images that are made of Debian's packages: build-debian.sh CACHE-FOLDER NODE-IMAGE IMAGE …
+# Each is a small Debian 13 and what the case below says, as one layer more; node-build is so on top of node. Needs root, debootstrap
 # and an engine (DOCKER_HOST). The archive mirror is the one this machine's apt uses; nothing of it is written here.
 set -euo pipefail
-suffix=$1 cache=$2
+cache=$1 node=$2
 shift 2
 here=$(cd "$(dirname "$0")" && pwd)
 release=trixie
@@ -42,7 +42,7 @@ rm -rf "$base"/usr/share/{doc,man,locale,info}/* "$base"/var/cache/apt/archives/
   "$base"/var/lib/apt/lists/* "$base"/var/log/*.log "$base"/var/log/apt "$base/etc/resolv.conf"
 : >"$base/etc/machine-id"
 printf 'path-exclude=/usr/share/%s/*\n' doc man locale info >"$base/etc/dpkg/dpkg.cfg.d/small"
-tar -C "$base" -c . | docker import --change 'LABEL proxmox-mcp-lab=1' --change 'CMD ["/bin/bash"]' - "proxmox-mcp-lab-base:$suffix" >/dev/null
+tar -C "$base" -c . | docker import --change 'LABEL proxmox-mcp-lab=1' --change 'CMD ["/bin/bash"]' - proxmox-mcp-lab-base:latest >/dev/null
 
 # Installs packages over the base; prints the folder that holds what was added.
 add() {
@@ -79,12 +79,12 @@ add() {
   echo "$layer/upper"
 }
 
-for name; do
-  tag=proxmox-mcp-lab-$name:$suffix
+for tag; do
+  name=${tag#proxmox-mcp-lab-} name=${name%%:*} from=proxmox-mcp-lab-base:latest
   say "$name"
   case $name in
     node) packages= ;;
-    node-build) packages='gcc g++ make python3-minimal' ;;
+    node-build) from=$node packages='gcc g++ make python3' ;;
     postgres) packages=postgresql-17 ;;
     prometheus) packages=prometheus ;;
     *) say "there is no image $name"; exit 1 ;;
@@ -92,7 +92,7 @@ for name; do
   layer=$(add "$name" "$packages")
   tar -C "$layer" -cf "$work/memory/layer.tar" .
   cp "$here/$name/image.dockerfile" "$work/memory/Dockerfile"
-  DOCKER_BUILDKIT=0 docker build --quiet --force-rm --label proxmox-mcp-lab=1 --build-arg "SUFFIX=$suffix" --tag "$tag" \
+  DOCKER_BUILDKIT=0 docker build --quiet --force-rm --label proxmox-mcp-lab=1 --build-arg "FROM=$from" --tag "$tag" \
     - < <(tar -C "$work/memory" -c Dockerfile layer.tar) >"$work/$name.build" 2>&1 || fail "$work/$name.build"
   rm -rf "$work/memory/layer.tar" "$work/memory/${name:?}"
 done

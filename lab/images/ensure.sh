@@ -12,14 +12,18 @@ mkdir -p "$cache"
 there() { docker image inspect "$1" >/dev/null 2>&1; }
 digest() { (cd "$root" && find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12); }
 go=$(digest lab/images/build-go.sh lab/images/caddy temporal-server)
-debian=$(digest lab/images/build-debian.sh lab/images/node lab/images/node-build lab/images/postgres lab/images/prometheus)
+# Each has a digest of its own, so that a change of one leaves the others as they are.
+declare -A debian
+for name in node postgres prometheus; do debian[$name]=$(digest lab/images/build-debian.sh "lab/images/$name"); done
+debian[node-build]=$(digest lab/images/build-debian.sh lab/images/node lab/images/node-build)
+debian_tag() { echo "proxmox-mcp-lab-$1:${debian[$1]:?there is no image $1}"; }
 
+wanted=("$@")
 go_missing=() debian_missing=() app=
 for name; do
   case $name in
     caddy | temporal | temporal-ui) there "proxmox-mcp-lab-$name:$go" || go_missing+=("$name") ;;
     app) app=1 ;;
-    *) there "proxmox-mcp-lab-$name:$debian" || debian_missing+=("$name") ;;
   esac
 done
 if [ -n "$app" ]; then
@@ -27,13 +31,17 @@ if [ -n "$app" ]; then
   source=$(cd "$root" && find Dockerfile .dockerignore package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json LICENSE \
     scripts bench lab src sudoers deploy/image -type f -not -path 'lab/images/*' -not -path 'lab/hosts/image/*' -print0 |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
-  app=proxmox-mcp-server:lab-$debian-$source
-  if ! there "$app"; then
-    for name in node node-build; do
-      there "proxmox-mcp-lab-$name:$debian" || [[ " ${debian_missing[*]} " = *" $name "* ]] || debian_missing+=("$name")
-    done
-  fi
+  app=proxmox-mcp-server:lab-${debian[node-build]}-$source
+  there "$app" || set -- "$@" node node-build
 fi
+# The compiler's image is made on top of the other.
+case " $* " in *' node-build '*) set -- node "$@" ;; esac
+for name; do
+  case $name in node | node-build | postgres | prometheus)
+    there "$(debian_tag "$name")" || [[ " ${debian_missing[*]} " = *" $name "* ]] || debian_missing+=("$name")
+    ;;
+  esac
+done
 
 # One build at a time of each kind; whoever waited finds them there.
 building=()
@@ -50,21 +58,21 @@ if [ "${#debian_missing[@]}" -gt 0 ]; then
   (
     exec 8>"$cache/images-debian.lock" && flock 8
     missing=()
-    for name in "${debian_missing[@]}"; do there "proxmox-mcp-lab-$name:$debian" || missing+=("$name"); done
-    [ "${#missing[@]}" -eq 0 ] || bash "$here/build-debian.sh" "$debian" "$cache" "${missing[@]}" 8>&-
+    for name in "${debian_missing[@]}"; do there "$(debian_tag "$name")" || missing+=("$(debian_tag "$name")"); done
+    [ "${#missing[@]}" -eq 0 ] || bash "$here/build-debian.sh" "$cache" "$(debian_tag node)" "${missing[@]}" 8>&-
   ) &
   building+=($!)
 fi
 for build in "${building[@]}"; do wait "$build"; done
 if [ -n "$app" ] && ! there "$app"; then
   exec 7>"$cache/images-app.lock" && flock 7
-  there "$app" || bash "$here/build-app.sh" "$app" "$debian" 7>&-
+  there "$app" || bash "$here/build-app.sh" "$app" "$(debian_tag node)" "$(debian_tag node-build)" 7>&-
 fi
-for name; do
+for name in "${wanted[@]}"; do
   case $name in
     caddy | temporal | temporal-ui) echo "proxmox-mcp-lab-$name:$go" ;;
     app) echo "$app" ;;
-    *) echo "proxmox-mcp-lab-$name:$debian" ;;
+    *) debian_tag "$name" ;;
   esac
 done
 # Other checkouts may have other recipes, so only what is old goes.

@@ -11,18 +11,18 @@ const mostFiles = 8;
 /**
  * Runs vitest and, one after the other and each by itself, the files in which something failed once more: what passes then
  * is flaky, which fails nothing but is named. Whole files, since a test may need what those before it did.
- * `run(argv, env)` runs a program to its end and returns its exit code. Returns how many tests passed and failed, and the
- * flaky ones, each as `FILE > SUITE > TEST`.
+ * `run(argv, env)` runs a program to its end and returns its exit code; `node` is the Node.js that runs them, by default
+ * this one. Returns how many tests passed and failed, and the flaky ones, each as `FILE > SUITE > TEST`.
  *
  * A file that can't be loaded and a hook that throws count as one failure each; so does a vitest that fails without a
  * failed test (nothing found, a crash), and every error that nobody caught: these are never tried again, as they have no name.
  */
-export function runVitest({ run, args, env = {} }) {
+export function runVitest({ run, args, env = {}, node = process.execPath }) {
   const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-test-'));
   const start = (...more) => {
     const file = join(folder, 'results.json');
     rmSync(file, { force: true });
-    const vitest = [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', '--reporter=default'];
+    const vitest = [node, 'node_modules/vitest/vitest.mjs', 'run', '--reporter=default'];
     const code = run([...vitest, `--reporter=${reporter}`, ...more], { ...env, TEST_RESULTS: file });
     return { code, ...read(file) };
   };

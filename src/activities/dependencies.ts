@@ -47,7 +47,8 @@ export function createDependencies(options: {
   return {
     config,
     client,
-    hosts: connectHosts(config, { log, redact }),
+    // Of a cluster's members the others' names and addresses count, too; commands are run on those only whose keys are here.
+    hosts: connectHosts({ ...config, hosts: config.hosts.filter(({ isElsewhere }) => !isElsewhere) }, { log, redact }),
     proxmox: createProxmoxApis(config, log),
     mailer: config.mail && createMailer(config.mail),
     changedKeys,

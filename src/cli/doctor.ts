@@ -5,12 +5,15 @@ import type { Verdict } from '../operations/finding.ts';
 import type { CliContext } from './context.ts';
 import { changeSwitchCheck } from './doctor/changes.ts';
 import { describeFinding, runChecks } from './doctor/check.ts';
+import { deploymentChecks } from './doctor/deployment.ts';
 import { hostChecks } from './doctor/hosts.ts';
 import { configurationChecks, machineChecks } from './doctor/machine.ts';
 import { noticesCheck } from './doctor/notices.ts';
 import { peopleChecks } from './doctor/people.ts';
 import { policyChecks } from './doctor/policy.ts';
+import { networkCheck, publicUrlCheck } from './doctor/public-url.ts';
 import { serviceChecks } from './doctor/service.ts';
+import { workerBuildsCheck } from './doctor/workers.ts';
 import { exitCodes } from './exit-codes.ts';
 import { whole } from './parse.ts';
 import { print, printJson } from './terminal.ts';
@@ -21,7 +24,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
     .command('doctor')
     .summary('Check everything the service depends on, and say what to do')
     .description(
-      'Check everything the service depends on, side by side: configuration, policy, data folder, Temporal, MCP server, worker, mail, kill switch, people, and of each host its key, its login, whether changes are stopped there and who may sign, its certificate, its API and the rights of its API token. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
+      'Check everything the service depends on, side by side: configuration, policy, data folder, the installation (units, containers, ports, secrets), Temporal, MCP server and the proxies before it, worker, mail, kill switch, people, and of each host its key, its login, whether changes are stopped there and who may sign, its certificate, its API and the rights of its API token. Says what was tried, what was seen and what to do. Changes nothing; sends nothing. Exit code 1 when something failed.',
     )
     .option('--host <name>', 'Only the checks of this host')
     .option('--timeout <seconds>', 'Deadline of each check', whole('--timeout', 1, 300), 15)
@@ -32,10 +35,14 @@ export function doctorCommand(program: Command, context: CliContext): void {
       const general = [
         ...configurationChecks(folder, [...problems, ...warnings]),
         ...machineChecks(config),
+        ...deploymentChecks(),
         ...policyChecks(loaded),
         ...serviceChecks(config),
+        publicUrlCheck(config),
+        ...networkCheck(config),
         noticesCheck(config),
         changeSwitchCheck(config),
+        workerBuildsCheck(config),
         ...peopleChecks(config),
       ];
       const log = createLogger({ level: 'error', name: 'doctor' });

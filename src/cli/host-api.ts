@@ -22,7 +22,7 @@ import {
   removeAccess,
 } from '../proxmox/onboard.ts';
 import { accessByCommands } from '../proxmox/onboard-commands.ts';
-import { type Enabled, usedWideRights } from '../proxmox/rights.ts';
+import { changingPrivileges, type Enabled, usedWideRights } from '../proxmox/rights.ts';
 import type { Secret } from '../secret.ts';
 import { removeHost, removeHostKeys, writeHostKeys } from './host-add.ts';
 import { note } from './terminal.ts';
@@ -39,6 +39,7 @@ export interface AccessOptions {
   readonly allow?: readonly WideRight[] | undefined;
   /** Unix seconds; 0: never. */
   readonly expires?: number | undefined;
+  readonly readToken?: boolean | undefined;
 }
 
 /** A part of a plan; no lines: nothing is to be done. */
@@ -57,7 +58,7 @@ const timeoutMs = 60_000;
 
 /** Throws `invalid-input` where the options say both, or ask for what nothing needs. */
 export function accessWanted(
-  { changes, readOnly, allow, expires }: AccessOptions,
+  { changes, readOnly, allow, expires, readToken }: AccessOptions,
   { dangerousCommands }: Pick<Config, 'dangerousCommands'>,
 ): AccessWanted {
   const wrong = (message: string, remedy: string) => new ServiceError({ code: 'invalid-input', message, remedy });
@@ -73,6 +74,8 @@ export function accessWanted(
     changes: changes ? true : readOnly ? false : undefined,
     wide: allow ?? (readOnly ? [] : undefined),
     expires,
+    // What may change something is nothing for the MCP server, which only reads.
+    reading: readToken || changes ? true : undefined,
     dangerousCommands,
     now: Math.floor(Date.now() / 1000),
   };
@@ -149,10 +152,19 @@ export async function planPart(options: PartOptions): Promise<ApiPart> {
   const { loaded, name, isNew, address, api, seen, log, access, use, leaveOut } = options;
   const configured: ProxmoxApiConfig | undefined = api && { ...api, ...address };
   const isKnown = configured !== undefined && ((await isAccepted(configured, log)) || hasExpired(configured, seen));
-  const plan = planAccess(name, seen, isKnown ? configured.tokenName : undefined, access);
+  const readingApi = configured && readingApiOf(configured);
+  const knowsReading =
+    readingApi !== undefined && ((await isAccepted(readingApi, log)) || hasExpired(readingApi, seen));
+  const held = isKnown ? configured.tokenName : undefined;
+  // One that is configured and isn't accepted any more is made anew, and not left out.
+  const wanted = { ...access, reading: access.reading ?? (readingApi === undefined ? undefined : true) };
+  const plan = planAccess(name, seen, held, wanted, knowsReading ? readingApi.tokenName : undefined);
   const { host, port, trust } = address;
   const file = `./keys/${name}-api-token`;
   const path = resolve(loaded.folder, file);
+  const readingFile = `./keys/mcp/${name}-api-token`;
+  const readingPath = resolve(loaded.folder, readingFile);
+  const { reading } = plan;
   const pin = trust.kind === 'fingerprint' ? trust.sha256 : undefined;
   const pins = api === undefined || (api.trust.kind === 'fingerprint' && api.trust.sha256 !== pin);
   const keys = {
@@ -163,11 +175,15 @@ export async function planPart(options: PartOptions): Promise<ApiPart> {
       PROXMOX_TOKEN_NAME: plan.token,
       PROXMOX_TOKEN_VALUE_FILE: file,
     }),
+    ...(reading?.makesToken && { PROXMOX_READ_TOKEN_NAME: reading.token, PROXMOX_READ_TOKEN_VALUE_FILE: readingFile }),
     ...((pins || plan.makesToken) && pin !== undefined && { PROXMOX_FINGERPRINT: pin }),
   };
   const lines = [
     ...plan.lines.map((line) => `Proxmox API: ${line}`),
     ...(plan.makesToken ? [`Proxmox API: put the token's secret into ${path}, mode 600, and nowhere else`] : []),
+    ...(reading?.makesToken
+      ? [`Proxmox API: put the reading token's secret into ${readingPath}, mode 600, and nowhere else`]
+      : []),
     ...(Object.keys(keys).length > 0
       ? [`Proxmox API: write ${Object.keys(keys).join(', ')} to the configuration; the certificate is the host's own`]
       : []),
@@ -177,20 +193,41 @@ export async function planPart(options: PartOptions): Promise<ApiPart> {
     lines: [...lines, ...whatItMay(plan, access), ...(leaveOut === undefined ? [] : [leaveOut])],
     carryOut: async () => {
       let secret: Secret | undefined;
+      let readingSecret: Secret | undefined;
+      // Whoever reads .env reads it.
+      const write = (to: string, made: Secret) =>
+        replacePrivateFile(to, `${made.reveal()}\n`, join(loaded.folder, '.env'));
       await use((way) =>
-        makeAccess(way, plan, (made) => {
-          secret = made;
-          // Whoever reads .env reads it.
-          replacePrivateFile(path, `${made.reveal()}\n`, join(loaded.folder, '.env'));
-        }),
+        makeAccess(
+          way,
+          plan,
+          (made) => {
+            secret = made;
+            write(path, made);
+          },
+          (made) => {
+            readingSecret = made;
+            write(readingPath, made);
+          },
+        ),
       );
       if (plan.makesToken && !isNew) removeHostKeys(loaded, name, ['PROXMOX_TOKEN_VALUE']);
+      if (reading?.makesToken && !isNew) removeHostKeys(loaded, name, ['PROXMOX_READ_TOKEN_VALUE']);
       if (Object.keys(keys).length > 0) writeHostKeys(loaded, name, keys, isNew);
       const tokenValue = secret ?? api?.tokenValue;
       if (tokenValue === undefined) return;
       await prove(name, { ...address, user: apiUser, tokenName: plan.token, tokenValue }, log);
+      const readingValue = readingSecret ?? api?.readToken?.value;
+      if (reading === undefined || readingValue === undefined) return;
+      const readingOnly = { ...address, user: apiUser, tokenName: reading.token, tokenValue: readingValue };
+      await prove(name, readingOnly, log, { onlyReads: true });
     },
   };
+}
+
+/** The API by the token that only reads, where there is one beside the other. */
+export function readingApiOf({ readToken, ...api }: ProxmoxApiConfig): ProxmoxApiConfig | undefined {
+  return readToken && { ...api, tokenName: readToken.name, tokenValue: readToken.value };
 }
 
 /** What an administrator decides here, said beside the plan. */
@@ -221,8 +258,15 @@ export function removalPart(
   use: UseWay,
 ): ApiPart {
   // Somebody else may have removed it on the host; here it is still configured.
-  const removal = seen === undefined ? { lines: [], steps: [] } : planRemoval(seen, api.tokenName);
-  const file = resolve(loaded.folder, `./keys/${name}-api-token`);
+  const removal =
+    seen === undefined
+      ? { lines: [], steps: [] }
+      : planRemoval(seen, api.tokenName, ...(api.readToken ? [api.readToken.name] : []));
+  const files = [
+    resolve(loaded.folder, `./keys/${name}-api-token`),
+    ...(api.readToken ? [resolve(loaded.folder, `./keys/mcp/${name}-api-token`)] : []),
+  ];
+  const file = files.join(' and ');
   const isAll = ssh === undefined && local === undefined;
   return {
     lines: [
@@ -235,7 +279,7 @@ export function removalPart(
       await use((way) => removeAccess(way, removal));
       if (isAll) removeHost(loaded, name, writtenKeys);
       else removeHostKeys(loaded, name, writtenKeys);
-      rmSync(file, { force: true });
+      for (const one of files) rmSync(one, { force: true });
     },
   };
 }
@@ -243,6 +287,7 @@ export function removalPart(
 const writtenKeys = [
   ...['PROXMOX_HOST', 'PROXMOX_PORT', 'PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'],
   ...['PROXMOX_TOKEN_VALUE_FILE', 'PROXMOX_FINGERPRINT'],
+  ...['PROXMOX_READ_TOKEN_NAME', 'PROXMOX_READ_TOKEN_VALUE', 'PROXMOX_READ_TOKEN_VALUE_FILE'],
 ];
 
 async function withRoot<T>(host: HostConfig, login: Login, work: (way: AccessWay) => Promise<T>): Promise<T> {
@@ -280,11 +325,26 @@ function hasExpired({ user, tokenName }: ProxmoxApiConfig, { tokens }: AccessSee
   return user === apiUser && expires !== 0 && expires <= Date.now() / 1000;
 }
 
-async function prove(name: string, api: ProxmoxApiConfig, log: Log): Promise<void> {
+async function prove(
+  name: string,
+  api: ProxmoxApiConfig,
+  log: Log,
+  { onlyReads = false }: { readonly onlyReads?: boolean } = {},
+): Promise<void> {
   const client = createProxmoxClient(api, { log });
   try {
     const permissions = await client.permissions('/');
-    if (Object.keys(permissions['/'] ?? {}).length > 0) return note(`The Proxmox API of ${name} accepts the token.`);
+    if (Object.keys(permissions['/'] ?? {}).length > 0) {
+      const changing = onlyReads ? changingPrivileges(await client.permissions(undefined)) : [];
+      if (changing.length === 0) {
+        return note(`The Proxmox API of ${name} accepts the ${onlyReads ? 'reading ' : ''}token.`);
+      }
+      throw new ServiceError({
+        code: 'verification-failed',
+        message: `The reading token of ${name} may change something: ${changing.join(', ')}`,
+        remedy: 'Look at Datacenter, Permissions: somebody has given it more, by a role or to a group.',
+      });
+    }
     throw new ServiceError({
       code: 'verification-failed',
       message: `The Proxmox API of ${name} accepts the token, but gives it no right on /`,

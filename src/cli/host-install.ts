@@ -26,6 +26,10 @@ export function withAccess(command: Command): Command {
       'Proxmox API: let operations start, stop and change guests, too (default: as it is; at first no)',
     )
     .option('--read-only', 'Proxmox API: let them look and change nothing')
+    .option(
+      '--read-token',
+      'Proxmox API: also make a second token that only reads, so that the MCP server needs no other (with --changes it is made anyway)',
+    )
     .addOption(
       new Option(
         '--allow <rights...>',

@@ -171,7 +171,7 @@ function checkInput(name: string, options: AddOptions): void {
     if (given === undefined || address.schema.safeParse(given).success) continue;
     throw wrong(`${JSON.stringify(given)} is no address`, address.explain?.(given) ?? `Give ${address.expected}.`);
   }
-  const onlyWithApi = (['changes', 'readOnly', 'allow', 'expires', 'as', 'yes', 'dryRun'] as const).find(
+  const onlyWithApi = (['changes', 'readOnly', 'readToken', 'allow', 'expires', 'as', 'yes', 'dryRun'] as const).find(
     (key) => options.api === undefined && options[key] !== undefined,
   );
   if (onlyWithApi !== undefined) {

@@ -87,6 +87,7 @@ function describeRun(run: RunDetails): string {
     ...(run.undoes === undefined ? [] : [`It takes back ${run.undoes}`]),
     ...(run.undo === undefined ? [] : undoLines(run.id, run.undo)),
     `Run ${run.id}`,
+    ...(run.trace === undefined ? [] : [`Trace ${run.trace}`]),
     run.url,
   ];
   return lines.join('\n');

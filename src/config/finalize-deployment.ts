@@ -1,10 +1,17 @@
 import { isIPv4 } from 'node:net';
 import { canonicalAddress, isLoopback, urlHost } from '../address.ts';
 import type { ComposeConfig } from '../config.ts';
-import type { UsedPort } from './finalize.ts';
 import type { ServiceValues } from './keys.ts';
-import { type ConfigFinding, configProblem, configWarning } from './problems.ts';
+import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
 import type { ServiceContext } from './service-context.ts';
+
+export interface UsedPort {
+  readonly key: string;
+  readonly port: number;
+  readonly source: Source;
+  /** The service itself listens there; else something that it connects to on this machine. */
+  readonly ours: boolean;
+}
 
 export const isWildcard = (address: string) => address === '0.0.0.0' || address === '::';
 
@@ -97,10 +104,13 @@ function overlapping({ values, wrong, sourceOf, hosts, deployment, placeOf }: Se
   ];
 }
 
-/** Whether an address is one of the /16 that begins with the prefix. */
+/** Of the networks in docker-compose.yml: they are this machine itself, which install.sh manages by the second one's. */
+const gateways = ['0.1', '1.1', '2.1', '3.1'];
+
+/** Whether an address is one of the /16 that begins with the prefix, and not a gateway. */
 export function isWithin(prefix: string, address: string): boolean {
   const plain = canonicalAddress(address);
-  return isIPv4(plain) && plain.startsWith(`${prefix}.`);
+  return isIPv4(plain) && plain.startsWith(`${prefix}.`) && !gateways.includes(plain.slice(prefix.length + 1));
 }
 
 function* doubtful({ values, written, sourceOf, deployment }: ServiceContext): Generator<ConfigFinding> {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { HostConfig, HostLayout, ProxmoxApiConfig, SshConfig } from '../config.ts';
+import { Secret } from '../secret.ts';
 import type { Reader } from './key.ts';
 import type { HostValues } from './keys.ts';
 import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
@@ -20,6 +21,8 @@ export interface HostContext {
   readonly emptyAt: (key: string) => Source | undefined;
   readonly folder: string;
   readonly dataDir: string;
+  /** Another worker serves it: what is secret of it may be missing here. */
+  readonly isElsewhere: boolean;
   readonly features: { readonly ssh: boolean; readonly proxmoxApi: boolean };
   readonly isRoot: boolean;
   /** The process that reads it; undefined: any. */
@@ -81,6 +84,7 @@ export function finalizeHost(
     layout: layoutOf(values),
     timeZone: values.TIME_ZONE,
     ...(values.SHARES_MACHINE_ID && { sharesMachineId: true }),
+    ...(context.isElsewhere && { isElsewhere: true }),
   };
   return { value: host, problems, warnings };
 }
@@ -134,7 +138,9 @@ function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
     context.reader === 'mcp-server' && written.has('PROXMOX_READ_TOKEN_VALUE')
       ? readToken
       : { name: values.PROXMOX_TOKEN_NAME, value: values.PROXMOX_TOKEN_VALUE };
-  const { name: tokenName, value: tokenValue } = token ?? {};
+  const { name: tokenName } = token ?? {};
+  // What it can do is known all the same: its schedules are everybody's.
+  const tokenValue = token?.value ?? (context.isElsewhere ? new Secret('') : undefined);
   if (host === undefined || user === undefined || tokenName === undefined || tokenValue === undefined) {
     return { problems };
   }

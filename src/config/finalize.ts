@@ -8,14 +8,16 @@ import {
   monitoringPorts,
   publicUrlOf,
   publishedOf,
+  type UsedPort,
 } from './finalize-deployment.ts';
 import { temporalOf } from './finalize-temporal.ts';
 import { defaultsOf } from './interpret.ts';
 import type { Key } from './key.ts';
 import type { ServiceValues } from './keys.ts';
-import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
+import { type ConfigFinding, configProblem, configWarning } from './problems.ts';
 import type { ServiceContext } from './service-context.ts';
 import { serviceKeys } from './service-keys.ts';
+import { tracingOf } from './tracing-keys.ts';
 
 export interface Finalized {
   readonly config: Config;
@@ -27,10 +29,16 @@ export interface Finalized {
 export function finalize(context: ServiceContext): Finalized {
   const { values, folder, hosts, demo } = context;
   const published = publishedOf(context);
-  const problems: ConfigFinding[] = [...portClashes(context), ...duplicateHosts(context), ...published.problems];
+  const problems: ConfigFinding[] = [
+    ...portClashes(context),
+    ...duplicateHosts(context),
+    ...unknownHosts(context),
+    ...published.problems,
+  ];
   const warnings: ConfigFinding[] = [...withoutEffect(context), ...published.warnings];
   const mail = mailOf(context, problems);
   const mcp = mcpOf(context, warnings);
+  const tracing = tracingOf(context, warnings);
   if (values.ENABLE_MONITORING && !context.written.has('GRAFANA_PASSWORD')) {
     const remedy = 'Write GRAFANA_PASSWORD=… (or GRAFANA_PASSWORD_FILE=PATH), or set ENABLE_MONITORING=false.';
     const source = context.emptyAt('GRAFANA_PASSWORD') ?? context.sourceOf('ENABLE_MONITORING');
@@ -70,10 +78,13 @@ export function finalize(context: ServiceContext): Finalized {
       metricsHost: values.WORKER_METRICS_HOST,
       metricsPort: values.WORKER_METRICS_PORT,
       ledger: values.WORKER_LEDGER,
+      versioning: values.WORKER_VERSIONING,
+      ...(values.WORKER_BUILD_ID !== undefined && { buildId: values.WORKER_BUILD_ID }),
       maxConcurrentActivitiesPerHost: values.WORKER_ACTIVITIES_PER_HOST,
     },
     hosts,
     ...(mail && { mail }),
+    ...(tracing && { tracing }),
     ...(values.GRAFANA_PASSWORD && { grafanaPassword: values.GRAFANA_PASSWORD }),
     webhooks: {
       ...(values.SLACK_WEBHOOK_URL && { slack: values.SLACK_WEBHOOK_URL }),
@@ -164,14 +175,6 @@ function mailOf(
 
 const listening = ['MCP_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'WORKER_METRICS_PORT'] as const;
 
-export interface UsedPort {
-  readonly key: string;
-  readonly port: number;
-  readonly source: Source;
-  /** The service itself listens there; else something that it connects to on this machine. */
-  readonly ours: boolean;
-}
-
 /** Ports of this machine that two programs would listen on, at least one of them the service's own. */
 function portClashes(context: ServiceContext): ConfigFinding[] {
   // In containers the other ports are each on an address of its own.
@@ -230,6 +233,22 @@ function duplicateHosts({ hosts, placeOf }: ServiceContext): ConfigFinding[] {
     const remedy = 'Remove one of them, or correct the address that is wrong.';
     return [configProblem({ key: host.name, source, expected, remedy })];
   });
+}
+
+/** Hosts that this worker is to serve, and that there aren't. */
+function unknownHosts({ values, hosts, sourceOf, demo }: ServiceContext): ConfigFinding[] {
+  const unknown = (values.WORKER_HOSTS ?? []).filter((name) => !hosts.some((host) => host.name === name));
+  if (demo || unknown.length === 0) return [];
+  const expected = `names of configured hosts (${hosts.map(({ name }) => name).join(', ') || 'there is none'})`;
+  const place = { key: 'WORKER_HOSTS', source: sourceOf('WORKER_HOSTS') };
+  return [
+    configProblem({
+      ...place,
+      expected,
+      found: unknown.join(', '),
+      remedy: 'Correct the names, or add the hosts to hosts.yaml.',
+    }),
+  ];
 }
 
 function meet(a: HostConfig, b: HostConfig): boolean {

@@ -10,7 +10,7 @@ import { hostKeys } from './host-keys.ts';
 import { parseHostsFile } from './hosts-file.ts';
 import { defaultsOf, interpret } from './interpret.ts';
 import type { Reader } from './key.ts';
-import { type HostValues, keys, type ServiceValues } from './keys.ts';
+import { type HostValues, keys, keysAtStart, type ServiceValues } from './keys.ts';
 import { emptyValues, mergeLayers, misplacedKeys, parseAssignments, pickEnvironment, unknownKeys } from './merge.ts';
 import {
   type ConfigFinding,
@@ -36,6 +36,8 @@ export interface LoadOptions {
   readonly isRoot?: boolean;
   /** The process that reads it, which has only the secrets that it needs. Default: one that may need all of them. */
   readonly reader?: Reader;
+  /** What a process that runs already has read: keys that count at its start are taken from there, whatever is written now. */
+  readonly running?: Pick<LoadedConfig, 'settings'>;
 }
 
 export interface LoadedConfig {
@@ -109,7 +111,8 @@ export function inspectConfig(
   // A worker that has the ledger and does nothing else needs no secret of those that act.
   const hasLedgerOnly = options.reader === 'worker' && merged.get('WORKER_LEDGER')?.text.toLowerCase() === 'only';
   const reader = hasLedgerOnly ? 'ledger' : options.reader;
-  const { settings, refused: files } = collect(readSecretFiles(merged, folder, { reader }));
+  const { settings: written, refused: files } = collect(readSecretFiles(merged, folder, { reader }));
+  const settings = options.running === undefined ? written : asAtStart(written, options.running.settings);
   // What couldn't be read is not missing.
   const refused = [...files, ...dotenv.problems.map(({ key }) => key)];
   const sourceOf = (key: string) => settings.get(key)?.source ?? 'the default';
@@ -126,6 +129,8 @@ export function inspectConfig(
     isRoot: options.isRoot ?? process.getuid?.() === 0,
     reader,
   };
+  const { WORKER_HOSTS: served } = service.values;
+  const servedElsewhere = (name: string) => served?.includes(name) === false;
   const hosts = new Map<HostConfig, Source>();
   const add = (context: Omit<HostContext, keyof typeof common>) => {
     const host = collect(finalizeHost({ ...common, ...context }));
@@ -134,19 +139,29 @@ export function inspectConfig(
   };
   for (const own of ownHosts(main, settings, file !== undefined)) {
     const place = waysToReach.find((key) => settings.has(key));
-    add({ ...own, label: '', source: place === undefined ? '.env' : sourceOf(place), sourceOf, emptyAt });
+    add({
+      ...own,
+      isElsewhere: servedElsewhere(own.name),
+      label: '',
+      source: place === undefined ? '.env' : sourceOf(place),
+      sourceOf,
+      emptyAt,
+    });
   }
   for (const entry of file?.entries ?? []) {
     const label = `${entry.name}.`;
+    const isElsewhere = servedElsewhere(entry.name);
     problems.push(...emptyValues(entry.settings, label));
-    const read = collect(readSecretFiles(mergeLayers(entry.settings), folder, { label, reader }));
+    const read = collect(
+      readSecretFiles(mergeLayers(entry.settings), folder, { label, reader, mayBeAway: isElsewhere }),
+    );
     const part = collect(interpret<HostValues>(read.settings, hostKeys, inherited(main.values), label));
     for (const setting of read.settings.values()) all.set(`${label}${setting.key}`, setting);
     const source = (key: string) => read.settings.get(key)?.source ?? sourceOf(key);
     const own = new Set([...part.written, ...read.refused, ...entry.refused]);
     const written = new Set([...own, ...sharedWritten(main.written)]);
     const place = { source: entry.source, sourceOf: source, emptyAt: emptiesOf(entry.settings) };
-    add({ name: entry.name, label, values: part.values, written, own, ...place });
+    add({ name: entry.name, label, values: part.values, written, own, isElsewhere, ...place });
   }
 
   const nothing =
@@ -174,6 +189,20 @@ export function inspectConfig(
     settings: all,
     problems: inLineOrder(problems),
   };
+}
+
+/** What is written, except for keys that a running process can't change. */
+function asAtStart(
+  written: ReadonlyMap<string, Setting>,
+  running: ReadonlyMap<string, Setting>,
+): ReadonlyMap<string, Setting> {
+  const settings = new Map(written);
+  for (const key of keysAtStart) {
+    const had = running.get(key);
+    if (had === undefined) settings.delete(key);
+    else settings.set(key, had);
+  }
+  return settings;
 }
 
 const waysToReach = ['SSH_HOST', 'PROXMOX_HOST', 'ENABLE_LOCAL_EXECUTION', 'PROXMOX_TOKEN_VALUE'];

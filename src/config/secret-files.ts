@@ -13,11 +13,17 @@ import { path as pathType } from './value-types.ts';
  * The MCP server and the process that has the ledger open no file of a secret that they don't need, and keep none that stands in the configuration itself. The
  * worker, which reads what hosts and programs write, opens such a file where it may, to take the secret out of texts; where it
  * may not, the file is none of its business.
+ *
+ * @param options - `mayBeAway`: a file that can't be read is refused without a problem
  */
 export function readSecretFiles(
   settings: ReadonlyMap<string, Setting>,
   folder: string,
-  { label = '', reader }: { readonly label?: string; readonly reader?: Reader | undefined } = {},
+  {
+    label = '',
+    reader,
+    mayBeAway = false,
+  }: { readonly label?: string; readonly reader?: Reader | undefined; readonly mayBeAway?: boolean } = {},
 ): { settings: Map<string, Setting>; refused: ReadonlySet<string>; problems: ConfigFinding[] } {
   const refused = new Set<string>();
   const result = new Map(settings);
@@ -52,7 +58,7 @@ export function readSecretFiles(
     const read = readSecret(path);
     if ('text' in read)
       result.set(secret, { key: secret, text: read.text, source: `${setting.source}, file ${path}`, file: path });
-    else if (isNeeded) refuse(read.expected, read.remedy);
+    else if (isNeeded && !mayBeAway) refuse(read.expected, read.remedy);
     else refused.add(secret);
   }
   return { settings: result, refused, problems };

@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts';
-import type { Secret } from '../secret.ts';
+import { Secret } from '../secret.ts';
 
 /** Every secret of a configuration, for taking them out of texts that others wrote. */
 export function secretsOf(config: Config): readonly Secret[] {
@@ -11,5 +11,11 @@ export function secretsOf(config: Config): readonly Secret[] {
     config.webhooks.discord,
     config.webhooks.onCall,
     config.grafanaPassword,
+    ...(config.tracing?.headers.flatMap(({ value }) => [value, credentialIn(value)]) ?? []),
   ].filter((secret) => secret !== undefined);
+}
+
+/** What follows the scheme of an authorization: `Bearer …` is quoted without it, too. */
+function credentialIn(header: Secret): Secret {
+  return new Secret(header.reveal().split(' ').at(-1) ?? '');
 }

@@ -259,6 +259,7 @@ export const namesOrNone = orNone(
   listOf('names of letters, digits and . _ -', (item) => name.test(item)),
   [],
 );
+export const hostNames = listOf('names of hosts', (item) => hostName.schema.safeParse(item).success);
 export const addresses = listOf('host names or IP addresses without ports', isHostAddress);
 
 /** `10.0.0.0/8`, `2001:db8::/32`, or one address. */
@@ -316,7 +317,10 @@ export const mailFrom = valueType(
   z.string().refine((value) => mailAddress.test(/^[^<>\r\n]*<([^<>]+)>$/.exec(value)?.[1] ?? value)),
 );
 
-export const imageTag = valueType('an image tag', z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/));
+export const imageTag = valueType(
+  'a tag of at most 128 letters, digits and _ . -',
+  z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/),
+);
 
 /** `caddy:2.11.7`, `registry.example.org:5000/team/caddy@sha256:…`. */
 export const imageName = valueType(
@@ -352,3 +356,21 @@ export const webhook = secretOf(
   'an https:// URL',
   (value) => URL.canParse(value) && /^(https:\/\/|http:\/\/(127\.0\.0\.1|localhost)[:/])/.test(value),
 );
+export const headers = secretOf(
+  'HTTP headers as name=value, separated by commas, values percent-encoded',
+  (value) => readHeaders(value) !== undefined,
+);
+
+/** The headers in a list as OpenTelemetry writes it; undefined where it isn't one. */
+export function readHeaders(list: string): readonly (readonly [name: string, value: string])[] | undefined {
+  const items = list.split(',').filter((item) => item.trim() !== '');
+  const read = items.map((item) => {
+    const [, name = '', encoded = ''] = /^\s*([A-Za-z0-9!#$&'*+.^_`|~-]+)\s*=\s*(.*?)\s*$/.exec(item) ?? [];
+    try {
+      return [name.toLowerCase(), decodeURIComponent(encoded)] as const;
+    } catch {
+      return ['', ''] as const;
+    }
+  });
+  return read.every(([name, value]) => name !== '' && /^[\x20-\x7e]+$/.test(value)) ? read : undefined;
+}

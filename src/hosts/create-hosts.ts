@@ -5,6 +5,7 @@ import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Redact } from '../secret.ts';
 import { signatureIn } from '../ssh-signature.ts';
+import { inSpan, type SpanAttributes, type SpanStart } from '../trace.ts';
 import { admitPlan } from './commands/approve/plans.ts';
 import type { Arguments, Command, GuestFence, HostFence, ServiceCommand } from './commands/command.ts';
 import { commandFailed, unexpectedAnswer } from './commands/failure.ts';
@@ -75,15 +76,22 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
     name: config.name,
     config,
     async run(command, args, ...[options]) {
-      if (command.as === 'root') await checkHelper(isSafe(command), options?.signal);
-      return readAnswer(context, command, args, await execute(context, command, args, options ?? {}));
+      return await inSpan(spanOf(context, 'command', command.name), async (span) => {
+        if (command.as === 'root') await checkHelper(isSafe(command), options?.signal);
+        const result = await execute(context, command, args, options ?? {});
+        span.set(saidIn(result));
+        return readAnswer(context, command, args, result);
+      });
     },
     async job(command, args, options) {
-      const { values } = checkArguments(command, args, config);
-      await checkHelper(command.risk === 'read', options.signal);
-      const vector = [command.name, ...fencesOf(command, options.fence), ...values];
-      const result = await followJob(context, vector, { ...options, maxOutputBytes: command.maxOutputBytes });
-      return readAnswer(context, command, args, result);
+      return await inSpan(spanOf(context, 'job', command.name), async (span) => {
+        const { values } = checkArguments(command, args, config);
+        await checkHelper(command.risk === 'read', options.signal);
+        const vector = [command.name, ...fencesOf(command, options.fence), ...values];
+        const result = await followJob(context, vector, { ...options, maxOutputBytes: command.maxOutputBytes });
+        span.set({ ...saidIn(result), 'proxmox_mcp.job': result.id, 'proxmox_mcp.job.found': result.found });
+        return readAnswer(context, command, args, result);
+      });
     },
     async jobs(options) {
       await checkHelper(true, options?.signal);
@@ -104,13 +112,39 @@ function createHost(context: HostContext, checkHelper: ReturnType<typeof createH
       return parseClean(stdout);
     },
     async download(from, to, options) {
-      refuseOtherFolders(config, from);
-      return await executor.download(from, to, options);
+      return await inSpan(spanOf(context, 'copy', 'download'), async (span) => {
+        refuseOtherFolders(config, from);
+        const result = await executor.download(from, to, options);
+        span.set({ 'proxmox_mcp.bytes': result.bytes });
+        return result;
+      });
     },
     async upload(from, to, options) {
-      refuseOtherFolders(config, to);
-      return await executor.upload(from, to, options);
+      return await inSpan(spanOf(context, 'copy', 'upload'), async (span) => {
+        refuseOtherFolders(config, to);
+        const result = await executor.upload(from, to, options);
+        span.set({ 'proxmox_mcp.bytes': result.bytes });
+        return result;
+      });
     },
+  };
+}
+
+/** Of what is done on a host a trace has the name and how it ended, never an argument and nothing that was said. */
+function spanOf({ config, executor }: HostContext, what: 'command' | 'job' | 'copy', name: string): SpanStart {
+  const attributes = {
+    'proxmox_mcp.host': config.name,
+    [`proxmox_mcp.${what}`]: name,
+    'proxmox_mcp.by': executor.kind,
+  };
+  return { name: `${what} ${name}`, kind: 'client', attributes };
+}
+
+function saidIn({ exitCode, stdoutBytes, stderrBytes }: CommandResult): SpanAttributes {
+  return {
+    'process.exit.code': exitCode,
+    'proxmox_mcp.stdout.bytes': stdoutBytes,
+    'proxmox_mcp.stderr.bytes': stderrBytes,
   };
 }
 

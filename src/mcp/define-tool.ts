@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Risk, RiskByField } from '../operations/definition.ts';
+import type { TraceContext } from '../trace-context.ts';
 import type { McpDependencies } from './dependencies.ts';
 import type { Caller } from './scopes.ts';
 
@@ -20,6 +21,8 @@ export interface ToolCall {
   readonly takesMcpTasks: boolean;
   /** The same for every retry of one call, where the client says so. */
   readonly idempotencyKey?: string;
+  /** The trace that the client's request belongs to, where it says so. */
+  readonly trace?: TraceContext;
   /** Tells the client how far the call is; absent where the client did not ask. */
   readonly progress?: (done: number, total: number, message: string) => void;
   /** By when it is to be answered, because nothing can be said meanwhile and clients give up on silence. Milliseconds. */

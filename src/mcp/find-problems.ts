@@ -1,30 +1,55 @@
 import type { Client } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import type { Finding } from '../operations/finding.ts';
+import { readableList } from '../reports/units.ts';
+import { grpcFailure } from '../runs/grpc-failure.ts';
+import { readServing, type Serving } from '../runs/serving.ts';
 import { temporalAddress } from '../runs/temporal-endpoint.ts';
-import { serviceQueue } from '../workflows/lib/messages.ts';
-
-/** A worker that lives has polled within a minute and its answer's way. Milliseconds. */
-const pollerFreshMs = 90_000;
+import { type Stranded, strandedRuns, strandedText } from '../runs/worker-versions.ts';
 
 /** How long the Temporal server may take to answer. Milliseconds. */
 const deadlineMs = 3_000;
+/** And to say who it is, which it knows by itself. */
+const aliveMs = 1_500;
+/** Who serves which host is asked so often: there may be many. */
+const servingMs = 15_000;
 
-/** `TASK_QUEUE_TYPE_WORKFLOW` of Temporal's API. */
-const workflowTasks = 1;
+/** gRPC's codes: permission denied, unauthenticated. */
+const refusing: readonly number[] = [7, 16];
 
 /** What keeps the service from working now: no Temporal, or nobody who takes its work. */
-export async function findProblems(client: Client, config: Config): Promise<Finding[]> {
-  try {
-    const { pollers } = await client.withDeadline(Date.now() + deadlineMs, () =>
-      client.workflowService.describeTaskQueue({
-        namespace: config.temporal.namespace,
-        taskQueue: { name: serviceQueue },
-        taskQueueType: workflowTasks,
-      }),
-    );
-    const seen = pollers?.map(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1_000) ?? [];
-    if (seen.some((time) => Date.now() - time < pollerFreshMs)) return [];
+export function createFindProblems(client: Client, config: Config): () => Promise<readonly Finding[]> {
+  const hosts = config.hosts.map(({ name }) => name);
+  let last: { readonly at: number; readonly serving: Served } | undefined;
+
+  /** What is well is asked again seldom, so that many hosts cost little; what isn't, each time. */
+  async function serving(): Promise<Served> {
+    if (last === undefined || Date.now() - last.at > servingMs || workersOf(last.serving).length > 0) {
+      const [found, stranded] = await Promise.all([readServing(client, hosts), strandedRuns(client)]);
+      last = { at: Date.now(), serving: { ...found, stranded } };
+    }
+    return last.serving;
+  }
+
+  return async () => {
+    try {
+      return await client.withDeadline(Date.now() + deadlineMs, async () => {
+        // What a queue is asked the server may know by heart: this it has to read from its database.
+        await client.workflowService.describeNamespace({ namespace: config.temporal.namespace });
+        return workersOf(await serving());
+      });
+    } catch (error) {
+      last = undefined;
+      return [await whyNot(client, config, error)];
+    }
+  };
+}
+
+/** With the runs whose worker is gone. */
+type Served = Serving & { readonly stranded: readonly Stranded[] };
+
+function workersOf({ runs, ledger, unserved, workers, stranded }: Served): Finding[] {
+  if (!runs) {
     return [
       {
         check: 'Worker',
@@ -33,14 +58,61 @@ export async function findProblems(client: Client, config: Config): Promise<Find
         remedy: 'See the log of the worker in the data folder, or start the service.',
       },
     ];
-  } catch {
-    return [
-      {
-        check: 'Temporal',
-        verdict: 'failed',
-        summary: `The Temporal server at ${temporalAddress(config)} doesn't answer: nothing can be started or looked up.`,
-        remedy: "Run npx proxmox-mcp doctor on the service's machine.",
-      },
-    ];
   }
+  return [
+    ...(ledger
+      ? []
+      : [
+          {
+            check: 'Ledger',
+            verdict: 'warning' as const,
+            summary: 'No worker has the ledger: nothing is changed, and nobody is asked, until one has.',
+            remedy:
+              "See the log of the worker that is to have it: one needs WORKER_LEDGER=auto or only, and the ledger's folder.",
+          },
+        ]),
+    ...(unserved.length === 0
+      ? []
+      : [
+          {
+            check: 'Worker',
+            verdict: 'warning' as const,
+            summary: `No worker serves ${readableList(unserved)}: runs on ${unserved.length === 1 ? 'it' : 'them'} wait until one does.`,
+            remedy: `Start a worker whose WORKER_HOSTS names ${unserved.length === 1 ? 'it' : 'them'}, or that serves all; there ${workers.length === 1 ? 'is 1 worker' : `are ${workers.length} workers`} now.`,
+          },
+        ]),
+    ...stranded.map((one) => ({ check: 'Worker builds', verdict: 'warning' as const, ...strandedText(one) })),
+  ];
+}
+
+async function whyNot(client: Client, config: Config, error: unknown): Promise<Finding> {
+  const failed = (check: string, summary: string, remedy: string): Finding => ({
+    check,
+    verdict: 'failed',
+    summary,
+    remedy,
+  });
+  const where = temporalAddress(config);
+  const answer = grpcFailure(error);
+  if (answer !== undefined && refusing.includes(answer.code)) {
+    return failed(
+      'Temporal',
+      `The Temporal server at ${where} doesn't let the service in: nothing can be started or looked up.`,
+      "Run npx proxmox-mcp doctor on the service's machine: it says what was refused.",
+    );
+  }
+  try {
+    await client.withDeadline(Date.now() + aliveMs, () => client.workflowService.getSystemInfo({}));
+  } catch {
+    return failed(
+      'Temporal',
+      `The Temporal server at ${where} doesn't answer: nothing can be started or looked up.`,
+      "Run npx proxmox-mcp doctor on the service's machine.",
+    );
+  }
+  return failed(
+    "Temporal's database",
+    `The Temporal server at ${where} answers, but can't read its database: nothing can be started or looked up, and nothing is lost.`,
+    "Look at the database (PostgreSQL) and at the Temporal server's log. Runs go on when it is back.",
+  );
 }

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import type { Console } from '../console/console.ts';
 import { cleanLine } from '../reports/clean.ts';
@@ -10,7 +10,8 @@ import { readBody } from './http/body.ts';
 import { gatePath, serveConsole } from './http/console.ts';
 import { createFindOrigin } from './http/forwarded.ts';
 import type { Health } from './http/health.ts';
-import { createLimiter, type RateLimits } from './http/limits.ts';
+import type { createLimiter } from './http/limits.ts';
+import { reachPath, serveReach } from './http/reach.ts';
 import type { Caller } from './scopes.ts';
 import type { McpHttp } from './sdk/http.ts';
 import type { Toolbox } from './toolbox.ts';
@@ -25,35 +26,39 @@ export interface HttpServerOptions {
   /** The administrators' page and the tools' documentation. */
   readonly console: Console;
   readonly health: () => Promise<Health>;
-  readonly limits: RateLimits;
+  readonly limiter: ReturnType<typeof createLimiter>;
   readonly version: string;
 }
 
-/** The HTTP server, not yet listening: MCP at `/api/mcp`, the console, health and metrics beside it. */
-export function createMcpHttpServer(options: HttpServerOptions): Server {
-  const { dependencies, mcp, tools, health, limits, version } = options;
+/** Answers HTTP: MCP at `/api/mcp`, the console, health and metrics beside it. */
+export function createMcpRequestListener(options: HttpServerOptions): RequestListener {
+  const { dependencies, mcp, tools, health, version } = options;
   const { config, tokens, log, metrics } = dependencies;
   const { publicUrl } = config.mcp;
   const originOf = createFindOrigin(config.mcp.trustedProxies);
   const access = createAccess(config.mcp.allowedHosts, publicUrl, originOf);
-  const limiter = createLimiter(limits, originOf);
+  const limiter = options.limiter(originOf);
   const answerConsole = serveConsole(options.console, { access, limiter, originOf, publicUrl, metrics });
 
-  const pages: Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>> = {
-    '/livez': (response) => answerJson(response, 200, { status: 'alive' }),
-    '/readyz': async (response) => {
-      const { status, findings } = await health();
-      answerJson(response, status === 'healthy' ? 200 : 503, { ready: status === 'healthy', findings });
-    },
-    '/health': async (response) => {
-      const found = await health();
-      answerJson(response, found.status === 'healthy' ? 200 : 503, { ...found, version });
-    },
-    '/metrics': async (response) =>
-      answer(response, 200, metrics.registry.contentType, await metrics.registry.metrics()),
-    [metadataPath]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
-    [`${metadataPath}/api/mcp`]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
-  };
+  const answerReach = serveReach(originOf, log);
+
+  const pages: Readonly<Record<string, (response: ServerResponse, request: IncomingMessage) => Promise<void> | void>> =
+    {
+      '/livez': (response) => answerJson(response, 200, { status: 'alive' }),
+      '/readyz': async (response) => {
+        const { status, findings } = await health();
+        answerJson(response, status === 'healthy' ? 200 : 503, { ready: status === 'healthy', findings });
+      },
+      '/health': async (response) => {
+        const found = await health();
+        answerJson(response, found.status === 'healthy' ? 200 : 503, { ...found, version });
+      },
+      '/metrics': async (response) =>
+        answer(response, 200, metrics.registry.contentType, await metrics.registry.metrics()),
+      [reachPath]: (response, request) => answerReach(request, response),
+      [metadataPath]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
+      [`${metadataPath}/api/mcp`]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
+    };
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = pathOf(request);
@@ -80,7 +85,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
     if (wait !== undefined) return tooMany(response, wait);
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return answerJson(response, 405, { error: 'GET only' }, { allow: 'GET, HEAD' });
-    await page(response);
+    await page(response, request);
   }
 
   async function serveMcp(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -156,7 +161,7 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
     return options.console.routeOf(path) ?? 'other';
   }
 
-  const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 5_000 }, (request, response) => {
+  return (request, response) => {
     const began = performance.now();
     serve(request, response)
       .catch((error: unknown) => {
@@ -166,7 +171,12 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
       .finally(() =>
         metrics.httpRequest(routeOf(pathOf(request)), response.statusCode, (performance.now() - began) / 1_000),
       );
-  });
+  };
+}
+
+/** An HTTP server with our limits of time and size, not yet listening. */
+export function createHttpServer(answer: RequestListener): Server {
+  const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 5_000 }, answer);
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;
   server.keepAliveTimeout = 65_000;

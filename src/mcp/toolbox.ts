@@ -3,6 +3,7 @@ import type { ServiceError } from '../errors.ts';
 import { riskOf, risksOf } from '../operations/definition.ts';
 import { cleanText } from '../reports/clean.ts';
 import type { Scope } from '../tokens/token.ts';
+import { inSpan, type SpanStart } from '../trace.ts';
 import type { AnyTool, ToolAnnotations, ToolCall } from './define-tool.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { formatError } from './error-text.ts';
@@ -83,16 +84,31 @@ export function createToolbox(tools: readonly AnyTool[], dependencies: McpDepend
       const found = prepared.get(name);
       if (found === undefined) throw new Error(`no tool ${name}`);
       const started = performance.now();
-      const { outcome, result } = await answer(found, args, dependencies, call).catch((error: unknown) => {
-        // Nobody is there to read the answer, and what was thrown says only that.
-        if (call.signal.aborted) return { outcome: 'cancelled', result: failed('cancelled: The client went away.') };
-        const { code, text } = formatError(error, log);
-        return { outcome: code, result: failed(text) };
+      const { outcome, result } = await inSpan(spanOf(found, call), async (span) => {
+        const ended = await answer(found, args, dependencies, call).catch((error: unknown) => {
+          // Nobody is there to read the answer, and what was thrown says only that.
+          if (call.signal.aborted) return { outcome: 'cancelled', result: failed('cancelled: The client went away.') };
+          const { code, text } = formatError(error, log);
+          return { outcome: code, result: failed(text) };
+        });
+        if (ended.outcome !== 'ok') span.fail(ended.outcome);
+        return ended;
       });
       metrics.toolCall(name, outcome, (performance.now() - started) / 1_000);
       return result;
     },
   };
+}
+
+/** By the names that OpenTelemetry has for MCP. */
+function spanOf({ tool: { name } }: Prepared, { trace, caller }: ToolCall): SpanStart {
+  const attributes = {
+    'mcp.method.name': 'tools/call',
+    'gen_ai.operation.name': 'execute_tool',
+    'gen_ai.tool.name': name,
+    'proxmox_mcp.scope': caller.scope,
+  };
+  return { name: `tools/call ${name}`, kind: 'server', parent: trace ?? 'none', attributes };
 }
 
 function textsOf({ name, title, description }: AnyTool): WeightedText[] {

@@ -44,13 +44,12 @@ export interface EndedRun {
  * @param onEnd hears of each run once, and again after a restart that came between
  */
 export function createEndedRuns(options: {
-  readonly client: Client;
-  readonly config: Config;
+  readonly current: () => { readonly client: Client; readonly config: Config };
   readonly instruments: Pick<ServiceInstruments, 'runsEnded' | 'runDuration' | 'scheduledRunsEnded'>;
   readonly file: string;
   readonly onEnd: (run: EndedRun) => void;
 }): { readonly count: (now?: number) => Promise<void> } {
-  const { client, config, instruments, onEnd } = options;
+  const { current, instruments, onEnd } = options;
   const store = createPrivateJson<Counted | null>({
     path: options.file,
     schema: counted.nullable(),
@@ -63,6 +62,7 @@ export function createEndedRuns(options: {
 
   return {
     async count(now = Date.now()) {
+      const { client, config } = current();
       const before = store.read() ?? { since: now, seen: {} };
       const from = before.since - overlapMs;
       const seen: Record<string, number> = {};
@@ -79,11 +79,11 @@ export function createEndedRuns(options: {
       if (hasChanged || store.read() === null) {
         await store.change(() => ({ content: { since: now, seen }, result: undefined }));
       }
-      for (const info of ended) add(info);
+      for (const info of ended) add(info, config);
     },
   };
 
-  function add(info: WorkflowExecutionInfo): void {
+  function add(info: WorkflowExecutionInfo, config: Config): void {
     const { operation, target, state, verdict: said, requestedBy = '' } = summaryOf(config, info);
     const definition = Object.values(catalogue).find(({ name }) => name === operation);
     if (definition === undefined) return;

@@ -1,6 +1,6 @@
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import type { ActivityInterceptorsFactory } from '@temporalio/worker';
-import { hostQueue } from '../workflows/lib/messages.ts';
+import { followQueueOf, hostQueue } from '../workflows/lib/messages.ts';
 import type { WorkerInstruments } from './instruments.ts';
 
 /** What tells that a host can't be worked on; from 0 on, because a counter that appears as 1 has not grown. */
@@ -11,7 +11,12 @@ export function countHostCalls(
   { hostCalls }: WorkerInstruments,
   hosts: readonly string[],
 ): ActivityInterceptorsFactory {
-  const hostOf = new Map(hosts.map((host) => [hostQueue(host), host]));
+  const hostOf = new Map(
+    hosts.flatMap((host) => [
+      [hostQueue(host), host],
+      [followQueueOf(host), host],
+    ]),
+  );
   for (const host of hosts) for (const outcome of fromZero) hostCalls.inc({ host, outcome }, 0);
   return ({ info }) => ({
     inbound: {

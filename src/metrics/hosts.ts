@@ -18,6 +18,13 @@ type HostInstruments = Pick<
   'host' | 'backupVerified' | 'healthVerdict' | 'healthChecked' | 'blockedCommands' | 'failedLogins'
 >;
 
+export interface HostState {
+  /** The last ones of every host, once. */
+  readonly readAll: () => Promise<void>;
+  /** One that has just ended. */
+  readonly readEnded: (run: EndedRun) => Promise<void>;
+}
+
 /** What of a health check's result is shown; a check that could not be told has no number. */
 const healthResult = z.object({
   report: z.object({
@@ -45,13 +52,9 @@ export function createHostState(options: {
   readonly client: Client;
   readonly config: Config;
   readonly instruments: HostInstruments;
-}): {
-  /** The last ones of every host, once. */
-  readonly readAll: () => Promise<void>;
-  /** One that has just ended. */
-  readonly readEnded: (run: EndedRun) => Promise<void>;
-} {
+}): HostState {
   const { client, config, instruments } = options;
+  for (const one of Object.values(instruments)) one.reset();
   const names = new Set(config.hosts.map(({ name }) => name));
   for (const { name: host, ssh, local, api } of config.hosts) {
     const byCommands = (ssh ?? local) !== undefined;

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { followQueue, hostQueue, ledgerQueue, serviceQueue } from '../workflows/lib/messages.ts';
+import { followQueueOf, hostQueue, ledgerQueue, serviceQueue } from '../workflows/lib/messages.ts';
 import type { ServiceInstruments } from './instruments.ts';
 
 /** A worker asks anew at least once a minute; Temporal remembers for five who has asked. */
@@ -8,7 +8,7 @@ const asksWithinMs = 2 * 60_000;
 /** temporal.api.enums.v1.TaskQueueType */
 const kinds = { workflows: 1, activities: 2 } as const;
 
-/** Who serves which queue, and what waits in it: of the service's own queues, and one for each host. */
+/** Who serves which queue, and what waits in it: of the service's own queues, and those of each host. */
 export async function readQueues(
   client: Client,
   hosts: readonly string[],
@@ -17,7 +17,7 @@ export async function readQueues(
 ): Promise<void> {
   const queues = [
     { queue: serviceQueue, tasks: 'workflows' },
-    ...[serviceQueue, followQueue, ledgerQueue, ...hosts.map(hostQueue)].map(
+    ...[serviceQueue, ledgerQueue, ...hosts.flatMap((host) => [hostQueue(host), followQueueOf(host)])].map(
       (queue) => ({ queue, tasks: 'activities' }) as const,
     ),
   ] as const;

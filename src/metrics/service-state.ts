@@ -7,7 +7,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { createChangeSwitch } from '../runs/switch.ts';
 import { readNotices } from '../runs/watch.ts';
 import { createEndedRuns, type EndedRun } from './ended-runs.ts';
-import { createHostState } from './hosts.ts';
+import { createHostState, type HostState } from './hosts.ts';
 import { serviceInstruments } from './instruments.ts';
 import { readLockWaiters, readOpenRuns } from './open-runs.ts';
 import { readQueues } from './queues.ts';
@@ -22,8 +22,8 @@ const mostSeldomMs = 10 * 60_000;
 const looksWithinMs = 30_000;
 
 export interface ServiceStateOptions {
-  readonly client: Client;
-  readonly config: Config;
+  /** What the process works with now: another one once the configuration was read again. */
+  readonly current: () => { readonly client: Client; readonly config: Config };
   readonly log: Pick<Log, 'warn' | 'info'>;
   readonly registry: Registry;
   /** Where it keeps which runs it has counted. */
@@ -38,39 +38,39 @@ export interface ServiceStateOptions {
  * can't be read keeps its last values and gets old.
  */
 export function startServiceState(options: ServiceStateOptions): { readonly stop: () => Promise<void> } {
-  const { client, config, log, registry } = options;
+  const { current, log, registry } = options;
   const every = options.everyMs ?? everyMs;
   const instruments = serviceInstruments(registry);
-  const hosts = createHostState({ client, config, instruments });
+  const { host, backupVerified, healthVerdict, healthChecked, blockedCommands, failedLogins } = instruments;
+  const hostInstruments = { host, backupVerified, healthVerdict, healthChecked, blockedCommands, failedLogins };
   const ended: EndedRun[] = [];
-  const runs = createEndedRuns({ client, config, instruments, file: options.file, onEnd: (run) => ended.push(run) });
-  const changeSwitch = createChangeSwitch(client);
+  const runs = createEndedRuns({ current, instruments, file: options.file, onEnd: (run) => ended.push(run) });
   let schedules: readonly string[] = [];
-  let knowsHosts = false;
+  let hosts: { readonly of: Config; readonly state: HostState } | undefined;
 
   const parts: readonly Part[] = [
     { name: 'ended-runs', everyMs: every, read: () => runs.count() },
-    { name: 'open-runs', everyMs: every, read: () => readOpenRuns(client, config, instruments) },
+    { name: 'open-runs', everyMs: every, read: ({ client, config }) => readOpenRuns(client, config, instruments) },
     { name: 'hosts', everyMs: every, read: readHosts },
     {
       name: 'switch',
       everyMs: every,
-      read: async () => instruments.changesStopped.set((await changeSwitch.get()).on ? 1 : 0),
+      read: async ({ client }) => instruments.changesStopped.set((await createChangeSwitch(client).get()).on ? 1 : 0),
     },
     {
       name: 'schedules',
       everyMs: seldomMs,
-      read: async () => {
+      read: async ({ client }) => {
         schedules = await readSchedules(client, instruments);
       },
     },
-    { name: 'missed', everyMs: mostSeldomMs, read: () => readMissed(client, schedules, instruments) },
+    { name: 'missed', everyMs: mostSeldomMs, read: ({ client }) => readMissed(client, schedules, instruments) },
     { name: 'notices', everyMs: seldomMs, read: readUndelivered },
-    { name: 'locks', everyMs: seldomMs, read: () => readLockWaiters(client, instruments) },
+    { name: 'locks', everyMs: seldomMs, read: ({ client }) => readLockWaiters(client, instruments) },
     {
       name: 'queues',
       everyMs: seldomMs,
-      read: () =>
+      read: ({ client, config }) =>
         readQueues(
           client,
           config.hosts.map(({ name }) => name),
@@ -97,7 +97,8 @@ export function startServiceState(options: ServiceStateOptions): { readonly stop
         if (stopping.signal.aborted || now < (due.get(part) ?? 0)) continue;
         due.set(part, now + part.everyMs);
         try {
-          await client.withDeadline(now + looksWithinMs, part.read);
+          const { client, config } = current();
+          await client.withDeadline(now + looksWithinMs, () => part.read({ client, config }));
           instruments.stateRead.set({ part: part.name }, Date.now() / 1_000);
           if (failing.delete(part)) log.info({ part: part.name }, 'the metrics know it again');
         } catch (error) {
@@ -111,16 +112,19 @@ export function startServiceState(options: ServiceStateOptions): { readonly stop
     }
   }
 
-  async function readHosts(): Promise<void> {
-    if (!knowsHosts) await hosts.readAll();
-    knowsHosts = true;
+  async function readHosts({ client, config }: Current): Promise<void> {
+    if (hosts?.of !== config) {
+      const state = createHostState({ client, config, instruments: hostInstruments });
+      await state.readAll();
+      hosts = { of: config, state };
+    }
     for (let run = ended[0]; run !== undefined; run = ended[0]) {
-      await hosts.readEnded(run);
+      await hosts.state.readEnded(run);
       ended.shift();
     }
   }
 
-  async function readUndelivered(): Promise<void> {
+  async function readUndelivered({ client }: Current): Promise<void> {
     const notices = await readNotices(client);
     if (notices === 'silent') throw new Error('no worker answers for the watch over the scheduled runs');
     const { pending, dropped, unsent } =
@@ -135,8 +139,10 @@ function whyOf(error: unknown): string {
   return cleanLine(cause instanceof Error ? `${message}: ${cause.message}` : message, 300);
 }
 
+type Current = ReturnType<ServiceStateOptions['current']>;
+
 interface Part {
   readonly name: string;
   readonly everyMs: number;
-  readonly read: () => Promise<unknown>;
+  readonly read: (current: Current) => Promise<unknown>;
 }

@@ -146,6 +146,8 @@ export const runMemo = z.object({
   ending: ending.optional().catch(undefined),
   undoes: z.string().optional().catch(undefined).describe('The run that it takes back'),
   reversal: reversal.optional().catch(undefined).describe('Of one that has changed something: how it is taken back'),
+  trace: z.string().optional().catch(undefined).describe('`traceparent` of what started it, where that was traced'),
+  traceState: z.string().optional().catch(undefined).describe('`tracestate` of the same'),
 });
 export type RunMemo = z.infer<typeof runMemo>;
 

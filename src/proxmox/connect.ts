@@ -165,7 +165,7 @@ export function createProxmoxApis(
 
   return {
     hosts,
-    has: (name) => hosts.some((host) => host.name === name && host.api !== undefined),
+    has: (name) => hosts.some((host) => host.name === name && host.api !== undefined && !host.isElsewhere),
     get,
     cluster,
     async node(name, options) {
@@ -212,8 +212,19 @@ function nodeWith(fingerprint: string, listed: readonly ProxmoxNode[]): string |
   return another === undefined ? found?.node : undefined;
 }
 
+/** What is asked for here belongs to another worker. */
+function servedElsewhere({ name }: HostConfig): ServiceError {
+  return new ServiceError({
+    code: 'configuration',
+    message: `${name} is served by another worker (WORKER_HOSTS), and its API token isn't here`,
+    remedy: 'Ask where it is served, or add it to WORKER_HOSTS and bring its keys here.',
+    details: { field: 'host' },
+  });
+}
+
 function apiOf(hosts: readonly HostConfig[], name: string): NonNullable<HostConfig['api']> {
   const host = hosts.find((candidate) => candidate.name === name);
+  if (host?.isElsewhere) throw servedElsewhere(host);
   if (host?.api) return host.api;
   const names = (of: readonly HostConfig[]) => of.map((one) => one.name).join(', ') || 'none';
   if (host === undefined) {

@@ -169,7 +169,7 @@ export async function membersOf(
     return await apis.cluster(via, options);
   } catch (error) {
     if (!isServiceError(error, 'proxmox-permission')) throw error;
-    const others = apis.hosts.filter(({ name }) => name !== via && apis.has(name));
+    const others = apis.hosts.filter(({ name, api }) => name !== via && api !== undefined);
     if (others.length === 0 || (await apis.get(via).nodes(options)).length === 1) return [];
     const { token } = apis.get(via);
     throw new ServiceError({

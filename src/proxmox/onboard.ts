@@ -76,6 +76,8 @@ export interface AccessWanted extends Enabled {
   readonly wide?: readonly WideRight[] | undefined;
   /** When the API token expires, Unix seconds; 0: never. New: after a year. */
   readonly expires?: number | undefined;
+  /** Whether there is a second API token that only reads, for the MCP server. Undefined: as it is. */
+  readonly reading?: boolean | undefined;
   /** Unix seconds. */
   readonly now: number;
 }
@@ -100,14 +102,23 @@ export interface AccessPlan {
   readonly grants: readonly AccessStep[];
   /** Whether operations may change something afterwards. */
   readonly changes: boolean;
+  /** The second API token, which only reads; undefined: there is none. Its grants are among those above. */
+  readonly reading?: { readonly token: string; readonly makesToken: boolean; readonly expires: number };
 }
 
 /**
  * @param held - the API token of {@link apiUser} that the configuration has and that the API accepts, or would if it hadn't expired;
  * undefined: none. The secret of any other one is unknown, and an API token that is made anew would take it from whoever
  * uses it: so a further one is made.
+ * @param heldReading - the same of the one that only reads
  */
-export function planAccess(host: string, seen: AccessSeen, held: string | undefined, wanted: AccessWanted): AccessPlan {
+export function planAccess(
+  host: string,
+  seen: AccessSeen,
+  held: string | undefined,
+  wanted: AccessWanted,
+  heldReading?: string,
+): AccessPlan {
   const heldToken = seen.tokens.find(({ name }) => name === held);
   const token = heldToken?.name ?? freeName(`mcp-${host}`, seen);
   const full = `${apiUser}!${token}`;
@@ -128,24 +139,58 @@ export function planAccess(host: string, seen: AccessSeen, held: string | undefi
   ];
   const expires = wanted.expires ?? wanted.now + lastsDays * day;
   const lasts = heldToken === undefined ? [] : planToken(heldToken, wanted, expires);
-  const grants = planGrants(seen, full, own);
+  const reading = planReading(host, seen, { wanted, held: heldReading, expires });
+  const grants = [...planGrants(seen, full, own), ...(reading?.grants ?? [])];
   const after = [...steps, ...grants].flatMap(({ steps: some }) => some);
   const unused = changes ? [] : unusedRoles(seen, after);
-  const beside = seen.tokens.map(({ name }) => name).filter((name) => name.startsWith(`mcp-${host}`));
-  const unknown = beside.length > 0 ? `; the secret of ${beside.join(', ')}, which is there, isn't known here` : '';
-  const makes = `make the API token ${full}, with privileges of its own, which ${untilText(expires)}${unknown}`;
+  const makes = `make the API token ${full}, with privileges of its own, which ${untilText(expires)}${unknownBeside(host, seen, heldReading)}`;
   return {
     lines: [
       ...steps.map(({ line }) => line),
       ...(heldToken ? [] : [makes]),
-      ...[...lasts, ...grants, ...unused].map(({ line }) => line),
+      ...(reading?.makes === undefined ? [] : [reading.makes]),
+      ...[...lasts, ...(reading?.lasts ?? []), ...grants, ...unused].map(({ line }) => line),
     ],
-    steps: [...steps, ...lasts].flatMap(({ steps: some }) => some),
+    steps: [...steps, ...lasts, ...(reading?.lasts ?? [])].flatMap(({ steps: some }) => some),
     token,
     makesToken: heldToken === undefined,
     expires: heldToken === undefined || lasts.length > 0 ? expires : heldToken.expires,
     grants: [...grants, ...unused].flatMap(({ steps: some }) => some),
     changes,
+    ...(reading && { reading: reading.token }),
+  };
+}
+
+/** Tokens of the host's that are there, and that the configuration doesn't have. */
+function unknownBeside(host: string, { tokens }: AccessSeen, known: string | undefined): string {
+  const beside = tokens.map(({ name }) => name).filter((name) => name.startsWith(`mcp-${host}`) && name !== known);
+  return beside.length > 0 ? `; the secret of ${beside.join(', ')}, which is there, isn't known here` : '';
+}
+
+/** The second API token, with the reading role and nothing else; undefined where none is wanted. */
+function planReading(
+  host: string,
+  seen: AccessSeen,
+  {
+    wanted,
+    held,
+    expires,
+  }: { readonly wanted: AccessWanted; readonly held: string | undefined; readonly expires: number },
+) {
+  if (!(wanted.reading ?? held !== undefined)) return undefined;
+  const there = seen.tokens.find(({ name }) => name === held);
+  const name = there?.name ?? freeName(`mcp-${host}-read`, seen);
+  const full = `${apiUser}!${name}`;
+  const lasts = there === undefined ? [] : planToken(there, wanted, expires);
+  return {
+    token: {
+      token: name,
+      makesToken: there === undefined,
+      expires: there === undefined || lasts.length > 0 ? expires : there.expires,
+    },
+    makes: there === undefined ? `make the API token ${full}, which only reads and ${untilText(expires)}` : undefined,
+    lasts,
+    grants: planGrants(seen, full, [{ path: '/', role: readingRole, propagate: true }]),
   };
 }
 
@@ -285,17 +330,24 @@ function untilText(expires: number, now?: number): string {
  * Carries a plan out. The secret of a new API token is given to `keep` alone, at once; where that or what follows fails, it is
  * removed again.
  */
-export async function makeAccess(way: AccessWay, plan: AccessPlan, keep: (secret: Secret) => void): Promise<void> {
-  for (const step of plan.steps) await way.carryOut(step);
-  if (!plan.makesToken) {
-    for (const step of plan.grants) await way.carryOut(step);
-    return;
-  }
+export async function makeAccess(
+  way: AccessWay,
+  { steps, grants, reading, ...plan }: AccessPlan,
+  keep: (secret: Secret) => void,
+  keepReading: (secret: Secret) => void = () => undefined,
+): Promise<void> {
+  for (const step of steps) await way.carryOut(step);
+  const made: string[] = [];
+  const make = async (name: string, expires: number, kept: (secret: Secret) => void) => {
+    made.push(name);
+    kept(await way.addToken(name, expires));
+  };
   try {
-    keep(await way.addToken(plan.token, plan.expires));
-    for (const step of plan.grants) await way.carryOut(step);
+    if (plan.makesToken) await make(plan.token, plan.expires, keep);
+    if (reading?.makesToken) await make(reading.token, reading.expires, keepReading);
+    for (const step of grants) await way.carryOut(step);
   } catch (error) {
-    await way.carryOut({ kind: 'remove-token', name: plan.token }).catch(() => undefined);
+    for (const name of made) await way.carryOut({ kind: 'remove-token', name }).catch(() => undefined);
     throw error;
   }
 }
@@ -306,13 +358,17 @@ export interface AccessRemoval {
   readonly steps: readonly AccessStep[];
 }
 
-export function planRemoval(seen: AccessSeen, token: string): AccessRemoval {
-  if (!seen.tokens.some(({ name }) => name === token)) return { lines: [], steps: [] };
-  const full = `${apiUser}!${token}`;
-  const rest = seen.tokens.map(({ name }) => name).filter((name) => name !== token);
-  const without: AccessSeen = { ...seen, grants: seen.grants.filter(({ subject }) => subject !== full) };
+/** @param ours - the API tokens of this configuration */
+export function planRemoval(seen: AccessSeen, ...ours: readonly string[]): AccessRemoval {
+  const tokens = ours.filter((token) => seen.tokens.some(({ name }) => name === token));
+  if (tokens.length === 0) return { lines: [], steps: [] };
+  const full = tokens.map((token) => `${apiUser}!${token}`);
+  const rest = seen.tokens.map(({ name }) => name).filter((name) => !tokens.includes(name));
+  const without: AccessSeen = { ...seen, grants: seen.grants.filter(({ subject }) => !full.includes(subject)) };
+  const removed = tokens.map((name): AccessStep => ({ kind: 'remove-token', name }));
+  const s = tokens.length > 1 ? 's' : '';
   if (rest.length > 0) {
-    const ofOthers = seen.grants.filter(({ subject }) => subject.startsWith(`${apiUser}!`) && subject !== full);
+    const ofOthers = seen.grants.filter(({ subject }) => subject.startsWith(`${apiUser}!`) && !full.includes(subject));
     const revoked = planGrants(without, apiUser, distinct(ofOthers)).filter(({ steps }) =>
       steps.every(({ kind }) => kind === 'revoke'),
     );
@@ -322,26 +378,22 @@ export function planRemoval(seen: AccessSeen, token: string): AccessRemoval {
     );
     return {
       lines: [
-        `remove the API token ${full}; ${apiUser} stays, as it has others (${rest.join(', ')})`,
+        `remove the API token${s} ${full.join(', ')}; ${apiUser} stays, as it has others (${rest.join(', ')})`,
         ...[...revoked, ...unused].map(({ line }) => line),
       ],
-      steps: [{ kind: 'remove-token', name: token }, ...[...revoked, ...unused].flatMap(({ steps }) => steps)],
+      steps: [...removed, ...[...revoked, ...unused].flatMap(({ steps }) => steps)],
     };
   }
   const there = ourRoles.filter((role) => seen.roles.has(role));
   const inUse = there.filter((role) => seen.grants.some((grant) => grant.role === role && !isOurs(grant)));
-  const removed = there.filter((role) => !inUse.includes(role));
+  const roles = there.filter((role) => !inUse.includes(role));
   return {
     lines: [
-      `remove the user ${apiUser} with its API token ${token}`,
-      ...(removed.length === 0 ? [] : [`remove the role${removed.length > 1 ? 's' : ''} ${removed.join(', ')}`]),
+      `remove the user ${apiUser} with its API token${s} ${tokens.join(', ')}`,
+      ...(roles.length === 0 ? [] : [`remove the role${roles.length > 1 ? 's' : ''} ${roles.join(', ')}`]),
       ...inUse.map((role) => `(the role ${role} stays, as somebody else was given it)`),
     ],
-    steps: [
-      { kind: 'remove-token', name: token },
-      { kind: 'remove-user' },
-      ...removed.map((role) => ({ kind: 'remove-role', role }) as const),
-    ],
+    steps: [...removed, { kind: 'remove-user' }, ...roles.map((role) => ({ kind: 'remove-role', role }) as const)],
   };
 }
 

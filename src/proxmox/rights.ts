@@ -82,6 +82,15 @@ function distinct(rights: readonly ApiRight[]): readonly ApiRight[] {
 /** Some looks need a right that also lets change something, as the one whether a guest can be migrated. */
 const onlyLooks = ({ privilege }: ApiRight) => /\.Audit$/.test(privilege) || privilege === 'Sys.Syslog';
 
+/** What an API token may do besides look, as `VM.PowerMgmt on /vms`; nothing: it only reads. */
+export function changingPrivileges(permissions: ProxmoxPermissions): readonly string[] {
+  return Object.entries(permissions).flatMap(([path, held]) =>
+    Object.keys(held)
+      .filter((privilege) => !onlyLooks({ privilege, on: 'root' }))
+      .map((privilege) => `${privilege} on ${path}`),
+  );
+}
+
 /** By what they let do, not by what they are needed for. */
 function rightsOf({ reads, changes }: ApiUse) {
   return {

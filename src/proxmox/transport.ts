@@ -3,6 +3,7 @@ import { isHostAddress, urlHost } from '../address.ts';
 import type { ProxmoxApiConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { inSpan, type SpanStart } from '../trace.ts';
 import type { ClusterView } from './cluster-nodes.ts';
 import { type Credentials, credentialsOfToken } from './credentials.ts';
 import {
@@ -166,7 +167,12 @@ export function createTransportFor(
       const started = performance.now();
       let answer: RawAnswer;
       try {
-        answer = await linkTo(node).exchange(request, isLast);
+        answer = await inSpan(spanOf(node, method, template), async (span) => {
+          const said = await linkTo(node).exchange(request, isLast);
+          span.set({ 'http.response.status_code': said.status, 'proxmox_mcp.upid': upidIn(said) });
+          if (said.status >= 400) span.fail(`status-${said.status}`);
+          return said;
+        });
       } catch (error) {
         const failure = signal?.aborted ? cancelledFailure(call) : networkFailure(error, call);
         log.debug({ host: node.host, method, path: template, code: failure.code }, 'proxmox call failed');
@@ -256,6 +262,23 @@ export function createTransportFor(
       await Promise.all([...links.values()].map((link) => link.close()));
     },
   };
+}
+
+/** A path with its values in it may name what somebody wrote, a secret perhaps; its template can't. */
+function spanOf({ host, port }: NodeAddress, method: string, template: string): SpanStart {
+  const path = template.slice(base.length);
+  const attributes = {
+    'http.request.method': method,
+    'url.template': path,
+    'server.address': host,
+    'server.port': port,
+  };
+  return { name: `${method} ${path}`, kind: 'client', attributes };
+}
+
+/** A task that the call has started is all of its answer. */
+function upidIn({ body }: RawAnswer): string | undefined {
+  return body.length < 300 ? /^\{"data":"(UPID:[\w.:@!/-]+)"/.exec(body)?.[1] : undefined;
 }
 
 function keyOf({ host, port, trust }: NodeAddress): string {

@@ -9,26 +9,30 @@ import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { type OperationDefinition, workflowType } from '../operations/definition.ts';
 import type { Undoes } from '../operations/reversal.ts';
-import type { Answer, Progress, Question, Requester } from '../operations/run.ts';
+import type { Answer, Progress, Question, Requester, RunMemo } from '../operations/run.ts';
 import { labelFor } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { endingText } from '../reports/ending.ts';
 import { runUrl } from '../run-url.ts';
 import { zoneOfTarget } from '../time-zone.ts';
+import { currentTrace, inSpan } from '../trace.ts';
+import { traceparentOf } from '../trace-context.ts';
 import { runIdPrefix, startOptions } from '../workflows/lib/attributes.ts';
 import { decideUpdate, progressQuery, serviceQueue } from '../workflows/lib/messages.ts';
 import { readCancelRequest } from './cancel-request.ts';
 import { findOperation } from './find-operation.ts';
-import { findRun } from './find-run.ts';
+import { findRun, isMoved } from './find-run.ts';
 import { inWords } from './history.ts';
 import { listRuns } from './list-runs.ts';
+import { createMovedRuns } from './moved-runs.ts';
 import { type GuestFinders, nameGuest } from './name-guest.ts';
 import { parseInput } from './parse-input.ts';
-import { activitySummaries, pendingActivities } from './pending-activities.ts';
-import { endOf, memoOf, summaryOf } from './run-details.ts';
+import { activityQueues, activitySummaries, notBegun, pendingActivities } from './pending-activities.ts';
+import { endOf, memoOf, summaryOf, traceOf } from './run-details.ts';
 import { keyedPart, randomPart } from './run-id.ts';
 import { readLog } from './run-log.ts';
 import type { LiveProgress, RunDetails, RunSummary, Runs, Wait } from './runs.ts';
+import { whyUnserved } from './serving.ts';
 import { createUndoing } from './undo-run.ts';
 import { requireWhoMayAnswer } from './who-answers.ts';
 
@@ -48,8 +52,18 @@ export function createRuns({
 }): Runs {
   // A guest that has moved since, or has another name, must not make a second run of a request that is sent again.
   const named = createKept();
-  const { undo, told } = createUndoing({ client, config, launch });
-  return { start, list: (filter) => listRuns(client, config, filter, told), get, wait, cancel, undo, decide, log };
+  const moved = createMovedRuns(config);
+  const { undo, told } = createUndoing({ client, moved, config, launch });
+  return {
+    start,
+    list: (filter) => listRuns({ client, config, moved }, filter, told),
+    get,
+    wait,
+    cancel,
+    undo,
+    decide,
+    log,
+  };
 
   async function start(
     name: string,
@@ -67,7 +81,7 @@ export function createRuns({
     if (started !== undefined) return { ...started, existing: false };
     // Two random parts that happen to be alike.
     if (key === undefined) return start(name, rawInput, by);
-    const info = await findRun(client, `${runIdPrefix(operation, input)}/${unique}`);
+    const info = await findRun(client, moved, `${runIdPrefix(operation, input)}/${unique}`);
     if (info.memo?.inputDigest !== inputDigestOf(input)) throw keyReused(name);
     return { ...summaryOf(config, info), existing: true };
   }
@@ -80,16 +94,20 @@ export function createRuns({
     { unique, undoes }: { readonly unique: string; readonly undoes?: Undoes },
   ): Promise<RunSummary | undefined> {
     const workflowId = `${runIdPrefix(operation, input)}/${unique}`;
+    if (moved.get(workflowId) !== undefined) return undefined;
+    const attributes = { 'proxmox_mcp.operation': operation.name, temporalWorkflowID: workflowId };
     try {
-      await client.workflow.start(workflowType(operation.name), {
-        workflowId,
-        workflowIdReusePolicy: 'REJECT_DUPLICATE',
-        workflowIdConflictPolicy: 'FAIL',
-        taskQueue: serviceQueue,
-        args: [{ input, requestedBy: by, ...(undoes && { undoes }) }],
-        memo: { inputDigest: inputDigestOf(input), ...(undoes && { undoes: undoes.run }) },
-        ...startOptions(operation, input, by, undoes?.run),
-      });
+      await inSpan({ name: `start ${operation.name}`, kind: 'client', attributes }, () =>
+        client.workflow.start(workflowType(operation.name), {
+          workflowId,
+          workflowIdReusePolicy: 'REJECT_DUPLICATE',
+          workflowIdConflictPolicy: 'FAIL',
+          taskQueue: serviceQueue,
+          args: [{ input, requestedBy: by, ...(undoes && { undoes }) }],
+          memo: { inputDigest: inputDigestOf(input), ...(undoes && { undoes: undoes.run }), ...traceMemo() },
+          ...startOptions(operation, input, by, undoes?.run),
+        }),
+      );
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;
       throw error;
@@ -110,11 +128,17 @@ export function createRuns({
   }
 
   async function get(id: string): Promise<RunDetails> {
-    const info = await findRun(client, id);
+    const info = await findRun(client, moved, id);
     const summary = summaryOf(config, info);
+    if (isMoved(info)) return { ...(await told(summary, info)), ...moved.get(summary.id)?.end };
     if (summary.closedAt === undefined) {
       const [progress, waits] = await Promise.all([queryProgress(summary.id), waitsOf(info)]);
-      return { ...summary, ...(progress && { progress }), ...(waits.length > 0 && { waits: [...waits] }) };
+      return {
+        ...summary,
+        ...traceOf(config, info),
+        ...(progress && { progress }),
+        ...(waits.length > 0 && { waits: [...waits] }),
+      };
     }
     return withEnd(info, await endOf(() => client.workflow.getHandle(summary.id, info.runId).result()));
   }
@@ -126,7 +150,7 @@ export function createRuns({
   ): Promise<RunDetails> {
     const summary = await told(summaryOf(config, info), info);
     const { ending } = memoOf(info);
-    const details = { ...summary, ...end, ...(ending && end.failure && { ending }) };
+    const details = { ...summary, ...traceOf(config, info), ...end, ...(ending && end.failure && { ending }) };
     // One that found its condition not met says so itself.
     if (end.failure === undefined || summary.state !== 'cancelled' || end.failure.code === 'condition-not-met') {
       return details;
@@ -150,17 +174,16 @@ export function createRuns({
   ): Promise<RunDetails> {
     const stop = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), ...(options.signal ? [options.signal] : [])]);
     const { onProgress } = options;
-    const { workflowId: id } = await findRun(client, meant);
-    const summaries = new Map<string, string>();
+    const found = await findRun(client, moved, meant);
+    const { workflowId: id } = found;
+    if (isMoved(found)) return get(id);
+    const known = newKnown();
     const poll = onProgress
-      ? setInterval(
-          () => void live(id, summaries).then((progress) => progress && onProgress(progress)),
-          progressIntervalMs,
-        )
+      ? setInterval(() => void live(id, known).then((progress) => progress && onProgress(progress)), progressIntervalMs)
       : undefined;
     try {
       const ended = await client.withAbortSignal(stop, () => endOf(() => client.workflow.getHandle(id).result()));
-      return await withEnd(await findRun(client, id), ended);
+      return await withEnd(await client.workflow.getHandle(id).describe(), ended);
     } catch (error) {
       if (!stop.aborted) throw error;
       if (!options.signal?.aborted) return await get(id);
@@ -175,7 +198,7 @@ export function createRuns({
   }
 
   async function cancel(id: string, reason: string, by: Requester): Promise<RunDetails> {
-    const info = await findRun(client, id);
+    const info = await findRun(client, moved, id);
     const { workflowId, runId, status } = info;
     const { question } = memoOf(info);
     if (status.name === 'RUNNING' && question?.ifCancelled === 'nothing') throw endsAlready(workflowId, question);
@@ -208,18 +231,20 @@ export function createRuns({
   }
 
   async function log(id: string) {
-    const { workflowId } = await findRun(client, id);
+    const found = await findRun(client, moved, id);
+    const { workflowId } = found;
+    if (isMoved(found)) return moved.get(workflowId)?.log ?? [];
     return readLog(await client.workflow.getHandle(workflowId).fetchHistory());
   }
 
   /** Undefined when nobody knows how far it is. */
-  async function live(id: string, summaries: Map<string, string>): Promise<LiveProgress | undefined> {
+  async function live(id: string, known: Known): Promise<LiveProgress | undefined> {
     const [progress, waits] = await Promise.all([
       queryProgress(id),
       client.workflow
         .getHandle(id)
         .describe()
-        .then((info) => waitsOf(info, summaries))
+        .then((info) => waitsOf(info, known))
         .catch(() => []),
     ]);
     return progress && { ...progress, ...(waits.length > 0 && { waits: [...waits] }) };
@@ -228,23 +253,30 @@ export function createRuns({
   /**
    * Their steps are only in the history, which is read where something doesn't get on that isn't known yet.
    *
-   * @param summaries what earlier readings have found; is added to
+   * @param known what earlier readings have found; is added to
    */
   async function waitsOf(
     { raw, workflowId }: WorkflowExecutionDescription,
-    summaries = new Map<string, string>(),
+    { summaries, queues } = newKnown(),
   ): Promise<readonly Wait[]> {
     const { pendingActivities: pending } = raw;
     if (pendingActivities(pending).length === 0) return [];
     if (pending?.some(({ activityId }) => !summaries.has(activityId ?? ''))) {
       const history = await client.workflow.getHandle(workflowId).fetchHistory();
       for (const [id, summary] of activitySummaries(history)) summaries.set(id, summary);
+      for (const [id, queue] of activityQueues(history)) queues.set(id, queue);
       // One without a summary is not looked for again.
       for (const { activityId, activityType } of pending) {
         if (activityId && !summaries.has(activityId)) summaries.set(activityId, inWords(activityType?.name ?? ''));
       }
     }
-    return pendingActivities(pending, { summaries });
+    const unserved = new Map<string, string>();
+    for (const id of notBegun(pending)) {
+      const queue = queues.get(id);
+      const why = queue === undefined ? undefined : await whyUnserved(client, queue);
+      if (why !== undefined) unserved.set(id, why);
+    }
+    return pendingActivities(pending, { summaries, unserved });
   }
 
   /** Undefined when no worker answers: the run's state is known, only its checklist isn't. */
@@ -284,6 +316,13 @@ function keyReused(operation: string): ServiceError {
   });
 }
 
+/** By which the run's own spans, made by whatever process, find what started it. */
+function traceMemo(): Pick<RunMemo, 'trace' | 'traceState'> {
+  const trace = currentTrace();
+  if (trace === undefined) return {};
+  return { trace: traceparentOf(trace), ...(trace.state && { traceState: trace.state }) };
+}
+
 function inputDigestOf(input: Readonly<Record<string, unknown>>): string {
   return createHash('sha256').update(JSON.stringify(input)).digest('hex').slice(0, 32);
 }
@@ -304,4 +343,14 @@ function createKept() {
     }
     return meant;
   };
+}
+
+/** What is known of a run's activities by their ids: their history is read where something is pending that isn't. */
+interface Known {
+  readonly summaries: Map<string, string>;
+  readonly queues: Map<string, string>;
+}
+
+function newKnown(): Known {
+  return { summaries: new Map(), queues: new Map() };
 }

@@ -2,11 +2,12 @@ import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
-import { type OperationDefinition, workflowType } from '../operations/definition.ts';
+import { type OperationDefinition, workflowType, worstRisk } from '../operations/definition.ts';
 import { requester } from '../operations/run.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
 import { findOperation, operations } from './find-operation.ts';
 import { momentOf } from './moment.ts';
+import type { MovedExecution, MovedRuns } from './moved-runs.ts';
 import { summaryOf } from './run-details.ts';
 import type { RunSummary, Runs } from './runs.ts';
 
@@ -36,14 +37,24 @@ const listed = Object.values(operations).filter(({ answersAtOnce }) => answersAt
 const mostPages = 20;
 
 /** Adds to a run whether it can be taken back. */
-type Tell = (run: RunSummary, info: WorkflowExecutionInfo) => Promise<RunSummary>;
+type Tell = (run: RunSummary, info: Listed) => Promise<RunSummary>;
+/** Of this server, or of an earlier one. */
+type Listed = WorkflowExecutionInfo | MovedExecution;
 
-/** A page of runs, newest first. The cursor is the server's own page token. */
-export async function listRuns(client: Client, config: Config, filter: Filter, told: Tell): ReturnType<Runs['list']> {
+/**
+ * A page of runs, newest first. The cursor is the server's own page token; behind its last page come the runs that ended on
+ * an earlier server, which are all older.
+ */
+export async function listRuns(
+  { client, config, moved }: { readonly client: Client; readonly config: Config; readonly moved: MovedRuns },
+  filter: Filter,
+  told: Tell,
+): ReturnType<Runs['list']> {
   const query = queryOf(filter, config);
+  const older = moved.list().filter(isWanted(filter, config));
   let { cursor } = filter;
   for (let number = 1; ; number += 1) {
-    const page = await pageOf(client, { query, pageSize: filter.limit, cursor });
+    const page = await pageOf(client, { query, pageSize: filter.limit, cursor }, older);
     const all = await Promise.all(page.executions.map((info) => told(summaryOf(config, info), info)));
     const runs = filter.undoable ? all.filter(({ undo }) => undo?.possible) : all;
     ({ cursor } = page);
@@ -53,7 +64,29 @@ export async function listRuns(client: Client, config: Config, filter: Filter, t
   }
 }
 
-async function pageOf(client: Client, asked: Parameters<typeof listExecutions>[1]): ReturnType<typeof listExecutions> {
+/** Its number is how many of the older runs have been shown. */
+const olderCursor = /^moved-(\d{1,9})$/;
+
+async function pageOf(
+  client: Client,
+  asked: Parameters<typeof listExecutions>[1],
+  older: readonly MovedExecution[],
+): Promise<{ readonly executions: readonly Listed[]; readonly cursor?: string }> {
+  const shown = olderCursor.exec(asked.cursor ?? '')?.[1];
+  const page = shown === undefined ? await serverPage(client, asked) : { executions: [] };
+  if (page.cursor !== undefined) return page;
+  const from = Number(shown ?? 0);
+  const to = from + asked.pageSize - page.executions.length;
+  return {
+    executions: [...page.executions, ...older.slice(from, to)],
+    ...(to < older.length ? { cursor: `moved-${to}` } : {}),
+  };
+}
+
+async function serverPage(
+  client: Client,
+  asked: Parameters<typeof listExecutions>[1],
+): ReturnType<typeof listExecutions> {
   return listExecutions(client, asked).catch((error: unknown) => {
     if (asked.cursor === undefined) throw error;
     throw new ServiceError({
@@ -112,6 +145,32 @@ function queryOf(filter: Filter, { hosts }: Config): string {
       ? []
       : [`(${dryRun} IS NULL OR ${dryRun} != 'yes') AND (${outcome} IS NULL OR ${outcome} != 'planned')`]),
   ].join(' AND ');
+}
+
+/** What `queryOf` asks of Temporal, asked of a run that isn't there. */
+function isWanted(filter: Filter, config: Config): (info: MovedExecution) => boolean {
+  const { operation, host, state, verdict: wanted, since, until, requestedBy: by } = filter;
+  const timeZone =
+    filter.timeZone ?? (config.hosts.find(({ name }) => name === host) ?? config.hosts[0])?.timeZone ?? 'UTC';
+  const from = since === undefined ? '' : momentOf(since, 'since', timeZone);
+  const before = until === undefined ? undefined : momentOf(until, 'until', timeZone);
+  const names = new Set(operation === undefined ? listed.map(({ name }) => name) : [operation]);
+  const isBy = (who: string) => by === undefined || who === by || who.endsWith(`:${by}`) || who.startsWith(`${by}:`);
+  return (info) => {
+    const run = summaryOf(config, info);
+    const known = Object.hasOwn(operations, run.operation) ? operations[run.operation] : undefined;
+    return (
+      names.has(run.operation) &&
+      (host === undefined || run.target === host || run.target.startsWith(`${host}/`)) &&
+      (state === undefined || run.state === state) &&
+      isBy(run.requestedBy ?? '') &&
+      (!filter.undoable || (run.state === 'done' && known !== undefined && worstRisk(known) !== 'read')) &&
+      (wanted === undefined || run.verdict === wanted) &&
+      run.startedAt >= from &&
+      (before === undefined || run.startedAt < before) &&
+      (filter.dryRuns === true || state === 'planned' || !run.dryRun)
+    );
+  };
 }
 
 /** `mcp:claude`, or the name or the kind alone. */

@@ -14,16 +14,24 @@ const limits = { step: 100, why: 300 } as const;
 const scheduled = 1;
 const heartbeat = 4;
 
+export interface PendingKnown {
+  /** The activities' summaries by their ids ({@link activitySummaries}). */
+  readonly summaries?: ReadonlyMap<string, string>;
+  /** Why nobody begins them, by their ids, where that is known: `no worker serves pve2`. */
+  readonly unserved?: ReadonlyMap<string, string>;
+  /** Ms since the epoch. */
+  readonly now?: number;
+}
+
 /**
  * What a run waits for with its activities, from a description of it (`describe().raw.pendingActivities`): its own
  * checklist can't say so, because a workflow hears of an activity only when that has ended.
  *
- * @param summaries the activities' summaries by their ids ({@link activitySummaries})
- * @param now ms since the epoch
+ * @param known what else is known of them
  */
 export function pendingActivities(
   pending: readonly PendingActivity[] | null | undefined,
-  { summaries = new Map(), now = Date.now() }: { readonly summaries?: ReadonlyMap<string, string>; now?: number } = {},
+  { summaries = new Map(), unserved = new Map(), now = Date.now() }: PendingKnown = {},
 ): readonly Wait[] {
   return (pending ?? []).flatMap((activity) => {
     const step = cleanLine(
@@ -36,9 +44,30 @@ export function pendingActivities(
     if (activity.lastFailure) return [failed(step, activity, { attempt, next: isWaiting ? next : undefined, now })];
     const since = timeOf(activity.scheduledTime);
     if (!isWaiting || since === undefined || now - since < begunWithinMs) return [];
-    const why = `no worker has begun it for ${readableDuration(now - since)}`;
+    const nobody = unserved.get(activity.activityId ?? '');
+    const lasts = readableDuration(now - since);
+    const why =
+      nobody === undefined ? `no worker has begun it for ${lasts}` : `${nobody}; it waits for ${lasts} already`;
     return [{ step, why, attempt, text: `${step}: ${why}` }];
   });
+}
+
+/** Activities that wait to be begun for longer than that should take, by their ids. */
+export function notBegun(pending: readonly PendingActivity[] | null | undefined, now = Date.now()): readonly string[] {
+  return (pending ?? []).flatMap(({ activityId, state, lastFailure, scheduledTime }) => {
+    const since = timeOf(scheduledTime);
+    const isLate = state === scheduled && !lastFailure && since !== undefined && now - since >= begunWithinMs;
+    return isLate && activityId ? [activityId] : [];
+  });
+}
+
+/** The queues of a run's activities, by the activities' ids, from its history. */
+export function activityQueues(history: temporal.api.history.v1.IHistory): ReadonlyMap<string, string> {
+  return new Map(
+    (history.events ?? []).flatMap(({ activityTaskScheduledEventAttributes: activity }) =>
+      activity?.activityId && activity.taskQueue?.name ? [[activity.activityId, activity.taskQueue.name] as const] : [],
+    ),
+  );
 }
 
 /** The summaries of a run's activities, by the activities' ids, from its history. */

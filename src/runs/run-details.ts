@@ -3,6 +3,7 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import type { Config } from '../config.ts';
 import type { Verdict } from '../operations/finding.ts';
 import { type Outcome, type RunMemo, type RunResult, runMemo } from '../operations/run.ts';
+import { ownTrace, startedIn } from '../run-trace.ts';
 import { runPageUrl, runUrl } from '../run-url.ts';
 import { zoneOfTarget } from '../time-zone.ts';
 import { keys } from '../workflows/lib/attributes.ts';
@@ -45,8 +46,19 @@ export function summaryOf(config: Config, info: Omit<WorkflowExecutionInfo, 'raw
     startedAt: info.startTime.toISOString(),
     ...(info.closeTime === undefined ? {} : { closedAt: info.closeTime.toISOString() }),
     timeZone: zoneOfTarget(config, target),
-    url: runUrl(config, info.workflowId),
+    // The interface of this server knows nothing of one that ended on another.
+    url: 'moved' in info ? runPageUrl(config, info.workflowId) : runUrl(config, info.workflowId),
   };
+}
+
+/** The trace that the run's spans are in: where it was started in one, or where this service traces by itself. */
+export function traceOf(
+  { tracing }: Config,
+  { memo, runId, rootExecution }: Pick<WorkflowExecutionInfo, 'memo' | 'runId' | 'rootExecution'>,
+): Pick<RunDetails, 'trace'> {
+  const started = startedIn(memo);
+  if (started !== undefined) return { trace: started.traceId };
+  return tracing === undefined ? {} : { trace: ownTrace(rootExecution?.runId ?? runId) };
 }
 
 /** What a run has said of itself for who can't ask a worker. */

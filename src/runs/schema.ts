@@ -77,6 +77,7 @@ export const runDetails = runSummary.extend({
   failure: runFailure.optional(),
   ending: ending.optional().describe('Where one that is not done stopped, and what it undid'),
   waits: z.array(wait).optional().describe('What it can not get on with now, and why'),
+  trace: z.string().optional().describe('Its OpenTelemetry trace'),
 });
 
 /** One thing that happened in a run. */

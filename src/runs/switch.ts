@@ -46,7 +46,8 @@ export interface ChangeSwitch {
   allow(request: Omit<AllowChanges, 'until'>): Promise<SwitchState>;
 }
 
-const options = {
+/** How its workflow is started, whoever does. */
+export const switchOptions = {
   workflowId: switchId,
   taskQueue: serviceQueue,
   staticSummary: 'Kill switch',
@@ -70,7 +71,7 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
   async function stop(request: StopChanges): Promise<SwitchState & { isSeen: boolean }> {
     const before = await get();
     await client.workflow.signalWithStart('changeSwitch', {
-      ...options,
+      ...switchOptions,
       args: [before],
       memo: { switch: before },
       signal: stopChangesSignal,
@@ -108,7 +109,7 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
   async function allow(request: Omit<AllowChanges, 'until'>): Promise<SwitchState> {
     const before = await get();
     const start = new WithStartWorkflowOperation('changeSwitch', {
-      ...options,
+      ...switchOptions,
       args: [before],
       memo: { switch: before },
       workflowIdConflictPolicy: 'USE_EXISTING',

@@ -1,7 +1,12 @@
 import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import type { Config } from '../config.ts';
-import { apiKeyReader, readTls, type TemporalEndpoint, temporalEndpoint } from './temporal-endpoint.ts';
+import { apiKeyReader, readTls, type TemporalEndpoint, temporalEndpoint, watchTls } from './temporal-endpoint.ts';
 import { explainTemporal } from './temporal-failure.ts';
+
+/** For who may not import Temporal's own. */
+export type TemporalClient = Client;
+
+type ChannelArgs = NonNullable<ConnectionOptions['channelArgs']>;
 
 /**
  * Options of a connection to a Temporal server, which never goes through a proxy: the client would take `https_proxy` even
@@ -15,6 +20,34 @@ export function connectionOptions(endpoint: TemporalEndpoint): ConnectionOptions
     ...(apiKey && { apiKey }),
     channelArgs: { 'grpc.enable_http_proxy': 0 },
   };
+}
+
+/**
+ * A connection for as long as a process runs: it is made anew when the files of its certificates change. What is under way
+ * ends on the old one, which is closed a minute later.
+ */
+export function lastingConnection(endpoint: TemporalEndpoint, more: ChannelArgs = {}): Connection {
+  const open = () => {
+    const options = connectionOptions(endpoint);
+    return Connection.lazy({ ...options, channelArgs: { ...options.channelArgs, ...more } });
+  };
+  let current = open();
+  const stop = watchTls(endpoint, () => {
+    const former = current;
+    current = open();
+    setTimeout(() => void former.close(), 60_000).unref();
+  });
+  const close = async () => {
+    stop();
+    await current.close();
+  };
+  return new Proxy(current, {
+    get: (_, key) => {
+      if (key === 'close') return close;
+      const value: unknown = Reflect.get(current, key, current);
+      return typeof value === 'function' ? value.bind(current) : value;
+    },
+  });
 }
 
 /** Connects, or throws what gRPC says. */

@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { isTemporalCloud } from '../address.ts';
 import type { Config, TemporalTls } from '../config.ts';
 import { ServiceError } from '../errors.ts';
@@ -78,8 +79,42 @@ export function apiKeyReader({ apiKey, apiKeyFile }: TemporalEndpoint): (() => s
   };
 }
 
+/** How often it is looked whether certificates have changed. */
+const lookMs = 10_000;
+
+/**
+ * Calls when the files of the certificates have changed and belong together again, with what they hold now: a connection keeps
+ * what it was made with. Returns what ends it.
+ */
+export function watchTls({ tls }: TemporalEndpoint, renewed: (files: TlsFiles) => void | Promise<void>): () => void {
+  if (tls === undefined) return () => {};
+  const paths = [tls.caFile, tls.client?.certFile, tls.client?.keyFile].filter((path) => path !== undefined);
+  const stamps = () => paths.map(stampOf).join();
+  let seen = stamps();
+  let isBusy = false;
+  const look = async () => {
+    const now = stamps();
+    if (now === seen || isBusy) return;
+    isBusy = true;
+    try {
+      const files = readTls(tls);
+      const { clientCertPair: pair } = files;
+      // Between the two files' replacement they don't belong together.
+      createSecureContext(pair && { cert: pair.crt, key: pair.key });
+      await renewed(files);
+      seen = now;
+    } catch {
+      // The connection that there is goes on; the next look may find them complete.
+    } finally {
+      isBusy = false;
+    }
+  };
+  const timer = setInterval(look, lookMs).unref();
+  return () => clearInterval(timer);
+}
+
 /** Changes when a file does: when it is replaced, too. */
-export function stampOf(path: string): string {
+function stampOf(path: string): string {
   const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
   return stat === undefined ? 'absent' : `${stat.ino} ${stat.mtimeNs} ${stat.size}`;
 }

@@ -9,6 +9,7 @@ import { readableTime } from '../reports/units.ts';
 import { runIdPrefix } from '../workflows/lib/attributes.ts';
 import { findOperation } from './find-operation.ts';
 import { findRun } from './find-run.ts';
+import { executionOf, type MovedRuns } from './moved-runs.ts';
 import { parseInput } from './parse-input.ts';
 import { memoOf, summaryOf } from './run-details.ts';
 import { keyedPart, randomPart } from './run-id.ts';
@@ -66,10 +67,12 @@ export interface Undoing {
 
 export function createUndoing({
   client,
+  moved,
   config,
   launch,
 }: {
   readonly client: Client;
+  readonly moved: MovedRuns;
   readonly config: Config;
   readonly launch: Launch;
 }): Undoing {
@@ -80,7 +83,7 @@ export function createUndoing({
     by: Requester,
     { dryRun = false, check }: NonNullable<Parameters<Runs['undo']>[2]> = {},
   ): ReturnType<Runs['undo']> {
-    const info = await findRun(client, meant);
+    const info = await findRun(client, moved, meant);
     const run = summaryOf(config, info);
     const can = undoable(run, memoOf(info).reversal);
     if ('why' in can) throw notUndone(run.id, can.why);
@@ -98,7 +101,7 @@ export function createUndoing({
     if (started !== undefined) return { ...started, existing: false };
     // Somebody else has asked for the same in this moment.
     const id = `${runIdPrefix(operation, input)}/${next}`;
-    return { ...summaryOf(config, await findRun(client, id)), existing: true };
+    return { ...summaryOf(config, await findRun(client, moved, id)), existing: true };
   }
 
   async function startPlan(
@@ -171,8 +174,9 @@ export function createUndoing({
     try {
       return summaryOf(config, await client.workflow.getHandle(id).describe());
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return undefined;
-      throw error;
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+      const earlier = moved.get(id);
+      return earlier && summaryOf(config, executionOf(earlier.info));
     }
   }
 }

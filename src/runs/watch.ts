@@ -5,19 +5,23 @@ import { mailAgainSignal, noticesQuery, serviceQueue, watchId } from '../workflo
 /** Only a worker can answer. */
 const queryTimeoutMs = 3_000;
 
+/** How its workflow is started, whoever does. */
+export const watchOptions = {
+  workflowId: watchId,
+  taskQueue: serviceQueue,
+  staticSummary: 'Watch over the scheduled runs',
+  staticDetails: 'Mails once what became of scheduled runs that did not end well. Not a run; it never ends by itself.',
+} as const;
+
 /**
  * Starts the watch over the scheduled runs unless it runs, and has it try at once what it could not mail: the
  * configuration may be another one now. Safe to be called by several workers.
  */
 export async function startWatch(client: Client): Promise<void> {
   await client.workflow.signalWithStart('watchRuns', {
-    workflowId: watchId,
-    taskQueue: serviceQueue,
+    ...watchOptions,
     args: [await lastLife(client)],
     signal: mailAgainSignal,
-    staticSummary: 'Watch over the scheduled runs',
-    staticDetails:
-      'Mails once what became of scheduled runs that did not end well. Not a run; it never ends by itself.',
   });
 }
 

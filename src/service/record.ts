@@ -5,8 +5,8 @@ import { packageVersion } from '../package.ts';
 import { replacePrivateFile } from '../private-file.ts';
 import { identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 
-/** Who keeps the service running: a terminal, nobody (`--keep`), or the user's systemd unit. */
-export const starters = ['terminal', 'keep', 'unit'] as const;
+/** Who keeps the service running: a terminal, nobody (`--keep`), the user's systemd unit, or the machine's (install.sh). */
+export const starters = ['terminal', 'keep', 'unit', 'system'] as const;
 export type Starter = (typeof starters)[number];
 
 /** What a start says of itself while it runs, in `run/service.json` of the data folder. */

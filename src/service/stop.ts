@@ -46,6 +46,8 @@ export async function stopService(config: Config, say: (line: string) => void): 
     say(
       `It starts again when you log in next (lingering: with the machine), or now: systemctl --user start ${unitName}`,
     );
+  } else if (service?.by === 'system') {
+    say('It starts again with the machine, or now: sudo systemctl start proxmox-mcp');
   } else say('Starting again goes on where this ended.');
 }
 

@@ -47,6 +47,9 @@ export function claudeLine(config: Config, token?: string): string {
   return `claude mcp add --transport http proxmox ${mcpUrl(config)} --header "Authorization: Bearer ${bearer}"`;
 }
 
+/** Caddy's address among the containers. */
+const ownProxy = ({ networkPrefix }: { readonly networkPrefix: string }) => `${networkPrefix}.0.3`;
+
 /** Where Caddy keeps the certificate of its own CA, in its container. */
 const rootCertificate = '/data/caddy/pki/authorities/local/root.crt';
 
@@ -57,7 +60,9 @@ export function trustLines({ mcp, compose }: Config): readonly string[] {
     compose?.ownCa === true &&
     protocol === 'https:' &&
     Number(port || 443) === compose.httpsPort &&
-    isLoopback(hostname) === isLoopback(compose.publishAddress);
+    isLoopback(hostname) === isLoopback(compose.publishAddress) &&
+    // Of a proxy in front, that one has the certificate.
+    (hostname === compose.domain || mcp.trustedProxies?.every((one) => one === ownProxy(compose)) !== false);
   if (!isCaddys) return [];
   return [
     `docker cp mcp-reverse-proxy:${rootCertificate} proxmox-mcp-ca.crt`,

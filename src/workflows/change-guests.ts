@@ -16,6 +16,7 @@ import { onHost } from './lib/activities.ts';
 import { batchProgressSignal } from './lib/messages.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { PlanningRun } from './lib/run.ts';
+import { traceMemo } from './lib/trace.ts';
 
 /** The same for many guests: one plan, and one batch that does it, of which each guest is done by itself. */
 export const changeGuests = operationWorkflow(definition, {
@@ -85,6 +86,7 @@ export const changeGuests = operationWorkflow(definition, {
           workflowId: `${workflowInfo().workflowId}/batch`,
           args: [request],
           staticSummary: summary,
+          ...traceMemo(),
           // A batch that goes on when its run is gone ends what is under way and undoes it, as when it is cancelled.
           parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
         });

@@ -118,6 +118,21 @@ describe('a host that is reached by its Proxmox API alone', () => {
     const days = ((api.state.tokens.get(`${apiUser}!mcp-pve1`)?.expire ?? 0) - Date.now() / 1000) / 86_400;
     expect(Math.round(days)).toBe(90);
     expect(secret(), 'the same token').toBe(before);
+    // Beside it one for the MCP server.
+    expect(more.screen).toContain('The Proxmox API of pve1 accepts the reading token.');
+    const reading = api.state.tokens.get(`${apiUser}!mcp-pve1-read`)?.secret ?? '-';
+    expect(readFileSync(join(folder, 'keys/mcp/pve1-api-token'), 'utf8')).toBe(`${reading}\n`);
+    expect(hosts()).toContain('PROXMOX_READ_TOKEN_NAME: mcp-pve1-read');
+    expect(hosts()).toContain('PROXMOX_READ_TOKEN_VALUE_FILE: ./keys/mcp/pve1-api-token');
+    expect(api.state.acl.filter(({ subject }) => subject === `${apiUser}!mcp-pve1-read`)).toMatchObject([
+      { path: '/', role: readingRole },
+    ]);
+    const { stdout } = await cli('doctor', '--host', 'pve1', '--json');
+    const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+    expect(findings.find(({ check }) => check === 'pve1: reading API token')).toMatchObject({
+      verdict: 'ok',
+      summary: expect.stringContaining('and only reads'),
+    });
     const less = await typed([...install, '--read-only'], [signIn[1]]);
     expect(less.code, less.screen).toBe(0);
     expect(api.state.roles.has(changingRole)).toBe(false);
@@ -136,7 +151,9 @@ describe('a host that is reached by its Proxmox API alone', () => {
   it('is taken away by uninstall, with all that was made for it and nothing else', async () => {
     const off = await typed(['host', 'uninstall', 'pve1'], [...signIn, ['Type yes: ', 'yes']]);
     expect(off.code, off.screen).toBe(0);
+    expect(off.screen).toContain('remove the API tokens');
     expect(off.screen).toContain('stays, as it has others (mcp-pve1)');
+    expect(existsSync(join(folder, 'keys/mcp/pve1-api-token'))).toBe(false);
     expect(hosts()).not.toContain('pve1');
     expect(existsSync(join(folder, 'keys/pve1-api-token'))).toBe(false);
     expect([...api.state.tokens.keys()].filter((id) => id.startsWith(apiUser))).toEqual([`${apiUser}!mcp-pve1`]);

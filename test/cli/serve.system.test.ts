@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import type { Finding } from '../../src/operations/finding.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { runNode, useBuild } from '../support/built.ts';
@@ -20,7 +23,60 @@ async function configuration() {
   return { folder: configurationFolder({ '.env': env }), url: `http://127.0.0.1:${mcp}` };
 }
 
+/** The same with an API host whose secrets' files aren't there, but for the one of the reading token. */
+async function onlyReading(simulator: ProxmoxSimulator) {
+  const { folder, url } = await configuration();
+  const { user, name, secret } = simulator.tokens.full;
+  appendFileSync(
+    join(folder, '.env'),
+    'SMTP_HOST=smtp.example.org\nSMTP_USER=me\nSMTP_PASSWORD_FILE=secrets/none\nMAIL_TO=a@example.org\nGRAFANA_PASSWORD_FILE=secrets/none\n',
+  );
+  const hosts = {
+    PROXMOX_HOST: simulator.host,
+    PROXMOX_PORT: simulator.port,
+    PROXMOX_USER: user,
+    PROXMOX_TOKEN_NAME: 'changes',
+    PROXMOX_TOKEN_VALUE_FILE: 'keys/none',
+    PROXMOX_READ_TOKEN_NAME: name,
+    PROXMOX_READ_TOKEN_VALUE_FILE: 'reading',
+    PROXMOX_FINGERPRINT: simulator.certificateFingerprint,
+  };
+  writeFileSync(join(folder, 'hosts.yaml'), JSON.stringify({ hosts: { pve1: hosts } }), { mode: 0o600 });
+  writeFileSync(join(folder, 'reading'), `${secret}\n`, { mode: 0o600 });
+  return { folder, url };
+}
+
 describe('proxmox-mcp serve', () => {
+  it('needs only the reading API token of all secrets, and reads with it', async () => {
+    const simulator = await createProxmoxSimulator();
+    onTestFinished(() => simulator.close());
+    const { folder, url } = await onlyReading(simulator);
+    const args = ['--config-dir', folder];
+    const server = spawn(process.execPath, [build.path('src/cli.js'), ...args, 'serve'], {
+      stdio: ['ignore', 'inherit', 'pipe'],
+    });
+    onTestFinished(() => void server.kill('SIGKILL'));
+    let log = '';
+    server.stderr.setEncoding('utf8').on('data', (text: string) => {
+      log += text;
+    });
+    const alive = () =>
+      fetch(`${url}/livez`).then(
+        ({ status }) => status,
+        () => log,
+      );
+    await expect.poll(alive, { timeout: 90_000 }).toBe(200);
+    const guests = await runNode(build.path('src/cli.js'), [...args, 'call', 'list_guests', '{}']);
+    expect(guests).toMatchObject({ code: 0, stdout: expect.stringContaining('pve1') });
+    expect(simulator.requests.length).toBeGreaterThan(0);
+    // Whoever changes something needs them.
+    const check = await runNode(build.path('src/cli.js'), [...args, 'config', 'check']);
+    expect(check.code).not.toBe(0);
+    for (const key of ['SMTP_PASSWORD_FILE', 'GRAFANA_PASSWORD_FILE', 'pve1.PROXMOX_TOKEN_VALUE_FILE']) {
+      expect(check.stderr).toContain(key);
+    }
+  });
+
   it('serves MCP without Temporal, says that it is missing, and stops cleanly', async () => {
     const { folder, url } = await configuration();
     const args = [build.path('src/cli.js'), '--config-dir', folder];

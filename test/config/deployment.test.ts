@@ -88,6 +88,9 @@ describe('the keys of the deployment', () => {
     expect(found).toEqual([expect.stringMatching(/^NETWORK_PREFIX \(the default\): expected a network without pve1/)]);
     // Without containers nobody is in the way.
     expect(inspectConfig({ cwd, env: {} }).problems).toEqual([]);
+    // A network's gateway is this machine itself.
+    const own = configurationFolder({ '.env': 'SSH_HOST=172.20.1.1\nHOST_NAME=this\n' });
+    expect(inspectConfig({ cwd: own, env: compose }).problems).toEqual([]);
   });
 
   it('names both lines of a key that was appended, and what each says', () => {

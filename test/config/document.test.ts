@@ -24,8 +24,8 @@ it.each(Object.keys(keys).filter((name) => !keys[name]?.secret))(
 
 it('gives examples that can be copied: every line of .env.example, uncommented, and hosts.example.yaml', () => {
   const text = readFileSync(join(root, '.env.example'), 'utf8').replace(/^#(?=[A-Z_]+=)/gm, '');
-  // What only makes sense in another combination: the demo beside a host, a path that isn't there.
-  const env = text.replace(/^DEMO=.*$/m, '');
+  // What only makes sense in another combination: the demo beside a host, names of hosts of hosts.yaml.
+  const env = text.replace(/^(DEMO|WORKER_HOSTS)=.*$/gm, '');
   const { problems } = inspectConfig({ cwd: configurationFolder({ '.env': env }), env: {} });
   const missing = problems.filter(
     ({ key }) => !['PROXMOX_TOKEN_VALUE', 'PROXMOX_READ_TOKEN_VALUE', 'SMTP_PASSWORD'].includes(key),

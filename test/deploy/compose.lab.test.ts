@@ -3,13 +3,13 @@ import { Agent, fetch as fetchWith } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
-import { type Deployment, deploy } from '../support/deployment.ts';
+import { guide } from '../config/guide.ts';
+import { type Deployment, deploy, longLived } from '../support/deployment.ts';
 
 // The shipped compose file and Dockerfile on a Debian 13 with its own Docker. Only images' names and limits of processors are
 // others: no registry is asked, and the lab's engine has no controllers.
-const longLived = ['caddy', 'ledger', 'mcp-server', 'postgres', 'temporal', 'temporal-ui', 'worker'];
 
-describe.skipIf(whyNoLab())('the deployment with Docker Compose', () => {
+describe.skipIf(whyNoLab())('install.sh with Docker Compose', () => {
   let host: LabHost;
   let deployment: Deployment;
   let token: string;
@@ -50,8 +50,8 @@ describe.skipIf(whyNoLab())('the deployment with Docker Compose', () => {
   /** Starts an operation by its tool and waits for its end; its report as text. */
   function runTool(name: string): Promise<string> {
     return withClient(async (client) => {
-      let answer = await client.callTool({ name, arguments: { host: 'pve1' } });
-      const id = /[a-z-]+\/pve1\/[\w-]+/.exec(JSON.stringify(answer))?.[0];
+      let answer = await client.callTool({ name, arguments: { host: 'this' } });
+      const id = /[a-z-]+\/this\/[\w-]+/.exec(JSON.stringify(answer))?.[0];
       expect(id, JSON.stringify(answer)).toBeDefined();
       for (let tries = 0; tries < 10; tries += 1) {
         answer = await client.callTool({ name: 'wait_for_run', arguments: { id } });
@@ -66,6 +66,22 @@ describe.skipIf(whyNoLab())('the deployment with Docker Compose', () => {
     const health = await get(`${deployment.url}/health`);
     expect([health.status, await health.json()]).toEqual([200, expect.objectContaining({ status: 'healthy' })]);
     expect(health.headers.get('strict-transport-security')).toBe('max-age=31536000');
+  });
+
+  it('is a clean project with the guide’s own .env', async () => {
+    await host.writeFile('/root/guide.env', guide);
+    const file = '/opt/proxmox-mcp/docker-compose.yml';
+    const read = await host.exec([
+      'docker',
+      'compose',
+      '--env-file',
+      '/root/guide.env',
+      '-f',
+      file,
+      'config',
+      '--quiet',
+    ]);
+    expect([read.exitCode, read.stdout, read.stderr]).toEqual([0, '', '']);
   });
 
   it('shows others nothing but the service, and that with TLS alone', async () => {
@@ -86,10 +102,27 @@ describe.skipIf(whyNoLab())('the deployment with Docker Compose', () => {
 
   it('checks and backs up a host for a client that comes through Caddy', { timeout: 300_000 }, async () => {
     const report = await runTool('check_health');
-    expect(report).toContain('"outcome":"done"');
+    expect(report, report).toContain('"outcome":"done"');
     expect(report).toMatch(/proxmox-mcp-server/);
-    expect(await runTool('back_up')).toContain('"outcome":"done"');
+    const backup = await runTool('back_up');
+    expect(backup, backup).toContain('"outcome":"done"');
     expect(await host.must(['ls', '/opt/proxmox-mcp-backups'])).toMatch(/^daily-backup-.*\.tar\.gz$/m);
+  });
+
+  it('is what the machine says of itself', { timeout: 120_000 }, async () => {
+    const checks = await host.exec(['/usr/local/lib/proxmox-mcp/checks.sh', 'doctor']);
+    expect(checks.stdout.split('\n').filter((line) => /^(failed|unknown)/.test(line))).toEqual([]);
+    const doctor = await host.exec(['proxmox-mcp', 'doctor'], { timeoutMs: 120_000 });
+    expect(doctor.stdout).toMatch(/Machine: Unit.*proxmox-mcp is active/);
+    expect(doctor.stdout).toContain('ready at http://mcp-server:8080/readyz');
+    const report = await host.must(['sh', '-c', 'cat /opt/proxmox-mcp/installation-report-*.md']);
+    expect(report).toContain(`${deployment.url}/api/mcp`);
+    expect(report).not.toContain((await host.must(['cat', '/opt/proxmox-mcp/secrets/postgres_password'])).trim());
+    expect(await host.must(['systemctl', 'is-active', 'proxmox-mcp', 'proxmox-mcp-watch.timer'])).toBe(
+      'active\nactive\n',
+    );
+    // The key of the service counts from the containers' network alone.
+    expect(await host.must(['cat', '/home/claude-user/.ssh/authorized_keys'])).toContain('from="172.20.1.0/24"');
   });
 
   it('is all there again after the host was restarted', { timeout: 400_000 }, async () => {
@@ -101,7 +134,19 @@ describe.skipIf(whyNoLab())('the deployment with Docker Compose', () => {
     expect(await deployment.ca()).toBe(ca);
     await expect.poll(async () => (await get(`${deployment.url}/health`)).status, { timeout: 60_000 }).toBe(200);
     const listed = await withClient((client) => client.callTool({ name: 'list_runs', arguments: {} }));
-    expect(JSON.stringify(listed)).toMatch(/back-up\/pve1/);
+    expect(JSON.stringify(listed)).toMatch(/back-up\/this/);
     expect(await runTool('check_health')).toContain('"outcome":"done"');
+  });
+
+  it('leaves nothing when it is taken off', { timeout: 300_000 }, async () => {
+    await host.must(['/srv/sources/install.sh', '--uninstall', '--yes'], { timeoutMs: 280_000 });
+    const left = await host.must([
+      'sh',
+      '-c',
+      `ls -d /opt/proxmox-mcp /usr/local/lib/proxmox-mcp /usr/local/bin/proxmox-mcp /var/lib/proxmox-mcp* /etc/systemd/system/proxmox-mcp* /etc/sudoers.d/claude-user 2>/dev/null
+       docker ps --all --format '{{.Names}}'; docker volume ls --quiet; docker network ls --format '{{.Name}}' | grep mcp; docker image ls --format '{{.Repository}}:{{.Tag}}' proxmox-mcp-server; true`,
+    ]);
+    expect(left).toBe('');
+    expect(await host.must(['ls', '/opt/proxmox-mcp-backups'])).toMatch(/daily-backup/);
   });
 });

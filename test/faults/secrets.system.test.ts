@@ -10,6 +10,7 @@ import type { RunDetails } from '../../src/runs/runs.ts';
 import { createTokenStore } from '../../src/tokens/store.ts';
 import { startSmtp, type TestSmtp } from '../mail/smtp.ts';
 import { ask } from '../mcp/lib/clients.ts';
+import { type Collector, startCollector } from '../support/collector.ts';
 import { startService, type TestService } from '../support/service.ts';
 import { filesBelow, findCanaries, formsOf, watchArguments } from './canaries.ts';
 import { localMachine, type Machine, makePlace, type Place } from './places.ts';
@@ -22,6 +23,7 @@ const canaries: Record<string, string> = {
   'Discord webhook': `https://discord.com/api/webhooks/1/${word()}`,
   'Grafana password': word(),
   "the installation's .env": word(),
+  "the collector's key": word(),
 };
 /** Not a secret: it must be found, or the search finds nothing at all. */
 const marker = `visible-${randomBytes(6).toString('hex')}`;
@@ -31,6 +33,7 @@ let sshd: Sshd;
 let smtp: TestSmtp;
 let simulator: ProxmoxSimulator;
 let leaky: Server;
+let collector: Collector;
 let service: TestService;
 let failing: Place;
 let token: string;
@@ -44,6 +47,7 @@ beforeAll(async () => {
   const key = readFileSync(sshd.ssh.keyPath, 'utf8').split('\n');
   for (const line of [2, 3, 4]) canaries[`SSH key, line ${line}`] = key[line] ?? 'missing';
   simulator = await createProxmoxSimulator();
+  collector = await startCollector();
   leaky = createServer((_, response) => response.end(JSON.stringify({ status: 'degraded', told: known() })));
   await new Promise<void>((resolve) => leaky.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(leaky.address() as AddressInfo).port}`;
@@ -109,6 +113,8 @@ beforeAll(async () => {
       SLACK_WEBHOOK_URL: canaries['Slack webhook'] ?? '',
       DISCORD_WEBHOOK_URL: canaries['Discord webhook'] ?? '',
       GRAFANA_PASSWORD: canaries['Grafana password'] ?? '',
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${canaries["the collector's key"]}`,
     },
     files: { 'smtp-password': `${canaries['SMTP password']}\n` },
     hosts: {
@@ -130,6 +136,7 @@ afterAll(async () => {
   await simulator?.close();
   await smtp?.stop();
   leaky?.close();
+  await collector?.close();
   await sshd?.stop();
   await machine?.stop();
 });
@@ -224,6 +231,16 @@ describe('no secret', () => {
   it('is in a mail', () => {
     expect(smtp.mails.length).toBeGreaterThan(0);
     expect(smtp.mails.flatMap(({ raw, text, html }) => findCanaries(`${raw}\n${text}\n${html}`, canaries))).toEqual([]);
+  });
+
+  it('is in a trace', () => {
+    // The runs that failed, and the calls and commands that quoted what they were given, are in it.
+    const names = collector.spans.map(({ name }) => name);
+    for (const name of ['tools/call get_host', 'run back-up', 'job collect-backup']) expect(names).toContain(name);
+    expect(collector.spans.filter(({ failure }) => failure !== undefined).length).toBeGreaterThan(3);
+    expect(collector.headers.at(-1)?.authorization).toBe(`Bearer ${canaries["the collector's key"]}`);
+    expect(collector.bodies.flatMap((body) => findCanaries(body, canaries))).toEqual([]);
+    expect(collector.bodies.flatMap((body) => findCanaries(body, { marker }))).toEqual([]);
   });
 
   it('is in the data folder: Temporal’s database, logs, tokens', async () => {

@@ -45,10 +45,10 @@ function wrongFor(property: Property): fc.Arbitrary<unknown> {
     ...(accepts('boolean') ? [] : [fc.boolean()]),
     ...(accepts('null') ? [] : [fc.constant(null)]),
     fc.array(fc.jsonValue(), { maxLength: 3 }),
-    // Of a record any may be right.
+    // Of a record any may be right, and of an object an empty one.
     ...(typeof property.additionalProperties === 'object'
       ? []
-      : [fc.dictionary(fc.string({ maxLength: 10 }), fc.jsonValue(), { maxKeys: 3 })]),
+      : [fc.dictionary(fc.string({ maxLength: 10 }), fc.jsonValue(), { minKeys: 1, maxKeys: 3 })]),
   ];
   const outside = [
     ...(property.enum === undefined ? [] : [fc.string().filter((text) => !property.enum?.includes(text))]),

@@ -212,6 +212,70 @@ describe('the plan', () => {
   });
 });
 
+describe('the second API token, which only reads', () => {
+  const wanted: AccessWanted = { now, ...enabled, changes: true, reading: true };
+  const readFull = `${apiUser}!mcp-pve1-read`;
+
+  it('has the reading role on / and nothing else, whatever the other one may', () => {
+    const plan = planAccess('pve1', bare, undefined, wanted);
+    expect(plan.reading).toEqual({ token: 'mcp-pve1-read', makesToken: true, expires: year });
+    expect(plan.lines.join('\n')).toContain(`make the API token ${readFull}, which only reads`);
+    const ofReading = plan.grants.filter((step) => 'subject' in step && step.subject === readFull);
+    expect(ofReading).toEqual([{ kind: 'grant', path: '/', subject: readFull, role: readingRole, propagate: true }]);
+  });
+
+  it('stays where it is configured, and is made once', () => {
+    const plan = planAccess('pve1', bare, undefined, wanted);
+    const tokens = [token('mcp-pve1'), token('mcp-pve1-read')];
+    const made = carriedOut({ ...bare, tokens }, [...plan.steps, ...plan.grants]);
+    for (const again of [wanted, asIs]) {
+      expect(planAccess('pve1', made, 'mcp-pve1', again, 'mcp-pve1-read').lines).toEqual([]);
+    }
+    // What somebody gave it of our roles is taken back.
+    const more = { ...made, grants: [...made.grants, grant(readFull, '/vms', changingRole)] };
+    expect(planAccess('pve1', more, 'mcp-pve1', asIs, 'mcp-pve1-read').grants).toEqual([
+      { kind: 'revoke', path: '/vms', subject: readFull, role: changingRole, propagate: true },
+    ]);
+    // One whose secret nobody has here is left to whoever has it.
+    const other = planAccess('pve1', made, 'mcp-pve1', wanted);
+    expect(other.reading).toMatchObject({ token: 'mcp-pve1-read-2', makesToken: true });
+    expect(planAccess('pve1', made, 'mcp-pve1', asIs).reading).toBeUndefined();
+  });
+
+  it('lasts as long as the other one', () => {
+    const soon = { ...whole, tokens: [token('mcp-pve1'), token('mcp-pve1-read', now + day)] };
+    const plan = planAccess('pve1', soon, 'mcp-pve1', asIs, 'mcp-pve1-read');
+    expect(plan.steps).toEqual([{ kind: 'set-token', name: 'mcp-pve1-read', expires: year }]);
+  });
+
+  it('is removed with the other one', () => {
+    const plan = planAccess('pve1', bare, undefined, wanted);
+    const tokens = [token('mcp-pve1'), token('mcp-pve1-read')];
+    const made = carriedOut({ ...bare, tokens }, [...plan.steps, ...plan.grants]);
+    const { steps, lines } = planRemoval(made, 'mcp-pve1', 'mcp-pve1-read');
+    expect(lines[0]).toContain('its API tokens mcp-pve1, mcp-pve1-read');
+    const gone = carriedOut(made, steps);
+    expect([gone.user, gone.tokens, [...gone.roles.keys()]]).toEqual(['missing', [], ['Administrator']]);
+  });
+
+  it('both are taken away again where the second can’t be kept', async () => {
+    const { way, asked } = hostThat({
+      'pveum user token add': { stdout: `{"full-tokenid":"x","info":{"privsep":"1"},"value":"${secret}"}` },
+    });
+    const kept: Secret[] = [];
+    const cannot = () => {
+      throw new Error('EACCES');
+    };
+    const plan = planAccess('pve1', bare, undefined, wanted);
+    await expect(makeAccess(way, plan, (one) => kept.push(one), cannot)).rejects.toThrow('EACCES');
+    expect(kept).toHaveLength(1);
+    expect(asked.slice(-2)).toEqual([
+      `pveum user token remove ${apiUser} mcp-pve1`,
+      `pveum user token remove ${apiUser} mcp-pve1-read`,
+    ]);
+  });
+});
+
 describe('removing', () => {
   it('leaves nothing of ours with the last API token, and only what others use before', () => {
     const made = whenDone(bare, undefined, { now, ...enabled, changes: true, wide: ['ha'] });

@@ -13,7 +13,7 @@ import { findingsOf } from '../../src/operations/report.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
 import { createRuns } from '../../src/runs/create-runs.ts';
 import type { Runs } from '../../src/runs/runs.ts';
-import { followQueue, hostQueue } from '../../src/workflows/lib/messages.ts';
+import { followQueueOf, hostQueue } from '../../src/workflows/lib/messages.ts';
 import { hostOf } from '../proxmox/support.ts';
 import { loadedConfig } from '../support/config.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
@@ -66,7 +66,7 @@ beforeAll(async () => {
     activities: { ...createLockActivities({ client: temporal.client }), mailReport: async () => ({ mailed: true }) },
     interceptors,
   });
-  for (const taskQueue of [hostQueue('pve1'), followQueue])
+  for (const taskQueue of [hostQueue('pve1'), followQueueOf('pve1')])
     await temporal.work({ taskQueue, activities, interceptors });
   runs = createRuns({ client: temporal.client, config });
 }, 600_000);

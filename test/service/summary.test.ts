@@ -69,7 +69,12 @@ it.each([
   ['PUBLISH_ADDRESS=0.0.0.0\nMCP_DOMAIN=mcp.example.org\nACME_EMAIL=a@example.org', 'https://mcp.example.org', false],
   // Somebody else's proxy has the certificate.
   ['MCP_PUBLIC_URL=https://mcp.example.org\nTRUSTED_PROXIES=127.0.0.1', 'https://mcp.example.org', false],
-  ['MCP_PUBLIC_URL=https://localhost', 'https://localhost', true],
+  [
+    'PUBLISH_ADDRESS=192.168.1.10\nMCP_PUBLIC_URL=https://mcp.example.org\nTRUSTED_PROXIES=192.168.1.9',
+    'https://mcp.example.org',
+    false,
+  ],
+  ['MCP_PUBLIC_URL=https://localhost\nTRUSTED_PROXIES=172.20.0.3', 'https://localhost', true],
   ['MCP_PORT=9000', 'http://127.0.0.1:9000', false],
 ])('with Compose, %j: Claude Code is told %s and, where Caddy has its own CA, how to trust it', (env, url, ownCa) => {
   const cwd = configurationFolder({ '.env': `SSH_HOST=192.0.2.1\n${env}` });

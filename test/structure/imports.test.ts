@@ -58,6 +58,12 @@ const houses: Readonly<Record<string, House>> = {
     may: ['operations', 'reports', 'config', 'people'],
     why: 'judges requests from what it is given; asks nobody and changes nothing',
   },
+  tracing: {
+    holds:
+      'sending spans to an OpenTelemetry collector; they are made with `src/trace.ts`, which knows no OpenTelemetry',
+    may: [],
+    why: 'is loaded only where traces are on',
+  },
   tokens: { holds: 'the bearer tokens of MCP', may: [], why: 'stands for itself' },
   people: {
     holds: 'the people who decide: passwords, second factors, roles, keys to sign with; who may approve',
@@ -83,8 +89,13 @@ const houses: Readonly<Record<string, House>> = {
   },
   mcp: {
     holds: 'MCP over HTTP and stdio, made from the catalogue',
-    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'metrics', 'messages'],
+    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'metrics', 'tracing', 'messages'],
     why: 'translates; plain reads of the Proxmox API are answered directly, a host is never reached',
+  },
+  move: {
+    holds: 'moving to another Temporal server or machine: what comes along, a file for each store',
+    may: ['operations', 'reports', 'runs', 'ledger', 'people', 'service', 'tokens', 'messages'],
+    why: 'reads and writes what the other houses keep, by their own means, once in the life of a service',
   },
   cli: {
     holds: 'the command line, made from the catalogue; `doctor`',
@@ -103,12 +114,25 @@ const houses: Readonly<Record<string, House>> = {
       'worker',
       'people',
       'policy',
+      'move',
     ],
     why: 'translates, and starts the programs; what it decides belongs elsewhere',
   },
   worker: {
     holds: 'the worker: its connections, its queues, the ledger',
-    may: ['operations', 'runs', 'config', 'activities', 'ledger', 'tokens', 'service', 'metrics', 'messages'],
+    may: [
+      'operations',
+      'reports',
+      'runs',
+      'config',
+      'activities',
+      'ledger',
+      'tokens',
+      'service',
+      'metrics',
+      'messages',
+      'tracing',
+    ],
     why: 'puts together what acts, and decides nothing',
   },
   service: {
@@ -139,12 +163,16 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@modelcontextprotocol/server': /^src\/mcp\//,
   '@node-rs/argon2': /^src\/people\//,
   '@noble/hashes': /^src\/operations\//,
+  '@opentelemetry/api': /^src\/tracing\//,
+  '@opentelemetry/otlp-transformer': /^src\/tracing\//,
+  '@opentelemetry/resources': /^src\/tracing\//,
+  '@opentelemetry/sdk-trace': /^src\/tracing\//,
   '@temporalio/activity': /^src\/activities\//,
   '@temporalio/client':
-    /^src\/(runs|activities|metrics|worker)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
+    /^src\/(move|runs|activities|metrics|worker)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
   '@temporalio/proto': /^src\/runs\//,
   '@temporalio/worker':
-    /^src\/(worker\/[a-z-]+|temporal-logger|activities\/(approved|failures)|metrics\/host-calls)\.ts$/,
+    /^src\/(worker\/[a-z-]+|temporal-logger|activities\/(approved|failures|traced)|metrics\/host-calls)\.ts$/,
   '@temporalio/workflow': /^src\/workflows\//,
   commander: /^src\/cli\//,
   eta: /^src\/(reports|console)\//,
@@ -265,6 +293,17 @@ it('nothing of Node gets into the workflows’ bundle', () => {
   expect(files.filter((path) => !/^src\/(workflows|operations|reports)\//.test(path))).toEqual([]);
   const allowed = ['@noble/hashes', '@temporalio/workflow', '@temporalio/common', 'zod'];
   expect([...bundle].filter((name) => !name.startsWith('src/') && !allowed.includes(name))).toEqual([]);
+});
+
+it('nothing of OpenTelemetry is loaded where tracing is off', () => {
+  const loadedAlways = sources.map((source) => ({
+    ...source,
+    imports: source.imports.filter(({ dynamic }) => !dynamic),
+  }));
+  const others = sources.map(({ path }) => path).filter((path) => !path.startsWith('src/tracing/'));
+  const loaded = [...closureOf(loadedAlways, ...others)];
+  expect(loaded).toContain('src/tracing/start.ts');
+  expect(loaded.filter((name) => name.startsWith('@opentelemetry/'))).toEqual([]);
 });
 
 it('the page shows this table', async () => {

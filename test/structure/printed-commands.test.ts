@@ -8,8 +8,8 @@ const commands = [
   'host|runs|policy|token|people|doctor|config|start|serve|stdio|schedules|status|stop|service|tools|call',
   'check-health|back-up|list-backups|control-guest|control-service',
 ].join('|');
-/** Alone it is found only by who has installed it for the whole machine. */
-const alone = new RegExp(`(?<![\\w/.-])(?<!npx )proxmox-mcp (?=(${commands})\\b)`);
+/** Alone it is found only by who has installed it for the whole machine, where it is root's (`sudo proxmox-mcp`). */
+const alone = new RegExp(`(?<![\\w/.-])(?<!(npx|sudo) )proxmox-mcp (?=(${commands})\\b)`);
 const isComment = (line: string) => /^\s*(\*|\/\/|\/\*\*)/.test(line);
 
 it('every command that is printed can be pasted as it is', () => {

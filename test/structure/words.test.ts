@@ -3,7 +3,18 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
-const texts = ['src', 'lab', 'docs', 'scripts', 'bench', 'sudoers', 'README.md', 'CONTRIBUTING.md', 'install.sh']
+const texts = [
+  'src',
+  'lab',
+  'docs',
+  'scripts',
+  'bench',
+  'sudoers',
+  'deploy',
+  'README.md',
+  'CONTRIBUTING.md',
+  'install.sh',
+]
   .flatMap((name) =>
     statSync(join(root, name)).isDirectory()
       ? readdirSync(join(root, name), { recursive: true, encoding: 'utf8' }).map((file) => join(name, file))

@@ -41,6 +41,8 @@ async function caddy(): Promise<string> {
 }
 
 export interface RunningProgram {
+  /** Its own; gone when it is closed. */
+  readonly folder?: string;
   close(): Promise<void>;
 }
 
@@ -57,7 +59,8 @@ export async function startCaddy(sites: string, port: number): Promise<RunningPr
     env: { ...process.env, HOME: folder },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  return await running(program, port, () => rmSync(folder, { recursive: true, force: true }));
+  const caddyRuns = await running(program, port, () => rmSync(folder, { recursive: true, force: true }));
+  return { ...caddyRuns, folder };
 }
 
 /** Waits until a program listens; what it said is the error where it doesn't. */

@@ -1,15 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { ensureEngine, run } from '../../lab/engine.ts';
 import type { LabHost } from '../../lab/hosts/lab-host.ts';
 import { ensureImages } from '../../lab/images.ts';
 import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
-import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 
 const root = join(import.meta.dirname, '../..');
 const folder = defaultLayout.installation;
 
-/** The shipped compose project on a lab host that has Docker, managing that very host as `pve1`. */
+/** The services whose containers stay. */
+export const longLived = ['caddy', 'ledger', 'mcp-server', 'postgres', 'temporal', 'temporal-ui', 'worker'] as const;
+
+/** What install.sh makes of a lab host that has Docker: the shipped compose project, managing that very host as `this`. */
 export interface Deployment {
   readonly host: LabHost;
   /** `docker compose …` in the installation's folder; throws when it fails. */
@@ -36,33 +37,29 @@ async function lines(address: string): Promise<Readonly<Record<string, string>>>
     TEMPORAL_ADMIN_TOOLS_IMAGE: images.temporal,
     TEMPORAL_UI_IMAGE: images['temporal-ui'],
     ...Object.fromEntries(limits.map((name) => [`${name}_CPUS`, '0'])),
-    LOG_LEVEL: 'INFO',
-    SSH_TARGET: 'pve1',
-    SSH_HOST: address,
+    HOST_NAME: 'this',
+    SSH_HOST: '172.20.1.1',
     SSH_USER: 'claude-user',
-    SSH_PORT: '22',
-    SSH_KEY_PATH: '/app/keys/claude_proxmox_key',
-    MCP_HOST: '0.0.0.0',
-    MCP_PORT: '8080',
+    SSH_KEY_PATH: `${folder}/keys/claude_proxmox_key`,
+    SSH_KNOWN_HOSTS: `${folder}/keys/known_hosts`,
     PUBLISH_ADDRESS: '0.0.0.0',
     MCP_PUBLIC_URL: `https://${address}`,
   };
 }
 
-/** Lays the installation's folder, loads the images, and starts the project; resolves when everything is healthy. */
+/** Loads the images, and installs with `.env` as an administrator may have written it before; resolves when everything is healthy. */
 export async function deploy(host: LabHost): Promise<Deployment> {
   const env = await lines(host.address.host);
+  const { IMAGE_TAG: tag = '' } = env;
   const images = [
-    `proxmox-mcp-server:${env.IMAGE_TAG}`,
+    `proxmox-mcp-server:${tag}`,
     ...Object.entries(env).flatMap(([key, value]) => (key.endsWith('_IMAGE') ? [value] : [])),
   ];
   await load(host, [...new Set(images)]);
-  await layFolder(host, env);
-  // What an administrator's `host install` does.
-  await host.writeFile(defaultLayout.helper, generateHelper(defaultLayout), { mode: 0o755 });
-  await host.writeFile(defaultLayout.sudoersFile, `claude-user ALL=(root) NOPASSWD: ${defaultLayout.helper}\n`, {
-    mode: 0o440,
-  });
+  await bringSources(host);
+  const text = Object.entries(env).map(([key, value]) => `${key}=${value}\n`);
+  await host.writeFile(`${folder}/.env`, text.join(''), { mode: 0o600 });
+  await host.must(['/srv/sources/install.sh', '--yes', '--image', tag], { timeoutMs: 600_000 });
 
   const compose: Deployment['compose'] = (args, options = {}) =>
     host.must(['docker', 'compose', '--project-directory', folder, '--file', `${folder}/docker-compose.yml`, ...args], {
@@ -72,7 +69,7 @@ export async function deploy(host: LabHost): Promise<Deployment> {
   const deployment: Deployment = {
     host,
     compose,
-    cli: (...args) => compose(['run', '--rm', '--no-TTY', 'cli', ...args]),
+    cli: (...args) => host.must(['/usr/local/bin/proxmox-mcp', ...args], { timeoutMs: 120_000 }),
     async states() {
       const all = (await compose(['ps', '--all', '--format', 'json']))
         .trim()
@@ -87,8 +84,6 @@ export async function deploy(host: LabHost): Promise<Deployment> {
     url: `https://${host.address.host}`,
     ca: () => host.must(['docker', 'exec', 'mcp-reverse-proxy', 'cat', '/data/caddy/pki/authorities/local/root.crt']),
   };
-  await deployment.cli('host', 'add', 'pve1', '--fingerprint', await fingerprint(host));
-  await compose(['up', '--detach', '--wait', '--wait-timeout', '240'], { timeoutMs: 300_000 });
   return deployment;
 }
 
@@ -103,36 +98,12 @@ async function load(host: LabHost, images: readonly string[]): Promise<void> {
   if (loaded.exitCode !== 0) throw new Error(`The images could not be loaded: ${loaded.stderr}`);
 }
 
-/** As install.sh lays it: the files of the repository, `.env`, keys, and secrets, each for the user of its one container. */
-async function layFolder(host: LabHost, env: Readonly<Record<string, string>>): Promise<void> {
+/** What install.sh needs of the sources when the image is there. */
+async function bringSources(host: LabHost): Promise<void> {
   const DOCKER_HOST = await ensureEngine();
   const script = `set -euo pipefail
-    tar -C "$1" --owner=0 --group=0 -c docker-compose.yml -C deploy caddy postgres temporal |
-      docker exec --interactive "$2" sh -euc 'mkdir -p ${folder}; tar -C ${folder} -x'`;
-  const laid = await run(['bash', '-c', script, 'bash', root, host.name], { env: { DOCKER_HOST } });
-  if (laid.exitCode !== 0) throw new Error(laid.stderr);
-  await host.writeFile(
-    `${folder}/.env`,
-    Object.entries(env)
-      .map(([key, value]) => `${key}=${value}\n`)
-      .join(''),
-    { mode: 0o640 },
-  );
-  await host.writeFile(`${folder}/keys/claude_proxmox_key`, host.serviceKey, { mode: 0o600 });
-  const password = randomBytes(24).toString('base64url');
-  for (const name of ['postgres_password', 'temporal_password']) {
-    await host.writeFile(`${folder}/secrets/${name}`, password, { mode: 0o600 });
-  }
-  await host.must([
-    'sh',
-    '-euc',
-    `cd ${folder}; mkdir -p keys/mcp config logs
-     chown 0:10000 .env; chown 10002:10000 keys keys/claude_proxmox_key; chown 10001:10000 keys/mcp; chmod 0750 keys; chmod 0700 keys/mcp
-     chmod 0711 secrets; chown 999:999 secrets/postgres_password; chown 1000:1000 secrets/temporal_password`,
-  ]);
-}
-
-async function fingerprint(host: LabHost): Promise<string> {
-  const said = await host.must(['sh', '-c', 'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub']);
-  return said.split(' ')[1] ?? '';
+    tar -C "$1" --owner=0 --group=0 -c install.sh deploy docker-compose.yml Dockerfile package.json |
+      docker exec --interactive "$2" sh -euc 'mkdir -p /srv/sources; tar -C /srv/sources -x'`;
+  const brought = await run(['bash', '-c', script, 'bash', root, host.name], { env: { DOCKER_HOST } });
+  if (brought.exitCode !== 0) throw new Error(brought.stderr);
 }

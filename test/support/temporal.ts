@@ -14,6 +14,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll } from 'vitest';
 import { approvedInterceptor } from '../../src/activities/approved.ts';
 import { failureInterceptor } from '../../src/activities/failures.ts';
+import { untraced } from '../../src/activities/traced.ts';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { startTemporalServer, type TemporalServer } from '../../src/service/temporal-server.ts';
@@ -29,7 +30,9 @@ export interface TestTemporal {
   readonly ledger: TestLedger;
   /** Runs a worker until the file's tests are over, or until the returned function is called. */
   work(
-    options: Pick<WorkerOptions, 'activities' | 'interceptors' | 'workflowBundle'> & { taskQueue?: string },
+    options: Pick<WorkerOptions, 'activities' | 'interceptors' | 'workflowBundle' | 'workerDeploymentOptions'> & {
+      taskQueue?: string;
+    },
   ): Promise<() => Promise<void>>;
 }
 
@@ -110,6 +113,7 @@ export function useTemporal({ withLedger = true }: { readonly withLedger?: boole
       shutdownForceTime: '10s',
       maxHeartbeatThrottleInterval: '1s',
       defaultHeartbeatThrottleInterval: '1s',
+      sinks: untraced.sinks,
       ...options,
       interceptors: { ...interceptors, activity: [...(interceptors?.activity ?? []), approvedInterceptor] },
     });

@@ -10,7 +10,7 @@ import { createGuestActivities } from '../../src/activities/guests/guests.ts';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import type { RunResult } from '../../src/operations/run.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
-import { decideUpdate, followQueue, hostQueue, lockId, serviceQueue } from '../../src/workflows/lib/messages.ts';
+import { decideUpdate, followQueueOf, hostQueue, lockId, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { hostOf } from '../proxmox/support.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
@@ -32,7 +32,7 @@ beforeAll(async () => {
     activities: createLockActivities({ client: temporal.client }),
     interceptors,
   });
-  for (const taskQueue of [hostQueue('pve1'), followQueue])
+  for (const taskQueue of [hostQueue('pve1'), followQueueOf('pve1')])
     await temporal.work({ taskQueue, activities, interceptors });
 }, 600_000);
 afterAll(async () => {

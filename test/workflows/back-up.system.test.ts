@@ -12,7 +12,7 @@ import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import type { Finding } from '../../src/operations/finding.ts';
 import { findingsOf } from '../../src/operations/report.ts';
 import type { RunResult } from '../../src/operations/run.ts';
-import { followQueue, hostQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
+import { followQueueOf, hostQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
 // The workflow as it is, with what a host would say; test/ops and test/faults ask real ones.
@@ -94,7 +94,7 @@ beforeAll(async () => {
     workflowBundle: await bundle(join(import.meta.dirname, '../../src/workflows/index.generated.ts')),
     activities: createLockActivities({ client: temporal.client }),
   });
-  for (const taskQueue of [hostQueue('pve1'), followQueue])
+  for (const taskQueue of [hostQueue('pve1'), followQueueOf('pve1')])
     await temporal.work({ taskQueue, activities: { ...activities } });
 }, 600_000);
 

@@ -14,7 +14,13 @@ import { changeApi } from '../../src/operations/change-api.ts';
 import { findingsOf } from '../../src/operations/report.ts';
 import type { RunResult } from '../../src/operations/run.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
-import { decideUpdate, followQueue, hostQueue, progressQuery, serviceQueue } from '../../src/workflows/lib/messages.ts';
+import {
+  decideUpdate,
+  followQueueOf,
+  hostQueue,
+  progressQuery,
+  serviceQueue,
+} from '../../src/workflows/lib/messages.ts';
 import { hostOf } from '../proxmox/support.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
@@ -42,7 +48,7 @@ beforeAll(async () => {
     activities: { ...createLockActivities({ client: temporal.client }), mailReport: async () => undefined },
     interceptors,
   });
-  for (const taskQueue of [hostQueue('attic'), hostQueue('cellar'), followQueue]) {
+  for (const taskQueue of [hostQueue('attic'), hostQueue('cellar'), followQueueOf('attic'), followQueueOf('cellar')]) {
     await temporal.work({ taskQueue, activities, interceptors });
   }
 }, 600_000);

@@ -12,7 +12,7 @@ import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import { findingsOf } from '../../src/operations/report.ts';
 import type { RunResult } from '../../src/operations/run.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
-import { followQueue, hostQueue, lockId, lockStateQuery, serviceQueue } from '../../src/workflows/lib/messages.ts';
+import { followQueueOf, hostQueue, lockId, lockStateQuery, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { hostOf } from '../proxmox/support.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
@@ -37,7 +37,7 @@ beforeAll(async () => {
     activities: createLockActivities({ client: temporal.client }),
     interceptors,
   });
-  for (const taskQueue of [hostQueue('attic'), hostQueue('cellar'), followQueue]) {
+  for (const taskQueue of [hostQueue('attic'), hostQueue('cellar'), followQueueOf('attic'), followQueueOf('cellar')]) {
     await temporal.work({ taskQueue, activities, interceptors });
   }
 }, 600_000);

@@ -11,7 +11,7 @@ import { catalogue, type OperationName } from '../../src/operations/catalogue.ge
 import { workflowType } from '../../src/operations/definition.ts';
 import type { RunResult } from '../../src/operations/run.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
-import { followQueue, hostQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
+import { followQueueOf, hostQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { hostOf } from '../proxmox/support.ts';
 import { furnish } from '../support/cluster-state.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
@@ -35,7 +35,7 @@ beforeAll(async () => {
     activities: createLockActivities({ client: temporal.client }),
     interceptors,
   });
-  for (const taskQueue of [hostQueue('pve1'), followQueue]) {
+  for (const taskQueue of [hostQueue('pve1'), followQueueOf('pve1')]) {
     await temporal.work({ taskQueue, activities, interceptors });
   }
 }, 600_000);

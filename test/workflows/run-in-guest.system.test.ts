@@ -10,7 +10,7 @@ import { createRunInGuestActivities } from '../../src/activities/run-in-guest/ru
 import type { Hosts } from '../../src/hosts/host.ts';
 import type { RunResult } from '../../src/operations/run.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
-import { followQueue, hostQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
+import { followQueueOf, hostQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { hostOf } from '../proxmox/support.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
@@ -37,7 +37,7 @@ beforeAll(async () => {
     activities: createLockActivities({ client: temporal.client }),
     interceptors,
   });
-  for (const taskQueue of [hostQueue('pve1'), followQueue])
+  for (const taskQueue of [hostQueue('pve1'), followQueueOf('pve1')])
     await temporal.work({ taskQueue, activities, interceptors });
   const guest = simulator.state.guests.get(100);
   if (guest?.config) guest.config.agent = '1';

@@ -1,4 +1,4 @@
 # In place of node:24-trixie, which has a compiler.
-ARG SUFFIX
-FROM proxmox-mcp-lab-node:${SUFFIX}
+ARG FROM
+FROM ${FROM}
 ADD layer.tar /

@@ -1,5 +1,5 @@
 # In place of node:24-trixie-slim.
-ARG SUFFIX
-FROM proxmox-mcp-lab-base:${SUFFIX}
+ARG FROM
+FROM ${FROM}
 ADD layer.tar /
 CMD ["node"]

@@ -1,6 +1,6 @@
 # In place of postgres:17-trixie: the same programs on PATH, the same user and folder of data.
-ARG SUFFIX
-FROM proxmox-mcp-lab-base:${SUFFIX}
+ARG FROM
+FROM ${FROM}
 ADD layer.tar /
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/17/bin PGDATA=/var/lib/postgresql/data
 VOLUME /var/lib/postgresql/data

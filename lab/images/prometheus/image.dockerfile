@@ -1,6 +1,6 @@
 # In place of prom/prometheus: the same places.
-ARG SUFFIX
-FROM proxmox-mcp-lab-base:${SUFFIX}
+ARG FROM
+FROM ${FROM}
 ADD layer.tar /
 USER 65534
 EXPOSE 9090

@@ -6,6 +6,7 @@ import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { apiUser } from '../../proxmox/onboard.ts';
 import type { LackedRight, LackedRights } from '../../proxmox/rights.ts';
 import { tokenExpiry } from '../../proxmox/token-expiry.ts';
+import { readingApiOf } from '../host-api.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 
 const day = 24 * 3_600_000;
@@ -25,16 +26,20 @@ export function apiChecks(
   }: Pick<Config, 'hosts'> & Partial<Pick<Config, 'dataDir' | 'dangerousCommands'>>,
   log: Log,
 ): Check[] {
-  const withApis = async <T>(work: (apis: ProxmoxApis) => Promise<T>): Promise<T> => {
-    const { createProxmoxApis } = await import('../../proxmox/connect.ts');
-    const config = { hosts, ...(dataDir !== undefined && { dataDir }) };
-    const apis = createProxmoxApis(config, log, { retries: 0, learns: false });
-    try {
-      return await work(apis);
-    } finally {
-      await apis.close();
-    }
-  };
+  const apisOf =
+    (of: readonly HostConfig[]) =>
+    async <T>(work: (apis: ProxmoxApis) => Promise<T>): Promise<T> => {
+      const { createProxmoxApis } = await import('../../proxmox/connect.ts');
+      const config = { hosts: of, ...(dataDir !== undefined && { dataDir }) };
+      const apis = createProxmoxApis(config, log, { retries: 0, learns: false });
+      try {
+        return await work(apis);
+      } finally {
+        await apis.close();
+      }
+    };
+  const withApis = apisOf(hosts);
+  const reading = readingApiOf(api);
   let looked: Promise<LackedRights> | undefined;
   const lacked = (signal: AbortSignal) => {
     looked ??= withApis(async (apis) => {
@@ -48,6 +53,15 @@ export function apiChecks(
     apiToken(name, api, withApis),
     otherNodes(name, hosts, withApis),
     ...(['toLook', 'toChange'] as const).map((kind) => rights(name, api, kind, lacked)),
+    ...(reading === undefined
+      ? []
+      : [
+          readingToken(
+            name,
+            reading,
+            apisOf(hosts.map((host) => (host.name === name ? { ...host, api: reading } : host))),
+          ),
+        ]),
   ];
 }
 
@@ -160,6 +174,43 @@ function certificate(name: string, { host, port, trust }: ProxmoxApiConfig): Che
           'Renew it on the host: pvenode acme cert order, or pvecm updatecerts --force.',
         );
       return days < soonDays ? warning(seen, `Renew it within ${days} days.`) : ok(seen);
+    },
+  };
+}
+
+/** What a taken-over MCP server would have in hand: it is to read, and nothing else. */
+function readingToken(
+  name: string,
+  api: ProxmoxApiConfig,
+  withApis: <T>(work: (apis: ProxmoxApis) => Promise<T>) => Promise<T>,
+): Check {
+  const { tried, run } = apiToken(name, api, withApis);
+  const full = `${api.user}!${api.tokenName}`;
+  return {
+    check: `${name}: reading API token`,
+    tried: `${tried}, and ask what it may do`,
+    async run(signal) {
+      const accepted = await run(signal);
+      if (accepted.verdict !== 'ok') return accepted;
+      return withApis(async (apis): Promise<Result> => {
+        const client = apis.get(name);
+        const { changingPrivileges, lackedRights } = await import('../../proxmox/rights.ts');
+        const changing = changingPrivileges(await client.permissions(undefined, { signal }));
+        if (changing.length > 0) {
+          const some = changing.slice(0, named).join(', ');
+          const more = changing.length > named ? ` and ${changing.length - named} more` : '';
+          return failed(
+            `the API token ${full} is to read and may change something: ${some}${more}`,
+            `Take it from that token on the host (Datacenter, Permissions), or have one made: npx proxmox-mcp host install ${name} --read-token`,
+          );
+        }
+        const { toLook } = await lackedRights(apis, name, { signal });
+        if (toLook.length === 0) return ok(`${accepted.summary}, and only reads`);
+        return warning(
+          `the API token ${full} only reads, and lacks, ${listed(toLook)}`,
+          granting(name, api, toLook, '--read-token'),
+        );
+      });
     },
   };
 }

@@ -11,6 +11,10 @@ import { type Check, failed, ok, type Result, skipped, warning } from './check.t
 /** What can be tried of one host. */
 export function hostChecks(host: HostConfig, config: Config, log: Log): Check[] {
   const { name, ssh, local, api } = host;
+  if (host.isElsewhere) {
+    const run = async () => skipped('another worker serves it (WORKER_HOSTS): its keys need not be here');
+    return [{ check: name, tried: 'look at WORKER_HOSTS', run }];
+  }
   return [
     ...(ssh ? sshChecks(host, ssh, log) : []),
     ...(local ? localHelper(host, log) : []),

@@ -1,13 +1,19 @@
+import { get, type IncomingMessage } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { z } from 'zod';
-import { splitAddress } from '../../address.ts';
+import { localAddress, splitAddress, urlHost } from '../../address.ts';
 import type { Config } from '../../config.ts';
 import { finding } from '../../operations/finding.ts';
 import { readableList } from '../../reports/units.ts';
-import { temporalEndpoint } from '../../runs/temporal-endpoint.ts';
+import { grpcFailure } from '../../runs/grpc-failure.ts';
+import { temporalAddress, temporalEndpoint } from '../../runs/temporal-endpoint.ts';
 import { tcp } from '../tcp.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
+import { startIt } from './deployment.ts';
 
-const startIt = 'Start the service: npm start';
+/** gRPC's codes: not found; cancelled, deadline exceeded, unavailable. */
+const notFound = 5;
+const noAnswer: readonly number[] = [1, 4, 14];
 
 /** The service's own processes and what they depend on. */
 export function serviceChecks(config: Config): Check[] {
@@ -17,6 +23,7 @@ export function serviceChecks(config: Config): Check[] {
     schedules(config),
     mcpServer(config),
     workerMetrics(config),
+    workers(config),
     mailServer(config),
     ...webhooks(config),
   ];
@@ -31,7 +38,7 @@ function temporalServer(config: Config): Check {
     tried: `connect to ${where} and ask for the namespace ${namespace}`,
     async run(signal) {
       const reached = await tcp(...splitAddress(where), signal);
-      if (reached === 'ECONNREFUSED' && address === undefined) return skipped(`nothing runs on ${where}. ${startIt}`);
+      if (reached === 'ECONNREFUSED' && address === undefined) return skipped(`nothing runs on ${where}. ${startIt()}`);
       if (reached !== undefined)
         return failed(`${where} can't be reached (${reached})`, 'Check TEMPORAL_ADDRESS and that the server runs.');
       const { connectTemporal } = await import('../../runs/temporal-client.ts');
@@ -50,11 +57,25 @@ function temporalServer(config: Config): Check {
         }
         return ok(`${where} answers, the namespace ${namespace} is there`);
       } catch (error) {
-        return failed(
-          `${where} answers, but not for the namespace ${namespace}`,
-          'Create the namespace, or correct TEMPORAL_NAMESPACE.',
-          error instanceof Error ? error.message : String(error),
-        );
+        const { explainTemporal } = await import('../../runs/temporal-failure.ts');
+        const { makeNamespace } = await import('../../service/temporal-namespace.ts');
+        const said = error instanceof Error ? error.message : String(error);
+        const code = grpcFailure(error)?.code;
+        if (code === notFound) {
+          return failed(
+            `${where} answers, and has no namespace ${namespace}`,
+            `Correct TEMPORAL_NAMESPACE, or make it: ${makeNamespace(endpoint)}`,
+          );
+        }
+        if (code !== undefined && noAnswer.includes(code)) {
+          return failed(
+            `${where} answers, but can't read its database`,
+            "Look at the database (PostgreSQL) and at the Temporal server's log. Runs go on when it is back.",
+            said,
+          );
+        }
+        const { message, remedy } = await explainTemporal(error, endpoint);
+        return failed(message, remedy, said);
       } finally {
         await client.connection.close();
       }
@@ -68,16 +89,19 @@ function configurationInUse(config: Config): Check {
     check: 'Configuration in use',
     tried: 'compare .env and hosts.yaml with what the running service has read of them',
     async run() {
+      if (config.compose !== undefined) {
+        return skipped('each container has read it for itself; systemctl reload proxmox-mcp says what counts when');
+      }
       const [{ keysChangedSince }, { runningService }] = await Promise.all([
         import('../../service/status.ts'),
         import('../../service/record.ts'),
       ]);
-      if (runningService(config) === undefined) return skipped(`the service doesn't run here. ${startIt}`);
+      if (runningService(config) === undefined) return skipped(`the service doesn't run here. ${startIt()}`);
       const changed = keysChangedSince(config);
       if (changed.length === 0) return ok('the running service has read what is there now');
       return failed(
-        `the configuration has changed since the service was started (${readableList(changed)}): it runs with the old one`,
-        'Restart the service: npx proxmox-mcp stop, then start it again.',
+        `the configuration has changed since the service read it (${readableList(changed)}): it runs with the old one`,
+        'Have it read again: npx proxmox-mcp reload, which says what needs a restart.',
       );
     },
   };
@@ -100,22 +124,25 @@ function schedules(config: Config): Check {
   };
 }
 
-function mcpServer({ mcp: { host, port } }: Config): Check {
-  const local = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+function mcpServer({ mcp: { host, port }, compose }: Config): Check {
+  // Beside its container it has the service's name there; elsewhere it is on this machine.
+  const local = compose ? 'mcp-server' : host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   const url = `http://${local.includes(':') ? `[${local}]` : local}:${port}/readyz`;
   return {
     check: 'MCP server',
     tried: `GET ${url}`,
     async run(signal): Promise<Result> {
       const reached = await tcp(local, port, signal);
-      if (reached === 'ECONNREFUSED') return skipped(`nothing runs on port ${port}. ${startIt}`);
+      if (reached === 'ECONNREFUSED' || (compose && reached === 'ENOTFOUND'))
+        return skipped(`nothing runs on port ${port}. ${startIt()}`);
       if (reached !== undefined) return failed(`${local}:${port} can't be reached (${reached})`, 'Correct MCP_HOST.');
-      const answer = await fetch(url, { signal }).catch(() => undefined);
-      const body = readiness.safeParse(await answer?.json().catch(() => undefined)).data;
+      // A name that it admits wherever it runs.
+      const answer = await getAs('127.0.0.1', url, signal).catch(() => undefined);
+      const body = readiness.safeParse(answer?.json).data;
       if (answer === undefined || body === undefined) {
         return failed(`another program listens on port ${port}`, 'Stop it, or set another MCP_PORT.');
       }
-      if (answer.ok) return ok(`ready at ${url}`);
+      if (answer.status === 200) return ok(`ready at ${url}`);
       return failed(
         "it runs, but isn't ready",
         'Look at the other lines, and at logs/ in the data folder.',
@@ -125,16 +152,69 @@ function mcpServer({ mcp: { host, port } }: Config): Check {
   };
 }
 
+/** GET with another host's name, which fetch doesn't send. */
+async function getAs(host: string, url: string, signal: AbortSignal): Promise<{ status: number; json: unknown }> {
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    get(url, { signal, headers: { host } }, resolve).on('error', reject);
+  });
+  return { status: answer.statusCode ?? 0, json: await json(answer) };
+}
+
 const readiness = z.object({ ready: z.boolean(), findings: z.array(finding).catch([]) });
 
-function workerMetrics({ worker: { metricsPort } }: Config): Check {
-  const url = `http://127.0.0.1:${metricsPort}/metrics`;
+/** Who takes work, wherever they run: as the Temporal server sees them. */
+function workers(config: Config): Check {
+  return {
+    check: 'Workers',
+    tried: 'ask the Temporal server who takes work, for each host',
+    async run(signal): Promise<Result> {
+      const where = temporalAddress(config);
+      if ((await tcp(...splitAddress(where), signal)) !== undefined) return skipped(`nothing answers on ${where}`);
+      const [{ connectTemporal }, { readServing }] = await Promise.all([
+        import('../../runs/temporal-client.ts'),
+        import('../../runs/serving.ts'),
+      ]);
+      const client = await connectTemporal(config, 5_000);
+      try {
+        const hosts = config.hosts.map(({ name }) => name);
+        const {
+          workers: seen,
+          runs,
+          ledger,
+          unserved,
+        } = await client.withAbortSignal(signal, () => readServing(client, hosts));
+        const list = seen.map(({ identity, hosts: served, ledger: own }) => {
+          const all = served.length === hosts.length ? 'all hosts' : readableList(served);
+          return `${identity}: ${[served.length === 0 ? 'no host' : all, ...(own ? ['the ledger'] : [])].join(', ')}`;
+        });
+        if (seen.length === 0) return skipped(`no worker takes work. ${startIt()}`);
+        const wrong = [
+          ...(runs ? [] : ['no worker takes runs']),
+          ...(ledger ? [] : ['no worker has the ledger']),
+          ...unserved.map((host) => `no worker serves ${host}`),
+        ];
+        if (wrong.length === 0) return ok(list.join('; '));
+        return failed(
+          wrong.join('; '),
+          'Start a worker whose WORKER_HOSTS names them, or that serves all; one of them needs WORKER_LEDGER=auto or only.',
+          list.join('\n'),
+        );
+      } finally {
+        await client.connection.close();
+      }
+    },
+  };
+}
+
+function workerMetrics({ worker: { metricsHost, metricsPort }, compose }: Config): Check {
+  const host = compose ? 'worker' : localAddress(metricsHost);
+  const url = `http://${urlHost(host)}:${metricsPort}/metrics`;
   return {
     check: 'Worker',
     tried: `GET ${url}`,
     async run(signal) {
-      const reached = await tcp('127.0.0.1', metricsPort, signal);
-      if (reached !== undefined) return skipped(`nothing runs on port ${metricsPort}. ${startIt}`);
+      const reached = await tcp(host, metricsPort, signal);
+      if (reached !== undefined) return skipped(`nothing runs on port ${metricsPort}. ${startIt()}`);
       const text = await fetch(url, { signal }).then(
         (answer) => answer.text(),
         () => '',

@@ -1,4 +1,5 @@
 import type { ServerContext } from '@modelcontextprotocol/server';
+import { parseTraceContext } from '../../trace-context.ts';
 import type { ToolCall } from '../define-tool.ts';
 
 /** Claude Code's number of a tool call, the same for every retry of it. */
@@ -11,6 +12,19 @@ const leastGrowth = 0.001;
 export function idempotencyKey(context: ServerContext): Pick<ToolCall, 'idempotencyKey'> {
   const key = context.mcpReq._meta?.[toolUseKey];
   return typeof key === 'string' && key !== '' && key.length <= 200 ? { idempotencyKey: key } : {};
+}
+
+/**
+ * The trace that a request belongs to: MCP's `_meta.traceparent` and `tracestate`, of this very call, or where there is none
+ * the HTTP request's. See https://modelcontextprotocol.io/seps/414-request-meta.
+ */
+export function traceOf(context: ServerContext): Pick<ToolCall, 'trace'> {
+  const { traceparent, tracestate } = context.mcpReq._meta ?? {};
+  const headers = context.http?.req?.headers;
+  const trace =
+    parseTraceContext(traceparent, tracestate) ??
+    parseTraceContext(headers?.get('traceparent'), headers?.get('tracestate'));
+  return trace === undefined ? {} : { trace };
 }
 
 /**

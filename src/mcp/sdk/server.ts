@@ -2,7 +2,7 @@ import { Server, type ServerContext } from '@modelcontextprotocol/server';
 import type { Log } from '../../log.ts';
 import type { Caller } from '../scopes.ts';
 import type { Surface } from '../surface.ts';
-import { idempotencyKey, progress, silence } from './call-context.ts';
+import { idempotencyKey, progress, silence, traceOf } from './call-context.ts';
 import { guarded, resourceNotFound, unknownPrompt, unknownTool } from './errors.ts';
 import { callerOf } from './identity.ts';
 import { mcpTaskCreated, mcpTasksExtension, serveMcpTasks, takesMcpTasks } from './mcp-tasks.ts';
@@ -66,6 +66,7 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
       signal: context.mcpReq.signal,
       takesMcpTasks: takesMcpTasks(context),
       ...idempotencyKey(context),
+      ...traceOf(context),
       ...progress(context),
       ...silence(context, options.silentMs ?? silentMs),
     };

@@ -1,5 +1,5 @@
 import { type ActivityInterfaceFor, proxyActivities } from '@temporalio/workflow';
-import { followQueue, hostQueue, ledgerQueue, serviceQueue } from './messages.ts';
+import { followQueueOf, hostQueue, ledgerQueue, serviceQueue } from './messages.ts';
 import { type Policy, policies } from './policies.ts';
 
 /**
@@ -7,7 +7,7 @@ import { type Policy, policies } from './policies.ts';
  * what the Temporal UI shows of each call.
  */
 export function onHost<A>(host: string, policy: Policy, summary: string): ActivityInterfaceFor<A> {
-  const taskQueue = policy === 'job' ? followQueue : hostQueue(host);
+  const taskQueue = policy === 'job' ? followQueueOf(host) : hostQueue(host);
   return proxyActivities<A>({ ...policies[policy], taskQueue, summary });
 }
 

@@ -7,6 +7,7 @@ import { runIdPrefix, startOptions } from './attributes.ts';
 import type { Checklist } from './checklist.ts';
 import type { RunLocks } from './locks.ts';
 import { parseInput } from './parse-input.ts';
+import { traceMemo } from './trace.ts';
 
 /** The runs that a composite one starts. */
 export interface Children {
@@ -55,6 +56,7 @@ export function createChildren({
           // A child that goes on when its parent is gone undoes what it did, as when it is cancelled.
           parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
           ...startOptions(operation, parsed, by),
+          ...traceMemo(),
         },
       );
     },

@@ -1,6 +1,6 @@
-import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import { defineQuery, defineSignal, defineUpdate, type Sinks } from '@temporalio/workflow';
 import type { Notices } from '../../operations/notice.ts';
-import type { Answer, CodedAnswer, Progress } from '../../operations/run.ts';
+import type { Answer, CodedAnswer, Outcome, Progress } from '../../operations/run.ts';
 import type { AllowChanges, StopChanges, SwitchState } from '../../operations/switch.ts';
 import type { Lock } from '../../operations/target.ts';
 
@@ -14,18 +14,41 @@ export const serviceQueue = 'proxmox-mcp';
 /** Policy, approvals and the ledger: served where its file is, by one process. */
 export const ledgerQueue = 'proxmox-mcp-ledger';
 
-/**
- * Activities that only follow what goes on elsewhere (jobs, tasks): one queue with very many slots for all hosts of a
- * group of workers, so that long jobs never keep the looks, changes and undos of their host waiting.
- */
+/** As {@link followQueueOf}, for all hosts: runs of an earlier version may still have something on it. */
 export const followQueue = 'proxmox-mcp-follow';
 
 /** Header of the activities of a run that acts by an approval: the execution that the approval was used up for. */
 export const attemptHeader = 'ops-attempt';
 
+/** What a run tells its worker for its trace; `src/activities/traced.ts`. */
+export interface RunSinks extends Sinks {
+  readonly run: { began(of: TracedRun): void; ended(of: TracedRun, outcome: Outcome): void };
+}
+
+/** As its search attributes have it. */
+export interface TracedRun {
+  readonly target: string | undefined;
+  readonly risk: string | undefined;
+  readonly verdict: string | undefined;
+}
+
 /** A host's own activity queue: a dead host holds up only its own slots, and its backlog is visible. */
 export function hostQueue(host: string): string {
   return `host-${host}`;
+}
+
+/**
+ * Activities of a host that only follow what goes on elsewhere (jobs, tasks): a queue with very many slots, so that long jobs
+ * never keep the looks, changes and undos of their host waiting. Each host has its own, because not every worker has the
+ * keys of every host.
+ */
+export function followQueueOf(host: string): string {
+  return `follow-${host}`;
+}
+
+/** The host that a queue belongs to. */
+export function hostOfQueue(queue: string): string | undefined {
+  return /^(?:host|follow)-(.+)$/.exec(queue)?.[1];
 }
 
 export const progressQuery = defineQuery<Progress>('progress');

@@ -49,6 +49,7 @@ import { createRecords, keepsRecords, type Records } from './records.ts';
 import { planOfUndo, undoSection, wayBack } from './reverse.ts';
 import type { Change, Done, Look, Planned, Run } from './run.ts';
 import { createTelling } from './tell.ts';
+import { tellTrace } from './trace.ts';
 import { createUndoStack, type UndoStep } from './undo.ts';
 
 /** How long a run waits, again and again, until its undo is no longer kept out by a fence of a time that hasn't come. 6 min. */
@@ -69,6 +70,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     throw new Error(`${definition.name} changes something, so it needs a plan`);
   }
   return async (request) => {
+    tellTrace.began();
     const input = parseInput(definition, request.input);
     const target = targetIn(input);
     const label = labelFor(definition, input);
@@ -178,6 +180,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
       await locks.release();
       if (end !== undefined)
         await records?.ended(end.outcome, end.message, begunAt === 0 ? 0 : (Date.now() - begunAt) / 1_000);
+      tellTrace.ended(end?.outcome ?? 'failed');
     }
 
     async function onlyPlan(): Promise<Done<z.output<Output>>> {

@@ -9,6 +9,7 @@ import { runChecks } from '../../../src/cli/doctor/check.ts';
 import type { HostConfig } from '../../../src/config.ts';
 import { apiUser, readingRole } from '../../../src/proxmox/onboard.ts';
 import { readingRoleFor } from '../../../src/proxmox/rights.ts';
+import { Secret } from '../../../src/secret.ts';
 import { hostOf, recordingLog } from '../../proxmox/support.ts';
 
 let simulator: ProxmoxSimulator;
@@ -183,6 +184,53 @@ describe('the other nodes of the cluster', () => {
       summary: expect.stringContaining("pve2 can't be asked while it is down"),
       remedy: expect.stringContaining('Sys.Audit on /'),
     });
+  });
+});
+
+describe('the reading API token', () => {
+  /** One with a role, beside the one that may everything. */
+  function withReading(role?: string): HostConfig {
+    const user = ownToken().user;
+    const [id, made] = token(user, 'mcp-pve1-read', true);
+    made.expire = year();
+    simulator.state.tokens.set(id, made);
+    for (const subject of [user, id]) {
+      simulator.state.acl.push({ path: '/', subject, role: readingRole, propagate: true });
+      if (role !== undefined) simulator.state.acl.push({ path: '/vms', subject, role, propagate: true });
+    }
+    const host = hostOf('pve1', simulator, {
+      user,
+      name: 'mcp-pve1',
+      secret: simulator.state.tokens.get(`${user}!mcp-pve1`)?.secret ?? '',
+    });
+    return { ...host, api: { ...host.api, readToken: { name: 'mcp-pve1-read', value: new Secret(made.secret) } } };
+  }
+
+  it('is well where it reads all and nothing more', async () => {
+    expect((await checked(withReading()))('reading API token')).toMatchObject({
+      verdict: 'ok',
+      summary: expect.stringMatching(/accepts the API token, which expires on .*, and only reads$/),
+    });
+  });
+
+  it('fails where it may change something, and says what', async () => {
+    expect((await checked(withReading('PVEVMUser')))('reading API token')).toMatchObject({
+      verdict: 'failed',
+      summary: expect.stringMatching(/mcp-pve1-read is to read and may change something: VM\.\w+ on \/vms/),
+      remedy: expect.stringContaining('npx proxmox-mcp host install pve1 --read-token'),
+    });
+  });
+
+  it('fails where the API doesn’t know it', async () => {
+    const host = withReading();
+    simulator.state.tokens.delete(`${apiUser}!mcp-pve1-read`);
+    const of = await checked(host);
+    expect(of('reading API token')).toMatchObject({ verdict: 'failed' });
+    expect(of('API token')).toMatchObject({ verdict: 'ok' });
+  });
+
+  it('isn’t looked for where there is none', async () => {
+    expect((await checked(hostOf('pve1', simulator)))('reading API token')).toBeUndefined();
   });
 });
 

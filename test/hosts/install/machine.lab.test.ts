@@ -17,6 +17,7 @@ const sources = [
   'docs',
   'sudoers',
   'temporal-server',
+  'deploy',
   'dist',
   'node_modules',
 ];
@@ -30,7 +31,7 @@ const files = [
   'install.sh',
 ];
 
-describe.skipIf(whyNoLab())('install.sh on a machine', () => {
+describe.skipIf(whyNoLab())('install.sh --without-docker on a machine', () => {
   useDist();
   let host: LabHost;
   let before: string[];
@@ -49,7 +50,9 @@ describe.skipIf(whyNoLab())('install.sh on a machine', () => {
   afterAll(() => host?.stop());
 
   const script = async (...options: string[]) => {
-    const said = await host.exec(['/srv/sources/install.sh', ...options], { timeoutMs: 300_000 });
+    const said = await host.exec(['/srv/sources/install.sh', '--without-docker', '--yes', ...options], {
+      timeoutMs: 300_000,
+    });
     expect(said.exitCode, said.stdout + said.stderr).toBe(0);
     return said.stdout;
   };
@@ -60,6 +63,8 @@ describe.skipIf(whyNoLab())('install.sh on a machine', () => {
     expect(await script('--dry-run')).toContain('put it in /opt/proxmox-mcp/app');
     expect(difference(before, await all())).toEqual([]);
     expect((await host.exec(['/srv/sources/install.sh', '--nonsense'])).exitCode).toBe(2);
+    const unasked = await host.exec(['/srv/sources/install.sh', '--without-docker']);
+    expect([unasked.exitCode, unasked.stderr]).toEqual([2, expect.stringContaining('nobody can be asked')]);
   });
 
   it('installs the service, hardened, with this machine as its host', { timeout: 300_000 }, async () => {
@@ -69,10 +74,32 @@ describe.skipIf(whyNoLab())('install.sh on a machine', () => {
     expect(await host.must(['stat', '-c', '%a %U', '/opt/proxmox-mcp/keys/claude_proxmox_key'])).toBe(
       '600 claude-user\n',
     );
-    await host.must(['systemd-analyze', 'verify', '/etc/systemd/system/proxmox-mcp.service']);
+    const units = ['proxmox-mcp.service', 'proxmox-mcp-watch.service', 'proxmox-mcp-watch.timer'];
+    await host.must(['systemd-analyze', 'verify', ...units.map((unit) => `/etc/systemd/system/${unit}`)]);
+    const report = await host.must(['sh', '-c', 'cat /opt/proxmox-mcp/installation-report-*.md']);
+    for (const part of [
+      '| kind | systemd |',
+      '`/etc/sudoers.d/claude-user` | 440 | root:root',
+      'SHA256:',
+      'claude mcp add',
+    ])
+      expect(report).toContain(part);
+    expect(report).not.toMatch(/keys\/.*\| [0-9a-f]{16} \|/);
     const installed = await all();
     expect(await script('--no-start')).toContain('nothing to do');
     expect(difference(installed, await all())).toEqual([]);
+  });
+
+  it('takes over what the script before this one has installed, and goes on where it was cut off', {
+    timeout: 300_000,
+  }, async () => {
+    await host.must(['sh', '-ec', earlier]);
+    const said = await host.must(['/srv/sources/install.sh', '--yes', '--no-start']);
+    expect(said).toContain('an earlier run was not finished (begun before): going on');
+    expect(said).toContain('write /etc/systemd/system/proxmox-mcp-watch.timer');
+    expect(await host.must(['cat', '/usr/local/lib/proxmox-mcp/deployment'])).toBe('systemd\n');
+    expect(await host.must(['proxmox-mcp', 'host', 'check', 'this', '--local'])).toBe('this is as it should be.\n');
+    expect((await host.exec(['test', '-e', '/var/lib/proxmox-mcp-recovery/unfinished'])).exitCode).toBe(1);
   });
 
   it('gives the user of the service no way to root when it is run again', { timeout: 300_000 }, async () => {
@@ -96,3 +123,9 @@ describe.skipIf(whyNoLab())('install.sh on a machine', () => {
     expect(difference(before, await all()).filter((line) => !accounts.test(line))).toEqual([]);
   });
 });
+
+/** An installation as the script made it that knew neither kinds nor the timer, and one that was cut off. */
+const earlier = `cd /etc/systemd/system; rm -r /usr/local/lib/proxmox-mcp proxmox-mcp-watch.*
+  printf '#!/bin/sh\\n# Made by install.sh of Proxmox MCP.\\nexec false\\n' >/usr/local/bin/proxmox-mcp
+  sed -i 's/--by system//; /ExecReload/d' proxmox-mcp.service
+  echo 'begun before' >/var/lib/proxmox-mcp-recovery/unfinished`;
