@@ -42,6 +42,7 @@ install_compose() {
   for one in hosts.yaml policy.yaml; do [ ! -f "$home/$one" ] || owned "$home/$one" 640 "root:$group"; done
   move_secrets
   database_password
+  grafana_password
   install_files
   install_scripts
   install_units proxmox-mcp.service
@@ -73,6 +74,15 @@ database_password() {
     od -An -N 24 -tx1 /dev/urandom | tr -d ' \n' | write_secret "$postgres" 999
     write_secret "$temporal" 1000 <"$postgres"
   fi
+}
+
+# Of Grafana's user in its image, and of no default: who wants to sign in reads it there.
+grafana_password() {
+  local file=$home/secrets/grafana-password
+  if [ -s "$file" ]; then owned "$file" 600 472:472; return 0; fi
+  [ "$(env_value GRAFANA_PASSWORD_FILE)" = ./secrets/grafana-password ] || return 0
+  did "make the password of Grafana's administrator ($file)"
+  [ -n "$dry" ] || { od -An -N 12 -tx1 /dev/urandom | tr -d ' \n' | write_secret "$file" 472; }
 }
 
 # What Compose mounts. What somebody has changed by hand since it was put there is kept beside it, and said.

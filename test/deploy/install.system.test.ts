@@ -118,6 +118,7 @@ SSH_KNOWN_HOSTS=/opt/proxmox-mcp/keys/known_hosts
 IMAGE_TAG=${image?.split(':')[1]}
 NETWORK_PREFIX=172.20
 ENABLE_MONITORING=true
+GRAFANA_PASSWORD_FILE=./secrets/grafana-password
 SMTP_HOST=mail.example.org
 MAIL_TO=anna@example.org
 MAIL_FROM=Proxmox MCP <anna@example.org>

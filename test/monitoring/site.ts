@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { parse } from 'yaml';
 import { createPeople, peopleFile } from '../../src/people/store.ts';
 import { localMachine, makePlace } from '../faults/places.ts';
 import { freePort } from '../support/free-ports.ts';
@@ -16,19 +17,16 @@ export interface Site {
   stop(): Promise<void>;
 }
 
-/** Of node exporter as `docker-compose.yml` starts it, without what is the container's. */
-const collectors = [
-  'cpu',
-  'meminfo',
-  'loadavg',
-  'filesystem',
-  'diskstats',
-  'stat',
-  'vmstat',
-  'uname',
-  'time',
-  'pressure',
-];
+/** As `docker-compose.yml` starts it, but with this machine's own paths, and with overlays, which may be all that it has. */
+function exporterOptions(): readonly string[] {
+  const { services } = parse(readFileSync(join(import.meta.dirname, '../../docker-compose.yml'), 'utf8'), {
+    merge: true,
+  });
+  const command: readonly string[] = services['node-exporter'].command;
+  return command
+    .filter((option) => !/^--(path|collector\.filesystem\.fs-types-exclude)/.test(option))
+    .map((option) => option.replaceAll('$$', '$'));
+}
 
 /** The service at work, with one host that answers and one that doesn't, and everything that Prometheus is to scrape. */
 export async function startSite(): Promise<Site> {
@@ -51,11 +49,7 @@ export async function startSite(): Promise<Site> {
     const exporterPort = await freePort();
     const exporter = spawn(
       'prometheus-node-exporter',
-      [
-        '--collector.disable-defaults',
-        ...collectors.map((name) => `--collector.${name}`),
-        `--web.listen-address=127.0.0.1:${exporterPort}`,
-      ],
+      [...exporterOptions(), `--web.listen-address=127.0.0.1:${exporterPort}`],
       { stdio: 'ignore' },
     );
     stops.push(() => end(exporter));
