@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,6 +17,18 @@ export interface Prometheus {
   /** An instant query; throws what it says is wrong with it. */
   query(expr: string): Promise<readonly Sample[]>;
   stop(): Promise<void>;
+}
+
+/** What is missing on this machine, or undefined; said once. Under CI nothing may be. */
+export function whyNoPrometheus(): string | undefined {
+  const missing = ['prometheus', 'promtool', 'prometheus-node-exporter'].filter(
+    (program) => spawnSync(program, ['--version']).status !== 0,
+  );
+  if (process.env.CI || missing.length === 0) return undefined;
+  console.error(
+    `\nNOT TESTED: ${missing.join(' and ')} missing (Debian: apt install prometheus prometheus-node-exporter).\n`,
+  );
+  return missing.join();
 }
 
 interface Target {

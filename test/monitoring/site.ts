@@ -7,13 +7,17 @@ import { parse } from 'yaml';
 import { createPeople, peopleFile } from '../../src/people/store.ts';
 import { localMachine, makePlace } from '../faults/places.ts';
 import { freePort } from '../support/free-ports.ts';
-import { startService, type TestService } from '../support/service.ts';
+import { startService, type TestService, type WorkerName } from '../support/service.ts';
 import { startCaddy } from './caddy.ts';
 import { end, type Prometheus, startPrometheus, untilReady } from './prometheus.ts';
 
 export interface Site {
   readonly service: TestService;
   readonly prometheus: Prometheus;
+  /** A run that waits for a person. */
+  readonly paused: string;
+  /** What a worker serves. */
+  page(name: WorkerName): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -65,8 +69,10 @@ export async function startSite(): Promise<Site> {
       temporal: [{ address: temporalMetrics(service) }],
     });
     stops.push(() => prometheus.stop());
-    await work(service, caddy.url);
-    return { service, prometheus, stop };
+    const paused = await work(service, caddy.url);
+    const page = async (name: WorkerName) =>
+      (await fetch(`http://127.0.0.1:${service.metricsPort(name)}/metrics`)).text();
+    return { service, prometheus, paused, page, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -95,22 +101,40 @@ async function nowhere(folder: string): Promise<Readonly<Record<string, string>>
   };
 }
 
-/** For the second or two until it is started again, what is asked of it fails. */
+/** Killed, so that asking for work fails until it is started again; then stopped, until the MCP server says that it is away. */
 async function loseTemporal({ temporal, mcpUrl }: TestService): Promise<void> {
-  process.kill(temporal.pid() ?? 0, 'SIGKILL');
-  for (const status of [503, 200]) {
-    const deadline = Date.now() + 60_000;
-    while ((await fetch(`${mcpUrl}/readyz`)).status !== status) {
-      if (Date.now() > deadline) throw new Error(`the MCP server did not answer ${status}`);
-      await sleep(100);
-    }
+  const killed = temporal.pid();
+  signal(killed, 'SIGKILL');
+  await until('Temporal is started again', async () => temporal.pid() !== undefined && temporal.pid() !== killed);
+  const ready = (status: number) => async () => (await fetch(`${mcpUrl}/readyz`)).status === status;
+  await until('the MCP server is ready again', ready(200));
+  const stopped = temporal.pid();
+  signal(stopped, 'SIGSTOP');
+  try {
+    await until('the MCP server misses Temporal', ready(503));
+  } finally {
+    signal(stopped, 'SIGCONT');
+  }
+  await until('the MCP server is ready again', ready(200));
+}
+
+function signal(pid: number | undefined, name: NodeJS.Signals): void {
+  if (pid === undefined) throw new Error('Temporal does not run');
+  process.kill(pid, name);
+}
+
+async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error(`not within a minute: ${what}`);
+    await sleep(100);
   }
 }
 
 const by = { kind: 'cli', name: 'test' } as const;
 
 /** What a day brings, with what goes wrong in it. */
-async function work(service: TestService, through: string): Promise<void> {
+async function work(service: TestService, through: string): Promise<string> {
   const { runs, client } = service;
   const people = createPeople(peopleFile(service.config.accessDir), {
     cost: { memoryCost: 64, timeCost: 1, parallelism: 1 },
@@ -133,6 +157,7 @@ async function work(service: TestService, through: string): Promise<void> {
   expect(ended).toEqual(['done', 'done', 'failed']);
   expect((await runs.get(paused)).state).toBe('paused');
   await ask(service, through);
+  return paused;
 }
 
 /** A client that is let in, one that isn't, and somebody who guesses a password. */
