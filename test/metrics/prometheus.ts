@@ -51,8 +51,10 @@ export async function startPrometheus(targets: Readonly<Record<string, readonly 
   const names = config.scrape_configs.map(({ job_name }: { job_name: string }) => job_name);
   if (names.sort().join() !== Object.keys(all).sort().join()) throw new Error(`jobs: ${names.join()}`);
   config.global = { scrape_interval: '1s', evaluation_interval: '1s' };
+  const kept = (name: string) => config.scrape_configs.find((one: { job_name: string }) => one.job_name === name);
   config.scrape_configs = Object.entries(all).map(([job_name, some]) => ({
     job_name,
+    ...(kept(job_name).metric_relabel_configs && { metric_relabel_configs: kept(job_name).metric_relabel_configs }),
     static_configs: some.map(({ address, labels = {} }) => ({ targets: [address], labels })),
   }));
   writeFileSync(join(place, 'prometheus.yml'), stringify(config));
