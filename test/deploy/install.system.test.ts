@@ -132,6 +132,7 @@ MAIL_FROM=Proxmox MCP <anna@example.org>
       'keys 700 10002:10000',
       'keys/mcp 700 10001:10000',
       'secrets 711 0:0',
+      'secrets/grafana-password 600 472:472',
       'secrets/postgres_password 600 999:999',
       'secrets/temporal_password 600 1000:1000',
       'docker-compose.yml 644 0:0',
@@ -151,7 +152,10 @@ MAIL_FROM=Proxmox MCP <anna@example.org>
       '/etc/systemd/system/proxmox-mcp.service` | 644 | root:root',
     ])
       expect(report).toContain(part);
+    const password = await machine.read(`${home}/secrets/grafana-password`);
+    expect(password).toMatch(/^[0-9a-f]{24}$/);
     expect(report).not.toContain(one);
+    expect(report).not.toContain(password);
   });
 
   it('finds nothing to do the second time, and restarts nothing', async () => {
