@@ -97,11 +97,11 @@ export async function benchRun(): Promise<BenchResult[]> {
 
 async function runThroughMcp(port: number): Promise<void> {
   const started = await callTool<{ run: { id: string } }>(port, 'check_health', { host: 'bench' });
-  const ended = await callTool<{ run: { status: string } }>(port, 'wait_for_run', {
+  const ended = await callTool<{ run: { state: string } }>(port, 'wait_for_run', {
     id: started.run.id,
     timeoutSeconds: 60,
   });
-  if (ended.run.status !== 'completed') throw new Error(`the run is ${ended.run.status}`);
+  if (ended.run.state !== 'done') throw new Error(`the run is ${ended.run.state}`);
 }
 
 let executed = 0;

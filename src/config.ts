@@ -168,6 +168,10 @@ export interface Config {
     readonly metricsPort: number;
     /** Whether this worker has the ledger: where it can, nothing else, not at all. */
     readonly ledger: 'auto' | 'only' | 'never';
+    /** Whether it works under Temporal's worker versioning. */
+    readonly versioning: boolean;
+    /** What it calls its build. Default: its version and a digest of its workflows. */
+    readonly buildId?: string;
     /** Workflow and activity slots. */
     readonly maxConcurrentActivitiesPerHost: number;
   };

@@ -42,7 +42,7 @@ function withOldConfiguration(error: unknown, changedKeys: () => readonly string
   const changed = changedKeys();
   if (changed.length === 0) return error;
   const { code, message, retryable, details, cause } = error;
-  const first = `The configuration has changed since the service was started (${readableList(changed)}): restart it first.`;
+  const first = `The configuration has changed since the service read it (${readableList(changed)}): run npx proxmox-mcp reload first.`;
   return new ServiceError({ code, message, remedy: `${first} ${error.remedy}`, retryable, details, cause });
 }
 

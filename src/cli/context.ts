@@ -3,6 +3,7 @@ import type { Reader } from '../config/key.ts';
 import { inspectConfig, type LoadedConfig, type LoadOptions, loadConfig } from '../config/load.ts';
 import { type ConfigFinding, describeConfigFinding } from '../config/problems.ts';
 import type { Config } from '../config.ts';
+import type { ReloadRequests } from '../service/reload-requests.ts';
 import { note } from './terminal.ts';
 
 /** The options that stand before the command and hold for all of them. */
@@ -21,6 +22,10 @@ export interface CliContext {
    */
   config(reader?: Reader): Promise<Config>;
   load(reader?: Reader): LoadedConfig;
+  /** How {@link load} reads it: for a process that reads it again. */
+  loadOptions(reader?: Reader): LoadOptions;
+  /** Requests to read it again, for a command that runs on. */
+  readonly reloads: ReloadRequests;
   /** As {@link load}, with the problems instead of an error. */
   inspect(): LoadedConfig & { readonly problems: readonly ConfigFinding[] };
   /** What ends with this exit code though nothing was thrown. */
@@ -30,7 +35,7 @@ export interface CliContext {
 }
 
 /** What the program itself does for its commands. */
-export type ContextEdge = Pick<CliContext, 'exitWith' | 'whenOutputLost'>;
+export type ContextEdge = Pick<CliContext, 'exitWith' | 'whenOutputLost' | 'reloads'>;
 
 /** Registers one group of commands. */
 export type CommandGroup = (program: Command, context: CliContext) => void;
@@ -42,6 +47,7 @@ export function createContext(options: () => GlobalOptions, edge: ContextEdge): 
   };
   return {
     ...edge,
+    loadOptions,
     load: (reader) => loadConfig(loadOptions(reader)),
     inspect: () => inspectConfig(loadOptions()),
     async config(reader) {

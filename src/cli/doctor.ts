@@ -13,6 +13,7 @@ import { peopleChecks } from './doctor/people.ts';
 import { policyChecks } from './doctor/policy.ts';
 import { networkCheck, publicUrlCheck } from './doctor/public-url.ts';
 import { serviceChecks } from './doctor/service.ts';
+import { workerBuildsCheck } from './doctor/workers.ts';
 import { exitCodes } from './exit-codes.ts';
 import { whole } from './parse.ts';
 import { print, printJson } from './terminal.ts';
@@ -41,6 +42,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
         ...networkCheck(config),
         noticesCheck(config),
         changeSwitchCheck(config),
+        workerBuildsCheck(config),
         ...peopleChecks(config),
       ];
       const log = createLogger({ level: 'error', name: 'doctor' });

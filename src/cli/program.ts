@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { explain, ServiceError } from '../errors.ts';
 import { packageVersion } from '../package.ts';
+import { noReloadRequests, type ReloadRequests } from '../service/reload-requests.ts';
 import { changesCommands } from './changes.ts';
 import { configCommands } from './config.ts';
 import { type CommandGroup, type ContextEdge, createContext, type GlobalOptions, inheritOptions } from './context.ts';
@@ -22,6 +23,7 @@ import { statusCommand } from './status.ts';
 import { fromFileSystem } from './system-error.ts';
 import { note } from './terminal.ts';
 import { tokenCommands } from './token.ts';
+import { workersCommands } from './workers.ts';
 
 const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Service:', serviceCommands],
@@ -32,6 +34,7 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Runs and schedules:', scheduleCommands],
   ['Runs and schedules:', changesCommands],
   ['Runs and schedules:', ledgerCommands],
+  ['Service:', workersCommands],
   ['Set-up:', configCommands],
   ['Set-up:', doctorCommand],
   ['Set-up:', hostCommands],
@@ -42,11 +45,16 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['MCP client:', mcpClientCommands],
 ];
 
-/** Runs one command line (without node and script); resolves with the exit code, never rejects. */
-export async function runCli(args: readonly string[]): Promise<number> {
+/**
+ * Runs one command line (without node and script); resolves with the exit code, never rejects.
+ *
+ * @param reloads for commands that run on; default: nobody asks
+ */
+export async function runCli(args: readonly string[], reloads: ReloadRequests = noReloadRequests): Promise<number> {
   let exitCode: number = exitCodes.ok;
   let outputLost: (() => void) | undefined;
   const { program, options } = createProgram({
+    reloads,
     exitWith(code) {
       exitCode = code;
     },

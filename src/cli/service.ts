@@ -1,13 +1,18 @@
 import { type Command, Option } from 'commander';
-import { configurationInUse, recordConfiguration } from '../config/in-use.ts';
+import type { Reader } from '../config/key.ts';
+import type { LoadedConfig } from '../config/load.ts';
 import { ServiceError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import { type Starter, starters } from '../service/record.ts';
+import { createReloader, type Reloader } from '../service/reload.ts';
 import { type Scope, scopes } from '../tokens/token.ts';
-import type { CliContext } from './context.ts';
+import { configurationFiles } from './configuration-files.ts';
+import { type CliContext, noteWarnings } from './context.ts';
+import { exitCodes } from './exit-codes.ts';
 import { requester } from './temporal.ts';
 import { note, print } from './terminal.ts';
 
-/** `start`, `stop`, `service install|uninstall`, `serve`, `worker`, `stdio`. */
+/** `start`, `stop`, `reload`, `service install|uninstall`, `serve`, `worker`, `stdio`. */
 export function serviceCommands(program: Command, context: CliContext): void {
   program
     .command('start')
@@ -25,7 +30,7 @@ export function serviceCommands(program: Command, context: CliContext): void {
         return;
       }
       const { start } = await import('../service/start.ts');
-      await start(config, { print, by, whenOutputLost: context.whenOutputLost });
+      await start(config, { print, by, whenOutputLost: context.whenOutputLost, reloads: context.reloads });
     });
 
   program
@@ -37,6 +42,28 @@ export function serviceCommands(program: Command, context: CliContext): void {
     .action(async () => {
       const { stopService } = await import('../service/stop.ts');
       await stopService(await context.config(), print);
+    });
+
+  program
+    .command('reload')
+    .summary('Have the running service read its configuration again')
+    .description(
+      'Have worker and MCP server of this data folder read .env, hosts.yaml, policy, tokens and people again, without ending a run, and say what each has found: what changed, what is wrong (then nothing changes), and which keys count only after a restart. In a container it tells the process of that container.',
+    )
+    .action(async () => {
+      const { config } = context.inspect();
+      const { reloadedLines, reloadProcesses } = await import('../service/reload.ts');
+      const answers = await reloadProcesses(config.dataDir);
+      if (answers.length === 0) {
+        throw new ServiceError({
+          code: 'unavailable',
+          message: `No process of the service that could read it again runs here on ${config.dataDir}`,
+          remedy:
+            'Start it: npm start. Where DATA_DIR was changed, restart what runs on the old one; a process in a container is told there',
+        });
+      }
+      for (const line of reloadedLines(answers)) print(line);
+      if (answers.some(({ answer }) => answer?.outcome !== 'taken')) context.exitWith(exitCodes.failed);
     });
 
   const service = program.command('service').description("Have systemd keep it running, as this user's service");
@@ -77,10 +104,10 @@ export function serviceCommands(program: Command, context: CliContext): void {
       'Run only the MCP server, at /api/mcp on MCP_HOST and MCP_PORT, until Ctrl-C. Temporal and the worker run elsewhere.',
     )
     .action(async () => {
-      const config = await context.config('mcp-server');
-      recordConfiguration(config.dataDir, configurationInUse(context.load('mcp-server'), 'mcp-server'));
+      const loaded = context.load('mcp-server');
+      noteWarnings(loaded.warnings);
       const { serveUntilStopped } = await import('../mcp/process.ts');
-      await serveUntilStopped(config);
+      await serveUntilStopped(loaded.config, (log) => reloaderOf(context, 'mcp-server', loaded, log));
     });
 
   program
@@ -89,10 +116,13 @@ export function serviceCommands(program: Command, context: CliContext): void {
     .description(
       'Run only the worker until Ctrl-C: it does what runs need done. It makes the namespace of TEMPORAL_ADDRESS fit, waits for a server that is not there yet, and may run on several machines at once (WORKER_HOSTS, WORKER_LEDGER).',
     )
-    .action(async () => {
-      await context.config('worker');
+    .option('--promote', 'Where WORKER_VERSIONING is on: have this build take over new runs as soon as it takes work')
+    .action(async ({ promote: promotes = false }: { promote?: boolean }) => {
+      const loaded = context.load('worker');
+      noteWarnings(loaded.warnings);
+      const reader = loaded.config.worker.ledger === 'only' ? 'ledger' : 'worker';
       const { runWorker } = await import('../worker/run-worker.ts');
-      await runWorker(context.load('worker'), { prepare: true });
+      await runWorker(loaded, (log) => reloaderOf(context, reader, loaded, log), { prepare: true, promotes });
     });
 
   program
@@ -111,4 +141,10 @@ export function serviceCommands(program: Command, context: CliContext): void {
       const { serveStdioUntilClosed } = await import('../mcp/process.ts');
       await serveStdioUntilClosed(config, { name: requester().name, scope });
     });
+}
+
+/** What reads this command's configuration again when its process is told to. */
+function reloaderOf(context: CliContext, reader: Reader, loaded: LoadedConfig, log: Log): Reloader {
+  const options = context.loadOptions(reader === 'mcp-server' ? reader : 'worker');
+  return createReloader({ reader, loaded, options, files: configurationFiles, requests: context.reloads, log });
 }

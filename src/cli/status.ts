@@ -89,8 +89,8 @@ function headline({ service, dataDir, parts }: ServiceStatus): string {
 function changedLines({ changedKeys }: ServiceStatus): readonly string[] {
   if (changedKeys.length === 0) return [];
   return [
-    `The configuration has changed since the service was started (${readableList(changedKeys)}): it runs with the old one.`,
-    'Restart it: npx proxmox-mcp stop, then start it again.',
+    `The configuration has changed since the service read it (${readableList(changedKeys)}): it runs with the old one.`,
+    'Have it read again: npx proxmox-mcp reload, which says what needs a restart.',
   ];
 }
 

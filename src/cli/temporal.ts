@@ -7,6 +7,7 @@ import type { GuestFinders } from '../runs/name-guest.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { Schedules } from '../runs/schedules.ts';
 import type { ChangeSwitch } from '../runs/switch.ts';
+import type { TemporalClient } from '../runs/temporal-client.ts';
 import type { readNotices } from '../runs/watch.ts';
 import type { CliContext } from './context.ts';
 import { tcp } from './tcp.ts';
@@ -22,40 +23,49 @@ export async function withTemporal<Result>(
     readonly notices: () => ReturnType<typeof readNotices>;
   }) => Promise<Result>,
 ): Promise<Result> {
+  return withClient(context, async (client, config) => {
+    const [{ createRuns }, { createSchedules }, { createLedgerClient }, { createChangeSwitch }, watch] =
+      await Promise.all([
+        import('../runs/create-runs.ts'),
+        import('../runs/create-schedules.ts'),
+        import('../runs/ledger.ts'),
+        import('../runs/switch.ts'),
+        import('../runs/watch.ts'),
+      ]);
+    const guests = lazyGuests(config);
+    const service = { client, config, ...guests.finders };
+    try {
+      return await work({
+        runs: createRuns(service),
+        schedules: createSchedules(service),
+        ledger: createLedgerClient(client),
+        changeSwitch: createChangeSwitch(client),
+        notices: () => watch.readNotices(client),
+      });
+    } finally {
+      await guests.close();
+    }
+  });
+}
+
+/** The Temporal server itself, for one command. */
+export async function withClient<Result>(
+  context: CliContext,
+  work: (client: TemporalClient, config: Config) => Promise<Result>,
+): Promise<Result> {
   const config = await context.config();
   // Loaded here, because Temporal's client takes longer to load than most commands to run.
-  const [
-    { connectTemporal },
-    { temporalAddress },
-    { createRuns },
-    { createSchedules },
-    { createLedgerClient },
-    { createChangeSwitch },
-    watch,
-  ] = await Promise.all([
+  const [{ connectTemporal }, { temporalAddress }] = await Promise.all([
     import('../runs/temporal-client.ts'),
     import('../runs/temporal-endpoint.ts'),
-    import('../runs/create-runs.ts'),
-    import('../runs/create-schedules.ts'),
-    import('../runs/ledger.ts'),
-    import('../runs/switch.ts'),
-    import('../runs/watch.ts'),
   ]);
   // gRPC tries a refused port again until its deadline; a person is told at once.
   const refused = await tcp(...splitAddress(temporalAddress(config)), AbortSignal.timeout(10_000));
   const client = await connectTemporal(config, refused === undefined ? 10_000 : 1);
-  const guests = lazyGuests(config);
-  const service = { client, config, ...guests.finders };
   try {
-    return await work({
-      runs: createRuns(service),
-      schedules: createSchedules(service),
-      ledger: createLedgerClient(client),
-      changeSwitch: createChangeSwitch(client),
-      notices: () => watch.readNotices(client),
-    });
+    return await work(client, config);
   } finally {
-    await Promise.all([client.connection.close(), guests.close()]);
+    await client.connection.close();
   }
 }
 

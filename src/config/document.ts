@@ -12,8 +12,12 @@ function inGroup(group: (typeof groups)[number]): [string, Key][] {
   return Object.entries(keys).filter(([, key]) => key.group === group);
 }
 
-function textOf({ what, noEffectYet }: Key): string {
-  return noEffectYet === undefined ? what : `${what} No effect yet: ${noEffectYet}.`;
+function textOf({ what, atStart, noEffectYet }: Key): string {
+  return [
+    what,
+    ...(atStart ? ['A change counts after a restart.'] : []),
+    ...(noEffectYet === undefined ? [] : [`No effect yet: ${noEffectYet}.`]),
+  ].join(' ');
 }
 
 /** docs/configuration.md */
@@ -45,8 +49,9 @@ user. With nothing configured it runs a demo on this machine. Who may do what st
 - \`npx proxmox-mcp config show\` shows every value and where it was written, without secrets.
 - \`npx proxmox-mcp doctor\` tries everything that the configuration names.
 
-The service reads it when it starts. \`npx proxmox-mcp status\`, \`doctor\` and the health check say which keys have changed since:
-restart it then. What is about places and names on a host is in its helper too: \`npx proxmox-mcp host install NAME\` again.
+The service reads it when it starts, and again when it is told to: \`npx proxmox-mcp reload\` ([reloading](reloading.md)). No run
+ends by that; a few keys, named below, count only after a restart. \`npx proxmox-mcp status\`, \`doctor\` and the health check say
+which keys have changed since. What is about places and names on a host is in its helper too: \`npx proxmox-mcp host install NAME\` again.
 
 A key that isn't known is a problem, not a comment: a mistyped \`ENABLE_DANGEROUS_COMANDS=false\` must not be ignored.
 Files with secrets need mode 0600 (\`chmod 600 .env\`). \`npx proxmox-mcp config move-secrets\` moves each one that stands in \`.env\` or
@@ -99,7 +104,7 @@ export function renderEnvExample(): string {
   return `# For hosts that \`npx proxmox-mcp host add NAME --address ADDRESS\` has written to hosts.yaml only what is for all of them need
 # stand here: mail (SMTP_HOST, MAIL_FROM, MAIL_TO), TIME_ZONE. One host can be described here instead: SSH_HOST, or
 # PROXMOX_HOST with its token. Copy this file to .env (mode 0600), take the # from the lines you need, and run:
-# npx proxmox-mcp config check. The service reads it when it starts: restart it after a change.
+# npx proxmox-mcp config check. After a change: npx proxmox-mcp reload.
 # Made by \`npm run generate\`; docs/configuration.md says more.
 
 ${sections.join('\n').trimEnd()}

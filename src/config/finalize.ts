@@ -78,6 +78,8 @@ export function finalize(context: ServiceContext): Finalized {
       metricsHost: values.WORKER_METRICS_HOST,
       metricsPort: values.WORKER_METRICS_PORT,
       ledger: values.WORKER_LEDGER,
+      versioning: values.WORKER_VERSIONING,
+      ...(values.WORKER_BUILD_ID !== undefined && { buildId: values.WORKER_BUILD_ID }),
       maxConcurrentActivitiesPerHost: values.WORKER_ACTIVITIES_PER_HOST,
     },
     hosts,

@@ -3,6 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { replacePrivateFile } from '../private-file.ts';
 import type { Reader } from './key.ts';
+import { keysAtStart } from './keys.ts';
 import { inspectConfig, type LoadedConfig } from './load.ts';
 
 /**
@@ -22,14 +23,29 @@ export interface ConfigurationInUse {
   readonly decided: readonly string[];
 }
 
-/** What this process has just read. */
+/**
+ * What this process has just read.
+ *
+ * @param before what it had when it read that again: of it stays what counts as it was at the start
+ */
 export function configurationInUse(
   { folder, settings }: Pick<LoadedConfig, 'folder' | 'settings'>,
   reader: Reader,
+  before?: ConfigurationInUse,
 ): ConfigurationInUse {
-  const salt = randomBytes(16).toString('hex');
-  const decided = [...settings.values()].filter(({ source }) => !isFile(source)).map(({ key }) => key);
-  return { pid: process.pid, reader, folder, salt, digests: digestsOf(folder, salt, reader), decided };
+  const salt = before?.salt ?? randomBytes(16).toString('hex');
+  const decided = before?.decided ?? decidedKeys(settings);
+  const digests = { ...digestsOf(folder, salt, reader) };
+  for (const key of before === undefined ? [] : keysAtStart) {
+    const had = before?.digests[key];
+    if (had === undefined) delete digests[key];
+    else digests[key] = had;
+  }
+  return { pid: process.pid, reader, folder, salt, digests, decided };
+}
+
+function decidedKeys(settings: LoadedConfig['settings']): readonly string[] {
+  return [...settings.values()].filter(({ source }) => !isFile(source)).map(({ key }) => key);
 }
 
 /** The keys whose values in the files are others now than those that were read, in order; none when all is as it was. */

@@ -43,6 +43,8 @@ export interface Key<Value = unknown> {
    * one machine, so that an entry never takes another machine's address or credentials by accident.
    */
   readonly host?: 'own' | 'shared';
+  /** Counts for a process as it was when that started: reading the configuration again leaves it, and says so. */
+  readonly atStart?: true;
   /** Checked, but nothing uses it so far; for the docs and a warning where it is set: `no operation sends alerts`. */
   readonly noEffectYet?: string;
 }

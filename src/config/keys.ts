@@ -8,6 +8,9 @@ type ValuesOf<Keys> = { readonly [Name in keyof Keys]: ValueOf<Keys[Name]> };
 /** Every key, by name: the one table. */
 export const keys: Readonly<Record<string, Key>> = { ...serviceKeys, ...hostKeys };
 
+/** Those that count as they were when a process started. */
+export const keysAtStart: readonly string[] = Object.keys(keys).filter((name) => keys[name]?.atStart);
+
 export type ServiceValues = ValuesOf<typeof serviceKeys>;
 export type HostValues = ValuesOf<typeof hostKeys>;
 

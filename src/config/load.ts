@@ -10,7 +10,7 @@ import { hostKeys } from './host-keys.ts';
 import { parseHostsFile } from './hosts-file.ts';
 import { defaultsOf, interpret } from './interpret.ts';
 import type { Reader } from './key.ts';
-import { type HostValues, keys, type ServiceValues } from './keys.ts';
+import { type HostValues, keys, keysAtStart, type ServiceValues } from './keys.ts';
 import { emptyValues, mergeLayers, misplacedKeys, parseAssignments, pickEnvironment, unknownKeys } from './merge.ts';
 import {
   type ConfigFinding,
@@ -36,6 +36,8 @@ export interface LoadOptions {
   readonly isRoot?: boolean;
   /** The process that reads it, which has only the secrets that it needs. Default: one that may need all of them. */
   readonly reader?: Reader;
+  /** What a process that runs already has read: keys that count at its start are taken from there, whatever is written now. */
+  readonly running?: Pick<LoadedConfig, 'settings'>;
 }
 
 export interface LoadedConfig {
@@ -109,7 +111,8 @@ export function inspectConfig(
   // A worker that has the ledger and does nothing else needs no secret of those that act.
   const hasLedgerOnly = options.reader === 'worker' && merged.get('WORKER_LEDGER')?.text.toLowerCase() === 'only';
   const reader = hasLedgerOnly ? 'ledger' : options.reader;
-  const { settings, refused: files } = collect(readSecretFiles(merged, folder, { reader }));
+  const { settings: written, refused: files } = collect(readSecretFiles(merged, folder, { reader }));
+  const settings = options.running === undefined ? written : asAtStart(written, options.running.settings);
   // What couldn't be read is not missing.
   const refused = [...files, ...dotenv.problems.map(({ key }) => key)];
   const sourceOf = (key: string) => settings.get(key)?.source ?? 'the default';
@@ -186,6 +189,20 @@ export function inspectConfig(
     settings: all,
     problems: inLineOrder(problems),
   };
+}
+
+/** What is written, except for keys that a running process can't change. */
+function asAtStart(
+  written: ReadonlyMap<string, Setting>,
+  running: ReadonlyMap<string, Setting>,
+): ReadonlyMap<string, Setting> {
+  const settings = new Map(written);
+  for (const key of keysAtStart) {
+    const had = running.get(key);
+    if (had === undefined) settings.delete(key);
+    else settings.set(key, had);
+  }
+  return settings;
 }
 
 const waysToReach = ['SSH_HOST', 'PROXMOX_HOST', 'ENABLE_LOCAL_EXECUTION', 'PROXMOX_TOKEN_VALUE'];

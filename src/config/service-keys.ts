@@ -8,22 +8,26 @@ import * as types from './value-types.ts';
 export const serviceKeys = {
   LOG_LEVEL: withDefault(types.oneOf('debug', 'info', 'warn', 'error'), 'INFO', {
     group: 'Service',
+    atStart: true,
     example: 'INFO',
     what: 'How much is logged: DEBUG, INFO, WARN or ERROR.',
   }),
   DATA_DIR: withDefault(types.path, './data', {
     group: 'Service',
+    atStart: true,
     example: '/var/lib/proxmox-mcp',
     what: "Everything the service keeps on this machine: Temporal's database, tokens, known hosts, logs.",
   }),
   ACCESS_DIR: optional(types.path, {
     group: 'Service',
+    atStart: true,
     defaultText: 'DATA_DIR',
     example: '/var/lib/proxmox-mcp-access',
     what: 'Who may use the service: the tokens of MCP and the people. A folder of its own where the MCP server, which writes it, and the process that has the ledger, which reads it, have each a DATA_DIR of its own.',
   }),
   DEMO: withDefault(types.flag, 'false', {
     group: 'Service',
+    atStart: true,
     defaultText: 'true when nothing is configured, else false',
     example: 'true',
     what: 'Manage a demonstration host inside the data folder and a simulated Proxmox API instead of real hosts.',
@@ -46,6 +50,7 @@ export const serviceKeys = {
   }),
   ENABLE_MONITORING: withDefault(types.flag, 'false', {
     group: 'Features',
+    atStart: true,
     example: 'false',
     what: 'Run Prometheus and Grafana beside the service (Docker Compose profile `monitoring`).',
     noEffectYet: 'Prometheus and Grafana are not started by the service',
@@ -53,11 +58,13 @@ export const serviceKeys = {
 
   MCP_HOST: withDefault(types.address, '127.0.0.1', {
     group: 'MCP server',
+    atStart: true,
     example: '127.0.0.1',
     what: 'Address the MCP server listens on. Outside loopback put TLS in front of it and set MCP_PUBLIC_URL.',
   }),
   MCP_PORT: withDefault(types.port, '8080', {
     group: 'MCP server',
+    atStart: true,
     example: '8080',
     what: 'Port the MCP server listens on.',
   }),
@@ -81,38 +88,45 @@ export const serviceKeys = {
 
   TEMPORAL_ADDRESS: optional(types.addressAndPort, {
     group: 'Temporal',
+    atStart: true,
     example: 'temporal.example.org:7233',
     what: 'Use this Temporal server and start none. Without it the service runs a server of its own.',
   }),
   TEMPORAL_NAMESPACE: withDefault(types.unitName, 'default', {
     group: 'Temporal',
+    atStart: true,
     example: 'default',
     what: 'Temporal namespace of the runs and schedules; in Temporal Cloud NAME.ACCOUNT.',
   }),
   TEMPORAL_TLS: optional(types.flag, {
     group: 'Temporal',
+    atStart: true,
     defaultText: 'true with another TEMPORAL_TLS_ key, TEMPORAL_API_KEY or an address of Temporal Cloud, else false',
     example: 'true',
     what: 'Reach TEMPORAL_ADDRESS through TLS.',
   }),
   TEMPORAL_TLS_CA_FILE: optional(types.path, {
     group: 'Temporal',
+    atStart: true,
     defaultText: "the system's CAs",
     example: '/opt/proxmox-mcp/temporal/ca.pem',
     what: "CA certificates (PEM) that the Temporal server's certificate is checked with.",
   }),
   TEMPORAL_TLS_CERT_FILE: optional(types.path, {
     group: 'Temporal',
+    atStart: true,
     example: '/opt/proxmox-mcp/temporal/client.pem',
     what: 'Client certificate (PEM, with what is between it and its CA) that is shown to the Temporal server.',
   }),
   TEMPORAL_TLS_KEY_FILE: optional(types.path, {
     group: 'Temporal',
+    atStart: true,
     example: '/opt/proxmox-mcp/temporal/client.key',
     what: 'Private key (PEM, not encrypted, mode 0600) of TEMPORAL_TLS_CERT_FILE.',
   }),
   TEMPORAL_TLS_SERVER_NAME: optional(types.address, {
     group: 'Temporal',
+    atStart: true,
     defaultText: 'the host of TEMPORAL_ADDRESS',
     example: 'temporal.example.org',
     what: "Name that the Temporal server's certificate must be for.",
@@ -125,17 +139,20 @@ export const serviceKeys = {
   }),
   TEMPORAL_BINARY: optional(types.path, {
     group: 'Temporal',
+    atStart: true,
     defaultText: "found on PATH or in the project's cache, else downloaded or built",
     example: '/usr/local/bin/temporal',
     what: 'The Temporal CLI whose server is started.',
   }),
   TEMPORAL_PORT: withDefault(types.port, '7233', {
     group: 'Temporal',
+    atStart: true,
     example: '7233',
     what: 'gRPC port of the Temporal server that the service starts.',
   }),
   TEMPORAL_UI_PORT: withDefault(types.port, '8233', {
     group: 'Temporal',
+    atStart: true,
     example: '8233',
     what: 'Port of the Temporal UI that the service starts.',
   }),
@@ -148,11 +165,13 @@ export const serviceKeys = {
 
   WORKER_METRICS_PORT: withDefault(types.port, '9464', {
     group: 'Worker',
+    atStart: true,
     example: '9464',
     what: "Port of the worker's Prometheus metrics.",
   }),
   WORKER_METRICS_HOST: withDefault(types.address, '127.0.0.1', {
     group: 'Worker',
+    atStart: true,
     example: '127.0.0.1',
     what: "Address that the worker's Prometheus metrics are served on. They hold no secret, but nobody is asked who they are.",
   }),
@@ -164,8 +183,22 @@ export const serviceKeys = {
   }),
   WORKER_LEDGER: withDefault(types.oneOf('auto', 'only', 'never'), 'auto', {
     group: 'Worker',
+    atStart: true,
     example: 'auto',
     what: "Who has the ledger, and with it policy, people and approvals: `auto`: this worker, unless another one has it open; `only`: this worker, which does nothing else; `never`: another one, on DATA_DIR's folder of its own.",
+  }),
+  WORKER_VERSIONING: withDefault(types.flag, 'false', {
+    group: 'Worker',
+    atStart: true,
+    example: 'true',
+    what: "Work under Temporal's worker versioning: a run ends on the build of the worker that it began on, and a new build gets runs when it is promoted (`workers promote`). For several workers that are upgraded while runs go on.",
+  }),
+  WORKER_BUILD_ID: optional(types.imageTag, {
+    group: 'Worker',
+    atStart: true,
+    defaultText: "the version and a digest of the worker's workflows",
+    example: '0.2.0-mine',
+    what: 'What the worker calls its build under WORKER_VERSIONING. Two builds whose workflows differ may never have the same.',
   }),
   WORKER_ACTIVITIES_PER_HOST: withDefault(types.whole(1, 100), '5', {
     group: 'Worker',
@@ -238,11 +271,13 @@ export const serviceKeys = {
 
   IMAGE_TAG: withDefault(types.imageTag, 'latest', {
     group: 'Containers and monitoring',
+    atStart: true,
     example: '0.1.0',
     what: 'Tag of the image proxmox-mcp-server that Docker Compose runs.',
   }),
   GRAFANA_PASSWORD: optional(types.password, {
     group: 'Containers and monitoring',
+    atStart: true,
     example: '',
     secret: true,
     neededBy: [],

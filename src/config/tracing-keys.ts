@@ -9,11 +9,13 @@ import * as types from './value-types.ts';
 export const tracingKeys = {
   OTEL_EXPORTER_OTLP_ENDPOINT: optional(types.url, {
     group: 'Traces',
+    atStart: true,
     example: 'http://127.0.0.1:4318',
     what: 'Collector that gets OpenTelemetry traces over OTLP/HTTP (`/v1/traces` is appended). Without it nothing is traced.',
   }),
   OTEL_EXPORTER_OTLP_HEADERS: optional(types.headers, {
     group: 'Traces',
+    atStart: true,
     example: '',
     secret: true,
     what: 'Headers for that collector, e.g. `authorization=Bearer%20…`: name=value, separated by commas; values are percent-encoded.',

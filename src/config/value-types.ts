@@ -317,7 +317,10 @@ export const mailFrom = valueType(
   z.string().refine((value) => mailAddress.test(/^[^<>\r\n]*<([^<>]+)>$/.exec(value)?.[1] ?? value)),
 );
 
-export const imageTag = valueType('an image tag', z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/));
+export const imageTag = valueType(
+  'a tag of at most 128 letters, digits and _ . -',
+  z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/),
+);
 
 /** `caddy:2.11.7`, `registry.example.org:5000/team/caddy@sha256:…`. */
 export const imageName = valueType(

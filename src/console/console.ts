@@ -4,7 +4,6 @@ import { explain, isServiceError, ServiceError } from '../errors.ts';
 import type { Finding } from '../operations/finding.ts';
 import type { SwitchState } from '../operations/switch.ts';
 import { shellUser } from '../people/machine-users.ts';
-import type { People } from '../people/store.ts';
 import { cleanLine, cleanText } from '../reports/clean.ts';
 import { toldLines } from '../reports/switch.ts';
 import { runPagePath } from '../run-url.ts';
@@ -20,7 +19,7 @@ import { ledgerView, plansOf } from './ledger-page.ts';
 import { type Asset, type PageOptions, script, styles } from './render.ts';
 import { runPageView } from './run-view.ts';
 import { maySchedule, schedulingPath, schedulingView } from './scheduling.ts';
-import { createSessions, type Session, type TokenVerifier, type Viewer } from './sessions.ts';
+import type { PeopleOfSessions, Session, Sessions, Viewer } from './sessions.ts';
 import { createStateReader, freshMs, type StateDependencies } from './state.ts';
 import { scheduleView, viewOf } from './state-view.ts';
 import { momentsAt } from './words.ts';
@@ -59,12 +58,12 @@ export interface Console {
 
 export interface ConsoleDependencies extends StateDependencies, Omit<ActionDependencies, 'people'> {
   readonly config: Config;
-  readonly tokens: TokenVerifier;
-  readonly people: Pick<People, 'signIn' | 'find' | 'credentialsOf'>;
+  readonly people: PeopleOfSessions;
   /** What keeps the service from working now; shown to everybody, so that no host may be named in it. */
   readonly health: () => Promise<{ readonly findings: readonly Finding[] }>;
   readonly documentation: Documentation;
   readonly version: string;
+  readonly sessions: Sessions;
 }
 
 /** How often pages are loaded anew. Seconds. */
@@ -96,8 +95,7 @@ interface Look {
 }
 
 export function createConsole(dependencies: ConsoleDependencies): Console {
-  const { config, tokens, people, ledger, changeSwitch, health, documentation, version, decisions, log } = dependencies;
-  const sessions = createSessions(tokens, people);
+  const { config, ledger, changeSwitch, health, documentation, version, decisions, sessions, log } = dependencies;
   const admit = createGate(sessions);
   const state = createStateReader(dependencies);
   const actions = createActions(dependencies);

@@ -38,4 +38,6 @@ export interface McpDependencies {
   readonly findProblems: () => Promise<readonly Finding[]>;
   /** What the watch over the scheduled runs could not mail; `absent`: there is none, `silent`: no worker answers. */
   readonly notices?: () => Promise<Notices | 'absent' | 'silent'>;
+  /** Lets go of what these alone hold, when nobody is served with them any more. */
+  readonly close?: () => Promise<void>;
 }

@@ -5,6 +5,7 @@ import { readableList } from '../reports/units.ts';
 import { grpcFailure } from '../runs/grpc-failure.ts';
 import { readServing, type Serving } from '../runs/serving.ts';
 import { temporalAddress } from '../runs/temporal-endpoint.ts';
+import { type Stranded, strandedRuns, strandedText } from '../runs/worker-versions.ts';
 
 /** How long the Temporal server may take to answer. Milliseconds. */
 const deadlineMs = 3_000;
@@ -19,12 +20,13 @@ const refusing: readonly number[] = [7, 16];
 /** What keeps the service from working now: no Temporal, or nobody who takes its work. */
 export function createFindProblems(client: Client, config: Config): () => Promise<readonly Finding[]> {
   const hosts = config.hosts.map(({ name }) => name);
-  let last: { readonly at: number; readonly serving: Serving } | undefined;
+  let last: { readonly at: number; readonly serving: Served } | undefined;
 
   /** What is well is asked again seldom, so that many hosts cost little; what isn't, each time. */
-  async function serving(): Promise<Serving> {
+  async function serving(): Promise<Served> {
     if (last === undefined || Date.now() - last.at > servingMs || workersOf(last.serving).length > 0) {
-      last = { at: Date.now(), serving: await readServing(client, hosts) };
+      const [found, stranded] = await Promise.all([readServing(client, hosts), strandedRuns(client)]);
+      last = { at: Date.now(), serving: { ...found, stranded } };
     }
     return last.serving;
   }
@@ -43,7 +45,10 @@ export function createFindProblems(client: Client, config: Config): () => Promis
   };
 }
 
-function workersOf({ runs, ledger, unserved, workers }: Serving): Finding[] {
+/** With the runs whose worker is gone. */
+type Served = Serving & { readonly stranded: readonly Stranded[] };
+
+function workersOf({ runs, ledger, unserved, workers, stranded }: Served): Finding[] {
   if (!runs) {
     return [
       {
@@ -76,6 +81,7 @@ function workersOf({ runs, ledger, unserved, workers }: Serving): Finding[] {
             remedy: `Start a worker whose WORKER_HOSTS names ${unserved.length === 1 ? 'it' : 'them'}, or that serves all; there ${workers.length === 1 ? 'is 1 worker' : `are ${workers.length} workers`} now.`,
           },
         ]),
+    ...stranded.map((one) => ({ check: 'Worker builds', verdict: 'warning' as const, ...strandedText(one) })),
   ];
 }
 

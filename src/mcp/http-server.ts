@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import type { Console } from '../console/console.ts';
 import { cleanLine } from '../reports/clean.ts';
@@ -10,7 +10,7 @@ import { readBody } from './http/body.ts';
 import { gatePath, serveConsole } from './http/console.ts';
 import { createFindOrigin } from './http/forwarded.ts';
 import type { Health } from './http/health.ts';
-import { createLimiter, type RateLimits } from './http/limits.ts';
+import type { createLimiter } from './http/limits.ts';
 import { reachPath, serveReach } from './http/reach.ts';
 import type { Caller } from './scopes.ts';
 import type { McpHttp } from './sdk/http.ts';
@@ -26,18 +26,18 @@ export interface HttpServerOptions {
   /** The administrators' page and the tools' documentation. */
   readonly console: Console;
   readonly health: () => Promise<Health>;
-  readonly limits: RateLimits;
+  readonly limiter: ReturnType<typeof createLimiter>;
   readonly version: string;
 }
 
-/** The HTTP server, not yet listening: MCP at `/api/mcp`, the console, health and metrics beside it. */
-export function createMcpHttpServer(options: HttpServerOptions): Server {
-  const { dependencies, mcp, tools, health, limits, version } = options;
+/** Answers HTTP: MCP at `/api/mcp`, the console, health and metrics beside it. */
+export function createMcpRequestListener(options: HttpServerOptions): RequestListener {
+  const { dependencies, mcp, tools, health, version } = options;
   const { config, tokens, log, metrics } = dependencies;
   const { publicUrl } = config.mcp;
   const originOf = createFindOrigin(config.mcp.trustedProxies);
   const access = createAccess(config.mcp.allowedHosts, publicUrl, originOf);
-  const limiter = createLimiter(limits, originOf);
+  const limiter = options.limiter(originOf);
   const answerConsole = serveConsole(options.console, { access, limiter, originOf, publicUrl });
 
   const answerReach = serveReach(originOf, log);
@@ -161,14 +161,19 @@ export function createMcpHttpServer(options: HttpServerOptions): Server {
     return options.console.routeOf(path) ?? 'other';
   }
 
-  const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 5_000 }, (request, response) => {
+  return (request, response) => {
     serve(request, response)
       .catch((error: unknown) => {
         log.error({ err: error }, 'an HTTP request failed');
         refuse(response, 500, 'The service failed unexpectedly; its log says why.', { code: -32_603 });
       })
       .finally(() => metrics.httpRequest(routeOf(pathOf(request)), response.statusCode));
-  });
+  };
+}
+
+/** An HTTP server with our limits of time and size, not yet listening. */
+export function createHttpServer(answer: RequestListener): Server {
+  const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 5_000 }, answer);
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;
   server.keepAliveTimeout = 65_000;

@@ -25,17 +25,30 @@ import { createMetrics } from './metrics.ts';
 import type { Caller } from './scopes.ts';
 import { serveHttp, serveStdio } from './serve.ts';
 
-/** The process of `proxmox-mcp serve`: MCP over HTTP until SIGTERM or Ctrl-C. */
-export async function serveUntilStopped(config: Config): Promise<void> {
+/** What reads the configuration again when this process is told to. */
+interface Reloader {
+  serve(apply: (loaded: { readonly config: Config }) => Promise<void>): void;
+  close(): Promise<void>;
+}
+
+/**
+ * The process of `proxmox-mcp serve`: MCP over HTTP until SIGTERM or Ctrl-C.
+ *
+ * @param reloading what reads the configuration again. Default: nothing does
+ */
+export async function serveUntilStopped(config: Config, reloading?: (log: Log) => Reloader): Promise<void> {
   // Standard error is the log file that the supervisor keeps, or an administrator's terminal.
   const log = createLogger({ level: config.logLevel, name: 'mcp', stderr: true, traced: config.tracing !== undefined });
+  const reloader = reloading?.(log);
   const tracing = await startTracing(config, 'mcp', log);
-  const { dependencies, close } = connect(config, log);
+  const { dependenciesOf, close } = connect(config, log);
   const stop = untilStopped();
   try {
-    const serving = await serveHttp(dependencies, { version: packageVersion() });
+    const serving = await serveHttp(dependenciesOf(config), { version: packageVersion() });
+    reloader?.serve(async (loaded) => serving.reload(dependenciesOf(loaded.config)));
     await stop;
     log.info({}, 'stopping');
+    await reloader?.close();
     await serving.close();
   } finally {
     await Promise.all([close(), tracing.stop()]);
@@ -51,9 +64,10 @@ export async function serveStdioUntilClosed(config: Config, caller: Caller): Pro
     traced: config.tracing !== undefined,
   });
   const tracing = await startTracing(config, 'mcp', log);
-  const { dependencies, close } = connect(config, log);
+  const { dependenciesOf, close } = connect(config, log);
   const stop = untilStopped();
   try {
+    const dependencies = dependenciesOf(config);
     const serving = serveStdio(dependencies, { version: packageVersion(), caller });
     await Promise.race([serving.closed, stop]);
     await serving.close();
@@ -66,42 +80,49 @@ async function untilStopped(): Promise<void> {
   await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
 }
 
-/** What the server talks to, and how to let go of it. */
+/** What the server talks to, and how to let go of it. What a configuration decides is made for each. */
 function connect(
-  config: Config,
+  atStart: Config,
   log: Log,
-): { readonly dependencies: McpDependencies; readonly close: () => Promise<void> } {
+): { readonly dependenciesOf: (config: Config) => McpDependencies; readonly close: () => Promise<void> } {
   // Lazy, so that MCP answers and says what is wrong while Temporal is down; back within seconds when it is up again.
-  const connection = lastingConnection(temporalEndpoint(config), {
+  const connection = lastingConnection(temporalEndpoint(atStart), {
     'grpc.initial_reconnect_backoff_ms': 200,
     'grpc.max_reconnect_backoff_ms': 2_000,
   });
-  const client = new Client({ connection, namespace: config.temporal.namespace });
-  const reads = createReads(config, log);
-  const service = {
-    client,
-    config,
-    findGuest: (wanted: WantedGuest) => findGuest(reads.inventory, wanted),
-    findHost: (of: GuestSelection) => findHost(reads.inventory, of),
+  const client = new Client({ connection, namespace: atStart.temporal.namespace });
+  const kept = {
+    operations: Object.values(catalogue),
+    ledger: createLedgerClient(client),
+    changeSwitch: createChangeSwitch(client),
+    people: createPeople(peopleFile(atStart.accessDir)),
+    tokens: createTokenStore(tokensFile(atStart.accessDir)),
+    log,
+    metrics: createMetrics({ process: true }),
+    notices: () => readNotices(client),
   };
   return {
-    dependencies: {
-      operations: Object.values(catalogue),
-      runs: createRuns(service),
-      schedules: createSchedules(service),
-      ledger: createLedgerClient(client),
-      changeSwitch: createChangeSwitch(client),
-      people: createPeople(peopleFile(config.accessDir)),
-      config,
-      tokens: createTokenStore(tokensFile(config.accessDir)),
-      reads,
-      log,
-      metrics: createMetrics({ process: true }),
-      findProblems: createFindProblems(client, config),
-      notices: () => readNotices(client),
+    dependenciesOf(config) {
+      const { apiKey, apiKeyFile } = config.temporal;
+      // One of a file is read again by itself.
+      if (apiKey !== undefined && apiKeyFile === undefined) connection.setApiKey(apiKey.reveal());
+      const reads = createReads(config, log);
+      const service = {
+        client,
+        config,
+        findGuest: (wanted: WantedGuest) => findGuest(reads.inventory, wanted),
+        findHost: (of: GuestSelection) => findHost(reads.inventory, of),
+      };
+      return {
+        ...kept,
+        runs: createRuns(service),
+        schedules: createSchedules(service),
+        config,
+        reads,
+        findProblems: createFindProblems(client, config),
+        close: reads.close,
+      };
     },
-    async close() {
-      await Promise.all([connection.close(), reads.close()]);
-    },
+    close: () => connection.close(),
   };
 }

@@ -1,14 +1,15 @@
 import { once } from 'node:events';
-import type { Server as HttpServer } from 'node:http';
+import type { Server as HttpServer, RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createConsole } from '../console/console.ts';
+import { createSessions, type Sessions } from '../console/sessions.ts';
 import { ServiceError } from '../errors.ts';
 import { createDecisions } from './decisions.ts';
 import type { McpDependencies } from './dependencies.ts';
 import { documentationOf } from './documentation.ts';
 import { createHealth } from './http/health.ts';
-import { defaultLimits, type RateLimits } from './http/limits.ts';
-import { createMcpHttpServer } from './http-server.ts';
+import { createLimiter, defaultLimits, type RateLimits } from './http/limits.ts';
+import { createHttpServer, createMcpRequestListener } from './http-server.ts';
 import type { Caller } from './scopes.ts';
 import { createMcpHttp } from './sdk/http.ts';
 import { createSdkServer } from './sdk/server.ts';
@@ -21,6 +22,8 @@ const graceMs = 5_000;
 export interface HttpServing {
   /** The port that it listens on; the configured one, or a free one where that is 0. */
   readonly port: number;
+  /** Answers the next requests with these; sign-ins, limits and what is being answered stay. */
+  reload(dependencies: McpDependencies): void;
   /** Stops taking requests, lets those that run end for five seconds, then closes what is left. */
   close(): Promise<void>;
 }
@@ -36,7 +39,45 @@ export interface ServeOptions {
 
 /** Serves MCP over HTTP at `config.mcp.host` and `port`, with the console, health and metrics. */
 export async function serveHttp(dependencies: McpDependencies, options: ServeOptions): Promise<HttpServing> {
-  const { config, log } = dependencies;
+  const { config, log, tokens, people } = dependencies;
+  // What outlives a configuration: who has signed in, and who has sent too much.
+  const kept = {
+    limiter: createLimiter({ ...defaultLimits, ...options.limits }),
+    sessions: createSessions(tokens, people),
+  };
+  let current = createGeneration(dependencies, options, kept);
+  const older = new Set<Generation>();
+  const server = createHttpServer((request, response) => current.answer(request, response));
+  const port = await listen(server, config.mcp.host, config.mcp.port);
+  log.info({ url: `${config.mcp.publicUrl}/api/mcp` }, 'serving MCP over HTTP');
+  return {
+    port,
+    reload(next) {
+      const before = current;
+      current = createGeneration(next, options, kept);
+      older.add(before);
+      void before.retire().finally(() => older.delete(before));
+    },
+    async close() {
+      await stop(server);
+      await Promise.all([current, ...older].map((generation) => generation.retire()));
+    },
+  };
+}
+
+/** What answers with one configuration; a request is answered to its end by the one that has begun to. */
+interface Generation {
+  readonly answer: RequestListener;
+  /** Resolves when its last request is over and what it holds is let go of. */
+  retire(): Promise<void>;
+}
+
+function createGeneration(
+  dependencies: McpDependencies,
+  options: ServeOptions,
+  { limiter, sessions }: { readonly limiter: ReturnType<typeof createLimiter>; readonly sessions: Sessions },
+): Generation {
+  const { log } = dependencies;
   const surface = createServiceSurface(dependencies, options.version);
   const mcp = createMcpHttp({
     log,
@@ -44,7 +85,7 @@ export async function serveHttp(dependencies: McpDependencies, options: ServeOpt
     ...(options.keepAliveMs === undefined ? {} : { keepAliveMs: options.keepAliveMs }),
   });
   const health = createHealth(dependencies.findProblems);
-  const server = createMcpHttpServer({
+  const answer = createMcpRequestListener({
     dependencies,
     mcp,
     tools: surface.tools,
@@ -54,18 +95,31 @@ export async function serveHttp(dependencies: McpDependencies, options: ServeOpt
       documentation: documentationOf(surface, dependencies),
       version: options.version,
       decisions: createDecisions(dependencies),
+      sessions,
     }),
     health,
-    limits: { ...defaultLimits, ...options.limits },
+    limiter,
     version: options.version,
   });
-  const port = await listen(server, config.mcp.host, config.mcp.port);
-  log.info({ url: `${config.mcp.publicUrl}/api/mcp` }, 'serving MCP over HTTP');
+  let going = 0;
+  let whenIdle: (() => void) | undefined;
+  let retired: Promise<void> | undefined;
   return {
-    port,
-    async close() {
-      await stop(server);
-      await mcp.close();
+    answer(request, response) {
+      going += 1;
+      response.once('close', () => {
+        going -= 1;
+        if (going === 0) whenIdle?.();
+      });
+      answer(request, response);
+    },
+    retire() {
+      retired ??= (async () => {
+        if (going > 0) await new Promise<void>((resolve) => (whenIdle = resolve));
+        await mcp.close();
+        await dependencies.close?.();
+      })();
+      return retired;
     },
   };
 }

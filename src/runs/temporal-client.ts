@@ -3,6 +3,9 @@ import type { Config } from '../config.ts';
 import { apiKeyReader, readTls, type TemporalEndpoint, temporalEndpoint, watchTls } from './temporal-endpoint.ts';
 import { explainTemporal } from './temporal-failure.ts';
 
+/** For who may not import Temporal's own. */
+export type TemporalClient = Client;
+
 type ChannelArgs = NonNullable<ConnectionOptions['channelArgs']>;
 
 /**

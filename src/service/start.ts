@@ -11,6 +11,8 @@ import { acquireLock } from './lock-file.ts';
 import { boundLogFile } from './log-file.ts';
 import { watchParents } from './parents.ts';
 import { keepRecord, lockPath, type Starter } from './record.ts';
+import { reloadedLines, reloadProcesses } from './reload.ts';
+import type { ReloadRequests } from './reload-requests.ts';
 import { onStopRequests } from './stop-requests.ts';
 import { hasAdministrator, summary } from './summary.ts';
 import { type Service, startService } from './supervisor.ts';
@@ -22,6 +24,8 @@ export interface StartOptions {
   readonly by: Starter;
   /** Calls back when what is printed reaches nobody any more: the terminal or the other end of a pipe is gone. */
   readonly whenOutputLost: (handler: () => void) => void;
+  /** Without a terminal: requests to read the configuration again, which are passed on to worker and MCP server. */
+  readonly reloads: ReloadRequests;
 }
 
 /** The log of a start without a terminal. */
@@ -30,12 +34,12 @@ export function serviceLog({ dataDir }: Pick<Config, 'dataDir'>): string {
 }
 
 /**
- * `proxmox-mcp start`: runs the whole service until Ctrl-C, SIGTERM or SIGHUP, until its output reaches nobody any more, or
- * until npm, which has started it, is gone; then stops it in order. A second Ctrl-C ends everything at once, and when this
+ * `proxmox-mcp start`: runs the whole service until Ctrl-C, SIGTERM or the end of its terminal, until its output reaches
+ * nobody any more, or until npm, which has started it, is gone; then stops it in order. A second Ctrl-C ends everything at once, and when this
  * process itself is killed the guard ends the others: nothing of it lives on alone. Resolves when it has stopped. Throws
  * `conflict` when a start already runs on the data folder, and what a part failed with when one can't be kept running.
  */
-export async function start(configured: Config, { print, by, whenOutputLost }: StartOptions): Promise<void> {
+export async function start(configured: Config, { print, by, whenOutputLost, reloads }: StartOptions): Promise<void> {
   mkdirSync(configured.dataDir, { recursive: true, mode: 0o700 });
   const release = lockDataFolder(configured);
   const record = keepRecord(configured, by);
@@ -56,6 +60,7 @@ export async function start(configured: Config, { print, by, whenOutputLost }: S
       release();
       process.exit(130);
     },
+    atTerminal: by === 'terminal',
   });
   const parents =
     by === 'terminal'
@@ -99,6 +104,7 @@ export async function start(configured: Config, { print, by, whenOutputLost }: S
       const facts = { ...(atTerminal && { token }), atTerminal, canApprove, schedules: await nextRuns(config) };
       print(summary(config, facts));
       record.is('running');
+      if (!atTerminal) passReloadsOn(config, reloads, print);
       await untilAborted(stopping.signal);
     }
   } catch (error) {
@@ -113,6 +119,20 @@ export async function start(configured: Config, { print, by, whenOutputLost }: S
   }
   if (failure) throw failure;
   print('Stopped. Starting again goes on where this ended.');
+}
+
+/** One after the other; what they answer is in the log of this start too, which is the journal for a unit. */
+function passReloadsOn({ dataDir }: Config, reloads: ReloadRequests, print: (line: string) => void): void {
+  let last = Promise.resolve();
+  reloads.listen(() => {
+    last = last
+      .then(() => reloadProcesses(dataDir))
+
+      .then((answers) => {
+        for (const line of reloadedLines(answers)) print(`· ${line}`);
+      })
+      .catch((error: unknown) => print(`· The configuration was not read again: ${String(error)}`));
+  });
 }
 
 async function stopEverything(service: Service | undefined, demo: Demo | undefined, guard: Guard): Promise<void> {

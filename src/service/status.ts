@@ -1,3 +1,4 @@
+import { localAddress, urlHost } from '../address.ts';
 import { changedKeys, recordedConfiguration } from '../config/in-use.ts';
 import type { Reader } from '../config/key.ts';
 import type { Config } from '../config.ts';
@@ -122,10 +123,15 @@ async function temporalPart(config: Config): Promise<PartStatus> {
 
 async function workerPart(config: Config): Promise<PartStatus> {
   const pid = runningPart(config, 'worker')?.pid;
-  return await part(config, 'worker', `metrics on 127.0.0.1:${config.worker.metricsPort}`, async () => {
-    if (pid === undefined) throw new Error('no start on this data folder runs it');
-    await checkTakesWork(config, pid);
-  });
+  return await part(
+    config,
+    'worker',
+    `metrics on ${urlHost(localAddress(config.worker.metricsHost))}:${config.worker.metricsPort}`,
+    async () => {
+      if (pid === undefined) throw new Error('no start on this data folder runs it');
+      await checkTakesWork(config, pid);
+    },
+  );
 }
 
 async function mcpPart(config: Config): Promise<PartStatus> {

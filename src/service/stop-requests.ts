@@ -7,8 +7,14 @@ const sameRequestMs = 1_000;
 /**
  * The first of SIGINT, SIGTERM or SIGHUP asks for a clean stop; a later SIGINT or SIGTERM, at least a second after it, for
  * an end at once. A SIGHUP never does: whoever closes the terminal while the service stops isn't in a hurry.
+ *
+ * @param actions.atTerminal false: a SIGHUP is no request to stop
  */
-export function onStopRequests(actions: { readonly first: () => void; readonly second: () => void }): {
+export function onStopRequests(actions: {
+  readonly first: () => void;
+  readonly second: () => void;
+  readonly atTerminal: boolean;
+}): {
   readonly dispose: () => void;
 } {
   let asked: number | undefined;
@@ -20,7 +26,7 @@ export function onStopRequests(actions: { readonly first: () => void; readonly s
       actions.first();
     } else if (signal !== 'SIGHUP' && now - asked >= sameRequestMs) actions.second();
   };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const signals = ['SIGINT', 'SIGTERM', ...(actions.atTerminal ? (['SIGHUP'] as const) : [])] as const;
   for (const signal of signals) process.on(signal, handle);
   return {
     dispose: () => {

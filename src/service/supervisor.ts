@@ -14,6 +14,7 @@ import { endLeftover, type KeptProcess, keepRunning } from './kept-process.ts';
 import { cacheFolder } from './paths.ts';
 import { claimPort } from './port-claim.ts';
 import { type PartFile, parts as partNames, partRecord } from './record.ts';
+import { forgetReloads } from './reload.ts';
 import { findTemporal } from './temporal-binary.ts';
 import { checkTemporalServer } from './temporal-namespace.ts';
 import { startTemporalServer } from './temporal-server.ts';
@@ -52,6 +53,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const stop = async () => {
     for (const part of parts.splice(0).reverse()) await part.stop();
     for (const reader of ['worker', 'mcp-server'] as const) forgetConfiguration(config.dataDir, reader);
+    forgetReloads(config.dataDir);
   };
   const processes = [workerPart(config), mcpPart(config)];
   try {

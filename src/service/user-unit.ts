@@ -36,6 +36,7 @@ export function unitText(folder: string): string {
     `ExecStart=${ownProgram('start', '--by', 'unit')
       .map((word) => quoted(word.replaceAll('$', '$$$$')))
       .join(' ')}`,
+    'ExecReload=/bin/kill -HUP $MAINPID',
     'Restart=on-failure',
     'RestartSec=5',
     '# The configuration is wrong: trying again changes nothing.',

@@ -1,38 +1,30 @@
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
-import { approvedInterceptor } from '../activities/approved.ts';
-import { createDependencies } from '../activities/dependencies.ts';
-import { failureInterceptor, redactingInterceptor } from '../activities/failures.ts';
-import { createHostActivities, createServiceActivities } from '../activities/index.generated.ts';
-import { traceRuns } from '../activities/traced.ts';
+import type { Client } from '@temporalio/client';
+import { Runtime } from '@temporalio/worker';
 import { urlHost } from '../address.ts';
-import { changedKeys, configurationInUse, recordConfiguration } from '../config/in-use.ts';
+import { type ConfigurationInUse, changedKeys } from '../config/in-use.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { secretsOf } from '../config/secrets.ts';
 import type { Config } from '../config.ts';
 import { explain, ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createLogger } from '../logger.ts';
-import { packageRoot } from '../package.ts';
 import { startAnchors } from '../runs/ledger.ts';
 import { reconcileSchedules } from '../runs/reconcile-schedules.ts';
-import { readRefusedSchedules } from '../runs/refused-schedules.ts';
 import { createChangeSwitch } from '../runs/switch.ts';
 import { temporalEndpoint } from '../runs/temporal-endpoint.ts';
 import { startWatch } from '../runs/watch.ts';
-import { createRedact } from '../secret.ts';
+import { createRedact, type Redact } from '../secret.ts';
 import { checkTemporalServer } from '../service/temporal-namespace.ts';
 import { temporalLogger } from '../temporal-logger.ts';
 import { startTracing } from '../tracing/start.ts';
-import { followQueue, followQueueOf, hostQueue, serviceQueue } from '../workflows/lib/messages.ts';
-import { connectWorker } from './connection.ts';
-import { createLedgerService, type MakeWorker } from './ledger.ts';
+import { createGeneration, type Generation, servedHosts } from './generation.ts';
+import { keepVersion } from './keep-version.ts';
+import { createLedgerService, type NextLedger } from './ledger.ts';
+import { versionedOf } from './versioning.ts';
 
-/** Following costs a timer and a short look now and then: there is room for every job of every host. */
-const followSlots = 2_000;
-/** And it is begun seldom: one call that waits for more is enough, and another one while that brings some. */
-const followPolls = 2;
+/** How long activities may take to end when the process is to. Milliseconds. */
+const endWithinMs = 30_000;
 /** Before a Temporal server that can't be worked with yet is looked at again; how often it is said. */
 const againMs = 2_000;
 const sayAgainMs = 5 * 60_000;
@@ -40,14 +32,28 @@ const sayAgainMs = 5 * 60_000;
 export interface WorkerRun {
   /** Makes the namespace fit first, and waits for a Temporal server that isn't there yet. */
   readonly prepare?: boolean;
+  /** Has its build take over new runs, where WORKER_VERSIONING is on. */
+  readonly promotes?: boolean;
+}
+
+/** What reads the configuration again when this process is told to. */
+export interface Reloader {
+  inUse(): ConfigurationInUse;
+  serve(apply: (loaded: LoadedConfig) => Promise<void>): void;
+  close(): Promise<void>;
 }
 
 /**
  * Runs the worker until SIGTERM or SIGINT, as the first process of a container, too: one task queue for workflows and the
- * service's own activities, and for each host that it serves one activity queue, and one for whatever only follows what goes
- * on elsewhere; where it is to have the ledger and can, the ledger's queue too.
+ * service's own activities, one activity queue for each host, and one for whatever only follows what goes on elsewhere; where
+ * it is to have the ledger and can, the ledger's queue too. When the configuration is read again all of it is made anew, begins
+ * to work, and what worked before ends in order: to runs it is as if another worker had come and this one gone.
  */
-export async function runWorker(loaded: LoadedConfig, { prepare = false }: WorkerRun = {}): Promise<void> {
+export async function runWorker(
+  loaded: LoadedConfig,
+  reloading: (log: Log) => Reloader,
+  { prepare = false, promotes = false }: WorkerRun = {},
+): Promise<void> {
   const { config } = loaded;
   const log = createLogger({
     level: config.logLevel,
@@ -58,100 +64,113 @@ export async function runWorker(loaded: LoadedConfig, { prepare = false }: Worke
   const stopped = new AbortController();
   // Temporal's runtime hears them too, and stops its workers. The first process of a container has no other way to end.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
-  const inUse = configurationInUse(loaded, config.worker.ledger === 'only' ? 'ledger' : 'worker');
-  recordConfiguration(config.dataDir, inUse);
-  if (prepare && !(await untilPrepared(config, log, stopped.signal))) return;
+  stopped.signal.addEventListener('abort', () => endWithin(log), { once: true });
+  const reloader = reloading(log);
+  if (prepare && !(await untilPrepared(config, log, stopped.signal))) return reloader.close();
 
-  const tracing = await startTracing(config, config.worker.ledger === 'only' ? 'ledger' : 'worker', log);
+  const role = config.worker.ledger;
+  const tracing = await startTracing(config, role === 'only' ? 'ledger' : 'worker', log);
   const { metricsHost, metricsPort } = config.worker;
   Runtime.install({
     logger: temporalLogger(log),
     telemetryOptions: { metrics: { prometheus: { bindAddress: `${urlHost(metricsHost)}:${metricsPort}` } } },
   });
-  const connections = await connectWorker(config, log);
-  const { client } = connections;
-  const redact = createRedact(secretsOf(config));
-  const changeSwitch = createChangeSwitch(client);
-  const dependencies = createDependencies({
-    config,
-    client,
-    log,
-    redact,
-    changedKeys: () => changedKeys(inUse),
-    refusedSchedules: () => readRefusedSchedules(config),
-    changeSwitch: changeSwitch.get,
+  // What was a secret before may still be in a text that comes now.
+  const secrets = [...secretsOf(config)];
+  let redactKnown = createRedact(secrets);
+  const redact: Redact = (text) => redactKnown(text);
+  const versioned = versionedOf(config);
+  const generationOf = (of: LoadedConfig) =>
+    createGeneration({ loaded: of, versioned, redact, changedKeys: () => changedKeys(reloader.inUse()), log });
+
+  let current = await generationOf(loaded);
+  const ledger =
+    role === 'never' ? undefined : await createLedgerService({ ...current, folder: loaded.folder, log, redact });
+  if (role !== 'only') await settle(current.client, config, log);
+
+  let end: (error?: unknown) => void = () => undefined;
+  const ended = new Promise<void>((resolve, reject) => {
+    end = (error) => (error === undefined ? resolve() : reject(error));
   });
-  const traces = traceRuns(client);
-  const common = {
-    namespace: config.temporal.namespace,
-    interceptors: {
-      activity: [
-        ...traces.activity,
-        redactingInterceptor(redact),
-        failureInterceptor(redact, log, () => changedKeys(inUse)),
-        approvedInterceptor,
-      ],
-    },
-    // Activities hear at once that the worker stops; they hand back what they follow, and their jobs go on.
-    shutdownGraceTime: 0,
-    shutdownForceTime: '30s',
-    // A cancellation reaches an activity with the answer to a heartbeat, so heartbeats are sent often.
-    maxHeartbeatThrottleInterval: '2s',
-    defaultHeartbeatThrottleInterval: '2s',
-  } satisfies Partial<WorkerOptions>;
-
-  const make: MakeWorker = async (options) =>
-    connections.add(await Worker.create({ ...common, ...options, connection: connections.connection() }));
-
-  const role = config.worker.ledger;
-  const served = role === 'only' ? [] : config.hosts.flatMap(({ name, isElsewhere }) => (isElsewhere ? [] : name));
-  const ledger = role === 'never' ? undefined : await createLedgerService({ loaded, make, dependencies, log, redact });
-  const workers: Worker[] = [];
-  if (role !== 'only') {
-    const hostActivities = createHostActivities(dependencies);
-    const follow = (taskQueue: string) =>
-      make({
-        taskQueue,
-        activities: hostActivities,
-        maxConcurrentActivityTaskExecutions: followSlots,
-        maxConcurrentActivityTaskPolls: followPolls,
-      });
-    workers.push(
-      ...(await Promise.all([
-        make({
-          taskQueue: serviceQueue,
-          workflowBundle: { codePath: join(packageRoot(), 'dist', 'workflow-bundle.js') },
-          sinks: traces.sinks,
-          activities: createServiceActivities(dependencies),
-        }),
-        // What runs of an earlier version follow may be of any host.
-        ...(served.length === config.hosts.length ? [follow(followQueue)] : []),
-        ...served.flatMap((name) => [
-          make({
-            taskQueue: hostQueue(name),
-            activities: hostActivities,
-            maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentActivitiesPerHost,
-          }),
-          follow(followQueueOf(name)),
-        ]),
-      ])),
+  const run = (generation: Generation) => {
+    const running = generation.run();
+    running.then(
+      // One that was replaced has ended as it should.
+      () => generation === current && end(),
+      end,
     );
-    await reconcileSchedules({ client, config, log });
-    await startWatch(client);
-    await startAnchors(client, anchoredHosts(config));
-    // A host may be configured only now.
-    await changeSwitch.tellHosts();
+    return running;
+  };
+  const older = new Set<Promise<void>>();
+
+  async function apply(next: LoadedConfig): Promise<void> {
+    secrets.push(...secretsOf(next.config));
+    redactKnown = createRedact(secrets);
+    const made = await generationOf(next);
+    let nextLedger: NextLedger | undefined;
+    try {
+      nextLedger = await ledger?.prepare(made);
+      if (role !== 'only') await settle(made.client, next.config, log);
+      if (stopped.signal.aborted) throw new Error('the worker is stopping');
+    } catch (error) {
+      await nextLedger?.giveUp();
+      made.shutdown();
+      await made.run();
+      await made.close();
+      throw error;
+    }
+    const before = current;
+    current = made;
+    const running = runningNow;
+    runningNow = run(made);
+    const ledgerEnds = nextLedger?.take();
+    before.shutdown();
+    const gone = Promise.all([running, ledgerEnds])
+      .then(() => before.close())
+      .catch((error: unknown) =>
+        log.error({ err: error }, 'what worked with the old configuration did not end in order'),
+      )
+      .finally(() => older.delete(gone));
+    older.add(gone);
   }
-  log.info({ hosts: served, ledger: role }, 'worker is ready');
+
+  log.info({ hosts: servedHosts(config), ledger: role, build: versioned.build }, 'worker is ready');
   stopped.signal.addEventListener('abort', () => ledger?.stop(), { once: true });
   if (stopped.signal.aborted) ledger?.stop();
   const serving = ledger?.run();
-  await Promise.all(workers.map((worker) => worker.run()));
-  if (role !== 'only') ledger?.stop();
-  await serving;
-  await Promise.all([dependencies.hosts.close(), dependencies.proxmox.close()]);
-  await connections.close();
+  serving?.catch(end);
+  let runningNow = run(current);
+  const versions =
+    role === 'only'
+      ? undefined
+      : keepVersion({ client: () => current.client, build: versioned.build, promotes, log, signal: stopped.signal });
+  reloader.serve(apply);
+  await (role === 'only' ? serving : ended);
+  await reloader.close();
+  ledger?.stop();
+  await Promise.all([serving, runningNow, versions, ...older]);
+  await current.close();
   await tracing.stop();
+}
+
+/** What a configuration wants of Temporal itself. Safe to be done by several workers, and again. */
+async function settle(client: Client, config: Config, log: Log): Promise<void> {
+  await reconcileSchedules({ client, config, log });
+  await startWatch(client);
+  await startAnchors(client, anchoredHosts(config));
+  // A host may be configured only now.
+  await createChangeSwitch(client).tellHosts();
+}
+
+/** Whatever doesn't listen is given up with the process, and only with it: nothing of it goes on beside its next try. */
+function endWithin(log: Log): void {
+  setTimeout(() => {
+    log.error(
+      {},
+      `something was still being done after ${endWithinMs / 1_000} s; it is given up, and will be tried again`,
+    );
+    process.exit(1);
+  }, endWithinMs).unref();
 }
 
 /**

@@ -12,6 +12,7 @@ import type { LedgerActivities } from '../activities/ledger/ledger.ts';
 import type { LedgerHead } from '../operations/ledger.ts';
 import { failureOf } from './lib/failure.ts';
 import { type AnchorPlace, anchorHostsSignal, anchorPlacesQuery, hostQueue, ledgerQueue } from './lib/messages.ts';
+import { movesOn } from './lib/versioning.ts';
 
 const everyMs = 60 * 60_000;
 /** How long a history gets: short ones are quick to read for a worker that starts. */
@@ -71,6 +72,7 @@ export async function anchorLedger(given: readonly AnchorPlace[] = [], pauseMs: 
     }
   }
 }
+movesOn(anchorLedger);
 
 async function write(place: AnchorPlace, head: LedgerHead): Promise<AnchorPlace> {
   const { writeLedgerAnchor } = proxyActivities<AnchorActivities>({

@@ -7,6 +7,7 @@ import type { LedgerAnswer, LedgerQuestion } from '../operations/ledger.ts';
 import { kindFor, targetIn } from '../operations/target.ts';
 import { ledgerQueue } from './lib/messages.ts';
 import { judgedOf, locate } from './lib/place.ts';
+import { movesOn } from './lib/versioning.ts';
 
 /** How long a guest is looked for before it is judged without what its cluster says of it, ms. */
 const locateMs = 6_000;
@@ -28,6 +29,7 @@ export async function askLedger(question: LedgerQuestion): Promise<LedgerAnswer>
   if (question.ask !== 'judge') return answerLedger(question);
   return preview(await withGuests(question.request));
 }
+movesOn(askLedger);
 
 /** The request with its guests as their cluster says; what isn't known of one counts as protected. */
 async function withGuests(request: JudgedRequest): Promise<JudgedRequest> {

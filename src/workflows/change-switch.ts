@@ -26,6 +26,7 @@ import {
   switchQuery,
   tellHostsSignal,
 } from './lib/messages.ts';
+import { movesOn } from './lib/versioning.ts';
 
 /** How long a history gets: a short one is quick to read for a worker that starts. */
 const mostEvents = 200;
@@ -177,6 +178,7 @@ export async function changeSwitch(
     know((state.hosts ?? []).map((one) => (one.host === told.host ? told : one)));
   }
 }
+movesOn(changeSwitch);
 
 /** Typed into the Temporal UI it may be anything, and stops all the same. */
 function wordsOf(said: StopChanges | string | undefined): Pick<SwitchState, 'by' | 'why'> {

@@ -23,6 +23,7 @@ import {
   serviceQueue,
 } from './lib/messages.ts';
 import { policies } from './lib/policies.ts';
+import { movesOn } from './lib/versioning.ts';
 
 /** How often the holders that others wait for are checked to be alive. 15 s. */
 const checkHoldersMs = 15_000;
@@ -162,6 +163,7 @@ export async function targetLock(name: string, carried?: LockState): Promise<num
     }
   }
 }
+movesOn(targetLock);
 
 /** Whether a signal found its run; one that has ended can't be told anything. */
 async function reaches(signal: Promise<void>): Promise<boolean> {

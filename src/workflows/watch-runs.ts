@@ -17,6 +17,7 @@ import { cleanLine } from '../reports/clean.ts';
 import { mailOf } from '../reports/notices.ts';
 import { deliver, whoIsTold } from './lib/contacts.ts';
 import { mailAgainSignal, noticesQuery, serviceQueue } from './lib/messages.ts';
+import { movesOn } from './lib/versioning.ts';
 
 /** What the watch begins with: nothing, what the next part of it goes on with, or since when to look. */
 export type WatchState = Partial<Watched & Notices>;
@@ -178,6 +179,7 @@ export async function watchRuns(given: WatchState = {}, settings: Partial<WatchS
     };
   }
 }
+movesOn(watchRuns);
 
 function noticesIn({ pending, dropped, mailed, unsent, lastMailedAt }: WatchState): Partial<Notices> {
   return {

@@ -90,7 +90,7 @@ it('what fails while the worker runs with an old configuration says that first',
   expect(await failure()).toMatchObject({
     type: 'not-found',
     message: expect.stringContaining(
-      'has changed since the service was started (INSTALLATION_DIR): restart it first. Set it',
+      'has changed since the service read it (INSTALLATION_DIR): run npx proxmox-mcp reload first. Set it',
     ),
     details: [{ remedy: expect.stringMatching(/^The configuration has changed/) }],
   });

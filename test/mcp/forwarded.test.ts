@@ -119,11 +119,11 @@ describe('the limits of an address', () => {
   it('are each client’s own behind a proxy that is named, and the proxy’s else', async () => {
     const client = (address: string) => from('10.0.0.2', { 'x-forwarded-for': address }) as never;
     const limits = { ...defaultLimits, failedPerAddress: 1 };
-    const named = createLimiter(limits, createFindOrigin(['10.0.0.2']));
+    const named = createLimiter(limits)(createFindOrigin(['10.0.0.2']));
     expect(await named.failed(client('203.0.113.9'))).toBeUndefined();
     expect(await named.failed(client('203.0.113.10'))).toBeUndefined();
     expect(await named.failed(client('1.1.1.1, 203.0.113.9'))).toBeGreaterThan(0);
-    const unnamed = createLimiter(limits, createFindOrigin());
+    const unnamed = createLimiter(limits)(createFindOrigin());
     expect(await unnamed.failed(client('203.0.113.9'))).toBeUndefined();
     expect(await unnamed.failed(client('203.0.113.10'))).toBeGreaterThan(0);
   });
@@ -137,7 +137,7 @@ describe('the limits of an address', () => {
     ['::ffff:203.0.113.9', '203.0.113.9', true],
     ['203.0.113.9', '203.0.113.10', false],
   ])('%s and %s count together: %s', async (one, other, together) => {
-    const limiter = createLimiter({ ...defaultLimits, failedPerAddress: 1 }, createFindOrigin());
+    const limiter = createLimiter({ ...defaultLimits, failedPerAddress: 1 })(createFindOrigin());
     await limiter.failed(from(one) as never);
     expect((await limiter.failed(from(other) as never)) !== undefined).toBe(together);
   });

@@ -135,7 +135,7 @@ it('is kept running without a terminal, says how it is, notices a changed .env, 
   const status = await cli('status');
   expect(status).toMatchObject({ code: 0 });
   expect(status.stdout).toMatch(/^Proxmox MCP is running since .*\nStarted without a terminal/);
-  expect(status.stdout).toContain('has changed since the service was started (BACKUP_DIR)');
+  expect(status.stdout).toContain('has changed since the service read it (BACKUP_DIR)');
   expect(status.stdout).toMatch(/worker +ready .*\n +MCP server +ready/);
   expect(status.stdout).toContain('here: never checked; never backed up');
   expect(JSON.parse((await cli('status', '--json')).stdout)).toMatchObject({

@@ -1,7 +1,9 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 import { packageRoot } from '../../src/package.ts';
@@ -89,6 +91,35 @@ it('ends with its holder, though a child of that one lives on', async () => {
   await kill(first);
   expect(acquireKernelLock(path).held).toBe(true);
 });
+
+it.skipIf(!canUnshare)(
+  'as for the lock of a small file: a process number of another container is nobody here',
+  async () => {
+    const path = join(temporaryFolder(), 'file');
+    const holds = (ms: number) => `
+    import { withFileLock } from ${JSON.stringify(pathToFileURL(join(packageRoot(), 'dist/src/file-lock.js')).href)};
+    await withFileLock(${JSON.stringify(path)}, () => {
+      console.log('from ' + Date.now());
+      for (const end = Date.now() + ${ms}; Date.now() < end; );
+      console.log('to ' + Date.now());
+    });`;
+    const said = async (child: ChildProcess, what: string) => {
+      for await (const line of createInterface({ input: child.stdout as Readable })) {
+        if (line.startsWith(what)) return Number(line.split(' ')[1]);
+      }
+      throw new Error(`it did not say ${what}`);
+    };
+    // Its number is one that the other container doesn't have.
+    const late = 'for i in $(seq 80); do /bin/true; done; "$@"; exit $?';
+    const node = (ms: number) => [process.execPath, '--input-type=module', '-e', holds(ms)];
+    const stdio = ['ignore', 'pipe', 'inherit'] as const;
+    const first = spawn('unshare', [...own, 'sh', '-c', late, 'sh', ...node(2_000)], { stdio: [...stdio] });
+    const until = said(first, 'to');
+    await expect.poll(() => existsSync(`${path}.lock`), { timeout: 20_000, interval: 10 }).toBe(true);
+    const second = spawn('unshare', [...own, ...node(0)], { stdio: [...stdio] });
+    expect(await said(second, 'from')).toBeGreaterThanOrEqual(await until);
+  },
+);
 
 it('is refused with the reason where nothing can be locked', () => {
   const path = process.env.PATH;

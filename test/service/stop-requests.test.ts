@@ -5,7 +5,11 @@ it('what npm, a terminal and timeout send of one request is one; a later Ctrl-C 
   const asked: string[] = [];
   let now = 1_000;
   vi.spyOn(performance, 'now').mockImplementation(() => now);
-  const requests = onStopRequests({ first: () => asked.push('first'), second: () => asked.push('second') });
+  const requests = onStopRequests({
+    first: () => asked.push('first'),
+    second: () => asked.push('second'),
+    atTerminal: true,
+  });
   onTestFinished(() => {
     requests.dispose();
     vi.restoreAllMocks();

@@ -17,7 +17,7 @@ const rows = [...page.matchAll(/^\| (?!in the guide|---)((?:[^|]|\\\|)+?) \| ((?
 );
 const keys = { ...serviceKeys, ...hostKeys };
 const tools = allTools(Object.values(operations)).map(({ name }) => name);
-const { program } = createProgram({ exitWith() {}, whenOutputLost() {} });
+const { program } = createProgram({ exitWith() {}, whenOutputLost() {}, reloads: { listen() {} } });
 
 /** What a row names that can be looked up, with whether it is marked as not yet there. */
 function namedIn(here: string) {

@@ -114,7 +114,18 @@ const houses: Readonly<Record<string, House>> = {
   },
   worker: {
     holds: 'the worker: its connections, its queues, the ledger',
-    may: ['operations', 'runs', 'config', 'activities', 'ledger', 'tokens', 'service', 'messages', 'tracing'],
+    may: [
+      'operations',
+      'reports',
+      'runs',
+      'config',
+      'activities',
+      'ledger',
+      'tokens',
+      'service',
+      'messages',
+      'tracing',
+    ],
     why: 'puts together what acts, and decides nothing',
   },
   service: {

@@ -55,6 +55,8 @@ export interface TestService {
   /** Stops it where it is, until `thawWorker`, as a machine that is suspended. */
   freezeWorker(name?: WorkerName): void;
   thawWorker(name?: WorkerName): void;
+  /** Has it read its configuration again. */
+  hangUp(name: WorkerName | 'mcp'): void;
   /** Starts `proxmox-mcp serve` and waits until it answers. */
   startMcp(): Promise<void>;
   /** Runs the CLI to its end with this configuration. */
@@ -160,6 +162,7 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     killWorker: (signal = 'SIGKILL', name = 'worker') => end(name, signal),
     freezeWorker: (name = 'worker') => signalTo(name, 'SIGSTOP'),
     thawWorker: (name = 'worker') => signalTo(name, 'SIGCONT'),
+    hangUp: (name) => signalTo(name, 'SIGHUP'),
     startMcp: () => launch('mcp', [join(root, 'dist/src/cli.js'), 'serve'], /serving MCP over HTTP/),
     cli: (...args) =>
       promisify(execFile)(process.execPath, [join(root, 'dist/src/cli.js'), ...args], { env: environment(folder) }),

@@ -20,8 +20,8 @@ export interface TcpProxy {
   readonly stop: () => Promise<void>;
 }
 
-/** Stands between a client and a server on loopback, to break what is between them. */
-export async function startTcpProxy(target: number): Promise<TcpProxy> {
+/** Stands between a client and a server on loopback, to break what is between them. @param port - default: any that is free */
+export async function startTcpProxy(target: number, port = 0): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
   const frozen = { toServer: false, toClient: false };
   let bytesToClient = 0;
@@ -59,7 +59,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       });
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
   const flush = () => {

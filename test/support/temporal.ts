@@ -30,7 +30,9 @@ export interface TestTemporal {
   readonly ledger: TestLedger;
   /** Runs a worker until the file's tests are over, or until the returned function is called. */
   work(
-    options: Pick<WorkerOptions, 'activities' | 'interceptors' | 'workflowBundle'> & { taskQueue?: string },
+    options: Pick<WorkerOptions, 'activities' | 'interceptors' | 'workflowBundle' | 'workerDeploymentOptions'> & {
+      taskQueue?: string;
+    },
   ): Promise<() => Promise<void>>;
 }
 

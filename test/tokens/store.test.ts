@@ -105,6 +105,20 @@ describe('token store', () => {
     },
   );
 
+  it('lets the group of its folder read it where that is opened to it (2750), and nobody in any other', async () => {
+    const path = tokensFile();
+    const folder = join(path, '..');
+    chmodSync(folder, 0o2750);
+    const { token } = await createTokenStore(path).create({ name: 'a', scope: 'read' });
+    expect(statSync(path).mode & 0o777).toBe(0o640);
+    expect(createTokenStore(path).verify(token)).toMatchObject({ name: 'a' });
+    chmodSync(path, 0o660);
+    expect(() => createTokenStore(path).verify(token)).toThrow(/may be read or written by other users/);
+    chmodSync(path, 0o640);
+    chmodSync(folder, 0o700);
+    expect(() => createTokenStore(path).verify(token)).toThrow(/may be read or written by other users/);
+  });
+
   it('lets nobody in with a file that others may write, and in again once it is mended', async () => {
     const path = tokensFile();
     const store = createTokenStore(path);

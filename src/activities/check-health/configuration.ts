@@ -5,7 +5,7 @@ import { finding } from './finding.ts';
 const check = 'Configuration';
 
 /**
- * Whether the worker works with the configuration that is written down, which it reads when it starts. Whether a host's
+ * Whether the worker works with the configuration that is written down, which it reads when it starts and when it is told to. Whether a host's
  * helper does is seen when the host is asked whether it is there.
  *
  * @param changed keys that have changed since the worker read them
@@ -13,8 +13,8 @@ const check = 'Configuration';
 export function judgeConfiguration(changed: readonly string[]): Finding {
   if (changed.length === 0)
     return finding(check, 'ok', 'The service runs with the configuration that is written down.');
-  const summary = `It has changed since the service was started (${readableList(changed)}): the service runs with the old one.`;
+  const summary = `It has changed since the service read it (${readableList(changed)}): the service runs with the old one.`;
   return finding(check, 'failed', summary, {
-    remedy: 'Restart the service: npx proxmox-mcp stop, then start it again.',
+    remedy: 'Have it read again: npx proxmox-mcp reload, which says what needs a restart.',
   });
 }

@@ -100,8 +100,8 @@ function configurationInUse(config: Config): Check {
       const changed = keysChangedSince(config);
       if (changed.length === 0) return ok('the running service has read what is there now');
       return failed(
-        `the configuration has changed since the service was started (${readableList(changed)}): it runs with the old one`,
-        'Restart the service: npx proxmox-mcp stop, then start it again.',
+        `the configuration has changed since the service read it (${readableList(changed)}): it runs with the old one`,
+        'Have it read again: npx proxmox-mcp reload, which says what needs a restart.',
       );
     },
   };

@@ -8,6 +8,7 @@ const deadlineMs = 5_000;
 
 export interface Health {
   readonly status: 'healthy' | 'failing';
+  /** Warnings too, with which it is healthy all the same. */
   readonly findings: readonly Finding[];
 }
 

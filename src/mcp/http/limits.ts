@@ -27,17 +27,20 @@ export interface Limiter {
   failed(request: IncomingMessage): Promise<number | undefined>;
 }
 
-/** Counts in this process's memory: one process serves MCP. */
-export function createLimiter(limits: RateLimits, originOf: FindOrigin): Limiter {
+/**
+ * Counts in this process's memory: one process serves MCP. What was counted stays when the proxies that are believed become
+ * others.
+ */
+export function createLimiter(limits: RateLimits): (originOf: FindOrigin) => Limiter {
   const make = (points: number) => new RateLimiterMemory({ points, duration: 60 });
   const addresses = make(limits.perAddress);
   const tokens = make(limits.perToken);
   const failures = make(limits.failedPerAddress);
-  return {
+  return (originOf) => ({
     address: (request) => consume(addresses, counted(originOf(request).address)),
     token: (name) => consume(tokens, name),
     failed: (request) => consume(failures, counted(originOf(request).address)),
-  };
+  });
 }
 
 async function consume(limiter: RateLimiterMemory, key: string): Promise<number | undefined> {

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pino from 'pino';
-import { defaultLimits } from '../../../../src/mcp/http/limits.ts';
-import { createMcpHttpServer } from '../../../../src/mcp/http-server.ts';
+import { createLimiter, defaultLimits } from '../../../../src/mcp/http/limits.ts';
+import { createMcpRequestListener } from '../../../../src/mcp/http-server.ts';
 import { createMcpHttp } from '../../../../src/mcp/sdk/http.ts';
 import { createToolbox } from '../../../../src/mcp/toolbox.ts';
 import { memoryService } from '../../lib/memory-service.ts';
@@ -19,19 +19,19 @@ export async function serveFixture(): Promise<{ readonly url: string; close(): P
   const log = pino({ level: 'silent' });
   const dependencies = memoryService();
   const mcp = createMcpHttp({ log, makeServer: fixtureServer });
-  const inner = createMcpHttpServer({
+  const answer = createMcpRequestListener({
     dependencies,
     mcp,
     tools: createToolbox([], dependencies),
     // The suite asks for nothing beside MCP.
     console: { routeOf: () => undefined, answer: noPage, admit: noPage },
     health: async () => ({ status: 'healthy', findings: [] }),
-    limits: defaultLimits,
+    limiter: createLimiter(defaultLimits),
     version: '1.0.0',
   });
   const outer = createServer((request, response) => {
     request.headers.authorization = 'Bearer admin-token';
-    inner.emit('request', request, response);
+    answer(request, response);
   });
   outer.listen({ host: '127.0.0.1', port: 0 });
   await once(outer, 'listening');
