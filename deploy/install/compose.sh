@@ -119,12 +119,15 @@ manage_with_image() {
   local address; address=$(env_value SSH_HOST "$(own_address)")
   pin_own_keys "$address" "$worker_uid:$group"
   if [ -n "$dry" ]; then
-    say "host install this --local: user $user, its key for the containers' network alone, helper and policy of sudo; it shows each when it is built"
+    say "host install this --local: user $user, its key for the containers' network and this machine alone, helper and policy of sudo; it shows each when it is built"
     return 0
   fi
   # The address by which a container reaches this machine is there once its network is.
   (cd "$home" && docker compose up --no-start --quiet-pull) || fail 'Docker Compose could not make the containers; what it said is above'
-  with_program host install this --local --from "$(env_value NETWORK_PREFIX 172.20).1.0/24" --yes
+  # Docker's masquerading gives the machine's own connections there another address of the machine, so that these count too: what
+  # is installed is proved from here.
+  local own; own=$(ip -o -4 addr show scope global | awk '{ sub("/.*", "", $4); printf ",%s", $4 }')
+  with_program host install this --local --from "$(env_value NETWORK_PREFIX 172.20).1.0/24$own" --yes
   forget_program
   find "$home/keys" -mindepth 1 -maxdepth 1 -type f -links 1 -exec chown -h "$worker_uid:$group" {} +
 }

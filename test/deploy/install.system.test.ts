@@ -103,7 +103,7 @@ describe.skipIf(whyNoSandbox())('install.sh with Docker Compose, everything but 
     expect(calls.slice(1)).toEqual([
       'systemctl daemon-reload',
       'docker compose up --no-start --quiet-pull',
-      'proxmox-mcp host install this --local --from 172.20.1.0/24 --yes',
+      expect.stringMatching(/^proxmox-mcp host install this --local --from 172\.20\.1\.0\/24(,[0-9.]+)* --yes$/),
       'systemctl enable proxmox-mcp',
       'systemctl restart proxmox-mcp',
       'systemctl enable --now proxmox-mcp-watch.timer',
