@@ -88,7 +88,7 @@ function dependencies(folder: string): McpDependencies {
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
     reads: { ...noApis(), node: async () => undefined },
     log: pino({ level: 'silent' }),
-    metrics: createMetrics({ process: false }),
+    metrics: createMetrics(),
     findProblems: async () => [],
   };
 }

@@ -69,7 +69,7 @@ async function measure({ name, state, limit, count, delayMs, atMost }: Measured)
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
     reads,
     log: pino({ level: 'silent' }),
-    metrics: createMetrics({ process: false }),
+    metrics: createMetrics(),
     findProblems: async () => [],
   };
   const serving = await serveHttp(dependencies, { version: 'bench', limits: { perToken: 1e9, perAddress: 1e9 } });

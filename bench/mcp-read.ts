@@ -151,7 +151,7 @@ function dependencies(delayMs: number): McpDependencies {
     tokens: { verify: (token) => (token === 'bench' ? { name: 'bench', scope: 'read' } : undefined) },
     reads: { ...noApis(), node: () => readNode(delayMs) },
     log: pino({ level: 'silent' }),
-    metrics: createMetrics({ process: false }),
+    metrics: createMetrics(),
     findProblems: async () => [],
   };
 }

@@ -61,7 +61,7 @@ export async function benchRun(): Promise<BenchResult[]> {
         people: createPeople(peopleFile(folder)),
         tokens: { verify: () => ({ name: 'bench', scope: 'admin' }) },
         reads: { ...noApis(), node: async () => undefined },
-        metrics: createMetrics({ process: false }),
+        metrics: createMetrics(),
         findProblems: async () => [],
       },
       { version: 'bench', limits: { perToken: 1e9, perAddress: 1e9 } },

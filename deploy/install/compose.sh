@@ -42,6 +42,7 @@ install_compose() {
   for one in hosts.yaml policy.yaml; do [ ! -f "$home/$one" ] || owned "$home/$one" 640 "root:$group"; done
   move_secrets
   database_password
+  grafana_password
   install_files
   install_scripts
   install_units proxmox-mcp.service
@@ -73,6 +74,15 @@ database_password() {
     od -An -N 24 -tx1 /dev/urandom | tr -d ' \n' | write_secret "$postgres" 999
     write_secret "$temporal" 1000 <"$postgres"
   fi
+}
+
+# Of Grafana's user in its image, and of no default: who wants to sign in reads it there.
+grafana_password() {
+  local file=$home/secrets/grafana-password
+  if [ -s "$file" ]; then owned "$file" 600 472:472; return 0; fi
+  [ "$(env_value GRAFANA_PASSWORD_FILE)" = ./secrets/grafana-password ] || return 0
+  did "make the password of Grafana's administrator ($file)"
+  [ -n "$dry" ] || { od -An -N 12 -tx1 /dev/urandom | tr -d ' \n' | write_secret "$file" 472; }
 }
 
 # What Compose mounts. What somebody has changed by hand since it was put there is kept beside it, and said.
@@ -109,12 +119,15 @@ manage_with_image() {
   local address; address=$(env_value SSH_HOST "$(own_address)")
   pin_own_keys "$address" "$worker_uid:$group"
   if [ -n "$dry" ]; then
-    say "host install this --local: user $user, its key for the containers' network alone, helper and policy of sudo; it shows each when it is built"
+    say "host install this --local: user $user, its key for the containers' network and this machine alone, helper and policy of sudo; it shows each when it is built"
     return 0
   fi
   # The address by which a container reaches this machine is there once its network is.
   (cd "$home" && docker compose up --no-start --quiet-pull) || fail 'Docker Compose could not make the containers; what it said is above'
-  with_program host install this --local --from "$(env_value NETWORK_PREFIX 172.20).1.0/24" --yes
+  # Docker's masquerading gives the machine's own connections there another address of the machine, so that these count too: what
+  # is installed is proved from here.
+  local own; own=$(ip -o -4 addr show scope global | awk '{ sub("/.*", "", $4); printf ",%s", $4 }')
+  with_program host install this --local --from "$(env_value NETWORK_PREFIX 172.20).1.0/24$own" --yes
   forget_program
   find "$home/keys" -mindepth 1 -maxdepth 1 -type f -links 1 -exec chown -h "$worker_uid:$group" {} +
 }

@@ -34,6 +34,10 @@ planned_env() {
       ;;
   esac
   [ -z "$monitoring" ] || text=$(with ENABLE_MONITORING "$([ "$monitoring" = yes ] && echo true || echo false)" <<<"$text")
+  # There is no default password: one is made (grafana_password) where none is written.
+  if [ "$kind" = compose ] && grep -qE '^ENABLE_MONITORING=(true|yes|y|on|1)$' <<<"$text" && ! grep -q '^GRAFANA_PASSWORD=' <<<"$text"; then
+    text=$(unless GRAFANA_PASSWORD_FILE ./secrets/grafana-password <<<"$text")
+  fi
   case $domain in
     '') ;;
     none) text=$(grep -vE '^(MCP_DOMAIN|ACME_EMAIL|PUBLISH_ADDRESS)=' <<<"$text" || true) ;;

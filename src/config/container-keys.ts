@@ -13,6 +13,11 @@ export const containerKeys = {
     'temporalio/admin-tools:1.32.0',
   ),
   TEMPORAL_UI_IMAGE: image("Image of Temporal's UI.", 'temporalio/ui:2.54.1'),
+  PROMETHEUS_IMAGE: image('Image of Prometheus 3.', 'prom/prometheus:v3.15.0'),
+  GRAFANA_IMAGE: image('Image of Grafana.', 'grafana/grafana:13.2.2'),
+  LOKI_IMAGE: image('Image of Loki 3.', 'grafana/loki:3.7.8'),
+  ALLOY_IMAGE: image('Image of Alloy, which collects the logs.', 'grafana/alloy:v1.20.1'),
+  NODE_EXPORTER_IMAGE: image("Image of the machine's own figures.", 'prom/node-exporter:v1.12.1'),
   TEMPORAL_LOG_LEVEL: withDefault(types.oneOf('debug', 'info', 'warn', 'error'), 'warn', {
     group,
     example: 'warn',
@@ -32,6 +37,16 @@ export const containerKeys = {
   TEMPORAL_MEMORY: memory("Temporal's server", '1G'),
   TEMPORAL_UI_CPUS: cpus("Temporal's UI", '0.5'),
   TEMPORAL_UI_MEMORY: memory("Temporal's UI", '128M'),
+  PROMETHEUS_CPUS: cpus('Prometheus', '1.0'),
+  PROMETHEUS_MEMORY: memory('Prometheus', '1G'),
+  GRAFANA_CPUS: cpus('Grafana', '1.0'),
+  GRAFANA_MEMORY: memory('Grafana', '512M'),
+  LOKI_CPUS: cpus('Loki', '1.0'),
+  LOKI_MEMORY: memory('Loki', '1G'),
+  ALLOY_CPUS: cpus('Alloy', '0.5'),
+  ALLOY_MEMORY: memory('Alloy', '256M'),
+  NODE_EXPORTER_CPUS: cpus('node exporter', '0.5'),
+  NODE_EXPORTER_MEMORY: memory('node exporter', '64M'),
 } as const;
 
 function image(what: string, example: string): Key<string | undefined> {

@@ -12,12 +12,8 @@ function inGroup(group: (typeof groups)[number]): [string, Key][] {
   return Object.entries(keys).filter(([, key]) => key.group === group);
 }
 
-function textOf({ what, atStart, noEffectYet }: Key): string {
-  return [
-    what,
-    ...(atStart ? ['A change counts after a restart.'] : []),
-    ...(noEffectYet === undefined ? [] : [`No effect yet: ${noEffectYet}.`]),
-  ].join(' ');
+function textOf({ what, atStart }: Key): string {
+  return atStart ? `${what} A change counts after a restart.` : what;
 }
 
 /** docs/configuration.md */

@@ -11,12 +11,8 @@ import {
   type UsedPort,
 } from './finalize-deployment.ts';
 import { temporalOf } from './finalize-temporal.ts';
-import { defaultsOf } from './interpret.ts';
-import type { Key } from './key.ts';
-import type { ServiceValues } from './keys.ts';
 import { type ConfigFinding, configProblem, configWarning } from './problems.ts';
 import type { ServiceContext } from './service-context.ts';
-import { serviceKeys } from './service-keys.ts';
 import { tracingOf } from './tracing-keys.ts';
 
 export interface Finalized {
@@ -35,7 +31,7 @@ export function finalize(context: ServiceContext): Finalized {
     ...unknownHosts(context),
     ...published.problems,
   ];
-  const warnings: ConfigFinding[] = [...withoutEffect(context), ...published.warnings];
+  const warnings: ConfigFinding[] = [...published.warnings];
   const mail = mailOf(context, problems);
   const mcp = mcpOf(context, warnings);
   const tracing = tracingOf(context, warnings);
@@ -97,17 +93,6 @@ export function finalize(context: ServiceContext): Finalized {
   return { config, problems, warnings };
 }
 
-/** A key that is set and changes nothing would be worse than one that is refused. */
-function withoutEffect({ values, sourceOf }: ServiceContext): ConfigFinding[] {
-  const defaults = defaultsOf<ServiceValues>(serviceKeys);
-  return Object.entries<Key>(serviceKeys).flatMap(([name, { noEffectYet }]) => {
-    const key = name as keyof ServiceValues;
-    if (noEffectYet === undefined || values[key] === defaults[key]) return [];
-    const summary = `it has no effect yet: ${noEffectYet}.`;
-    return [configWarning({ key: name, source: sourceOf(name), summary, remedy: 'Leave it out until then.' })];
-  });
-}
-
 /** Of the MCP server's container, whatever MCP_PORT is published: Caddy, Prometheus and the health check know it. */
 const portInContainer = 8080;
 
@@ -118,7 +103,10 @@ function mcpOf({ values, sourceOf, deployment }: ServiceContext, warnings: Confi
   const allowedHosts = [...new Set(named)].filter((name) => !isLoopback(name));
   const mcp = { host, port, allowedHosts, publicUrl, ...(trustedProxies && { trustedProxies }) };
   // In its container it listens for Caddy alone: what others reach are PUBLISH_ADDRESS and MCP_PORT.
-  if (deployment === 'compose') return { ...mcp, port: portInContainer };
+  if (deployment === 'compose') {
+    // Prometheus asks by the name of the container.
+    return { ...mcp, allowedHosts: [...allowedHosts, 'mcp-server'], port: portInContainer };
+  }
   const place = { key: 'MCP_HOST', source: sourceOf('MCP_HOST') };
   if (!isLoopback(host) && !publicUrl.startsWith('https://')) {
     warnings.push(

@@ -45,8 +45,6 @@ export interface Key<Value = unknown> {
   readonly host?: 'own' | 'shared';
   /** Counts for a process as it was when that started: reading the configuration again leaves it, and says so. */
   readonly atStart?: true;
-  /** Checked, but nothing uses it so far; for the docs and a warning where it is set: `no operation sends alerts`. */
-  readonly noEffectYet?: string;
 }
 
 type Options = Omit<Key, 'type' | 'default'>;

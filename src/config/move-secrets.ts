@@ -29,6 +29,8 @@ interface Open {
 /** The users of the image's processes: who reads a secret's file. */
 const uids: Readonly<Record<Reader, number>> = { 'mcp-server': 10_001, worker: 10_002, ledger: 10_003 };
 const gid = 10_000;
+/** Of Grafana's image. */
+const grafanaUid = 472;
 
 /**
  * Moves each secret that stands in `.env` or `hosts.yaml` itself into a file of its own beside them, mode 0600, and names that
@@ -142,6 +144,8 @@ function giveTo(path: string, key: string, settings: readonly Setting[]): void {
   const declared = keys[key]?.neededBy;
   const readers = key === 'PROXMOX_TOKEN_VALUE' && !hasReading ? undefined : declared;
   const [only, ...others] = readers ?? ['worker', 'mcp-server'];
+  // Of our processes none needs it.
+  if (key === 'GRAFANA_PASSWORD') chownSync(path, grafanaUid, grafanaUid);
   if (only === undefined) return;
   if (others.length > 0) {
     chownSync(path, 0, gid);

@@ -52,8 +52,7 @@ export const serviceKeys = {
     group: 'Features',
     atStart: true,
     example: 'false',
-    what: 'Run Prometheus and Grafana beside the service (Docker Compose profile `monitoring`).',
-    noEffectYet: 'Prometheus and Grafana are not started by the service',
+    what: 'Run Prometheus, Grafana and Loki beside the service (Docker Compose profile `monitoring`). Without Docker it changes nothing: a Prometheus of yours can ask for the metrics.',
   }),
 
   MCP_HOST: withDefault(types.address, '127.0.0.1', {
@@ -281,8 +280,7 @@ export const serviceKeys = {
     example: '',
     secret: true,
     neededBy: [],
-    what: "Password of Grafana's administrator; required with ENABLE_MONITORING=true.",
-    noEffectYet: 'Prometheus and Grafana are not started by the service',
+    what: "Password of Grafana's administrator; required with ENABLE_MONITORING=true. Grafana takes it at its first start; docs/monitoring.md says how a later one is applied.",
   }),
   ...deploymentKeys,
   ...containerKeys,

@@ -38,7 +38,7 @@ export function createMcpRequestListener(options: HttpServerOptions): RequestLis
   const originOf = createFindOrigin(config.mcp.trustedProxies);
   const access = createAccess(config.mcp.allowedHosts, publicUrl, originOf);
   const limiter = options.limiter(originOf);
-  const answerConsole = serveConsole(options.console, { access, limiter, originOf, publicUrl });
+  const answerConsole = serveConsole(options.console, { access, limiter, originOf, publicUrl, metrics });
 
   const answerReach = serveReach(originOf, log);
 
@@ -162,12 +162,15 @@ export function createMcpRequestListener(options: HttpServerOptions): RequestLis
   }
 
   return (request, response) => {
+    const began = performance.now();
     serve(request, response)
       .catch((error: unknown) => {
         log.error({ err: error }, 'an HTTP request failed');
         refuse(response, 500, 'The service failed unexpectedly; its log says why.', { code: -32_603 });
       })
-      .finally(() => metrics.httpRequest(routeOf(pathOf(request)), response.statusCode));
+      .finally(() =>
+        metrics.httpRequest(routeOf(pathOf(request)), response.statusCode, (performance.now() - began) / 1_000),
+      );
   };
 }
 

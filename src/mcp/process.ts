@@ -98,7 +98,7 @@ function connect(
     people: createPeople(peopleFile(atStart.accessDir)),
     tokens: createTokenStore(tokensFile(atStart.accessDir)),
     log,
-    metrics: createMetrics({ process: true }),
+    metrics: createMetrics(packageVersion()),
     notices: () => readNotices(client),
   };
   return {

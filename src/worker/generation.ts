@@ -7,6 +7,8 @@ import { traceRuns } from '../activities/traced.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
+import { countHostCalls } from '../metrics/host-calls.ts';
+import type { WorkerInstruments } from '../metrics/instruments.ts';
 import { readRefusedSchedules } from '../runs/refused-schedules.ts';
 import { createChangeSwitch } from '../runs/switch.ts';
 import type { Redact } from '../secret.ts';
@@ -25,6 +27,7 @@ export interface GenerationOptions {
   readonly redact: Redact;
   readonly changedKeys: () => readonly string[];
   readonly log: Log;
+  readonly instruments: WorkerInstruments;
 }
 
 /** A worker of one queue, with what all have in common. */
@@ -49,7 +52,7 @@ export interface Generation {
 
 /** Throws what is wrong, most often that Temporal doesn't answer; then nothing of it is left. */
 export async function createGeneration(options: GenerationOptions): Promise<Generation> {
-  const { loaded, versioned, redact, changedKeys, log } = options;
+  const { loaded, versioned, redact, changedKeys, log, instruments } = options;
   const { config } = loaded;
   const connections = await connectWorker(config, log);
   const { client } = connections;
@@ -68,6 +71,7 @@ export async function createGeneration(options: GenerationOptions): Promise<Gene
     interceptors: {
       activity: [
         ...traces.activity,
+        countHostCalls(instruments, servedHosts(config)),
         redactingInterceptor(redact),
         failureInterceptor(redact, log, changedKeys),
         approvedInterceptor,

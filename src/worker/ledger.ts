@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from '@temporalio/worker';
+import type { Registry } from 'prom-client';
 import type { ActivityDependencies } from '../activities/dependencies.ts';
 import { createLedgerActivities } from '../activities/index.generated.ts';
 import { explain, ServiceError } from '../errors.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { ledgerPaths } from '../ledger/paths.ts';
 import type { Log } from '../log.ts';
+import { startServiceState } from '../metrics/service-state.ts';
 import type { Redact } from '../secret.ts';
 import { acquireKernelLock } from '../service/kernel-lock.ts';
 import { createTokenStore, tokensFile } from '../tokens/store.ts';
@@ -45,6 +47,7 @@ interface LedgerOptions extends Served {
   readonly folder: string;
   readonly log: Log;
   readonly redact: Redact;
+  readonly registry: Registry;
 }
 
 /**
@@ -52,7 +55,7 @@ interface LedgerOptions extends Served {
  * needs none is done all the same, and it is tried again. Once open it stays so, whatever it is served with.
  */
 export async function createLedgerService(options: LedgerOptions): Promise<LedgerService> {
-  const { log, redact } = options;
+  const { log, redact, registry } = options;
   const { dataDir, accessDir } = options.dependencies.config;
   const folder = join(dataDir, 'ledger');
   const tokens = createTokenStore(tokensFile(accessDir));
@@ -106,12 +109,20 @@ export async function createLedgerService(options: LedgerOptions): Promise<Ledge
         if (stopped.signal.aborted) return;
         await open();
       }
+      // One process has the ledger, so that nothing is counted twice.
+      const state = startServiceState({
+        current: () => served.dependencies,
+        log,
+        registry,
+        file: join(dataDir, 'counted-runs.json'),
+      });
       running = worker.run();
       // Another one may have taken over when one has ended.
       for (let current: Promise<void> | undefined; current !== running; ) {
         current = running;
         await current;
       }
+      await state.stop();
       await ledger?.close();
     },
     async prepare(next) {

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { Runtime } from '@temporalio/worker';
-import { urlHost } from '../address.ts';
 import { type ConfigurationInUse, changedKeys } from '../config/in-use.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { secretsOf } from '../config/secrets.ts';
@@ -9,8 +8,13 @@ import type { Config } from '../config.ts';
 import { explain, ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createLogger } from '../logger.ts';
+import { createRegistry, workerInstruments } from '../metrics/instruments.ts';
+import { freeLoopbackPort, serveMetrics } from '../metrics/page.ts';
+import { lockWait } from '../operations/lock-wait.ts';
+import { packageVersion } from '../package.ts';
 import { startAnchors } from '../runs/ledger.ts';
 import { reconcileSchedules } from '../runs/reconcile-schedules.ts';
+import { readRefusedSchedules } from '../runs/refused-schedules.ts';
 import { createChangeSwitch } from '../runs/switch.ts';
 import { temporalEndpoint } from '../runs/temporal-endpoint.ts';
 import { startWatch } from '../runs/watch.ts';
@@ -71,22 +75,42 @@ export async function runWorker(
   const role = config.worker.ledger;
   const tracing = await startTracing(config, role === 'only' ? 'ledger' : 'worker', log);
   const { metricsHost, metricsPort } = config.worker;
+  const registry = createRegistry({ role: role === 'only' ? 'ledger' : 'worker', version: packageVersion() });
+  const sdkPort = await freeLoopbackPort();
+  const histogramBucketOverrides = { [lockWait.name]: [...lockWait.buckets] };
   Runtime.install({
     logger: temporalLogger(log),
-    telemetryOptions: { metrics: { prometheus: { bindAddress: `${urlHost(metricsHost)}:${metricsPort}` } } },
+    telemetryOptions: {
+      metrics: { prometheus: { bindAddress: `127.0.0.1:${sdkPort}`, histogramBucketOverrides } },
+    },
   });
+  const page = await serveMetrics({ host: metricsHost, port: metricsPort, registry, sdkPort });
+  const instruments = workerInstruments(registry);
   // What was a secret before may still be in a text that comes now.
   const secrets = [...secretsOf(config)];
   let redactKnown = createRedact(secrets);
   const redact: Redact = (text) => redactKnown(text);
   const versioned = versionedOf(config);
   const generationOf = (of: LoadedConfig) =>
-    createGeneration({ loaded: of, versioned, redact, changedKeys: () => changedKeys(reloader.inUse()), log });
+    createGeneration({
+      loaded: of,
+      versioned,
+      redact,
+      changedKeys: () => changedKeys(reloader.inUse()),
+      log,
+      instruments,
+    });
+  const settleAll = async (client: Client, of: Config) => {
+    await settle(client, of, log);
+    instruments.schedulesRefused.set(Object.keys(readRefusedSchedules(of)).length);
+  };
 
   let current = await generationOf(loaded);
   const ledger =
-    role === 'never' ? undefined : await createLedgerService({ ...current, folder: loaded.folder, log, redact });
-  if (role !== 'only') await settle(current.client, config, log);
+    role === 'never'
+      ? undefined
+      : await createLedgerService({ ...current, folder: loaded.folder, log, redact, registry });
+  if (role !== 'only') await settleAll(current.client, config);
 
   let end: (error?: unknown) => void = () => undefined;
   const ended = new Promise<void>((resolve, reject) => {
@@ -110,7 +134,7 @@ export async function runWorker(
     let nextLedger: NextLedger | undefined;
     try {
       nextLedger = await ledger?.prepare(made);
-      if (role !== 'only') await settle(made.client, next.config, log);
+      if (role !== 'only') await settleAll(made.client, next.config);
       if (stopped.signal.aborted) throw new Error('the worker is stopping');
     } catch (error) {
       await nextLedger?.giveUp();
@@ -151,6 +175,7 @@ export async function runWorker(
   await Promise.all([serving, runningNow, versions, ...older]);
   await current.close();
   await tracing.stop();
+  await page.close();
 }
 
 /** What a configuration wants of Temporal itself. Safe to be done by several workers, and again. */

@@ -10,7 +10,7 @@ import {
 } from '@temporalio/workflow';
 import type { ApprovalActivities } from '../activities/approvals/approvals.ts';
 import type { BulkGroup } from '../activities/change-guests/change-guests.ts';
-import { callPattern } from '../operations/change-guests.ts';
+import { callPattern, changeGuests } from '../operations/change-guests.ts';
 import type { EachGuest } from '../operations/definition.ts';
 import { type GuestPlace, guestLabel, guestLock } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
@@ -73,7 +73,7 @@ export async function guestBatch(request: BatchRequest): Promise<BatchResult> {
   const notBegun: number[] = [];
   let warnings = soFar?.warnings ?? 0;
   const all = rest.length + done.length + already.length + failed.length + left.length;
-  const locks = createLocks({ title, onWait: () => undefined });
+  const locks = createLocks({ operation: changeGuests.name, title, onWait: () => undefined });
   const scope = CancellationScope.current();
   let acting = 0;
   let stopped: string | undefined;

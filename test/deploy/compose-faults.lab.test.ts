@@ -15,6 +15,8 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
     async () => {
       host = await startLabHost({ debian: 'trixie', docker: true });
       deployment = await deploy(host);
+      // It would mend what is broken here.
+      await host.must(['systemctl', 'stop', 'proxmox-mcp-watch.timer']);
     },
     startTimeoutMs + 10 * 60_000,
   );
@@ -30,11 +32,14 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
   const container = async (service: string) =>
     (await deployment.compose(['ps', '--quiet', service])).trim().split('\n')[0] ?? '';
 
-  /** Starts a run by the command line, which doesn't wait for it; its id. */
+  const cli = (...args: readonly string[]) =>
+    host.exec(['/usr/local/bin/proxmox-mcp', ...args], { timeoutMs: 120_000 });
+
+  /** Starts a run without waiting for it; its id. */
   async function start(operation: string): Promise<string> {
-    const said = await deployment.cli(operation, '--host', 'this', '--no-wait');
-    const id = new RegExp(`${operation}/this/[\\w-]+`).exec(said)?.[0];
-    if (id === undefined) throw new Error(`no run: ${said}`);
+    const { stdout, stderr } = await cli(operation, '--host', 'this', '--no-wait', '--json');
+    const id = /"id":\s*"([^"]+)"/.exec(stdout)?.[1];
+    if (id === undefined) throw new Error(`no run: ${stdout}${stderr}`);
     return id;
   }
 
@@ -42,10 +47,10 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
   async function outcome(id: string): Promise<string> {
     const deadline = Date.now() + 240_000;
     for (;;) {
-      const shown = await deployment.cli('runs', 'show', id, '--json').catch((error: unknown) => String(error));
-      const [, state = ''] = /"state":\s*"(\w+)"/.exec(shown) ?? [];
+      const { stdout, stderr } = await cli('runs', 'get', id, '--json');
+      const [, state = ''] = /"state":\s*"([\w-]+)"/.exec(stdout) ?? [];
       if (state !== '' && state !== 'running') return state;
-      if (Date.now() > deadline) return `still ${state}: ${shown.slice(0, 500)}`;
+      if (Date.now() > deadline) return `still ${state}: ${stdout}${stderr}`;
       await sleep(2_000);
     }
   }
@@ -121,11 +126,8 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
         .filter((place) => !/^\/etc\/(hosts|hostname|resolv\.conf)$/.test(place));
       expect(open.sort()).toEqual(writable[service]);
       for (const place of ['/', '/etc', '/app', '/opt/proxmox-mcp', '/usr/bin', '/etc/hosts']) {
-        const attempt = `test ! -e ${place} || { test -d ${place} && touch ${place}/x || echo x >>${place}; }`;
-        const { exitCode, stderr } = await inside(service, `${attempt}`);
-        expect(exitCode === 0 && stderr === '' ? `${service} wrote ${place}` : '', place).toBe(
-          (await inside(service, `test -e ${place}`)).exitCode === 0 ? '' : `${service} wrote ${place}`,
-        );
+        const write = `{ if [ -d ${place} ]; then touch ${place}/x; else echo x >>${place}; fi; } 2>/dev/null`;
+        expect((await inside(service, `[ ! -e ${place} ] || ! ${write}`)).exitCode, place).toBe(0);
       }
     });
 

@@ -109,6 +109,36 @@ describe.skipIf(whyNoLab())('install.sh with Docker Compose', () => {
     expect(await host.must(['ls', '/opt/proxmox-mcp-backups'])).toMatch(/^daily-backup-.*\.tar\.gz$/m);
   });
 
+  it('is scraped by the Prometheus of its profile, which finds each by its name', { timeout: 120_000 }, async () => {
+    const monitoring = (...args: readonly string[]) => deployment.compose(['--profile', 'monitoring', ...args]);
+    await monitoring('up', '--detach', 'prometheus');
+    try {
+      const answers = async () => {
+        const url = 'http://127.0.0.1:9090/api/v1/query?query=up';
+        const { exitCode, stdout } = await host.exec(['curl', '--silent', '--fail', url]);
+        if (exitCode !== 0) return {};
+        const { data } = JSON.parse(stdout) as {
+          data: { result: { metric: Record<string, string>; value: [0, string] }[] };
+        };
+        return Object.fromEntries(
+          data.result.map(({ metric, value }) => [`${metric.job} ${metric.role ?? ''}`.trim(), value[1]]),
+        );
+      };
+      await expect.poll(answers, { timeout: 90_000, interval: 1_000 }).toEqual({
+        'proxmox-mcp mcp-server': '1',
+        'worker worker': '1',
+        'worker ledger': '1',
+        caddy: '1',
+        temporal: '1',
+        prometheus: '1',
+        // It isn't started here.
+        'node-exporter': '0',
+      });
+    } finally {
+      await monitoring('rm', '--stop', '--force', '--volumes', 'prometheus');
+    }
+  });
+
   it('is what the machine says of itself', { timeout: 120_000 }, async () => {
     const checks = await host.exec(['/usr/local/lib/proxmox-mcp/checks.sh', 'doctor']);
     expect(checks.stdout.split('\n').filter((line) => /^(failed|unknown)/.test(line))).toEqual([]);
@@ -121,8 +151,10 @@ describe.skipIf(whyNoLab())('install.sh with Docker Compose', () => {
     expect(await host.must(['systemctl', 'is-active', 'proxmox-mcp', 'proxmox-mcp-watch.timer'])).toBe(
       'active\nactive\n',
     );
-    // The key of the service counts from the containers' network alone.
-    expect(await host.must(['cat', '/home/claude-user/.ssh/authorized_keys'])).toContain('from="172.20.1.0/24"');
+    // The key of the service counts from the containers' network and the machine itself alone.
+    expect(await host.must(['cat', '/home/claude-user/.ssh/authorized_keys'])).toMatch(
+      new RegExp(`from="172\\.20\\.1\\.0/24(,172\\.[\\d.]+|,${host.address.host})*"`),
+    );
   });
 
   it('is all there again after the host was restarted', { timeout: 400_000 }, async () => {

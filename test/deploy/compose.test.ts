@@ -36,22 +36,31 @@ it('is a project of its own name with the names of the guide', () => {
   expect(text).toMatch(/container_name: proxmox-mcp-server\n/);
   expect(text).toMatch(/container_name: mcp-reverse-proxy\n/);
   expect(Object.entries(volumes).map(([key, volume]) => [key, volume.name])).toEqual(
-    ['mcp_data', 'mcp_ledger', 'mcp_access', 'mcp_logs', 'caddy_data', 'caddy_config', 'temporal_data'].map((one) => [
-      one,
-      one,
-    ]),
+    [
+      ...['mcp_data', 'mcp_ledger', 'mcp_access', 'mcp_logs', 'caddy_data', 'caddy_config', 'temporal_data'],
+      ...['prometheus_data', 'grafana_data', 'loki_data', 'alloy_data'],
+    ].map((one) => [one, one]),
   );
 });
 
-it.each(all)('%s can do no more than it must', (_, service) => {
+/** What monitoring sees of the machine: its logs, and what anybody may read there. Nobody sees anything else of it. */
+const machine: Readonly<Record<string, readonly string[]>> = {
+  alloy: [
+    '/var/lib/docker/containers:/logs/containers:ro',
+    '/var/log/journal:/logs/journal:ro',
+    '/etc/machine-id:/etc/machine-id:ro',
+  ],
+  'node-exporter': ['/:/host:ro,rslave'],
+};
+
+it.each(all)('%s can do no more than it must', (one, service) => {
   expect(service.read_only).toBe(true);
   expect(service.cap_drop).toEqual(['ALL']);
   expect(service.security_opt).toEqual(['no-new-privileges:true']);
-  expect(service.logging?.options).toEqual({ 'max-size': '10m', 'max-file': '3' });
+  expect(service.logging?.options).toEqual({ 'max-size': '10m', 'max-file': '3', tag: '{{.Name}}' });
   expect(Object.keys(service.deploy?.resources.limits ?? {}).sort()).toEqual(['cpus', 'memory', 'pids']);
-  expect(service.volumes?.filter((volume) => /docker|\/run\b|^\/(?!opt)/.test(volume.split(':')[0] ?? ''))).toEqual(
-    service.volumes && [],
-  );
+  const ofMachine = service.volumes?.filter((volume) => /docker|\/run\b|^\/(?!opt)/.test(volume.split(':')[0] ?? ''));
+  expect(ofMachine ?? []).toEqual(machine[one] ?? []);
   expect(service.user).toMatch(/^\d+:\d+$/);
 });
 
@@ -60,21 +69,25 @@ it('only what runs once for an administrator or at the start is root', () => {
   expect(roots.map(([one, { restart }]) => [one, restart])).toEqual([
     ['cli', 'no'],
     ['volumes', 'no'],
+    // The logs are root's; it has no capability to do more with that than read them.
+    ['alloy', 'unless-stopped'],
   ]);
   const others = all.filter(([, service]) => service.cap_add && !service.user.startsWith('0:'));
   expect(others.map(([one, { cap_add }]) => [one, cap_add])).toEqual([['caddy', ['NET_BIND_SERVICE']]]);
 });
 
-it('only Caddy publishes ports, and the one of Temporal’s UI on loopback alone', () => {
+it('only Caddy publishes ports, and on loopback alone Temporal’s UI and what monitoring shows', () => {
   const published = all.filter(([, { ports }]) => ports !== undefined);
-  expect(published.map(([one]) => one)).toEqual(['caddy']);
+  expect(published.map(([one]) => one)).toEqual(['caddy', 'prometheus', 'grafana', 'loki']);
   expect(services.caddy?.ports?.map((port) => port.slice(port.lastIndexOf(':') + 1))).toEqual([
     '8000',
     '8443',
     '8080',
     '8233',
   ]);
-  expect(services.caddy?.ports?.at(-1)).toMatch(/^127\.0\.0\.1:/);
+  const ofMonitoring = ['prometheus', 'grafana', 'loki'].flatMap((one) => services[one]?.ports ?? []);
+  expect(ofMonitoring).toHaveLength(3);
+  for (const port of [services.caddy?.ports?.at(-1), ...ofMonitoring]) expect(port).toMatch(/^127\.0\.0\.1:/);
 });
 
 it('images of others are pinned by digest, ours is never pulled', () => {
@@ -110,6 +123,7 @@ it('a secret is in the containers that use it alone, and in no environment', () 
   const users = (secret: string) => all.filter(([, { secrets }]) => secrets?.includes(secret)).map(([one]) => one);
   expect(users('postgres_password')).toEqual(['postgres']);
   expect(users('temporal_password')).toEqual(['temporal-schema', 'temporal']);
+  expect(users('grafana_password')).toEqual(['grafana']);
   expect(text).not.toMatch(/^\s+\w*(PASSWORD|TOKEN|SECRET|KEY)\w*:\s*\S/m);
 });
 

@@ -103,7 +103,7 @@ describe.skipIf(whyNoSandbox())('install.sh with Docker Compose, everything but 
     expect(calls.slice(1)).toEqual([
       'systemctl daemon-reload',
       'docker compose up --no-start --quiet-pull',
-      'proxmox-mcp host install this --local --from 172.20.1.0/24 --yes',
+      expect.stringMatching(/^proxmox-mcp host install this --local --from 172\.20\.1\.0\/24(,[0-9.]+)* --yes$/),
       'systemctl enable proxmox-mcp',
       'systemctl restart proxmox-mcp',
       'systemctl enable --now proxmox-mcp-watch.timer',
@@ -118,6 +118,7 @@ SSH_KNOWN_HOSTS=/opt/proxmox-mcp/keys/known_hosts
 IMAGE_TAG=${image?.split(':')[1]}
 NETWORK_PREFIX=172.20
 ENABLE_MONITORING=true
+GRAFANA_PASSWORD_FILE=./secrets/grafana-password
 SMTP_HOST=mail.example.org
 MAIL_TO=anna@example.org
 MAIL_FROM=Proxmox MCP <anna@example.org>
@@ -131,6 +132,7 @@ MAIL_FROM=Proxmox MCP <anna@example.org>
       'keys 700 10002:10000',
       'keys/mcp 700 10001:10000',
       'secrets 711 0:0',
+      'secrets/grafana-password 600 472:472',
       'secrets/postgres_password 600 999:999',
       'secrets/temporal_password 600 1000:1000',
       'docker-compose.yml 644 0:0',
@@ -150,7 +152,10 @@ MAIL_FROM=Proxmox MCP <anna@example.org>
       '/etc/systemd/system/proxmox-mcp.service` | 644 | root:root',
     ])
       expect(report).toContain(part);
+    const password = await machine.read(`${home}/secrets/grafana-password`);
+    expect(password).toMatch(/^[0-9a-f]{24}$/);
     expect(report).not.toContain(one);
+    expect(report).not.toContain(password);
   });
 
   it('finds nothing to do the second time, and restarts nothing', async () => {

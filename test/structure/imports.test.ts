@@ -81,9 +81,15 @@ const houses: Readonly<Record<string, House>> = {
     may: ['operations', 'reports', 'runs', 'tokens', 'people'],
     why: 'shows what `runs` knows, in a browser; knows nothing of MCP, which serves it over its HTTP',
   },
+  metrics: {
+    holds:
+      'what Prometheus is told: every metric with its labels, and the state of the service as its Temporal server knows it',
+    may: ['operations', 'reports', 'runs', 'messages'],
+    why: 'only counts, and changes nothing',
+  },
   mcp: {
     holds: 'MCP over HTTP and stdio, made from the catalogue',
-    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'tracing', 'messages'],
+    may: ['operations', 'reports', 'runs', 'proxmox', 'tokens', 'people', 'console', 'metrics', 'tracing', 'messages'],
     why: 'translates; plain reads of the Proxmox API are answered directly, a host is never reached',
   },
   move: {
@@ -123,6 +129,7 @@ const houses: Readonly<Record<string, House>> = {
       'ledger',
       'tokens',
       'service',
+      'metrics',
       'messages',
       'tracing',
     ],
@@ -162,9 +169,10 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@opentelemetry/sdk-trace': /^src\/tracing\//,
   '@temporalio/activity': /^src\/activities\//,
   '@temporalio/client':
-    /^src\/(move|runs|activities|worker)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
+    /^src\/(move|runs|activities|metrics|worker)\/|^src\/service\/temporal-namespace\.ts$|^src\/mcp\/(process|find-problems)\.ts$/,
   '@temporalio/proto': /^src\/runs\//,
-  '@temporalio/worker': /^src\/(worker\/[a-z-]+|temporal-logger|activities\/(approved|failures|traced))\.ts$/,
+  '@temporalio/worker':
+    /^src\/(worker\/[a-z-]+|temporal-logger|activities\/(approved|failures|traced)|metrics\/host-calls)\.ts$/,
   '@temporalio/workflow': /^src\/workflows\//,
   commander: /^src\/cli\//,
   eta: /^src\/(reports|console)\//,
@@ -173,7 +181,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   'node:child_process': /^src\/(hosts\/local\/(exec|ssh-keygen)|service\/[a-z-]+)\.ts$/,
   otpauth: /^src\/people\//,
   pino: /^src\/(log|logger)\.ts$/,
-  'prom-client': /^src\/mcp\//,
+  'prom-client': /^src\/(metrics\/[a-z-]+|mcp\/metrics|worker\/ledger)\.ts$/,
   'proxmox-api': /^src\/proxmox\//,
   'rate-limiter-flexible': /^src\/mcp\/http\//,
   ssh2: /^src\/hosts\/ssh\//,

@@ -3,7 +3,7 @@ import { closureOf, readSources } from './sources.ts';
 
 /** What a test that imports one of these needs, by its ending. The first that fits counts. */
 const needs = [
-  ['.lab.test.ts', /^lab\/hosts\/lab-host\.ts$/],
+  ['.lab.test.ts', /^lab\/(hosts\/lab-host|images)\.ts$/],
   [
     '.system.test.ts',
     /^lab\/sshd\.ts$|^test\/(support\/(built|local-host|service|temporal|browser)|hosts\/helper\/sandbox\/sandbox)\.ts$/,

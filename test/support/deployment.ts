@@ -26,13 +26,14 @@ export interface Deployment {
 
 /** What images and limits the lab needs: names of images, and no limit of processors, as its engine has no controllers. */
 async function lines(address: string): Promise<Readonly<Record<string, string>>> {
-  const images = await ensureImages('app', 'postgres', 'caddy', 'temporal', 'temporal-ui');
+  const images = await ensureImages('app', 'postgres', 'prometheus', 'caddy', 'temporal', 'temporal-ui');
   const [, tag = ''] = images.app.split(':');
-  const limits = ['MCP', 'WORKER', 'LEDGER', 'CADDY', 'POSTGRES', 'TEMPORAL', 'TEMPORAL_UI'];
+  const limits = ['MCP', 'WORKER', 'LEDGER', 'CADDY', 'POSTGRES', 'TEMPORAL', 'TEMPORAL_UI', 'PROMETHEUS'];
   return {
     IMAGE_TAG: tag,
     CADDY_IMAGE: images.caddy,
     POSTGRES_IMAGE: images.postgres,
+    PROMETHEUS_IMAGE: images.prometheus,
     TEMPORAL_IMAGE: images.temporal,
     TEMPORAL_ADMIN_TOOLS_IMAGE: images.temporal,
     TEMPORAL_UI_IMAGE: images['temporal-ui'],

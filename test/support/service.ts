@@ -50,6 +50,8 @@ export interface TestService {
    * the Temporal server.
    */
   startWorker(name?: WorkerName, options?: { readonly temporalPort?: number }): Promise<void>;
+  /** Where it serves its metrics. */
+  metricsPort(name?: WorkerName): number;
   /** SIGKILL (default) or another signal, and waits for its end. */
   killWorker(signal?: NodeJS.Signals, name?: WorkerName): Promise<void>;
   /** Stops it where it is, until `thawWorker`, as a machine that is suspended. */
@@ -108,6 +110,7 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
   const connection = await Connection.connect({ address: temporal.address });
   const client = new Client({ connection });
   const children: Partial<Record<ProcessName, ChildProcess>> = {};
+  const metricsPorts: Record<WorkerName, number> = { worker: config.worker.metricsPort, 'second-worker': 0 };
 
   const launch = async (name: ProcessName, args: readonly string[], ready: RegExp, more: NodeJS.ProcessEnv = {}) => {
     if (children[name]) throw new Error(`the ${name} runs already`);
@@ -154,11 +157,14 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     temporal,
     mcpUrl: `http://127.0.0.1:${mcpPort}`,
     // Its port is looked for when it is needed: minutes later a connection may have it.
-    startWorker: async (name = 'worker', { temporalPort } = {}) =>
-      launch(name, [join(root, 'dist/src/worker.js')], /worker is ready/, {
-        ...(name === 'worker' ? {} : { WORKER_METRICS_PORT: String(await freePort()) }),
+    startWorker: async (name = 'worker', { temporalPort } = {}) => {
+      if (name !== 'worker') metricsPorts[name] = await freePort();
+      await launch(name, [join(root, 'dist/src/worker.js')], /worker is ready/, {
+        WORKER_METRICS_PORT: String(metricsPorts[name]),
         ...(temporalPort === undefined ? {} : { TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}` }),
-      }),
+      });
+    },
+    metricsPort: (name = 'worker') => metricsPorts[name],
     killWorker: (signal = 'SIGKILL', name = 'worker') => end(name, signal),
     freezeWorker: (name = 'worker') => signalTo(name, 'SIGSTOP'),
     thawWorker: (name = 'worker') => signalTo(name, 'SIGCONT'),

@@ -12,16 +12,25 @@ interface More {
   readonly remedy?: string;
   /** What the host said. */
   readonly evidence?: string | undefined;
+  /** The number that was judged. */
+  readonly value?: number;
 }
 
 export function finding(
   check: string,
   verdict: Verdict,
   summary: string,
-  { remedy, evidence = '' }: More = {},
+  { remedy, evidence = '', value }: More = {},
 ): Finding {
   const shown = cleanText(evidence, evidenceLimit).trim();
-  return { check, verdict, summary, ...(remedy && { remedy }), ...(shown !== '' && { evidence: shown }) };
+  return {
+    check,
+    verdict,
+    summary,
+    ...(remedy && { remedy }),
+    ...(value !== undefined && { value }),
+    ...(shown !== '' && { evidence: shown }),
+  };
 }
 
 /**

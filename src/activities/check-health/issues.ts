@@ -193,6 +193,7 @@ function counted(
   const doubt = source.doubt ? ` (${source.doubt})` : '';
   const number = events === 0 ? 'None' : `${source.isFull ? 'At least ' : ''}${events}`;
   return finding(check, verdict(events), `${number} in the last 24 hours, says ${source.name}${doubt}.`, {
+    value: events,
     evidence: recent
       .slice(-5)
       .map(({ text }) => withoutArguments(text))

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Console } from '../../console/console.ts';
 import type { GateRequest } from '../../console/gate.ts';
 import type { Viewer } from '../../console/sessions.ts';
+import type { Metrics } from '../metrics.ts';
 import type { Access } from './access.ts';
 import { answer } from './answer.ts';
 import { readBody } from './body.ts';
@@ -16,10 +17,11 @@ interface ConsoleEdge {
   readonly limiter: Limiter;
   readonly originOf: FindOrigin;
   readonly publicUrl: string;
+  readonly metrics: Pick<Metrics, 'signIn'>;
 }
 
 /** Serves the console's pages over this server's HTTP, under the same limits as everything else. */
-export function serveConsole(pages: Console, { access, limiter, originOf, publicUrl }: ConsoleEdge) {
+export function serveConsole(pages: Console, { access, limiter, originOf, publicUrl, metrics }: ConsoleEdge) {
   return async (request: IncomingMessage, response: ServerResponse, path: string): Promise<void> => {
     const origin = originOf(request);
     const common = {
@@ -50,10 +52,19 @@ export function serveConsole(pages: Console, { access, limiter, originOf, public
         failure: async () => (await limiter.address(request)) ?? (await limiter.failed(request)),
       },
     });
+    if (path === '/sign-in' && request.method === 'POST') metrics.signIn(signInOutcomes[status] ?? 'failed');
     // What is left of a body that nobody has read would be taken for the next request.
     answer(response, status, type, body, request.complete ? headers : { ...headers, connection: 'close' });
   };
 }
+
+/** As the page answers a form that signs in. */
+const signInOutcomes: Readonly<Record<number, Parameters<Metrics['signIn']>[0]>> = {
+  303: 'ok',
+  401: 'refused',
+  403: 'refused',
+  429: 'rate-limited',
+};
 
 /** How the browser came, where a proxy that is named says it; else as `publicUrl` has it. */
 function isSecure({ scheme }: Origin, publicUrl: string): boolean {

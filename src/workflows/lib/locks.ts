@@ -3,11 +3,13 @@ import {
   CancellationScope,
   condition,
   getExternalWorkflowHandle,
+  metricMeter,
   proxyActivities,
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { LockActivities } from '../../activities/lock/lock.ts';
+import { lockWait } from '../../operations/lock-wait.ts';
 import { inOrder, type Lock } from '../../operations/target.ts';
 import { lockGrantedSignal, lockId, lockWaitSignal, releaseLockSignal, serviceQueue } from './messages.ts';
 import { policies } from './policies.ts';
@@ -37,6 +39,8 @@ export interface RunLocks {
 
 /** A holder that is gone frees its locks by itself; see `target-lock`. */
 export function createLocks(options: {
+  /** For metrics. */
+  readonly operation: string;
   /** For people who wait behind this run. */
   readonly title: string;
   /** Run whose locks this one shares while it holds them. */
@@ -45,6 +49,7 @@ export function createLocks(options: {
 }): RunLocks {
   const owner = workflowInfo().workflowId;
   const { requestLock } = proxyActivities<LockActivities>({ ...policies.service, taskQueue: serviceQueue });
+  const waited = metricMeter.createHistogram(lockWait.name, 'float', 's', lockWait.help);
   const fences = new Map<string, number>();
   /** What was asked for and not given back, held or not, with its turn. */
   const asked = new Map<string, number>();
@@ -94,6 +99,7 @@ export function createLocks(options: {
 
   async function takeOne({ name, mode }: Lock, until: number): Promise<void> {
     const turn = ++turns;
+    const began = Date.now();
     asked.set(name, turn);
     let pause = askAgainMs.first;
     while (!fences.has(name) && Date.now() < until) {
@@ -110,7 +116,9 @@ export function createLocks(options: {
       });
       pause = Math.min(pause * 2, askAgainMs.most);
     }
-    if (fences.has(name)) return;
+    const outcome = fences.has(name) ? 'ok' : 'lock-timeout';
+    waited.record((Date.now() - began) / 1_000, { operation: options.operation, outcome });
+    if (outcome === 'ok') return;
     throw ApplicationFailure.nonRetryable(
       `Another change of ${name} was still going on when the waiting time was over. Look at it in the Temporal UI, then start this one again.`,
       'lock-timeout',

@@ -78,6 +78,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
     const checklist = createChecklist(title, definition.steps);
     setHandler(progressQuery, checklist.progress, { description: 'What the run does now, and its steps' });
     const locks = createLocks({
+      operation: definition.name,
       title,
       within: request.within,
       onWait: (message) => {

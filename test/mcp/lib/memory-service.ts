@@ -453,7 +453,7 @@ export function memoryService(
     reads: createReads(memoryConfig(), silent),
     // To stderr: over stdio, stdout belongs to the protocol.
     log: pino({ level: 'error' }, pino.destination(2)),
-    metrics: createMetrics({ process: false }),
+    metrics: createMetrics(),
     findProblems: async () => [],
     ...rest,
   };
