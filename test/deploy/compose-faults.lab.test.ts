@@ -60,9 +60,12 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
     { timeout: 600_000 },
     async (service) => {
       const id = await start('back-up');
-      const pid = await host.must(['docker', 'inspect', '--format', '{{.State.Pid}}', await container(service)]);
+      const of = await container(service);
+      const ask = async (what: string) => (await host.must(['docker', 'inspect', '--format', what, of])).trim();
+      const before = await ask('{{.RestartCount}}');
       // Past Docker, which would take it for a stop by hand.
-      await host.must(['kill', '-9', pid.trim()]);
+      await host.must(['kill', '-9', await ask('{{.State.Pid}}')]);
+      await expect.poll(() => ask('{{.RestartCount}}'), { timeout: 60_000 }).not.toBe(before);
       await untilHealthy();
       expect(await outcome(id)).toBe('done');
     },
