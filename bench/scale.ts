@@ -152,10 +152,11 @@ function unique(): string {
 function startWorkers(server: Server, count: number, workflows: 'ours' | 'theirs'): Promise<ChildProcess[]> {
   const queue = workflows === 'ours' ? serviceQueue : aloneQueue;
   return Promise.all(
-    Array.from({ length: count }, async () => {
-      const worker = fork(join(import.meta.dirname, 'run', 'worker.js'), [server.address, queue, workflows], {
-        stdio: 'inherit',
-      });
+    Array.from({ length: count }, async (_, index) => {
+      // One has the ledger for all of them.
+      const ledger = workflows === 'ours' && index === 0 ? [join(server.dataDir, 'bench-ledger')] : [];
+      const args = [server.address, queue, workflows, ...ledger];
+      const worker = fork(join(import.meta.dirname, 'run', 'worker.js'), args, { stdio: 'inherit' });
       await once(worker, 'message');
       return worker;
     }),
