@@ -2,7 +2,7 @@ import { cpus, loadavg, totalmem } from 'node:os';
 import { cleanUpWhenInterrupted, isInterrupted } from './lib/clean-up.ts';
 import { type BenchResult, reached } from './lib/ratio.ts';
 
-// npm run bench [NAME …]: ratios measured in one run, ours and a peer's or a floor's in alternating blocks.
+// npm run bench [NAME …] (`scale`: all that begin with it): ratios measured in one run, ours and a peer's or a floor's in alternating blocks.
 const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
   start: async () => (await import('./start.ts')).benchStart(),
   read: async () => (await import('./mcp-read.ts')).benchMcpRead(),
@@ -13,13 +13,19 @@ const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
   ssh: async () => (await import('./ssh.ts')).benchSsh(),
   fleet: async () => (await import('./fleet.ts')).benchFleet(),
   bulk: async () => (await import('./bulk.ts')).benchBulk(),
-  scale: async () => (await import('./scale.ts')).benchScale(),
+  'scale-histories': async () => (await import('./scale.ts')).benchScaleHistories(),
+  'scale-runs': async () => (await import('./scale.ts')).benchScaleRuns(),
+  'scale-schedules': async () => (await import('./scale.ts')).benchScaleSchedules(),
+  'scale-hosts': async () => (await import('./scale.ts')).benchScaleHosts(),
   ledger: async () => (await import('./ledger.ts')).benchLedger(),
   image: async () => (await import('./image.ts')).benchImage(),
 };
 
 const asked = process.argv.slice(2);
-const unknown = asked.filter((name) => !(name in suites));
+const isAsked = (suite: string) => asked.some((name) => suite === name || suite.startsWith(`${name}-`));
+const unknown = asked.filter(
+  (name) => !Object.keys(suites).some((suite) => suite === name || suite.startsWith(`${name}-`)),
+);
 if (unknown.length > 0) {
   console.error(`There is no bench ${unknown.join(', ')}; there are ${Object.keys(suites).join(', ')}.`);
   process.exit(2);
@@ -30,7 +36,7 @@ console.log(
 );
 try {
   for (const [name, suite] of Object.entries(suites)) {
-    if (asked.length > 0 && !asked.includes(name)) continue;
+    if (asked.length > 0 && !isAsked(name)) continue;
     for (const result of await suite()) print(result);
   }
 } catch (error) {

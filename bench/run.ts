@@ -43,7 +43,7 @@ export async function benchRun(): Promise<BenchResult[]> {
     closing.push(server.stop);
     const stock = await startStock(binary, join(folder, 'stock.sqlite'));
     closing.push(stock.stop);
-    const ours = await connect(server.address, serviceQueue, 'ours');
+    const ours = await connect(server.address, serviceQueue, 'ours', join(folder, 'ledger'));
     const alone = await connect(server.address, aloneQueue, 'theirs');
     const onStock = await connect(stock.address, aloneQueue, 'theirs');
     closing.push(ours.close, alone.close, onStock.close);
@@ -110,11 +110,10 @@ function execute(client: Client): Promise<unknown> {
 }
 
 /** A client, and a worker in a process of its own. */
-async function connect(address: string, taskQueue: string, workflows: 'ours' | 'theirs') {
+async function connect(address: string, taskQueue: string, workflows: 'ours' | 'theirs', ledger?: string) {
   const connection = await Connection.connect({ address });
-  const worker = fork(join(import.meta.dirname, 'run', 'worker.js'), [address, taskQueue, workflows], {
-    stdio: 'inherit',
-  });
+  const args = [address, taskQueue, workflows, ...(ledger === undefined ? [] : [ledger])];
+  const worker = fork(join(import.meta.dirname, 'run', 'worker.js'), args, { stdio: 'inherit' });
   await once(worker, 'message');
   return {
     client: new Client({ connection }),

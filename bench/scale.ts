@@ -38,20 +38,26 @@ interface Server {
   readonly pid: number | undefined;
 }
 
-/**
- * What one worker and one server can do. With BENCH_TEMPORAL_ADDRESS on a server of your own (PostgreSQL, a cluster), in its
- * namespace `default`; then without what is measured at the server's own files.
- */
-export async function benchScale(): Promise<BenchResult[]> {
-  const results = [histories()];
-  const parts = [
-    ...workerCounts.map((count) => (server: Server) => throughput(server, count)),
-    (server: Server) => schedules(server),
-    ...(process.env.BENCH_TEMPORAL_ADDRESS ? [] : [(server: Server) => growth(server)]),
-  ];
-  await onServer(async (server) => {
-    for (const part of parts) results.push(await part(server));
+// What one worker and one server can do. With BENCH_TEMPORAL_ADDRESS on a server of your own (PostgreSQL, a cluster), in its
+// namespace `default`; then without what is measured at the server's own files.
+
+/** Short runs with more and more workers, and what a run leaves in the database. */
+export async function benchScaleRuns(): Promise<BenchResult[]> {
+  return onServer(async (server) => {
+    const results: BenchResult[] = [];
+    for (const count of workerCounts) results.push(await throughput(server, count));
+    if (server.pid !== undefined) results.push(await growth(server));
+    return results;
   });
+}
+
+export async function benchScaleSchedules(): Promise<BenchResult[]> {
+  return [await onServer(schedules)];
+}
+
+/** A worker with more and more hosts. */
+export async function benchScaleHosts(): Promise<BenchResult[]> {
+  const results: BenchResult[] = [];
   let first: number | undefined;
   for (const count of hostCounts) {
     const { result, seconds } = await onServer((server) => hosts(server, count, first));
@@ -59,6 +65,11 @@ export async function benchScale(): Promise<BenchResult[]> {
     results.push(result);
   }
   return results;
+}
+
+/** The recorded runs that replay is tested with: one of each kind at least, of real hosts and of small ones. */
+export async function benchScaleHistories(): Promise<BenchResult[]> {
+  return [histories()];
 }
 
 async function onServer<Result>(work: (server: Server) => Promise<Result>): Promise<Result> {
@@ -141,10 +152,11 @@ function unique(): string {
 function startWorkers(server: Server, count: number, workflows: 'ours' | 'theirs'): Promise<ChildProcess[]> {
   const queue = workflows === 'ours' ? serviceQueue : aloneQueue;
   return Promise.all(
-    Array.from({ length: count }, async () => {
-      const worker = fork(join(import.meta.dirname, 'run', 'worker.js'), [server.address, queue, workflows], {
-        stdio: 'inherit',
-      });
+    Array.from({ length: count }, async (_, index) => {
+      // One has the ledger for all of them.
+      const ledger = workflows === 'ours' && index === 0 ? [join(server.dataDir, 'bench-ledger')] : [];
+      const args = [server.address, queue, workflows, ...ledger];
+      const worker = fork(join(import.meta.dirname, 'run', 'worker.js'), args, { stdio: 'inherit' });
       await once(worker, 'message');
       return worker;
     }),
@@ -164,8 +176,8 @@ async function schedules(server: Server): Promise<BenchResult> {
     },
     async () => {
       const ids = Array.from({ length: scheduleCount }, (_, index) => `${prefix}-${index}`);
-      // Far enough away that all of them are there before.
-      const due = new Date(Date.now() + 240_000);
+      // Far enough away that all of them are there before, and what was started has ended.
+      const due = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 180_000);
       const calendar = {
         year: due.getUTCFullYear(),
         month: monthOf(due),
@@ -189,16 +201,16 @@ async function schedules(server: Server): Promise<BenchResult> {
           }),
         ),
       );
-      const begun = `${prefix}-begun`;
+      const begun = `begun-${prefix}`;
       const startedMs = await timed(() =>
         spread(ids, (id) =>
           client.workflow.start('threeSteps', { workflowId: `${begun}-${id}`, taskQueue: aloneQueue, args: [] }),
         ),
       );
       await sleep(Math.max(0, due.getTime() - Date.now()));
-      const query = `WorkflowId STARTS_WITH '${prefix}-' AND StartTime >= '${due.toISOString()}'`;
+      const query = `WorkflowId STARTS_WITH '${prefix}-'`;
       const fired = await untilCount(client, query);
-      const firedMs = (fired ?? Date.now()) - due.getTime();
+      const firedMs = fired.last - due.getTime();
       await spread(ids, (id) => client.schedule.getHandle(id).delete());
       return {
         name: `${scheduleCount} schedules due in one second, until the last has started its run / as many starts by a client`,
@@ -207,7 +219,7 @@ async function schedules(server: Server): Promise<BenchResult> {
         spread: undefined,
         counts: `${scheduleCount} schedules, once`,
         notes: [
-          `fired within ${seconds(firedMs)}${fired === undefined ? ' (not all of them)' : ''}, started by a client in ${seconds(startedMs)}`,
+          `${fired.count} fired within ${seconds(firedMs)}, ${scheduleCount} started by a client in ${seconds(startedMs)}`,
           `made in ${seconds(createdMs)}: ${Math.round((scheduleCount * 1_000) / createdMs)} a second, ${atOnce} at once`,
         ],
       };
@@ -221,21 +233,21 @@ function monthOf(date: Date) {
   return [...months, ...lastMonths][date.getUTCMonth()] ?? 'JANUARY';
 }
 
-/** When the last of them had started, ms; undefined where that took too long. */
-async function untilCount(client: Client, query: string): Promise<number | undefined> {
+/** How many have started and when the last one of them did, ms: when all have, or when that takes too long. */
+async function untilCount(client: Client, query: string): Promise<{ readonly count: number; readonly last: number }> {
   const until = Date.now() + 180_000;
-  while (Date.now() < until) {
+  for (;;) {
     const { count } = await client.workflow.count(query);
-    if (count >= scheduleCount) {
-      let last = 0;
-      for await (const { startTime } of client.workflow.list({ query, pageSize: 1_000 })) {
-        last = Math.max(last, startTime.getTime());
-      }
-      return last;
+    if (count < scheduleCount && Date.now() < until) {
+      await sleep(500);
+      continue;
     }
-    await sleep(500);
+    let last = 0;
+    for await (const { startTime } of client.workflow.list({ query, pageSize: 1_000 })) {
+      last = Math.max(last, startTime.getTime());
+    }
+    return { count, last };
   }
-  return undefined;
 }
 
 async function spread(ids: readonly string[], one: (id: string) => Promise<unknown>): Promise<void> {
@@ -390,7 +402,6 @@ async function startService(server: Server, folder: string): Promise<{ child: Ch
   return { child, seconds: (performance.now() - begun) / 1_000 };
 }
 
-/** The recorded runs that replay is tested with: one of each kind at least, of real hosts and of small ones. */
 function histories(): BenchResult {
   const folder = join(packageRoot(), 'test/replay/histories');
   const sizes = readdirSync(folder)
