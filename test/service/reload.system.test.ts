@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { token } from '../../lab/proxmox/state.ts';
 import { bareEnvironment } from '../support/built.ts';
+import { exhaustive } from '../support/exhaustive.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { apiEntry } from '../support/hosts.ts';
 import { startService, type TestService } from '../support/service.ts';
@@ -117,7 +118,7 @@ it('what is wrong changes nothing and is said whole; a new host is there at once
   expect(await schedules()).not.toContain('added');
 }, 180_000);
 
-it('requests during one are one more after it, and the last that was written counts', async () => {
+it.runIf(exhaustive)('requests during one are one more after it, and the last that was written counts', async () => {
   const good = env();
   const before = times('the configuration was read again');
   service.hangUp('worker');
@@ -143,7 +144,7 @@ it('requests during one are one more after it, and the last that was written cou
   await reload();
 }, 120_000);
 
-it('a worker that is told while it starts has read it when it is ready', async () => {
+it.runIf(exhaustive)('a worker that is told while it starts has read it when it is ready', async () => {
   await service.killWorker('SIGTERM');
   // It leaves nothing behind for the next `reload`.
   const left = () => readdirSync(join(service.config.dataDir, 'run')).filter((name) => name.endsWith('.reload'));

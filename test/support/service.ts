@@ -30,6 +30,17 @@ export interface TestServiceOptions {
   readonly hosts: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
+export interface StartWorker {
+  /** Of something between it and the Temporal server. */
+  readonly temporalPort?: number;
+  /** What it calls its build. */
+  readonly build?: string;
+  /** The folder of another program than this one. */
+  readonly root?: string;
+  /** As `proxmox-mcp worker --promote`. */
+  readonly promotes?: boolean;
+}
+
 /** The worker, and another one beside it. */
 export type WorkerName = 'worker' | 'second-worker';
 type ProcessName = WorkerName | 'mcp';
@@ -46,10 +57,9 @@ export interface TestService {
   /** `http://127.0.0.1:PORT` of the MCP server, whether it runs or not. */
   readonly mcpUrl: string;
   /**
-   * Starts `dist/src/worker.js` and waits until it is ready: one of each name. `temporalPort`: of something between it and
-   * the Temporal server.
+   * Starts `dist/src/worker.js` and waits until it is ready: one of each name.
    */
-  startWorker(name?: WorkerName, options?: { readonly temporalPort?: number }): Promise<void>;
+  startWorker(name?: WorkerName, options?: StartWorker): Promise<void>;
   /** SIGKILL (default) or another signal, and waits for its end. */
   killWorker(signal?: NodeJS.Signals, name?: WorkerName): Promise<void>;
   /** Stops it where it is, until `thawWorker`, as a machine that is suspended. */
@@ -154,11 +164,17 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     temporal,
     mcpUrl: `http://127.0.0.1:${mcpPort}`,
     // Its port is looked for when it is needed: minutes later a connection may have it.
-    startWorker: async (name = 'worker', { temporalPort } = {}) =>
-      launch(name, [join(root, 'dist/src/worker.js')], /worker is ready/, {
-        ...(name === 'worker' ? {} : { WORKER_METRICS_PORT: String(await freePort()) }),
-        ...(temporalPort === undefined ? {} : { TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}` }),
-      }),
+    startWorker: async (name = 'worker', { temporalPort, build, root: from = root, promotes = false } = {}) =>
+      launch(
+        name,
+        promotes ? [join(from, 'dist/src/cli.js'), 'worker', '--promote'] : [join(from, 'dist/src/worker.js')],
+        /worker is ready/,
+        {
+          ...(build === undefined ? {} : { WORKER_BUILD_ID: build }),
+          ...(name === 'worker' ? {} : { WORKER_METRICS_PORT: String(await freePort()) }),
+          ...(temporalPort === undefined ? {} : { TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}` }),
+        },
+      ),
     killWorker: (signal = 'SIGKILL', name = 'worker') => end(name, signal),
     freezeWorker: (name = 'worker') => signalTo(name, 'SIGSTOP'),
     thawWorker: (name = 'worker') => signalTo(name, 'SIGCONT'),
