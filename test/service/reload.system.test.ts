@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
+import { token } from '../../lab/proxmox/state.ts';
 import { bareEnvironment } from '../support/built.ts';
+import { exhaustive } from '../support/exhaustive.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { apiEntry } from '../support/hosts.ts';
 import { startService, type TestService } from '../support/service.ts';
@@ -30,6 +31,14 @@ afterAll(async () => {
 
 const env = () => readFileSync(join(service.folder, '.env'), 'utf8');
 const write = (text: string) => writeFileSync(join(service.folder, '.env'), text, { mode: 0o600 });
+/** The host with another token of the same user. */
+function secondToken() {
+  const { tokens } = simulator.state;
+  const [id, made] = token('mcp@pve', 'second', false);
+  const { secret } = tokens.get(id) ?? made;
+  if (!tokens.has(id)) tokens.set(id, made);
+  return { ...apiEntry(simulator), PROXMOX_TOKEN_NAME: 'second', PROXMOX_TOKEN_VALUE: secret };
+}
 /** What `reload` prints; also where it ends with 1. */
 const reload = () =>
   service.cli('reload').then(
@@ -58,24 +67,19 @@ it('a host’s address and token change while a run follows its task: the run en
   const started = () => [...simulator.state.tasks.values()].filter((task) => task.id === String(vmid));
   await expect.poll(() => started().length, { timeout: 30_000 }).toBe(1);
 
-  // Another address, another secret; neither of the old ones is good for anything any more.
-  const secret = randomUUID();
-  service.writeHosts({ pve1: { ...apiEntry(simulator), PROXMOX_TOKEN_VALUE: secret } });
-  const full = simulator.state.tokens.get('mcp@pve!full');
-  if (full === undefined) throw new Error('there is no token');
-  simulator.state.tokens.set('mcp@pve!full', { ...full, secret });
+  // Another address, another token; when they are in use neither of the old ones is good for anything any more.
+  const second = secondToken();
+  service.writeHosts({ pve1: second });
   const said = await reload();
   await old.stop();
+  simulator.state.tokens.delete('mcp@pve!full');
   expect(said).toMatch(
-    /worker \(process \d+\) has read the configuration again: pve1\.PROXMOX_PORT, pve1\.PROXMOX_TOKEN_VALUE changed/,
+    /worker \(process \d+\) has read the configuration again: pve1\.PROXMOX_PORT, pve1\.PROXMOX_TOKEN_NAME, pve1\.PROXMOX_TOKEN_VALUE changed/,
   );
   expect(said).toMatch(/MCP server \(process \d+\) has read the configuration again/);
-  expect(said + service.log('worker') + service.log('mcp')).not.toContain(secret);
+  expect(said + service.log('worker') + service.log('mcp')).not.toContain(second.PROXMOX_TOKEN_VALUE);
   expect(await service.runs.wait(id, { timeoutMs: 60_000 })).toMatchObject({ state: 'done' });
   expect(started()).toHaveLength(1);
-  expect((await service.cli('doctor', '--json').catch(({ stdout }) => ({ stdout }))).stdout).toContain(
-    'has read what is there now',
-  );
 }, 180_000);
 
 it('what is wrong changes nothing and is said whole; a new host is there at once, and one that is removed is gone', async () => {
@@ -91,10 +95,9 @@ it('what is wrong changes nothing and is said whole; a new host is there at once
   write(good);
   expect(await reload()).toContain('policy.yaml');
   writeFileSync(join(service.folder, 'policy.yaml'), '', { mode: 0o600 });
-  const entry = apiEntry(simulator);
   const proxy = await startTcpProxy(simulator.port);
   onTestFinished(() => proxy.stop());
-  const first = { ...entry, PROXMOX_TOKEN_VALUE: simulator.state.tokens.get('mcp@pve!full')?.secret ?? '' };
+  const first = secondToken();
   service.writeHosts({ pve1: first, added: { ...first, PROXMOX_PORT: String(proxy.port) } });
   const [port] = await freePorts(1);
   write(`${good.replace(/MCP_PORT=.*/, `MCP_PORT=${port}`)}MCP_ALLOWED_HOSTS=mcp.example.org\n`);
@@ -115,7 +118,7 @@ it('what is wrong changes nothing and is said whole; a new host is there at once
   expect(await schedules()).not.toContain('added');
 }, 180_000);
 
-it('requests during one are one more after it, and the last that was written counts', async () => {
+it.runIf(exhaustive)('requests during one are one more after it, and the last that was written counts', async () => {
   const good = env();
   const before = times('the configuration was read again');
   service.hangUp('worker');
@@ -141,7 +144,7 @@ it('requests during one are one more after it, and the last that was written cou
   await reload();
 }, 120_000);
 
-it('a worker that is told while it starts has read it when it is ready', async () => {
+it.runIf(exhaustive)('a worker that is told while it starts has read it when it is ready', async () => {
   await service.killWorker('SIGTERM');
   // It leaves nothing behind for the next `reload`.
   const left = () => readdirSync(join(service.config.dataDir, 'run')).filter((name) => name.endsWith('.reload'));

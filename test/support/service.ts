@@ -30,6 +30,17 @@ export interface TestServiceOptions {
   readonly hosts: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
+export interface StartWorker {
+  /** Of something between it and the Temporal server. */
+  readonly temporalPort?: number;
+  /** What it calls its build. */
+  readonly build?: string;
+  /** The folder of another program than this one. */
+  readonly root?: string;
+  /** As `proxmox-mcp worker --promote`. */
+  readonly promotes?: boolean;
+}
+
 /** The worker, and another one beside it. */
 export type WorkerName = 'worker' | 'second-worker';
 type ProcessName = WorkerName | 'mcp';
@@ -46,10 +57,9 @@ export interface TestService {
   /** `http://127.0.0.1:PORT` of the MCP server, whether it runs or not. */
   readonly mcpUrl: string;
   /**
-   * Starts `dist/src/worker.js` and waits until it is ready: one of each name. `temporalPort`: of something between it and
-   * the Temporal server.
+   * Starts `dist/src/worker.js` and waits until it is ready: one of each name.
    */
-  startWorker(name?: WorkerName, options?: { readonly temporalPort?: number }): Promise<void>;
+  startWorker(name?: WorkerName, options?: StartWorker): Promise<void>;
   /** Where it serves its metrics. */
   metricsPort(name?: WorkerName): number;
   /** SIGKILL (default) or another signal, and waits for its end. */
@@ -157,12 +167,18 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     temporal,
     mcpUrl: `http://127.0.0.1:${mcpPort}`,
     // Its port is looked for when it is needed: minutes later a connection may have it.
-    startWorker: async (name = 'worker', { temporalPort } = {}) => {
+    startWorker: async (name = 'worker', { temporalPort, build, root: from = root, promotes = false } = {}) => {
       if (name !== 'worker') metricsPorts[name] = await freePort();
-      await launch(name, [join(root, 'dist/src/worker.js')], /worker is ready/, {
-        WORKER_METRICS_PORT: String(metricsPorts[name]),
-        ...(temporalPort === undefined ? {} : { TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}` }),
-      });
+      await launch(
+        name,
+        promotes ? [join(from, 'dist/src/cli.js'), 'worker', '--promote'] : [join(from, 'dist/src/worker.js')],
+        /worker is ready/,
+        {
+          WORKER_METRICS_PORT: String(metricsPorts[name]),
+          ...(build === undefined ? {} : { WORKER_BUILD_ID: build }),
+          ...(temporalPort === undefined ? {} : { TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}` }),
+        },
+      );
     },
     metricsPort: (name = 'worker') => metricsPorts[name],
     killWorker: (signal = 'SIGKILL', name = 'worker') => end(name, signal),

@@ -6,6 +6,6 @@ it('a configuration that was changed after the start is a failure that says how 
   expect(judgeConfiguration(['BACKUP_DIR'])).toMatchObject({
     verdict: 'failed',
     summary: expect.stringContaining('(BACKUP_DIR): the service runs with the old one'),
-    remedy: expect.stringContaining('stop'),
+    remedy: expect.stringContaining('reload'),
   });
 });
