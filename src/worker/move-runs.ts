@@ -82,10 +82,13 @@ function unknown(build: string, what: string): ServiceError {
   });
 }
 
-/** What a replay finds is said here; the SDK's own log says it with a stack. */
+/** What a replay finds is said here; the SDK's own log says it with a stack, and its native part on standard output. */
 function quiet(): void {
   try {
-    Runtime.install({ logger: new DefaultLogger('ERROR', () => undefined) });
+    Runtime.install({
+      logger: new DefaultLogger('ERROR', () => undefined),
+      telemetryOptions: { logging: { forward: {}, filter: 'ERROR' } },
+    });
   } catch {
     // Another part of this program has installed one.
   }
