@@ -118,60 +118,68 @@ it('what is wrong changes nothing and is said whole; a new host is there at once
   expect(await schedules()).not.toContain('added');
 }, 180_000);
 
-it.runIf(exhaustive)('requests during one are one more after it, and the last that was written counts', async () => {
-  const good = env();
-  const before = times('the configuration was read again');
-  service.hangUp('worker');
-  for (const level of [11, 12, 13]) {
-    write(`${good}WORKER_ACTIVITIES_PER_HOST=${level}\n`);
+it.runIf(exhaustive)(
+  'requests during one are one more after it, and the last that was written counts',
+  async () => {
+    const good = env();
+    const before = times('the configuration was read again');
     service.hangUp('worker');
-    await sleep(20);
-  }
-  await expect
-    .poll(
-      () =>
-        service
-          .log('worker')
-          .split('\n')
-          .filter((line) => line.includes('WORKER_ACTIVITIES_PER_HOST')).length,
-      { timeout: 30_000 },
-    )
-    .toBeGreaterThan(0);
-  // Nothing is left to be done: the next one finds nothing new.
-  expect(await reload()).toMatch(/worker .*: no key has changed/);
-  expect(times('the configuration was read again') - before).toBeLessThanOrEqual(5);
-  write(good);
-  await reload();
-}, 120_000);
+    for (const level of [11, 12, 13]) {
+      write(`${good}WORKER_ACTIVITIES_PER_HOST=${level}\n`);
+      service.hangUp('worker');
+      await sleep(20);
+    }
+    await expect
+      .poll(
+        () =>
+          service
+            .log('worker')
+            .split('\n')
+            .filter((line) => line.includes('WORKER_ACTIVITIES_PER_HOST')).length,
+        { timeout: 30_000 },
+      )
+      .toBeGreaterThan(0);
+    // Nothing is left to be done: the next one finds nothing new.
+    expect(await reload()).toMatch(/worker .*: no key has changed/);
+    expect(times('the configuration was read again') - before).toBeLessThanOrEqual(5);
+    write(good);
+    await reload();
+  },
+  120_000,
+);
 
-it.runIf(exhaustive)('a worker that is told while it starts has read it when it is ready', async () => {
-  await service.killWorker('SIGTERM');
-  // It leaves nothing behind for the next `reload`.
-  const left = () => readdirSync(join(service.config.dataDir, 'run')).filter((name) => name.endsWith('.reload'));
-  expect(left().filter((name) => name.startsWith('worker'))).toEqual([]);
-  const root = join(import.meta.dirname, '../..');
-  const child = spawn(process.execPath, [join(root, 'dist/src/worker.js')], {
-    env: { ...bareEnvironment(), PROXMOX_MCP_CONFIG_DIR: service.folder },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  // Node itself takes a moment in which nobody can hear a signal.
-  await expect.poll(() => listensForHangUps(child.pid), { timeout: 30_000, interval: 5 }).toBe(true);
-  for (let count = 0; count < 20 && !said.includes('worker is ready'); count += 1) {
-    child.kill('SIGHUP');
-    await sleep(50);
-  }
-  await expect
-    .poll(() => said, { timeout: 60_000 })
-    .toMatch(/worker is ready(?:.|\n)*the configuration was read again/);
-  const gone = once(child, 'exit');
-  child.kill('SIGTERM');
-  expect(await gone).toEqual([0, null]);
-}, 120_000);
+it.runIf(exhaustive)(
+  'a worker that is told while it starts has read it when it is ready',
+  async () => {
+    await service.killWorker('SIGTERM');
+    // It leaves nothing behind for the next `reload`.
+    const left = () => readdirSync(join(service.config.dataDir, 'run')).filter((name) => name.endsWith('.reload'));
+    expect(left().filter((name) => name.startsWith('worker'))).toEqual([]);
+    const root = join(import.meta.dirname, '../..');
+    const child = spawn(process.execPath, [join(root, 'dist/src/worker.js')], {
+      env: { ...bareEnvironment(), PROXMOX_MCP_CONFIG_DIR: service.folder },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    // Node itself takes a moment in which nobody can hear a signal.
+    await expect.poll(() => listensForHangUps(child.pid), { timeout: 30_000, interval: 5 }).toBe(true);
+    for (let count = 0; count < 20 && !said.includes('worker is ready'); count += 1) {
+      child.kill('SIGHUP');
+      await sleep(50);
+    }
+    await expect
+      .poll(() => said, { timeout: 60_000 })
+      .toMatch(/worker is ready(?:.|\n)*the configuration was read again/);
+    const gone = once(child, 'exit');
+    child.kill('SIGTERM');
+    expect(await gone).toEqual([0, null]);
+  },
+  120_000,
+);
 
 /** Whether the kernel hands it SIGHUP instead of ending it. */
 function listensForHangUps(pid = 0): boolean {
