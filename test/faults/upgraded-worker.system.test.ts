@@ -140,6 +140,27 @@ it.runIf(exhaustive)(
   300_000,
 );
 
+it.runIf(exhaustive)(
+  'runs whose worker is gone are told of, and end once they are moved',
+  async () => {
+    await service.startWorker('worker', { build: 'five', promotes: true });
+    await expect.poll(async () => (await version('five'))?.state, { timeout: 60_000 }).toBe('current');
+    const runs = await start(2, 4_000);
+    await service.killWorker('SIGKILL');
+    await service.startWorker('second-worker', { build: 'six', promotes: true });
+    await service.startMcp();
+    const said = '2 runs wait for a worker of build five that is gone.';
+    // A worker counts as there for a minute and a half after its last poll.
+    await expect.poll(() => cli('doctor', '--json'), { timeout: 150_000, interval: 5_000 }).toContain(said);
+    await expect
+      .poll(async () => (await fetch(`${service.mcpUrl}/health`)).text(), { timeout: 30_000, interval: 1_000 })
+      .toContain(said);
+    expect(await cli('--set', 'WORKER_BUILD_ID=six', 'workers', 'move')).toContain('2 runs moved to build six.');
+    await expectDone(runs);
+  },
+  400_000,
+);
+
 /** This program with workflows that take another step than before. */
 function otherProgram(): string {
   const here = join(import.meta.dirname, '../..');
