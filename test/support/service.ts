@@ -167,7 +167,9 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     startWorker: async (name = 'worker', { temporalPort, build, root: from = root, promotes = false } = {}) =>
       launch(
         name,
-        promotes ? [join(from, 'dist/src/cli.js'), 'worker', '--promote'] : [join(from, 'dist/src/worker.js')],
+        build === undefined
+          ? [join(from, 'dist/src/worker.js')]
+          : [join(from, 'dist/src/cli.js'), 'worker', ...(promotes ? ['--promote'] : [])],
         /worker is ready/,
         {
           ...(build === undefined ? {} : { WORKER_BUILD_ID: build }),

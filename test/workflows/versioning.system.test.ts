@@ -8,6 +8,7 @@ import {
   readWorkerVersions,
   strandedIn,
   takeOverUnversioned,
+  type WorkerVersions,
 } from '../../src/runs/worker-versions.ts';
 import { ofVersionedWorker, optionsOf } from '../../src/worker/versioning.ts';
 import { ledgerQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
@@ -51,6 +52,8 @@ const builds = async () => (await readWorkerVersions(temporal.client))?.versions
 const version = async (build: string) =>
   (await readWorkerVersions(temporal.client))?.versions.find((one) => one.build === build);
 
+const none: WorkerVersions = { current: undefined, versions: [], unversioned: [] };
+
 let number = 0;
 function start(type: 'run' | 'long') {
   number += 1;
@@ -90,30 +93,31 @@ it('runs end on their build, what moves on goes to the new one, the ledger serve
   await expect(promote(temporal.client, 'nobody')).rejects.toMatchObject({ code: 'not-found' });
 });
 
-it.runIf(exhaustive)('a run of a build that is gone waits, is named, and goes on where it is moved to, with its pending step', {
-  timeout: 120_000,
-}, async () => {
-  const old = await work('c', { fails: 'second' });
-  await promote(temporal.client, 'c', { anyway: true });
-  const run = await begun('run');
-  await run.signal(goOnSignal);
-  await expect.poll(async () => (await run.describe()).raw.pendingActivities?.length, { timeout: 30_000 }).toBe(1);
-  await old.stop();
-  await work('d');
-  await promote(temporal.client, 'd');
-  // Polls that have ended are remembered for a while.
-  const nobody = { freshMs: 0 };
-  await expect
-    .poll(
-      async () => strandedIn((await readWorkerVersions(temporal.client, nobody)) ?? { current: '', versions: [] }),
-      {
+it.runIf(exhaustive)(
+  'a run of a build that is gone waits, is named, and goes on where it is moved to, with its pending step',
+  {
+    timeout: 120_000,
+  },
+  async () => {
+    const old = await work('c', { fails: 'second' });
+    await promote(temporal.client, 'c', { anyway: true });
+    const run = await begun('run');
+    await run.signal(goOnSignal);
+    await expect.poll(async () => (await run.describe()).raw.pendingActivities?.length, { timeout: 30_000 }).toBe(1);
+    await old.stop();
+    await work('d');
+    await promote(temporal.client, 'd');
+    // Polls that have ended are remembered for a while.
+    const nobody = { freshMs: 0 };
+    await expect
+      .poll(async () => strandedIn((await readWorkerVersions(temporal.client, nobody)) ?? none), {
         timeout: 30_000,
-      },
-    )
-    .toContainEqual({ build: 'c', runs: 1 });
-  await moveRun(temporal.client, { workflowId: run.workflowId, runId: run.firstExecutionRunId }, 'd');
-  expect(await run.result()).toEqual(['c', 'd', 'd', 'ledger']);
-});
+      })
+      .toContainEqual({ build: 'c', runs: 1, isCurrent: false });
+    await moveRun(temporal.client, { workflowId: run.workflowId, runId: run.firstExecutionRunId }, 'd');
+    expect(await run.result()).toEqual(['c', 'd', 'd', 'ledger']);
+  },
+);
 
 it.runIf(exhaustive)('versioning off and on again loses no run', { timeout: 180_000 }, async () => {
   const versioned = await work('e');
