@@ -145,6 +145,7 @@ it.runIf(exhaustive)(
         expect(from).toBe('three');
         expect(why).toMatch(/doesn't replay/);
       }
+      open();
       await expectDone(old);
       expect(strandedIn({ current: 'four', versions: await versions(), unversioned: [] })).toEqual([]);
     } finally {
