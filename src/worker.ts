@@ -12,4 +12,9 @@ const [{ configurationFiles }, { loadConfig }, { createReloader }, { runWorker }
 const options = { reader: 'worker' } as const;
 const loaded = loadConfig(options);
 const reader = loaded.config.worker.ledger === 'only' ? 'ledger' : 'worker';
-await runWorker(loaded, (log) => createReloader({ reader, loaded, options, files: configurationFiles, requests, log }));
+await runWorker(
+  loaded,
+  (log) => createReloader({ reader, loaded, options, files: configurationFiles, requests, log }),
+  // `npm start` has one worker: where its build is another one, the earlier one is gone.
+  { promotes: true },
+);

@@ -56,6 +56,8 @@ export interface GuestBehaviour {
   ignoresShutdown?: boolean;
   /** Default 20. */
   startMs?: number;
+  /** And until that has come about. */
+  startsWhen?: Promise<unknown>;
   /** From being told to shut down, or stopped, to being off. Default 20. */
   stopMs?: number;
   /** Goes off by itself so long after each start. */

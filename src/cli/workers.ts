@@ -94,7 +94,7 @@ const words: Readonly<Record<VersionState, string>> = {
 
 const withoutVersions = 'No worker has worked under versioning yet (WORKER_VERSIONING in docs/configuration.md).';
 
-function describeVersions({ current, versions }: WorkerVersions): string {
+function describeVersions({ current, versions, unversioned }: WorkerVersions): string {
   const rows = versions.map(({ build, state, open, pinned, processes }) => [
     build,
     words[state],
@@ -102,8 +102,11 @@ function describeVersions({ current, versions }: WorkerVersions): string {
     String(pinned),
     processes.join(', ') || 'none',
   ]);
-  const said = current === undefined ? '\nNo build is current: new runs go to workers without versioning.' : '';
-  return `${textTable(['BUILD', 'STATE', 'OPEN', 'END ON IT', 'PROCESSES'], rows)}${said}`;
+  const said = [
+    ...(current === undefined ? ['No build is current: new runs go to workers without versioning.'] : []),
+    ...(unversioned.length === 0 ? [] : [`Without versioning: ${unversioned.join(', ')}`]),
+  ];
+  return `${textTable(['BUILD', 'STATE', 'OPEN', 'END ON IT', 'PROCESSES'], rows)}${said.map((line) => `\n${line}`).join('')}`;
 }
 
 function runsOf(count: number): string {

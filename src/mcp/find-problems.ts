@@ -25,7 +25,7 @@ export function createFindProblems(client: Client, config: Config): () => Promis
   /** What is well is asked again seldom, so that many hosts cost little; what isn't, each time. */
   async function serving(): Promise<Served> {
     if (last === undefined || Date.now() - last.at > servingMs || workersOf(last.serving).length > 0) {
-      const [found, stranded] = await Promise.all([readServing(client, hosts), strandedRuns(client)]);
+      const [found, stranded] = await Promise.all([readServing(client, hosts), strandedRuns(client).catch(() => [])]);
       last = { at: Date.now(), serving: { ...found, stranded } };
     }
     return last.serving;

@@ -27,6 +27,8 @@ export interface WorkerVersions {
   readonly current: string | undefined;
   /** Newest first. */
   readonly versions: readonly WorkerVersion[];
+  /** Processes that work without versioning. */
+  readonly unversioned: readonly string[];
 }
 
 /** `TASK_QUEUE_TYPE_WORKFLOW` of Temporal's API. */
@@ -86,7 +88,7 @@ export async function readWorkerVersions(
       return { build, state: states[status ?? 0] ?? 'inactive', open, pinned, processes: pollers.get(build) ?? [] };
     }),
   );
-  return { current: currentOf(deployment), versions };
+  return { current: currentOf(deployment), versions, unversioned: pollers.get('') ?? [] };
 }
 
 /** Open workflows that are on a build. */
@@ -121,10 +123,13 @@ async function readPollers(client: Client, freshMs: number): Promise<ReadonlyMap
   return found;
 }
 
-/** A build that has open runs which only it can end, and no process. */
+/** A build that has work which only it can do, and no process. */
 export interface Stranded {
   readonly build: string;
+  /** How many open runs end on it. */
   readonly runs: number;
+  /** New runs wait for it, too, though there are workers of other builds. */
+  readonly isCurrent: boolean;
 }
 
 /** Runs that wait for a worker that is gone. */
@@ -133,14 +138,27 @@ export async function strandedRuns(client: Client): Promise<readonly Stranded[]>
   return found === undefined ? [] : strandedIn(found);
 }
 
-export function strandedIn({ versions }: WorkerVersions): readonly Stranded[] {
+export function strandedIn({ current, versions, unversioned }: WorkerVersions): readonly Stranded[] {
+  // Where there is no worker at all, that is said elsewhere.
+  const hasOthers = unversioned.length > 0 || versions.some(({ processes }) => processes.length > 0);
   return versions
-    .filter(({ pinned, processes }) => pinned > 0 && processes.length === 0)
-    .map(({ build, pinned }) => ({ build, runs: pinned }));
+    .filter(({ processes }) => processes.length === 0)
+    .map(({ build, pinned }) => ({ build, runs: pinned, isCurrent: hasOthers && build === current }))
+    .filter(({ runs, isCurrent }) => runs > 0 || isCurrent);
 }
 
 /** For people: what is to be done about them. */
-export function strandedText({ build, runs }: Stranded): { readonly summary: string; readonly remedy: string } {
+export function strandedText({ build, runs, isCurrent }: Stranded): {
+  readonly summary: string;
+  readonly remedy: string;
+} {
+  if (isCurrent) {
+    return {
+      summary: `New runs${runs === 0 ? '' : `, and ${runs === 1 ? '1 that is' : `${runs} that are`} open,`} wait for a worker of build ${build}, which is current and gone.`,
+      remedy:
+        'Have the build of the worker that there is take over: npx proxmox-mcp workers promote, by its program; then npx proxmox-mcp workers move.',
+    };
+  }
   const said = runs === 1 ? '1 run waits' : `${runs} runs wait`;
   return {
     summary: `${said} for a worker of build ${build} that is gone.`,

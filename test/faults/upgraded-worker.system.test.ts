@@ -47,8 +47,12 @@ interface Started {
   readonly vmid: number;
 }
 
-/** Starts so many guests that are stopped, each by a run of its own, and waits until Proxmox is at all of them. */
-async function start(count: number, startMs: number): Promise<readonly Started[]> {
+/**
+ * Starts so many guests that are stopped, each by a run of its own, and waits until Proxmox is at all of them.
+ *
+ * @param startsWhen what Proxmox needs until then
+ */
+async function start(count: number, startsWhen: Promise<void>): Promise<readonly Started[]> {
   const like = simulator.state.guests.get(100);
   if (like === undefined) throw new Error('there is no guest to copy');
   const all = await Promise.all(
@@ -56,8 +60,7 @@ async function start(count: number, startMs: number): Promise<readonly Started[]
       nextGuest += 1;
       const vmid = nextGuest;
       const name = `guest-${vmid}`;
-      // They don't end all at once.
-      const behaviour = { startMs: startMs + (vmid % 10) * 500 };
+      const behaviour = { startsWhen };
       simulator.state.guests.set(vmid, {
         ...structuredClone(like),
         vmid,
@@ -74,6 +77,15 @@ async function start(count: number, startMs: number): Promise<readonly Started[]
   return all;
 }
 
+/** What comes about when it is let go. */
+function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
 const tasksOf = ({ vmid }: Started) =>
   [...simulator.state.tasks.values()].filter(({ id, type }) => id === String(vmid) && type === 'qmstart').length;
 
@@ -88,16 +100,18 @@ async function expectDone(runs: readonly Started[]): Promise<void> {
 it('a worker is upgraded while runs go on: those in flight are moved or end on the old one, none is lost or done twice', async () => {
   await service.startWorker('worker', { build: 'one' });
   await expect.poll(async () => (await version('one'))?.state, { timeout: 60_000 }).toBe('current');
-  const moved = await start(runsInFlight, 12_000);
+  const { opened, open } = gate();
+  const moved = await start(runsInFlight, opened);
   await service.startWorker('second-worker', { build: 'two', promotes: true });
   await expect.poll(async () => (await version('two'))?.state, { timeout: 60_000 }).toBe('current');
   expect(await cli('workers', 'list')).toMatch(/^one +draining +\d+ +\d+ +\d+@/m);
-  const begun = await start(2, 2_000);
+  const begun = await start(2, opened);
 
   const said = await cli('--set', 'WORKER_BUILD_ID=two', 'workers', 'move', '--from', 'one');
   expect(said).toMatch(new RegExp(`^${runsInFlight} runs moved to build two`, 'm'));
   // Gone without a word, with what it follows.
   await service.killWorker('SIGKILL');
+  open();
   await expectDone([...moved, ...begun]);
   expect((await version('one'))?.pinned).toBe(0);
 }, 600_000);
@@ -110,7 +124,8 @@ it.runIf(exhaustive)(
       await service.startWorker('worker', { build: 'three' });
       await expect.poll(async () => (await version('three'))?.processes.length, { timeout: 60_000 }).toBe(1);
       await cli('workers', 'promote', 'three', '--anyway');
-      const old = await start(exhaustive ? 10 : 2, 8_000);
+      const { opened, open } = gate();
+      const old = await start(10, opened);
       await service.startWorker('second-worker', { build: 'four', root });
       await expect.poll(async () => (await version('four'))?.processes.length, { timeout: 60_000 }).toBe(1);
       expect(await cli('workers', 'promote', 'four')).toContain('New runs are worked on by build four now.');
@@ -130,14 +145,40 @@ it.runIf(exhaustive)(
         expect(from).toBe('three');
         expect(why).toMatch(/doesn't replay/);
       }
+      open();
       await expectDone(old);
-      expect(strandedIn({ current: 'four', versions: await versions() })).toEqual([]);
+      expect(strandedIn({ current: 'four', versions: await versions(), unversioned: [] })).toEqual([]);
     } finally {
       await service.killWorker('SIGTERM', 'second-worker');
       rmSync(root, { recursive: true, force: true });
     }
   },
   300_000,
+);
+
+it.runIf(exhaustive)(
+  'runs whose worker is gone are told of, and end once they are moved',
+  async () => {
+    await service.startWorker('worker', { build: 'five', promotes: true });
+    await expect.poll(async () => (await version('five'))?.state, { timeout: 60_000 }).toBe('current');
+    const { opened, open } = gate();
+    const runs = await start(2, opened);
+    await service.killWorker('SIGKILL');
+    await service.startWorker('second-worker', { build: 'six', promotes: true });
+    await service.startMcp();
+    const said = '2 runs wait for a worker of build five that is gone.';
+    // A worker counts as there for a minute and a half after its last poll.
+    await expect.poll(() => cli('doctor', '--json'), { timeout: 150_000, interval: 5_000 }).toContain(said);
+    await expect
+      .poll(async () => (await fetch(`${service.mcpUrl}/health`)).text(), { timeout: 30_000, interval: 1_000 })
+      .toContain(said);
+    expect(await cli('--set', 'WORKER_BUILD_ID=six', 'workers', 'move', '--from', 'five')).toContain(
+      '2 runs moved to build six.',
+    );
+    open();
+    await expectDone(runs);
+  },
+  400_000,
 );
 
 /** This program with workflows that take another step than before. */

@@ -171,7 +171,9 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
       if (name !== 'worker') metricsPorts[name] = await freePort();
       await launch(
         name,
-        promotes ? [join(from, 'dist/src/cli.js'), 'worker', '--promote'] : [join(from, 'dist/src/worker.js')],
+        build === undefined
+          ? [join(from, 'dist/src/worker.js')]
+          : [join(from, 'dist/src/cli.js'), 'worker', ...(promotes ? ['--promote'] : [])],
         /worker is ready/,
         {
           WORKER_METRICS_PORT: String(metricsPorts[name]),

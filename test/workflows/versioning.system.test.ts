@@ -8,6 +8,7 @@ import {
   readWorkerVersions,
   strandedIn,
   takeOverUnversioned,
+  type WorkerVersions,
 } from '../../src/runs/worker-versions.ts';
 import { ofVersionedWorker, optionsOf } from '../../src/worker/versioning.ts';
 import { ledgerQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
@@ -50,6 +51,8 @@ async function work(build: string, { fails }: { readonly fails?: string } = {}) 
 const builds = async () => (await readWorkerVersions(temporal.client))?.versions.map(({ build }) => build) ?? [];
 const version = async (build: string) =>
   (await readWorkerVersions(temporal.client))?.versions.find((one) => one.build === build);
+
+const none: WorkerVersions = { current: undefined, versions: [], unversioned: [] };
 
 let number = 0;
 function start(type: 'run' | 'long') {
@@ -107,13 +110,10 @@ it.runIf(exhaustive)(
     // Polls that have ended are remembered for a while.
     const nobody = { freshMs: 0 };
     await expect
-      .poll(
-        async () => strandedIn((await readWorkerVersions(temporal.client, nobody)) ?? { current: '', versions: [] }),
-        {
-          timeout: 30_000,
-        },
-      )
-      .toContainEqual({ build: 'c', runs: 1 });
+      .poll(async () => strandedIn((await readWorkerVersions(temporal.client, nobody)) ?? none), {
+        timeout: 30_000,
+      })
+      .toContainEqual({ build: 'c', runs: 1, isCurrent: false });
     await moveRun(temporal.client, { workflowId: run.workflowId, runId: run.firstExecutionRunId }, 'd');
     expect(await run.result()).toEqual(['c', 'd', 'd', 'ledger']);
   },

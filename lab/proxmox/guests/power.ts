@@ -99,8 +99,9 @@ export async function startGuest(
       throw new Error(`volume '${volid}' does not exist`);
     }
   }
-  const { startMs = 20, startError, startWarnings = [], diesAfterMs } = guest.behaviour ?? {};
+  const { startMs = 20, startsWhen, startError, startWarnings = [], diesAfterMs } = guest.behaviour ?? {};
   await sleep(startMs, undefined, { signal: task.signal });
+  await startsWhen;
   if (startError !== undefined) throw new Error(startError);
   for (const line of startWarnings) task.warn(line);
   if (wasSuspended) wake(state, guest, task);
