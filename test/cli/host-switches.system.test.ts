@@ -35,6 +35,7 @@ const context = () =>
         dataDir: host.folder,
         webhooks: {},
         mcp: {},
+        temporal: {},
         // One more, which nobody reaches by commands: it is asked nothing.
         hosts: [machine().config, { ...machine().config, name: 'api-only', local: undefined }],
       }) as unknown as Config,

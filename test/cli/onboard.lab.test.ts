@@ -150,8 +150,10 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
       ...changingPaths(enabled).map((path) => `acl modify ${path} --users ${apiUser} --roles ${readingRole}`),
       ...changingPaths(enabled).map((path) => `acl modify ${path} --users ${apiUser} --roles ${changingRole}`),
       `user token modify ${apiUser} mcp-lab --privsep 1 --expire IN-A-YEAR`,
+      `user token add ${apiUser} mcp-lab-read --privsep 1 --expire IN-A-YEAR --output-format json`,
       ...changingPaths(enabled).map((path) => `acl modify ${path} --tokens ${full} --roles ${readingRole}`),
       ...changingPaths(enabled).map((path) => `acl modify ${path} --tokens ${full} --roles ${changingRole}`),
+      `acl modify / --tokens ${full}-read --roles ${readingRole}`,
     ]);
     expect((await cli('install', '--yes')).stdout, 'it stays as it was said').toContain('nothing to do');
     const less = await cli('install', '--yes', '--read-only');
