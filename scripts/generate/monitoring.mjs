@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 
 export const when = 'after-build';
 
 /** Grafana's dashboards, and the page of metrics, dashboards and alerts. */
 export async function generate() {
+  // Here, because what is generated before the build is generated without packages, too.
+  const { parse } = await import('yaml');
   const { dashboards } = await import('../../dist/src/metrics/dashboards.js');
   const { tables } = await import('../../dist/src/metrics/instruments.js');
   const { renderDashboard } = await import('../../dist/src/metrics/render-dashboard.js');
@@ -12,10 +13,10 @@ export async function generate() {
     `deploy/monitoring/grafana/dashboards/${one.name}.json`,
     renderDashboard(one),
   ]);
-  return { ...Object.fromEntries(files), 'docs/metrics.md': page(dashboards, tables) };
+  return { ...Object.fromEntries(files), 'docs/metrics.md': page(dashboards, tables, parse) };
 }
 
-function page(dashboards, tables) {
+function page(dashboards, tables, parse) {
   const { groups } = parse(readFileSync('deploy/monitoring/prometheus/rules.yml', 'utf8'));
   const cell = (text) => text.replaceAll('|', '\\|');
   const metrics = Object.entries(tables).flatMap(([where, table]) => [

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
@@ -64,7 +64,7 @@ export function createMovedRuns(config: Pick<Config, 'accessDir'>): MovedRuns {
     },
     list() {
       const path = join(folder, indexName);
-      const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
+      const stat = existsSync(path) ? statSync(path, { throwIfNoEntry: false, bigint: true }) : undefined;
       if (stat === undefined) return [];
       const stamp = `${stat.ino} ${stat.mtimeNs} ${stat.size}`;
       if (known?.stamp !== stamp) {

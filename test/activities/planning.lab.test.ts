@@ -110,7 +110,7 @@ async function hostAsItIs(): Promise<string> {
   return sh(`
     find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log -o -path /var/lib/systemd -o -path /var/lib/sudo \\) -prune -o -type f -printf '%p %u %g %m %s %T@\\n' | sort
     find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log -o -path /var/lib/systemd -o -path /var/lib/sudo \\) -prune -o \\( -type d -o -type l \\) -printf '%p %u %g %m %l\\n' | sort
-    systemctl list-units --all --no-legend --plain --type=service,timer,mount | awk '$1 !~ /^(user|session|run-user|ssh@|systemd-(tmpfiles-clean|logind))/ { print $1, $2, $3, $1 ~ /timer$/ ? "" : $4 }' | sort
+    systemctl list-units --all --no-legend --plain --type=service,timer,mount | awk '$2 != "not-found" && $1 !~ /^(user|session|run-user|ssh@|systemd-(tmpfiles-clean|logind))/ { print $1, $2, $3, $1 ~ /timer$/ ? "" : $4 }' | sort
     systemctl list-unit-files --no-legend | sort
     ls -1 ${layout.state}/jobs 2>/dev/null || :`);
 }

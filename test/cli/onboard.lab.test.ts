@@ -163,12 +163,12 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
 
   it('makes a second token where the secret of the first is not known here', { timeout: 120_000 }, async () => {
     const kept = env();
-    const without = kept.split('\n').filter((line) => !/^PROXMOX_(TOKEN|USER|FINGER)/.test(line));
+    const without = kept.split('\n').filter((line) => !/^PROXMOX_(READ_)?(TOKEN|USER|FINGER)/.test(line));
     writeFileSync(join(folder, '.env'), without.join('\n'));
     const ran = await cli('install', '--yes');
     expect(ran, ran.stderr).toMatchObject({ code: 0 });
     expect(ran.stderr).toContain(`make the API token ${full}-2`);
-    expect(ran.stderr).toContain("the secret of mcp-lab, which is there, isn't known here");
+    expect(ran.stderr).toContain("the secret of mcp-lab, mcp-lab-read, which is there, isn't known here");
     expect(await database()).toContain(`token ${apiUser} mcp-lab `);
   });
 
@@ -185,7 +185,9 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
   }, async () => {
     const off = await cli('uninstall', '--yes');
     expect(off, off.stderr).toMatchObject({ code: 0 });
-    expect(off.stderr).toContain(`remove the API token ${full}-2; ${apiUser} stays, as it has others (mcp-lab)`);
+    expect(off.stderr).toContain(
+      `remove the API token ${full}-2; ${apiUser} stays, as it has others (mcp-lab, mcp-lab-read)`,
+    );
     expect(await database()).not.toContain('mcp-lab-2');
     expect(() => statSync(join(folder, 'keys/lab-api-token'))).toThrow();
     expect(env()).not.toContain('PROXMOX_');

@@ -56,6 +56,6 @@ describe.skipIf(whyNoLab() || whyNoPrometheus())('a Prometheus that has scraped 
           `${/operation="([^"]+)"/.exec(labels)?.[1]} ${/outcome="([^"]+)"/.exec(labels)?.[1]} ${count}`,
       );
     };
-    await expect.poll(ended, { timeout: 60_000, interval: 500 }).toEqual(['change-policy terminated 1']);
+    await expect.poll(ended, { timeout: 60_000, interval: 500 }).toContain('change-policy terminated 1');
   }, 150_000);
 });

@@ -22,12 +22,15 @@ export async function standInProxmox(host: LabHost, name: string): Promise<Stand
   const { state } = api;
   const full = `${apiUser}!mcp-${name}`;
   const [, made] = token(apiUser, `mcp-${name}`, true);
-  const [, second] = token(apiUser, `mcp-${name}-2`, true);
-  second.secret = made.secret;
-  state.tokens.set(full, made).set(`${full}-2`, second);
+  state.tokens.set(full, made);
+  for (const further of ['2', 'read']) {
+    const [, one] = token(apiUser, `mcp-${name}-${further}`, true);
+    one.secret = made.secret;
+    state.tokens.set(`${full}-${further}`, one);
+  }
   state.users.set(apiUser, { enabled: true, expire: 0 });
   state.roles.set(readingRole, readingRoleFor(state.roles.get('Administrator') ?? []).privileges);
-  for (const subject of [apiUser, full, `${full}-2`]) {
+  for (const subject of [apiUser, full, `${full}-2`, `${full}-read`]) {
     state.acl.push({ path: '/', subject, role: readingRole, propagate: true });
   }
   await host.writeFile('/usr/local/bin/pveum', program('pveum'), { mode: 0o755 });
