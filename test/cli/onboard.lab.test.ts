@@ -197,6 +197,8 @@ describe.skipIf(whyNoLab())('the Proxmox API, made with host install', () => {
     const more = [
       'PROXMOX_TOKEN_NAME=mcp-lab',
       `PROXMOX_TOKEN_VALUE=${secret}`,
+      'PROXMOX_READ_TOKEN_NAME=mcp-lab-read',
+      `PROXMOX_READ_TOKEN_VALUE=${secret}`,
       `PROXMOX_FINGERPRINT=${api.certificateFingerprint}`,
     ];
     writeFileSync(join(folder, '.env'), `${env()}${[...lines, ...more].join('\n')}\n`);
