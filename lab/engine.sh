@@ -42,6 +42,8 @@ stop() {
   kill "$pid"
   for _ in $(seq 300); do [ -e "/proc/$pid" ] || break; sleep 0.1; done
   [ ! -e "/proc/$pid" ] || { echo "The Docker engine (process $pid) does not end" >&2; exit 1; }
+  # An engine that was busy to its end leaves the mounts of its networks behind.
+  awk -v under="$run/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r -n1 umount --lazy
   rm -rf --one-file-system "$run"
 }
 

@@ -8,17 +8,25 @@ import { runVitest } from './test/vitest.mjs';
 const node = process.execPath;
 
 /**
- * Everything that must hold: generated files, lint, types, tests, and that they leave nothing running. Tests that failed
- * once and passed once are named before the last line, which is `N passed, N failed`. Returns the exit code.
+ * Everything that must hold: generated files, lint, types, tests, and that they leave nothing running. What failed, and
+ * the tests that failed once and passed once, are named before the last line, which is `N passed, N failed`. Returns the
+ * exit code.
  * `exhaustive`: every case of what else is a sample, and writes what the crash tests found.
  */
 export async function runTests({ build, run, args, exhaustive = false }) {
   let passed = 0;
   let failed = 0;
+  const broken = [];
+  const judge = (what, good) => {
+    if (good) passed += 1;
+    else {
+      failed += 1;
+      broken.push(what);
+    }
+  };
   const check = (what, argv) => {
     console.log(`· ${what}`);
-    if (run(argv) === 0) passed += 1;
-    else failed += 1;
+    judge(what, run(argv) === 0);
   };
   process.env.TEST_RUN = randomUUID();
   const leftBehind = watchForLeftBehind(process.cwd(), process.env.TEST_RUN);
@@ -29,11 +37,12 @@ export async function runTests({ build, run, args, exhaustive = false }) {
   check('documents made from the sources', [node, 'scripts/generate.mjs', 'after-build', '--check']);
 
   const temporal = temporalServer();
-  if (temporal === undefined) failed += 1;
+  if (temporal === undefined) judge('the Temporal server', false);
   if (exhaustive) forgetOutcomes();
   const tests = runVitest({ run, args, env: { ...temporal, ...(exhaustive && { TEST_EXHAUSTIVE: '1' }) } });
   passed += tests.passed;
   failed += tests.failed;
+  broken.push(...tests.broken);
   // The container image has another Node.js than most machines.
   const other = args.length === 0 ? otherNode(run) : undefined;
   if (other !== undefined) {
@@ -41,14 +50,15 @@ export async function runTests({ build, run, args, exhaustive = false }) {
     const there = runVitest({ run, args: ['--project', 'unit', ...(exhaustive ? [] : [shardOfThree()])], node: other });
     passed += there.passed;
     failed += there.failed;
-    tests.flaky.push(...there.flaky.map((test) => `${test} (Node.js 24)`));
+    broken.push(...there.broken.map(onNode24));
+    tests.flaky.push(...there.flaky.map(onNode24));
   }
   if (exhaustive && args.length === 0 && tests.failed === 0) await writeCrashMatrix();
 
   const left = leftAfterAWhile(leftBehind);
-  if (left.length > 0) failed += 1;
-  else passed += 1;
+  judge('nothing is left behind', left.length === 0);
 
+  tell('FAILED', broken);
   tell(flakyTests, tests.flaky);
   tell('LEFT BEHIND: still there after the tests', left);
   console.log(`${passed} passed, ${failed} failed`);
@@ -59,16 +69,21 @@ export async function runTests({ build, run, args, exhaustive = false }) {
 export async function recordCrashMatrix({ build, run }) {
   build();
   forgetOutcomes();
-  const { passed, failed, flaky } = runVitest({
+  const { passed, failed, broken, flaky } = runVitest({
     run,
     args: crashTests(),
     env: { ...temporalServer(), TEST_EXHAUSTIVE: '1' },
   });
+  tell('FAILED', broken);
   tell(flakyTests, flaky);
   if (failed === 0) await writeCrashMatrix();
   else console.log('docs/crash-matrix.md is as it was, because tests failed.');
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
+}
+
+function onNode24(test) {
+  return `${test} (Node.js 24)`;
 }
 
 /** A third of the files, another one with each commit. */

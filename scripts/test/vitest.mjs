@@ -12,7 +12,8 @@ const mostFiles = 8;
  * Runs vitest and, one after the other and each by itself, the files in which something failed once more: what passes then
  * is flaky, which fails nothing but is named. Whole files, since a test may need what those before it did.
  * `run(argv, env)` runs a program to its end and returns its exit code; `node` is the Node.js that runs them, by default
- * this one. Returns how many tests passed and failed, and the flaky ones, each as `FILE > SUITE > TEST`.
+ * this one. Returns how many tests passed and failed, and the names of the broken and the flaky ones, each as
+ * `FILE > SUITE > TEST`.
  *
  * A file that can't be loaded and a hook that throws count as one failure each; so does a vitest that fails without a
  * failed test (nothing found, a crash), and every error that nobody caught: these are never tried again, as they have no name.
@@ -48,7 +49,11 @@ export function runVitest({ run, args, env = {}, node = process.execPath }) {
     return {
       passed: passed.size,
       failed: failures.length - mended.length + nameless,
-      flaky: [...mended, ...wavering].map(({ file, path }) => [file, ...path].join(' > ')),
+      broken: [
+        ...failures.filter((failure) => !mended.includes(failure)).map(nameOf),
+        ...(nameless > 0 ? [`${nameless} outside of every test: see the output above`] : []),
+      ],
+      flaky: [...mended, ...wavering].map(nameOf),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -62,6 +67,10 @@ function read(file) {
   } catch {
     return { tests: [], broken: [], errors: 0 };
   }
+}
+
+function nameOf({ file, path }) {
+  return [file, ...path].join(' > ');
 }
 
 function failuresOf({ tests, broken }) {

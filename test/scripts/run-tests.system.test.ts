@@ -93,7 +93,12 @@ describe('a test run', () => {
       'a.test.ts': `${firstTime('was')} it('flaky', () => expect(firstTime()).toBe(false)); it('bad', () => expect(1).toBe(2));`,
       'b.test.ts': "it('good', () => {});",
     });
-    expect(runVitest(folder)).toMatchObject({ passed: 2, failed: 1, flaky: ['a.test.ts > flaky'] });
+    expect(runVitest(folder)).toMatchObject({
+      passed: 2,
+      failed: 1,
+      broken: ['a.test.ts > bad'],
+      flaky: ['a.test.ts > flaky'],
+    });
   });
 
   it('counts a file that can not be loaded as one failure, and as its tests when it can be the second time', () => {
@@ -101,7 +106,12 @@ describe('a test run', () => {
       'never.test.ts': "import './nothing.ts';",
       'later.test.ts': `${firstTime('was')} if (firstTime()) throw new Error('not yet'); it('one', () => {}); it('two', () => {});`,
     });
-    expect(runVitest(folder)).toMatchObject({ passed: 2, failed: 1, flaky: ['later.test.ts'] });
+    expect(runVitest(folder)).toMatchObject({
+      passed: 2,
+      failed: 1,
+      broken: ['never.test.ts'],
+      flaky: ['later.test.ts'],
+    });
   });
 
   it('counts a hook that fails as one failure, and runs all tests behind it once more', () => {
@@ -122,7 +132,12 @@ describe('a test run', () => {
   it('fails for an error that nobody caught, though all tests pass, and does not hide it behind a flaky one', () => {
     const lost =
       "it('lost', async () => { void Promise.reject(new Error('nobody')); await new Promise((r) => setTimeout(r, 50)); });";
-    expect(runVitest(project({ 'a.test.ts': lost }))).toMatchObject({ passed: 1, failed: 1, flaky: [] });
+    expect(runVitest(project({ 'a.test.ts': lost }))).toMatchObject({
+      passed: 1,
+      failed: 1,
+      broken: ['1 outside of every test: see the output above'],
+      flaky: [],
+    });
     const folder = project({
       'a.test.ts': lost,
       'b.test.ts': `${firstTime('was')} it('flaky', () => expect(firstTime()).toBe(false));`,
