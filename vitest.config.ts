@@ -32,8 +32,9 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 240_000,
     pool: 'forks',
-    // Most tests wait for other processes, hosts and clocks; vitest's own choice on two cores is one at a time.
-    maxWorkers: 6,
+    // Many tests wait for other processes, hosts and clocks; vitest's own choice on two cores is one at a time. With six, two
+    // cores had ten to thirty processes waiting for them all the time, and what has limits of time failed.
+    maxWorkers: 4,
     reporters: ['default'],
     sequence: { sequencer: LongestFirst },
     projects: projects.map((test) => ({ extends: true as const, test })),

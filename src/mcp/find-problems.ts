@@ -1,7 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import type { Finding } from '../operations/finding.ts';
-import { readableList } from '../reports/units.ts';
 import { grpcFailure } from '../runs/grpc-failure.ts';
 import { readServing, type Serving } from '../runs/serving.ts';
 import { temporalAddress } from '../runs/temporal-endpoint.ts';
@@ -24,7 +23,7 @@ export function createFindProblems(client: Client, config: Config): () => Promis
 
   /** What is well is asked again seldom, so that many hosts cost little; what isn't, each time. */
   async function serving(): Promise<Served> {
-    if (last === undefined || Date.now() - last.at > servingMs || workersOf(last.serving).length > 0) {
+    if (last === undefined || Date.now() - last.at > servingMs || workersOf(last.serving, hosts.length).length > 0) {
       const [found, stranded] = await Promise.all([readServing(client, hosts), strandedRuns(client).catch(() => [])]);
       last = { at: Date.now(), serving: { ...found, stranded } };
     }
@@ -36,7 +35,7 @@ export function createFindProblems(client: Client, config: Config): () => Promis
       return await client.withDeadline(Date.now() + deadlineMs, async () => {
         // What a queue is asked the server may know by heart: this it has to read from its database.
         await client.workflowService.describeNamespace({ namespace: config.temporal.namespace });
-        return workersOf(await serving());
+        return workersOf(await serving(), hosts.length);
       });
     } catch (error) {
       last = undefined;
@@ -48,7 +47,8 @@ export function createFindProblems(client: Client, config: Config): () => Promis
 /** With the runs whose worker is gone. */
 type Served = Serving & { readonly stranded: readonly Stranded[] };
 
-function workersOf({ runs, ledger, unserved, workers, stranded }: Served): Finding[] {
+/** `/health` says it to everybody, so no host is named. */
+function workersOf({ runs, ledger, unserved, stranded }: Served, hosts: number): Finding[] {
   if (!runs) {
     return [
       {
@@ -77,8 +77,9 @@ function workersOf({ runs, ledger, unserved, workers, stranded }: Served): Findi
           {
             check: 'Worker',
             verdict: 'warning' as const,
-            summary: `No worker serves ${readableList(unserved)}: runs on ${unserved.length === 1 ? 'it' : 'them'} wait until one does.`,
-            remedy: `Start a worker whose WORKER_HOSTS names ${unserved.length === 1 ? 'it' : 'them'}, or that serves all; there ${workers.length === 1 ? 'is 1 worker' : `are ${workers.length} workers`} now.`,
+            summary: `Hosts that no worker serves: ${unserved.length} of ${hosts}. Their runs wait until one does.`,
+            remedy:
+              'npx proxmox-mcp doctor names them; start a worker whose WORKER_HOSTS does too, or that serves all.',
           },
         ]),
     ...stranded.map((one) => ({ check: 'Worker builds', verdict: 'warning' as const, ...strandedText(one) })),

@@ -14,6 +14,8 @@ import { exhaustive } from '../support/exhaustive.ts';
 import { freePort } from '../support/free-ports.ts';
 
 const nginx = ['/usr/sbin/nginx', '/usr/local/sbin/nginx'].find((one) => existsSync(one));
+if (exhaustive && nginx === undefined)
+  console.error('\nNOT TESTED: nginx is missing (Debian: apt install nginx-light).\n');
 const page = readFileSync(join(import.meta.dirname, '../../docs/external-access.md'), 'utf8');
 
 /** A block of the page, which is what is tried. */

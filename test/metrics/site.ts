@@ -6,9 +6,9 @@ import { expect } from 'vitest';
 import { parse } from 'yaml';
 import { createPeople, peopleFile } from '../../src/people/store.ts';
 import { localMachine, makePlace } from '../faults/places.ts';
-import { freePort } from '../support/free-ports.ts';
+import { startCaddy } from '../support/caddy.ts';
+import { freePort, freePorts } from '../support/free-ports.ts';
 import { startService, type TestService, type WorkerName } from '../support/service.ts';
-import { startCaddy } from './caddy.ts';
 import { end, type Prometheus, startPrometheus, untilReady } from './prometheus.ts';
 
 export interface Site {
@@ -58,18 +58,24 @@ export async function startSite(): Promise<Site> {
     );
     stops.push(() => end(exporter));
     await untilReady(exporter, `http://127.0.0.1:${exporterPort}/metrics`);
-    const caddy = await startCaddy(service.mcpUrl);
-    stops.push(() => caddy.stop());
+    const [front = 0, figures = 0] = await freePorts(2);
+    const caddy = await startCaddy(
+      `http://127.0.0.1:${front} {\n\treverse_proxy ${new URL(service.mcpUrl).host}\n}\n` +
+        // A route of their own, as in `deploy/caddy/Caddyfile`.
+        `http://127.0.0.1:${figures} {\n\tmetrics /metrics\n}`,
+      figures,
+    );
+    stops.push(() => caddy.close());
     const prometheus = await startPrometheus({
       'proxmox-mcp': [{ address: new URL(service.mcpUrl).host, labels: { role: 'mcp-server' } }],
-      caddy: [{ address: caddy.metrics }],
+      caddy: [{ address: `127.0.0.1:${figures}` }],
       'node-exporter': [{ address: `127.0.0.1:${exporterPort}` }],
       // Here one process is a worker and has the ledger.
       worker: [{ address: `127.0.0.1:${service.config.worker.metricsPort}`, labels: { role: 'worker' } }],
       temporal: [{ address: temporalMetrics(service) }],
     });
     stops.push(() => prometheus.stop());
-    const paused = await work(service, caddy.url);
+    const paused = await work(service, `http://127.0.0.1:${front}`);
     const page = async (name: WorkerName) =>
       (await fetch(`http://127.0.0.1:${service.metricsPort(name)}/metrics`)).text();
     return { service, prometheus, paused, page, stop };

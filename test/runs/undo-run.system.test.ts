@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
@@ -8,7 +11,10 @@ import type { ServiceAction, ServiceState } from '../../src/activities/control-s
 import { failureInterceptor } from '../../src/activities/failures.ts';
 import { createGuestActivities } from '../../src/activities/guests/guests.ts';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
+import type { Config } from '../../src/config.ts';
 import { ServiceError } from '../../src/errors.ts';
+import { openMoveFolder } from '../../src/move/move-folder.ts';
+import { runStore } from '../../src/move/runs.ts';
 import { findingsOf } from '../../src/operations/report.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
 import { createRuns } from '../../src/runs/create-runs.ts';
@@ -25,6 +31,8 @@ const anna = { kind: 'person', name: 'anna' } as const;
 let simulator: ProxmoxSimulator;
 let apis: ProxmoxApis;
 let runs: Runs;
+let config: Config;
+const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-undo-'));
 let nginx: ServiceState;
 
 const effects: Readonly<Record<ServiceAction, Partial<ServiceState>>> = {
@@ -52,7 +60,7 @@ beforeAll(async () => {
   const loaded = loadedConfig();
   const [pve1] = loaded.hosts;
   const host = { ...hostOf('pve1', simulator), ...(pve1?.ssh && { ssh: pve1.ssh }) };
-  const config = { ...loaded, hosts: [host] };
+  config = { ...loaded, hosts: [host], accessDir: join(folder, 'access') };
   apis = createProxmoxApis({ hosts: [host] }, pino({ level: 'silent' }));
   const dependencies = { proxmox: apis };
   const activities = {
@@ -73,6 +81,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await apis.close();
   await simulator.close();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 beforeEach(() => {
@@ -207,6 +216,63 @@ describe('a finished change', () => {
     const tried = await ended((await runs.undo(run.id, claude)).id);
     expect(tried.failure?.message).toContain('Starts with the host was enabled, and is masked now');
     expect(nginx.startsAtBoot).toBe('masked');
+  });
+});
+
+describe('a change of a Temporal server from which the service was moved', { timeout: 300_000 }, () => {
+  /** Away from this server, as if another one had done it, and brought here. */
+  async function move(id: string): Promise<void> {
+    const context = { client: temporal.client, config, configFolder: folder, dryRun: false, say: () => {} };
+    const files = openMoveFolder(join(folder, 'moved'), { dryRun: false });
+    await runStore.export(context, files);
+    await temporal.client.workflowService.deleteWorkflowExecution({
+      namespace: temporal.client.options.namespace,
+      workflowExecution: { workflowId: id },
+    });
+    const isGone = () =>
+      temporal.client.workflow
+        .getHandle(id)
+        .describe()
+        .then(
+          () => false,
+          (error: unknown) => error instanceof WorkflowNotFoundError,
+        );
+    // The server does it when it has time.
+    await expect.poll(isGone, { timeout: 200_000, interval: 250 }).toBe(true);
+    await runStore.import(context, files);
+  }
+
+  it('is undone here, once, and says by which run', async () => {
+    const run = await done('control-guest', { vmid: 101, action: 'shutdown' });
+    await move(run.id);
+    expect(await runs.get(run.id)).toMatchObject({ state: 'done', undo: { possible: true } });
+    const { id, undoes } = await runs.undo(run.id, anna);
+    expect(undoes).toBe(run.id);
+    expect(await ended(id)).toMatchObject({ state: 'done' });
+    expect(status(101)).toBe('running');
+    expect(await runs.undo(run.id, claude)).toMatchObject({ id, existing: true });
+    expect((await runs.get(run.id)).undo).toMatchObject({ possible: false, by: id });
+  });
+
+  it('that was taken back there is not taken back again', async () => {
+    const run = await done('control-guest', { vmid: 101, action: 'shutdown' });
+    const { id } = await runs.undo(run.id, anna);
+    await ended(id);
+    await move(id);
+    await move(run.id);
+    setStatus(101, 'stopped');
+    expect((await runs.get(run.id)).undo).toMatchObject({ possible: false, by: id });
+    expect(await runs.undo(run.id, claude)).toMatchObject({ id, existing: true });
+    expect(status(101)).toBe('stopped');
+  });
+
+  it('stays where somebody has changed it since', async () => {
+    const run = await done('control-guest', { vmid: 101, action: 'shutdown' });
+    await move(run.id);
+    setStatus(101, 'running');
+    const tried = await ended((await runs.undo(run.id, claude)).id);
+    expect(tried).toMatchObject({ state: 'failed', failure: { code: 'conflict' } });
+    expect(tried.failure?.message).toContain('State was stopped, and is running now.');
   });
 });
 

@@ -91,7 +91,7 @@ it('each site is worked on by its own worker, and a run says when nobody serves 
 
   const findProblems = createFindProblems(service.client, service.config);
   expect(await findProblems()).toMatchObject([
-    { check: 'Worker', verdict: 'warning', summary: expect.stringContaining('No worker serves south') },
+    { check: 'Worker', verdict: 'warning', summary: expect.stringContaining('no worker serves: 1 of 2.') },
   ]);
   const waits = async () => (await service.runs.get(second.id)).waits?.map(({ text }) => text);
   await expect

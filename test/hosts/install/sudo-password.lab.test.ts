@@ -16,7 +16,7 @@ const systems = [
   { name: 'Debian 13 with sudo-rs', debian: 'trixie', sudo: 'rs' },
 ] as const;
 
-describe.skipIf(whyNoLab()).each(sample(systems, 2))(
+describe.skipIf(whyNoLab()).each(sample(systems, 1))(
   'an administrator whose sudo asks for a password, on $name',
   ({ name: _, ...kind }) => {
     const build = useBuild();
