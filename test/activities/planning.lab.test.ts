@@ -48,7 +48,7 @@ afterAll(async () => {
   await lab?.stop();
 }, 120_000);
 
-const sh = (script: string) => lab.must(['sh', '-euc', script], { timeoutMs: 120_000 });
+const sh = (script: string) => lab.must(['bash', '-euo', 'pipefail', '-c', script], { timeoutMs: 120_000 });
 
 /** Requests of each operation, so that every way of changing something is planned once. */
 const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
@@ -108,9 +108,10 @@ async function run(operation: string, input: Record<string, unknown>): Promise<R
  * helper's own notes of who looked; and what runs, is mounted and starts with the host, but for timers whose time has come.
  */
 async function hostAsItIs(): Promise<string> {
-  return sh(`
-    find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log -o -path /var/lib/systemd -o -path /var/lib/sudo \\) -prune -o -type f -printf '%p %u %g %m %s %T@\\n' | sort
-    find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log -o -path /var/lib/systemd -o -path /var/lib/sudo \\) -prune -o \\( -type d -o -type l \\) -printf '%p %u %g %m %l\\n' | sort
+  // systemd gives up on an answer after 25 s, which a loaded machine takes.
+  return sh(`systemctl() { for _ in 1 2 3; do command systemctl "$@" && return; done; return 1; }
+    { find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log -o -path /var/lib/systemd -o -path /var/lib/sudo \\) -prune -o -type f -printf '%p %u %g %m %s %T@\\n' || :; } | sort
+    { find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log -o -path /var/lib/systemd -o -path /var/lib/sudo \\) -prune -o \\( -type d -o -type l \\) -printf '%p %u %g %m %l\\n' || :; } | sort
     systemctl list-units --all --no-legend --plain --type=service,timer,mount | awk '$2 != "not-found" && $1 !~ /^(user|session|run-user|ssh@|systemd-(tmpfiles-clean|logind))/ { print $1, $2, $3, $1 ~ /timer$/ ? "" : $4 }' | sort
     systemctl list-unit-files --no-legend | sort
     ls -1 ${layout.state}/jobs 2>/dev/null || :`);
