@@ -150,6 +150,26 @@ describe.skipIf(whyNoSandbox())('the unit around Docker Compose', () => {
     expect((await machine.calls()).filter((call) => /reload/.test(call))).toEqual([]);
   });
 
+  it('is what the command hands start, stop, restart and reload to', async () => {
+    await machine.root('cp /usr/local/lib/proxmox-mcp/cli.sh /usr/local/bin/proxmox-mcp');
+    await machine.standIn('journalctl', '#!/bin/sh\n[ "$1" = --sync ] || echo "what $2 said"\n');
+    const command = (...words: string[]) => machine.run(['/usr/local/bin/proxmox-mcp', ...words]);
+    for (const kind of ['compose', 'systemd']) {
+      await machine.root(`echo ${kind} >/usr/local/lib/proxmox-mcp/deployment`);
+      expect(await command('reload')).toMatchObject({ code: 0, stdout: 'what proxmox-mcp said\n' });
+      await command('stop');
+      expect(await machine.calls()).toEqual(['systemctl reload proxmox-mcp', 'systemctl stop proxmox-mcp']);
+    }
+    await machine.root('echo compose >/usr/local/lib/proxmox-mcp/deployment');
+    await command('restart');
+    expect((await machine.calls()).at(-1)).toBe('systemctl restart proxmox-mcp');
+    // What would not be started again isn't stopped.
+    await machine.standIn('docker', docker("*'config show') echo 'MCP_PORT (.env:3)' >&2; exit 2 ;;"));
+    const { code, stderr } = await command('restart');
+    expect([code, stderr]).toEqual([2, 'MCP_PORT (.env:3)\nNot restarted: everything goes on as it was.\n']);
+    expect((await machine.calls()).filter((call) => call.startsWith('systemctl'))).toEqual([]);
+  });
+
   it('runs the command line in a container, and says what this machine knows when that is not to be had', async () => {
     await machine.root('cp /usr/local/lib/proxmox-mcp/cli.sh /usr/local/bin/proxmox-mcp');
     const command = (...words: string[]) => machine.run(['/usr/local/bin/proxmox-mcp', ...words]);
