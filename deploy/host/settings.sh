@@ -6,6 +6,8 @@ recovery=/var/lib/proxmox-mcp-recovery
 unit=proxmox-mcp
 # There while it is stopped on request: a stop that takes too long ends as a failure all the same.
 stopped=/run/proxmox-mcp/stopped
+# Why the last start was none, while it is.
+why_not=/run/proxmox-mcp/why-not
 # The services of docker-compose.yml without which there is none; the others (Temporal's UI, monitoring) may be ill beside them.
 core='mcp-server worker ledger caddy postgres temporal'
 # compose, systemd or container: written by install.sh, which looks ahead at another one and at another file while it plans.

@@ -30,17 +30,20 @@ changed() {
   { diff "$started" "$started.now" || :; } | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u
 }
 
+# not_started WHAT: with the reasons on standard input; a mail of the timer repeats them.
+not_started() { { say "$1"; cat; } | tee "$why_not"; }
+
 # start_compose: up and healthy, or what keeps it from that in a sentence each.
 start_compose() {
-  rm -f "$stopped"
-  if ! said=$("$here/checks.sh" start); then say 'not started:'; printf '%s\n' "$said" | in_words; exit 1; fi
   install -d -m 700 "$(dirname "$started")"
+  rm -f "$stopped" "$why_not"
+  if ! said=$("$here/checks.sh" start); then printf '%s\n' "$said" | in_words | not_started 'not started:'; exit 1; fi
   # What is wrong in .env would stand in the logs of each container alone. 2 is the command line's own word for it.
   code=0; said=$(compose --progress quiet run --rm --no-deps -T cli config show 2>&1 >/dev/null </dev/null) || code=$?
-  if [ "$code" = 2 ]; then say 'not started, the configuration is wrong:'; printf '%s\n' "$said"; exit 1; fi
+  if [ "$code" = 2 ]; then printf '%s\n' "$said" | not_started 'not started, the configuration is wrong:'; exit 1; fi
   # shellcheck disable=SC2086 # A word for each service.
   if ! compose up --detach --wait --wait-timeout 300 $core; then
-    say 'it did not get healthy:'; wrong explain; exit 1
+    wrong explain | not_started 'it did not get healthy:'; exit 1
   fi
   # What it can do without may be ill: the service is there.
   if ! compose up --detach --wait --wait-timeout 180 --remove-orphans; then

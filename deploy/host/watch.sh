@@ -89,8 +89,9 @@ stopped_with_docker() {
   [ -n "$_gone" ] && echo "$_gone"
 }
 
-# reasons: what the machine knows of the reasons, for a mail.
+# reasons: what the last start said, else what the machine knows, for a mail.
 reasons() {
+  if [ -s "$why_not" ]; then echo 'The last start said:'; sed 's/^/  /' "$why_not" | head -n 20; return 0; fi
   timeout 200 "$here/checks.sh" doctor 2>/dev/null | awk -F '\t' '
     $1 == "failed" && $2 != "Unit" { if (!n++) print "What the machine says:"; print "  " $2 ": " $3 ". " $4 }' || :
 }

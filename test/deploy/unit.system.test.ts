@@ -91,6 +91,12 @@ describe.skipIf(whyNoSandbox())('the unit around Docker Compose', () => {
       'not started, the configuration is wrong:\nENABLE_MONITORING (.env:9): expected one line for it\n',
     ]);
     expect(await machine.calls()).toEqual([checksConfig]);
+    // For the mail of the timer, until it has started.
+    expect(await machine.read('/run/proxmox-mcp/why-not')).toBe(stdout);
+    await machine.standIn('docker', docker());
+    await unit('start');
+    expect((await machine.run(['test', '-e', '/run/proxmox-mcp/why-not'])).code).toBe(1);
+    await machine.calls();
   });
 
   it('stops without removing anything, and leaves a mark until it is started', async () => {

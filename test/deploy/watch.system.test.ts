@@ -36,7 +36,7 @@ describe.skipIf(whyNoSandbox())('the timer that recovers the service', () => {
     );
     await machine.write('/opt/proxmox-mcp/secrets/smtp', `${password}\n`, 0o600);
     await machine.root(`rm -rf /var/lib/proxmox-mcp-recovery /var/lib/proxmox-mcp /stand-in/mails /stand-in/no-mail /stand-in/heals-with /stand-in/calls /stand-in/curl
-      echo systemd >/usr/local/lib/proxmox-mcp/deployment; echo ok >/stand-in/health
+      rm -rf /run/proxmox-mcp; echo systemd >/usr/local/lib/proxmox-mcp/deployment; echo ok >/stand-in/health
       mkdir -p /stand-in/units; echo active >/stand-in/units/proxmox-mcp`);
   });
 
@@ -108,10 +108,12 @@ describe.skipIf(whyNoSandbox())('the timer that recovers the service', () => {
   });
 
   it('gives the password to curl alone, and to nobody who lists processes', async () => {
+    await machine.write('/run/proxmox-mcp/why-not', 'not started:\nPorts: port 443 is taken by nginx\n');
     await down();
     await look();
     expect(await machine.root('cat /stand-in/auth')).toBe(` me ${password}`);
     const [letter] = await mails();
+    expect(letter).toContain('The last start said:\n  not started:\n  Ports: port 443 is taken');
     expect(letter).toContain('From: Proxmox MCP <mcp@example.org>\nTo: a@example.org, b@example.org\n');
     expect(letter).toMatch(/It has been down since .*\n {2}.* watch: restart-unit proxmox-mcp/s);
     expect(await machine.root('cat /stand-in/curl')).not.toContain('horse');
