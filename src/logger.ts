@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { destination, multistream, pino, type StreamEntry, stdTimeFunctions } from 'pino';
+import { asCalledHere } from './command-name.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
 import { currentTrace } from './trace.ts';
@@ -34,6 +35,7 @@ export function createLogger({ level, name, file, stderr = false, traced = false
       level: streams.length === 0 ? 'silent' : level,
       base: { process: name, pid: process.pid },
       timestamp: stdTimeFunctions.isoTime,
+      hooks: { streamWrite: asCalledHere<string> },
       formatters: { level: (label) => ({ level: label }) },
       ...(traced && { mixin: traceFields }),
       redact: { paths: redacted.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[secret]' },

@@ -7,12 +7,17 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=deploy/host/settings.sh
 . "$here/settings.sh"
-found=$(mktemp)
-trap 'rm -f "$found"' EXIT
+# Nothing is written to a disk, which may be full.
+failed=0
 # finding VERDICT CHECK SUMMARY [REMEDY]
-finding() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4-}" | tee -a "$found"; }
+finding() {
+  [ "$1" != failed ] || failed=$((failed + 1))
+  printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4-}"
+}
 is_compose() { [ "$deployment" = compose ]; }
-running() { owned_containers '{{.Names}}' 2>/dev/null; }
+# Set by docker_check: what asks the engine is left out where that doesn't answer.
+engine=
+answers() { is_compose && [ -n "$engine" ]; }
 
 # Compose v2 by its own word; v1 is another program, which reads neither the profiles nor the health conditions of the file.
 docker_check() {
@@ -21,10 +26,11 @@ docker_check() {
     finding failed Docker 'Docker is not installed' 'Install it (docs.docker.com/engine/install, or Debian 13: apt-get install docker.io docker-cli docker-compose), or use ./install.sh --without-docker.'
     return 0
   fi
-  if ! engine=$(timeout 20 docker version --format '{{.Server.Version}}' 2>&1); then
-    finding failed Docker "the Docker engine does not answer: $(printf '%s' "$engine" | tail -n 1 | cut -c 1-200)" 'Start it: systemctl start docker; then see journalctl -u docker.'
+  if ! said=$(timeout 20 docker version --format '{{.Server.Version}}' 2>&1); then
+    finding failed Docker "the Docker engine does not answer: $(printf '%s' "$said" | tail -n 1 | cut -c 1-200)" 'Start it: systemctl start docker; then see journalctl -u docker.'
     return 0
   fi
+  engine=$said
   if ! version=$(docker compose version --short 2>/dev/null); then
     old=$(docker-compose version --short 2>/dev/null || :)
     finding failed 'Docker Compose' "${old:+docker-compose $old is of the first generation, whose end was in 2023; }Compose v2 (docker compose) is not installed" 'Install its plugin: Debian 13: apt-get install docker-compose; Debian 12 has none, so add docs.docker.com/engine/install/debian and apt-get install docker-compose-plugin; or use ./install.sh --without-docker.'
@@ -38,43 +44,58 @@ docker_check() {
   finding ok Docker "engine $engine, Compose $version"
 }
 
-# The ports that will be published here, those of our own containers aside.
-port_check() {
+# The ports that will be published here, those of our own containers aside: ADDRESS PORT KEY, a line each.
+published() {
   if is_compose; then
-    ports="$(setting HTTP_PORT 80) $(setting HTTPS_PORT 443) $(setting MCP_PORT 8080) $(setting TEMPORAL_UI_PORT 8233)"
-    ! is_true ENABLE_MONITORING || ports="$ports 3000 9090 3100"
+    at=$(setting PUBLISH_ADDRESS 127.0.0.1)
+    echo "$at $(setting HTTP_PORT 80) HTTP_PORT"
+    echo "$at $(setting HTTPS_PORT 443) HTTPS_PORT"
+    echo "$at $(setting MCP_PORT 8080) MCP_PORT"
+    echo "127.0.0.1 $(setting TEMPORAL_UI_PORT 8233) TEMPORAL_UI_PORT"
+    ! is_true ENABLE_MONITORING || printf '127.0.0.1 %s\n' 3000 9090 3100
   else
-    ports="$(setting MCP_PORT 8080) $(setting WORKER_METRICS_PORT 9464)"
-    [ -n "$(setting TEMPORAL_ADDRESS)" ] || ports="$ports $(setting TEMPORAL_PORT 7233) $(setting TEMPORAL_UI_PORT 8233)"
-    [ "$(systemctl is-active "$unit" 2>/dev/null || :)" != active ] || return 0
+    echo "$(setting MCP_HOST 127.0.0.1) $(setting MCP_PORT 8080) MCP_PORT"
+    echo "$(setting WORKER_METRICS_HOST 127.0.0.1) $(setting WORKER_METRICS_PORT 9464) WORKER_METRICS_PORT"
+    [ -n "$(setting TEMPORAL_ADDRESS)" ] || {
+      echo "127.0.0.1 $(setting TEMPORAL_PORT 7233) TEMPORAL_PORT"
+      echo "127.0.0.1 $(setting TEMPORAL_UI_PORT 8233) TEMPORAL_UI_PORT"
+    }
   fi
-  taken=
-  ours=$(! is_compose || owned_containers '{{.Ports}}' 2>/dev/null)
-  for port in $ports; do
-    case $ours in *":$port->"*) continue ;; esac
-    # An address of its own, which nothing of ours uses, doesn't take the port; all addresses, or the published one, do.
-    line=$(ss -H -ltnp "sport = :$port" 2>/dev/null | head -n 1)
+}
+port_check() {
+  is_compose || [ "$(systemctl is-active "$unit" 2>/dev/null || :)" != active ] || return 0
+  ours=
+  ! answers || ours=$(owned_containers '{{.Ports}}' 2>/dev/null | tr '\n' ' ') || :
+  taken=''; ports=''
+  while read -r at port key; do
+    ports="$ports $port"
+    # All addresses take the port at each one, and one of them at all; two different ones don't meet.
+    line=$(ss -H -ltnp "sport = :$port" 2>/dev/null | while read -r _ _ _ listens rest; do
+      held=${listens%:*}; held=${held#\[}; held=${held%\]}; held=${held%\%*}
+      # Of the sixth version only all addresses meet those of the fourth.
+      case $held:$at in ::[0-9a-f]*:0.0.0.0 | [0-9a-f]*:*:0.0.0.0) continue ;; esac
+      case " $ours" in *[\ \[]"$held:$port->"* | *[\ \[]"$held]:$port->"*) continue ;; esac
+      case $held:$at in '*:'* | 0.0.0.0:* | :::* | *:0.0.0.0 | *::: | "$at:$at") printf '%s\n' "$rest "; break ;; esac
+    done)
     [ -n "$line" ] || continue
     holder=$(printf '%s\n' "$line" | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p')
     taken=1
-    case $port in
-      "$(setting HTTP_PORT 80)") key=HTTP_PORT ;; "$(setting HTTPS_PORT 443)") key=HTTPS_PORT ;; "$(setting MCP_PORT 8080)") key=MCP_PORT ;;
-      "$(setting TEMPORAL_UI_PORT 8233)") key=TEMPORAL_UI_PORT ;; "$(setting TEMPORAL_PORT 7233)") key=TEMPORAL_PORT ;;
-      "$(setting WORKER_METRICS_PORT 9464)") key=WORKER_METRICS_PORT ;; *) key= ;;
-    esac
     finding failed Ports "port $port is taken by ${holder:-another program}" "Stop that program${key:+, or set another $key in .env}."
-  done
-  [ -n "$taken" ] || finding ok Ports "free or our own: $ports"
+  done <<EOF
+$(published)
+EOF
+  [ -n "$taken" ] || finding ok Ports "free or our own:$ports"
 }
 
 # A route of the host inside our networks would cut either off. Our own bridges are there once we run.
 network_check() {
-  is_compose || return 0
+  answers || return 0
   prefix=$(setting NETWORK_PREFIX 172.20)
-  own=$(docker network ls --filter label=com.docker.compose.project=proxmox-mcp --format '{{.ID}}' 2>/dev/null | sed 's/^/br-/' || :)
-  ip -4 route show table all type unicast 2>/dev/null | while read -r to rest; do
+  own=$(timeout 20 docker network ls --filter label=com.docker.compose.project=proxmox-mcp --format '{{.ID}}' 2>/dev/null | sed 's/^/br-/' | tr '\n' ' ') || :
+  route=$(ip -4 route show table all type unicast 2>/dev/null | while read -r to rest; do
     bridge=$(printf '%s\n' "$rest" | sed -n 's/.*dev \([^ ]*\).*/\1/p')
-    case " $(echo "$own" | tr '\n' ' ') " in *" $bridge "*) continue ;; esac
+    # Our own, where it belongs.
+    case " $own:$to" in *" $bridge "*":$prefix."*) continue ;; esac
     case $to in default | 0.0.0.0/0) continue ;; */*) ;; *) to=$to/32 ;; esac
     bits=${to#*/} address=${to%/*}
     # Both have one network where the shorter of the two masks sees no difference.
@@ -82,25 +103,30 @@ network_check() {
     printf '%s %s %s.0.0 %s %s\n' "$address" "$bits" "$prefix" "$to" "$bridge"
   done | awk '
     function number(a,  p) { split(a, p, "."); return p[1] * 16777216 + p[2] * 65536 + p[3] * 256 + p[4] }
-    { size = 2 ^ (32 - $2); if (int(number($1) / size) == int(number($3) / size)) { print $4 " (" $5 ")"; exit } }' >"$found.route"
-  route=$(cat "$found.route"); rm -f "$found.route"
+    { size = 2 ^ (32 - $2); if (int(number($1) / size) == int(number($3) / size)) { print $4 " (" $5 ")"; exit } }')
   if [ -n "$route" ]; then
-    finding failed Network "the network $prefix.0.0/16 overlaps the route $route of this machine" 'Set another NETWORK_PREFIX in .env, as 172.29 or 10.201; ./install.sh --network does that.'
+    # Networks that are there have the narrower routes: what runs goes on, and is no reason not to start it again.
+    verdict=failed; [ -z "$own" ] || verdict=warning
+    finding "$verdict" Network "the network $prefix.0.0/16 overlaps the route $route of this machine" 'Set another NETWORK_PREFIX in .env, as 172.29 or 10.201; ./install.sh --network does that.'
   else finding ok Network "$prefix.0.0/16 is not used elsewhere here"; fi
 }
 
 disk_check() {
-  full=
-  for place in "$home" /var/lib; do
+  full=''; least=''; engine_root=''
+  ! answers || engine_root=$(timeout 20 docker info --format '{{.DockerRootDir}}' 2>/dev/null) || :
+  for place in "$home" /var/lib "$engine_root"; do
+    [ -n "$place" ] || continue
     [ -e "$place" ] || place=$(dirname "$place")
-    free=$(df -Pk "$place" | awk 'NR == 2 { print int($4 / 1024) }')
+    free=$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }')
+    [ -n "$free" ] || continue
     if [ "$free" -lt "$1" ]; then
       finding failed 'Disk space' "only $free MiB are free where $place is; $1 MiB are needed" 'Free some space: apt-get clean; journalctl --vacuum-size=200M; docker image prune.'
       full=1
       break
     fi
+    if [ -z "$least" ] || [ "$free" -lt "$least" ]; then least=$free; fi
   done
-  [ -n "$full" ] || finding ok 'Disk space' "$free MiB free"
+  [ -n "$full" ] || finding ok 'Disk space' "$least MiB free"
 }
 
 # A wrong clock breaks TLS, second factors and every schedule.
@@ -117,7 +143,12 @@ dns_check() {
   domain=$(setting MCP_DOMAIN)
   [ -n "$domain" ] || return 0
   if ! addresses=$(getent ahosts "$domain" | awk '{ print $1 }' | sort -u) || [ -z "$addresses" ]; then
-    finding failed DNS "the name $domain has no address: no certificate can be had for it" "Make an A or AAAA record of $domain that leads here, or correct MCP_DOMAIN in .env."
+    if [ -n "$(setting ACME_EMAIL)" ]; then
+      finding failed DNS "the name $domain has no address: no certificate can be had for it" "Make an A or AAAA record of $domain that leads here, or correct MCP_DOMAIN in .env."
+    else
+      # With Caddy's own CA the name has to mean something to those who use it, and to nobody else.
+      finding warning DNS "this machine finds no address of the name $domain" "That is right where only the machines that use it know it; else correct MCP_DOMAIN in .env."
+    fi
     return 0
   fi
   here_are=$(ip -o address show 2>/dev/null | awk '{ sub("/.*", "", $4); print $4 }')
@@ -131,22 +162,24 @@ secrets_check() {
   [ -d "$home/keys" ] || return 0
   # What several containers read is root's, and their group may read it.
   open=$(find "$home/keys" "$home/secrets" -type f ! -name '*.pub' ! -name 'known_hosts*' \( -perm /037 -o -perm /040 ! -group 10000 \) 2>/dev/null | head -n 5 | tr '\n' ' ')
-  open="$open$(find "$home/.env" -maxdepth 0 -perm /027 2>/dev/null)"
   open=${open% }
-  if [ -n "$open" ]; then
-    case $open in *.env) mode=640 ;; *) mode=600 ;; esac
-    finding failed Secrets "others on this machine can read $open" "Run: chmod $mode $open; and change what was in there, if anybody else has a login here."
+  settings=$(find "$home/.env" -maxdepth 0 -perm /027 2>/dev/null) || :
+  if [ -n "$open$settings" ]; then
+    mend="${open:+chmod 600 $open}${settings:+${open:+ && }chmod 640 $settings}"
+    finding failed Secrets "others on this machine can read $open${settings:+${open:+ }$settings}" "Run: $mend; and change what was in there, if anybody else has a login here."
     return 0
   fi
   inline=$(is_compose && sed -n 's/^[ \t]*\(export \)\{0,1\}\([A-Z_]*\(PASSWORD\|TOKEN_VALUE\|WEBHOOK_URL\|API_KEY\|HEADERS\)\)[ \t]*=[ \t]*[^ \t#].*/\2/p' "$env_file" 2>/dev/null | tr '\n' ' ') || :
-  if [ -n "${inline% }" ]; then
+  if is_compose && is_true ENABLE_MONITORING && [ "$(secret GRAFANA_PASSWORD 2>/dev/null || :)" = admin ]; then
+    finding failed Secrets "Grafana's password is its default, admin" "Write another one into $home/secrets/grafana-password; where Grafana has run with the old one, apply it, too: docs/monitoring.md."
+  elif [ -n "${inline% }" ]; then
     finding failed Secrets "$home/.env holds ${inline% }, and every container reads that file" 'Run ./install.sh, which moves it into a file of the one container that needs it.'
   else finding ok Secrets 'nobody else can read them'; fi
 }
 
 # The images of the containers, against .env and against what was installed.
 image_check() {
-  is_compose || return 0
+  answers || return 0
   tag=$(setting IMAGE_TAG latest) image=proxmox-mcp-server:$(setting IMAGE_TAG latest)
   if ! now=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null); then
     finding failed Images "there is no image $image, which IMAGE_TAG names" "Run ./install.sh, which builds it; or set IMAGE_TAG to one of: $(docker image ls --format '{{.Tag}}' proxmox-mcp-server 2>/dev/null | head -n 5 | tr '\n' ' ')"
@@ -157,6 +190,8 @@ image_check() {
     case $name in '') continue ;; "$image") ;; proxmox-mcp-server:*) continue ;; esac
     is=$(docker image inspect --format '{{.Id}}' "$name" 2>/dev/null || echo missing)
     [ "$is" = "$id" ] && continue
+    # Starting pulls it again, and by its digest nobody can give another one for it.
+    case $is:$name in missing:*@sha256:*) continue ;; esac
     if [ "$is" = missing ]; then what='it is not here any more'; else what="it is $is now"; fi
     finding failed Images "$name is not the image that was installed ($id): $what" "If you don't know why, load the right one again (docker load, docker pull); else run ./install.sh, which writes down what is there."
     return 0
@@ -168,7 +203,7 @@ EOF
 
 # What the containers run, against what .env names now; starting mends it.
 mixed_check() {
-  is_compose || return 0
+  answers || return 0
   tag=$(setting IMAGE_TAG latest) mixed=
   now=$(docker image inspect --format '{{.Id}}' "proxmox-mcp-server:$tag" 2>/dev/null) || return 0
   for one in $(owned_containers '{{.ID}}' 2>/dev/null); do
@@ -216,10 +251,15 @@ guest_check() {
 }
 
 container_check() {
-  is_compose || return 0
-  # shellcheck disable=SC2016 # Docker's own template.
-  bad=$(owned_containers '{{.Names}} {{.State}} {{.Status}}' 2>/dev/null | awk '/\(unhealthy\)/ || $2 == "restarting" || $2 == "dead" || ($2 == "exited" && $0 !~ /Exited \(0\)/) { printf "%s%s", sep, $1; sep = ", " }')
-  [ -z "$bad" ] || finding failed Containers "not well: $bad" "See: docker logs --tail 50 ${bad%%,*}"
+  answers || return 0
+  all=$(containers) || return 0
+  bad=$(printf '%s\n' "$all" | not_well core)
+  beside=$(printf '%s\n' "$all" | not_well beside)
+  [ -z "$bad" ] || finding failed Containers "not well: $(echo "$bad" | sed 's/ /, /g')" "See: docker logs --tail 50 ${bad%% *}"
+  [ -z "$beside" ] || finding warning Containers "not well, while the service itself can do without: $(echo "$beside" | sed 's/ /, /g')" "See: docker logs --tail 50 ${beside%% *}; then: docker restart ${beside%% *}"
+  [ "$(systemctl is-active "$unit" 2>/dev/null || :)" = active ] || return 0
+  gone=$(printf '%s\n' "$all" | stopped_on_request)
+  [ -z "$gone" ] || finding warning Containers "stopped with Docker itself: $(echo "$gone" | sed 's/ /, /g; s/^all$/all of them/'); the timer leaves it alone" "Start it again: systemctl restart $unit"
 }
 
 # PostgreSQL takes the one from its file with each start; Temporal has it in another.
@@ -231,7 +271,7 @@ database_check() {
     return 0
   fi
   # What was logged before says nothing of the start that is to come.
-  [ "$1" = logs ] || return 0
+  if [ "$1" != logs ] || ! answers; then return 0; fi
   for one in $(owned_containers '{{.Names}}' 2>/dev/null | grep -E 'temporal|postgres'); do
     if docker logs --since 15m --tail 200 "$one" 2>&1 | grep -q 'password authentication failed'; then
       finding failed Database "PostgreSQL refuses Temporal's password ($one says so): it was changed while both ran" "$mend"
@@ -241,14 +281,14 @@ database_check() {
 }
 
 case ${1:-} in
-  before) unfinished_check >/dev/null; docker_check; port_check; network_check; disk_check "${2:-2048}"; clock_check; dns_check ;;
-  start) docker_check; port_check; secrets_check; database_check files; image_check; disk_check 256 ;;
-  explain) database_check logs; container_check; mixed_check; disk_check 256; clock_check ;;
+  before) docker_check; port_check; network_check; disk_check "${2:-2048}"; clock_check; dns_check ;;
+  start) docker_check; port_check; network_check; secrets_check; database_check files; image_check; disk_check 256 ;;
+  explain) docker_check; database_check logs; container_check; mixed_check; disk_check 256; clock_check ;;
   doctor)
-    if [ "$deployment" = container ]; then unfinished_check; guest_check; exit "$(grep -c '^failed' "$found" || :)"; fi
-    unfinished_check; unit_check; docker_check; container_check; image_check; mixed_check; database_check logs; port_check; secrets_check; disk_check 512
-    clock_check; dns_check
+    if [ "$deployment" = container ]; then unfinished_check; guest_check; exit "$failed"; fi
+    unfinished_check; unit_check; docker_check; container_check; image_check; mixed_check; database_check logs; port_check; network_check
+    secrets_check; disk_check 512; clock_check; dns_check
     ;;
   *) echo 'usage: checks.sh before | start | explain | doctor' >&2; exit 2 ;;
 esac
-! grep -q '^failed' "$found"
+[ "$failed" = 0 ]

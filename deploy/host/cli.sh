@@ -20,6 +20,22 @@ if [ "$deployment" = container ]; then
   exec pct exec "$(cat "$lib/container")" -- env PROXMOX_MCP_DEPLOYMENT=container \
     "PROXMOX_MCP_HOST_FINDINGS=$PROXMOX_MCP_HOST_FINDINGS" /usr/local/bin/proxmox-mcp "$@"
 fi
+# hand_to_unit WORD: what the service itself is to do; the answers are in its journal.
+hand_to_unit() {
+  code=0
+  # It would be stopped, and not be started again.
+  if [ "$1" = restart ]; then "$0" config show >/dev/null || code=$?; fi
+  if [ "$code" = 2 ]; then echo 'Not restarted: everything goes on as it was.' >&2; exit 2; fi
+  began=$(date +%s) code=0
+  systemctl "$1" "$unit" || code=$?
+  journalctl --sync 2>/dev/null || :
+  journalctl --unit "$unit" --since "@$began" --output cat --no-pager 2>/dev/null || :
+  exit "$code"
+}
+# The unit without Docker itself calls this as the service's user.
+if [ "$(id -u)" = 0 ] && [ $# = 1 ]; then
+  case $1 in start | stop | restart | reload) hand_to_unit "$1" ;; esac
+fi
 if [ "$deployment" != compose ]; then
   PROXMOX_MCP_CONFIG_DIR=$home XDG_CACHE_HOME=/var/cache/proxmox-mcp
   export PROXMOX_MCP_CONFIG_DIR XDG_CACHE_HOME

@@ -19,7 +19,8 @@ case $(setting SMTP_SECURITY starttls) in
   *) url=smtp://$server:$(setting SMTP_PORT 587) tls=ssl-reqd ;;
 esac
 umask 077
-letter=$(mktemp)
+# In memory: a full disk is one of the reasons for a mail.
+letter=$(mktemp -p /run 2>/dev/null || mktemp)
 trap 'rm -f "$letter"' EXIT
 {
   printf 'From: %s\nTo: %s\nSubject: %s\nDate: %s\n' "$from" "$to" "$1" "$(date -R)"

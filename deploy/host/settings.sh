@@ -4,6 +4,12 @@ lib=/usr/local/lib/proxmox-mcp
 # What is counted and remembered about recovering; docs/installation.md has the format of each file.
 recovery=/var/lib/proxmox-mcp-recovery
 unit=proxmox-mcp
+# There while it is stopped on request: a stop that takes too long ends as a failure all the same.
+stopped=/run/proxmox-mcp/stopped
+# Why the last start was none, while it is.
+why_not=/run/proxmox-mcp/why-not
+# The services of docker-compose.yml without which there is none; the others (Temporal's UI, monitoring) may be ill beside them.
+core='mcp-server worker ledger caddy postgres temporal'
 # compose, systemd or container: written by install.sh, which looks ahead at another one and at another file while it plans.
 deployment=${PROXMOX_MCP_PLANNED_KIND:-$(cat "$lib/deployment" 2>/dev/null || echo compose)}
 env_file=${PROXMOX_MCP_PLANNED_ENV:-$home/.env}
@@ -72,6 +78,38 @@ compose() {
 
 # owned_containers FORMAT: of every container of this installation but those of single commands.
 owned_containers() {
-  docker container ls --all --no-trunc --filter label=com.docker.compose.project=proxmox-mcp \
+  timeout 60 docker container ls --all --no-trunc --filter label=com.docker.compose.project=proxmox-mcp \
     --filter label=com.docker.compose.oneoff=False --format "$1"
+}
+
+# containers: of each a line: service, name, state, health, restart policy, and `error` where Docker could not start it. Fails
+# when Docker doesn't answer.
+containers() {
+  _ids=$(owned_containers '{{.ID}}' 2>/dev/null) || return 1
+  [ -n "$_ids" ] || return 0
+  # shellcheck disable=SC2086,SC2016 # A word for each; Docker's own template.
+  timeout 60 docker container inspect --format '{{index .Config.Labels "com.docker.compose.service"}} {{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}} {{.HostConfig.RestartPolicy.Name}} {{if .State.Error}}error{{else}}-{{end}}' $_ids 2>/dev/null | sed 's, /, ,' || :
+}
+
+# not_well core | beside: of those lines, the names of containers that are ill. What is stopped without an error was stopped on
+# request: whatever ends otherwise Docker starts again.
+not_well() {
+  awk -v core=" $core " -v which="$1" '
+    ((index(core, " " $1 " ") ? "core" : "beside") == which) &&
+      ($3 == "dead" || $3 == "restarting" || ($3 == "running" && $4 == "unhealthy") || $6 == "error") { printf "%s%s", sep, $2; sep = " " }'
+}
+
+# stopped_on_request: of those lines, the services of the core all of whose containers are stopped so; `all` where there is none.
+stopped_on_request() {
+  awk -v core="$core" '
+    { there[$1]++ }
+    ($3 == "exited" || $3 == "paused") && $5 != "no" && $6 != "error" { ended[$1]++ }
+    END {
+      n = split(core, names, " ")
+      for (i = 1; i <= n; i++) {
+        some += there[names[i]]
+        if (there[names[i]] && ended[names[i]] == there[names[i]]) { printf "%s%s", sep, names[i]; sep = " " }
+      }
+      if (!some) printf "all"
+    }'
 }

@@ -9,9 +9,10 @@ here=$(dirname "$(readlink -f "$0")")
 started=/run/proxmox-mcp/settings
 say() { printf '%s\n' "$*"; }
 # What is wrong, each with its remedy; nothing of what is well.
-wrong() {
+wrong() { "$here/checks.sh" "$1" | in_words; }
+in_words() {
   tab=$(printf '\t')
-  "$here/checks.sh" "$1" | while IFS=$tab read -r verdict check summary remedy; do
+  while IFS=$tab read -r verdict check summary remedy; do
     case $verdict in failed | warning) say "$check: $summary. $remedy" ;; esac
   done
 }
@@ -29,12 +30,24 @@ changed() {
   { diff "$started" "$started.now" || :; } | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u
 }
 
+# not_started WHAT: with the reasons on standard input; a mail of the timer repeats them.
+not_started() { { say "$1"; cat; } | tee "$why_not"; }
+
 # start_compose: up and healthy, or what keeps it from that in a sentence each.
 start_compose() {
-  if ! "$here/checks.sh" start >/dev/null; then say 'not started:'; wrong start; exit 1; fi
   install -d -m 700 "$(dirname "$started")"
-  if ! compose up --detach --wait --wait-timeout 300 --remove-orphans; then
-    say 'it did not get healthy:'; wrong explain; exit 1
+  rm -f "$stopped" "$why_not"
+  if ! said=$("$here/checks.sh" start); then printf '%s\n' "$said" | in_words | not_started 'not started:'; exit 1; fi
+  # What is wrong in .env would stand in the logs of each container alone. 2 is the command line's own word for it.
+  code=0; said=$(compose --progress quiet run --rm --no-deps -T cli config show 2>&1 >/dev/null </dev/null) || code=$?
+  if [ "$code" = 2 ]; then printf '%s\n' "$said" | not_started 'not started, the configuration is wrong:'; exit 1; fi
+  # shellcheck disable=SC2086 # A word for each service.
+  if ! compose up --detach --wait --wait-timeout 300 $core; then
+    wrong explain | not_started 'it did not get healthy:'; exit 1
+  fi
+  # What it can do without may be ill: the service is there.
+  if ! compose up --detach --wait --wait-timeout 180 --remove-orphans; then
+    say 'the service is there; of what it can do without not all is:'; wrong explain
   fi
   # What belongs to the profile goes when that was switched off.
   if ! is_true ENABLE_MONITORING; then
@@ -44,6 +57,13 @@ start_compose() {
     [ $# = 0 ] || compose --profile monitoring rm --stop --force "$@"
   fi
   digests >"$started"
+}
+
+# stop_compose: the mark is there before anything stops, and goes with the next start, or with this start of the machine.
+stop_compose() {
+  install -d -m 700 "$(dirname "$stopped")"
+  true >"$stopped"
+  compose --profile monitoring --profile tools stop
 }
 
 # refuse WHAT: a wrong configuration changes nothing, and the journal says why.
@@ -90,7 +110,7 @@ reload_node() {
 
 case $deployment:${1:-} in
   compose:start) start_compose ;;
-  compose:stop) compose --profile monitoring --profile tools stop ;;
+  compose:stop) stop_compose ;;
   compose:down) compose --profile monitoring --profile tools down --remove-orphans ;;
   compose:reload) reload_compose ;;
   *:reload) reload_node ;;

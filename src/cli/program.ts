@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { asCalledHere } from '../command-name.ts';
 import { explain, ServiceError } from '../errors.ts';
 import { packageVersion } from '../package.ts';
 import { noReloadRequests, type ReloadRequests } from '../service/reload-requests.ts';
@@ -102,7 +103,7 @@ export function createProgram(edge: ContextEdge): {
     .showHelpAfterError('Add --help to see what it takes.')
     .exitOverride()
     // Its errors repeat what was typed, which may be what somebody else wrote.
-    .configureOutput({ writeErr: note })
+    .configureOutput({ writeErr: note, writeOut: (text) => process.stdout.write(asCalledHere(text)) })
     .hook('preAction', () => inheritOptions(options()));
   const context = createContext(options, edge);
   for (const [heading, group] of groups) {

@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline';
 import { createInterface as createAsking } from 'node:readline/promises';
 import { Writable } from 'node:stream';
+import { asCalledHere } from '../command-name.ts';
 import { ServiceError } from '../errors.ts';
 import { cleanText } from '../reports/clean.ts';
 import { escapeHiddenInJson } from '../reports/hidden.ts';
@@ -10,12 +11,12 @@ const longest = 200_000;
 
 /** Results: standard output. Escape sequences that a host, server or argument smuggled in are shown as what they are. */
 export function print(text: string): void {
-  process.stdout.write(`${cleanText(text, longest)}\n`);
+  process.stdout.write(`${asCalledHere(cleanText(text, longest))}\n`);
 }
 
 /** Everything that isn't the result (progress, warnings, questions): standard error, so that results can be piped. */
 export function note(text: string): void {
-  process.stderr.write(`${cleanText(text, longest)}\n`);
+  process.stderr.write(`${asCalledHere(cleanText(text, longest))}\n`);
 }
 
 /** The same value to a program, and nothing hidden to a person. */

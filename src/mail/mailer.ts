@@ -1,4 +1,5 @@
 import { createTransport } from 'nodemailer';
+import { asCalledHere } from '../command-name.ts';
 import type { MailConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { mailError } from './mail-errors.ts';
@@ -90,9 +91,9 @@ export function createMailer(config: MailConfig, options: MailerOptions = {}): M
         const sending = connection.sendMail({
           from: config.from,
           to: [...(mail.to ?? config.to)],
-          subject: mail.subject,
-          text: mail.text,
-          html: mail.html,
+          subject: asCalledHere(mail.subject),
+          text: asCalledHere(mail.text),
+          html: asCalledHere(mail.html),
           messageId,
           date: mail.date ?? new Date(),
           // RFC 3834: no out-of-office answers to reports.

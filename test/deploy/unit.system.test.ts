@@ -3,11 +3,12 @@ import { whyNoSandbox } from '../hosts/helper/sandbox/sandbox.ts';
 import { type Machine, putScripts, startMachine } from './machine.ts';
 
 const home = '/opt/proxmox-mcp';
+const checksConfig = 'docker compose --progress quiet run --rm --no-deps -T cli config show';
 
 /** Docker where the installation runs: two workers, of which the second one is older than its settings. */
 const docker = (before = '') => `#!/bin/sh
 case "$*" in
-  *' ls '* | *inspect* | *'config --'* | 'compose version'* | version*) ;;
+  *' ls '* | *inspect* | 'info '* | *'config --'* | 'compose version'* | version*) ;;
   *) echo "docker $*" >>/stand-in/calls ;;
 esac
 case "$*" in
@@ -44,23 +45,68 @@ describe.skipIf(whyNoSandbox())('the unit around Docker Compose', () => {
   it('starts everything, waits until it is healthy, and takes off what the profile had', async () => {
     expect((await unit('start')).code).toBe(0);
     expect(await machine.calls()).toEqual([
-      'docker compose up --detach --wait --wait-timeout 300 --remove-orphans',
+      checksConfig,
+      'docker compose up --detach --wait --wait-timeout 300 mcp-server worker ledger caddy postgres temporal',
+      'docker compose up --detach --wait --wait-timeout 180 --remove-orphans',
       'docker compose --profile monitoring rm --stop --force grafana prometheus',
     ]);
     for (const spelt of ['y', 'TRUE', '"on"', '1 # now']) {
       await machine.root(`sed -i /ENABLE_MONITORING/d ${home}/.env; echo 'ENABLE_MONITORING=${spelt}' >>${home}/.env`);
       expect((await unit('start')).code).toBe(0);
       expect(await machine.calls()).toEqual([
-        'docker compose --profile monitoring up --detach --wait --wait-timeout 300 --remove-orphans',
+        checksConfig.replace('compose', 'compose --profile monitoring'),
+        'docker compose --profile monitoring up --detach --wait --wait-timeout 300 mcp-server worker ledger caddy postgres temporal',
+        'docker compose --profile monitoring up --detach --wait --wait-timeout 180 --remove-orphans',
       ]);
     }
     // Of the settings it keeps digests alone.
     expect(await machine.read('/run/proxmox-mcp/settings')).toMatch(/^(\w+ [0-9a-f]{64}\n)+$/);
   });
 
-  it('stops without removing anything', async () => {
+  it('is there without what it can do without, and says so', async () => {
+    await machine.standIn(
+      'docker',
+      docker(`*' --wait-timeout 180 '*) exit 1 ;;
+  'container ls '*'{{.ID}}') echo c1 ;;
+  'container inspect '*State*) echo 'grafana /proxmox-mcp-grafana-1 running unhealthy unless-stopped -' ;;`),
+    );
+    const { code, stdout } = await unit('start');
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringMatching(/^the service is there; .*\nContainers: not well, .*: proxmox-mcp-grafana-1\. See: /),
+    ]);
+    await machine.standIn('docker', docker(`*' --wait-timeout 300 '*) exit 1 ;;`));
+    expect((await unit('start')).code).toBe(1);
+    expect((await machine.calls()).filter((call) => call.includes('180'))).toHaveLength(1);
+  });
+
+  it('says what is wrong in .env, and starts nothing with it', async () => {
+    await machine.standIn(
+      'docker',
+      docker("*'config show') echo 'ENABLE_MONITORING (.env:9): expected one line for it' >&2; exit 2 ;;"),
+    );
+    const { code, stdout } = await unit('start');
+    expect([code, stdout]).toEqual([
+      1,
+      'not started, the configuration is wrong:\nENABLE_MONITORING (.env:9): expected one line for it\n',
+    ]);
+    expect(await machine.calls()).toEqual([checksConfig]);
+    // For the mail of the timer, until it has started.
+    expect(await machine.read('/run/proxmox-mcp/why-not')).toBe(stdout);
+    await machine.standIn('docker', docker());
+    await unit('start');
+    expect((await machine.run(['test', '-e', '/run/proxmox-mcp/why-not'])).code).toBe(1);
+    await machine.calls();
+  });
+
+  it('stops without removing anything, and leaves a mark until it is started', async () => {
     await unit('stop');
     expect(await machine.calls()).toEqual(['docker compose --profile monitoring --profile tools stop']);
+    const marked = () => machine.run(['test', '-e', '/run/proxmox-mcp/stopped']);
+    expect((await marked()).code).toBe(0);
+    await unit('start');
+    expect((await marked()).code).toBe(1);
+    await machine.calls();
   });
 
   it('reloads every process that runs, and Caddy, and names what needs a restart', async () => {
@@ -108,6 +154,26 @@ describe.skipIf(whyNoSandbox())('the unit around Docker Compose', () => {
     ]);
     expect(stdout).toMatch(/yaml: line 1|expected a port|adapting config/);
     expect((await machine.calls()).filter((call) => /reload/.test(call))).toEqual([]);
+  });
+
+  it('is what the command hands start, stop, restart and reload to', async () => {
+    await machine.root('cp /usr/local/lib/proxmox-mcp/cli.sh /usr/local/bin/proxmox-mcp');
+    await machine.standIn('journalctl', '#!/bin/sh\n[ "$1" = --sync ] || echo "what $2 said"\n');
+    const command = (...words: string[]) => machine.run(['/usr/local/bin/proxmox-mcp', ...words]);
+    for (const kind of ['compose', 'systemd']) {
+      await machine.root(`echo ${kind} >/usr/local/lib/proxmox-mcp/deployment`);
+      expect(await command('reload')).toMatchObject({ code: 0, stdout: 'what proxmox-mcp said\n' });
+      await command('stop');
+      expect(await machine.calls()).toEqual(['systemctl reload proxmox-mcp', 'systemctl stop proxmox-mcp']);
+    }
+    await machine.root('echo compose >/usr/local/lib/proxmox-mcp/deployment');
+    await command('restart');
+    expect((await machine.calls()).at(-1)).toBe('systemctl restart proxmox-mcp');
+    // What would not be started again isn't stopped.
+    await machine.standIn('docker', docker("*'config show') echo 'MCP_PORT (.env:3)' >&2; exit 2 ;;"));
+    const { code, stderr } = await command('restart');
+    expect([code, stderr]).toEqual([2, 'MCP_PORT (.env:3)\nNot restarted: everything goes on as it was.\n']);
+    expect((await machine.calls()).filter((call) => call.startsWith('systemctl'))).toEqual([]);
   });
 
   it('runs the command line in a container, and says what this machine knows when that is not to be had', async () => {

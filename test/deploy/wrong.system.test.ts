@@ -14,6 +14,7 @@ ${before}
   'image inspect '*) echo ${image} ;;
   'container ls '*'{{.ID}}') echo c1 ;;
   'container ls '*'{{.Names}}') echo proxmox-mcp-postgres-1 ;;
+  'container inspect '*State*) echo 'worker /proxmox-mcp-worker-1 running healthy unless-stopped -' ;;
   'container inspect '*) echo /proxmox-mcp-worker-1 proxmox-mcp-server:1.0.0 ${image} ;;
   'compose up '*) exit \${UP-0} ;;
 esac
@@ -56,23 +57,40 @@ describe.skipIf(whyNoSandbox())('ten wrong deployments, each said in a sentence 
   });
 
   it('1. a port is taken', async () => {
-    await machine.root(`setsid '${process.execPath}' -e 'require("net").createServer().listen(443)' >/dev/null 2>&1 </dev/null & echo $! >/stand-in/pid
-      for n in 1 2 3 4 5 6 7 8 9; do [ -n "$(ss -H -ltn 'sport = :443')" ] && break; sleep 0.2; done`);
-    expect(await wrong('start')).toEqual([
-      expect.stringMatching(
-        /^failed \| Ports \| port 443 is taken by node \(process \d+\) \| Stop that program, or set another HTTPS_PORT in \.env\.$/,
-      ),
-    ]);
+    const listen = (address: string) =>
+      machine.root(`[ ! -e /stand-in/pid ] || { kill $(cat /stand-in/pid); while [ -n "$(ss -H -ltn 'sport = :443')" ]; do sleep 0.1; done; }
+        setsid '${process.execPath}' -e 'require("net").createServer().listen(443, "${address}")' >/dev/null 2>&1 </dev/null & echo $! >/stand-in/pid
+        for n in 1 2 3 4 5 6 7 8 9; do [ -n "$(ss -H -ltn 'sport = :443')" ] && break; sleep 0.2; done`);
+    const taken = expect.stringMatching(
+      /^failed \| Ports \| port 443 is taken by node \(process \d+\) \| Stop that program, or set another HTTPS_PORT in \.env\.$/,
+    );
+    for (const address of ['::', '0.0.0.0', '127.0.0.1']) {
+      await listen(address);
+      expect(await wrong('start'), address).toEqual([taken]);
+    }
     const { code, stdout } = await starts();
     expect([code, stdout]).toEqual([1, expect.stringContaining('not started:\nPorts: port 443 is taken')]);
     // Published by one of our own containers it is no fault.
-    await machine.standIn('docker', docker(`'container ls '*'{{.Ports}}') echo '127.0.0.1:443->8443/tcp' ;;`));
+    await machine.standIn(
+      'docker',
+      docker(`'container ls '*'{{.Ports}}') printf '80/tcp\\n127.0.0.1:443->8443/tcp\\n' ;;`),
+    );
     expect(await wrong('start')).toEqual([]);
+    // At another address it doesn't take ours, until we want all.
+    await listen('127.0.0.2');
+    expect(await wrong('start')).toEqual([]);
+    await machine.root(`echo PUBLISH_ADDRESS=0.0.0.0 >>${home}/.env`);
+    expect(await wrong('start')).toEqual([taken]);
     await machine.root('kill $(cat /stand-in/pid)');
   });
 
   it('2. the name has no address', async () => {
     await machine.root(`echo MCP_DOMAIN=mcp.nowhere.invalid >>${home}/.env`);
+    // Caddy's own authority doesn't ask for it.
+    expect(await wrong('before')).toEqual([
+      expect.stringContaining('warning | DNS | this machine finds no address of the name mcp.nowhere.invalid'),
+    ]);
+    await machine.root(`echo ACME_EMAIL=me@example.org >>${home}/.env`);
     expect(await wrong('before')).toEqual([
       'failed | DNS | the name mcp.nowhere.invalid has no address: no certificate can be had for it | Make an A or AAAA record of mcp.nowhere.invalid that leads here, or correct MCP_DOMAIN in .env.',
     ]);
@@ -109,7 +127,10 @@ describe.skipIf(whyNoSandbox())('ten wrong deployments, each said in a sentence 
         `failed | Images | caddy:2@sha256:aaaa is not the image that was installed (sha256:beef): it is ${image} now | If you don't know why`,
       ),
     ]);
+    // Pruned, it is pulled again, and by its digest only the same.
     await machine.standIn('docker', docker(`'image inspect '*caddy*) exit 1 ;;`));
+    expect(await wrong('start')).toEqual([]);
+    await machine.write(`${home}/config/images`, 'caddy:mine sha256:beef\n');
     expect(await wrong('start')).toEqual([expect.stringContaining('it is not here any more')]);
     await machine.standIn('docker', docker(`'image inspect '*) exit 1 ;;\n'image ls '*) echo 0.9.0 ;;`));
     expect(await wrong('start')).toEqual([
@@ -130,6 +151,16 @@ describe.skipIf(whyNoSandbox())('ten wrong deployments, each said in a sentence 
       ),
     ]);
     expect((await starts()).stdout).toContain('not started:\nDisk space: only');
+    // Nor is it, when nothing at all can be written any more, and for the place where Docker has its own.
+    await machine.root(`umount ${home}; printf 'IMAGE_TAG=1.0.0\\n' >${home}/.env; chmod 640 ${home}/.env
+      mkdir -p /docker-root; mount -t tmpfs -o size=64m tmpfs /docker-root; mount -t tmpfs -o size=4k tmpfs /tmp; dd if=/dev/zero of=/tmp/full bs=4k count=1 2>/dev/null`);
+    try {
+      await machine.standIn('docker', docker("'info '*) echo /docker-root ;;"));
+      const said = (await starts()).stdout;
+      expect(said).toMatch(/^not started:\nDisk space: only 6\d MiB are free where \/docker-root is; /);
+    } finally {
+      await machine.root('umount /tmp; umount /docker-root');
+    }
   });
 
   it('6. Compose is too old', async () => {
@@ -147,6 +178,18 @@ describe.skipIf(whyNoSandbox())('ten wrong deployments, each said in a sentence 
     await machine.standIn('docker', docker(`'version '*) echo 'Cannot connect' >&2; exit 1 ;;`));
     expect(await wrong('before')).toEqual([
       expect.stringContaining('the Docker engine does not answer: Cannot connect | Start it: systemctl start docker'),
+    ]);
+    // Nothing that it would have to be asked is guessed, and all else is looked at.
+    await machine.standIn('docker', '#!/bin/sh\necho "Cannot connect" >&2\nexit 1\n');
+    await machine.root(`chmod 644 ${home}/secrets/postgres_password`);
+    expect((await findings('doctor')).map(([verdict, check]) => `${verdict} ${check}`)).toEqual([
+      'ok Unit',
+      'ok Recovery',
+      'failed Docker',
+      'ok Ports',
+      'failed Secrets',
+      'ok Disk space',
+      'ok Clock',
     ]);
   });
 
@@ -169,6 +212,16 @@ describe.skipIf(whyNoSandbox())('ten wrong deployments, each said in a sentence 
     expect(await wrong('start')).toEqual([
       expect.stringContaining('.env holds SMTP_PASSWORD, and every container reads that file | Run ./install.sh'),
     ]);
+    // The default that everybody knows is no secret either.
+    await machine.root(
+      `printf 'IMAGE_TAG=1.0.0\\nENABLE_MONITORING=y\\nGRAFANA_PASSWORD_FILE=./secrets/grafana-password\\n' >${home}/.env`,
+    );
+    await machine.write(`${home}/secrets/grafana-password`, 'admin\n', 0o600);
+    expect(await wrong('start')).toEqual([
+      expect.stringContaining("failed | Secrets | Grafana's password is its default, admin | Write another one into"),
+    ]);
+    await machine.write(`${home}/secrets/grafana-password`, 'x\n', 0o600);
+    expect(await wrong('start')).toEqual([]);
   });
 
   it('9. the password of the database was changed', async () => {
@@ -192,7 +245,7 @@ describe.skipIf(whyNoSandbox())('ten wrong deployments, each said in a sentence 
   it('10. an upgrade was left half done', async () => {
     await machine.standIn(
       'docker',
-      docker(`'container inspect '*) echo /proxmox-mcp-worker-1 proxmox-mcp-server:0.9.0 sha256:old ;;`),
+      docker(`'container inspect '*Config.Image*) echo /proxmox-mcp-worker-1 proxmox-mcp-server:0.9.0 sha256:old ;;`),
     );
     expect(await wrong('doctor')).toEqual([
       expect.stringContaining(
@@ -220,6 +273,24 @@ describe.skipIf(whyNoSandbox())('ten wrong deployments, each said in a sentence 
       expect.stringContaining('warning | Recovery | the timer proxmox-mcp-watch does not run'),
     ]);
     await machine.root(
+      'cd /stand-in/units; echo active >proxmox-mcp; : >proxmox-mcp.enabled; echo active >proxmox-mcp-watch.timer',
+    );
+    for (const [state, said] of [
+      ['running unhealthy unless-stopped -', 'failed | Containers | not well: proxmox-mcp-worker-1 | See: docker logs'],
+      ['created - unless-stopped error', 'failed | Containers | not well: proxmox-mcp-worker-1 |'],
+      [
+        'exited unhealthy unless-stopped -',
+        'warning | Containers | stopped with Docker itself: worker; the timer leaves',
+      ],
+    ]) {
+      await machine.standIn(
+        'docker',
+        docker(`'container inspect '*State*) echo 'worker /proxmox-mcp-worker-1 ${state}' ;;`),
+      );
+      expect((await wrong('doctor'))[0]).toContain(said);
+    }
+    await machine.standIn('docker', docker());
+    await machine.root(
       'ip link add dummy0 type dummy 2>/dev/null && ip address add 172.20.9.1/24 dev dummy0 && ip link set dummy0 up || ip address add 172.20.9.1/24 dev lo; ip route replace 172.20.9.0/24 dev lo',
     );
     expect(await wrong('before')).toEqual([
@@ -227,6 +298,10 @@ describe.skipIf(whyNoSandbox())('ten wrong deployments, each said in a sentence 
         /^failed \| Network \| the network 172\.20\.0\.0\/16 overlaps the route 172\.20\.9\.0\/24 \(\w+\) of this machine \| Set another NETWORK_PREFIX/,
       ),
     ]);
+    expect(await wrong('start')).toEqual([expect.stringMatching(/^failed \| Network /)]);
+    // Once our own are there, what runs is no reason not to start it again.
+    await machine.standIn('docker', docker("'network ls '*) echo 0123456789ab ;;"));
+    expect(await wrong('start')).toEqual([expect.stringMatching(/^warning \| Network /)]);
     await machine.root(`echo NETWORK_PREFIX=10.201 >>${home}/.env`);
     expect(await wrong('before')).toEqual([]);
   });

@@ -1,3 +1,4 @@
+import { asCalledHere } from '../../command-name.ts';
 import { ServiceError } from '../../errors.ts';
 import type { webhookKeys } from '../../policy/schema.ts';
 import { cleanLine } from '../../reports/clean.ts';
@@ -36,7 +37,7 @@ export async function postToWebhook(
     const answer = await fetch(url.reveal(), {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(bodies[key](cleanLine(text, longest - 100))),
+      body: JSON.stringify(bodies[key](cleanLine(asCalledHere(text), longest - 100))),
       redirect: 'manual',
       signal: AbortSignal.timeout(withinMs),
     });

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { asCalledHere } from '../../command-name.ts';
 import { cleanText } from '../../reports/clean.ts';
 
 /** What every answer carries: nothing of this server is to be framed, guessed at or kept. */
@@ -9,7 +10,7 @@ const always = {
   'cache-control': 'no-store',
 } as const;
 
-/** A whole answer in one call. */
+/** A whole answer in one call: a page, or data that people read as it is. */
 export function answer(
   response: ServerResponse,
   status: number,
@@ -18,14 +19,15 @@ export function answer(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   if (response.headersSent || response.destroyed) return;
+  const said = asCalledHere(body);
   response
     .writeHead(status, {
       ...always,
       'content-type': contentType,
-      'content-length': Buffer.byteLength(body),
+      'content-length': Buffer.byteLength(said),
       ...headers,
     })
-    .end(body);
+    .end(said);
 }
 
 export function answerJson(

@@ -4,16 +4,17 @@ import {
   ProtocolErrorCode,
   ResourceNotFoundError,
 } from '@modelcontextprotocol/server';
+import { asCalledHere } from '../../command-name.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { formatError } from '../error-text.ts';
 import { plainDeep } from '../host-text.ts';
 
-/** Runs a handler; what it throws becomes a protocol error that says what happened and what to do. */
+/** Runs a handler. Its answer says commands as they are called here; what it throws becomes a protocol error that says what happened and what to do. */
 export async function guarded<T>(log: Log, handler: () => Promise<T>): Promise<T> {
   try {
-    return await handler();
+    return asCalledHere(await handler());
   } catch (error) {
     throw toProtocolError(error, log);
   }
@@ -24,7 +25,7 @@ export function toProtocolError(error: unknown, log: Log): ProtocolError {
   if (error instanceof ProtocolError) return error;
   const callers = error instanceof ServiceError && ['invalid-input', 'not-found', 'forbidden'].includes(error.code);
   const code = callers ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError;
-  return new ProtocolError(code, formatError(error, log).text);
+  return new ProtocolError(code, asCalledHere(formatError(error, log).text));
 }
 
 /** A call of a tool that isn't there, or that this caller can't see. */

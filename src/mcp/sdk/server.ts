@@ -1,4 +1,5 @@
 import { Server, type ServerContext } from '@modelcontextprotocol/server';
+import { asCalledHere } from '../../command-name.ts';
 import type { Log } from '../../log.ts';
 import type { Caller } from '../scopes.ts';
 import type { Surface } from '../surface.ts';
@@ -48,7 +49,7 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
         'resources/templates/list': listCache,
         'server/discover': listCache,
       },
-      ...(caller === undefined ? {} : { instructions: surface.instructions(caller) }),
+      ...(caller === undefined ? {} : { instructions: asCalledHere(surface.instructions(caller)) }),
     },
   );
   const { tools, resources, prompts } = surface;
@@ -56,7 +57,7 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
 
   server.setRequestHandler(
     'tools/list',
-    (_request, context) => ({ tools: [...tools.list(whoCalls(context))] }) as never,
+    (_request, context) => asCalledHere({ tools: [...tools.list(whoCalls(context))] }) as never,
   );
   server.setRequestHandler('tools/call', async ({ params }, context) => {
     const { name, arguments: args } = params;
@@ -71,7 +72,9 @@ export function createSdkServer(options: SdkServerOptions, caller?: Caller): Ser
       ...silence(context, options.silentMs ?? silentMs),
     };
     const { mcpTask, ...result } = await tools.call(name, args, call);
-    return mcpTask === undefined ? result : mcpTaskCreated(await surface.mcpTasks.get(mcpTask, call.caller));
+    return mcpTask === undefined
+      ? asCalledHere(result)
+      : mcpTaskCreated(await surface.mcpTasks.get(mcpTask, call.caller));
   });
   serveMcpTasks(server, surface.mcpTasks, whoCalls, log);
 

@@ -16,7 +16,7 @@ case "$1 ${2-}" in
   'image ls') case $* in *Repository*) for one in "$state"/images/proxmox-mcp-server_*; do [ ! -e "$one" ] || echo "proxmox-mcp-server:${one##*server_}"; done ;; esac ;;
   'image rm') log "$@"; rm -f "$state/images/$(name_of "$last")" ;;
   'volume inspect') [ -e "$state/volumes/$last" ] ;;
-  'network ls') ;;
+  'network ls' | 'info --format') ;;
   'container ls' | 'container inspect') cat "$state/containers" 2>/dev/null || : ;;
   'build --tag') log build "$3"; echo "sha256:$(date +%N)" >"$state/images/$(name_of "$3")" ;;
   'create --entrypoint') echo c0ffee ;;

@@ -16,6 +16,7 @@ case " $* " in *' --quiet '*) exec >/dev/null ;; esac
 case $word in
   is-active) now=$(cat "$state/$unit" 2>/dev/null || echo inactive); echo "$now"; [ "$now" = active ] ;;
   is-enabled) if [ -e "$state/$unit.enabled" ]; then echo enabled; else echo disabled; false; fi ;;
+  show) cat "$state/$unit.result" 2>/dev/null || echo success ;;
   start | restart) started ;;
   stop) echo inactive >"$state/$unit" ;;
   enable) : >"$state/$unit.enabled"; case " $* " in *' --now '*) started ;; esac ;;
