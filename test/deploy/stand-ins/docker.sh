@@ -16,13 +16,20 @@ case "$1 ${2-}" in
   'image ls') case $* in *Repository*) for one in "$state"/images/proxmox-mcp-server_*; do [ ! -e "$one" ] || echo "proxmox-mcp-server:${one##*server_}"; done ;; esac ;;
   'image rm') log "$@"; rm -f "$state/images/$(name_of "$last")" ;;
   'volume inspect') [ -e "$state/volumes/$last" ] ;;
-  'network ls') ;;
+  'network ls') cut -d ' ' -f 1 "$state/networks" 2>/dev/null || : ;;
+  'network inspect') cat "$state/networks" ;;
+  'network rm') log "$@"; rm "$state/networks" ;;
+  'pull --quiet')
+    log "$@"
+    [ ! -e /stand-in/no-pull ] || { echo "Error response from daemon: manifest for $last not found: manifest unknown" >&2; exit 1; }
+    echo "sha256:$(date +%N)" >"$state/images/$(name_of "$last")"
+    ;;
   'container ls' | 'container inspect') cat "$state/containers" 2>/dev/null || : ;;
   'build --tag') log build "$3"; echo "sha256:$(date +%N)" >"$state/images/$(name_of "$3")" ;;
   'create --entrypoint') echo c0ffee ;;
   cp\ *)
     case $* in
-      */usr/local/bin/node*) printf '#!/bin/sh\nshift\necho "proxmox-mcp $*" >>/stand-in/calls\n' >"$last"; chmod 755 "$last" ;;
+      */usr/local/bin/node*) printf '#!/bin/sh\nshift\necho "proxmox-mcp $*" >>/stand-in/calls\n[ ! -e /stand-in/refuse ]\n' >"$last"; chmod 755 "$last" ;;
       *) mkdir -p "$last/dist/src"; : >"$last/dist/src/cli.js" ;;
     esac
     ;;
@@ -30,8 +37,22 @@ case "$1 ${2-}" in
   compose\ *)
     shift
     case $* in
-      *'config --images'*) grep -h '^ *image:' docker-compose.yml | sed 's/.*proxmox-mcp-server:.*/proxmox-mcp-server:'"$(sed -n 's/^IMAGE_TAG=//p' .env)"'/; s/.*:-\(.*\)}/\1/' ;;
-      *' down '*) log compose "$@"; rm -f "$state"/volumes/* ;;
+      *'config --images'*)
+        # Those without a profile, and those of the profiles that are named.
+        awk -v asked=" $* " '
+          /^  [a-z-]+:$/ { image = "" }
+          /^    image:/ { image = $2 }
+          /^    profiles:/ { of = $2; gsub(/[][]/, "", of); if (index(asked, "--profile " of " ") == 0) image = "" }
+          /^    (user|ports|environment|restart|command):/ && image != "" { print image; image = "" }
+          ' docker-compose.yml | sed 's/^${//; s/}$//' | while IFS= read -r one; do
+          own=$(sed -n "s/^${one%%:-*}=//p" .env); echo "${own:-${one#*:-}}"
+        done
+        echo "proxmox-mcp-server:$(sed -n 's/^IMAGE_TAG=//p' .env)"
+        ;;
+      *' down '*)
+        log compose "$@"; rm -f "$state"/volumes/*
+        for one in "$state"/images/*; do case $one in */proxmox-mcp-server_*) ;; *) rm -f "$one" ;; esac; done
+        ;;
       *) log compose "$@" ;;
     esac
     ;;
