@@ -185,14 +185,14 @@ pull_remedy() {
 # Networks of an earlier form, as the administrator's guide's single one, or of another NETWORK_PREFIX: Docker makes none that overlap,
 # and an older Compose leaves one as it is whose addresses have changed. All containers are made anew then.
 replace_networks() {
-  local prefix name subnet old=() containers
-  prefix=$(env_value NETWORK_PREFIX 172.20 <(planned_env))
+  local name subnet old=() containers wanted
+  # As they stand in the file, a line each: NAME SUBNET.
+  wanted=$(awk -v prefix="$(env_value NETWORK_PREFIX 172.20 <(planned_env))" '
+    /^[a-z]/ { inside = $1 == "networks:" }
+    inside && /^  [a-z]+:/ { name = $1; sub(":", "", name) }
+    inside && match($0, /}[0-9.]+\/24/) { print "proxmox-mcp_" name " " prefix substr($0, RSTART + 1, RLENGTH - 1) }' "$here/docker-compose.yml")
   while read -r name subnet; do
-    case "$name $subnet" in
-      ' ' | "proxmox-mcp_front $prefix.0.0/24" | "proxmox-mcp_back $prefix.1.0/24") ;;
-      "proxmox-mcp_database $prefix.2.0/24" | "proxmox-mcp_monitoring $prefix.3.0/24") ;;
-      *) old+=("$name") ;;
-    esac
+    [ -z "$name" ] || grep -qxF "$name $subnet" <<<"$wanted" || old+=("$name")
   done < <(docker network ls --quiet --filter label=com.docker.compose.project=proxmox-mcp |
     xargs -r docker network inspect --format '{{.Name}}{{range .IPAM.Config}} {{.Subnet}}{{end}}')
   [ ${#old[@]} -gt 0 ] || return 0

@@ -75,7 +75,7 @@ take_lock() {
   flock --timeout 600 8 || fail "somebody else works on the installation ($recovery/lock)"
 }
 
-# While `unfinished` is there an installation has been begun and not finished: doctor says so.
+# While `unfinished` is there an installation has been begun and not finished: doctor says so, and the timer waits an hour for it to go on.
 begin() {
   [ -n "$dry" ] && return 0
   take_lock
