@@ -203,6 +203,8 @@ MAIL_FROM=Proxmox MCP <anna@example.org>
 
   it('does what an option says on an installation that is there, and starts it anew', async () => {
     await machine.write('/stand-in/docker/networks', 'proxmox-mcp_back 172.20.1.0/24\n');
+    await must();
+    expect((await machine.calls()).join()).not.toContain('network rm');
     await machine.root(`echo 'proxmox-mcp-server-1' >/stand-in/docker/containers`);
     const said = await must('--network', '172.29', '--smtp', 'other.example.org', '--mail', 'anna@example.org');
     expect(said).toContain(`write ${home}/.env`);
@@ -281,7 +283,7 @@ MAIL_FROM=Proxmox MCP <anna@example.org>
     await machine.calls();
     const before = await machine.root(everything);
     const said = await machine.run(['script', '-qec', '/srv/sources/install.sh', '/dev/null'], {
-      stdin: 'none\nnobody.invalid\nno\n',
+      stdin: 'anna@example.org\nnone\nnobody.invalid\nno\n',
     });
     expect(said.stdout).toContain('DNS: the name nobody.invalid has no address');
     expect(said.stdout).toContain('nothing was changed');
