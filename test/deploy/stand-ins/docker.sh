@@ -6,6 +6,14 @@ mkdir -p "$state/images" "$state/volumes"
 name_of() { printf '%s' "$1" | tr '/:' '__'; }
 log() { echo "docker $*" >>/stand-in/calls; }
 for last; do :; done
+# Where it has networks: `NAME SUBNET`, a line each.
+if [ -s "$state/networks" ]; then
+  case "$1 ${2-}" in
+    'network ls') cut -d ' ' -f 1 "$state/networks"; exit ;;
+    'network inspect') cat "$state/networks"; exit ;;
+    'network rm') log "$@"; rm "$state/networks"; exit ;;
+  esac
+fi
 case "$1 ${2-}" in
   'version --format') echo 26.1.5 ;;
   'compose version') cat "$state/compose-version" 2>/dev/null || echo 2.26.1 ;;
@@ -16,14 +24,7 @@ case "$1 ${2-}" in
   'image ls') case $* in *Repository*) for one in "$state"/images/proxmox-mcp-server_*; do [ ! -e "$one" ] || echo "proxmox-mcp-server:${one##*server_}"; done ;; esac ;;
   'image rm') log "$@"; rm -f "$state/images/$(name_of "$last")" ;;
   'volume inspect') [ -e "$state/volumes/$last" ] ;;
-  'network ls') cut -d ' ' -f 1 "$state/networks" 2>/dev/null || : ;;
-  'network inspect') cat "$state/networks" ;;
-  'network rm') log "$@"; rm "$state/networks" ;;
-  'pull --quiet')
-    log "$@"
-    [ ! -e /stand-in/no-pull ] || { echo "Error response from daemon: manifest for $last not found: manifest unknown" >&2; exit 1; }
-    echo "sha256:$(date +%N)" >"$state/images/$(name_of "$last")"
-    ;;
+  'network ls') ;;
   'container ls' | 'container inspect') cat "$state/containers" 2>/dev/null || : ;;
   'build --tag') log build "$3"; echo "sha256:$(date +%N)" >"$state/images/$(name_of "$3")" ;;
   'create --entrypoint') echo c0ffee ;;
@@ -34,6 +35,11 @@ case "$1 ${2-}" in
     esac
     ;;
   'rm c0ffee') ;;
+  'pull --quiet')
+    log "$@"
+    [ ! -e /stand-in/no-pull ] || { echo "Error response from daemon: manifest for $last not found: manifest unknown" >&2; exit 1; }
+    echo "sha256:$(date +%N)" >"$state/images/$(name_of "$last")"
+    ;;
   compose\ *)
     shift
     case $* in
