@@ -23,6 +23,7 @@ preflight_compose() {
   planned_env >"$planned"
   password=$(PROXMOX_MCP_PLANNED_ENV=$planned sh -c '. "$1"; ! is_true ENABLE_MONITORING || secret GRAFANA_PASSWORD' - "$here/deploy/host/settings.sh" 2>/dev/null || true)
   [ -n "$(env_value GRAFANA_PASSWORD '' "$planned")" ] || where=$(env_value GRAFANA_PASSWORD_FILE '' "$planned")
+  where=${where/#.\//$home/}
   rm -f "$planned"
   [ "$password" != admin ] || fail "monitoring is on, and Grafana's password ($where) is its own default, admin, which everybody knows: write another one there, or take it away to have one made; nothing was changed" 2
   # Images and the database.
