@@ -177,8 +177,10 @@ pull_remedy() {
   while read -r key default; do
     if [ "$(env_value "$key")" = "$1" ]; then
       echo "$key in $home/.env names it: correct that, or take the line out for $default"
+      return 0
     elif [ "$default" = "$1" ]; then
       echo "If its registry can't be reached from here, load it (docker load), or name a copy of yours: $key=… in $home/.env"
+      return 0
     fi
   done < <(sed -n 's/.*\${\([A-Z_]*_IMAGE\):-\([^}]*\)}.*/\1 \2/p' "$home/docker-compose.yml")
 }

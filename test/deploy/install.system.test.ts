@@ -370,6 +370,14 @@ MAIL_FROM=Proxmox MCP <anna@example.org>
     expect(await machine.calls()).toEqual(['proxmox-mcp host uninstall this --local --yes']);
     expect(await machine.root(everything)).toBe(before);
     await machine.root('rm /stand-in/refuse');
+    // Nor where nothing is left that could do that.
+    await machine.root('mv /stand-in/docker/images /stand-in/kept; touch /etc/sudoers.d/claude-user');
+    const gone = await install('--uninstall', '--yes');
+    expect([gone.code, gone.stderr]).toEqual([1, expect.stringContaining('run ./install.sh, which builds it')]);
+    expect(await machine.root(everything)).toBe(before);
+    await machine.root(
+      'rm -r /stand-in/docker/images /etc/sudoers.d/claude-user; mv /stand-in/kept /stand-in/docker/images',
+    );
     await must('--uninstall');
     expect(await machine.root(everything)).toBe(bare);
     const calls = await machine.calls();
