@@ -23,7 +23,7 @@ Usage: sudo ./install.sh [options]                Docker Compose: service, Postg
   --monitoring yes|no   Prometheus, Grafana and Loki beside it
   --network A.B         the /16 network of the containers (default 172.20)
   --image TAG           take the image proxmox-mcp-server:TAG that is there, and build none
-  --no-host             don't manage this machine itself
+  --no-host             don't manage this machine itself; with --uninstall: leave its own part (user, policy of sudo, helper)
   --no-start            install, but don't start the service
   --yes                 don't ask; take what the options say, else the defaults
   --dry-run             show the plan and do nothing
@@ -64,4 +64,5 @@ choose_kind
 if [ -n "$uninstall" ]; then agree "uninstall_$kind"; exit 0; fi
 "require_$kind"
 ask_little
+"preflight_$kind"
 agree "install_$kind"

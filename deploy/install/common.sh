@@ -14,12 +14,16 @@ did() { say "$*"; changes+=("$*"); }
 # run COMMAND…: says what it does, and does it unless this is only the plan.
 run() { did "$*"; [ -n "$dry" ] || "$@"; }
 # put FILE MODE OWNER: standard input, written by a new name and a rename, and only where it differs; in a folder that is root's alone.
+# Never at the end of a pipe: what it does would be remembered in a subshell.
 put() {
   local new; new=$(cat; echo .); new=${new%.}
   if [ -f "$1" ] && [ "$(cat "$1"; echo .)" = "$new." ]; then owned "$1" "$2" "$3"; return 0; fi
   did "write $1 (mode $2, owner $3)"
   [ -n "$dry" ] && return 0
-  printf '%s' "$new" >"$1.new"; chown "$3" "$1.new"; chmod "$2" "$1.new"; sync "$1.new"; mv -f "$1.new" "$1"
+  # Nobody else's at any moment, whatever a run that was killed has left there.
+  rm -f "$1.new"
+  (umask 077; printf '%s' "$new" >"$1.new")
+  chown "$3" "$1.new"; chmod "$2" "$1.new"; sync "$1.new"; mv -f "$1.new" "$1"
 }
 # owned PATH MODE OWNER: what is there already.
 owned() {

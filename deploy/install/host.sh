@@ -4,10 +4,12 @@
 # known_hosts ADDRESS: this machine's own host keys need no comparing, as they are read from its disk.
 known_hosts() { local key; for key in /etc/ssh/ssh_host_*_key.pub; do echo "$1 $(cut -d ' ' -f 1,2 "$key")"; done; }
 
-# What has been pinned of other hosts stays.
+# What has been pinned of other hosts stays. Whose the file is in the end each kind decides with the rest of keys/.
 pin_own_keys() {
-  local address=$1 file=$home/keys/known_hosts
-  { known_hosts "$address"; if [ -f "$file" ] && [ ! -L "$file" ]; then grep -v "^$address " "$file" || true; fi; } | put "$file" 644 "$2"
+  local address=$1 file=$home/keys/known_hosts has='' text
+  if [ -f "$file" ] && [ ! -L "$file" ]; then has=$(cat "$file"); fi
+  text=$(known_hosts "$address"; awk -v address="$address" '$1 != address' <<<"$has")
+  [ "$text" = "$has" ] || put "$file" 644 "$2" <<<"$text"
 }
 
 is_managed() { [ -n "$manage" ] && grep -qxE 'HOST_NAME=this' <<<"$(planned_env)"; }

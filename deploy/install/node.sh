@@ -11,8 +11,8 @@ require_systemd() {
     fail "Node.js 20.19 or newer is needed; this is $(node --version)" 2
   case $domain in '' | none) ;; *) fail '--domain needs Caddy, which is there with Docker only: put a proxy with TLS in front, and set MCP_PUBLIC_URL' 2 ;; esac
   [ "$monitoring" != yes ] || fail '--monitoring is there with Docker only; /metrics can be scraped by a Prometheus of yours' 2
+  require_ours
   from_version=$(version_of "$home/app")
-  preflight 1024
 }
 
 install_systemd() {
@@ -21,7 +21,7 @@ install_systemd() {
   # Root's until the end: in a folder of the user's, a link that waits there would lead what is written somewhere else.
   folder "$home" 755 root:root
   if [ -z "$dry" ]; then install -d -m 755 -o root -g root "$home/keys"; rm -f "$home/keys/known_hosts.new"; fi
-  if [ ! -f "$home/.env" ] || [ "$(planned_env)" != "$(cat "$home/.env")" ]; then planned_env | put "$home/.env" 600 root:root; fi
+  if [ ! -f "$home/.env" ] || [ "$(planned_env)" != "$(cat "$home/.env")" ]; then put "$home/.env" 600 root:root <<<"$(planned_env)"; fi
   pin_own_keys 127.0.0.1 root:root
   install_scripts
   if [ "$(readlink "$lib/node" 2>/dev/null)" != "$(command -v node)" ]; then run ln -sfn "$(command -v node)" "$lib/node"; fi
@@ -40,7 +40,7 @@ install_systemd() {
   finish
 }
 
-# Built here, then put in place by one rename.
+# Built here, then put in place by two renames, which a run that is cut off between them makes again.
 put_program() {
   local version part
   if [ -n "$dry" ]; then
@@ -81,11 +81,14 @@ manage_with_node() {
   fi
 }
 
+# The machine's own part first, which is refused while jobs run: then nothing has been changed.
 uninstall_systemd() {
-  remove_units
-  if [ -d "$home/app" ] && grep -qxE 'HOST_NAME=this' "$home/.env"; then
-    cli "$home/app" node host uninstall this --local --yes ${dry:+--dry-run} ${backups:+--remove-backups}
+  take_lock
+  if [ -n "$manage" ] && [ -d "$home/app" ] && grep -qsxE 'HOST_NAME=this' "$home/.env"; then
+    cli "$home/app" node host uninstall this --local --yes ${dry:+--dry-run} ${backups:+--remove-backups} ||
+      fail 'this machine is still a host of the service; what it said is above. Nothing else was changed'
   fi
+  remove_units
   [ ! -e "$lib/made-user" ] || run userdel "$user"
   remove "$command" "$data" "$cache" "$home" "$lib" "$recovery" /run/proxmox-mcp
 }

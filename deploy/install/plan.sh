@@ -67,13 +67,18 @@ agree() {
   "$1"
 }
 
-# While this is there an installation has been begun and not finished: doctor says so, and the timer leaves the service alone.
-begin() {
+# Whoever works on the installation holds this lock; the timer does nothing meanwhile, and one that is at work is waited for.
+take_lock() {
   [ -n "$dry" ] && return 0
   mkdir -p "$recovery"; chmod 700 "$recovery"
-  # Whoever works on the installation holds this lock; the timer and later recoveries wait for it.
   exec 8>"$recovery/lock"
   flock --timeout 600 8 || fail "somebody else works on the installation ($recovery/lock)"
+}
+
+# While `unfinished` is there an installation has been begun and not finished: doctor says so, and the timer waits an hour for it to go on.
+begin() {
+  [ -n "$dry" ] && return 0
+  take_lock
   # Counted as a change: what that run has put in place may not be what runs.
   [ ! -s "$recovery/unfinished" ] || did "an earlier run was not finished ($(cat "$recovery/unfinished")): going on"
   printf 'begun %s, from %s to %s\n' "$(date '+%F %T %Z')" "${from_version:-nothing}" "$(version_of "$here")" >"$recovery/unfinished.new"
@@ -86,10 +91,13 @@ begin_log() {
   set -E
   # shellcheck disable=SC2154 # Set in the trap itself.
   trap 'code=$?; printf "install.sh: this failed (exit code %s): %s\n" "$code" "$BASH_COMMAND" >&2' ERR
-  trap 'code=$?; rm -rf "$home"/.program.*; [ "$code" = 0 ] || [ ! -s "$recovery/unfinished" ] || printf "install.sh: it ended before it was finished; run it again, it goes on from here.\n" >&2' EXIT
+  trap 'code=$?; rm -rf "$home"/.program.*; take_key_away; [ "$code" = 0 ] || [ ! -s "$recovery/unfinished" ] || printf "install.sh: it ended before it was finished; run it again, it goes on from here.\n" >&2' EXIT
 }
 
-# preflight MIB: what this machine must have; failed ones end it before anything is changed.
+# What is in the way is said when all is known that was asked, and before anything is changed: what this machine must have, in
+# MiB too, and what a kind has of its own.
+preflight_systemd() { preflight 1024; }
+preflight_container() { :; }
 preflight() {
   local verdict check summary remedy bad='' planned
   planned=$(mktemp)

@@ -66,8 +66,8 @@ TEXT
 2. See that all is well: \`sudo proxmox-mcp doctor\`; the page: <$(public_url)>
 3. Add it to Claude Code, on your own machine, with the token that this prints here: \`sudo proxmox-mcp token create claude-code --scope operate\`
 
-   \`claude mcp add --transport http proxmox $(public_url)/api/mcp --header "Authorization: Bearer TOKEN"\`
-4. A report and a backup: \`sudo proxmox-mcp check-health --host this\`, \`sudo proxmox-mcp back-up --host this\`
+   \`claude mcp add --transport http proxmox $(public_url)/api/mcp --header "Authorization: Bearer TOKEN"\`$(tunnel)
+4. A report and a backup: \`sudo proxmox-mcp check-health --host $(first_host)\`, \`sudo proxmox-mcp back-up --host $(first_host)\`
 5. More hosts: \`sudo proxmox-mcp host add NAME --address ADDRESS\`, \`sudo proxmox-mcp host install NAME\`
 $([ -n "$(env_value SMTP_HOST)" ] || echo "6. Nobody is told by mail of anything yet: set SMTP_HOST, MAIL_FROM and MAIL_TO in $home/.env, then \`systemctl reload proxmox-mcp\`")
 
@@ -80,6 +80,16 @@ public_url() {
   [ -n "$url" ] || { url=$(env_value MCP_DOMAIN); [ -z "$url" ] || url=https://$url; }
   echo "${url:-http://127.0.0.1:$(env_value MCP_PORT 8080)}"
 }
+
+# Where it listens on loopback alone, what is said of 127.0.0.1 is true of another machine through a tunnel only.
+tunnel() {
+  local address
+  case $(public_url) in http://127.0.0.1:*) ;; *) return 0 ;; esac
+  address=$(ip -o route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([^ ]*\).*/\1/p' || true)
+  printf '\n\n   It listens on this machine alone. On another one first a tunnel, for the page too: `ssh -N -L %s:127.0.0.1:%s -L %s:127.0.0.1:%s USER@%s`' \
+    "$(env_value MCP_PORT 8080)"{,} "$(env_value TEMPORAL_UI_PORT 8233)"{,} "${address:-$(uname -n)}"
+}
+first_host() { if is_managed; then echo this; else echo NAME; fi; }
 
 report_ports() {
   local address

@@ -4,6 +4,9 @@
 # env_value KEY [DEFAULT] [FILE]
 env_value() { PROXMOX_MCP_PLANNED_ENV=${3:-$home/.env} sh -c '. "$1"; setting "$2" "$3"' - "$here/deploy/host/settings.sh" "$1" "${2-}"; }
 
+# is_on KEY: a switch of .env, however it is spelt.
+is_on() { PROXMOX_MCP_PLANNED_ENV=$home/.env sh -c '. "$1"; is_true "$2"' - "$here/deploy/host/settings.sh" "$1"; }
+
 # with KEY VALUE: standard input with this line in the place of the key's own, else at its end.
 with() {
   key=$1 value=$2 awk '
@@ -28,7 +31,14 @@ planned_env() {
     compose)
       text=$(with IMAGE_TAG "$tag" <<<"$text")
       text=$(unless NETWORK_PREFIX "${network:-172.20}" <<<"$text")
-      [ -z "$network" ] || text=$(with NETWORK_PREFIX "$network" <<<"$text")
+      if [ -n "$network" ]; then
+        # This machine itself is reached at the gateway of that network.
+        if [ "$(env_value SSH_HOST '' <(cat <<<"$text"))" = "$(env_value NETWORK_PREFIX '' <(cat <<<"$text")).1.1" ]; then
+          text=$(with SSH_HOST "$network.1.1" <<<"$text")
+        fi
+        text=$(with NETWORK_PREFIX "$network" <<<"$text")
+      fi
+      text=$(with_processors_there_are <<<"$text")
       # Where the administrator's guide's container had it.
       text=${text//SSH_KEY_PATH=\/app\/keys\//SSH_KEY_PATH=\/opt\/proxmox-mcp\/keys\/}
       ;;
@@ -47,6 +57,18 @@ planned_env() {
       ;;
   esac
   if [ -n "$smtp" ] && [ -n "$mail" ]; then text=$(with SMTP_HOST "$smtp" <<<"$text" | with MAIL_TO "$mail" | unless MAIL_FROM "Proxmox MCP <$mail>"); fi
+  printf '%s\n' "$text"
+}
+
+# Docker refuses a container that may use more processors than the machine has.
+with_processors_there_are() {
+  local text key value there; text=$(cat) there=$(nproc)
+  while read -r key value; do
+    [[ $text != *"$key"* ]] || value=$(env_value "$key" "$value" <(cat <<<"$text"))
+    [[ $value =~ ^[0-9]+(\.[0-9]+)?$ ]] || continue
+    [ "${value%.*}" -ge "$there" ] || continue
+    if awk -v value="$value" -v there="$there" 'BEGIN { exit !(value > there) }'; then text=$(with "$key" "$there.0" <<<"$text"); fi
+  done < <(sed -n 's/.*\${\([A-Z_]*_CPUS\):-\([0-9.]*\)}.*/\1 \2/p' "$here/docker-compose.yml" | sort -u)
   printf '%s\n' "$text"
 }
 

@@ -19,11 +19,26 @@ case $1 in
     echo "inside $*" >>/stand-in/calls
     case "$*" in
       *'host add'*) mkdir -p $guest/opt/proxmox-mcp; printf 'hosts:\\n  %s:\\n' "$4" >$guest/opt/proxmox-mcp/hosts.yaml ;;
-      *--key*) cat /root/.ssh/authorized_keys2 >/stand-in/key-then; stat -c %a $guest/run/proxmox-mcp-install-key >>/stand-in/key-then; [ ! -e /stand-in/refuse ] ;;
+      *--key*) cat /root/.ssh/authorized_keys2 >/stand-in/key-then; stat -c %a $guest/run/proxmox-mcp-install-key >>/stand-in/key-then
+        [ ! -e /stand-in/end ] || { rm /stand-in/end; kill -s TERM $PPID; }
+        [ ! -e /stand-in/refuse ] ;;
     esac
     ;;
-  sh) case "$3" in *'command -v node'*) ;; *) sed_script=\${3//\\/srv/$guest/srv}; exec sh -ec "$sed_script" ;; esac ;;
+  sh)
+    # Its programs are those of a folder, and what apt-get is to install.
+    export PATH=/stand-in/programs:/usr/bin:/bin
+    case "$3" in *apt-get*) PATH=/stand-in/programs ;; esac
+    sed_script=\${3//\\/srv/$guest/srv}; exec /bin/sh -ec "$sed_script" ;;
   rm | mkdir | grep) words=(); for word; do case $word in /*) word=$guest$word ;; esac; words+=("$word"); done; exec "\${words[@]}" ;;
+esac
+`;
+
+/** Of the container: apt-get brings all the others. */
+const program = `#!/bin/sh
+case $0 in
+  */apt-get)
+    echo "inside apt-get $*" >>/stand-in/calls
+    for one in npm sudo sshd curl ss; do : >/stand-in/programs/$one; /bin/chmod 755 /stand-in/programs/$one; done ;;
 esac
 `;
 
@@ -40,6 +55,7 @@ describe.skipIf(whyNoSandbox())('install.sh --in-container, with stand-ins for t
     for (const name of proxmoxPrograms) await machine.standIn(name, proxmoxProgram);
     await machine.write('/stand-in/options', proxmoxOptions());
     await machine.write('/stand-in/inside', inside, 0o755);
+    for (const name of ['node', 'apt-get']) await machine.write(`/stand-in/programs/${name}`, program, 0o755);
     await machine.root(`rm -rf /root/.ssh; [ -e /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
       ip link add vmbr0 type bridge && ip address add 192.0.2.1/24 dev vmbr0`);
     bare = await machine.root(everything);
@@ -64,14 +80,39 @@ describe.skipIf(whyNoSandbox())('install.sh --in-container, with stand-ins for t
     expect(await machine.root(everything)).toBe(bare);
   });
 
+  it.each([
+    ['--domain', 'mcp.example.org'],
+    ['--monitoring', 'yes'],
+    ['--network', '172.29'],
+    ['--image', '1.0.0'],
+  ])('refuses %s, which has no effect there', async (option, value) => {
+    const { code, stderr } = await install('--yes', option, value);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`${option} is for Docker Compose`)]);
+  });
+
+  it('makes no second container when it was cut off while it made the first', async () => {
+    await machine.root(': >/stand-in/die-after-create');
+    expect((await install('--yes')).signal).toBe('SIGKILL');
+    await changes();
+    await must('--no-host');
+    expect((await changes()).filter((call) => /^pct create|^pct start/.test(call))).toEqual(['pct start 103']);
+    await must('--uninstall');
+    await machine.root('rm -r /stand-in/next /stand-in/templates /stand-in/guest /stand-in/programs/[!an]*');
+    await changes();
+    expect(await machine.root(everything)).toBe(bare);
+  });
+
   it('makes an unprivileged container, installs into it, and makes this host its first one', async () => {
     await must('--mail', 'anna@example.org');
-    const [download, create, start, first, add, manage, last] = await changes();
+    const [download, create, start, update, packages, first, add, manage, last] = await changes();
     expect(download).toBe('pveam download local debian-13-standard_13.1-2_amd64.tar.zst');
     expect(create).toBe(
       'pct create 103 local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst --hostname proxmox-mcp --unprivileged 1 --features nesting=1 --rootfs local-lvm:8 --memory 2048 --swap 512 --cores 2 --net0 name=eth0,bridge=vmbr0,ip=dhcp --onboot 1 --tags proxmox-mcp-install',
     );
     expect(start).toBe('pct start 103');
+    // One of the programs alone doesn't do.
+    expect(update).toBe('inside apt-get -q update');
+    expect(packages).toContain('inside apt-get -qy --no-install-recommends install nodejs npm sudo openssh-server');
     const options = '--without-docker --no-host --yes --mail anna@example.org';
     expect(first).toBe(`inside /srv/proxmox-mcp/install.sh ${options} --no-start`);
     expect(add).toMatch(/^inside proxmox-mcp host add sandbox --address 192\.0\.2\.1 --fingerprint SHA256:/);
@@ -86,8 +127,10 @@ describe.skipIf(whyNoSandbox())('install.sh --in-container, with stand-ins for t
     expect(await machine.root('ls /stand-in/guest/srv/proxmox-mcp')).toContain('install.sh');
   });
 
-  it('updates the same one the next time', async () => {
-    await must();
+  it('updates the same one the next time, and finds its bridge by itself', async () => {
+    expect(await must('--bridge', 'vmbr9')).toContain(
+      'ssh -N -L 8080:127.0.0.1:8080 -L 8233:127.0.0.1:8233 root@192.0.2.50',
+    );
     expect((await changes()).map((call) => call.split(' ').slice(0, 4).join(' '))).toEqual([
       'inside /srv/proxmox-mcp/install.sh --without-docker --no-host',
       'inside proxmox-mcp host install',
@@ -106,6 +149,14 @@ describe.skipIf(whyNoSandbox())('install.sh --in-container, with stand-ins for t
     await machine.root('sed -i s/unprivileged:.1/unprivileged:\\ 0/ /stand-in/guests/103/config');
     const privileged = await machine.run(['/usr/local/lib/proxmox-mcp/checks.sh', 'doctor']);
     expect(privileged.stdout).toContain("failed\tContainer\t103 is privileged: its root is this host's");
+    await machine.calls();
+  });
+
+  it('takes the key away when it is ended', async () => {
+    await machine.root(': >/stand-in/end');
+    expect((await install('--yes')).signal).toBe('SIGTERM');
+    expect(await machine.read('/stand-in/key-then')).toContain('restrict,from=');
+    expect(await machine.root('ls /root/.ssh /stand-in/guest/run /tmp')).not.toMatch(/key|^tmp\./m);
     await machine.calls();
   });
 
@@ -138,9 +189,11 @@ describe.skipIf(whyNoSandbox())('install.sh --in-container, with stand-ins for t
     expect(await changes()).toEqual([]);
   });
 
-  it('leaves nothing', async () => {
+  it('leaves nothing, of this host neither when the container is stopped', async () => {
+    await machine.root('echo stopped >/stand-in/guests/103/status');
     await must('--uninstall');
     expect(await changes()).toEqual([
+      'pct start 103',
       'inside proxmox-mcp host uninstall sandbox --as root --key /run/proxmox-mcp-install-key --yes',
       'pct stop 103',
       'pct destroy 103 --purge 1',

@@ -19,7 +19,7 @@ options() {
 }
 absent() { [ -f "$state/$1/config" ] || die "$2" "Configuration file 'nodes/pve1/lxc/$1.conf' does not exist"; }
 case "$self ${1-}" in
-  'pvesh get') echo 103 ;;
+  'pvesh get') cat /stand-in/next 2>/dev/null || echo 103 ;;
   'pvesm status')
     options 'pvesm status' "$@"
     printf 'Name         Type     Status     Total (KiB)      Used (KiB) Available (KiB)        %%\n'
@@ -38,6 +38,7 @@ case "$self ${1-}" in
     shift 3
     while [ $# -gt 0 ]; do echo "${1#--}: $2"; shift 2; done >"$state/103/config"
     echo stopped >"$state/103/status"
+    if [ -e /stand-in/die-after-create ]; then rm /stand-in/die-after-create; echo 104 >/stand-in/next; kill -s KILL "$PPID"; fi
     ;;
   'pct status') absent "$2" 2; echo "status: $(cat "$state/$2/status")" ;;
   'pct config') absent "$2" 2; cat "$state/$2/config" ;;
