@@ -140,6 +140,14 @@ it('the MCP server has no key but those that read, the ledger none', () => {
   expect(tmpfs?.some((one) => one.startsWith('/opt/proxmox-mcp/secrets:'))).toBe(true);
 });
 
+it('each of our processes has the secrets that all of them need', () => {
+  // Where `config move-secrets` puts them, and where docs/temporal.md says that TLS's key belongs.
+  for (const one of ['mcp-server', 'ledger']) {
+    expect(services[one]?.volumes, one).toContain('./secrets/shared:/opt/proxmox-mcp/secrets/shared:ro');
+  }
+  expect(services.worker?.volumes).toContain('.:/opt/proxmox-mcp:ro');
+});
+
 it('every variable is a key of .env with the same default', () => {
   const used = [...text.matchAll(/\$\{([A-Z_]+)(?::-([^{}]*))?[}:]/g)];
   expect(used.length).toBeGreaterThan(30);
