@@ -19,14 +19,16 @@ interface Service {
   readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
   readonly secrets?: readonly string[];
+  readonly networks?: readonly string[] | Readonly<Record<string, unknown>>;
   readonly healthcheck?: { readonly test?: readonly string[]; readonly disable?: boolean };
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly deploy?: { readonly resources: { readonly limits: Readonly<Record<string, string | number>> } };
 }
 
-const { name, services, volumes } = parse(text, { merge: true }) as {
+const { name, services, volumes, networks } = parse(text, { merge: true }) as {
   readonly name: string;
   readonly services: Readonly<Record<string, Service>>;
+  readonly networks: Readonly<Record<string, { internal?: boolean; driver_opts?: Readonly<Record<string, string>> }>>;
   readonly volumes: Readonly<Record<string, { readonly name: string }>>;
 };
 const all = Object.entries(services);
@@ -88,6 +90,37 @@ it('only Caddy publishes ports, and on loopback alone Temporal’s UI and what m
   const ofMonitoring = ['prometheus', 'grafana', 'loki'].flatMap((one) => services[one]?.ports ?? []);
   expect(ofMonitoring).toHaveLength(3);
   for (const port of [services.caddy?.ports?.at(-1), ...ofMonitoring]) expect(port).toMatch(/^127\.0\.0\.1:/);
+});
+
+it('what knows no users is in networks alone where this machine’s users don’t reach it', () => {
+  const networksOf = (one: string) => {
+    const { networks = [] } = services[one] ?? {};
+    return Array.isArray(networks) ? networks : Object.keys(networks);
+  };
+  const isClosed = (one: string) =>
+    networks[one]?.internal === true &&
+    networks[one]?.driver_opts?.['com.docker.network.bridge.inhibit_ipv4'] === 'true';
+  for (const one of ['temporal', 'temporal-ui', 'temporal-schema', 'postgres']) {
+    expect(networksOf(one).length, one).toBeGreaterThan(0);
+    expect(
+      networksOf(one).filter((network) => !isClosed(network)),
+      one,
+    ).toEqual([]);
+  }
+  const inNetwork = (network: string) => all.map(([one]) => one).filter((one) => networksOf(one).includes(network));
+  expect(inNetwork('ui').sort()).toEqual(['caddy', 'temporal-ui']);
+  expect(inNetwork('database').sort()).toEqual(['postgres', 'temporal', 'temporal-schema']);
+  expect(inNetwork('engine')).not.toContain('caddy');
+});
+
+it('each volume belongs to who writes it', () => {
+  // Alloy is root without capabilities, and its image's own folder is another user's.
+  expect(services.alloy?.volumes).toContain('alloy_data:/data');
+  expect(text).toContain('--storage.path=/data,');
+  // Those of monitoring get their owner from their images.
+  const ours = Object.keys(volumes).filter((one) => !/^(prometheus|grafana|loki|alloy)_/.test(one));
+  const given = services.volumes?.volumes?.map((volume) => volume.split(':')[0] ?? '');
+  expect(given?.toSorted()).toEqual(ours.toSorted());
 });
 
 it('images of others are pinned by digest, ours is never pulled', () => {
