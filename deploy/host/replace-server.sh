@@ -39,9 +39,6 @@ has=$(ask "$name" '{{index .Config.Labels "com.docker.compose.config-hash"}}')
 [ "$has" != "$hash" ] || { printf '%s\n' "It is of proxmox-mcp-server:$tag already."; exit 0; }
 [ "$has" = "$(hash_with "${was##*:}")" ] || fail "More than its image is another one than in docker-compose.yml and .env: systemctl restart $unit"
 
-# Compose makes everything anew that waits for a container which it makes anew, so that this one, of our image, comes first.
-compose up --detach --no-deps volumes >/dev/null 2>&1 || fail "The volumes could not be given to their users: (cd $home && docker compose up volumes)"
-
 # The old one's definition without what it has of its image, whose own words the new one has again. What passes on requests
 # finds it only once it is healthy.
 old_image=$(ask "$name" '{{.Image}}')

@@ -134,6 +134,10 @@ it('images of others are pinned by digest, ours is never pulled', () => {
   for (const base of bases) expect(base).toMatch(/^node:24\.\d+\.\d+-[a-z-]+@sha256:[0-9a-f]{64}$/);
 });
 
+it('another image of ours ends none of the others, which wait for the volumes', () => {
+  expect(services.volumes?.image).toBe(services.caddy?.image);
+});
+
 it('the Node that stands in for the base image in tests is the same version', () => {
   const [, version] = /^ARG NODE_IMAGE=node:([\d.]+)-/m.exec(readFileSync(join(root, 'Dockerfile'), 'utf8')) ?? [];
   const lab = JSON.parse(readFileSync(join(root, 'lab/images/node/package.json'), 'utf8'));
