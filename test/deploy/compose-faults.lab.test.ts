@@ -187,8 +187,11 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
         await host.must(['sh', '-euc', `echo x >${path}; chown ${owner} ${path}; chmod ${mode} ${path}`]);
       }
       const readable: Record<string, string> = {};
-      const script = `for file in $(find /opt/proxmox-mcp/keys /opt/proxmox-mcp/secrets /run/secrets -type f 2>/dev/null); do
-        head -c 1 "$file" >/dev/null 2>&1 && echo "$file"; done; true`;
+      // By their names, too: the folder of secrets may not be listed.
+      const script = `for file in $(find /opt/proxmox-mcp/keys /opt/proxmox-mcp/secrets /run/secrets -type f 2>/dev/null) \\
+          /opt/proxmox-mcp/secrets/shared/temporal-api-key /opt/proxmox-mcp/secrets/grafana-password \\
+          /opt/proxmox-mcp/secrets/postgres_password /opt/proxmox-mcp/secrets/temporal_password; do
+        head -c 1 "$file" >/dev/null 2>&1 && echo "$file"; done | sort -u`;
       for (const service of longLived) readable[service] = (await inside(service, script)).stdout.trim();
       expect(readable).toMatchObject({
         caddy: '',
