@@ -6,10 +6,9 @@ host_of() { printf '%s' "$1" | sed -E 's#^[a-z]+://(\[[^]]*\]|[^/:]*).*#\1#'; }
 
 # The name that clients use: a domain, or where there is none the host of MCP_PUBLIC_URL (an address of this machine).
 name=${MCP_DOMAIN:-$(host_of "${MCP_PUBLIC_URL:-}")}
-case $name in
-  '' | localhost | 127.0.0.1) CADDY_NAMES='localhost, 127.0.0.1' name=localhost ;;
-  *) CADDY_NAMES="$name, localhost, 127.0.0.1" ;;
-esac
+# This machine's own names are signed for by Caddy's own CA alone: no other one would.
+CADDY_OWN='localhost, 127.0.0.1'
+case $name in '' | localhost | 127.0.0.1) name=localhost CADDY_OWN=127.0.0.1 ;; esac
 # A certificate of a public CA is asked for where there is somebody whom the CA can write to; else Caddy's own CA signs.
 CADDY_TLS=internal
 [ -z "${MCP_DOMAIN:-}" ] || CADDY_TLS=${ACME_EMAIL:-internal}
@@ -24,7 +23,7 @@ case ${MCP_PUBLIC_URL:-} in
   http://*) CADDY_PLAIN='0.0.0.0/0 ::/0' ;;
 esac
 CADDY_NAME=$name
-export CADDY_NAMES CADDY_NAME CADDY_TLS CADDY_HTTPS CADDY_TRUSTED CADDY_PLAIN
+export CADDY_NAME CADDY_OWN CADDY_TLS CADDY_HTTPS CADDY_TRUSTED CADDY_PLAIN
 case ${1:-run} in
   run) set -- run ;;
   validate) set -- validate ;;

@@ -61,7 +61,10 @@ health_url() {
   if [ "$deployment" = compose ]; then
     case $(setting PUBLISH_ADDRESS 127.0.0.1) in
       127.* | 0.0.0.0 | :: | ::1) printf 'http://127.0.0.1:%s/health\n' "$(setting MCP_PORT 8080)" ;;
-      *) printf 'http://%s.0.2:8080/health\n' "$(setting NETWORK_PREFIX 172.20)" ;;
+      *)
+        # One that took over while clients went on (replace-server.sh) has another address.
+        _address=$(docker inspect --type container --format '{{with index .NetworkSettings.Networks "proxmox-mcp_front"}}{{.IPAddress}}{{end}}' proxmox-mcp-server 2>/dev/null) || _address=
+        printf 'http://%s:8080/health\n' "${_address:-$(setting NETWORK_PREFIX 172.20).0.2}" ;;
     esac
     return 0
   fi

@@ -41,8 +41,10 @@ start_compose() {
   # What is wrong in .env would stand in the logs of each container alone. 2 is the command line's own word for it.
   code=0; said=$(compose --progress quiet run --rm --no-deps -T cli config show 2>&1 >/dev/null </dev/null) || code=$?
   if [ "$code" = 2 ]; then printf '%s\n' "$said" | not_started 'not started, the configuration is wrong:'; exit 1; fi
+  # PostgreSQL and Temporal come with who waits for them: named, they would come where another Temporal server took their place
+  # (docs/temporal.md), too.
   # shellcheck disable=SC2086 # A word for each service.
-  if ! compose up --detach --wait --wait-timeout 300 $core; then
+  if ! compose up --detach --wait --wait-timeout 300 ${core% postgres temporal}; then
     wrong explain | not_started 'it did not get healthy:'; exit 1
   fi
   # What it can do without may be ill: the service is there.

@@ -23,6 +23,11 @@ export const containerKeys = {
     example: 'warn',
     what: "How much Temporal's server logs in its container.",
   }),
+  WORKER_REPLICAS: withDefault(types.whole(1, 50), '1', {
+    group,
+    example: '3',
+    what: 'How many workers run on this machine; each has the limits of WORKER_CPUS and WORKER_MEMORY.',
+  }),
   MCP_CPUS: cpus('the MCP server', '1.0'),
   MCP_MEMORY: memory('the MCP server', '1G'),
   WORKER_CPUS: cpus('each worker', '2.0'),

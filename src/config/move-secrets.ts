@@ -64,9 +64,14 @@ export function moveSecrets(folder: string, { isCompose }: { readonly isCompose:
   // The files first: whatever ends this, each secret stands at least once.
   for (const { setting, file: name } of open) {
     const path = join(folder, name);
+    const isGiven = isCompose && process.getuid?.() === 0;
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     replacePrivateFile(path, `${setting.text}\n`, env?.path ?? hosts?.path);
-    if (isCompose && process.getuid?.() === 0) giveTo(path, setting.key, dotenv.settings);
+    if (isGiven && name.startsWith(shared)) {
+      chownSync(dirname(path), 0, gid);
+      chmodSync(dirname(path), 0o750);
+    }
+    if (isGiven) giveTo(path, setting.key, dotenv.settings);
   }
   const [inEnv, inHosts] = [
     open.filter(({ host }) => host === undefined),
@@ -89,6 +94,9 @@ export function moveSecrets(folder: string, { isCompose }: { readonly isCompose:
   return open.map((one) => ({ key: `${one.host === undefined ? '' : `${one.host}.`}${keyOf(one)}`, file: one.file }));
 }
 
+/** Of the secrets those that each of our processes needs: the only ones that the containers without the others have. */
+const shared = 'secrets/shared/';
+
 const again = 'npx proxmox-mcp config move-secrets';
 
 function secretsOf(settings: readonly Setting[]): readonly Setting[] {
@@ -105,11 +113,11 @@ function nameIn(settings: readonly Setting[]): string {
   return text('HOST_NAME') || text('SSH_TARGET') || 'proxmox';
 }
 
-/** Where `host install` puts API tokens, too; what isn't a host's own is below `secrets/`. */
+/** Where `host install` puts API tokens, too; what isn't a host's own is below `secrets/`, by who needs it. */
 function fileFor(key: string, host: string): string {
   if (key === 'PROXMOX_TOKEN_VALUE') return `keys/${host}-api-token`;
   if (key === 'PROXMOX_READ_TOKEN_VALUE') return `keys/mcp/${host}-api-token`;
-  return `secrets/${key.toLowerCase().replaceAll('_', '-')}`;
+  return `${keys[key]?.neededBy === undefined ? shared : 'secrets/'}${key.toLowerCase().replaceAll('_', '-')}`;
 }
 
 function refusal(folder: string, { setting, host, file }: Open): ConfigFinding[] {

@@ -51,6 +51,8 @@ export interface ConsoleRequest {
 export interface Console {
   /** Which of its pages a path is, without what names one thing of many; undefined: none. */
   routeOf(path: string): string | undefined;
+  /** All that it can be, but for files that never fail. */
+  readonly routes: readonly string[];
   answer(request: ConsoleRequest): Promise<ConsoleAnswer>;
   /** Whether a request to another program, behind the same sign-in, is let through: 204, or what is answered instead. */
   admit(request: GateRequest): Promise<ConsoleAnswer>;
@@ -392,6 +394,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
   }
 
   return {
+    routes: ['/tools', '/docs', ...forms, ...Object.keys(pages), ...folders.map((name) => `${name}:id`)],
     routeOf(path) {
       if (path === '/tools' || path === '/docs' || assets.has(path) || forms.has(path)) return path;
       const { page: name, id } = placeOf(path);

@@ -60,6 +60,8 @@ export function createMcpRequestListener(options: HttpServerOptions): RequestLis
       [`${metadataPath}/api/mcp`]: (response) => answerJson(response, 200, protectedResource(publicUrl)),
     };
 
+  metrics.expect({ routes: ['/api/mcp', gatePath, ...Object.keys(pages), ...options.console.routes, 'other'] });
+
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = pathOf(request);
     if (!access.admitsHost(request)) {

@@ -3,10 +3,14 @@ import { createRegistry, serverInstruments } from '../metrics/instruments.ts';
 
 const refusals = ['unauthenticated', 'forbidden', 'host', 'origin', 'too-large', 'rate-limited'] as const;
 const signInOutcomes = ['ok', 'refused', 'rate-limited', 'failed'] as const;
+/** What the server answers where it fails itself. */
+const failures = ['500', '503'] as const;
 
 /** What the MCP server counts. Labels come from the catalogue and from fixed lists, never from a request. */
 export interface Metrics {
   readonly registry: Registry;
+  /** What may be asked for: counted from 0 on, so that the first failures of each are seen as such. */
+  expect(asked: { readonly tools?: readonly string[]; readonly routes?: readonly string[] }): void;
   /** `outcome` is `ok`, `failed` or an error code. */
   toolCall(tool: string, outcome: string, seconds: number): void;
   runStarted(operation: string, existing: boolean): void;
@@ -27,8 +31,18 @@ export function createMetrics(version?: string): Metrics {
   // A counter that first appears as 1 has not grown, to Prometheus.
   for (const reason of refusals) refused.inc({ reason }, 0);
   for (const outcome of signInOutcomes) signIns.inc({ outcome }, 0);
+  const expected = new Set<string>();
   return {
     registry,
+    expect({ tools = [], routes = [] }) {
+      for (const tool of tools) {
+        // An error's code can be any of many: what isn't ok is the difference of the two.
+        toolCalls.inc({ tool, outcome: 'ok' }, 0);
+        if (!expected.has(tool)) toolDuration.zero({ tool });
+        expected.add(tool);
+      }
+      for (const route of routes) for (const status of failures) requests.inc({ route, status }, 0);
+    },
     toolCall(tool, outcome, seconds) {
       toolCalls.inc({ tool, outcome });
       toolDuration.observe({ tool }, seconds);

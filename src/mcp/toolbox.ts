@@ -60,6 +60,7 @@ export function createToolbox(tools: readonly AnyTool[], dependencies: McpDepend
   const sorted = [...prepared.values()].sort((a, b) => (a.tool.name < b.tool.name ? -1 : 1));
   const lists = new Map<Caller['scope'], readonly ToolDescriptor[]>();
   const { log, metrics } = dependencies;
+  metrics.expect({ tools: [...prepared.keys()] });
   const search = createWordSearch(tools.map((tool) => ({ item: tool, name: tool.name, texts: textsOf(tool) })));
 
   return {

@@ -364,7 +364,7 @@ const operations: Dashboard = {
           'Last health check',
           's',
           'How long ago it was.',
-          q('time() - proxmox_mcp_health_checked_timestamp_seconds', '{{host}}'),
+          q('time() - (proxmox_mcp_health_checked_timestamp_seconds > 0)', '{{host}}'),
         ),
         {
           ...numbers(

@@ -4,7 +4,11 @@ import { followQueueOf, hostQueue } from '../workflows/lib/messages.ts';
 import type { WorkerInstruments } from './instruments.ts';
 
 /** What tells that a host can't be worked on; from 0 on, because a counter that appears as 1 has not grown. */
-const fromZero = ['ok', 'host-unreachable', 'connection-lost', 'ssh-key-refused', 'host-key-changed'] as const;
+const fromZero = [
+  'ok',
+  ...['host-unreachable', 'connection-lost', 'ssh-key-refused', 'host-key-changed'],
+  ...['proxmox-unavailable', 'proxmox-certificate', 'proxmox-authentication'],
+] as const;
 
 /** Counts what was done on each host, and how it ended. Outermost, so that it sees the failures that Temporal gets. */
 export function countHostCalls(

@@ -69,6 +69,7 @@ export function createHostState(options: {
         for (const operation of [checkHealth, backUp]) await readLast(operation.name, host);
       }
       for (const { name: host, ssh, local } of config.hosts) {
+        if (!shown.has(`${checkHealth.name} ${host}`)) instruments.healthChecked.set({ host }, 0);
         const isKnown = shown.has(`${backUp.name} ${host}`) || (ssh ?? local) === undefined;
         if (!isKnown) instruments.backupVerified.set({ host, kind: backupKind }, 0);
       }

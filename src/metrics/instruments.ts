@@ -171,7 +171,7 @@ const ofService = {
   healthChecked: {
     name: 'proxmox_mcp_health_checked_timestamp_seconds',
     kind: 'gauge',
-    help: 'When the health of a host was checked last',
+    help: 'When the health of a host was checked last; 0: no check is known',
     labels: ['host'],
   },
   blockedCommands: {

@@ -21,6 +21,7 @@ export async function readQueues(
       (queue) => ({ queue, tasks: 'activities' }) as const,
     ),
   ] as const;
+  const found: { queue: string; tasks: string; asking: number; waiting: number }[] = [];
   for (const { queue, tasks } of queues) {
     const described = await client.workflowService.describeTaskQueue({
       namespace: client.options.namespace,
@@ -31,7 +32,14 @@ export async function readQueues(
     const asking = described.pollers?.filter(
       ({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1_000 > now - asksWithinMs,
     );
-    pollers.set({ queue, tasks }, asking?.length ?? 0);
-    backlog.set({ queue, tasks }, Number(described.stats?.approximateBacklogCount ?? 0));
+    const waiting = Number(described.stats?.approximateBacklogCount ?? 0);
+    found.push({ queue, tasks, asking: asking?.length ?? 0, waiting });
+  }
+  // Those of hosts that are no longer managed go.
+  pollers.reset();
+  backlog.reset();
+  for (const { queue, tasks, asking, waiting } of found) {
+    pollers.set({ queue, tasks }, asking);
+    backlog.set({ queue, tasks }, waiting);
   }
 }

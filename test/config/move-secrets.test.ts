@@ -68,6 +68,37 @@ hosts:
     expect([read(folder, '.env'), read(folder, 'hosts.yaml')]).toEqual([envNow, hostsNow]);
   });
 
+  it('puts what each process needs where each container has it', () => {
+    const folder = configurationFolder({
+      '.env': `SSH_HOST=192.0.2.1
+TEMPORAL_ADDRESS=eu-central-1.aws.api.temporal.io:7233
+TEMPORAL_NAMESPACE=proxmox.a1b2c
+TEMPORAL_API_KEY=key-of-the-cloud
+OTEL_EXPORTER_OTLP_ENDPOINT=https://otlp.example.org
+OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20abc
+`,
+    });
+    expect(moveSecrets(folder, { isCompose: true })).toEqual([
+      { key: 'TEMPORAL_API_KEY_FILE', file: 'secrets/shared/temporal-api-key' },
+      { key: 'OTEL_EXPORTER_OTLP_HEADERS_FILE', file: 'secrets/shared/otel-exporter-otlp-headers' },
+    ]);
+    if (process.getuid?.() === 0) {
+      for (const [name, mode] of [
+        ['secrets/shared', 0o750],
+        ['secrets/shared/temporal-api-key', 0o640],
+      ] as const) {
+        const { uid, gid, mode: found } = statSync(join(folder, name));
+        expect([uid, gid, found & 0o777], name).toEqual([0, 10_000, mode]);
+      }
+    }
+    for (const reader of ['mcp-server', 'worker', 'ledger'] as const) {
+      const { config, problems } = inspectConfig({ cwd: folder, env: {}, reader });
+      expect(problems).toEqual([]);
+      expect(config.temporal.apiKey?.reveal(), reader).toBe('key-of-the-cloud');
+      expect(config.tracing?.headers[0]?.value.reveal(), reader).toBe('Bearer abc');
+    }
+  });
+
   it('goes on where it was interrupted, and keeps a link a link', () => {
     const folder = configurationFolder({ real: env });
     symlinkSync('real', join(folder, '.env'));

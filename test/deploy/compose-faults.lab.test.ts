@@ -85,6 +85,47 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
     await expect.poll(async () => (await health()).stdout, { timeout: 60_000 }).toContain('"status":"healthy"');
   });
 
+  it('a second MCP server takes over while clients go on, and is Compose’s own', { timeout: 600_000 }, async () => {
+    const folder = '/opt/proxmox-mcp';
+    const [, tag = ''] = /^IMAGE_TAG=(.*)$/m.exec(await host.must(['cat', `${folder}/.env`])) ?? [];
+    await host.must(['docker', 'tag', `proxmox-mcp-server:${tag}`, 'proxmox-mcp-server:next']);
+    await host.must(['sed', '-i', 's/^IMAGE_TAG=.*/IMAGE_TAG=next/', `${folder}/.env`]);
+    const before = await container('mcp-server');
+    // A request after the other, until it is told to end: the answers by their status.
+    const asking = host.exec(
+      [
+        'sh',
+        '-c',
+        'while [ ! -e /root/enough ]; do curl --silent --max-time 15 --output /dev/null --write-out "%{http_code}\\n" http://localhost:8080/livez; done',
+      ],
+      { timeoutMs: 300_000 },
+    );
+    const replaced = await host.exec(['/usr/local/lib/proxmox-mcp/replace-server.sh'], { timeoutMs: 240_000 });
+    await host.must(['touch', '/root/enough']);
+    const answers = (await asking).stdout.trim().split('\n');
+    expect([replaced.exitCode, replaced.stdout], replaced.stderr).toEqual([
+      0,
+      'proxmox-mcp-server is of proxmox-mcp-server:next now.\n',
+    ]);
+    expect(answers.length).toBeGreaterThan(50);
+    expect([...new Set(answers)]).toEqual(['200']);
+    const after = await container('mcp-server');
+    expect(after).not.toBe(before);
+    const listed = await deployment.compose([
+      'ps',
+      '--all',
+      '--format',
+      '{{.Service}} {{.Name}} {{.Image}}',
+      'mcp-server',
+    ]);
+    expect(listed).toBe('mcp-server proxmox-mcp-server proxmox-mcp-server:next\n');
+    // The others, which are of the old image, are made anew; it isn't.
+    await deployment.compose(['up', '--detach', '--wait'], { timeoutMs: 300_000 });
+    expect(await container('mcp-server')).toBe(after);
+    const again = await host.exec(['/usr/local/lib/proxmox-mcp/replace-server.sh']);
+    expect([again.exitCode, again.stdout]).toEqual([0, 'It is of proxmox-mcp-server:next already.\n']);
+  });
+
   describe('one that is taken over', () => {
     /** Where each may write, beside the folders in memory that end with it. */
     const writable: Readonly<Record<string, readonly string[]>> = {
@@ -135,20 +176,63 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
     });
 
     it('each reads the keys and passwords that are its own, and no other', async () => {
+      // As `host install` and `config move-secrets` make them for another host, Grafana and Temporal Cloud.
+      for (const [name, owner, mode] of [
+        ['keys/pve9-api-token', '10002:10000', '600'],
+        ['keys/mcp/pve9-api-token', '10001:10000', '600'],
+        ['secrets/grafana-password', '472:472', '600'],
+        ['secrets/shared/temporal-api-key', '0:10000', '640'],
+      ] as const) {
+        const path = `/opt/proxmox-mcp/${name}`;
+        await host.must(['sh', '-euc', `echo x >${path}; chown ${owner} ${path}; chmod ${mode} ${path}`]);
+      }
       const readable: Record<string, string> = {};
-      const script = `for file in $(find /opt/proxmox-mcp/keys /opt/proxmox-mcp/secrets /run/secrets -type f 2>/dev/null); do
-        head -c 1 "$file" >/dev/null 2>&1 && echo "$file"; done; true`;
+      // By their names, too: the folder of secrets may not be listed.
+      const script = `for file in $(find /opt/proxmox-mcp/keys /opt/proxmox-mcp/secrets /run/secrets -type f 2>/dev/null) \\
+          /opt/proxmox-mcp/secrets/shared/temporal-api-key /opt/proxmox-mcp/secrets/grafana-password \\
+          /opt/proxmox-mcp/secrets/postgres_password /opt/proxmox-mcp/secrets/temporal_password; do
+        head -c 1 "$file" >/dev/null 2>&1 && echo "$file"; done | sort -u`;
       for (const service of longLived) readable[service] = (await inside(service, script)).stdout.trim();
       expect(readable).toMatchObject({
         caddy: '',
-        ledger: '',
-        'mcp-server': '',
+        ledger: '/opt/proxmox-mcp/secrets/shared/temporal-api-key',
+        'mcp-server': '/opt/proxmox-mcp/keys/mcp/pve9-api-token\n/opt/proxmox-mcp/secrets/shared/temporal-api-key',
         postgres: '/run/secrets/postgres_password',
         temporal: '/run/secrets/temporal_password',
         'temporal-ui': '',
       });
       expect(readable.worker).toContain('claude_proxmox_key');
-      expect(readable.worker).not.toMatch(/password/);
+      expect(readable.worker).toContain('keys/pve9-api-token');
+      expect(readable.worker).toContain('secrets/shared/temporal-api-key');
+      expect(readable.worker).not.toMatch(/password|keys\/mcp/);
+    });
+
+    it('the worker’s key is no way to files of the host, nor further', async () => {
+      const folder = '/opt/proxmox-mcp/keys';
+      // As somebody would who has taken the key out of the container, from an address that it counts from.
+      const ssh: readonly [string, ...string[]] = [
+        'ssh',
+        ...['-i', `${folder}/claude_proxmox_key`, '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=10'],
+        ...['-o', `UserKnownHostsFile=${folder}/known_hosts`, 'claude-user@172.20.1.1'],
+      ];
+      expect((await host.exec([...ssh, 'id', '-un'])).stdout).toBe('claude-user\n');
+      for (const attempt of [
+        'cat /etc/shadow',
+        'sudo -n cat /etc/shadow',
+        'sudo -n sh -c id',
+        'sudo -n tee /etc/sudoers.d/x </dev/null',
+        'cat /opt/proxmox-mcp/.env',
+        'cat /opt/proxmox-mcp/keys/pve9-api-token',
+        'cat /opt/proxmox-mcp/secrets/postgres_password',
+        'ls /var/lib/docker',
+        'docker ps',
+        'echo x >>.ssh/authorized_keys',
+      ]) {
+        const { exitCode, stdout } = await host.exec([...ssh, attempt]);
+        expect([exitCode === 0, stdout], attempt).toEqual([false, '']);
+      }
+      const further = await host.exec([...ssh, '-W', '127.0.0.1:22']);
+      expect([further.exitCode === 0, further.stdout]).toEqual([false, '']);
     });
 
     it('each reaches the others that it works with, and no other', async () => {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Agent, fetch as fetchWith } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,6 +10,8 @@ import { type Deployment, deploy, longLived } from '../support/deployment.ts';
 
 // The shipped compose file and Dockerfile on a Debian 13 with its own Docker. Only images' names and limits of processors are
 // others: no registry is asked, and the lab's engine has no controllers.
+
+const root = join(import.meta.dirname, '../..');
 
 describe.skipIf(whyNoLab())('install.sh with Docker Compose', () => {
   let host: LabHost;
@@ -84,6 +88,26 @@ describe.skipIf(whyNoLab())('install.sh with Docker Compose', () => {
     expect([read.exitCode, read.stdout, read.stderr]).toEqual([0, '', '']);
   });
 
+  it('takes each docker-compose.override.yml that the documentation has', async () => {
+    const pages = ['scaling', 'temporal', 'tracing', 'upgrading-workers'];
+    const blocks = pages.flatMap((page) =>
+      [
+        ...readFileSync(join(root, `docs/${page}.md`), 'utf8').matchAll(/```yaml\n((?:#.*\n)?services:\n[^`]*)```/g),
+      ].map(([, text = '']) => ({ page, text })),
+    );
+    expect(new Set(blocks.map(({ page }) => page))).toEqual(new Set(pages));
+    for (const { page, text } of blocks) {
+      await host.writeFile('/opt/proxmox-mcp/tried.yml', text);
+      const both = ['-f', '/opt/proxmox-mcp/docker-compose.yml', '-f', '/opt/proxmox-mcp/tried.yml'];
+      const read = await host.exec(['docker', 'compose', ...both, 'config', '--services']);
+      expect([read.exitCode, read.stderr], `${page}: ${text}`).toEqual([0, '']);
+      const services = read.stdout.trim().split('\n');
+      if (page === 'temporal') expect(services.sort()).toEqual(['caddy', 'ledger', 'mcp-server', 'volumes', 'worker']);
+      else expect(services).toEqual(expect.arrayContaining([...longLived]));
+    }
+    await host.must(['rm', '/opt/proxmox-mcp/tried.yml']);
+  });
+
   it('shows others nothing but the service, and that with TLS alone', async () => {
     expect((await get(`${deployment.url}/metrics`)).status).toBe(404);
     expect((await get(`${deployment.url}/metrics/`)).status).toBe(404);
@@ -98,6 +122,9 @@ describe.skipIf(whyNoLab())('install.sh with Docker Compose', () => {
     for (const port of [8233, 2019, 2020, 7233, 9464, 5432]) {
       await expect(get(`http://${address}:${port}/`), String(port)).rejects.toThrow();
     }
+    // Nor does a user of the host reach Temporal, its UI or its database by their containers' addresses: no route leads there.
+    const routes = await host.must(['ip', '-4', 'route', 'show', 'root', '172.20.0.0/16']);
+    expect(routes.match(/172\.20\.\d+\.0\/24/g)?.sort()).toEqual(['172.20.0.0/24', '172.20.1.0/24']);
   });
 
   it('checks and backs up a host for a client that comes through Caddy', { timeout: 300_000 }, async () => {

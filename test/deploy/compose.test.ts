@@ -19,14 +19,16 @@ interface Service {
   readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
   readonly secrets?: readonly string[];
+  readonly networks?: readonly string[] | Readonly<Record<string, unknown>>;
   readonly healthcheck?: { readonly test?: readonly string[]; readonly disable?: boolean };
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly deploy?: { readonly resources: { readonly limits: Readonly<Record<string, string | number>> } };
 }
 
-const { name, services, volumes } = parse(text, { merge: true }) as {
+const { name, services, volumes, networks } = parse(text, { merge: true }) as {
   readonly name: string;
   readonly services: Readonly<Record<string, Service>>;
+  readonly networks: Readonly<Record<string, { internal?: boolean; driver_opts?: Readonly<Record<string, string>> }>>;
   readonly volumes: Readonly<Record<string, { readonly name: string }>>;
 };
 const all = Object.entries(services);
@@ -90,6 +92,37 @@ it('only Caddy publishes ports, and on loopback alone Temporal’s UI and what m
   for (const port of [services.caddy?.ports?.at(-1), ...ofMonitoring]) expect(port).toMatch(/^127\.0\.0\.1:/);
 });
 
+it('what knows no users is in networks alone where this machine’s users don’t reach it', () => {
+  const networksOf = (one: string) => {
+    const { networks = [] } = services[one] ?? {};
+    return Array.isArray(networks) ? networks : Object.keys(networks);
+  };
+  const isClosed = (one: string) =>
+    networks[one]?.internal === true &&
+    networks[one]?.driver_opts?.['com.docker.network.bridge.inhibit_ipv4'] === 'true';
+  for (const one of ['temporal', 'temporal-ui', 'temporal-schema', 'postgres']) {
+    expect(networksOf(one).length, one).toBeGreaterThan(0);
+    expect(
+      networksOf(one).filter((network) => !isClosed(network)),
+      one,
+    ).toEqual([]);
+  }
+  const inNetwork = (network: string) => all.map(([one]) => one).filter((one) => networksOf(one).includes(network));
+  expect(inNetwork('ui').sort()).toEqual(['caddy', 'temporal-ui']);
+  expect(inNetwork('database').sort()).toEqual(['postgres', 'temporal', 'temporal-schema']);
+  expect(inNetwork('engine')).not.toContain('caddy');
+});
+
+it('each volume belongs to who writes it', () => {
+  // Alloy is root without capabilities, and its image's own folder is another user's.
+  expect(services.alloy?.volumes).toContain('alloy_data:/data');
+  expect(text).toContain('--storage.path=/data,');
+  // Those of monitoring get their owner from their images.
+  const ours = Object.keys(volumes).filter((one) => !/^(prometheus|grafana|loki|alloy)_/.test(one));
+  const given = services.volumes?.volumes?.map((volume) => volume.split(':')[0] ?? '');
+  expect(given?.toSorted()).toEqual(ours.toSorted());
+});
+
 it('images of others are pinned by digest, ours is never pulled', () => {
   for (const [one, { image }] of all) {
     if (image.startsWith('proxmox-mcp-server:')) continue;
@@ -99,6 +132,10 @@ it('images of others are pinned by digest, ours is never pulled', () => {
   const bases = [...dockerfile.matchAll(/^ARG (?:NODE|BUILD)_IMAGE=(.*)$/gm)].map(([, base]) => base);
   expect(bases).toHaveLength(2);
   for (const base of bases) expect(base).toMatch(/^node:24\.\d+\.\d+-[a-z-]+@sha256:[0-9a-f]{64}$/);
+});
+
+it('another image of ours ends none of the others, which wait for the volumes', () => {
+  expect(services.volumes?.image).toBe(services.caddy?.image);
 });
 
 it('the Node that stands in for the base image in tests is the same version', () => {
@@ -138,6 +175,14 @@ it('the MCP server has no key but those that read, the ledger none', () => {
   const { tmpfs } = services.ledger as { tmpfs?: readonly string[] };
   expect(tmpfs?.some((one) => one.startsWith('/opt/proxmox-mcp/keys:'))).toBe(true);
   expect(tmpfs?.some((one) => one.startsWith('/opt/proxmox-mcp/secrets:'))).toBe(true);
+});
+
+it('each of our processes has the secrets that all of them need', () => {
+  // Where `config move-secrets` puts them, and where docs/temporal.md says that TLS's key belongs.
+  for (const one of ['mcp-server', 'ledger']) {
+    expect(services[one]?.volumes, one).toContain('./secrets/shared:/opt/proxmox-mcp/secrets/shared:ro');
+  }
+  expect(services.worker?.volumes).toContain('.:/opt/proxmox-mcp:ro');
 });
 
 it('every variable is a key of .env with the same default', () => {

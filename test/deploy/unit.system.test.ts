@@ -46,7 +46,7 @@ describe.skipIf(whyNoSandbox())('the unit around Docker Compose', () => {
     expect((await unit('start')).code).toBe(0);
     expect(await machine.calls()).toEqual([
       checksConfig,
-      'docker compose up --detach --wait --wait-timeout 300 mcp-server worker ledger caddy postgres temporal',
+      'docker compose up --detach --wait --wait-timeout 300 mcp-server worker ledger caddy',
       'docker compose up --detach --wait --wait-timeout 180 --remove-orphans',
       'docker compose --profile monitoring rm --stop --force grafana prometheus',
     ]);
@@ -55,7 +55,7 @@ describe.skipIf(whyNoSandbox())('the unit around Docker Compose', () => {
       expect((await unit('start')).code).toBe(0);
       expect(await machine.calls()).toEqual([
         checksConfig.replace('compose', 'compose --profile monitoring'),
-        'docker compose --profile monitoring up --detach --wait --wait-timeout 300 mcp-server worker ledger caddy postgres temporal',
+        'docker compose --profile monitoring up --detach --wait --wait-timeout 300 mcp-server worker ledger caddy',
         'docker compose --profile monitoring up --detach --wait --wait-timeout 180 --remove-orphans',
       ]);
     }

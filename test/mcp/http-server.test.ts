@@ -209,6 +209,18 @@ describe('beside MCP', () => {
     expect((await fetch(`${base}/livez`)).status).toBe(200);
   });
 
+  it('counts from 0 on what its first failures are to be seen by', async () => {
+    const { base } = await serve();
+    const text = await (await fetch(`${base}/metrics`)).text();
+    for (const tool of ['back_up', 'list_guests']) {
+      expect(text).toContain(`proxmox_mcp_tool_calls_total{tool="${tool}",outcome="ok"} 0`);
+      expect(text).toContain(`proxmox_mcp_tool_duration_seconds_count{tool="${tool}"} 0`);
+    }
+    for (const route of ['/api/mcp', '/health', '/', '/sign-in', '/runs/:id', 'other']) {
+      expect(text).toContain(`proxmox_mcp_http_requests_total{route="${route}",status="503"} 0`);
+    }
+  });
+
   it('counts tool calls by name and outcome and runs by operation', async () => {
     const { base, url } = await serve();
     await ask(url, 'operator-token', 'tools/call', { name: 'back_up', arguments: { host: 'pve1' } });

@@ -37,6 +37,9 @@ const gauge = (series: string, value: number | string, minutes: number): Series 
 const bothSides = (good: Series, bad: Series): Series => ({ ...good, ...bad });
 
 const tool = (outcome: string) => `proxmox_mcp_tool_calls_total{outcome="${outcome}"}`;
+/** Ten at once, as the first ones of all. */
+const burst = (series: string, first: number): Series => ({ [series]: `${first}x10 ${first + 12}x20` });
+
 const bucket = (name: string, le: string, grows: number) => counter(`${name}{le="${le}"}`, grows, 60);
 
 const cases: Readonly<Record<string, Case>> = {
@@ -145,24 +148,36 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { instance: 'm' },
   },
   ToolCallsFail: {
-    fault: bothSides(counter(tool('ok'), 1, 30), counter(tool('unavailable'), 5, 30)),
-    // Some, of many; and all of very few.
-    fine: bothSides(counter(tool('ok'), 20, 30), counter(tool('unavailable'), 5, 30)),
-    at: 20,
+    // The series of the code is there with the first error only.
+    fault: bothSides(bothSides(counter(tool('ok'), 0, 30), burst('proxmox_mcp_tool_duration_seconds_count', 0)), {
+      [tool('unavailable')]: '_x10 12x20',
+    }),
+    // Some, of many.
+    fine: bothSides(counter(tool('ok'), 20, 30), counter('proxmox_mcp_tool_duration_seconds_count', 25, 30)),
+    at: 15,
   },
   HttpErrors: {
-    fault: counter('proxmox_mcp_http_requests_total{status="503"}', 1, 30),
-    fine: counter('proxmox_mcp_http_requests_total{status="200"}', 9, 30),
-    at: 20,
+    fault: burst('proxmox_mcp_http_requests_total{status="503"}', 0),
+    fine: bothSides(
+      counter('proxmox_mcp_http_requests_total{status="200"}', 9, 30),
+      counter('proxmox_mcp_http_requests_total{status="503"}', 0, 30),
+    ),
+    at: 15,
   },
   HostUnreachable: {
-    fault: counter('proxmox_mcp_host_calls_total{host="pve1",outcome="host-unreachable"}', 1, 30),
+    // By the API alone.
+    fault: counter('proxmox_mcp_host_calls_total{host="pve1",outcome="proxmox-unavailable"}', 1, 30),
     fine: bothSides(
       counter('proxmox_mcp_host_calls_total{host="pve1",outcome="ok"}', 5, 30),
       counter('proxmox_mcp_host_calls_total{host="pve1",outcome="host-unreachable"}', 0, 30),
     ),
     at: 20,
     labels: { host: 'pve1' },
+  },
+  TooManyRequests: {
+    fault: counter('proxmox_mcp_http_refused_total{reason="rate-limited"}', 10, 30),
+    fine: counter('proxmox_mcp_http_refused_total{reason="rate-limited"}', 1, 30),
+    at: 20,
   },
   UnknownTokens: {
     fault: counter('proxmox_mcp_http_refused_total{reason="unauthenticated"}', 10, 30),
@@ -214,6 +229,16 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { host: 'pve1', verdict: 'failed' },
   },
   HealthNotChecked: {
+    fault: gauge('proxmox_mcp_health_checked_timestamp_seconds{host="pve1"}', 60, 28 * hour),
+    // One that never was is told by another one.
+    fine: bothSides(
+      { 'proxmox_mcp_health_checked_timestamp_seconds{host="pve1"}': `60x${day} 86400x${4 * hour}` },
+      gauge('proxmox_mcp_health_checked_timestamp_seconds{host="pve2"}', 0, 28 * hour),
+    ),
+    at: 27 * hour,
+    labels: { host: 'pve1' },
+  },
+  HealthNeverChecked: {
     fault: gauge('proxmox_mcp_health_checked_timestamp_seconds{host="pve1"}', 0, 28 * hour),
     fine: { 'proxmox_mcp_health_checked_timestamp_seconds{host="pve1"}': `0x${day} 86400x${4 * hour}` },
     at: 27 * hour,

@@ -104,3 +104,18 @@ export async function running(program: ChildProcess, port: number, cleanUp: () =
   await close();
   throw new Error(`It doesn't listen on ${port}: ${said}`);
 }
+
+/** What Caddy makes of the shipped Caddyfile with the words that `start.sh` gives it for these settings: its own JSON. */
+export async function adaptShipped(settings: Readonly<Record<string, string>>): Promise<string> {
+  const shipped = join(import.meta.dirname, '../../deploy/caddy');
+  const folder = mkdtempSync(join(tmpdir(), 'proxmox-mcp-caddy-'));
+  try {
+    const standIn = `#!/bin/sh\nexec '${await caddy()}' adapt --config '${shipped}/Caddyfile' --adapter caddyfile\n`;
+    writeFileSync(join(folder, 'caddy'), standIn, { mode: 0o755 });
+    const env = { PATH: `${folder}:/usr/bin:/bin`, HOME: folder, CADDY_GATEWAY: '172.20.0.1', ...settings };
+    const { stdout } = await promisify(execFile)('sh', [join(shipped, 'start.sh')], { env });
+    return stdout;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -24,7 +24,7 @@ export async function serveFixture(): Promise<{ readonly url: string; close(): P
     mcp,
     tools: createToolbox([], dependencies),
     // The suite asks for nothing beside MCP.
-    console: { routeOf: () => undefined, answer: noPage, admit: noPage },
+    console: { routes: [], routeOf: () => undefined, answer: noPage, admit: noPage },
     health: async () => ({ status: 'healthy', findings: [] }),
     limiter: createLimiter(defaultLimits),
     version: '1.0.0',
