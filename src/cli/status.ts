@@ -50,7 +50,10 @@ export function statusText(status: ServiceStatus, config: Config, next: readonly
   const { service, work, parts } = status;
   const isAbsent = service === undefined && parts.every(({ state }) => state === 'not running');
   const blocks: readonly (readonly [title: string, lines: readonly string[]])[] = [
-    ['', [headline(status), ...(service ? [`Started ${starters[service.by]}, version ${service.version}.`] : [])]],
+    [
+      '',
+      [headline(status, config), ...(service ? [`Started ${starters[service.by]}, version ${service.version}.`] : [])],
+    ],
     ['', changedLines(status)],
     [
       'Parts',
@@ -72,7 +75,11 @@ export function statusText(status: ServiceStatus, config: Config, next: readonly
     .join('\n\n');
 }
 
-function headline({ service, dataDir, parts }: ServiceStatus): string {
+function headline({ service, dataDir, parts, running }: ServiceStatus, { compose }: Config): string {
+  if (compose) {
+    if (parts.every(({ state }) => state === 'ready')) return 'Proxmox MCP is running, in containers.';
+    return `Proxmox MCP is ${running ? 'running in part' : 'not running'}, in containers. See: npx proxmox-mcp doctor`;
+  }
   if (service) {
     const since = `since ${readableTime(service.startedAt, ownTimeZone())} (${relativeTime(service.startedAt)}), process ${service.pid}`;
     if (service.phase === 'starting') return `Proxmox MCP is starting, ${since}.`;

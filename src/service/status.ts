@@ -7,10 +7,12 @@ import { cleanLine } from '../reports/clean.ts';
 import { noticesFinding } from '../reports/notices.ts';
 import type { RunSummary, Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
+import { readServing } from '../runs/serving.ts';
 import { temporalAddress } from '../runs/temporal-endpoint.ts';
+import { askReadiness } from './readiness.ts';
 import { type PartFile, parts, runningPart, runningService, type ServiceRecord } from './record.ts';
 import { hasAdministrator, reportsGo } from './summary.ts';
-import { checkTakesWork, readinessUrl } from './supervisor.ts';
+import { checkTakesWork } from './supervisor.ts';
 
 /** How one of the service's processes is. */
 export interface PartStatus {
@@ -71,11 +73,14 @@ export function keysChangedSince(config: Config): readonly string[] {
 /** Everything but what Temporal knows: {@link readWork}. */
 export async function readStatus(config: Config): Promise<Omit<ServiceStatus, 'work'>> {
   const service = runningService(config);
+  const work = config.compose ? containersPart(config) : workerPart(config);
+  const [temporal, worker, mcp] = await Promise.all([temporalPart(config), work, mcpPart(config)]);
   return {
-    running: service !== undefined,
+    // Containers have a record each, in which another one can't look.
+    running: config.compose ? [worker, mcp].some(({ state }) => state === 'ready') : service !== undefined,
     dataDir: config.dataDir,
     ...(service && { service }),
-    parts: await Promise.all([temporalPart(config), workerPart(config), mcpPart(config)]),
+    parts: [temporal, worker, mcp],
     changedKeys: keysChangedSince(config),
     reports: reportsGo(config),
     canApprove: hasAdministrator(config),
@@ -134,10 +139,24 @@ async function workerPart(config: Config): Promise<PartStatus> {
   );
 }
 
+/** Workers in containers, as the Temporal server sees them. */
+async function containersPart(config: Config): Promise<PartStatus> {
+  return await part(config, 'worker', 'in containers, asked of the Temporal server', async () => {
+    const { connectTemporal } = await import('../runs/temporal-client.ts');
+    const client = await connectTemporal(config, askMs);
+    try {
+      const { runs } = await client.withDeadline(Date.now() + askMs, () => readServing(client, []));
+      if (!runs) throw new Error('no worker takes runs');
+    } finally {
+      await client.connection.close();
+    }
+  });
+}
+
 async function mcpPart(config: Config): Promise<PartStatus> {
   return await part(config, 'mcp-server', `${config.mcp.publicUrl}/api/mcp`, async () => {
-    const answer = await fetch(readinessUrl(config), { signal: AbortSignal.timeout(askMs) });
-    if (!answer.ok) throw new Error(`it answers ${answer.status}`);
+    const { status } = await askReadiness(config, AbortSignal.timeout(askMs));
+    if (status !== 200) throw new Error(`it answers ${status}`);
   });
 }
 
@@ -149,7 +168,8 @@ async function part(config: Config, file: PartFile, address: string, look: () =>
     await look();
     return { ...own, state: 'ready' };
   } catch (error) {
-    if (pid === undefined) return { ...own, state: 'not running' };
+    // Whether a container is there isn't seen from another one.
+    if (pid === undefined && !config.compose) return { ...own, state: 'not running' };
     return { ...own, state: 'not ready', reason: cleanLine((error as Error).message, 200) };
   }
 }

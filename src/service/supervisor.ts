@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { localAddress, urlHost } from '../address.ts';
+import { localAddress } from '../address.ts';
 import { forgetConfiguration } from '../config/in-use.ts';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
@@ -13,6 +13,7 @@ import type { Guard } from './guard.ts';
 import { endLeftover, type KeptProcess, keepRunning } from './kept-process.ts';
 import { cacheFolder } from './paths.ts';
 import { claimPort } from './port-claim.ts';
+import { readinessUrl } from './readiness.ts';
 import { type PartFile, parts as partNames, partRecord } from './record.ts';
 import { forgetReloads } from './reload.ts';
 import { findTemporal } from './temporal-binary.ts';
@@ -126,11 +127,6 @@ function workerPart(config: Config): PartDefinition {
     graceMs: workerGraceMs,
     ready,
   };
-}
-
-/** Where the MCP server says whether it is ready, as it is reached from this machine. */
-export function readinessUrl({ mcp: { host, port } }: Config): string {
-  return `http://${urlHost(localAddress(host))}:${port}/readyz`;
 }
 
 function mcpPart(config: Config): PartDefinition {

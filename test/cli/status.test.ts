@@ -65,6 +65,18 @@ it('says what runs and why not, when each host was done last, what waits for a p
   expect(text).toContain('Next\n  pve1: back-up tomorrow');
 });
 
+it('of containers it says whether all of them are ready', () => {
+  const { config } = loadConfig({
+    cwd: configurationFolder({ '.env': 'SSH_HOST=192.0.2.1\nHOST_NAME=pve1\n' }),
+    env: { PROXMOX_MCP_DEPLOYMENT: 'compose' },
+  });
+  const text = (running: boolean, ...states: readonly ('ready' | 'not ready')[]) =>
+    statusText({ ...stopped, running, parts: states.map((state) => ({ ...part, state })) }, config, []);
+  expect(text(true, 'ready', 'ready')).toMatch(/^Proxmox MCP is running, in containers\.\n/);
+  expect(text(true, 'ready', 'not ready')).toMatch(/^Proxmox MCP is running in part, in containers\. See: /);
+  expect(text(false, 'not ready', 'not ready')).toMatch(/^Proxmox MCP is not running, in containers\. See: /);
+});
+
 it('says that nobody can approve yet, of a service that runs', () => {
   const text = (running: boolean) =>
     statusText({ ...stopped, canApprove: false, ...(running && { running, service }) }, configured(), []);

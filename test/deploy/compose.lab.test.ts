@@ -172,6 +172,8 @@ describe.skipIf(whyNoLab())('install.sh with Docker Compose', () => {
     const doctor = await host.exec(['proxmox-mcp', 'doctor'], { timeoutMs: 120_000 });
     expect(doctor.stdout).toMatch(/Machine: Unit.*proxmox-mcp is active/);
     expect(doctor.stdout).toContain('ready at http://mcp-server:8080/readyz');
+    const status = await host.exec(['proxmox-mcp', 'status'], { timeoutMs: 60_000 });
+    expect([status.exitCode, status.stdout]).toEqual([0, expect.stringContaining('is running, in containers.')]);
     const report = await host.must(['sh', '-c', 'cat /opt/proxmox-mcp/installation-report-*.md']);
     expect(report).toContain(`${deployment.url}/api/mcp`);
     expect(report).not.toContain((await host.must(['cat', '/opt/proxmox-mcp/secrets/postgres_password'])).trim());

@@ -1,5 +1,3 @@
-import { get, type IncomingMessage } from 'node:http';
-import { json } from 'node:stream/consumers';
 import { z } from 'zod';
 import { localAddress, splitAddress, urlHost } from '../../address.ts';
 import type { Config } from '../../config.ts';
@@ -7,6 +5,7 @@ import { finding } from '../../operations/finding.ts';
 import { readableList } from '../../reports/units.ts';
 import { grpcFailure } from '../../runs/grpc-failure.ts';
 import { temporalAddress, temporalEndpoint } from '../../runs/temporal-endpoint.ts';
+import { askReadiness, mcpServerAddress, readinessUrl } from '../../service/readiness.ts';
 import { tcp } from '../tcp.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 import { startIt } from './deployment.ts';
@@ -124,20 +123,19 @@ function schedules(config: Config): Check {
   };
 }
 
-function mcpServer({ mcp: { host, port }, compose }: Config): Check {
-  // Beside its container it has the service's name there; elsewhere it is on this machine.
-  const local = compose ? 'mcp-server' : host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  const url = `http://${local.includes(':') ? `[${local}]` : local}:${port}/readyz`;
+function mcpServer(config: Config): Check {
+  const { port } = config.mcp;
+  const local = mcpServerAddress(config);
+  const url = readinessUrl(config);
   return {
     check: 'MCP server',
     tried: `GET ${url}`,
     async run(signal): Promise<Result> {
       const reached = await tcp(local, port, signal);
-      if (reached === 'ECONNREFUSED' || (compose && reached === 'ENOTFOUND'))
+      if (reached === 'ECONNREFUSED' || (config.compose && reached === 'ENOTFOUND'))
         return skipped(`nothing runs on port ${port}. ${startIt()}`);
       if (reached !== undefined) return failed(`${local}:${port} can't be reached (${reached})`, 'Correct MCP_HOST.');
-      // A name that it admits wherever it runs.
-      const answer = await getAs('127.0.0.1', url, signal).catch(() => undefined);
+      const answer = await askReadiness(config, signal).catch(() => undefined);
       const body = readiness.safeParse(answer?.json).data;
       if (answer === undefined || body === undefined) {
         return failed(`another program listens on port ${port}`, 'Stop it, or set another MCP_PORT.');
@@ -150,14 +148,6 @@ function mcpServer({ mcp: { host, port }, compose }: Config): Check {
       );
     },
   };
-}
-
-/** GET with another host's name, which fetch doesn't send. */
-async function getAs(host: string, url: string, signal: AbortSignal): Promise<{ status: number; json: unknown }> {
-  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    get(url, { signal, headers: { host } }, resolve).on('error', reject);
-  });
-  return { status: answer.statusCode ?? 0, json: await json(answer) };
 }
 
 const readiness = z.object({ ready: z.boolean(), findings: z.array(finding).catch([]) });
