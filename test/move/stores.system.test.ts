@@ -209,6 +209,9 @@ it('what root brings is whose the folder is', async (context) => {
   if (process.getuid?.() !== 0) return context.skip();
   const third = side('third');
   chownSync(third.config.dataDir, 12_345, 12_345);
+  // As install.sh makes them: the folder is root's, and what is in it for the group of the service.
+  writeFileSync(join(third.configFolder, '.env'), '', { mode: 0o640 });
+  chownSync(join(third.configFolder, '.env'), 0, 12_345);
   await importing({ ...third, client: next.client });
   const at = (...names: readonly string[]) => statSync(join(third.config.dataDir, ...names));
   const brought = [
@@ -222,6 +225,8 @@ it('what root brings is whose the folder is', async (context) => {
   for (const name of readdirSync(join(third.config.dataDir, 'moved-runs'))) {
     expect(at('moved-runs', name)).toMatchObject({ uid: 12_345, mode: 0o100600 });
   }
+  const policy = statSync(join(third.configFolder, 'policy.yaml'));
+  expect(policy).toMatchObject({ uid: 0, gid: 12_345, mode: 0o100640 });
 });
 
 it('the move is called off where it began', async () => {
