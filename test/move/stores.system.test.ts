@@ -1,4 +1,14 @@
-import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from '@temporalio/client';
@@ -7,7 +17,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import type { Config } from '../../src/config.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { ledgerPaths } from '../../src/ledger/paths.ts';
-import { cancelExport, type ExportOptions, exportService } from '../../src/move/export.ts';
+import { cancelExport, type ExportOptions, exportService, restOf } from '../../src/move/export.ts';
 import { importService } from '../../src/move/import.ts';
 import { moveStores } from '../../src/move/stores.ts';
 import { createRuns } from '../../src/runs/create-runs.ts';
@@ -149,6 +159,31 @@ it('what was exported is all that there is, with the server gone for its second 
   await expect(exporting({ connect: async () => undefined })).resolves.toHaveLength(5);
   // Again with everything: what people paused is not mixed up with what this has paused.
   await expect(exporting()).resolves.toContainEqual({ store: 'schedules', text: said.get('schedules') });
+});
+
+it('where the ledger lies in another place than the rest, each is moved for itself', async () => {
+  const compose = { ownCa: true, publishAddress: '127.0.0.1', httpPort: 80, httpsPort: 443, networkPrefix: '172.20' };
+  const inContainer = (ledger: Config['worker']['ledger']): Config => ({
+    ...old.config,
+    compose,
+    worker: { ...old.config.worker, ledger },
+  });
+  const [cli, ledgers] = [inContainer('auto'), inContainer('only')];
+  const apart = join(folder, 'apart');
+  const connect = async () => expect.unreachable('of the server nothing is to be read');
+  const refused = /in a data folder of its own. Nothing was changed/;
+  for (const config of [cli, ledgers]) {
+    await expect(exporting({ folder: apart, config, connect })).rejects.toThrow(refused);
+    await expect(importing({ ...next, config })).rejects.toThrow(refused);
+  }
+  await expect(exporting({ folder: apart, config: cli, connect, only: ['ledger'] })).rejects.toMatchObject({
+    remedy: expect.stringContaining(`cli move export ${apart} --only ledger`),
+  });
+  expect(existsSync(apart)).toBe(false);
+  await exporting({ folder: apart, config: ledgers, connect, only: ['ledger'] });
+  expect(restOf(apart)).not.toContain('ledger');
+  await exporting({ folder: apart, config: cli, skip: ['ledger'] });
+  expect(restOf(apart)).toEqual([]);
 });
 
 it('everything is brought once, and what was due meanwhile is told', async () => {
