@@ -191,7 +191,13 @@ it('everything is brought once, and what was due meanwhile is told', async () =>
   const text = readFileSync(path, 'utf8');
   const since = new Date(Date.now() - 25 * hourMs).toISOString();
   writeFileSync(path, text.replace(/"pausedAt":"[^"]+"/, `"pausedAt":"${since}"`), { mode: 0o600 });
+  // A server that was just set up.
+  const answer = { code: 3, details: 'no mapping for a search attribute', metadata: {} };
+  const refusal = Object.assign(new Error('refused'), answer);
+  const create = vi.spyOn(next.client.schedule, 'create');
+  create.mockRejectedValueOnce(new Error('Failed to create schedule', { cause: refusal }));
   const done = await importing();
+  expect(create).toHaveBeenCalledTimes(5);
   expect(done.map(({ store }) => store)).toEqual(moveStores.map(({ name }) => name));
   const remarks = done.find(({ store }) => store === 'schedules')?.remarks ?? [];
   expect(remarks.join()).toMatch(/back-up\/daily\/pve1 was due while the service moved/);
