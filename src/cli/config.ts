@@ -35,9 +35,10 @@ export function configCommands(program: Command, context: CliContext): void {
           ? `Nothing is configured in ${folder}: the service runs its demo.`
           : `The configuration in ${folder} is valid. Hosts: ${hosts}.`,
       );
-      if (read.compose === undefined) return;
-      const { claudeLine, trustLines } = await import('../service/summary.ts');
-      print([`Claude Code: ${claudeLine(read)}`, ...trustLines(read)].join('\n'));
+      // Of the demo it is said with its token, when that is made.
+      if (read.demo) return;
+      const { claudeLines, trustLines } = await import('../service/summary.ts');
+      print(`Claude Code: ${[...claudeLines(read), ...trustLines(read)].join('\n')}`);
     });
 
   config

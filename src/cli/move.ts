@@ -33,18 +33,23 @@ export function moveCommands(program: Command, context: CliContext): void {
     .command('export <folder>')
     .summary('Read all that comes along into a folder, and stop the service')
     .description(
-      'Read all that comes along into a folder, which is as secret as the data folder: schedules with their changes, pauses and those that people made, ended runs, fences, kill switch, notices, ledger, tokens, people, pinned host keys, policy.yaml. Refuses while something is changed or asked. Pauses the schedules, waits for runs that only look, and stops the service. Cut off anywhere, it goes on when it is run again; move cancel takes it back.',
+      'Read all that comes along into a folder, which is as secret as the data folder: schedules with their changes, pauses and those that people made, ended runs, fences, kill switch, notices, ledger, tokens, people, pinned host keys, policy.yaml. Refuses while something is changed or asked. Pauses the schedules, waits for runs that only look, and stops the service, unless that runs in containers: then it is stopped with systemctl, and the ledger is exported after that. Cut off anywhere, it goes on when it is run again; move cancel takes it back.',
     )
     .option('--dry-run', 'Say what would come along, and change nothing')
     .option('--skip <stores...>', 'Leave these behind')
+    .option('--only <stores...>', 'Only these, where the ledger lies in another place than the rest')
     .option('--json', 'Print what was done as JSON')
-    .action(async (folder: string, { dryRun = false, skip = [], json }: MoveOptions) => {
+    .action(async (folder: string, { dryRun = false, skip = [], only, json }: MoveOptions) => {
       const { config, configFolder } = await loaded(context);
-      const [{ exportService }, { stopService }, { createLedgerClient }] = await Promise.all([
-        import('../move/export.ts'),
-        import('../service/stop.ts'),
-        import('../runs/ledger.ts'),
-      ]);
+      let stopped = false;
+      const [{ exportService, restOf }, { ledgerCommand }, { stopService }, { createLedgerClient }] = await Promise.all(
+        [
+          import('../move/export.ts'),
+          import('../move/ledger.ts'),
+          import('../service/stop.ts'),
+          import('../runs/ledger.ts'),
+        ],
+      );
       const done = await withClient(config, (client) =>
         exportService({
           folder: resolve(folder),
@@ -52,9 +57,13 @@ export function moveCommands(program: Command, context: CliContext): void {
           configFolder,
           dryRun,
           skip,
+          ...(only && { only }),
           say: note,
           connect: async () => client,
-          stop: () => stopService(config, note),
+          async stop() {
+            // What runs in other containers can't be stopped from this one.
+            stopped = config.compose === undefined && (await stopService(config, note));
+          },
           async paused(server) {
             const by = principalText(requester());
             const text = 'Paused all schedules: the service moves to another server';
@@ -67,8 +76,22 @@ export function moveCommands(program: Command, context: CliContext): void {
       );
       show(done, json);
       if (dryRun) return note('Nothing was changed.');
+      const rest = restOf(resolve(folder));
+      const withServer = done.some(({ store }) => store === 'schedules');
+      if (stopped) note(`The service is stopped${withServer ? ', and its schedules are paused' : ''}.`);
+      else {
+        if (withServer) note('The schedules are paused, and nothing begins by itself any more.');
+        note(
+          config.compose === undefined
+            ? 'Nothing of the service ran on this data folder, so that nothing was stopped: stop every worker and MCP server that runs elsewhere.'
+            : 'Stop the service now, unless it is: systemctl stop proxmox-mcp. The database and Temporal stop with it, and are not needed any more.',
+        );
+      }
+      if (config.compose !== undefined && rest.includes('ledger')) {
+        note(`Then the ledger, in /opt/proxmox-mcp: ${ledgerCommand(`move export ${resolve(folder)}`)}`);
+      }
       note(
-        `The service is stopped, and its schedules are paused. Bring ${resolve(folder)} to the new place, and there: npx proxmox-mcp move import FOLDER\nTo stay here instead: start the service, then npx proxmox-mcp move cancel ${resolve(folder)}`,
+        `Bring ${resolve(folder)} to the new place, and there: npx proxmox-mcp move import FOLDER\nTo stay here instead: start the service, then npx proxmox-mcp move cancel ${resolve(folder)}`,
       );
     });
 

@@ -190,7 +190,7 @@ export const serviceKeys = {
     group: 'Worker',
     atStart: true,
     example: 'true',
-    what: "Work under Temporal's worker versioning: a run ends on the build of the worker that it began on, and a new build gets runs when it is promoted (`workers promote`). For several workers that are upgraded while runs go on.",
+    what: "Work under Temporal's worker versioning: a run ends on the build of the worker that it began on, and a new build gets runs when it is promoted (`workers promote`), or nobody of the former one is left. For several workers that are upgraded while runs go on.",
   }),
   WORKER_BUILD_ID: optional(types.imageTag, {
     group: 'Worker',

@@ -222,6 +222,12 @@ const ofService = {
     help: 'Tasks that wait in a queue for a worker',
     labels: ['queue', 'tasks'],
   },
+  withoutWorker: {
+    name: 'proxmox_mcp_runs_without_worker',
+    kind: 'gauge',
+    help: 'Under worker versioning: open runs whose build has no worker any more; runs="new" is 1 where new runs wait for one, too',
+    labels: ['runs'],
+  },
   stateRead: {
     name: 'proxmox_mcp_state_read_timestamp_seconds',
     kind: 'gauge',

@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { createChangeSwitch } from '../runs/switch.ts';
 import { readNotices } from '../runs/watch.ts';
+import { strandedRuns } from '../runs/worker-versions.ts';
 import { createEndedRuns, type EndedRun } from './ended-runs.ts';
 import { createHostState, type HostState } from './hosts.ts';
 import { serviceInstruments } from './instruments.ts';
@@ -70,12 +71,14 @@ export function startServiceState(options: ServiceStateOptions): { readonly stop
     {
       name: 'queues',
       everyMs: seldomMs,
-      read: ({ client, config }) =>
-        readQueues(
-          client,
-          config.hosts.map(({ name }) => name),
-          instruments,
-        ),
+      read: async ({ client, config }) => {
+        const hosts = config.hosts.map(({ name }) => name);
+        await readQueues(client, hosts, instruments);
+        const stranded = await strandedRuns(client);
+        const open = stranded.reduce((sum, { runs }) => sum + runs, 0);
+        instruments.withoutWorker.set({ runs: 'open' }, open);
+        instruments.withoutWorker.set({ runs: 'new' }, stranded.some(({ isCurrent }) => isCurrent) ? 1 : 0);
+      },
     },
   ];
 

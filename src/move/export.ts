@@ -9,6 +9,7 @@ import { ServiceError } from '../errors.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
 import { packageVersion } from '../package.ts';
 import { ofTypes } from '../runs/list-runs.ts';
+import { requireOwnLedger } from './ledger.ts';
 import { type MoveFolder, openMoveFolder, requirePrivate } from './move-folder.ts';
 import { pauseSchedules, resumeSchedules } from './schedules.ts';
 import type { MoveOutcome, MoveStore } from './store.ts';
@@ -34,6 +35,8 @@ export interface ExportOptions {
   readonly dryRun: boolean;
   /** Names of stores that stay behind. */
   readonly skip?: readonly string[];
+  /** Only these: where the ledger lies in another place than the rest. */
+  readonly only?: readonly string[];
   readonly say: (line: string) => void;
   /** Undefined where the server doesn't answer. */
   readonly connect: () => Promise<Client | undefined>;
@@ -55,17 +58,19 @@ export interface MovedStore extends MoveOutcome {
  * done again; once the server has given what it has, it need not run any more.
  */
 export async function exportService(options: ExportOptions): Promise<readonly MovedStore[]> {
-  const { folder, config, dryRun, skip = [], say } = options;
+  const { folder, config, dryRun, skip = [], only, say } = options;
   requirePrivate(folder);
   const root = openMoveFolder(folder, { dryRun });
-  const stores = chosen(skip);
+  const stores = chosen(skip, only);
+  requireOwnLedger(config, stores, `move export ${folder}`);
   let state = root.has(manifestFile) ? root.read(manifestFile, manifest) : begun(config);
   root.write(manifestFile, state);
   const common = { config, configFolder: options.configFolder, dryRun, say };
   const done: MovedStore[] = [];
 
-  const client = await options.connect();
-  if (client !== undefined) await readServer(client);
+  const client = ofServer().length === 0 ? undefined : await options.connect();
+  if (ofServer().length === 0) say('Of the Temporal server nothing is read.');
+  else if (client !== undefined) await readServer(client);
   else if (ofServer().some(({ name }) => state.stores[name] === undefined)) throw serverAway();
   else say('The Temporal server does not answer; what it has was read before.');
   if (!dryRun) await options.stop();
@@ -140,6 +145,12 @@ export async function exportService(options: ExportOptions): Promise<readonly Mo
 export async function cancelExport(client: Client, folder: string): Promise<readonly string[]> {
   rmSync(join(folder, manifestFile), { force: true });
   return resumeSchedules(client);
+}
+
+/** What of all stores was not exported into a folder yet. */
+export function restOf(folder: string): readonly string[] {
+  const { stores } = openMoveFolder(folder, { dryRun: true }).read(manifestFile, manifest);
+  return moveStores.map(({ name }) => name).filter((name) => stores[name] === undefined);
 }
 
 /** The stores that are not left out. Throws `invalid-input` for a name that there isn't. */

@@ -14,12 +14,14 @@ interface FileOptions {
   readonly what: string;
   /** Where it stands. */
   readonly path: (context: FileMoveContext) => string;
+  /** A new one is whose this is, and for its group; else its folder's owner's. */
+  readonly like?: (context: FileMoveContext) => string;
   /** Both in one, where that can be done; undefined where the two contradict each other. */
   readonly merge?: (here: string, brought: string) => string | undefined;
 }
 
 /** A store that is one small file. */
-function fileStore({ name, what, path, merge }: FileOptions): FileStore {
+function fileStore({ name, what, path, like, merge }: FileOptions): FileStore {
   return {
     name,
     keptBy: 'files',
@@ -30,20 +32,20 @@ function fileStore({ name, what, path, merge }: FileOptions): FileStore {
       return { text: what };
     },
     async import(context, from) {
-      return bring(path(context), context.dryRun, from);
+      return bring(path(context), context, from);
     },
   };
 
-  function bring(to: string, dryRun: boolean, from: MoveFolder): MoveOutcome {
+  function bring(to: string, context: FileMoveContext, from: MoveFolder): MoveOutcome {
     if (!from.has(name)) return { text: `no ${what}` };
     const brought = readFileSync(join(from.path, name), 'utf8');
     const here = existsSync(to) ? readFileSync(to, 'utf8') : undefined;
     if (here === brought) return { text: `${what}, as here already` };
     const all = here === undefined ? brought : merge?.(here, brought);
     if (all === undefined) throw another(what, to, join(from.path, name), name);
-    if (!dryRun) {
+    if (!context.dryRun) {
       makePrivateFolder(dirname(to));
-      replacePrivateFile(to, all, undefined, sharedMode(to));
+      replacePrivateFile(to, all, like?.(context), sharedMode(to));
     }
     return { text: here === undefined ? what : `${what}, added to those that are here` };
   }
@@ -105,5 +107,7 @@ export const fileStores: readonly FileStore[] = [
     name: 'policy',
     what: 'policy.yaml',
     path: ({ configFolder }) => join(configFolder, 'policy.yaml'),
+    // In an installation that folder is root's, and the ledger's process reads in it what its group may.
+    like: ({ configFolder }) => join(configFolder, '.env'),
   }),
 ];

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { createPrivateJson } from '../private-json.ts';
 import { chosen, type MovedStore, readManifest } from './export.ts';
+import { requireOwnLedger } from './ledger.ts';
 import { openMoveFolder, requirePrivate } from './move-folder.ts';
 
 export interface ImportOptions {
@@ -31,6 +32,7 @@ export async function importService(options: ImportOptions): Promise<readonly Mo
   const { folder, config, configFolder, dryRun, skip = [], only, say } = options;
   requirePrivate(folder);
   const stores = chosen(skip, only);
+  requireOwnLedger(config, stores, `move import ${folder}`);
   const { id } = readManifest(folder, stores);
   const brought = createPrivateJson<z.infer<typeof content>>({
     path: join(config.dataDir, 'moved.json'),

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { ledgerPaths, segmentsIn } from '../ledger/paths.ts';
 import { verifyFolder } from '../ledger/verify-folder.ts';
@@ -51,6 +52,37 @@ export const ledgerStore: FileStore = {
     return { text: textOf(brought) };
   },
 };
+
+/**
+ * The ledger is taken from, or put into, this process's data folder: refuses where that is another process's, so that a ledger is
+ * neither missed nor put where nobody reads it. Throws `configuration`.
+ */
+export function requireOwnLedger(
+  { compose, worker, dataDir }: Pick<Config, 'compose' | 'worker' | 'dataDir'>,
+  stores: readonly { readonly name: string }[],
+  command: string,
+): void {
+  const isElsewhere = worker.ledger === 'never' || (compose !== undefined && worker.ledger !== 'only');
+  const isMixed = compose !== undefined && stores.length > 1;
+  if (!stores.some(({ name }) => name === ledgerStore.name) || !(isElsewhere || isMixed)) return;
+  const how =
+    compose === undefined
+      ? `there, with its configuration: npx proxmox-mcp ${command} --only ledger`
+      : `in /opt/proxmox-mcp: ${ledgerCommand(command)}`;
+  throw new ServiceError({
+    code: 'configuration',
+    message: `The ledger is not among what lies in ${dataDir}: one process alone has it, in a data folder of its own. Nothing was changed`,
+    remedy: `Each for itself: first the rest, with --skip ledger. Then the ledger, while the service is stopped, ${how}`,
+  });
+}
+
+const ledgerVolume = '/var/lib/proxmox-mcp/ledger';
+
+/** With Compose: what reaches the ledger's volume, which no container but `ledger` has. */
+export function ledgerCommand(command: string): string {
+  const settings = [`DATA_DIR=${ledgerVolume}`, `TMPDIR=${ledgerVolume}`, 'WORKER_LEDGER=only'];
+  return `docker compose run --rm --no-deps -v mcp_ledger:${ledgerVolume} ${settings.map((one) => `-e ${one}`).join(' ')} cli ${command} --only ledger`;
+}
 
 async function alone<Result>(folder: string, work: () => Promise<Result>): Promise<Result> {
   const claim = acquireKernelLock(ledgerPaths(folder).claim);

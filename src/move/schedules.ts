@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Client,
   ScheduleAlreadyRunning,
@@ -8,6 +9,7 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { readableTime } from '../reports/units.ts';
+import { grpcFailure } from '../runs/grpc-failure.ts';
 import { occurrences } from '../runs/occurrences.ts';
 import { type OwnSchedule, ownFrom, ownOptions } from '../runs/own-schedules.ts';
 import { parseInput } from '../runs/parse-input.ts';
@@ -16,6 +18,9 @@ import { type ScheduleMemo, scheduleOptions, wantedSchedules } from '../runs/sch
 import type { MoveContext, ServerStore } from './store.ts';
 
 const file = 'schedules.json';
+const knownWithinMs = 60_000;
+/** gRPC's codes of what no waiting changes: permission denied, unauthenticated. */
+const refusing: ReadonlySet<number> = new Set([7, 16]);
 
 const movedSchedule = z.object({
   id: z.string(),
@@ -130,6 +135,34 @@ function readSchedule({ scheduleId: id, state, action, info }: ScheduleDescripti
   };
 }
 
+/**
+ * A server that was just set up refuses schedules for some seconds, as its parts don't know the namespace or its search attributes
+ * yet.
+ */
+async function onceKnown(create: () => Promise<unknown>): Promise<void> {
+  for (const deadline = Date.now() + knownWithinMs; ; ) {
+    try {
+      await create();
+      return;
+    } catch (error) {
+      const answer = grpcFailure(error);
+      if (answer === undefined) throw error;
+      if (refusing.has(answer.code) || Date.now() > deadline) throw notTaken(answer.details, error);
+      await sleep(1_000);
+    }
+  }
+}
+
+function notTaken(details: string, cause: unknown): ServiceError {
+  return new ServiceError({
+    code: 'unavailable',
+    message: `The Temporal server takes no schedule: ${details}`,
+    remedy: 'Put right what it says, then run this again: it goes on where it was.',
+    retryable: true,
+    cause,
+  });
+}
+
 /** Undefined when it is there; else why not. */
 async function bring(context: MoveContext, one: MovedSchedule): Promise<string | undefined> {
   const options = optionsOf(context.config, one);
@@ -138,7 +171,7 @@ async function bring(context: MoveContext, one: MovedSchedule): Promise<string |
   const { schedule } = context.client;
   const state = { ...options.state, paused: one.paused, ...(one.note !== undefined && { note: one.note }) };
   try {
-    await schedule.create({ ...options, state });
+    await onceKnown(() => schedule.create({ ...options, state }));
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error;
     // A worker has made it already, or this is a repetition. One that runs once is the same, or has run.

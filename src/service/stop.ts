@@ -14,16 +14,16 @@ const files = Object.keys(parts) as PartFile[];
 
 /**
  * `proxmox-mcp stop`: asks the start that holds the data folder to stop in order, and waits until all of it has ended. One
- * that systemd keeps running is stopped through systemd, which would start it again. Says what it did. Throws `forbidden`
- * for another user's, `timeout` when it doesn't end within two minutes.
+ * that systemd keeps running is stopped through systemd, which would start it again. Says what it did, and whether anything ran.
+ * Throws `forbidden` for another user's, `timeout` when it doesn't end within two minutes.
  */
-export async function stopService(config: Config, say: (line: string) => void): Promise<void> {
+export async function stopService(config: Config, say: (line: string) => void): Promise<boolean> {
   const service = runningService(config);
   const began = performance.now();
   const left = () => files.filter((part) => runningPart(config, part) !== undefined);
   if (service === undefined && left().length === 0) {
     say(`The service isn't running on ${config.dataDir}.`);
-    return;
+    return false;
   }
   const running = left().map((part) => parts[part]);
   if (service) {
@@ -49,6 +49,7 @@ export async function stopService(config: Config, say: (line: string) => void): 
   } else if (service?.by === 'system') {
     say('It starts again with the machine, or now: sudo systemctl start proxmox-mcp');
   } else say('Starting again goes on where this ended.');
+  return true;
 }
 
 async function askToStop(service: ServiceRecord): Promise<void> {

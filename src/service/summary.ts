@@ -31,7 +31,7 @@ export function summary(
     ['Temporal UI', runsUrl(config)],
     ['MCP', mcpUrl(config)],
     ...(token === undefined ? [] : [['Token', `${token} (the demo's)`] as const]),
-    ['Claude Code', claudeLine(config, token)],
+    ...claudeLines(config, token).map((line, index) => [index === 0 ? 'Claude Code' : '', line] as const),
     ...trustLines(config).map((line, index) => [index === 0 ? 'Its CA' : '', line] as const),
     ['Data', `${config.dataDir} (runs, schedules, tokens; logs in logs/)`],
     ['Status', 'npx proxmox-mcp status'],
@@ -41,9 +41,29 @@ export function summary(
   return ['', 'Proxmox MCP is running.', ...lines.map(([name, text]) => `  ${name.padEnd(13)}${text}`), ''].join('\n');
 }
 
-/** How Claude Code learns of the server. Without a token the line makes one, which nobody has to copy. */
-export function claudeLine(config: Config, token?: string): string {
-  const bearer = token ?? '$(npx proxmox-mcp token create claude-code --scope operate)';
+/**
+ * How Claude Code learns of the server. On the service's own machine, where the command line is the project's, the line makes its
+ * own token, which nobody has to copy; elsewhere it has a placeholder, and says what makes the token.
+ *
+ * @param environment says how the service was installed
+ */
+export function claudeLines(
+  config: Config,
+  token?: string,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): readonly string[] {
+  if (token !== undefined) return [claudeLine(config, token)];
+  const create = 'token create claude-code --scope operate';
+  const isInstalled = environment.PROXMOX_MCP_DEPLOYMENT !== undefined;
+  const isHere = isLoopback(new URL(config.mcp.publicUrl).hostname.replace(/^\[|\]$/g, ''));
+  if (isHere && !isInstalled) return [claudeLine(config, `$(npx proxmox-mcp ${create})`)];
+  return [
+    claudeLine(config, 'TOKEN'),
+    `TOKEN is what this prints on the service's machine: ${isInstalled ? 'sudo proxmox-mcp' : 'npx proxmox-mcp'} ${create}`,
+  ];
+}
+
+export function claudeLine(config: Config, bearer: string): string {
   return `claude mcp add --transport http proxmox ${mcpUrl(config)} --header "Authorization: Bearer ${bearer}"`;
 }
 

@@ -54,7 +54,8 @@ export async function checkTemporalServer(endpoint: TemporalEndpoint, { signal, 
 async function prepareNamespace(connection: Connection, of: Namespace, say: Preparing['say']): Promise<void> {
   const { namespace } = of;
   const seconds = await currentRetention(connection, of);
-  if (seconds < retentionSeconds) {
+  const short = shortRetention(of, seconds);
+  if (short !== undefined) {
     try {
       await connection.workflowService.updateNamespace({
         namespace,
@@ -62,9 +63,7 @@ async function prepareNamespace(connection: Connection, of: Namespace, say: Prep
       });
     } catch (error) {
       if (!refusing.has(grpcFailure(error)?.code ?? 0)) throw error;
-      say?.(
-        `The namespace ${namespace} keeps closed runs for ${Math.floor(seconds / 86_400)} days only, and its server lets nobody change that from here. ${extendRetention(of)}`,
-      );
+      say?.(`${short.summary}, and its server lets nobody change that from here. ${short.remedy}`);
     }
   }
   const missing = await onceKnown(() => missingAttributes(connection, namespace));
@@ -146,6 +145,20 @@ export function addAttributes({ namespace, isCloud }: Namespace, names: readonly
   }
   const each = names.map((name) => `--name ${name} --type Keyword`);
   return `temporal operator search-attribute create --namespace ${namespace} ${each.join(' ')}`;
+}
+
+/** Undefined: closed runs are kept for as long as the service looks back. */
+export function shortRetention(
+  of: Namespace,
+  seconds: number,
+): { readonly summary: string; readonly remedy: string } | undefined {
+  if (seconds >= retentionSeconds) return undefined;
+  const hours = Math.floor(seconds / 3_600);
+  const kept = hours < 48 ? `${hours} hours` : `${Math.floor(hours / 24)} days`;
+  return {
+    summary: `The namespace ${of.namespace} keeps closed runs for ${kept} only, instead of ${retentionDays} days`,
+    remedy: extendRetention(of),
+  };
 }
 
 function extendRetention({ namespace, isCloud }: Namespace): string {

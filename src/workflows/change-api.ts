@@ -17,6 +17,7 @@ import { failureOf } from './lib/failure.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
 import type { PlanningRun } from './lib/run.ts';
+import { requireNotCancelled } from './lib/undo.ts';
 
 /** Of these nothing has reached Proxmox, or it said no. */
 const notSent = new Set(['unavailable', 'invalid-input', 'forbidden', 'host-unreachable', 'proxmox-certificate']);
@@ -74,6 +75,8 @@ export const changeApi = operationWorkflow(definition, {
       (summary) => follow(summary).verifyCall(call()),
       ({ differences }) => `${differences.length} differences`,
     );
+    // What nobody can take back is done, and says so.
+    if (isTakenBack(run.input, known)) requireNotCancelled();
     run.commit();
     const { read, differences, settings, back, noBack } = effect;
     return {
@@ -186,11 +189,15 @@ function planOf(
       ...(isDeclarative ? [] : ['If its answer is lost, a person has to say whether it is made again']),
     ],
     undo: [
-      isDeclarative && input.method === 'PUT'
+      isTakenBack(input, { isDeclarative })
         ? 'If it fails or is cancelled the former settings are put back'
         : 'Nothing is known that takes it back: if it fails half-way a person is asked',
     ],
   };
+}
+
+function isTakenBack({ method }: ApiRun['input'], { isDeclarative }: Pick<ApiCallLook, 'isDeclarative'>): boolean {
+  return isDeclarative && method === 'PUT';
 }
 
 interface Ended {

@@ -6,6 +6,7 @@ import type { PlanDraft } from '../operations/plan.ts';
 import { ledgerQueue } from './lib/messages.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import { policies } from './lib/policies.ts';
+import { requireNotCancelled } from './lib/undo.ts';
 
 /** Makes what stands in `policy.yaml` count, once an administrator has seen what of it is looser. */
 export const changePolicy = operationWorkflow(definition, {
@@ -41,6 +42,7 @@ export const changePolicy = operationWorkflow(definition, {
         'verification-failed',
       );
     }
+    requireNotCancelled();
     run.commit();
     return {
       output: { looser: [...found.looser], tighter: [...found.tighter] },

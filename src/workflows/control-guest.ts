@@ -11,6 +11,7 @@ import { settleSeconds, stateAfter, withinSeconds } from './lib/guest-power.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
 import type { PlanningRun } from './lib/run.ts';
+import { requireNotCancelled } from './lib/undo.ts';
 
 type Action = 'start' | 'shutdown' | 'reboot' | 'stop';
 
@@ -74,6 +75,7 @@ export const controlGuest = operationWorkflow(definition, {
           }),
         ({ node }) => `${to} on ${node}`,
       );
+      requireNotCancelled();
       run.commit();
       const seconds = (Date.now() - begun) / 1000;
       return {

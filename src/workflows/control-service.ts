@@ -11,6 +11,7 @@ import { onHost } from './lib/activities.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
 import type { PlanningRun } from './lib/run.ts';
+import { requireNotCancelled } from './lib/undo.ts';
 
 /**
  * The guide's systemd control. The change is one job on the host, which does it and waits until the service stays as it
@@ -68,6 +69,7 @@ export const controlService = operationWorkflow(definition, {
       async (summary) => requireEffect(unit, action, await look(summary)),
       describe,
     );
+    requireNotCancelled();
     run.commit();
     return {
       output: { before, after: brief(after) },

@@ -147,6 +147,7 @@ describe('proxmox-mcp', () => {
     expect(await cli(configurationFolder(), ['config', 'check'])).toMatchObject({ code: 0, stderr: '' });
     const good = await cli(configurationFolder({ '.env': valid }), ['config', 'check']);
     expect(good).toMatchObject({ code: 0, stdout: expect.stringContaining('Hosts: pve1.') });
+    expect(good.stdout).toContain('Claude Code: claude mcp add --transport http proxmox http://127.0.0.1:2/api/mcp');
     expect(good.stderr).toContain('SSH_KEY_PATH (the default)');
     expect(good.stderr).toContain('npx proxmox-mcp host install pve1, which makes it');
   });

@@ -251,4 +251,48 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
       expect((await inside('worker', connect('temporal', 7233))).exitCode).toBe(0);
     });
   });
+
+  // The last: it takes all of them away.
+  it('all that the service knows is moved out of containers and into new ones', { timeout: 1_200_000 }, async () => {
+    const folder = '/opt/proxmox-mcp';
+    const moved = `${folder}/moved`;
+    const there = (command: string) => host.must(['sh', '-euc', `cd ${folder}; ${command}`], { timeoutMs: 600_000 });
+    await host.writeFile(`${folder}/policy.yaml`, 'rules: []\n', { mode: 0o600 });
+    await there('proxmox-mcp token create mover --scope read');
+    const id = await start('check-health');
+    expect(await outcome(id)).toBe('done');
+    const listed = async () => JSON.parse(await there('proxmox-mcp token list --json')) as readonly { name: string }[];
+    const schedules = async () =>
+      (JSON.parse(await there('proxmox-mcp schedules list --json')) as readonly { id: string; paused: boolean }[])
+        .map(({ id: name, paused }) => `${name} ${paused}`)
+        .sort();
+    const before = await schedules();
+
+    const all = await cli('move', 'export', moved);
+    expect(all.exitCode).not.toBe(0);
+    expect(all.stderr).toContain('--skip ledger');
+    const told = await cli('move', 'export', moved, '--skip', 'ledger');
+    expect(told.exitCode, told.stderr).toBe(0);
+    const command = /docker compose run .* --only ledger/.exec(told.stderr)?.[0] ?? told.stderr;
+    await there('systemctl stop proxmox-mcp');
+    expect(await there(command)).toMatch(/ledger +\d+ records/);
+
+    // Another machine: nothing of it is there but what was brought.
+    const tag = (await there('sed -n s/^IMAGE_TAG=//p .env')).trim();
+    await there('docker compose --profile tools down --volumes; rm policy.yaml');
+    await there(`/srv/sources/install.sh --yes --no-start --image ${tag}`);
+    await there('docker compose run --rm volumes; docker compose up --detach --wait temporal');
+    await there(`proxmox-mcp move import ${moved} --skip ledger`);
+    expect(await there(command.replace('move export', 'move import'))).toMatch(/ledger +\d+ records/);
+    await there(`/srv/sources/install.sh --yes --image ${tag}`);
+    await untilHealthy();
+    expect((await there('stat -c "%U:%g %a" policy.yaml')).trim()).toBe('root:10000 640');
+    expect((await listed()).map(({ name }) => name)).toContain('mover');
+    expect(await outcome(id)).toBe('done');
+    await expect.poll(schedules, { timeout: 60_000, interval: 2_000 }).toEqual(before);
+    expect(await there('proxmox-mcp ledger verify')).toMatch(/records/);
+    // The policy can be read by who judges by it.
+    expect(await outcome(await start('back-up'))).toBe('done');
+    await there('systemctl is-enabled proxmox-mcp proxmox-mcp-watch.timer');
+  });
 });

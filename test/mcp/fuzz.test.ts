@@ -44,7 +44,10 @@ function wrongFor(property: Property): fc.Arbitrary<unknown> {
     ...(accepts('number') ? [] : [fc.double({ noNaN: true, noDefaultInfinity: true })]),
     ...(accepts('boolean') ? [] : [fc.boolean()]),
     ...(accepts('null') ? [] : [fc.constant(null)]),
-    fc.array(fc.jsonValue(), { maxLength: 3 }),
+    // Of a list an empty one may be right, and any text in it.
+    accepts('array')
+      ? fc.array(fc.constantFrom(null, true), { minLength: 1, maxLength: 3 })
+      : fc.array(fc.jsonValue(), { maxLength: 3 }),
     // Of a record any may be right, and of an object an empty one.
     ...(typeof property.additionalProperties === 'object'
       ? []

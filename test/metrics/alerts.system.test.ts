@@ -76,6 +76,12 @@ const cases: Readonly<Record<string, Case>> = {
     at: 10,
     labels: { queue: 'host-pve1', tasks: 'activities' },
   },
+  RunsWithoutWorker: {
+    fault: gauge('proxmox_mcp_runs_without_worker{runs="open"}', 2, 15),
+    fine: gauge('proxmox_mcp_runs_without_worker{runs="open"}', 0, 15),
+    at: 10,
+    labels: { runs: 'open' },
+  },
   ProxyDown: {
     fault: gauge('up{job="caddy"}', 0, 10),
     fine: gauge('up{job="caddy"}', 1, 10),

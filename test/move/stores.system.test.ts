@@ -1,4 +1,14 @@
-import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from '@temporalio/client';
@@ -7,7 +17,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import type { Config } from '../../src/config.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { ledgerPaths } from '../../src/ledger/paths.ts';
-import { cancelExport, type ExportOptions, exportService } from '../../src/move/export.ts';
+import { cancelExport, type ExportOptions, exportService, restOf } from '../../src/move/export.ts';
 import { importService } from '../../src/move/import.ts';
 import { moveStores } from '../../src/move/stores.ts';
 import { createRuns } from '../../src/runs/create-runs.ts';
@@ -151,12 +161,43 @@ it('what was exported is all that there is, with the server gone for its second 
   await expect(exporting()).resolves.toContainEqual({ store: 'schedules', text: said.get('schedules') });
 });
 
+it('where the ledger lies in another place than the rest, each is moved for itself', async () => {
+  const compose = { ownCa: true, publishAddress: '127.0.0.1', httpPort: 80, httpsPort: 443, networkPrefix: '172.20' };
+  const inContainer = (ledger: Config['worker']['ledger']): Config => ({
+    ...old.config,
+    compose,
+    worker: { ...old.config.worker, ledger },
+  });
+  const [cli, ledgers] = [inContainer('auto'), inContainer('only')];
+  const apart = join(folder, 'apart');
+  const connect = async () => expect.unreachable('of the server nothing is to be read');
+  const refused = /in a data folder of its own. Nothing was changed/;
+  for (const config of [cli, ledgers]) {
+    await expect(exporting({ folder: apart, config, connect })).rejects.toThrow(refused);
+    await expect(importing({ ...next, config })).rejects.toThrow(refused);
+  }
+  await expect(exporting({ folder: apart, config: cli, connect, only: ['ledger'] })).rejects.toMatchObject({
+    remedy: expect.stringContaining(`cli move export ${apart} --only ledger`),
+  });
+  expect(existsSync(apart)).toBe(false);
+  await exporting({ folder: apart, config: ledgers, connect, only: ['ledger'] });
+  expect(restOf(apart)).not.toContain('ledger');
+  await exporting({ folder: apart, config: cli, skip: ['ledger'] });
+  expect(restOf(apart)).toEqual([]);
+});
+
 it('everything is brought once, and what was due meanwhile is told', async () => {
   const path = join(moved, 'schedules/schedules.json');
   const text = readFileSync(path, 'utf8');
   const since = new Date(Date.now() - 25 * hourMs).toISOString();
   writeFileSync(path, text.replace(/"pausedAt":"[^"]+"/, `"pausedAt":"${since}"`), { mode: 0o600 });
+  // A server that was just set up.
+  const answer = { code: 3, details: 'no mapping for a search attribute', metadata: {} };
+  const refusal = Object.assign(new Error('refused'), answer);
+  const create = vi.spyOn(next.client.schedule, 'create');
+  create.mockRejectedValueOnce(new Error('Failed to create schedule', { cause: refusal }));
   const done = await importing();
+  expect(create).toHaveBeenCalledTimes(5);
   expect(done.map(({ store }) => store)).toEqual(moveStores.map(({ name }) => name));
   const remarks = done.find(({ store }) => store === 'schedules')?.remarks ?? [];
   expect(remarks.join()).toMatch(/back-up\/daily\/pve1 was due while the service moved/);
@@ -209,6 +250,9 @@ it('what root brings is whose the folder is', async (context) => {
   if (process.getuid?.() !== 0) return context.skip();
   const third = side('third');
   chownSync(third.config.dataDir, 12_345, 12_345);
+  // As install.sh makes them: the folder is root's, and what is in it for the group of the service.
+  writeFileSync(join(third.configFolder, '.env'), '', { mode: 0o640 });
+  chownSync(join(third.configFolder, '.env'), 0, 12_345);
   await importing({ ...third, client: next.client });
   const at = (...names: readonly string[]) => statSync(join(third.config.dataDir, ...names));
   const brought = [
@@ -222,6 +266,8 @@ it('what root brings is whose the folder is', async (context) => {
   for (const name of readdirSync(join(third.config.dataDir, 'moved-runs'))) {
     expect(at('moved-runs', name)).toMatchObject({ uid: 12_345, mode: 0o100600 });
   }
+  const policy = statSync(join(third.configFolder, 'policy.yaml'));
+  expect(policy).toMatchObject({ uid: 0, gid: 12_345, mode: 0o100640 });
 });
 
 it('the move is called off where it began', async () => {

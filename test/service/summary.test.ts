@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { createPeople, peopleFile } from '../../src/people/store.ts';
 import type { ScheduleSummary } from '../../src/runs/schedules.ts';
-import { hasAdministrator, summary } from '../../src/service/summary.ts';
+import { claudeLines, hasAdministrator, summary } from '../../src/service/summary.ts';
 import { configurationFolder } from '../config/folder.ts';
 import { cheap, password } from '../people/people.ts';
 
@@ -48,6 +48,20 @@ it('has a line for Claude Code that makes its own token', () => {
   expect(text).toContain(
     'claude mcp add --transport http proxmox http://127.0.0.1:8080/api/mcp --header "Authorization: Bearer $(npx proxmox-mcp token create claude-code --scope operate)"',
   );
+});
+
+it.each([
+  ['MCP_PUBLIC_URL=https://mcp.example.org\nTRUSTED_PROXIES=127.0.0.1', {}, 'npx'],
+  ['', { PROXMOX_MCP_DEPLOYMENT: 'systemd' }, 'sudo'],
+  ['', { PROXMOX_MCP_DEPLOYMENT: 'compose' }, 'sudo'],
+])('where Claude Code is elsewhere, or there is no npx, its line has a placeholder: %j, %j', (env, deployed, by) => {
+  const cwd = configurationFolder({ '.env': `SSH_HOST=192.0.2.1\n${env}` });
+  const { config } = loadConfig({ cwd, env: deployed });
+  const [line, ...rest] = claudeLines(config, undefined, deployed);
+  expect(line).toMatch(/\/api\/mcp --header "Authorization: Bearer TOKEN"$/);
+  expect(rest).toEqual([
+    `TOKEN is what this prints on the service's machine: ${by} proxmox-mcp token create claude-code --scope operate`,
+  ]);
 });
 
 it('says in one line how somebody becomes able to approve, as long as nobody is', async () => {

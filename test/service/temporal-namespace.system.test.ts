@@ -2,12 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Client, Connection } from '@temporalio/client';
 import { msNumberToTs } from '@temporalio/common/lib/time.js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { serviceChecks } from '../../src/cli/doctor/service.ts';
 import { searchAttributes } from '../../src/operations/search-attributes.ts';
 import { operations } from '../../src/runs/find-operation.ts';
 import { cacheFolder } from '../../src/service/paths.ts';
 import { findTemporal } from '../../src/service/temporal-binary.ts';
 import { checkTemporalServer, missingAttributes } from '../../src/service/temporal-namespace.ts';
 import { startOptions } from '../../src/workflows/lib/attributes.ts';
+import { loadedConfig } from '../support/config.ts';
 import { freePort } from '../support/free-ports.ts';
 
 // A Temporal server that isn't the service's own: nobody has prepared it.
@@ -79,3 +81,21 @@ it('that refuses to add them is told with what is missing and the command that a
     ),
   });
 });
+
+it('doctor says where closed runs are kept for less than 30 days, and the command', async () => {
+  await connection.workflowService.updateNamespace({
+    namespace: 'default',
+    config: { workflowExecutionRetentionTtl: msNumberToTs(86_400_000) },
+  });
+  const given = loadedConfig();
+  const config = { ...given, temporal: { ...given.temporal, address, namespace: 'default' } };
+  const check = serviceChecks(config).find((one) => one.check === 'Temporal server');
+  const look = async () => await check?.run(AbortSignal.timeout(20_000));
+  await expect.poll(look, { timeout: 30_000 }).toMatchObject({
+    verdict: 'warning',
+    summary: 'The namespace default keeps closed runs for 24 hours only, instead of 30 days',
+    remedy: expect.stringContaining('temporal operator namespace update --retention 720h --namespace default'),
+  });
+  await checkTemporalServer(at('default'));
+  await expect.poll(look, { timeout: 30_000 }).toMatchObject({ verdict: 'ok' });
+}, 90_000);

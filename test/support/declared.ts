@@ -151,8 +151,8 @@ export const declaredRequests: readonly DeclaredRequest[] = [
   { operation: 'label-guest', step: 'Label', input: () => ({ addTags: ['web'], notes: 'a note' }) },
 ];
 
-/** How often the command of {@link otherRequests} was started in its guest. */
-export const commandsRun = { count: 0 };
+/** How often the command of {@link otherRequests} was started in its guest, and how long it goes on. */
+export const commandsRun = { count: 0, takesMs: 12_000 };
 
 /** What is not declared, and changes guests all the same. */
 export const otherRequests: readonly DeclaredRequest[] = [
@@ -179,11 +179,11 @@ export const otherRequests: readonly DeclaredRequest[] = [
       commandsRun.count = 0;
       const run = () => {
         commandsRun.count += 1;
-        return { output: 'done', takesMs: 12_000 };
+        return { output: 'done', takesMs: commandsRun.takesMs };
       };
       guest.behaviour = { agent: { run } };
     },
-    input: () => ({ command: ['sleep', '12'], timeoutSeconds: 120 }),
+    input: () => ({ command: ['sleep', '12'], timeoutSeconds: 600 }),
     begun: () => commandsRun.count > 0,
     effects: { done: 'the command was started once', undone: 'the command was started once, and goes on in the guest' },
   },

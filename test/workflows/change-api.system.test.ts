@@ -31,6 +31,9 @@ let simulator: ProxmoxSimulator;
 let second: ProxmoxSimulator;
 let apis: ProxmoxApis;
 const mend: (() => void)[] = [];
+/** Starts the worker of the workflows alone; the hosts' activities have theirs. */
+let decide: () => Promise<() => Promise<void>>;
+let stopDeciding: () => Promise<void>;
 
 beforeAll(async () => {
   simulator = await createProxmoxSimulator({ authenticationDelayMs: 1, unreachableDelayMs: 1 });
@@ -43,11 +46,14 @@ beforeAll(async () => {
   const dependencies = { proxmox: apis };
   const activities = { ...createGuestActivities(dependencies), ...createChangeApiActivities(dependencies) };
   const interceptors = { activity: [failureInterceptor((text) => text, { error: () => {} })] };
-  await temporal.work({
-    workflowBundle: await bundle(join(import.meta.dirname, '../../src/workflows/index.generated.ts')),
-    activities: { ...createLockActivities({ client: temporal.client }), mailReport: async () => undefined },
-    interceptors,
-  });
+  const workflowBundle = await bundle(join(import.meta.dirname, '../../src/workflows/index.generated.ts'));
+  decide = () =>
+    temporal.work({
+      workflowBundle,
+      activities: { ...createLockActivities({ client: temporal.client }), mailReport: async () => undefined },
+      interceptors,
+    });
+  stopDeciding = await decide();
   for (const taskQueue of [hostQueue('attic'), hostQueue('cellar'), followQueueOf('attic'), followQueueOf('cellar')]) {
     await temporal.work({ taskQueue, activities, interceptors });
   }
@@ -275,6 +281,34 @@ it('puts settings back when it is cancelled after they were made', async () => {
   const { output, plan } = await change({ ...options, parameters: { keyboard: before }, dryRun: true });
   expect(output.call).toContain(before);
   expect(plan?.state).toContainEqual({ name: 'keyboard', value: before });
+}, 60_000);
+
+it('puts settings back when it is cancelled in the same moment as its last look ends', async () => {
+  let letGo: () => void = () => undefined;
+  const until = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const { handle, writes } = await start({ ...options, parameters: { keyboard: 'it' } });
+  inject({ kind: 'held', until }, { path: { test: () => writes().length > 0 }, method: 'GET' });
+  await expect.poll(async () => (await verifying()).began, { timeout: 30_000, interval: 50 }).toBe(true);
+  // Nobody decides anything until there is both.
+  await stopDeciding();
+  await handle.cancel();
+  letGo();
+  await expect.poll(async () => (await verifying()).ended, { timeout: 30_000, interval: 50 }).toBe(true);
+  stopDeciding = await decide();
+  expect(await failureOf(handle)).toMatchObject({ outcome: 'cancelled' });
+  expect(writes()).toHaveLength(2);
+
+  async function verifying() {
+    const events = (await handle.fetchHistory()).events ?? [];
+    const isIt = (one: (typeof events)[number]) =>
+      one.activityTaskScheduledEventAttributes?.activityType?.name === 'verifyCall';
+    const id = String(events.find(isIt)?.eventId);
+    const done = ({ activityTaskCompletedEventAttributes: of }: (typeof events)[number]) =>
+      String(of?.scheduledEventId) === id;
+    return { began: events.some(isIt), ended: events.some(done) };
+  }
 }, 60_000);
 
 it('ends the task of a run that is cancelled, and calls a person where something stays', async () => {

@@ -43,8 +43,12 @@ function temporalServer(config: Config): Check {
       const { connectTemporal } = await import('../../runs/temporal-client.ts');
       const client = await connectTemporal(config, 5_000);
       try {
-        await client.withAbortSignal(signal, () => client.workflowService.describeNamespace({ namespace }));
-        const { addAttributes, missingAttributes } = await import('../../service/temporal-namespace.ts');
+        const described = await client.withAbortSignal(signal, () =>
+          client.workflowService.describeNamespace({ namespace }),
+        );
+        const { addAttributes, missingAttributes, shortRetention } = await import(
+          '../../service/temporal-namespace.ts'
+        );
         const missing = await client.withAbortSignal(signal, () => missingAttributes(client.connection, namespace));
         if (missing.length > 0) {
           return failed(
@@ -54,6 +58,9 @@ function temporalServer(config: Config): Check {
               : `Restart the service, which adds them. If its server refuses that: ${addAttributes(endpoint, missing)}`,
           );
         }
+        const seconds = Number(described.config?.workflowExecutionRetentionTtl?.seconds ?? 0);
+        const short = shortRetention(endpoint, seconds);
+        if (short !== undefined) return warning(short.summary, short.remedy);
         return ok(`${where} answers, the namespace ${namespace} is there`);
       } catch (error) {
         const { explainTemporal } = await import('../../runs/temporal-failure.ts');

@@ -1,4 +1,4 @@
-import { CancellationScope, CancelledFailure, isCancellation } from '@temporalio/workflow';
+import { isCancellation } from '@temporalio/workflow';
 import type { z } from 'zod';
 import type { ChangeLook, PlannedCall } from '../../activities/api-change/api-change.ts';
 import { type ApiOperation, missedFact } from '../../operations/api-change.ts';
@@ -9,6 +9,7 @@ import { createApiSteps, type StepDone, wasRefused } from './api-steps.ts';
 import { operationWorkflow } from './operation-workflow.ts';
 import type { Change } from './run.ts';
 import { snapshotFirst } from './snapshot-first.ts';
+import { requireNotCancelled } from './undo.ts';
 
 /** The workflow of a declared operation: looks, plans, makes its calls one after another, and sees that each had its effect. */
 export function apiChangeWorkflow<
@@ -62,10 +63,7 @@ export function apiChangeWorkflow<
           tasks.push(...findingOf(title, done), ...findings);
         }
       }
-      if (known.steps.some(({ hasUndo }) => hasUndo) && CancellationScope.current().consideredCancelled) {
-        // It came while the last effect was looked at, of which nobody could know that it was there.
-        throw new CancelledFailure('It was cancelled.');
-      }
+      if (known.steps.some(({ hasUndo }) => hasUndo)) requireNotCancelled();
       run.commit();
       return {
         output: output as z.output<Output>,

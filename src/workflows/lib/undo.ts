@@ -1,4 +1,4 @@
-import { CancellationScope } from '@temporalio/workflow';
+import { CancellationScope, CancelledFailure } from '@temporalio/workflow';
 import { type Failure, failureOf } from './failure.ts';
 
 /** How to take back a step. */
@@ -64,6 +64,14 @@ export function createUndoStack(hooks: {
       });
     },
   };
+}
+
+/**
+ * Before a run says that what was done stays. A cancellation that comes in one workflow task with the end of the last step, as
+ * after minutes without a worker, stops nothing by itself: there is no later step that it would keep from beginning.
+ */
+export function requireNotCancelled(): void {
+  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('It was cancelled.');
 }
 
 async function whyNot(undo: () => Promise<void>): Promise<Failure | undefined> {
