@@ -43,13 +43,13 @@ describe.skipIf(whyNoLab() || !exhaustive)('the containers', () => {
     return id;
   }
 
-  /** How a run ended. */
+  /** How a run ended; with all that is known of it where it isn't done. */
   async function outcome(id: string): Promise<string> {
     const deadline = Date.now() + 240_000;
     for (;;) {
       const { stdout, stderr } = await cli('runs', 'get', id, '--json');
       const [, state = ''] = /"state":\s*"([\w-]+)"/.exec(stdout) ?? [];
-      if (state !== '' && state !== 'running') return state;
+      if (state !== '' && state !== 'running') return state === 'done' ? state : `${state}: ${stdout}`;
       if (Date.now() > deadline) return `still ${state}: ${stdout}${stderr}`;
       await sleep(2_000);
     }
