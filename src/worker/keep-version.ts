@@ -32,8 +32,8 @@ const usualPace = {
 
 /**
  * Sees to it that this process gets work. Under versioning its build becomes current where none is, where it is to take
- * over, and where the processes of the current one have gone: else no new run would be worked on. Without, it takes over from workers that had it once they are all gone: runs that ended on their builds alone would
- * wait for ever. Resolves when that is done, or the process is to end; what goes wrong is said.
+ * over, and where the processes of the current one have gone: else no new run would be worked on. Without, it takes over from
+ * workers that had it once they are all gone: runs that ended on their builds alone would wait for ever. Resolves when that is done, or the process is to end; what goes wrong is said.
  */
 export async function keepVersion({
   client,

@@ -19,6 +19,11 @@ it('says commands as they are called where install.sh has put them', () => {
   );
 });
 
+it('leaves what somebody has a guest do as it is', () => {
+  for (const command of ['npm start', '["npm", "start"]', "sh -c 'cd app && npm start -- --keep'"])
+    expect(asCalledHere(`run in 100: ${command}`, installed)).toBe(`run in 100: ${command}`);
+});
+
 it('does so in all texts of data, and leaves everything else as it is', () => {
   const at = new Date(0);
   const data = {
