@@ -21,6 +21,11 @@ const houses: Readonly<Record<string, House>> = {
     may: ['operations'],
     why: 'only makes text of data',
   },
+  backups: {
+    holds: 'what an archive of a host is, wherever it lies: its manifest, which ones go, the copies off the host',
+    may: ['operations', 'reports'],
+    why: 'is the same for who makes archives, copies them, compares them and brings them back; reaches no host',
+  },
   workflows: {
     holds: 'durable logic, one file per operation; `lib/` for steps, locks, undo, questions',
     may: ['operations', 'reports'],
@@ -29,12 +34,12 @@ const houses: Readonly<Record<string, House>> = {
   },
   activities: {
     holds: 'side effects, one folder per operation of the same name; factories over their dependencies',
-    may: ['operations', 'reports', 'hosts', 'proxmox', 'mail', 'ledger', 'messages', 'people', 'policy'],
+    may: ['operations', 'reports', 'backups', 'hosts', 'proxmox', 'mail', 'ledger', 'messages', 'people', 'policy'],
     why: 'acts, through the houses that know how',
   },
   hosts: {
     holds: 'the host’s side: SSH and this machine, the helper and its jobs, commands with their answers, installing',
-    may: ['operations', 'reports'],
+    may: ['operations', 'reports', 'backups'],
     why: 'knows nothing of Temporal, of MCP or of other protocols; risks and findings are the catalogue’s',
   },
   proxmox: {
@@ -102,6 +107,7 @@ const houses: Readonly<Record<string, House>> = {
     may: [
       'operations',
       'reports',
+      'backups',
       'runs',
       'config',
       'hosts',

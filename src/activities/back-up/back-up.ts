@@ -22,6 +22,7 @@ import {
 } from '../../hosts/commands/back-up/make-backup.ts';
 import { backup } from '../../hosts/commands/back-up/parameters.ts';
 import type { Host, HostFence, Hosts } from '../../hosts/host.ts';
+import { type BackupKind, freeBackupId, isBackupId } from '../../operations/backup-id.ts';
 import type { Plan } from '../../operations/plan.ts';
 import { readableDuration } from '../../reports/units.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
@@ -29,7 +30,6 @@ import { repeatable } from '../lib/repeat.ts';
 import { currentRun, jobOf, runJob } from '../lib/run-job.ts';
 import { stopJobs } from '../lib/stop-jobs.ts';
 import { type BackupContents, lookBeforeBackup } from './look.ts';
-import { type BackupKind, freeBackupId, isBackupId } from './name.ts';
 import { planSteps } from './plan.ts';
 import { planRetention, type RetentionPlan } from './retention.ts';
 

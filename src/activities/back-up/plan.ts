@@ -11,8 +11,8 @@ import {
 } from '../../hosts/commands/back-up/make-backup.ts';
 import { callLine } from '../../hosts/commands/call-line.ts';
 import type { ServiceCommand } from '../../hosts/commands/command.ts';
+import { isBackupId } from '../../operations/backup-id.ts';
 import type { Plan } from '../../operations/plan.ts';
-import { isBackupId } from './name.ts';
 
 /** What only the run itself can know is put into the calls by name. */
 const unknown = { backup: 'daily-backup-20260101-020000', sha256: '0'.repeat(64) } as const;

@@ -1,6 +1,6 @@
 import type { Archive, Backups } from '../../hosts/commands/back-up/archives.ts';
 import { clockToleranceMs } from '../../hosts/commands/back-up/last-good.ts';
-import { isBackupId, takenAt } from './name.ts';
+import { isBackupId, takenAt } from '../../operations/backup-id.ts';
 
 export interface RetentionPlan {
   /** Ids, oldest first. */

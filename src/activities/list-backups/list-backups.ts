@@ -2,11 +2,11 @@ import { Context } from '@temporalio/activity';
 import { type Archive, listBackups } from '../../hosts/commands/back-up/archives.ts';
 import { lastGood } from '../../hosts/commands/back-up/last-good.ts';
 import type { Hosts } from '../../hosts/host.ts';
+import { takenAt } from '../../operations/backup-id.ts';
 import type { BackupEntry } from '../../operations/list-backups.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { type BackupStorage, type GuestArchive, readGuestBackups } from '../../proxmox/guest-backups.ts';
 import { cleanLine } from '../../reports/clean.ts';
-import { takenAt } from '../back-up/name.ts';
 import { readGuests } from '../check-health/guests.ts';
 import { proxmoxReader, type Ways } from '../lib/proxmox-reader.ts';
 

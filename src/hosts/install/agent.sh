@@ -370,7 +370,7 @@ uninstall() {
   set -f
   if [ "$_removeBackups" = yes ] && [ -L "$_backups" ]; then
     # The folder that it leads to is the administrator's, and may hold more.
-    find "$_backups/" -mindepth 1 -maxdepth 1 '(' -name 'daily-backup-*' -o -name '.daily-backup-*' ')' -exec rm -rf {} + || true
+    find "$_backups/" -mindepth 1 -maxdepth 1 '(' -name '[dfm]*-backup-[0-9]*' -o -name '.[dfm]*-backup-[0-9]*' ')' -exec rm -rf {} + || true
   elif [ "$_removeBackups" = yes ]; then
     rm -rf "$_backups" 2>/dev/null || true
   elif [ -f "$_before/absent" ] && grep -qxF -- "$_backups" "$_before/absent"; then

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createBackupActivities } from '../../../src/activities/back-up/back-up.ts';
-import { freeBackupId, takenAt } from '../../../src/activities/back-up/name.ts';
+import { freeBackupId, takenAt } from '../../../src/operations/backup-id.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 import { standIns } from '../../support/stand-ins.ts';
 import { backUp, failure, id, input, lookFor, top } from './steps.ts';

@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
 import { type BackupActivities, createBackupActivities } from '../../../src/activities/back-up/back-up.ts';
-import { freeBackupId } from '../../../src/activities/back-up/name.ts';
 import type { HostConfig } from '../../../src/config.ts';
 import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
 import { createHosts } from '../../../src/hosts/create-hosts.ts';
@@ -12,6 +11,7 @@ import { defaultLayout } from '../../../src/hosts/helper/default-layout.ts';
 import type { Hosts } from '../../../src/hosts/host.ts';
 import { install } from '../../../src/hosts/install/install.ts';
 import { createSshExecutor } from '../../../src/hosts/ssh/executor.ts';
+import { freeBackupId } from '../../../src/operations/backup-id.ts';
 import { configOf, log, makeBare } from '../../hosts/install/sample.ts';
 import { activityOf, attemptIn } from '../../support/lab-activities.ts';
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { freeBackupId, isBackupId } from '../../../src/activities/back-up/name.ts';
 import { atOnce, keepDays, keepGood, planRetention } from '../../../src/activities/back-up/retention.ts';
 import type { Archive } from '../../../src/hosts/commands/back-up/archives.ts';
+import { freeBackupId, isBackupId } from '../../../src/operations/backup-id.ts';
 
 const day = 86_400_000;
 const now = Date.parse('2026-11-22T02:00:00Z');
@@ -84,7 +84,7 @@ describe('planRetention', () => {
   it.each([
     'daily-backup-20261122-020000.tar.gz',
     'daily-backup-2026-020000',
-    'full-backup-20261122-020000',
+    'weekly-backup-20261122-020000',
     'notes',
     '',
     'daily-backup-20261399-020000',

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { freeBackupId } from '../../../src/activities/back-up/name.ts';
 import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
+import { freeBackupId } from '../../../src/operations/backup-id.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 import { backUp, id, input, top } from './steps.ts';
 

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { type BackupInput, createBackupActivities } from '../../../src/activities/back-up/back-up.ts';
-import { freeBackupId } from '../../../src/activities/back-up/name.ts';
 import { ServiceError } from '../../../src/errors.ts';
+import { freeBackupId } from '../../../src/operations/backup-id.ts';
 import type { TestHost } from '../../support/local-host.ts';
 
 /** The host takes only names of its own present. */

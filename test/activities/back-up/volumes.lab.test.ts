@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTimeoutMs } from '../../../lab/hosts/lab-host.ts';
 import { type BackupActivities, createBackupActivities } from '../../../src/activities/back-up/back-up.ts';
-import { freeBackupId } from '../../../src/activities/back-up/name.ts';
 import { defaultLayout as layout } from '../../../src/hosts/helper/default-layout.ts';
+import { freeBackupId } from '../../../src/operations/backup-id.ts';
 import { type ActivityLab, activityOf, attemptIn, startActivityLab } from '../../support/lab-activities.ts';
 
 let lab: ActivityLab;

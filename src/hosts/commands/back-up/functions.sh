@@ -14,7 +14,7 @@ places() {
   if keeps_owners "$_backups"; then _stage=$_backups/.$1.partial; else _stage=$_record/stage; fi
   # One top folder of the archive is the installation, whose files are right below it: the guide's recovery renames it. The
   # other, host, has the host's own configuration, each file with its whole path.
-  _top=daily-${1#daily-backup-}
+  _top=${1%%-*}-${1#*-backup-}
   _partial=$_backups/.$1.tar.gz.partial
   _manifest=backup-manifest.sha256
 }

@@ -1,13 +1,14 @@
+import { backupIdPattern } from '../../../operations/backup-id.ts';
 import type { ChoiceParameter, PatternParameter, ShellFunctions } from '../command.ts';
 import { stop } from '../shared/functions.ts';
 
-/** A backup's id: the archive's name without `.tar.gz`, as in the administrator's guide. */
+/** A backup's id: the archive's name without its ending, as in the administrator's guide. */
 export const backup = {
   name: 'backup',
-  pattern: 'daily-backup-[0-9]{8}-[0-9]{6}',
-  maxLength: 28,
-  examples: ['daily-backup-20261122-020000'],
-  description: 'Id of a backup: daily-backup-YYYYMMDD-HHMMSS',
+  pattern: backupIdPattern,
+  maxLength: 30,
+  examples: ['daily-backup-20261122-020000', 'full-backup-20261122-010000', 'monthly-backup-20261201-030000'],
+  description: 'Id of a backup: daily-backup-YYYYMMDD-HHMMSS, full-… or monthly-…',
 } as const satisfies PatternParameter;
 
 export const sha256 = {

@@ -1,11 +1,26 @@
-import { backup } from '../../hosts/commands/back-up/parameters.ts';
-import { isOf } from '../../hosts/commands/command.ts';
+/**
+ * What archives of a host there are, each with a retention of its own:
+ *
+ * - `daily`: configuration, and the installation with its data, without what monitoring has collected
+ * - `full`: all of it
+ * - `monthly`: configuration only
+ */
+export const backupKinds = ['daily', 'full', 'monthly'] as const;
+export type BackupKind = (typeof backupKinds)[number];
 
-export type BackupKind = 'daily';
+/** The form of a backup's id, as a POSIX extended regular expression: the archive's name without `.tar.gz` or `.tar.zst`. */
+export const backupIdPattern = `(${backupKinds.join('|')})-backup-[0-9]{8}-[0-9]{6}`;
+
+const wholeId = new RegExp(`^${backupIdPattern}$`);
 
 /** What is ours by its name; everything else in the folder is somebody else's and never touched. */
 export function isBackupId(id: string): boolean {
-  return isOf(backup, id) && !Number.isNaN(takenAt(id));
+  return wholeId.test(id) && !Number.isNaN(takenAt(id));
+}
+
+/** The kind that an id names; undefined where it is none. */
+export function kindOfBackup(id: string): BackupKind | undefined {
+  return isBackupId(id) ? backupKinds.find((kind) => id.startsWith(`${kind}-`)) : undefined;
 }
 
 /** When the backup was taken, by its name read as UTC, in ms since 1970. */
