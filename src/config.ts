@@ -28,6 +28,8 @@ export interface HostLayout {
   readonly volumes: readonly string[];
   /** Folders and files of the host's own that the backup holds beside what it always does. Default: none. */
   readonly backupPaths: readonly string[];
+  /** What makes archives smaller. Default `gzip`. */
+  readonly compression: 'gzip' | 'zstd';
   /**
    * What the host's own configuration is looked for below. Empty, except on the demo's host, which is a folder of this
    * machine.

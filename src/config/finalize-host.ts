@@ -236,6 +236,7 @@ function layoutOf(values: HostValues): HostLayout {
     containers: values.CONTAINERS,
     volumes: values.VOLUMES,
     backupPaths: values.BACKUP_PATHS,
+    compression: values.BACKUP_COMPRESSION,
     hostRoot: '',
     healthUrl: values.HEALTH_URL,
     proxyUrl: values.PROXY_URL,

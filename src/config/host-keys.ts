@@ -181,6 +181,12 @@ export const hostKeys = {
     host: 'shared',
     what: "Folders and files of the host's own that the backup holds beside its configuration (docs/backups.md says what that is). What is mounted below them is left out. Written into the host's helper by `npx proxmox-mcp host install`, so that nobody can choose others with the service's key.",
   }),
+  BACKUP_COMPRESSION: withDefault(types.oneOf('gzip', 'zstd'), 'gzip', {
+    group: 'Layout of a host',
+    example: 'zstd',
+    host: 'shared',
+    what: "What makes the host's archives smaller: `gzip`, or `zstd`, which is many times as fast and has to be installed there (`apt install zstd`). Written into the host's helper by `npx proxmox-mcp host install`.",
+  }),
   HEALTH_URL: layout(
     types.urlOrNone,
     'http://localhost:8080/health',

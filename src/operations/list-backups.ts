@@ -11,9 +11,9 @@ export const backupEntry = z.object({
   ageSeconds: z.int(),
   bytes: z.number().optional(),
   state: z
-    .enum(['verified', 'doubted', 'changed', 'unproven', 'damaged', 'not-verified'])
+    .enum(['verified', 'doubted', 'changed', 'unsealed', 'unproven', 'damaged', 'not-verified'])
     .describe(
-      'verified: by the host itself, or by a Proxmox Backup Server; doubted: holds less than the last good one; changed: not what was published; unproven: the host has no record; damaged: found so by the backup server; not-verified: nobody has',
+      'verified: by the host itself, or by a Proxmox Backup Server; doubted: holds less than the last good one; changed: not what was published; unsealed: its manifest or the seal of that is missing or not what was published; unproven: the host has no record; damaged: found so by the backup server; not-verified: nobody has',
     ),
   where: z.string().describe('Folder on the host, or storage'),
 });

@@ -57,6 +57,7 @@ function demoLayout(root: string, { mcp }: Config, proxyUrl: string): HostLayout
     containers: [],
     volumes: [],
     backupPaths: [],
+    compression: 'gzip',
     hostRoot: root,
     healthUrl: `http://127.0.0.1:${mcp.port}/health`,
     proxyUrl,

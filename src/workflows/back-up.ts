@@ -177,7 +177,7 @@ async function makeBackup(run: BackupRun, found: BackupLook): Promise<Done<Backu
       const checked = await run.step(
         'Read again',
         (summary) => job(summary).checkArchives(backup()),
-        ({ whole, broken }) => [...whole, ...broken].join(', ') || 'None is due',
+        ({ whole, broken, unsealed = [] }) => [...whole, ...broken, ...unsealed].join(', ') || 'None is due',
       );
       return olderArchives(checked);
     } catch (error) {
@@ -298,7 +298,7 @@ function otherName(name: string, named: string): Finding {
   return {
     check: `Volume ${name}`,
     verdict: 'ok',
-    summary: `The containers have it mounted as ${named}; in the archive it is ${name}.tar.gz.`,
+    summary: `The containers have it mounted as ${named}; in the archive it is volumes/${name}.`,
   };
 }
 
@@ -325,13 +325,23 @@ function guestsGone({ last, gone = [] }: ComparedBackup): readonly Finding[] {
       check: 'Guests',
       verdict: 'warning',
       summary: `The configuration of these is not on the host any more, and is in ${last} still: ${gone.join(', ')}.`,
-      remedy: `If they were not removed on purpose: tar -xzOf ${last}.tar.gz --wildcards 'host/etc/pve/nodes/*/NUMBER.conf'`,
+      remedy: `If they were not removed on purpose: tar -xOf ${last}.tar.gz --wildcards 'host/etc/pve/nodes/*/NUMBER.conf'`,
     },
   ];
 }
 
-function olderArchives({ whole, broken }: CheckedArchives): readonly Finding[] {
+function olderArchives({ whole, broken, unsealed = [] }: CheckedArchives): readonly Finding[] {
   return [
+    ...(unsealed.length === 0
+      ? []
+      : [
+          {
+            check: 'Seals',
+            verdict: 'failed',
+            summary: `Whole, but the manifest or its seal is not what was published any more: ${unsealed.join(', ')}`,
+            remedy: 'See on the host who wrote into the backup folder, and make a new backup.',
+          } as const,
+        ]),
     ...(broken.length === 0
       ? []
       : [
@@ -345,7 +355,7 @@ function olderArchives({ whole, broken }: CheckedArchives): readonly Finding[] {
     ...(whole.length === 0
       ? []
       : [{ check: 'Read again', verdict: 'ok', summary: `Whole: ${whole.join(', ')}` } as const]),
-    ...(whole.length + broken.length > 0
+    ...(whole.length + broken.length + unsealed.length > 0
       ? []
       : [{ check: 'Read again', verdict: 'ok', summary: 'None was due' } as const]),
   ];

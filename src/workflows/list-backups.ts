@@ -243,6 +243,7 @@ const verifiedWords: Readonly<Record<BackupEntry['state'], string>> = {
   verified: 'verified',
   doubted: 'doubted: holds less than the last good one',
   changed: 'changed since it was published',
+  unsealed: 'unsealed: its manifest or the seal of it is not what was published',
   unproven: 'unproven: the host has no record of it',
   damaged: 'damaged: the backup server found it so',
   'not-verified': 'not verified',

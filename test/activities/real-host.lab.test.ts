@@ -160,11 +160,11 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
     const { archived, path } = await backUp();
     expect(archived.map(({ name }) => name)).toEqual(['mcp_logs', 'caddy_data']);
     // The guide's recovery, with the volumes into new ones.
-    await onHost(`rm -rf /srv/restore && mkdir -p /srv/restore && tar xzf ${path} -C /srv/restore && mv /srv/restore/daily-* /srv/restore/proxmox-mcp
-      cd /srv/restore/proxmox-mcp && sha256sum --check --strict --quiet backup-manifest.sha256
+    await onHost(`rm -rf /srv/restore && mkdir -p /srv/restore && tar xzf ${path} -C /srv/restore && (cd /srv/restore && sha256sum --check --strict --quiet SHA256SUMS) && mv /srv/restore/daily-* /srv/restore/proxmox-mcp
+      cd /srv/restore/proxmox-mcp
       visudo -c -f claude-user >/dev/null && docker-compose -f docker-compose.yml config >/dev/null
       docker volume create restored >/dev/null
-      docker run --rm -v restored:/data -v /srv/restore/proxmox-mcp:/backup busybox tar xzf /backup/mcp_logs.tar.gz -C /data`);
+      docker run --rm -v restored:/data -v /srv/restore/volumes/mcp_logs:/backup busybox cp -a /backup/. /data`);
     const restored = await onHost(
       'docker run --rm -v restored:/data busybox sh -c "cat /data/kept; stat -c %u /data/kept"',
     );
@@ -210,7 +210,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
     await sleep(300);
     second.cancel('CANCELLED', new ActivityCancellationDetails({ cancelRequested: true }));
     await expect(verifying).rejects.toMatchObject({ code: 'cancelled' });
-    expect(await lab.must(['sh', '-c', 'pgrep -fc "[t]o-command" || :'])).toBe('0\n');
+    expect(await lab.must(['sh', '-c', 'pgrep -fc "[t]ar --compare" || :'])).toBe('0\n');
     await persist(() => activities.abandonBackup(input()));
     expect((await backupFolder()).filter((name) => name.includes(id))).toEqual([]);
   });
@@ -222,7 +222,7 @@ describe('a host over SSH, with sudo, systemd and Docker', { timeout: 180_000 },
     try {
       await expect(persist(() => activities.packBackup(input()))).rejects.toMatchObject({
         code: 'disk-full',
-        message: `Writing the backup's manifest on pve1 failed because the disk of ${layout.backups} is full`,
+        message: `Comparing the backup with the last good one on pve1 failed because the disk of ${layout.backups} is full`,
       });
       await expect(
         attempt(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', anyTarget: false })),

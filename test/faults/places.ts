@@ -227,12 +227,12 @@ function program(gate: string): string {
   return `#!/bin/sh
 name=\${0##*/}
 case "$name $*" in
-  'cp '*--target-directory=*/volume* | 'cp '*--target-directory=*/host/*) exec /usr/bin/cp "$@" ;;
+  'cp '*--target-directory=*/volumes/*) step=Volumes ;;
+  'cp '*--target-directory=*/host/*) exec /usr/bin/cp "$@" ;;
   'cp '*--target-directory*) step=Collect ;;
   'cp '*/host/etc/hostname) step=Host ;;
-  'tar '*volume.partial*) step=Volumes ;;
-  'tar '*--files-from=list*) step=Pack ;;
-  'tar '*--to-command*) step=Verify ;;
+  'tar '*--files-from=names.pipe*) step=Pack ;;
+  'tar '*--compare*) step=Verify ;;
   'mv -nT '*) step=Publish ;;
   'rm '*.sha256.partial) step=Undo ;;
   'rm '*) exec /usr/bin/rm "$@" ;;
@@ -287,9 +287,8 @@ export async function compareArchive({ machine, layout }: Place, archive: string
       `rm -rf ${folder}; mkdir ${folder}; trap 'rm -rf ${folder}' EXIT`,
       `(cd ${layout.backups} && sha256sum --check --status --strict ${archive}.sha256)`,
       `tar -xzf ${layout.backups}/${archive} -C ${folder}`,
-      `cd ${folder}/host; sha256sum --check --status --strict backup-manifest.sha256; test -e etc/hostname`,
-      `cd ${folder}/daily-*; sha256sum --check --status --strict backup-manifest.sha256`,
-      `rm -f backup-manifest.sha256 $(basename ${layout.sudoersFile}) *.tar.gz`,
+      `cd ${folder}; sha256sum --check --status --strict SHA256SUMS; test -e host/etc/hostname`,
+      `cd ${folder}/daily-*; rm -f $(basename ${layout.sudoersFile})`,
       `diff -r . ${layout.installation} >&2`,
     ].join('\n'),
   );

@@ -55,6 +55,7 @@ export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backu
     containers: [],
     volumes: [],
     backupPaths: [],
+    compression: 'gzip',
     hostRoot: at('root'),
     healthUrl: '',
     proxyUrl: '',

@@ -140,14 +140,14 @@ it('reports what of the installation is not in the archive, and which volume was
     'Contents compared',
   ]);
 
-  collected = { ...collected, replaced: ['backup-manifest.sha256', 'mcp_logs.tar.gz'] };
+  collected = { ...collected, replaced: ['claude-user'] };
   changed = ['volume mcp_logs/data'];
   const [, , ...more] = await archiveSection('busy');
   expect(more).toEqual([
     {
       check: 'Left out',
       verdict: 'warning',
-      summary: expect.stringContaining('own of that name: backup-manifest.sha256, mcp_logs.tar.gz.'),
+      summary: expect.stringContaining('own of that name: claude-user.'),
       remedy: "Remove it there if it isn't needed.",
     },
     { check: 'Written to', verdict: 'ok', summary: expect.any(String), evidence: 'volume mcp_logs/data' },

@@ -15,10 +15,10 @@ import {
   collectBackup,
   collectHost,
   type Doubt,
+  describeBackup,
   packBackup,
   publishBackup,
   verifyBackup,
-  writeBackupManifest,
 } from '../../hosts/commands/back-up/make-backup.ts';
 import { backup } from '../../hosts/commands/back-up/parameters.ts';
 import type { Host, HostFence, Hosts } from '../../hosts/host.ts';
@@ -115,6 +115,8 @@ export interface CheckedArchives {
   readonly whole: readonly string[];
   /** They aren't what was published any more. */
   readonly broken: readonly string[];
+  /** Their manifests aren't, or not what this host has sealed. Absent: an older version did not look. */
+  readonly unsealed?: readonly string[];
 }
 
 /** What was found before a backup, which gets that id. */
@@ -241,7 +243,7 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
 
     async packBackup(input) {
       const host = hostFor(hosts, input);
-      const manifest = await runJob(host, writeBackupManifest, { backup: input.id }, step(input, 'manifest'));
+      const manifest = await runJob(host, describeBackup, { backup: input.id }, step(input, 'manifest'));
       const { bytes } = await runJob(host, packBackup, { backup: input.id }, step(input, 'pack'));
       const { files, last, doubt: doubts, accepted, gone } = manifest;
       return { files, bytes, doubts, accepted, gone, ...(last !== undefined && { last }) };
@@ -262,9 +264,9 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
       const host = hostFor(hosts, input);
       const { sha256 } = input;
       const args = { backup: input.id, sha256 };
-      const { bytes, state } = await runJob(host, publishBackup, args, step(input, 'publish'));
+      const { name, bytes, state } = await runJob(host, publishBackup, args, step(input, 'publish'));
       return {
-        path: `${host.config.layout.backups}/${input.id}.tar.gz`,
+        path: `${host.config.layout.backups}/${name}`,
         bytes,
         sha256,
         counts: state === 'verified',
@@ -286,10 +288,10 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
     async checkArchives(input) {
       const host = hostFor(hosts, input);
       const { archives } = await host.run(listBackups, {});
-      const checked = { whole: [] as string[], broken: [] as string[] };
+      const checked = { whole: [] as string[], broken: [] as string[], unsealed: [] as string[] };
       for (const id of longestUnread(archives, input.id)) {
-        const { broken } = await runJob(host, checkArchive, { backup: id }, step(input, `read ${id} again`));
-        checked[broken ? 'broken' : 'whole'].push(id);
+        const { broken, unsealed } = await runJob(host, checkArchive, { backup: id }, step(input, `read ${id} again`));
+        checked[broken ? 'broken' : unsealed ? 'unsealed' : 'whole'].push(id);
       }
       return checked;
     },
@@ -340,7 +342,7 @@ function longestUnread(archives: readonly Archive[], made: string): readonly str
   return archives
     .filter(({ id, state, checkedAt = '' }) => {
       if (id === made || state === 'unproven') return false;
-      return state === 'changed' || newest - Date.parse(checkedAt) > readAgainAfterMs;
+      return isWrong(state) || newest - Date.parse(checkedAt) > readAgainAfterMs;
     })
     .sort((a, b) => urgency(a).localeCompare(urgency(b)))
     .slice(0, readAtOnce)
@@ -348,7 +350,11 @@ function longestUnread(archives: readonly Archive[], made: string): readonly str
 }
 
 function urgency({ state, checkedAt = '' }: Archive): string {
-  return `${state === 'changed' ? 0 : 1} ${checkedAt}`;
+  return `${isWrong(state) ? 0 : 1} ${checkedAt}`;
+}
+
+function isWrong(state: Archive['state']): boolean {
+  return state === 'changed' || state === 'unsealed';
 }
 
 /** What a backup is likely to take, for a plan. */
@@ -379,7 +385,8 @@ function isJobOf(id: string, job: string): boolean {
 }
 
 function isJobOfABackup(job: string): boolean {
-  return isBackupId(job.slice(0, backup.maxLength));
+  const [id = ''] = new RegExp(`^${backup.pattern}`).exec(job) ?? [];
+  return isBackupId(id);
 }
 
 function step(input: BackupInput, name: string): { readonly step: string; readonly fence: HostFence } {

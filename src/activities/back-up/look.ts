@@ -77,6 +77,7 @@ export async function lookBeforeBackup(host: Host, options: LookOptions): Promis
     });
   }
 
+  if (seen.lacksPacker) throw lacksPacker(host);
   if (seen.losesOwners && isInstalled) throw losesOwners(host);
   const target = targetConcerns(host, seen.target, options.anyTarget);
   const own = { bytes: sumOf(parts, ({ bytes }) => bytes), files: sumOf(parts, ({ files }) => files) };
@@ -171,6 +172,15 @@ function nested({ name, config }: Host): ServiceError {
     message: `The backup folder ${backups} of ${name} is inside the installation ${installation}, so backups would hold themselves`,
     remedy: 'Set BACKUP_DIR to a folder outside of it.',
     details: { key: 'BACKUP_DIR' },
+  });
+}
+
+function lacksPacker({ name }: Host): ServiceError {
+  return new ServiceError({
+    code: 'configuration',
+    message: `BACKUP_COMPRESSION is zstd, and the program zstd is not on ${name}; nothing was written`,
+    remedy: 'Install it there (apt-get install zstd), or set BACKUP_COMPRESSION to gzip and run host install again.',
+    details: { host: name, key: 'BACKUP_COMPRESSION' },
   });
 }
 
@@ -276,15 +286,13 @@ function requireAllSpace(
   const sizes = seen.volumes.map((one) => one.bytes);
   const data = bytes + sizes.reduce((sum, one) => sum + one, 0);
   const margin = (size: number) => Math.ceil(size * (1 + marginShare)) + marginBytes;
-  // The copy and the archive are there at the same time, and what doesn't compress stays as large as it is; a volume is
-  // copied before it is packed.
-  const copyBytes = data + Math.max(0, ...sizes);
-  const neededBytes = margin(seen.target.stagedApart ? data : data + copyBytes);
+  // The copy and the archive are there at the same time, and what doesn't compress stays as large as it is.
+  const neededBytes = margin(seen.target.stagedApart ? data : data * 2);
   const leftBytes = seen.leftovers.reduce((sum, one) => sum + one.bytes, 0);
   requireStateSpace(
     host,
     seen.free.stateBytes,
-    stateBytes + entries * stateBytesPerEntry + (seen.target.stagedApart ? margin(copyBytes) : 0),
+    stateBytes + entries * stateBytesPerEntry + (seen.target.stagedApart ? margin(data) : 0),
   );
   requireSpace(host, neededBytes, seen.free.bytes + leftBytes, entries, seen.free.inodes);
   return { neededBytes };

@@ -4,10 +4,10 @@ import {
   archiveVolume,
   collectBackup,
   collectHost,
+  describeBackup,
   packBackup,
   publishBackup,
   verifyBackup,
-  writeBackupManifest,
 } from '../../hosts/commands/back-up/make-backup.ts';
 import { callLine } from '../../hosts/commands/call-line.ts';
 import type { ServiceCommand } from '../../hosts/commands/command.ts';
@@ -38,7 +38,7 @@ export function planSteps(
     { title: 'Collect', does: [line(collectBackup, { backup })] },
     { title: 'Host', does: [line(collectHost, { backup })] },
     { title: 'Volumes', does: of.volumes.map((volume) => line(archiveVolume, { backup, volume })) },
-    { title: 'Pack', does: [line(writeBackupManifest, { backup }), line(packBackup, { backup })] },
+    { title: 'Pack', does: [line(describeBackup, { backup }), line(packBackup, { backup })] },
     { title: 'Verify', does: [line(verifyBackup, { backup })] },
     { title: 'Publish', does: [line(publishBackup, unknown)] },
     { title: 'Read again', does: of.read.map((id) => line(checkArchive, { backup: id })) },

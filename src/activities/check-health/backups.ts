@@ -88,6 +88,9 @@ export function judgeArchives(answer: Backups, { host, backups, state }: Place):
     ...listed('Changed backups', 'failed', inState('changed'), 'is not what was published any more', (ids) => ({
       remedy: `Make a new one: ${again}. See on the host when they were written: ls -l ${files(backups, ids)}`,
     })),
+    ...listed('Seals of backups', 'failed', inState('unsealed'), 'has lost its manifest, or the seal of it', (ids) => ({
+      remedy: `Make a new one: ${again}. See on the host what is there: ls -l ${files(backups, ids)}`,
+    })),
     ...listed('Doubted backups', 'warning', inState('doubted'), 'holds less than the last good one did', (ids) => ({
       remedy: `See what is missing, and accept it if that is meant: npx proxmox-mcp host accept-backup ${host} ${ids.at(-1)}`,
     })),
@@ -99,7 +102,7 @@ export function judgeArchives(answer: Backups, { host, backups, state }: Place):
       const moves = shown.map(({ id, folder }) => `mv -n ${files(folder, [id])} ${word(`${backups}/`)}`);
       return {
         remedy: `Retention does not look there. Run on the host: ${moves.join('; ')}`,
-        evidence: shown.map(({ id, folder }) => `${folder}/${id}.tar.gz`).join('\n'),
+        evidence: shown.map(({ id, folder }) => `${folder}/${id}`).join('\n'),
       };
     }),
     ...listed(
@@ -173,7 +176,7 @@ export function judgeClock(now: string, asked: { readonly from: number; readonly
 
 /** The files of archives in a command to be typed. */
 function files(folder: string, ids: readonly string[]): string {
-  return ids.map((id) => `${word(`${folder}/${id}.tar.gz`)}*`).join(' ');
+  return ids.map((id) => `${word(`${folder}/${id}`)}.*`).join(' ');
 }
 
 /** One word of a shell, for a person to type. What was taken out of it to be shown makes it name nothing. */

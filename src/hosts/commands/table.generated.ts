@@ -6,7 +6,7 @@ import { allowChanges, liftStop, showStop, stopChanges, switchState } from './ap
 import { acceptBackup, checkArchive, listBackups, removeBackup } from './back-up/archives.ts';
 import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
-import { abandonBackup, archiveVolume, collectBackup, collectHost, packBackup, publishBackup, verifyBackup, writeBackupManifest } from './back-up/make-backup.ts';
+import { abandonBackup, archiveVolume, collectBackup, collectHost, describeBackup, packBackup, publishBackup, verifyBackup } from './back-up/make-backup.ts';
 import { containerStates } from './check-health/container-states.ts';
 import { healthEndpoint, proxyEndpoint } from './check-health/endpoints.ts';
 import { guestSettings, proxmoxArchives, proxmoxFacts, proxmoxServices } from './check-health/proxmox.ts';
@@ -43,7 +43,7 @@ export const table: readonly Command[] = [
   collectBackup,
   collectHost,
   archiveVolume,
-  writeBackupManifest,
+  describeBackup,
   packBackup,
   verifyBackup,
   publishBackup,

@@ -15,6 +15,7 @@ export const defaultLayout: HostLayout = {
   containers: ['proxmox-mcp-server', 'mcp-reverse-proxy'],
   volumes: ['mcp_logs', 'caddy_data'],
   backupPaths: [],
+  compression: 'gzip',
   hostRoot: '',
   healthUrl: 'http://localhost:8080/health',
   proxyUrl: 'http://localhost:80',

@@ -20,6 +20,7 @@ const keyOf: Readonly<Record<Exclude<keyof HostLayout, 'hostRoot'>, string>> = {
   containers: 'CONTAINERS',
   volumes: 'VOLUMES',
   backupPaths: 'BACKUP_PATHS',
+  compression: 'BACKUP_COMPRESSION',
   healthUrl: 'HEALTH_URL',
   proxyUrl: 'PROXY_URL',
 };

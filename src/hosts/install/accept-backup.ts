@@ -83,7 +83,9 @@ function notAcceptable({ name }: HostConfig, { id, state }: Archive): ServiceErr
   const why =
     state === 'changed'
       ? 'the file is not what was published any more'
-      : 'the host has no proof of what it holds: it was made by somebody else, or before there were proofs';
+      : state === 'unsealed'
+        ? "its manifest, or the host's seal of that, is not what was published any more"
+        : 'the host has no proof of what it holds: it was made by somebody else, or before there were proofs';
   return new ServiceError({
     code: 'conflict',
     message: `${id} on ${name} can't be accepted: ${why}`,

@@ -54,14 +54,14 @@ async function archiveOf(daysAgo: number): Promise<string> {
 describe('the commands in another order than the workflow has', () => {
   it('make no archive out of what a step before has not completed', () => {
     // Nothing before; one that was stopped midway has not ended either.
-    for (const verb of ['collect-host', 'write-backup-manifest', 'pack-backup', 'verify-backup'])
+    for (const verb of ['collect-host', 'describe-backup', 'pack-backup', 'verify-backup'])
       expect(job(verb, id), verb).toMatchObject({ code: '9' });
     expect(job('publish-backup', id, 'a'.repeat(64))).toMatchObject({ code: '9' });
     host.sh(`mkdir -p "$backups/.${id}.partial/${top}"; echo hollow >"$backups/.${id}.partial/${top}/x"`);
-    for (const verb of ['collect-host', 'write-backup-manifest', 'pack-backup', 'verify-backup'])
+    for (const verb of ['collect-host', 'describe-backup', 'pack-backup', 'verify-backup'])
       expect(job(verb, id), verb).toMatchObject({ code: '9' });
     expect(job('collect-backup', id)).toMatchObject({ code: '0' });
-    expect(job('write-backup-manifest', id)).toMatchObject({
+    expect(job('describe-backup', id)).toMatchObject({
       code: '9',
       said: expect.stringContaining('"host" has not ended'),
     });
@@ -74,11 +74,11 @@ describe('the commands in another order than the workflow has', () => {
     expect(readdirSync(host.layout.backups)).toEqual([`.${id}.partial`]);
   });
 
-  const all = ['collect-backup', 'collect-host', 'write-backup-manifest', 'pack-backup', 'verify-backup'];
+  const all = ['collect-backup', 'collect-host', 'describe-backup', 'pack-backup', 'verify-backup'];
   it.each([
     ['collect-backup', 'cp'],
     ['collect-host', 'cp'],
-    ['write-backup-manifest', 'xargs'],
+    ['describe-backup', 'xargs'],
     ['pack-backup', 'tar'],
     ['verify-backup', 'tar'],
   ])('make none when %s was stopped midway', (stopped, program) => {
@@ -97,7 +97,7 @@ describe('the commands in another order than the workflow has', () => {
   });
 
   it('leave nothing of a step that is done again', () => {
-    for (const verb of ['collect-backup', 'collect-host', 'write-backup-manifest', 'pack-backup', 'verify-backup'])
+    for (const verb of ['collect-backup', 'collect-host', 'describe-backup', 'pack-backup', 'verify-backup'])
       job(verb, id);
     expect(job('collect-backup', id).code).toBe('0');
     expect(job('verify-backup', id).code).toBe('9');
@@ -116,7 +116,7 @@ describe('the commands in another order than the workflow has', () => {
     await backUp(host);
     expect(job('collect-backup', id)).toMatchObject({ code: '17' });
     expect(await stateOf(id)).toBe('verified');
-    for (const verb of ['write-backup-manifest', 'pack-backup', 'verify-backup']) expect(job(verb, id).code).toBe('9');
+    for (const verb of ['describe-backup', 'pack-backup', 'verify-backup']) expect(job(verb, id).code).toBe('9');
     expect(call('abandon-backup', '1', '-', id).code).toBe(0);
     expect(await stateOf(id)).toBe('verified');
   });

@@ -5,7 +5,7 @@ import { createBackupActivities } from '../../../src/activities/back-up/back-up.
 import { freeBackupId, takenAt } from '../../../src/operations/backup-id.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 import { standIns } from '../../support/stand-ins.ts';
-import { backUp, failure, id, input, lookFor, top } from './steps.ts';
+import { backUp, failure, filesOf, id, input, lookFor, top } from './steps.ts';
 
 let host: TestHost;
 afterEach(async () => {
@@ -36,15 +36,15 @@ describe('a daily backup', () => {
       sha256: verified.sha256,
       counts: true,
     });
-    expect(readdirSync(host.layout.backups).sort()).toEqual([`${id}.tar.gz`, `${id}.tar.gz.sha256`]);
+    expect(readdirSync(host.layout.backups).sort()).toEqual(filesOf(id));
     expect(statSync(published.path).mode & 0o777).toBe(0o600);
     host.sh(`cd "$backups" && sha256sum --check --strict --quiet ${id}.tar.gz.sha256`);
     expect(Number(host.sh(`tar tzf "$backups/${id}.tar.gz" | wc -l`))).toBe(verified.entries);
 
     // The guide's recovery: extract, rename the one top folder to the installation.
-    host.sh(`mkdir "$backups/opt" && tar xzf "$backups/${id}.tar.gz" -C "$backups/opt" && rm -r "$backups/opt/host" && mv "$backups"/opt/daily-* "$backups/opt/proxmox-mcp"
-      cd "$backups/opt/proxmox-mcp" && sha256sum --check --strict --quiet backup-manifest.sha256
-      cmp claude-user "$installation/../claude-user" && rm claude-user backup-manifest.sha256
+    host.sh(`mkdir "$backups/opt" && tar xzf "$backups/${id}.tar.gz" -C "$backups/opt" && (cd "$backups/opt" && sha256sum --check --strict --quiet SHA256SUMS)
+      mv "$backups"/opt/daily-* "$backups/opt/proxmox-mcp"; cd "$backups/opt/proxmox-mcp"
+      cmp claude-user "$installation/../claude-user" && rm claude-user
       diff -r --no-dereference "$installation" .`);
     const facts = (folder: string) =>
       host
@@ -74,7 +74,7 @@ describe('a daily backup', () => {
       host.newRun();
       await step(name);
     }
-    expect(readdirSync(host.layout.backups).sort()).toEqual([`${id}.tar.gz`, `${id}.tar.gz.sha256`]);
+    expect(readdirSync(host.layout.backups).sort()).toEqual(filesOf(id));
     host.sh(`cd "$backups" && sha256sum --check --strict --quiet ${id}.tar.gz.sha256`);
   });
 
@@ -98,7 +98,7 @@ describe('a daily backup', () => {
     }
     await backUp(host);
     await abandon();
-    expect(readdirSync(host.layout.backups)).toHaveLength(2);
+    expect(readdirSync(host.layout.backups).sort()).toEqual(filesOf(id));
   });
 
   it('finds out when the archive does not hold what was collected', async () => {
@@ -106,7 +106,7 @@ describe('a daily backup', () => {
       'a flipped byte': `printf x | dd of="$p" bs=1 seek=2000 conv=notrunc 2>/dev/null`,
       'a cut end': `truncate -s -100 "$p"`,
       'another content of one file': `cd "$s" && echo changed >${top}/.env && tar -czf "$p" --hard-dereference --no-recursion --null -T list`,
-      'a missing file': `cd "$s" && tar -czf "$p" --exclude=${top}/.env ${top} host`,
+      'a missing file': `cd "$s" && tar -czf "$p" --exclude=${top}/.env ${top} host SHA256SUMS`,
       'two files exchanged': `cd "$s/${top}" && mv .env t && mv docker-compose.yml .env && mv t docker-compose.yml && cd .. && tar -czf "$p" --hard-dereference --no-recursion --null -T list`,
       'an empty archive': `tar -czf "$p" -T /dev/null`,
       'no archive': `rm "$p"`,
@@ -150,9 +150,9 @@ describe('a daily backup', () => {
 
   it('lets its own files win over what an earlier recovery left in the installation', async () => {
     host = makeHost();
-    host.sh('echo old >"$installation/claude-user"; echo old >"$installation/backup-manifest.sha256"');
+    host.sh('echo old >"$installation/claude-user"');
     const { collected } = await backUp(host);
-    expect(collected.replaced).toEqual(['backup-manifest.sha256', 'claude-user']);
+    expect(collected.replaced).toEqual(['claude-user']);
     expect(host.sh(`tar xzOf "$backups/${id}.tar.gz" ${top}/claude-user`)).toContain('NOPASSWD');
   });
 
@@ -169,7 +169,7 @@ describe('a daily backup', () => {
     host = makeHost({}, 12_345);
     const look = await lookFor(host);
     const { verified } = await backUp(host);
-    // The top folder, the manifest and the sudoers file; and what of the host is below host/.
+    // The top folder, the sudoers file and the checksums; and what of the host is below host/.
     const own = Number(host.sh(`tar tzf "$backups/${id}.tar.gz" | grep -c '^host/'`));
     expect(verified.entries).toBe(look.entries + 3 + own);
     expect(statSync(join(host.layout.backups, `${id}.tar.gz`)).uid).toBe(12_345);
@@ -238,7 +238,7 @@ describe('looking before a backup', () => {
         { check: 'Target', verdict: 'ok', summary: expect.stringContaining('cifs') },
       ]);
       await backUp(host);
-      expect(readdirSync(host.layout.backups).sort()).toEqual([`${id}.tar.gz`, `${id}.tar.gz.sha256`]);
+      expect(readdirSync(host.layout.backups).sort()).toEqual(filesOf(id));
       expect(host.sh(`tar -tvzf "$backups/${id}.tar.gz" --numeric-owner | grep empty.log`)).toContain('1234/1234');
       expect(existsSync(join(host.layout.state, 'backups', id, 'stage'))).toBe(false);
     } finally {

@@ -84,7 +84,7 @@ describe('a host without an installation', { timeout: 180_000 }, () => {
     // As somebody does who has nothing but the archive.
     const differing =
       await root(`rm -rf /root/restored; mkdir /root/restored; tar xzf ${folder}/${id}.tar.gz -C /root/restored
-      cd /root/restored/host; sha256sum --check --quiet --strict backup-manifest.sha256
+      cd /root/restored; sha256sum --check --quiet --strict SHA256SUMS; cd host
       for one in etc/ssh etc/fstab etc/apt etc/cron.d etc/default etc/sudoers.d srv/chosen; do diff -r --no-dereference /$one $one; done
       dpkg --get-selections | cmp - dpkg-selections; apt-mark showmanual | cmp - apt-manual
       stat -c '%a %U %n' ${folder}/${id}.tar.gz etc/ssh/ssh_host_ed25519_key etc`);

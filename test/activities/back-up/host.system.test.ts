@@ -57,7 +57,7 @@ describe('a host without an installation', () => {
     expect(host.sh(`stat -c %a "$backups/${id}.tar.gz"`)).toBe('600\n');
 
     const out = restored();
-    host.sh(`cd '${out}/host'; sha256sum --check --strict --quiet backup-manifest.sha256
+    host.sh(`cd '${out}'; sha256sum --check --strict --quiet SHA256SUMS; cd host
       for part in etc srv; do diff -r --no-dereference "$root/$part" $part; done
       [ "$(stat -c '%a %u' etc/ssh/ssh_host_ed25519_key)" = '600 0' ]; [ "$(stat -c %a etc)" = "$(stat -c %a "$root/etc")" ]`);
     expect(own.parts.map(({ path }) => path)).toEqual(

@@ -10,6 +10,10 @@ export const id = freeBackupId('daily', Date.now(), []);
 export const top = id.replace('-backup', '');
 export const input: BackupInput = { host: 'pve1', id, fence: 1 };
 
+/** What there is of a published archive, by name. */
+export const filesOf = (one: string, ending = 'tar.gz') =>
+  ['manifest', 'manifest.sig', ending, `${ending}.sha256`].map((end) => `${one}.${end}`).sort();
+
 /** The steps as the workflow does them; what each of them answered. */
 export async function backUp(one: TestHost, given: BackupInput = input) {
   const activities = createBackupActivities(one);

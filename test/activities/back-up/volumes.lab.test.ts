@@ -32,7 +32,7 @@ async function backUp() {
   const published = await attempt(run, () => activities.publishBackup({ ...input, sha256 }));
   const inVolume = (name: string) =>
     onHost(
-      `cd /opt/proxmox-mcp-backups; tar -xzOf ${input.id}.tar.gz ${input.id.replace('-backup', '')}/${name}.tar.gz | tar -tzf - | sort | tr '\\n' ' '`,
+      `cd /opt/proxmox-mcp-backups; tar -tzf ${input.id}.tar.gz | sed -n 's|^volumes/${name}/|./|p' | sort | tr '\\n' ' '`,
     );
   return { look, archived, packed, published, inVolume };
 }

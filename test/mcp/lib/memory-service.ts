@@ -318,6 +318,7 @@ function host(name: string): HostConfig {
       containers: [],
       volumes: [],
       backupPaths: [],
+      compression: 'gzip',
       hostRoot: '',
       healthUrl: 'http://localhost:8080/health',
       proxyUrl: 'http://localhost:80',

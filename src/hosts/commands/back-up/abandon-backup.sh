@@ -4,9 +4,9 @@ unpause "$_record"
 # Of one that was published only what was forgotten is removed; its record stays, wherever the archive is.
 _unpublished=yes
 if [ -e "$_record/proof" ] && [ ! -e "$_partial" ]; then _unpublished=; fi
-rm -rf -- "$_backups/.$1.partial" "$_record/stage" "$_partial" "$_backups/.$1.tar.gz.sha256.partial"
+rm -rf -- "$_backups/.$1.partial" "$_record/stage" "$_new_manifest.partial" "$_new_manifest.sig.partial" "$_partial" "$_backups/.$1.$_ending.sha256.partial"
 if [ -n "$_unpublished" ]; then
-  [ -e "$_archive" ] || rm -f -- "$_archive.sha256"
+  [ -e "$_archive" ] || rm -f -- "$_archive.sha256" "$_manifest" "$_manifest.sig"
   rm -rf -- "${_record:?}"
 fi
 [ ! -e "$_stage" ]

@@ -3,7 +3,7 @@ import { count, flag, form, keyValues, listing, many, nothing, one, optional, ti
 import { defineCommand } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
-import { backup, functions, safety, sha256 } from './parameters.ts';
+import { backup, functions, safety, seal, sealForm, sha256 } from './parameters.ts';
 
 /**
  * What the host itself knows of an archive, from the record that it made when the archive was published:
@@ -11,15 +11,16 @@ import { backup, functions, safety, sha256 } from './parameters.ts';
  * - `verified`: it read the archive back whole, and the file is as it was then
  * - `doubted`: the same, but what it holds is less than the last good one held, and no administrator has accepted that
  * - `changed`: the file isn't what was published any more
+ * - `unsealed`: the file is, but its manifest, or the host's seal of that, isn't there or isn't what was published
  * - `unproven`: it has no record: made by somebody else, or before there were records
  */
 export type ArchiveState = z.output<typeof archiveState>;
 
-const archiveState = z.enum(['verified', 'doubted', 'changed', 'unproven']);
+const archiveState = z.enum(['verified', 'doubted', 'changed', 'unsealed', 'unproven']);
 
 /** An archive that is there. */
 export interface Archive {
-  /** The file's name without `.tar.gz`. */
+  /** The file's name without `.tar.gz` or `.tar.zst`. */
   readonly id: string;
   readonly bytes: number;
   /** ISO 8601, UTC: when the file was last written. */
@@ -31,6 +32,8 @@ export interface Archive {
   readonly publishedAt?: string;
   /** ISO 8601, UTC, by the host's clock: when it was last read back whole. Absent for one that is `unproven`. */
   readonly checkedAt?: string;
+  /** Checksum of its manifest. Absent for one that was published before there were any. */
+  readonly manifestSha256?: string;
 }
 
 const absent = z.literal('-').transform(() => undefined);
@@ -38,8 +41,8 @@ const absent = z.literal('-').transform(() => undefined);
 const archive = words(
   z
     .string()
-    .endsWith('.tar.gz')
-    .transform((name) => name.slice(0, -'.tar.gz'.length))
+    .regex(/[.]tar[.](gz|zst)$/)
+    .transform((name) => name.replace(/[.]tar[.][a-z]+$/, ''))
     .pipe(form(backup)),
   count,
   time,
@@ -47,8 +50,10 @@ const archive = words(
   z.union([absent, form(sha256)]),
   z.union([absent, time]),
   z.union([absent, time]),
+  // An older helper's list has none.
+  z.union([absent, form(sha256)]).optional(),
 ).transform(
-  ([id, bytes, writtenAt, state, sum, publishedAt, checkedAt]): Archive => ({
+  ([id, bytes, writtenAt, state, sum, publishedAt, checkedAt, manifestSha256]): Archive => ({
     id,
     bytes,
     writtenAt,
@@ -56,6 +61,7 @@ const archive = words(
     ...(sum !== undefined && { sha256: sum }),
     ...(publishedAt !== undefined && { publishedAt }),
     ...(checkedAt !== undefined && { checkedAt }),
+    ...(manifestSha256 !== undefined && { manifestSha256 }),
   }),
 );
 
@@ -79,7 +85,7 @@ export const listBackups = defineCommand({
   becomesRoot: 'no',
   parameters: [],
   script: new URL('./list-backups.sh', import.meta.url),
-  uses: [functions, safety],
+  uses: [functions, safety, seal],
   forms: [backup, sha256],
   timeoutMs: 60_000,
   maxOutputBytes: 1024 * 1024,
@@ -89,7 +95,8 @@ export const listBackups = defineCommand({
     gone: many(form(backup)),
     elsewhere: many(elsewhere),
     unsafe: optional(z.string().startsWith('/')),
-  }).transform(({ now, archive: archives, gone, elsewhere: moved, unsafe, notUnderstood }) => ({
+    seal: optional(z.string().regex(sealForm)),
+  }).transform(({ now, archive: archives, gone, elsewhere: moved, unsafe, seal: key, notUnderstood }) => ({
     /** ISO 8601, UTC: the host's clock. */
     now,
     archives,
@@ -99,13 +106,16 @@ export const listBackups = defineCommand({
     elsewhere: moved,
     /** A folder on the way to the archives in which others than root may remove them. */
     ...(unsafe !== undefined && { unsafe }),
+    /** The public half of the key with which the host seals manifests; absent where it has none yet. */
+    ...(key !== undefined && { sealKey: key }),
     notUnderstood,
   })),
 });
 
 export const checkArchive = defineCommand({
   name: 'check-archive',
-  summary: 'Read a published archive again, compare it with its checksum and note the result',
+  summary:
+    'Read a published archive and its manifest again, compare them with their checksums and the seal, and note the result',
   doing: ({ backup }) => `Reading the archive ${backup} again`,
   as: 'root',
   risk: 'change',
@@ -114,11 +124,11 @@ export const checkArchive = defineCommand({
   becomesRoot: 'no',
   parameters: [backup],
   script: new URL('./check-archive.sh', import.meta.url),
-  uses: [functions, stop],
+  uses: [functions, stop, seal],
   forms: [backup],
   timeoutMs: 120 * 60_000,
-  /** `broken`: it isn't what was published. */
-  answer: keyValues({ broken: flag }),
+  /** `broken`: it isn't what was published. `unsealed`: its manifest isn't, or not what this host has sealed. */
+  answer: keyValues({ broken: flag, unsealed: flag }),
   exits: { 9: unverified },
 });
 

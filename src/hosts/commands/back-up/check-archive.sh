@@ -2,7 +2,7 @@
 places "$1"
 state_of "$1"
 [ "$_sum" != - ] || stop 9 "there is no record of $1 to compare it with"
-[ -f "$_archive" ] || stop 9 "$1.tar.gz is not in $_backups"
+[ -f "$_archive" ] || stop 9 "${_archive##*/} is not in $_backups"
 _now=$(date +%s)
 if [ "$(sum_of "$_archive")" = "$_sum" ]; then
   # A copy that kept the content but not the time is the same archive.
@@ -12,4 +12,12 @@ if [ "$(sum_of "$_archive")" = "$_sum" ]; then
 else
   keep broken "$_now" "$_record"
   echo broken
+fi
+[ -e "$_record/seal" ] || exit 0
+if [ -f "$_manifest" ] && [ "$(sum_of "$_manifest")" = "$_sealed" ] && is_sealed "$_manifest" "$_manifest.sig"; then
+  keep seal "$_sealed $(seal_facts "$_manifest")" "$_record"
+  rm -f -- "$_record/unsealed"
+else
+  keep unsealed "$_now" "$_record"
+  echo unsealed
 fi

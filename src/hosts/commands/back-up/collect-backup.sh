@@ -7,25 +7,27 @@ if [ "$_taken" -lt $((_now - 86400)) ] || [ "$_taken" -gt $((_now + 600)) ]; the
   stop 9 "$1 is not named after the time of this host, whose clock says $(date -u +%Y%m%d-%H%M%S)"
 fi
 mkdir -p -- "$_backups" "$_record"
-# shellcheck disable=SC2046,SC2086 # Names of volumes.
-again collected host $(printf 'volume-%s ' $volumes) listed packed verified
+again collected host listed packed verified
+forget_steps
 # What dead runs left, too: whoever holds the lock is alone, or the fence would not have let it in.
 unfinished -exec rm -rf -- {} +
 each_record forget_unfinished
 rm -rf -- "${_stage:?}"
+case $compression in zstd) keep ending tar.zst "$_record" ;; *) keep ending tar.gz "$_record" ;; esac
 mkdir -- "$_stage"
-doubts_of collected
+notes_of collected
 if is_installed; then collect_installation
 else printf '%s\n' 'source 0' 'copied 0' 'sudoers missing'; fi
-: >"$_stage/volumes"
+: >"$_stage/wanted-volumes"
 if is_installed && [ "$(docker_state)" = there ]; then
   for _name in $volumes; do
     _code=0; volume_of "$_name" || _code=$?
     case $_code in
-      0) echo "volume $_name" >>"$_stage/volumes" ;;
+      0) echo "volume $_name" >>"$_stage/wanted-volumes" ;;
       2) doubt failed "not readable: volume $_volume, whose data isn't mounted on this host now" ;;
     esac
   done
 fi
-cat "$_stage/volumes"
-step_ended collected "$(cat "$_stage/volumes")"
+if is_installed; then docker_versions; fi
+cat "$_stage/wanted-volumes"
+step_ended collected "$(cat "$_stage/wanted-volumes")"

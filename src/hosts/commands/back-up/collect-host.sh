@@ -5,7 +5,7 @@ again host listed packed verified
 rm -rf -- "${_stage:?}/host"
 mkdir -- "$_stage/host"
 : >"$_stage/parts"
-doubts_of host
+notes_of host
 host_paths >"$_stage/wanted"
 # Not from standard input, which what is started here would read.
 while read -r _part _path <&3; do take "$_part" "$_path"; done 3<"$_stage/wanted"

@@ -4,18 +4,16 @@
 # the host, the same), host (a file of it), guest (what configures one).
 describe_files() {
   [ -d "$_stage/$_top" ] || return 0
-  # shellcheck disable=SC2086 # Names of volumes.
   ( cd "$_stage/$_top" && find . -type f ! -name '*
 *' -printf 'file %s %T@ %P\n' ) |
-    awk -v no="$_volatile" '{ name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name); if (name !~ no) printf "%s %s %d %s\n", $1, $2, $3, name }' |
-    awk -v own=" $_manifest $(printf '%s.tar.gz ' $volumes)" 'index(own, " " $4 " ") == 0 || NF > 4'
+    awk -v no="$_volatile" '{ name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name); if (name !~ no) printf "%s %s %d %s\n", $1, $2, $3, name }'
 }
 describe_host() {
   sed -E 's/^part [^ ]+ /part /' "$_stage/parts"
   ( cd "$_stage/host" && find . -type f ! -name '*
-*' -printf 'host %s %T@ %P\n' ) | awk -v no="$_volatile" -v goes="$_goes" -v own="$_manifest" '
+*' -printf 'host %s %T@ %P\n' ) | awk -v no="$_volatile" -v goes="$_goes" '
     { name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name) }
-    name ~ no || name == own { next }
+    name ~ no { next }
     # Wherever it is in a cluster.
     name ~ /^etc\/pve\/nodes\/[^\/]+\/(qemu-server|lxc)\/[0-9]+[.]conf$/ { sub(/.*\//, "", name); sub(/[.]conf/, "", name); $1 = "guest" }
     name !~ goes { printf "%s %s %d %s\n", $1, $2, $3, name }'

@@ -14,15 +14,18 @@ list_files() {
 # containers that use the folder are paused for it. Prints `lost attributes …`, `changed NAME/PATH`, and a doubt about each
 # database that was written to all the time. Leaves the databases' paths in $_stage/databases.
 copy() {
-  _from=$1 _to=$2
+  _from=$1 _to=$2 _manner=copied
   # An attempt that was killed may have left them paused: nothing would change, and nobody would let them go on.
   unpause "$_record"
   list_files "$_from" >"$_stage/was"
   copy_all
+  case $_backups in "$_from"/*) left_out archives "$_backups" ;; esac
+  [ -z "$_stay" ] || mounted_below "$_from" | while IFS= read -r _path; do left_out mounted "$_path"; done
   _whole=yes
   settle || _whole=
   databases "$_to" >"$_stage/databases"
   if [ -z "$_whole" ] && unsettled_databases | grep -q . && is_quick && pause_users "$_from"; then
+    _manner=paused
     settle || :
     unpause "$_record"
   fi
@@ -34,6 +37,12 @@ copy() {
 
 # Written to all the time, and nobody's configuration: logs, locks, what a database keeps beside it, temporary files.
 readonly _volatile='(^|/)(logs?|cache|[.]cache|tmp|node_modules|[.]git|__pycache__|wal|chunks_head)/|[.](log|pid|sock|lock|tmp|swp|part)([.-][^/]*)?$|[.]log[.]|~$|-(wal|shm|journal)$'
+
+# mounted_below FOLDER: what other file systems are mounted in it.
+mounted_below() {
+  find "$1" -xdev -mindepth 1 -type d ! -name '*
+*' -printf '%D %p\n' | own="$(stat -c %d -- "$1")" awk '$1 != ENVIRON["own"] { sub(/^[^ ]+ /, ""); print }'
+}
 
 copy_all() {
   set --
@@ -53,7 +62,7 @@ copy_all() {
     if grep -qi 'attribute' "$_stage/said" && [ "$_keeping" != "$_anyhow" ]; then
       # Better without them than not at all; but it is said.
       _keeping=$_anyhow
-      grep -i 'attribute' "$_stage/said" | head -n 1 | printable | sed 's/^/lost /'
+      lost "$(grep -i 'attribute' "$_stage/said" | head -n 1 | printable)"
     else sleep 1; fi
   done
   [ "$_code" = 0 ] || exit 1
@@ -117,10 +126,14 @@ printable() { tr '\001-\011\013-\037\177' '?' | cut -c1-200; }
 # each_line BEFORE: its input with this before each line.
 each_line() { while IFS= read -r _line; do printf '%s%s\n' "$1" "$_line"; done; }
 
-# doubts_of STEP: begins anew with what the step has to say. doubt failed|warning TEXT: why this backup counts for nothing
-# until an administrator accepts it.
-doubts_of() {
-  _doubts=$_record/doubts.$1
+# notes_of STEP: begins anew with what the step has to say. doubt failed|warning TEXT: why this backup counts for nothing
+# until an administrator accepts it. note LINE: what its manifest says. left_out WHY PATH, lost TEXT: the same.
+notes_of() {
+  _doubts=$_record/doubts.$1 _notes=$_record/notes.$1
   : >"$_doubts"
+  : >"$_notes"
 }
 doubt() { printf '%s %s\n' "$1" "$2" >>"$_doubts"; }
+note() { printf '%s\n' "$1" >>"$_notes"; }
+left_out() { note "left-out $1 $(printf '%s\n' "$2" | printable | sed 's/\\/\\\\/g')"; }
+lost() { echo "lost $1"; note "lost $1"; }

@@ -7,7 +7,7 @@ forget_unfinished() {
   unpause "$_records/$1" || return 0
   state_of "$1"
   if [ ! -e "$_records/$1/proof" ] ||
-    { [ "$_state" = gone ] && [ ! -e "$_folder/$1.tar.gz" ] && [ $(($(date +%s) - ${_published:-0})) -gt 2592000 ]; }; then
+    { [ "$_state" = gone ] && [ ! -e "$_folder/$1.$_ending" ] && [ $(($(date +%s) - ${_published:-0})) -gt 2592000 ]; }; then
     rm -rf -- "${_records:?}/$1"
   fi
 }

@@ -3,20 +3,31 @@
 #
 # Of each backup $state/backups/BACKUP is the host's own record, root's alone. While it is made: a file for each step that
 # has ended (collected, host, volume-NAME, listed, packed, verified), written when the step's effect is on disk; the next step
-# needs it. Afterwards: proof (checksum, size and time of the file, when it was published, folder), contents (what the next
-# backup is compared with), doubts (what was less than last time), accepted (an administrator wants it so), checked (when
-# it was last read back), broken (it was found changed then).
+# needs it. Afterwards: proof (checksum, size and time of the file, when it was published, folder), seal (the same of its
+# manifest), contents (what the next backup is compared with), doubts (what was less than last time), accepted (an
+# administrator wants it so), checked (when it was last read back), broken (it was found changed then), unsealed (its manifest was).
 places() {
   folders
   _record=$_records/$1
-  _archive=$_backups/$1.tar.gz
+  ending_of "$1"
+  _archive=$_backups/$1.$_ending
   # A backup is made in a hidden folder beside the archives, or where that file system keeps no owners, in its record.
   if keeps_owners "$_backups"; then _stage=$_backups/.$1.partial; else _stage=$_record/stage; fi
-  # One top folder of the archive is the installation, whose files are right below it: the guide's recovery renames it. The
-  # other, host, has the host's own configuration, each file with its whole path.
+  # One top folder of the archive is the installation, whose files are right below it: the guide's recovery renames it. In
+  # host each file of the host's own configuration has its whole path; volumes has a folder for each volume.
   _top=${1%%-*}-${1#*-backup-}
-  _partial=$_backups/.$1.tar.gz.partial
-  _manifest=backup-manifest.sha256
+  _partial=$_backups/.$1.$_ending.partial
+  _manifest=$_backups/$1.manifest
+  _new_manifest=$_backups/.$1.manifest
+}
+
+# ending_of BACKUP: sets _ending, by the record that was made when it was begun, else by the file that is there.
+ending_of() {
+  _ending=
+  [ ! -e "$_records/$1/ending" ] || read -r _ending <"$_records/$1/ending" || :
+  case $_ending in tar.gz | tar.zst) return 0 ;; esac
+  _ending=tar.gz
+  if [ -e "$_backups/$1.tar.zst" ] && [ ! -e "$_backups/$1.tar.gz" ]; then _ending=tar.zst; fi
 }
 
 folders() {
@@ -31,7 +42,7 @@ is_installed() {
 }
 
 # tops: the top folders of the archive: the installation, where there is one, and the host's own configuration.
-tops() { for _one in "$_top" host; do [ ! -d "$_stage/$_one" ] || echo "$_one"; done; }
+tops() { for _one in "$_top" host volumes; do [ ! -d "$_stage/$_one" ] || echo "$_one"; done; }
 
 # deepest FOLDER: the folder, or the deepest one above it that is there.
 deepest() {
@@ -48,13 +59,15 @@ keeps_owners() {
   esac
 }
 
-# sum_of FILE: its SHA-256 checksum.
-sum_of() { sha256sum <"$1" | cut -c1-64; }
+# sum_of FILE: its SHA-256 checksum. OpenSSL uses what the processor has for it, and is about twice as fast.
+sum_of() {
+  if command -v openssl >/dev/null; then openssl dgst -sha256 -r <"$1"; else sha256sum <"$1"; fi | cut -c1-64
+}
 
 # unfinished ACTION: does it with everything that is hidden and named like a backup, whichever.
 unfinished() {
   [ ! -d "$_backups" ] || find "$_backups" -maxdepth 1 -regextype posix-extended \
-    -regex ".*/[.]${form_backup}([.]tar[.]gz([.]sha256)?)?[.]partial" "$@"
+    -regex ".*/[.]${form_backup}([.]tar[.](gz|zst)([.]sha256)?|[.]manifest([.]sig)?)?[.]partial" "$@"
 }
 
 # each_record FUNCTION ARGUMENTS: calls it with each backup that there is a record of, as its last argument.
@@ -64,11 +77,13 @@ each_record() {
     sort | while read -r _id; do "$@" "$_id"; done
 }
 
-# state_of BACKUP: sets _state (verified, doubted, changed, unproven; gone where there is no such file) and what its proof
-# says: _sum, _bytes, _written, _published, _folder, and _checked, when it was last read back.
+# state_of BACKUP: sets _state (verified, doubted, changed, unsealed, unproven; gone where there is no such file), _ending, what
+# its proof says: _sum, _bytes, _written, _published, _folder, and _checked, when it was last read back; and _sealed, the checksum of its
+# manifest.
 state_of() {
-  _state=unproven _sum=- _bytes=- _written=- _published=- _checked=- _folder=
+  _state=unproven _sum=- _bytes=- _written=- _published=- _checked=- _folder= _sealed=-
   _of=$_records/$1
+  ending_of "$1"
   if [ -e "$_of/proof" ]; then
     read -r _sum _bytes _written _published _folder <"$_of/proof" || :
     _checked=$_published
@@ -78,12 +93,23 @@ state_of() {
       *) _state=verified ;;
     esac
   fi
-  if [ ! -f "$_backups/$1.tar.gz" ]; then _state=gone
+  if [ ! -f "$_backups/$1.$_ending" ]; then _state=gone
   elif [ "$_state" = unproven ]; then :
-  elif [ -e "$_of/broken" ] || [ "$(stat -c '%s %Y' -- "$_backups/$1.tar.gz")" != "$_bytes $_written" ]; then _state=changed
+  elif [ -e "$_of/broken" ] || [ "$(stat -c '%s %Y' -- "$_backups/$1.$_ending")" != "$_bytes $_written" ]; then _state=changed
+  elif ! has_its_seal "$1"; then _state=unsealed
   elif [ -e "$_of/doubts" ] && [ ! -e "$_of/accepted" ]; then _state=doubted
   fi
 }
+
+# has_its_seal BACKUP: whether its manifest and the seal of it are as they were published; what was published before there
+# were any has none.
+has_its_seal() {
+  [ -e "$_of/seal" ] || return 0
+  read -r _sealed _seal_facts <"$_of/seal" || :
+  case $_sealed in '' | *[!0-9a-f]*) _sealed=- ;; esac
+  [ ! -e "$_of/unsealed" ] && [ "$(seal_facts "$_backups/$1.manifest")" = "$_seal_facts" ]
+}
+seal_facts() { stat -c '%s %Y' -- "$1" "$1.sig" 2>/dev/null | tr '\n' ' ' | sed 's/ $//'; }
 
 # counting: a line `PUBLISHED BACKUP` for each archive that is there and counts, the newest first.
 counting() { each_record one_counting | sort -rn; }
@@ -96,7 +122,7 @@ one_counting() {
 one_lost() {
   state_of "$1"
   if [ "$_state" != gone ] || [ "$_sum" = - ]; then return 0; fi
-  if [ -n "$_folder" ] && [ "$_folder" != "$_backups" ] && [ -f "$_folder/$1.tar.gz" ]; then echo "elsewhere $1 $_folder"
+  if [ -n "$_folder" ] && [ "$_folder" != "$_backups" ] && [ -f "$_folder/$1.$_ending" ]; then echo "elsewhere $1 $_folder"
   else echo "gone $1"; fi
 }
 

@@ -8,11 +8,9 @@ collect_installation() {
   # Its mode and owner become the installation's when it is restored.
   chmod --reference="$_installation" -- "$_stage/$_top"
   [ "$(id -u)" != 0 ] || chown --reference="$_installation" -- "$_stage/$_top"
-  # What an earlier recovery left in the installation under the archive's own names would pass for this backup's.
-  # shellcheck disable=SC2086 # A word for each volume.
-  for _own in "$_manifest" "$(basename "$sudoersFile")" $(printf '%s.tar.gz ' $volumes); do
-    if [ -e "$_stage/$_top/$_own" ]; then rm -rf -- "${_stage:?}/$_top/$_own"; echo "replaced $_own"; fi
-  done
+  # What an earlier recovery left in the installation under the name of the archive's own would pass for this backup's.
+  _own=$(basename "$sudoersFile")
+  if [ -e "$_stage/$_top/$_own" ]; then rm -rf -- "${_stage:?}/$_top/$_own"; echo "replaced $_own"; fi
   echo "source $(find "$_installation" -mindepth 1 -path "$_backups" -prune -o -printf x | wc -c)"
   echo "copied $(find "$_stage/$_top" -mindepth 1 -printf x | wc -c)"
   if [ -e "$sudoersFile" ]; then cp -aL -- "$sudoersFile" "$_stage/$_top/$(basename "$sudoersFile")"; echo 'sudoers copied'; else echo 'sudoers missing'; fi

@@ -1,6 +1,7 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
 folders
 echo "now $(date +%s)"
+show_seal
 look_at_host
 if [ ! -d "$_installation" ]; then echo 'installation missing'
 elif [ ! -r "$_installation" ] || [ ! -x "$_installation" ]; then echo 'installation unreadable'
@@ -22,6 +23,7 @@ elif [ ! -r "$sudoersFile" ]; then echo 'sudoers unreadable'
 else echo 'sudoers there'; fi
 _at=$(deepest "$_backups")
 if [ -w "$_at" ] && [ -x "$_at" ]; then echo 'backups writable'; else echo 'backups readonly'; fi
+[ "$compression" != zstd ] || command -v zstd >/dev/null || echo 'packer absent'
 echo "target $(file_system "$_backups")"
 above "$(unmounted)" "$_backups" | head -n 1 | sed 's/^/unmounted /'
 unsafe_folder

@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { count, flag, listing, many, one, optional, time, words } from '../answer.ts';
 import { defineCommand } from '../command.ts';
 import { part, pathOfPart } from './host-parts.ts';
-import { backup, functions, hostPaths, mountPoints, safety, volumes } from './parameters.ts';
+import { backup, functions, hostPaths, mountPoints, safety, seal, sealForm, volumes } from './parameters.ts';
 
 const leftover = z
   .string()
-  .regex(new RegExp(`^[.]${backup.pattern}([.]tar[.]gz([.]sha256)?)?[.]partial$`))
-  .transform((name) => name.slice(1, 1 + backup.maxLength));
+  .regex(new RegExp(`^[.]${backup.pattern}([.]tar[.](gz|zst)([.]sha256)?|[.]manifest([.]sig)?)?[.]partial$`))
+  .transform((name) => name.slice(1).replace(/[.].*/, ''));
 
 /** File systems that count no inodes (btrfs, ZFS) print 0 or `-`. */
 const inodes = z.union([count, z.literal('-')]).transform((free) => (free === '-' || free === 0 ? undefined : free));
@@ -26,12 +26,14 @@ export const lookForBackup = defineCommand({
   becomesRoot: 'no',
   parameters: [],
   script: new URL('./look-for-backup.sh', import.meta.url),
-  uses: [functions, safety, volumes, mountPoints, hostPaths],
+  uses: [functions, safety, seal, volumes, mountPoints, hostPaths],
   forms: [backup],
   timeoutMs: 180_000,
   maxOutputBytes: 256 * 1024,
   answer: listing({
     now: one(time),
+    seal: optional(z.string().regex(sealForm)),
+    packer: optional(z.literal('absent')),
     part: many(part),
     absent: many(pathOfPart),
     closed: many(pathOfPart),
@@ -66,6 +68,10 @@ export const lookForBackup = defineCommand({
     unreadable: look.unreadable,
     sudoers: look.sudoers,
     backupsAreWritable: look.backups === 'writable',
+    /** See `listBackups`. */
+    ...(look.seal !== undefined && { sealKey: look.seal }),
+    /** The program that is to compress archives isn't there. */
+    lacksPacker: look.packer !== undefined,
     target: {
       /** As `stat -f` names it: `ext2/ext3`, `tmpfs`. */
       fileSystem: look.target,

@@ -3,7 +3,19 @@ import { count, form, keyValues, many, nothing, one, optional } from '../answer.
 import { defineCommand, type ExitMeaning } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { part, pathOfPart } from './host-parts.ts';
-import { backup, copying, hostPaths, making, mountPoints, sha256, takingHost, volume, volumes } from './parameters.ts';
+import {
+  backup,
+  copying,
+  hostPaths,
+  making,
+  mountPoints,
+  packing,
+  seal,
+  sha256,
+  takingHost,
+  volume,
+  volumes,
+} from './parameters.ts';
 
 // The commands that make a backup, in their order. Each may be executed again at any time, and does nothing unless the one
 // before it has ended: the host records that itself.
@@ -102,8 +114,8 @@ export const collectHost = defineCommand({
 
 export const archiveVolume = defineCommand({
   name: 'archive-volume',
-  summary: "Archive one of the installation's Docker volumes into the hidden folder of a backup",
-  doing: ({ volume }) => `Archiving the Docker volume ${volume}`,
+  summary: "Copy one of the installation's Docker volumes into the hidden folder of a backup",
+  doing: ({ volume }) => `Copying the Docker volume ${volume}`,
   as: 'root',
   risk: 'change',
   lock: 'host',
@@ -124,17 +136,17 @@ export const archiveVolume = defineCommand({
   exits: { 9: unverified },
 });
 
-export const writeBackupManifest = defineCommand({
-  name: 'write-backup-manifest',
-  summary: 'Write the checksum of each file of a backup into its manifest, and compare it with the last good one',
-  doing: "Writing the backup's manifest",
+export const describeBackup = defineCommand({
+  name: 'describe-backup',
+  summary: 'Note what a backup holds, and compare it with the last good one',
+  doing: 'Comparing the backup with the last good one',
   as: 'root',
   risk: 'change',
   lock: 'host',
   job: true,
   becomesRoot: 'no',
   parameters: [backup],
-  script: new URL('./write-backup-manifest.sh', import.meta.url),
+  script: new URL('./describe-backup.sh', import.meta.url),
   uses: [...making, ...copying, new URL('./compare.sh', import.meta.url)],
   forms: [backup],
   fills: 'backups',
@@ -163,7 +175,7 @@ export const packBackup = defineCommand({
   becomesRoot: 'no',
   parameters: [backup],
   script: new URL('./pack-backup.sh', import.meta.url),
-  uses: making,
+  uses: [...making, packing],
   fills: 'backups',
   timeoutMs: 360 * minutes,
   answer: keyValues({ bytes: one(count) }),
@@ -172,7 +184,7 @@ export const packBackup = defineCommand({
 
 export const verifyBackup = defineCommand({
   name: 'verify-backup',
-  summary: 'Read a packed backup back and compare every file with the manifest',
+  summary: 'Read a packed backup back, compare every file with what was collected, write its manifest and seal it',
   doing: 'Reading the backup back',
   as: 'root',
   risk: 'change',
@@ -181,7 +193,14 @@ export const verifyBackup = defineCommand({
   becomesRoot: 'no',
   parameters: [backup],
   script: new URL('./verify-backup.sh', import.meta.url),
-  uses: [...making, ...copying, new URL('./first-of.sh', import.meta.url)],
+  uses: [
+    ...making,
+    ...copying,
+    packing,
+    seal,
+    new URL('./manifest.sh', import.meta.url),
+    new URL('./first-of.sh', import.meta.url),
+  ],
   fills: 'backups',
   timeoutMs: 360 * minutes,
   /** `entries`: files and folders in the archive; `files`: those whose checksum was compared. */
@@ -191,7 +210,7 @@ export const verifyBackup = defineCommand({
 
 export const publishBackup = defineCommand({
   name: 'publish-backup',
-  summary: 'Give a verified backup its name and its checksum file, durably',
+  summary: 'Give a verified backup its name, beside its checksum, its manifest and the seal of that, durably',
   doing: 'Giving the archive its name',
   as: 'root',
   risk: 'change',
@@ -200,11 +219,16 @@ export const publishBackup = defineCommand({
   becomesRoot: 'no',
   parameters: [backup, sha256],
   script: new URL('./publish-backup.sh', import.meta.url),
-  uses: making,
+  uses: [...making, seal],
   fills: 'backups',
   timeoutMs: 120 * minutes,
   /** `doubted`: it has its name, but doesn't count; see the manifest's answer. */
-  answer: keyValues({ bytes: one(count), state: one(z.enum(['verified', 'doubted'])) }),
+  answer: keyValues({
+    /** The archive's file. */
+    name: one(z.string().regex(/^[a-z0-9-]+[.]tar[.](gz|zst)$/)),
+    bytes: one(count),
+    state: one(z.enum(['verified', 'doubted'])),
+  }),
   exits: { 9: unverified, ...taken },
 });
 

@@ -3,16 +3,26 @@ places "$1"
 needs listed
 again packed verified
 cd "$_stage"
-# The manifest first, so that who reads the archive has it before the files.
-{
-  for _one in $(tops); do
-    printf '%s\0%s\0' "$_one" "$_one/$_manifest"
-    find "$_one" -mindepth 1 ! -type s ! -path "$_one/$_manifest" -print0 | sort -z
-  done
-} >list
+rm -f -- SHA256SUMS sums names.pipe
+# shellcheck disable=SC2046 # The names of folders.
+find $(tops) ! -type s -print0 | sort -z >list
+# shellcheck disable=SC2046 # The same.
+find $(tops) -type f -print0 | sort -z >files
+# The checksums are made while it is packed: tar is told the name of their file when it is there, as the last one.
+mkfifo names.pipe
+(
+  sums_of files & _sums=$!
+  cat list
+  wait "$_sums"
+  printf 'SHA256SUMS\0'
+) >names.pipe & _names=$!
 # Numbers for owners: a name is somebody else on another machine.
-tar --create --gzip --sparse --numeric-owner --acls --xattrs --xattrs-include='*' --hard-dereference --no-recursion \
-  --null --files-from=list --file="$_partial"
+tar --create --use-compress-program="$(packer)" --sparse --numeric-owner --acls --xattrs --xattrs-include='*' --hard-dereference \
+  --no-recursion --null --files-from=names.pipe --file="$_partial"
+wait "$_names"
+rm -f -- names.pipe
+[ -s SHA256SUMS ] || stop 1 'not every file could be read'
+printf 'SHA256SUMS\0' >>list
 sync "$_partial"
 [ -s "$_partial" ]
 step_ended packed

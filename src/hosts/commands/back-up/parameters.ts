@@ -38,6 +38,15 @@ export const copying: readonly ShellFunctions[] = [
   new URL('./pause.sh', import.meta.url),
 ];
 
+/** Making a stream of it, and reading that back. */
+export const packing: ShellFunctions = new URL('./packing.sh', import.meta.url);
+
+/** The key with which a host seals what it says of an archive. */
+export const seal: ShellFunctions = new URL('./seal.sh', import.meta.url);
+
+/** The public half of that key: `ssh-ed25519 AAAA…`. */
+export const sealForm = /^ssh-ed25519 [A-Za-z0-9+/]{40,100}={0,2}$/;
+
 /** Where the host's own configuration is. */
 export const hostPaths: ShellFunctions = new URL('./host-paths.sh', import.meta.url);
 

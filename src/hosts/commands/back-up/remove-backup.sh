@@ -16,12 +16,12 @@ if [ -e "$_archive" ]; then
   _newer=$(printf '%s\n' "$_good" | awk -v since="$_since" -v this="$1" '$1 > since && $2 != this' | wc -l)
   [ "$_newer" -ge 3 ] || stop 9 "of archives that are newer than $1, verified and as they were published there are $_newer, and three are kept"
   state_of "${_newest#* }"
-  [ "$(sum_of "$_backups/${_newest#* }.tar.gz")" = "$_sum" ] || stop 9 "the checksum of the newest archive ${_newest#* } is wrong"
+  [ "$(sum_of "$_backups/${_newest#* }.$_ending")" = "$_sum" ] || stop 9 "the checksum of the newest archive ${_newest#* } is wrong"
   [ ! -d "$_record" ] || keep removing "$_now" "$_record"
 elif [ -e "$_record/proof" ] && [ ! -e "$_record/removing" ]; then
-  stop 9 "$1.tar.gz is not in $_backups"
+  stop 9 "${_archive##*/} is not in $_backups"
 fi
-rm -f -- "$_archive" "$_archive.sha256"
+rm -f -- "$_archive" "$_archive.sha256" "$_manifest" "$_manifest.sig"
 if [ -d "$_backups" ]; then sync "$_backups"; fi
 rm -rf -- "${_record:?}"
 [ ! -e "$_archive" ]

@@ -12,6 +12,12 @@ again() {
   sync "$_record"
 }
 
+# forget_steps: of the volumes, and what the steps had to say.
+forget_steps() {
+  find "$_record" -maxdepth 1 '(' -name 'volume-*' -o -name 'doubts.*' ! -name doubts.new -o -name 'notes.*' ')' -delete
+  sync "$_record"
+}
+
 # step_ended STEP [TEXT]: records that the step has ended, durably.
 step_ended() { keep "$1" "${2-yes}" "$_record"; }
 

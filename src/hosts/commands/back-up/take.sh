@@ -13,7 +13,8 @@ take() {
   _into=$_stage/host$2
   like_above "$2"
   # What pmxcfs makes up, as .version and .rrd, is no configuration, and never rests.
-  _without='//none'; [ "$2" != /etc/pve ] || _without='.*'
+  _without='//none'
+  if [ "$2" = /etc/pve ]; then _without='.*'; left_out made-up '/etc/pve/.*'; fi
   set +e
   if [ "$_seen" = folder ]; then ( set -e; _stay=yes; copy "$_real" "$_into" "$2" ) 2>"$_stage/why"
   else ( set -e; copy_file "$_real" "$_into" "$2" ) 2>"$_stage/why"; fi
@@ -36,6 +37,7 @@ take() {
 # closed PART PATH WHY: whoever isn't root may not read everything; for root it is a doubt.
 closed() {
   echo "closed $1 $2"
+  left_out unreadable "$2"
   [ "$(id -u)" != 0 ] || doubt failed "not readable: $2: $3"
 }
 

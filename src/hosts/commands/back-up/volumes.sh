@@ -29,6 +29,20 @@ FACTS
   [ -d "$_data" ] || return 2
 }
 
+# docker_versions: leaves in $_stage/dockers what runs the installation, with its images by their digests.
+docker_versions() {
+  command -v docker >/dev/null || return 0
+  {
+    timeout 10 docker version --format 'version docker {{.Server.Version}}' 2>/dev/null || :
+    for _container in $containers; do
+      _image=$(timeout 20 docker inspect --type container --format '{{.Image}}' -- "$_container" 2>/dev/null) || continue
+      timeout 20 docker inspect --type container --format 'version image/{{.Config.Image}} {{.Image}}' -- "$_container" 2>/dev/null || :
+      timeout 20 docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' -- "$_image" 2>/dev/null |
+        sed -n 's/^\([^ @]*\)@\(sha256:[0-9a-f]*\)$/version pulled\/\1 \2/p' || :
+    done
+  } | { grep -E '^version [^ ]+ [^ ]+$' || :; } >"$_stage/dockers"
+}
+
 # other_mounts: `beside volume NAME` and `beside folder PATH` for what the installation's containers have mounted and no
 # backup holds.
 other_mounts() {

@@ -4,19 +4,6 @@ needs collected host
 for _name in $(wanted_volumes); do needs "volume-$_name"; done
 again listed packed verified
 cd "$_stage"
-_files=0
-for _one in $(tops); do
-  rm -f -- "$_one/$_manifest"
-  ( cd "$_one" && find . -type f -print0 | sort -z | xargs -0 -r sha256sum -- ) >manifest.partial
-  _count=$(find "$_one" -type f -printf x | wc -c)
-  [ "$(wc -l <manifest.partial)" = "$_count" ] || stop 1 'not every file could be read'
-  mv -fT -- manifest.partial "$_one/$_manifest"
-  _files=$((_files + _count))
-done
-# shellcheck disable=SC2046 # The names of two folders.
-find $(tops) -type f -print0 | sort -z | xargs -0 -r sha256sum -z -- >sums
-# shellcheck disable=SC2046 # The same.
-find $(tops) -mindepth 1 ! -type s -print | sed 's,/$,,' | sort >names
 { describe_files; describe_host; for _name in $(wanted_volumes); do cat "$_name.contents"; done; } >"$_record/contents.part"
 { for _name in collected host $(wanted_volumes | sed 's/^/volume-/'); do cat "$_record/doubts.$_name"; done; } >doubts
 # With what the last good backup held; before there was one, with what may never be empty.
@@ -51,4 +38,5 @@ if [ ! -s doubts ]; then
 else rm -f -- "$_record/accepted.new"; fi
 for _file in contents.part doubts.new accepted.new; do [ ! -e "$_record/$_file" ] || sync "$_record/$_file"; done
 step_ended listed
-echo "files $_files"
+# shellcheck disable=SC2046 # The names of folders.
+echo "files $(find $(tops) -type f -printf x | wc -c)"
