@@ -81,6 +81,8 @@ export interface HostConfig {
   readonly sharesMachineId?: true;
   /** IANA name; schedules of this host are read in it. Default `UTC`. */
   readonly timeZone: string;
+  /** Of each kind of backup which ones stay, as Proxmox writes it: `keep-last=3,keep-weekly=4`. Default: the guide's. */
+  readonly keep?: { readonly daily?: string; readonly full?: string; readonly monthly?: string };
 }
 
 export interface MailConfig {

@@ -83,6 +83,11 @@ export function finalizeHost(
     ...(api.value && { api: api.value }),
     layout: layoutOf(values),
     timeZone: values.TIME_ZONE,
+    keep: {
+      daily: values.BACKUP_KEEP_DAILY,
+      full: values.BACKUP_KEEP_FULL,
+      monthly: values.BACKUP_KEEP_MONTHLY,
+    },
     ...(values.SHARES_MACHINE_ID && { sharesMachineId: true }),
     ...(context.isElsewhere && { isElsewhere: true }),
   };

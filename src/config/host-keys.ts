@@ -187,6 +187,9 @@ export const hostKeys = {
     host: 'shared',
     what: "What makes the host's archives smaller: `gzip`, or `zstd`, which is many times as fast and has to be installed there (`apt install zstd`). Written into the host's helper by `npx proxmox-mcp host install`.",
   }),
+  BACKUP_KEEP_DAILY: keep('keep-daily=7', 'Which daily backups of the host stay'),
+  BACKUP_KEEP_FULL: keep('keep-last=8', 'Which full ones'),
+  BACKUP_KEEP_MONTHLY: keep('keep-last=12', 'Which monthly ones'),
   HEALTH_URL: layout(
     types.urlOrNone,
     'http://localhost:8080/health',
@@ -198,6 +201,15 @@ export const hostKeys = {
     'Reverse proxy, as the host itself reaches it; none where there is none.',
   ),
 } as const;
+
+function keep(value: string, what: string) {
+  return withDefault(types.keep, value, {
+    group: 'Layout of a host',
+    example: 'keep-last=3,keep-weekly=4',
+    host: 'shared',
+    what: `${what}, in Proxmox's own words and by its rules: keep-last, keep-hourly, keep-daily, keep-weekly, keep-monthly, keep-yearly, or keep-all=1. Whatever stands here, the last three verified ones stay, and what is younger than seven days. \`npx proxmox-mcp backups simulate\` shows what would be left.`,
+  });
+}
 
 function layout<Value>(type: types.ValueType<Value>, value: string, what: string) {
   return withDefault(type, value, { group: 'Layout of a host', example: value, host: 'shared', what });

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isHostAddress } from '../address.ts';
+import { parseKeep } from '../backups/retention.ts';
 import { hostName as hostNameSchema } from '../operations/inputs.ts';
 import { Secret } from '../secret.ts';
 import { canonicalTimeZone, nearestTimeZone } from '../time-zone.ts';
@@ -225,6 +226,20 @@ export const timeZone = valueType('an IANA time zone, e.g. Europe/Berlin', parse
     return nearest === undefined ? undefined : `Did you mean ${nearest}?`;
   },
 });
+
+/** Proxmox's `prune-backups`. The value is the text. */
+export const keep = valueType(
+  "rules as Proxmox's: keep-last=3,keep-weekly=4 (keep-last, keep-hourly, keep-daily, keep-weekly, keep-monthly, keep-yearly, each once), or keep-all=1",
+  z.string().refine((value) => parseKeep(value) !== undefined),
+  {
+    explain: (text) =>
+      /^(\d+|[a-z]+=\d+)$/.test(text) && !text.startsWith('keep-')
+        ? `Did you mean keep-${/^\d+$/.test(text) ? `last=${text}` : text}?`
+        : /^(keep-[a-z]+=0,?)+$/.test(text)
+          ? 'Proxmox would keep all of them: write keep-all=1 if you mean that.'
+          : undefined,
+  },
+);
 
 /** `none`, because an empty value means that nothing was set. */
 function orNone<Value>(of: ValueType<Value>, nothing: Value): ValueType<Value> {

@@ -10,7 +10,7 @@ import type {
   ComparedBackup,
 } from '../activities/back-up/back-up.ts';
 import type { BackupContents } from '../activities/back-up/look.ts';
-import type { RetentionPlan } from '../activities/back-up/retention.ts';
+import type { RetentionPlan } from '../backups/plan-retention.ts';
 import { backUp as definition } from '../operations/back-up.ts';
 import type { Finding } from '../operations/finding.ts';
 import type { PlanDraft } from '../operations/plan.ts';
@@ -536,7 +536,7 @@ function retention(plan: RetentionPlan, verb: 'Removed' | 'Would remove'): Secti
             {
               check: 'Refused',
               verdict: 'warning',
-              summary: `Nothing is removed although archives are old enough: ${plan.refused}`,
+              summary: `Archives that are old enough stay: ${plan.refused}`,
               remedy: 'Look at that first; what is old goes with the next backups.',
             } as const,
           ]),

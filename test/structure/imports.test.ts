@@ -29,7 +29,7 @@ const houses: Readonly<Record<string, House>> = {
   workflows: {
     holds: 'durable logic, one file per operation; `lib/` for steps, locks, undo, questions',
     may: ['operations', 'reports'],
-    types: ['activities'],
+    types: ['activities', 'backups'],
     why: 'decides and never touches the world: nothing of Node may get into the bundle',
   },
   activities: {
@@ -55,7 +55,7 @@ const houses: Readonly<Record<string, House>> = {
   mail: { holds: 'SMTP', may: [], why: 'is one protocol, and nothing of Temporal' },
   config: {
     holds: '`.env` and `hosts.yaml`: parsed, merged, checked',
-    may: ['operations'],
+    may: ['operations', 'backups'],
     why: 'gives a host’s name the meaning it has in an input, and says what is wrong as findings',
   },
   policy: {

@@ -1,4 +1,6 @@
 import { Context } from '@temporalio/activity';
+import type { RetentionPlan } from '../../backups/plan-retention.ts';
+import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import {
   type Archive,
@@ -31,7 +33,7 @@ import { currentRun, jobOf, runJob } from '../lib/run-job.ts';
 import { stopJobs } from '../lib/stop-jobs.ts';
 import { type BackupContents, lookBeforeBackup } from './look.ts';
 import { planSteps } from './plan.ts';
-import { planRetention, type RetentionPlan } from './retention.ts';
+import { planHostRetention } from './retention.ts';
 
 export const queue = 'host';
 
@@ -297,13 +299,14 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
     },
 
     async planBackupRetention({ host: name, adding }) {
-      return retentionOf(await hosts.get(name).run(listBackups, {}), adding);
+      const host = hosts.get(name);
+      return retentionOf(host.config, await host.run(listBackups, {}), adding);
     },
 
     async planBackup({ host: name, id, volumes }) {
       const host = hosts.get(name);
       const backups = await host.run(listBackups, {});
-      const retention = retentionOf(backups, id);
+      const retention = retentionOf(host.config, backups, id);
       const read = longestUnread(backups.archives, id);
       return { steps: planSteps(host.config, { volumes, read, remove: retention.remove }), retention };
     },
@@ -323,14 +326,18 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
   };
 }
 
-function retentionOf(backups: Backups, adding?: string): RetentionPlan & { readonly notUnderstood: number } {
+function retentionOf(
+  host: HostConfig,
+  backups: Backups,
+  adding?: string,
+): RetentionPlan & { readonly notUnderstood: number } {
   const { now } = backups;
   const added: readonly Archive[] =
     adding === undefined
       ? []
       : [{ id: adding, bytes: usualBytes(backups), writtenAt: now, state: 'verified', publishedAt: now }];
   const archives = [...backups.archives.filter(({ id }) => id !== adding), ...added];
-  return { ...planRetention({ ...backups, archives }, new Date()), notUnderstood: backups.notUnderstood };
+  return { ...planHostRetention(host, { ...backups, archives }, new Date()), notUnderstood: backups.notUnderstood };
 }
 
 /** So that each archive of a week is read about every other night, and a changed one at once. */

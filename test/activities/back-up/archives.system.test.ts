@@ -128,11 +128,12 @@ describe('old archives', () => {
     for (const days of [30, 20, 9, 8]) made.push(await archiveOf(days));
     const [oldest = '', second = ''] = made;
     expect((await list()).archives.map(({ state }) => state)).toEqual(made.map(() => 'verified'));
+    Object.assign(host.hosts.get('pve1').config, { keep: { daily: 'keep-last=1' } });
     const activities = createBackupActivities(host);
     expect(await host.run(() => activities.planBackupRetention({ host: 'pve1' }))).toMatchObject({ remove: [oldest] });
 
     for (const young of made.slice(1))
-      expect(job('remove-backup', young)).toMatchObject({ code: '9', said: expect.stringContaining('three are kept') });
+      expect(job('remove-backup', young)).toMatchObject({ code: '9', said: expect.stringContaining('three days are kept') });
     // The newest is read before anything goes.
     const newest = made.at(-1);
     host.sh(`cd "$backups"; cp -p ${newest}.tar.gz ../good; size=$(stat -c %s ${newest}.tar.gz)

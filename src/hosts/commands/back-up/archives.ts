@@ -3,7 +3,7 @@ import { count, flag, form, keyValues, listing, many, nothing, one, optional, ti
 import { defineCommand } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
-import { backup, functions, safety, seal, sealForm, sha256 } from './parameters.ts';
+import { backup, functions, removals, safety, seal, sealForm, sha256 } from './parameters.ts';
 
 /**
  * What the host itself knows of an archive, from the record that it made when the archive was published:
@@ -72,6 +72,9 @@ const elsewhere = z
   .pipe(z.tuple([form(backup), z.string().startsWith('/')]))
   .transform(([id, folder]) => ({ id, folder }));
 
+/** `ID SECONDS` */
+const proven = words(form(backup), time).transform(([id, at]) => ({ id, at }));
+
 /** What the host has of backups: `output` of {@link listBackups}. */
 export type Backups = z.output<typeof listBackups.answer>;
 
@@ -94,14 +97,17 @@ export const listBackups = defineCommand({
     archive: many(archive),
     gone: many(form(backup)),
     elsewhere: many(elsewhere),
+    protected: many(form(backup)),
+    proven: many(proven),
     unsafe: optional(z.string().startsWith('/')),
     seal: optional(z.string().regex(sealForm)),
-  }).transform(({ now, archive: archives, gone, elsewhere: moved, unsafe, seal: key, notUnderstood }) => ({
-    /** ISO 8601, UTC: the host's clock. */
-    now,
+  }).transform(({ archive: archives, elsewhere: moved, unsafe, seal: key, notUnderstood, ...rest }) => ({
+    /**
+     * `now`: the host's clock, ISO 8601, UTC. `gone`: ids of archives that were published and are in no folder any more.
+     * `protected`: ids of those that an administrator keeps. `proven`: those that were restored, and worked, and when.
+     */
+    ...rest,
     archives,
-    /** Ids of archives that were published and are in no folder any more. */
-    gone,
     /** Archives that were published and lie in a folder that isn't the host's backup folder now. */
     elsewhere: moved,
     /** A folder on the way to the archives in which others than root may remove them. */
@@ -134,7 +140,8 @@ export const checkArchive = defineCommand({
 
 export const removeBackup = defineCommand({
   name: 'remove-backup',
-  summary: 'Remove an archive that is older than seven days while three newer verified ones are there',
+  summary:
+    'Remove an archive that is older than seven days while verified ones of its kind of three newer days are there',
   doing: ({ backup }) => `Removing the old archive ${backup}`,
   as: 'root',
   risk: 'change',
@@ -143,11 +150,27 @@ export const removeBackup = defineCommand({
   becomesRoot: 'no',
   parameters: [backup],
   script: new URL('./remove-backup.sh', import.meta.url),
-  uses: [functions, stop],
+  uses: [functions, stop, removals],
   forms: [backup],
   timeoutMs: 60 * 60_000,
   answer: nothing,
   exits: { 9: unverified },
+});
+
+/** As {@link acceptBackup}: whoever has the service's key could fill the disk by protecting, and remove by lifting it. */
+export const protectBackup = defineCommand({
+  name: 'protect-backup',
+  summary: 'Keep an archive whatever retention says, or no longer',
+  doing: ({ backup, protection }) =>
+    `${protection === 'lift' ? 'Lifting the protection of' : 'Protecting'} the archive ${backup}`,
+  as: 'administrator',
+  risk: 'change',
+  job: false,
+  parameters: [backup, { name: 'protection', choices: ['set', 'lift'], description: 'Whether it is to be protected' }],
+  script: new URL('./protect-backup.sh', import.meta.url),
+  uses: [functions, stop],
+  timeoutMs: 60_000,
+  answer: nothing,
 });
 
 /**

@@ -5,7 +5,8 @@
 # has ended (collected, host, volume-NAME, listed, packed, verified), written when the step's effect is on disk; the next step
 # needs it. Afterwards: proof (checksum, size and time of the file, when it was published, folder), seal (the same of its
 # manifest), contents (what the next backup is compared with), doubts (what was less than last time), accepted (an
-# administrator wants it so), checked (when it was last read back), broken (it was found changed then), unsealed (its manifest was).
+# administrator wants it so), checked (when it was last read back), broken (it was found changed then), unsealed (its manifest
+# was), protected (an administrator keeps it), proven (when it was last restored and worked).
 places() {
   folders
   _record=$_records/$1
@@ -124,6 +125,12 @@ one_lost() {
   if [ "$_state" != gone ] || [ "$_sum" = - ]; then return 0; fi
   if [ -n "$_folder" ] && [ "$_folder" != "$_backups" ] && [ -f "$_folder/$1.$_ending" ]; then echo "elsewhere $1 $_folder"
   else echo "gone $1"; fi
+}
+
+# one_marked BACKUP: says that an administrator protects it, and when it was last restored and worked.
+one_marked() {
+  [ ! -e "$_records/$1/protected" ] || echo "protected $1"
+  [ ! -e "$_records/$1/proven" ] || { read -r _at <"$_records/$1/proven" && counts "$_at" && echo "proven $1 $_at"; } || :
 }
 
 # taken_at BACKUP: the time in its name, in seconds since 1970; fails where that is no time.

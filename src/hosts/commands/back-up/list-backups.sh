@@ -4,6 +4,7 @@ echo "now $(date +%s)"
 unsafe_folder
 show_seal
 each_record one_lost
+each_record one_marked
 [ -d "$_backups" ] || exit 0
 find "$_backups" -maxdepth 1 -type f -regextype posix-extended \
   -regex ".*/${form_backup}[.]tar[.](gz|zst)" -printf '%f\n' | sort | while read -r _name; do

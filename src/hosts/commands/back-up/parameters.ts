@@ -63,5 +63,8 @@ export const volumes: ShellFunctions = new URL('./volumes.sh', import.meta.url);
 /** Disks that should be mounted and aren't. */
 export const mountPoints: ShellFunctions = new URL('./mount-points.sh', import.meta.url);
 
+/** How many archives may go, and which never. */
+export const removals: ShellFunctions = new URL('./removals.sh', import.meta.url);
+
 /** Whether others than root can remove archives. */
 export const safety: ShellFunctions = new URL('./unsafe-folder.sh', import.meta.url);
