@@ -83,6 +83,14 @@ export function finalizeHost(
     ...(api.value && { api: api.value }),
     layout: layoutOf(values),
     timeZone: values.TIME_ZONE,
+    ...(values.BACKUP_RECIPIENTS && {
+      copies: {
+        recipients: values.BACKUP_RECIPIENTS.map((item) =>
+          /^\.{0,2}\//.test(item) ? resolve(context.folder, item) : item,
+        ),
+        encryption: values.BACKUP_ENCRYPTION,
+      },
+    }),
     ...(values.SHARES_MACHINE_ID && { sharesMachineId: true }),
     ...(context.isElsewhere && { isElsewhere: true }),
   };
