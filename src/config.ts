@@ -75,6 +75,13 @@ export interface HostConfig {
   readonly local?: { readonly sudo: boolean };
   readonly api?: ProxmoxApiConfig;
   readonly layout: HostLayout;
+  /** Absent: no copy of its backups leaves it. */
+  readonly copies?: {
+    /** `age1…`, SSH public keys, and absolute paths of files of them. */
+    readonly recipients: readonly string[];
+    /** Who encrypts. */
+    readonly encryption: 'host' | 'service';
+  };
   /** Another worker serves it, and its keys may be missing here (`WORKER_HOSTS`). */
   readonly isElsewhere?: true;
   /** Its machine-id is another machine's too, so it doesn't tell that two names are one machine. */
@@ -180,6 +187,15 @@ export interface Config {
     readonly maxConcurrentActivitiesPerHost: number;
   };
   readonly hosts: readonly HostConfig[];
+  /** The copies of backups, on the machine of the worker. */
+  readonly copies: {
+    /** Absolute path. Default `dataDir/copies`. */
+    readonly folder: string;
+    /** The service's own identity, absolute path. Absent: it can't decrypt them. */
+    readonly identityFile?: string;
+    /** `rclone:REMOTE:PATH`, `restic:REPOSITORY` */
+    readonly remotes: readonly string[];
+  };
   readonly mail?: MailConfig;
   /** Absent: nothing is traced. */
   readonly tracing?: TracingConfig;

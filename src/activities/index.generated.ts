@@ -10,6 +10,7 @@ import { createHealthActivities } from './check-health/check-health.ts';
 import { createContactActivities } from './contacts/contacts.ts';
 import { createControlGuestActivities } from './control-guest/control-guest.ts';
 import { createControlServiceActivities } from './control-service/control-service.ts';
+import { createCopyBackupsActivities } from './copy-backups/copy-backups.ts';
 import { createGuestActivities } from './guests/guests.ts';
 import { createLedgerStoreActivities } from './ledger/ledger.ts';
 import { createListBackupsActivities } from './list-backups/list-backups.ts';
@@ -33,6 +34,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createHealthActivities(dependencies),
     ...createControlGuestActivities(dependencies),
     ...createControlServiceActivities(dependencies),
+    ...createCopyBackupsActivities(dependencies),
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
     ...createRunInGuestActivities(dependencies),

@@ -88,6 +88,14 @@ export function finalizeHost(
       full: values.BACKUP_KEEP_FULL,
       monthly: values.BACKUP_KEEP_MONTHLY,
     },
+    ...(values.BACKUP_RECIPIENTS && {
+      copies: {
+        recipients: values.BACKUP_RECIPIENTS.map((item) =>
+          /^\.{0,2}\//.test(item) ? resolve(context.folder, item) : item,
+        ),
+        encryption: values.BACKUP_ENCRYPTION,
+      },
+    }),
     ...(values.SHARES_MACHINE_ID && { sharesMachineId: true }),
     ...(context.isElsewhere && { isElsewhere: true }),
   };

@@ -79,6 +79,14 @@ export function finalize(context: ServiceContext): Finalized {
       maxConcurrentActivitiesPerHost: values.WORKER_ACTIVITIES_PER_HOST,
     },
     hosts,
+    copies: {
+      folder:
+        values.COPIES_DIR === undefined
+          ? resolve(folder, values.DATA_DIR, 'copies')
+          : resolve(folder, values.COPIES_DIR),
+      ...(values.BACKUP_IDENTITY_FILE !== undefined && { identityFile: resolve(folder, values.BACKUP_IDENTITY_FILE) }),
+      remotes: values.BACKUP_REMOTES ?? [],
+    },
     ...(mail && { mail }),
     ...(tracing && { tracing }),
     ...(values.GRAFANA_PASSWORD && { grafanaPassword: values.GRAFANA_PASSWORD }),

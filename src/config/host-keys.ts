@@ -200,6 +200,19 @@ export const hostKeys = {
     'http://localhost:80',
     'Reverse proxy, as the host itself reaches it; none where there is none.',
   ),
+
+  BACKUP_RECIPIENTS: optional(types.recipients, {
+    group: 'Copies of backups',
+    example: '/etc/proxmox-mcp/recipients.txt',
+    host: 'shared',
+    what: "Who can decrypt the copies of the host's backups that leave it: public keys of `age`, or files of them. Written on the host by `npx proxmox-mcp host install`, so that who has the service's key can't name others. Without it no copy is made (docs/copies.md).",
+  }),
+  BACKUP_ENCRYPTION: withDefault(types.oneOf('host', 'service'), 'host', {
+    group: 'Copies of backups',
+    example: 'host',
+    host: 'shared',
+    what: 'Where copies are encrypted: `host`: by the program `age` there, so that the service never sees what is in them; `service`: here, for hosts that have no `age`. Counts after `npx proxmox-mcp host install`.',
+  }),
 } as const;
 
 function keep(value: string, what: string) {

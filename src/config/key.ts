@@ -11,6 +11,7 @@ export const groups = [
   'Worker',
   'Mail and chat',
   'Layout of a host',
+  'Copies of backups',
   'Deployment with Docker Compose',
   'Traces',
   'Containers and monitoring',

@@ -268,6 +268,23 @@ export const serviceKeys = {
     what: 'Webhook that pages who is on call: it gets `{ "text": … }`; contacts of `policy.yaml` name it.',
   }),
 
+  COPIES_DIR: optional(types.path, {
+    group: 'Copies of backups',
+    defaultText: 'DATA_DIR/copies',
+    example: '/mnt/nas/proxmox-mcp-copies',
+    what: "Where the encrypted copies of the hosts' backups lie on the machine of the worker. With several workers: a folder that all of them share.",
+  }),
+  BACKUP_IDENTITY_FILE: optional(types.path, {
+    group: 'Copies of backups',
+    example: './keys/copies-identity.txt',
+    what: "An identity of `age` that the service has itself, mode 0600: with it the weekly check decrypts copies and compares what they hold. Who gets the service's files can then read the copies, too (docs/copies.md).",
+  }),
+  BACKUP_REMOTES: optional(types.remotes, {
+    group: 'Copies of backups',
+    example: 'rclone:offsite:proxmox,restic:/mnt/nas/restic',
+    what: 'Further places for the encrypted copies, by the programs `rclone` or `restic` of the worker. Their own files hold what they sign in with (docs/copies.md).',
+  }),
+
   IMAGE_TAG: withDefault(types.imageTag, 'latest', {
     group: 'Containers and monitoring',
     atStart: true,

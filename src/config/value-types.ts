@@ -151,6 +151,29 @@ export const hostPathsOrNone = orNone(
   [],
 );
 
+const recipient = /^(age1[a-z0-9]{20,2500}|ssh-(ed25519|rsa) AAAA[A-Za-z0-9+/]+={0,2}( [^,\r\n\0]*)?)$/;
+
+/** A path is told from a recipient by how it begins; SSH keys have blanks, so that only commas part. */
+export const recipients = valueType(
+  'recipients of age (age1…, or an SSH public key) or paths of files of them (/…, ./…), separated by commas',
+  parsed((value): readonly string[] | undefined => {
+    const items = value
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
+    const accepts = (item: string) =>
+      recipient.test(item) || (/^\.{0,2}\//.test(item) && path.schema.safeParse(item).success);
+    return items.length > 0 && items.every(accepts) ? items : undefined;
+  }),
+  { list: true },
+);
+
+export const remotes = listOf(
+  'places as rclone:REMOTE:PATH or restic:REPOSITORY',
+  (item) => /^rclone:[A-Za-z0-9_][A-Za-z0-9_.+@-]*:[^\0]*$/.test(item) || /^restic:[^-\0][^\0]*$/.test(item),
+  (text) => (/:[^/@\s]+@/.test(text) ? 'Leave out the password: it belongs into a file of its own.' : undefined),
+);
+
 export const hostName = valueType('1 to 63 characters of a-z, 0-9 and -, e.g. pve1', hostNameSchema());
 
 export const userName = valueType(

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
+import type { Writable } from 'node:stream';
 import type { z } from 'zod';
 import type { HostConfig } from '../config.ts';
 import { ServiceError } from '../errors.ts';
@@ -148,11 +149,12 @@ function saidIn({ exitCode, stdoutBytes, stderrBytes }: CommandResult): SpanAttr
   };
 }
 
-/** What a call says to the helper beside its arguments, and what it gives it to read. */
+/** What a call says to the helper beside its arguments, what it gives it to read, and where its output goes. */
 interface Given {
   readonly fence?: HostFence | GuestFence;
   readonly run?: string;
   readonly input?: string;
+  readonly stdoutTo?: Writable;
 }
 
 async function execute(

@@ -9,6 +9,7 @@ import type {
   HostFence,
   InputOf,
   JobCommand,
+  OutputOf,
   PlainCommand,
   RunOf,
 } from './commands/command.ts';
@@ -42,8 +43,11 @@ export interface JobProgress {
 }
 
 /** What `run` takes after the arguments: whatever changes something needs the fences of its lock, an undo its run. */
-export type RunRest<C extends Command> = C extends { readonly lock: CommandLock } | { readonly readsInput: true }
-  ? [options: RunOptions & FenceOf<C> & RunOf<C> & InputOf<C>]
+export type RunRest<C extends Command> = C extends
+  | { readonly lock: CommandLock }
+  | { readonly readsInput: true }
+  | { readonly streamsOutput: true }
+  ? [options: RunOptions & FenceOf<C> & RunOf<C> & InputOf<C> & OutputOf<C>]
   : [options?: RunOptions];
 
 /** What stops a job of another run: the fence of who holds the host alone, or the fences of who holds the job's guest. */

@@ -13,6 +13,7 @@ import { configureGuest } from './configure-guest.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
 import { convertToTemplate } from './convert-to-template.ts';
+import { copyBackups } from './copy-backups.ts';
 import { createContainer } from './create-container.ts';
 import { createVm } from './create-vm.ts';
 import { deleteGuest } from './delete-guest.ts';
@@ -49,6 +50,7 @@ const typed = {
   'control-guest': controlGuest,
   'control-service': controlService,
   'convert-to-template': convertToTemplate,
+  'copy-backups': copyBackups,
   'create-container': createContainer,
   'create-vm': createVm,
   'delete-guest': deleteGuest,

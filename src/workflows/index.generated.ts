@@ -33,6 +33,7 @@ export { changeSwitch } from './change-switch.ts';
 export { checkHealth } from './check-health.ts';
 export { controlGuest } from './control-guest.ts';
 export { controlService } from './control-service.ts';
+export { copyBackups } from './copy-backups.ts';
 export { guestBatch } from './guest-batch.ts';
 export { listBackups } from './list-backups.ts';
 export { runInGuest } from './run-in-guest.ts';

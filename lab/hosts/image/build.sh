@@ -8,7 +8,7 @@ say() { printf 'lab image %s: %4ds %s\n' "$release" "$SECONDS" "$*" >&2; }
 fail() { say "failed"; tail -n 20 -- "$@" >&2; exit 1; }
 
 packages='systemd systemd-sysv dbus libpam-systemd openssh-server sudo curl ca-certificates openssl logrotate rsyslog
-  iptables iproute2 procps busybox-static zstd'
+  iptables iproute2 procps busybox-static zstd age'
 # Debian 11 is there for its sudo alone; Debian 13 also has the other sudo.
 case $release in
   bullseye) ;;

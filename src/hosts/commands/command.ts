@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { z } from 'zod';
 import type { HostConfig, HostLayout } from '../../config.ts';
 import type { ErrorCode } from '../../errors.ts';
@@ -105,6 +106,7 @@ export interface UserCommand extends Described {
   readonly undo?: never;
   readonly own?: never;
   readonly readsInput?: never;
+  readonly streamsOutput?: never;
 }
 
 interface Scripted {
@@ -147,6 +149,11 @@ export type RootCommand = Described & {
   readonly becomesRoot: BecomesRoot;
   /** It reads standard input, which it has to bound itself: what is signed. Everything else has none. */
   readonly readsInput?: true;
+  /**
+   * Its standard output is as long as it is, and goes to who asks instead of being kept; how it ended, the exit code and
+   * standard error say. Until then nobody may take what came for the whole.
+   */
+  readonly streamsOutput?: true;
 } & Body &
   Effect;
 
@@ -164,6 +171,7 @@ export type AdministratorCommand = Described &
     readonly undo?: never;
     readonly own?: never;
     readonly readsInput?: never;
+    readonly streamsOutput?: never;
   };
 
 /** A command that the service may run on a host. */
@@ -221,6 +229,11 @@ export type RunOf<C extends Command> = C extends { readonly undo: true; readonly
 
 /** What a command is given to read. */
 export type InputOf<C extends Command> = C extends { readonly readsInput: true } ? { readonly input: string } : unknown;
+
+/** Where the output of a command goes that isn't kept. */
+export type OutputOf<C extends Command> = C extends { readonly streamsOutput: true }
+  ? { readonly stdoutTo: Writable }
+  : unknown;
 
 /** The number of a guest: Proxmox VE's own range. A leading zero would name another guest to some of its tools. */
 export const vmid = {

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import { cleanLine } from '../../reports/clean.ts';
@@ -38,11 +39,13 @@ export async function callHelper(
     signal,
     maxOutputBytes,
     input,
+    stdoutTo,
   }: RunOptions & {
     readonly timeoutMs: number;
     readonly isLook: boolean;
     readonly maxOutputBytes?: number | undefined;
     readonly input?: string;
+    readonly stdoutTo?: Writable;
   },
 ): Promise<CommandResult> {
   const helper = config.layout.helper;
@@ -53,6 +56,7 @@ export async function callHelper(
       ...(signal && { signal }),
       maxOutputBytes,
       ...(input !== undefined && { stdin: input }),
+      ...(stdoutTo && { stdoutTo }),
     })
     .catch((error: unknown) => {
       throw isLook ? retryLook(config, error) : error;

@@ -1,3 +1,4 @@
+import { readRecipients } from '../../backups/copies/recipients.ts';
 import type { HostConfig } from '../../config.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import { sameMachine } from '../one-machine.ts';
@@ -127,6 +128,7 @@ export function planFor(
       home: homeOf(host, seen),
       publicKey,
       from: anywhere ? undefined : (from ?? fromOf(seen.keys)),
+      copies: host.copies && { ...host.copies, recipients: readRecipients(host.copies.recipients) },
     }),
   );
 }

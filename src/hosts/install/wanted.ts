@@ -42,7 +42,7 @@ export function pathsOf(layout: HostLayout, home: string): { readonly ours: stri
   const ours = [
     ...[home, `${home}/.ssh`, keysFileOf(home)],
     ...[posix.dirname(layout.helper), layout.helper],
-    ...[layout.state, layout.backups, rotationFile, layout.sudoersFile],
+    ...[layout.state, recipientsFileOf(layout), layout.backups, rotationFile, layout.sudoersFile],
   ];
   const parents = ours.flatMap(ancestors).filter((path) => !ours.includes(path));
   return { ours, parents: [...new Set(parents)].sort() };
@@ -55,10 +55,18 @@ export interface WantedOptions {
   readonly publicKey: string | undefined;
   /** Patterns of addresses the key may be used from, as sshd(8) has them. */
   readonly from: string | undefined;
+  /** Who can decrypt copies of its backups, and who encrypts them; undefined: nobody, no copy leaves it. */
+  readonly copies: RecipientsOf | undefined;
+}
+
+export interface RecipientsOf {
+  /** `age1…` or an SSH public key, one or more. */
+  readonly recipients: readonly string[];
+  readonly encryption: 'host' | 'service';
 }
 
 /** What has to be on the host, made for the sudo that is there. */
-export function wanted(seen: Seen, { layout, home, publicKey, from }: WantedOptions): readonly Wanted[] {
+export function wanted(seen: Seen, { layout, home, publicKey, from, copies }: WantedOptions): readonly Wanted[] {
   const helper = generateHelper(layout);
   const helperDigest = sha256(helper);
   // Without the distribution's patch level, which changes with every security update.
@@ -78,6 +86,7 @@ export function wanted(seen: Seen, { layout, home, publicKey, from }: WantedOpti
     folder(posix.dirname(layout.helper), '755', 'the folder of the helper'),
     file(layout.helper, '755', helper, 'the helper: the one program the service runs as root'),
     folder(layout.state, '700', "the helper's state and jobs"),
+    ...recipientsOf(seen, layout, copies),
     folder(layout.backups, '700', 'backups'),
     file(rotationFile, '644', logRotation(layout), 'rotation of its logs, and cleaning of old jobs'),
     {
@@ -85,6 +94,30 @@ export function wanted(seen: Seen, { layout, home, publicKey, from }: WantedOpti
       kind: 'policy',
     },
   ];
+}
+
+/** Root's file of those to whom copies of backups are encrypted. */
+export function recipientsFileOf({ state }: HostLayout): string {
+  return `${state}/recipients`;
+}
+
+/** One that is there without anybody being configured is to name nobody. */
+function recipientsOf(seen: Seen, layout: HostLayout, copies: RecipientsOf | undefined): readonly WantedFile[] {
+  const path = recipientsFileOf(layout);
+  if (copies === undefined && (seen.paths.get(path)?.kind ?? 'absent') === 'absent') return [];
+  const { recipients = [], encryption = 'host' } = copies ?? {};
+  const lines = [
+    "# Who can decrypt the copies of this host's backups: recipients of age. Made by host install from BACKUP_RECIPIENTS.",
+    `# encrypted by the ${encryption}`,
+    ...recipients,
+  ];
+  const names = recipients.map((one) => (one.length > 90 ? `${one.slice(0, 60)}…${one.slice(-20)}` : one)).join(', ');
+  const where = encryption === 'host' ? 'encrypted here' : 'which the service gets unencrypted, and encrypts';
+  const what =
+    recipients.length === 0
+      ? 'no copy of a backup leaves this host'
+      : `who can decrypt copies of its backups, ${where}: ${names}`;
+  return [file(path, '600', `${lines.join('\n')}\n`, what)];
 }
 
 /** One line of authorized_keys: no forwarding, no terminal, no files of the user's own executed. */

@@ -343,6 +343,7 @@ export function memoryConfig(): Config {
       maxConcurrentActivitiesPerHost: 4,
     },
     hosts: [host('pve1'), host('pve2'), host('broken')],
+    copies: { folder: '/dev/null/data/copies', remotes: [] },
     webhooks: {},
     dangerousCommands: false,
     demo: false,

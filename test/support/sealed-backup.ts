@@ -1,0 +1,50 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { HostLayout } from '../../src/config.ts';
+
+export interface SealedBackup {
+  readonly id: string;
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/**
+ * A verified archive with its sealed manifest and its record, as the host's helper leaves them, with this content. For tests of what
+ * is done with archives, where making one doesn't matter.
+ *
+ * @param age - seconds since it was published
+ */
+export function sealBackup(layout: HostLayout, id: string, content: Buffer, age = 0): SealedBackup {
+  const seal = join(layout.state, 'seal');
+  const record = join(layout.state, 'backups', id);
+  for (const folder of [seal, record, layout.backups]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (!existsSync(join(seal, 'key')))
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'seal', '-f', join(seal, 'key')]);
+  const at = (ending: string) => join(layout.backups, `${id}${ending}`);
+  writeFileSync(at('.tar.gz'), content, { mode: 0o600 });
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  const machine = existsSync('/etc/machine-id') ? readFileSync('/etc/machine-id', 'utf8').trim() : '0123';
+  const lines = [
+    'proxmox-mcp manifest 1',
+    `id ${id}`,
+    `host pve1 ${machine}`,
+    `archive ${id}.tar.gz ${content.length} ${sha256}`,
+    `entry f 0640 0:0 ${content.length} 1764205200 - ${sha256} host/etc/some`,
+    'end 1',
+  ];
+  writeFileSync(at('.manifest'), `${lines.join('\n')}\n`, { mode: 0o600 });
+  execFileSync(
+    'ssh-keygen',
+    ['-q', '-Y', 'sign', '-n', 'proxmox-mcp-manifest', '-f', join(seal, 'key'), at('.manifest')],
+    {
+      stdio: 'ignore',
+    },
+  );
+  const written = Math.floor(statSync(at('.tar.gz')).mtimeMs / 1000);
+  const published = Math.floor(Date.now() / 1000) - age;
+  writeFileSync(join(record, 'proof'), `${sha256} ${content.length} ${written} ${published} ${layout.backups}\n`);
+  writeFileSync(join(record, 'checked'), `${published}\n`);
+  return { id, sha256, bytes: content.length };
+}
