@@ -1,5 +1,6 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { addDisk } from './add-disk.ts';
+import { backUpGuest } from './back-up-guest.ts';
 import { backUp } from './back-up.ts';
 import { changeApi } from './change-api.ts';
 import { changeGuestFirewall } from './change-guest-firewall.ts';
@@ -36,6 +37,7 @@ import type { OperationDefinition } from './definition.ts';
 /** Every operation, by name, with its own types. */
 const typed = {
   'add-disk': addDisk,
+  'back-up-guest': backUpGuest,
   'back-up': backUp,
   'change-api': changeApi,
   'change-guest-firewall': changeGuestFirewall,

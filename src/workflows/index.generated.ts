@@ -1,5 +1,6 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { addDisk as addDiskOperation } from '../operations/add-disk.ts';
+import { backUpGuest as backUpGuestOperation } from '../operations/back-up-guest.ts';
 import { changeGuestFirewall as changeGuestFirewallOperation } from '../operations/change-guest-firewall.ts';
 import { changeHa as changeHaOperation } from '../operations/change-ha.ts';
 import { changeReplication as changeReplicationOperation } from '../operations/change-replication.ts';
@@ -39,6 +40,7 @@ export { runInGuest } from './run-in-guest.ts';
 export { targetLock } from './target-lock.ts';
 export { watchRuns } from './watch-runs.ts';
 export const addDisk = apiChangeWorkflow(addDiskOperation);
+export const backUpGuest = apiChangeWorkflow(backUpGuestOperation);
 export const changeGuestFirewall = apiChangeWorkflow(changeGuestFirewallOperation);
 export const changeHa = apiChangeWorkflow(changeHaOperation);
 export const changeReplication = apiChangeWorkflow(changeReplicationOperation);

@@ -43,6 +43,12 @@ function withAgent({ guests }: SimulatorState, vmid: number): void {
   if (guest) guest.behaviour = { agent: { files: new Map([['/etc/motd', 'old']]) } };
 }
 
+/** A backup of yesterday: the only one of a guest is never taken back. */
+function withArchive(state: SimulatorState, vmid: number): void {
+  const takenAt = Math.floor(Date.now() / 1000) - 86_400;
+  state.archives.push({ storage: 'local', node: 'pve1', vmid, type: 'qemu', takenAt, size: 4_096 });
+}
+
 /** One request of each declared operation of the catalogue, each of a guest of its own. A test holds the list to that. */
 export const declaredRequests: readonly DeclaredRequest[] = [
   { operation: 'snapshot-guest', step: 'Snapshot', input: () => ({ snapshot: 'before' }) },
@@ -148,6 +154,13 @@ export const declaredRequests: readonly DeclaredRequest[] = [
     input: () => ({}),
     withoutQuorum: 'works',
   },
+  {
+    operation: 'back-up-guest',
+    step: 'Back up',
+    prepare: withArchive,
+    input: () => ({ storage: 'local', notes: 'before the upgrade' }),
+    ids: (vmid) => [`${vmid}@local`],
+  },
   { operation: 'label-guest', step: 'Label', input: () => ({ addTags: ['web'], notes: 'a note' }) },
 ];
 
@@ -201,6 +214,7 @@ export function prepareAll({ state }: ProxmoxSimulator, requests: readonly Decla
   state.firewalls.clear();
   state.configuration.replication.clear();
   state.volumes.splice(0);
+  state.archives.splice(0, Number.POSITIVE_INFINITY, ...state.archives.filter(({ vmid }) => vmid < 300));
   if (state.storages.every(({ storage }) => storage !== 'fast')) {
     for (const node of ['pve1', 'pve2']) {
       state.storages.push({
@@ -251,6 +265,9 @@ export function worldOf({ state }: ProxmoxSimulator, request: DeclaredRequest): 
     jobs: [...state.configuration.replication.values()]
       .filter(({ guest }) => vmids.includes(guest))
       .map(({ id }) => id),
+    archives: state.archives
+      .filter(({ vmid }) => vmids.includes(vmid))
+      .map(({ vmid, storage, notes = '' }) => ({ vmid, storage, notes })),
     volumes: state.volumes
       .filter(({ vmid, volid }) => (vmid !== undefined && vmids.includes(vmid)) || ids.some((id) => volid.endsWith(id)))
       .map(({ volid, size, node }) => ({ volid, size, node })),

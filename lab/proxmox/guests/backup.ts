@@ -224,9 +224,11 @@ function modeOf(
   const { type, node, status } = guest;
   const disks = disksOf(type, guest.config ?? {}).filter(({ option }) => !option.startsWith('unused'));
   const what = disks.map(({ option, volid, value }) =>
-    type === 'qemu'
-      ? `include disk '${option}' '${volid}' ${/size=([^,]*)/.exec(value)?.[1] ?? ''}`
-      : `including mount point ${option} ('${option === 'rootfs' ? '/' : (/mp=([^,]*)/.exec(value)?.[1] ?? '')}') in backup`,
+    type === 'qemu' && /(^|,)backup=0(,|$)/.test(value)
+      ? `exclude disk '${option}' '${volid}' (backup=no)`
+      : type === 'qemu'
+        ? `include disk '${option}' '${volid}' ${/size=([^,]*)/.exec(value)?.[1] ?? ''}`
+        : `including mount point ${option} ('${option === 'rootfs' ? '/' : (/mp=([^,]*)/.exec(value)?.[1] ?? '')}') in backup`,
   );
   const about = [`${words[type].name} Name: ${guest.name}`, ...what];
   const chosen = (mode: string) => [`backup mode: ${mode}`, 'ionice priority: 7'];
