@@ -154,16 +154,18 @@ export const backUpGuest = defineApiChange(
             ),
           },
         ],
-        affected:
-          isOn && input.mode !== 'snapshot'
+        affected: [
+          `About ${roughly(estimate)} go to ${storage.storage}${storage.avail === undefined ? '' : `, which has ${roughly(storage.avail)} free`}`,
+          ...(isOn && input.mode !== 'snapshot'
             ? [
                 `${TheGuest(guest)} ${input.mode === 'stop' ? 'is shut down, and started again' : 'stands still'} while it is backed up`,
               ]
-            : [],
+            : []),
+        ],
         risks: [
           ...left.map(({ key, why }) => `Not in the archive: ${key} ${why}`),
           ...(storage.avail !== undefined && storage.avail < estimate
-            ? [`${storage.storage} has ${roughly(storage.avail)} free, and up to ${roughly(estimate)} may be needed`]
+            ? [`${storage.storage} has ${roughly(storage.avail)} free, which may not be enough`]
             : []),
           ...(isOn && guest.type === 'qemu' ? vssRemark(guest, config) : []),
         ],

@@ -140,6 +140,7 @@ export const changeGuests = defineOperation({
 /** A call, or what is said of it, without what differs from guest to guest. */
 export function callPattern(call: string, { node, type, vmid, name }: GuestPlace): string {
   return withoutDigest(call)
+    .replace(`/nodes/${node}/vzdump vmid=${vmid} `, '/nodes/*/vzdump vmid=* ')
     .replaceAll(`/nodes/${node}/${type}/${vmid}`, `/nodes/*/${type}/*`)
     .replaceAll(` ${vmid}${name === String(vmid) ? '' : ` (${name})`} on ${node}`, ' on its node');
 }

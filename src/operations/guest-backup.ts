@@ -219,7 +219,7 @@ export function backUpStep(
             : []),
         ];
       },
-      withinSeconds: 30,
+      withinSeconds: 15,
       // One that is pruned right away by somebody's rules is no backup.
       staysSeconds: 2,
     }),

@@ -149,7 +149,11 @@ function nameOf(guests: readonly GuestPlace[], vmid: number): string {
   return guests.find((guest) => guest.vmid === vmid)?.name ?? String(vmid);
 }
 
-function planOf(change: keyof typeof bulkChanges, guests: readonly GuestPlace[], { groups }: BulkPlan): PlanDraft {
+function planOf(
+  change: keyof typeof bulkChanges,
+  guests: readonly GuestPlace[],
+  { groups, risks = [] }: BulkPlan,
+): PlanDraft {
   const acting = groups.filter(({ calls }) => calls.length > 0);
   const count = acting.reduce((sum, { vmids }) => sum + vmids.length, 0);
   const nodes = new Map<string, number[]>();
@@ -176,6 +180,7 @@ function planOf(change: keyof typeof bulkChanges, guests: readonly GuestPlace[],
     affected: acting.map(({ vmids }) => `${vmids.length} guests: ${ranges(vmids)}`),
     risks: [
       ...(bulkChanges[change].risk === 'dangerous' ? ['What these guests have not written is lost'] : []),
+      ...risks.map(({ risk, vmids }) => `${ranges(vmids)}: ${risk}`),
       'The guests are changed one after another, so that for a while some are changed and others are not',
     ],
     undo: ['What fails of one guest is undone there; the others stay as they were changed'],

@@ -68,6 +68,7 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'suspend-guest': ['ram', 'disk'].map((to) => ({ vmid: 100, to })),
   'add-disk': [{ vmid: 100, storage: 'local', sizeGiB: 1 }],
   'back-up': [{}],
+  'back-up-guest': [{ vmid: 100, storage: 'local' }],
   'change-api': [
     { method: 'PUT', path: '/cluster/options', parameters: { keyboard: 'de' } },
     { method: 'POST', path: '/pools', parameters: { poolid: 'planned' } },

@@ -113,7 +113,8 @@ export async function createApiChangeLab(
       const started = upid;
       if (started !== undefined) {
         upids.push(started);
-        await asActivity(() => activities.followChange({ ...of, upid: started }));
+        const done = await asActivity(() => activities.followChange({ ...of, upid: started }));
+        findings.push(...(done.findings ?? []));
       }
       const { findings: found = [], ...facts } = await asActivity(() => activities.verifyChange(of));
       findings.push(...(found as Finding[]));
