@@ -26,6 +26,7 @@ import { migrateGuest } from './migrate-guest.ts';
 import { moveDisk } from './move-disk.ts';
 import { removeDisk } from './remove-disk.ts';
 import { resizeDisk } from './resize-disk.ts';
+import { restoreGuest } from './restore-guest.ts';
 import { resumeGuest } from './resume-guest.ts';
 import { rollBackGuest } from './roll-back-guest.ts';
 import { runInGuest } from './run-in-guest.ts';
@@ -63,6 +64,7 @@ const typed = {
   'move-disk': moveDisk,
   'remove-disk': removeDisk,
   'resize-disk': resizeDisk,
+  'restore-guest': restoreGuest,
   'resume-guest': resumeGuest,
   'roll-back-guest': rollBackGuest,
   'run-in-guest': runInGuest,

@@ -38,6 +38,8 @@ export function readArchives(node: string, storage: string, vmid: number): ApiRe
 /** What an archive's own configuration says. */
 export interface ArchivedConfig {
   readonly config: GuestConfig;
+  /** The guest's notes, as they were. */
+  readonly notes: string;
   /** Of a VM: the disks whose data is in it; absent where the archive doesn't list them. */
   readonly data?: readonly string[];
 }
@@ -51,15 +53,17 @@ export function readArchivedConfig(node: string, volume: string): ApiRead<z.ZodT
   const schema = z.string().transform((text): ArchivedConfig => {
     const config: Record<string, string> = {};
     const data: string[] = [];
+    const notes: string[] = [];
     for (const line of text.split('\n')) {
       // Snapshots follow.
       if (line.startsWith('[')) break;
       const [, mapped] = /^#qmdump#map:([a-z]+\d+)(?:-backup)?:/.exec(line) ?? [];
       if (mapped !== undefined) data.push(mapped);
+      else if (line.startsWith('#') && !line.startsWith('#qmdump#')) notes.push(decoded(line.slice(1)));
       const [, key = '', value = ''] = /^([a-z_]+\d*):\s*(.*)$/.exec(line) ?? [];
       if (kept.test(key)) config[key] = value.slice(0, 500);
     }
-    return { config, ...(data.length > 0 && { data }) };
+    return { config, notes: notes.join('\n').slice(0, 4000), ...(data.length > 0 && { data }) };
   });
   return apiRead({
     template: '/nodes/*/vzdump/extractconfig',
@@ -67,6 +71,15 @@ export function readArchivedConfig(node: string, volume: string): ApiRead<z.ZodT
     parameters: { volume },
     schema: schema as unknown as z.ZodType<ArchivedConfig>,
   });
+}
+
+/** A line of notes stands there percent-encoded, or as it is. */
+function decoded(line: string): string {
+  try {
+    return decodeURIComponent(line);
+  } catch {
+    return line;
+  }
 }
 
 /** What a backup of a guest holds of its disks, by their keys, and what it leaves out, with why. */
@@ -137,7 +150,20 @@ export function backUpStep(
   guest: GuestPlace,
   options: BackupOptions,
   { config, status, before }: BackupFrom,
-  { title = 'Back up' }: { readonly title?: string } = {},
+  {
+    title = 'Back up',
+    isKept = false,
+    facts = ({ volid, size, ctime = 0 }) => ({
+      archive: volid,
+      bytes: size,
+      takenAt: new Date(ctime * 1000).toISOString(),
+    }),
+  }: {
+    readonly title?: string;
+    /** It stays, whatever becomes of the run. */
+    readonly isKept?: boolean;
+    readonly facts?: (archive: GuestArchive) => Readonly<Record<string, unknown>>;
+  } = {},
 ): ApiStep {
   const { node, vmid, type } = guest;
   const { storage, mode, compress, notes, isProtected, fleecing, bwlimitKiB } = options;
@@ -200,8 +226,8 @@ export function backUpStep(
         return undefined;
       },
       facts(now, run) {
-        const { volid = '', size = 0, ctime = 0 } = mine(now.archives, run) ?? {};
-        return { archive: volid, bytes: size, takenAt: new Date(ctime * 1000).toISOString() };
+        const archive = mine(now.archives, run);
+        return archive === undefined ? {} : facts(archive);
       },
       findings(now, run) {
         const archive = mine(now.archives, run);
@@ -223,37 +249,39 @@ export function backUpStep(
       // One that is pruned right away by somebody's rules is no backup.
       staysSeconds: 2,
     }),
-    undo: undoBy({
-      says: 'the archive that it has made is removed, unless it is protected or the only one of the guest there',
-      reads: { archives: reads.archives },
-      plan({ archives: all }, run) {
-        const archive = mine(all, run);
-        const others = all.filter(({ volid, size }) => volid !== archive?.volid && size > 0);
-        if (archive === undefined || archive.protected === 1 || others.length === 0) return undefined;
-        return {
-          call: {
-            method: 'DELETE',
-            template: '/nodes/*/storage/*/content/*',
-            values: [node, storage, archive.volid],
-          },
-          task: { node, id: `${vmid}@${storage}`, types: ['imgdel'] },
-          effect: effect({
-            reads: { archives: reads.archives },
-            lacks: (now) =>
-              now.archives.some(({ volid }) => volid === archive.volid)
-                ? `the archive ${said(archive.volid)} is still there`
-                : undefined,
-            withinSeconds: 60,
-          }),
-        };
-      },
+    ...(!isKept && {
+      undo: undoBy({
+        says: 'the archive that it has made is removed, unless it is protected or the only one of the guest there',
+        reads: { archives: reads.archives },
+        plan({ archives: all }, run) {
+          const archive = mine(all, run);
+          const others = all.filter(({ volid, size }) => volid !== archive?.volid && size > 0);
+          if (archive === undefined || archive.protected === 1 || others.length === 0) return undefined;
+          return {
+            call: {
+              method: 'DELETE',
+              template: '/nodes/*/storage/*/content/*',
+              values: [node, storage, archive.volid],
+            },
+            task: { node, id: `${vmid}@${storage}`, types: ['imgdel'] },
+            effect: effect({
+              reads: { archives: reads.archives },
+              lacks: (now) =>
+                now.archives.some(({ volid }) => volid === archive.volid)
+                  ? `the archive ${said(archive.volid)} is still there`
+                  : undefined,
+              withinSeconds: 60,
+            }),
+          };
+        },
+      }),
     }),
   };
 }
 
 /** What {@link ApiEffect.more} has read, where there was something to read. */
 function archivedIn(now: object): ArchivedConfig {
-  return (now as { readonly archived?: ArchivedConfig }).archived ?? { config: {} };
+  return (now as { readonly archived?: ArchivedConfig }).archived ?? { config: {}, notes: '' };
 }
 
 function archiveFindings({ volid, size }: GuestArchive, before: GuestArchives): Finding[] {

@@ -18,6 +18,7 @@ import { migrateGuest as migrateGuestOperation } from '../operations/migrate-gue
 import { moveDisk as moveDiskOperation } from '../operations/move-disk.ts';
 import { removeDisk as removeDiskOperation } from '../operations/remove-disk.ts';
 import { resizeDisk as resizeDiskOperation } from '../operations/resize-disk.ts';
+import { restoreGuest as restoreGuestOperation } from '../operations/restore-guest.ts';
 import { resumeGuest as resumeGuestOperation } from '../operations/resume-guest.ts';
 import { rollBackGuest as rollBackGuestOperation } from '../operations/roll-back-guest.ts';
 import { sendFile as sendFileOperation } from '../operations/send-file.ts';
@@ -58,6 +59,7 @@ export const migrateGuest = apiChangeWorkflow(migrateGuestOperation);
 export const moveDisk = apiChangeWorkflow(moveDiskOperation);
 export const removeDisk = apiChangeWorkflow(removeDiskOperation);
 export const resizeDisk = apiChangeWorkflow(resizeDiskOperation);
+export const restoreGuest = apiChangeWorkflow(restoreGuestOperation);
 export const resumeGuest = apiChangeWorkflow(resumeGuestOperation);
 export const rollBackGuest = apiChangeWorkflow(rollBackGuestOperation);
 export const sendFile = apiChangeWorkflow(sendFileOperation);

@@ -28,6 +28,7 @@ const needsSpace: readonly string[] = [
   'migrate-guest',
   'move-disk',
   'resize-disk',
+  'restore-guest',
   'suspend-guest',
 ];
 /** What a guest's number is enough for, wherever it is. */

@@ -1,3 +1,4 @@
+import { archiveVolid } from '../../lab/proxmox/guests/archives.ts';
 import type { ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import type { SimulatedGuest, SimulatorState } from '../../lab/proxmox/state.ts';
 
@@ -43,10 +44,15 @@ function withAgent({ guests }: SimulatorState, vmid: number): void {
   if (guest) guest.behaviour = { agent: { files: new Map([['/etc/motd', 'old']]) } };
 }
 
-/** A backup of yesterday: the only one of a guest is never taken back. */
+const takenAt = 1_780_000_000;
+
+/** A backup of before: the only one of a guest is never taken back. */
 function withArchive(state: SimulatorState, vmid: number): void {
-  const takenAt = Math.floor(Date.now() / 1000) - 86_400;
   state.archives.push({ storage: 'local', node: 'pve1', vmid, type: 'qemu', takenAt, size: 4_096 });
+}
+
+function archiveOf(vmid: number): string {
+  return archiveVolid({ storage: 'local', vmid, type: 'qemu', takenAt }, 'dir');
 }
 
 /** One request of each declared operation of the catalogue, each of a guest of its own. A test holds the list to that. */
@@ -160,6 +166,19 @@ export const declaredRequests: readonly DeclaredRequest[] = [
     prepare: withArchive,
     input: () => ({ storage: 'local', notes: 'before the upgrade' }),
     ids: (vmid) => [`${vmid}@local`],
+  },
+  {
+    operation: 'restore-guest',
+    step: 'Restore',
+    prepare: withArchive,
+    input: (vmid) => ({
+      archive: archiveOf(vmid),
+      newVmid: vmid + 1_000,
+      name: `copy-${vmid}`,
+      storage: 'local',
+      network: 'kept',
+    }),
+    ids: (vmid) => [String(vmid + 1_000)],
   },
   { operation: 'label-guest', step: 'Label', input: () => ({ addTags: ['web'], notes: 'a note' }) },
 ];
