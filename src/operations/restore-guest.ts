@@ -319,7 +319,7 @@ export const restoreGuest = defineApiChange(
           undo:
             old === undefined
               ? undoNew(guest)
-              : putBack(old, { config, safetyStorage: input.safetyStorage ?? from, node }),
+              : putBack(old, { config, before, safetyStorage: input.safetyStorage ?? from, node }),
         },
       ];
       const cards = networkOf(type, saved, { network, bridge: input.bridge, hasNewMac: old === undefined });
@@ -567,9 +567,16 @@ function putBack(
   guest: GuestPlace,
   {
     config: was,
+    before,
     safetyStorage,
     node,
-  }: { readonly config: GuestConfig; readonly safetyStorage: string; readonly node: string },
+  }: {
+    readonly config: GuestConfig;
+    /** Backups that there were already. */
+    readonly before: GuestArchives;
+    readonly safetyStorage: string;
+    readonly node: string;
+  },
 ) {
   const reads = {
     config: readConfigIfAny(guest),
@@ -582,7 +589,9 @@ function putBack(
     plan({ config, archives }, run) {
       // Nothing of it was touched.
       if (config.digest !== undefined && config.digest === was.digest) return undefined;
-      const copy = archives.find(({ notes }) => madeBy(notes) === run);
+      const copy = archives.find(
+        ({ notes, volid }) => madeBy(notes) === run && !before.some((one) => one.volid === volid),
+      );
       if (copy === undefined) {
         return {
           effect: effect({
