@@ -72,6 +72,12 @@ export interface GuestBehaviour {
   agent?: SimulatedAgent;
   /** Why a backup of it fails. */
   backupError?: string;
+  /** What a backup of it says beside; its task ends with `WARNINGS: n`. */
+  backupWarnings?: readonly string[];
+  /** Lines that a backup of it logs without being worse for it. */
+  backupLog?: readonly string[];
+  /** What becomes of the archive that a backup of it has written; undefined: it is gone. */
+  backupWritten?: (archive: SimulatedArchive) => SimulatedArchive | undefined;
   /** How long its other tasks take, by their type: `{ qmsnapshot: 1000 }`. Default 20. */
   taskMs?: Readonly<Record<string, number>>;
 }

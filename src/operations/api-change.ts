@@ -49,6 +49,8 @@ export interface ApiCall extends ApiPath {
 /** What is to be so after a call, seen by another way than the call's answer. */
 export interface ApiEffect {
   readonly reads: ApiReads;
+  /** What can be named only after that, as the archive that a backup has made. Its answers stand beside the others, by their names. */
+  readonly more?: (now: Seen, run: string) => ApiReads;
   /** @returns what is not so, as the end of "…, but"; undefined: all is as wanted */
   readonly lacks: (now: Seen, run: string) => string | undefined;
   /** What only shows then, for the operation's output. */
@@ -91,6 +93,12 @@ export interface ApiStep {
     readonly types: readonly string[];
   };
   readonly effect: ApiEffect;
+  /** Where the task's log says more than how it ended. */
+  readonly log?: {
+    /** Lines that only say how far it is: they are left out, so that the others of a long log are kept. */
+    readonly isProgress: (line: string) => boolean;
+    readonly findings: (lines: readonly string[]) => readonly Finding[];
+  };
   /** Absent: there is nothing to take back, or an earlier step's undo takes it along. */
   readonly undo?: ApiUndo;
 }
@@ -129,7 +137,8 @@ export interface ChangeAt<Input, Kind extends OperationDefinition['target'] = Op
   readonly input: Input;
   /** Of a guest: where it is; else the host's own. */
   readonly node: string;
-  readonly guest: Kind extends 'guest' ? GuestPlace : undefined;
+  /** Of a host's operation that may name a guest: the one that the request names. */
+  readonly guest: Kind extends 'guest' ? GuestPlace : GuestPlace | undefined;
 }
 
 /** The declaration itself; its functions are pure. */
@@ -192,8 +201,9 @@ export function isApiOperation(operation: OperationDefinition): operation is Api
 
 /** Binds what an effect looks for to what it reads. */
 export function effect<Reads extends ApiReads>(
-  of: Omit<ApiEffect, 'reads' | 'lacks' | 'facts' | 'findings'> & {
+  of: Omit<ApiEffect, 'reads' | 'more' | 'lacks' | 'facts' | 'findings'> & {
     readonly reads: Reads;
+    readonly more?: (now: Seen<Reads>, run: string) => ApiReads;
     readonly lacks: (now: Seen<Reads>, run: string) => string | undefined;
     readonly facts?: (now: Seen<Reads>, run: string) => Readonly<Record<string, unknown>>;
     readonly findings?: (now: Seen<Reads>, run: string) => readonly Finding[];

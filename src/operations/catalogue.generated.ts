@@ -1,5 +1,6 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { addDisk } from './add-disk.ts';
+import { backUpGuest } from './back-up-guest.ts';
 import { backUp } from './back-up.ts';
 import { changeApi } from './change-api.ts';
 import { changeGuestFirewall } from './change-guest-firewall.ts';
@@ -26,6 +27,7 @@ import { migrateGuest } from './migrate-guest.ts';
 import { moveDisk } from './move-disk.ts';
 import { removeDisk } from './remove-disk.ts';
 import { resizeDisk } from './resize-disk.ts';
+import { restoreGuest } from './restore-guest.ts';
 import { resumeGuest } from './resume-guest.ts';
 import { rollBackGuest } from './roll-back-guest.ts';
 import { runInGuest } from './run-in-guest.ts';
@@ -37,6 +39,7 @@ import type { OperationDefinition } from './definition.ts';
 /** Every operation, by name, with its own types. */
 const typed = {
   'add-disk': addDisk,
+  'back-up-guest': backUpGuest,
   'back-up': backUp,
   'change-api': changeApi,
   'change-guest-firewall': changeGuestFirewall,
@@ -63,6 +66,7 @@ const typed = {
   'move-disk': moveDisk,
   'remove-disk': removeDisk,
   'resize-disk': resizeDisk,
+  'restore-guest': restoreGuest,
   'resume-guest': resumeGuest,
   'roll-back-guest': rollBackGuest,
   'run-in-guest': runInGuest,

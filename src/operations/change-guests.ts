@@ -9,6 +9,8 @@ interface BulkChange {
   /** Beside what is given `with` it. */
   readonly input?: Readonly<Record<string, unknown>>;
   readonly risk: Risk;
+  /** A node does one at a time. */
+  readonly onePerNode?: true;
 }
 
 /** What can be done to many guests: the operation for each, and its risk, which a test holds to the catalogue. */
@@ -25,10 +27,11 @@ export const bulkChanges = {
   label: { operation: 'label-guest', risk: 'change' },
   configure: { operation: 'configure-guest', risk: 'change' },
   migrate: { operation: 'migrate-guest', risk: 'change' },
+  'back-up': { operation: 'back-up-guest', risk: 'change', onePerNode: true },
   delete: { operation: 'delete-guest', risk: 'dangerous' },
 } as const satisfies Readonly<Record<string, BulkChange>>;
 
-type BulkName = keyof typeof bulkChanges;
+export type BulkName = keyof typeof bulkChanges;
 
 /** What puts back what was done to many. */
 const opposites: { readonly [Name in BulkName]?: BulkName } = {
@@ -40,13 +43,19 @@ const opposites: { readonly [Name in BulkName]?: BulkName } = {
   resume: 'suspend',
 };
 /** What nothing puts back. */
-const final: readonly BulkName[] = ['reboot', 'delete-snapshot', 'roll-back', 'delete'];
+const final: readonly BulkName[] = ['back-up', 'reboot', 'delete-snapshot', 'roll-back', 'delete'];
 const names = Object.keys(bulkChanges) as [BulkName, ...BulkName[]];
 
 /** What a bulk form does to each of its guests. */
 export function eachOf({ change, with: given }: { readonly change: BulkName; readonly with?: object }): EachGuest {
   const { operation, input }: BulkChange = bulkChanges[change];
   return { operation, input: { ...given, ...input } };
+}
+
+/** Whether it is done to one guest of a node after the other. */
+export function isOnePerNode(change: BulkName): boolean {
+  const { onePerNode }: BulkChange = bulkChanges[change];
+  return onePerNode === true;
 }
 
 const result = () => z.object({ vmid: z.int(), name: z.string(), why: z.string() });
@@ -57,7 +66,7 @@ export const changeGuests = defineOperation({
   title: 'Change guests',
   summary: 'Do the same to many VMs and containers, chosen by tag, pool, name, node or number.',
   description:
-    'Bulk: start, shutdown, reboot, stop, snapshot, label, configure, migrate, delete … many guests (VMs, containers) at once, chosen by tag, pool, name pattern, node, kind, state or numbers; all that is given has to hold. One plan for all, several at a time, a result for each; what fails of one is undone there and reported, and the others go on. Before an upgrade: change snapshot, with { "snapshot": "before-upgrade" }, tag web.',
+    'Bulk: start, shutdown, reboot, stop, snapshot, back up, label, configure, migrate, delete … many guests (VMs, containers) at once, chosen by tag, pool, name pattern, node, kind, state or numbers; all that is given has to hold. One plan for all, several at a time, a result for each; what fails of one is undone there and reported, and the others go on. Before an upgrade: change snapshot, with { "snapshot": "before-upgrade" }, tag web. A backup of all guests: change back-up, name *.',
   guide: 'qm and pct in a loop',
   target: 'guests',
   needs: 'api',
@@ -109,6 +118,7 @@ export const changeGuests = defineOperation({
       failed: z.array(result()).describe('What failed, and was undone there'),
       left: z.array(result()).describe('What failed, and could not be undone'),
       notBegun: z.array(z.int()).describe('After too many failures, or when it was cancelled'),
+      noted: z.array(result()).optional().describe('Done, but not all is as it should be'),
     }),
   steps: ['Look', 'Carry out'],
   schedules: [],
@@ -130,6 +140,7 @@ export const changeGuests = defineOperation({
 /** A call, or what is said of it, without what differs from guest to guest. */
 export function callPattern(call: string, { node, type, vmid, name }: GuestPlace): string {
   return withoutDigest(call)
+    .replace(`/nodes/${node}/vzdump vmid=${vmid} `, '/nodes/*/vzdump vmid=* ')
     .replaceAll(`/nodes/${node}/${type}/${vmid}`, `/nodes/*/${type}/*`)
     .replaceAll(` ${vmid}${name === String(vmid) ? '' : ` (${name})`} on ${node}`, ' on its node');
 }

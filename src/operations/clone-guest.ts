@@ -14,6 +14,7 @@ import {
   refuseMissing,
   TheGuest,
   theGuest,
+  withoutMark,
 } from './guest-config.ts';
 import { disksOf, isCloudInit, readStorages, refuseStorage, spaceRisks, storageName } from './guest-disks.ts';
 import { addressStep, startNewStep } from './guest-power.ts';
@@ -306,8 +307,3 @@ export const cloneGuest = defineApiChange(
     },
   },
 );
-
-/** Without the line by which a run has marked the source itself. */
-function withoutMark(description: string): string {
-  return description.replace(/^Proxmox MCP: .*$\n?/gm, '').slice(0, 4000);
-}

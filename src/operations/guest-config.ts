@@ -138,3 +138,8 @@ export function marked(description: string): string {
 export function madeBy(description: string | undefined): string | undefined {
   return /^Proxmox MCP: ([a-z0-9][\w./:@,-]{0,299})$/m.exec(description ?? '')?.[1];
 }
+
+/** Without the line by which a run has marked the source itself. */
+export function withoutMark(description: string): string {
+  return description.replace(/^Proxmox MCP: .*$\n?/gm, '').slice(0, 4000);
+}

@@ -169,6 +169,7 @@ const contents = {
   iso: 'ISO images',
   vztmpl: 'container templates',
   import: 'images to import',
+  backup: 'backups',
 } as const;
 export type Content = keyof typeof contents;
 

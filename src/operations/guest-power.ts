@@ -164,6 +164,20 @@ export function addressStep(guest: GuestPlace, withinSeconds: number): ApiStep {
   };
 }
 
+/** Waits until something in the guest answers: its agent, or the container's own network; it is the fact `answers`. */
+export function answerStep(guest: GuestPlace, withinSeconds: number): ApiStep {
+  return {
+    title: 'Wait for an answer',
+    effect: effect({
+      reads: { said: readAddresses(guest) },
+      lacks: ({ said }) => (said.length === 0 ? 'nothing in it has answered yet' : undefined),
+      facts: ({ said }) => ({ answers: said.length > 0 }),
+      withinSeconds,
+      orElse: `It runs, but nothing in it answered within ${withinSeconds} s: look at its console; of a VM whether qemu-guest-agent is in it, and whether the API token has VM.GuestAgent.Audit`,
+    }),
+  };
+}
+
 /** What reaches the guest from outside: of its first card, IPv4 before IPv6, nothing of the link or the machine itself. */
 function addressOf(said: readonly Addresses[], { net0 = '' }: GuestConfig): string | undefined {
   const [, mac = ''] = /(?:^|[,=])((?:[0-9A-F]{2}:){5}[0-9A-F]{2})/i.exec(net0) ?? [];

@@ -142,6 +142,8 @@ export interface FollowOptions {
   readonly onProgress?: (progress: TaskProgress) => void;
   /** How long a node may be away before nothing more is expected of it. Default 15 minutes. */
   readonly awayMs?: number;
+  /** Lines of its log that are not kept. Default: all are. */
+  readonly isProgress?: (line: string) => boolean;
 }
 
 const keptLines = 100;
@@ -164,9 +166,9 @@ const defaultAwayMs = 15 * 60_000;
 export async function followTask(
   client: ProxmoxClient,
   upid: string,
-  { signal, onProgress, awayMs = defaultAwayMs }: FollowOptions = {},
+  { signal, onProgress, awayMs = defaultAwayMs, isProgress = () => false }: FollowOptions = {},
 ): Promise<TaskEnd> {
-  const log = createTail(client, upid);
+  const log = createTail(client, upid, isProgress);
   const options = signal ? { signal } : {};
   const begun = performance.now();
   let answeredAt = begun;
@@ -212,7 +214,7 @@ function isGone(seen: unknown): boolean {
   return isServiceError(seen, 'proxmox-not-found') && seen.details.status === 400;
 }
 
-function createTail(client: ProxmoxClient, upid: string) {
+function createTail(client: ProxmoxClient, upid: string, isProgress: (line: string) => boolean) {
   let kept: string[] = [];
   let read = 0;
   return {
@@ -222,7 +224,8 @@ function createTail(client: ProxmoxClient, upid: string) {
     async read(options: CallOptions): Promise<void> {
       for (;;) {
         const { lines, total } = await client.taskLog(upid, { start: read, limit: linesAtOnce }, options);
-        kept = [...kept, ...lines.map((line) => cleanLine(line, 300))].slice(-keptLines);
+        const telling = lines.filter((line) => !isProgress(line)).map((line) => cleanLine(line, 300));
+        kept = [...kept, ...telling].slice(-keptLines);
         read += lines.length;
         if (lines.length === 0 || read >= total) return;
         read = Math.max(read, total - keptLines);
@@ -329,6 +332,10 @@ const remedies: readonly (readonly [RegExp, string])[] = [
     'It was moved to another node or removed meanwhile: start it again, which looks for it.',
   ],
   [/interrupted by signal|received interrupt/, 'Somebody ended the task: find out who, then start it again.'],
+  [
+    /No space left on device|ENOSPC|disk full/i,
+    'The storage is full: free space on it or use another one, then start it again.',
+  ],
   [/no quorum/, 'The cluster has no quorum: bring the other nodes back (pvecm status), then start it again.'],
   [/^403 |Permission check failed/, 'Give the API token the right that is named, then start it again.'],
 ];
@@ -341,10 +348,13 @@ const remedies: readonly (readonly [RegExp, string])[] = [
 export function requireTaskSuccess({ upid, exitStatus, ok, log }: TaskEnd): void {
   if (ok) return;
   const { type = 'task', id = '', node = '' } = parseUpid(upid) ?? {};
-  const found = remedies.find(([pattern]) => pattern.test(exitStatus));
+  // A backup says only in its log what has failed.
+  const why = exitStatus === 'job errors' ? log.findLast((line) => line.startsWith('ERROR: ')) : undefined;
+  const words = why === undefined ? exitStatus : `${exitStatus} (${why.slice('ERROR: '.length)})`;
+  const found = remedies.find(([pattern]) => pattern.test(words));
   throw new ServiceError({
     code: 'command-failed',
-    message: `Proxmox's task ${type} of ${id} on ${node} failed: ${exitStatus}`,
+    message: `Proxmox's task ${type} of ${id} on ${node} failed: ${words}`,
     remedy: found?.[1] ?? `Look at the task's log on ${node} (Datacenter, Tasks) for the cause, then start it again.`,
     details: { upid, exitStatus, log: log.slice(-20).join('\n') },
   });

@@ -7,7 +7,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { BulkGroup, BulkPlan, ChangeGuestsActivities } from '../activities/change-guests/change-guests.ts';
-import { bulkChanges, changeGuests as definition, eachOf, ranges } from '../operations/change-guests.ts';
+import { bulkChanges, changeGuests as definition, eachOf, isOnePerNode, ranges } from '../operations/change-guests.ts';
 import type { Finding } from '../operations/finding.ts';
 import type { PlanDraft } from '../operations/plan.ts';
 import type { GuestPlace, Place } from '../operations/target.ts';
@@ -77,6 +77,7 @@ export const changeGuests = operationWorkflow(definition, {
       guests: wanted.map((place) => ({ place, group: byVmid.get(place.vmid) ?? 0 })),
       atOnce,
       mostFailures,
+      ...(isOnePerNode(change) && { onePerNode: true }),
     };
     const result = await run.step(
       'Carry out',
@@ -105,6 +106,7 @@ export const changeGuests = operationWorkflow(definition, {
       failed: [...refused, ...result.failed],
       left: [...result.left],
       notBegun: [...result.notBegun],
+      ...(result.noted !== undefined && { noted: [...result.noted] }),
     };
     if (output.left.length > 0) {
       const [first] = output.left;
@@ -147,7 +149,11 @@ function nameOf(guests: readonly GuestPlace[], vmid: number): string {
   return guests.find((guest) => guest.vmid === vmid)?.name ?? String(vmid);
 }
 
-function planOf(change: keyof typeof bulkChanges, guests: readonly GuestPlace[], { groups }: BulkPlan): PlanDraft {
+function planOf(
+  change: keyof typeof bulkChanges,
+  guests: readonly GuestPlace[],
+  { groups, risks = [] }: BulkPlan,
+): PlanDraft {
   const acting = groups.filter(({ calls }) => calls.length > 0);
   const count = acting.reduce((sum, { vmids }) => sum + vmids.length, 0);
   const nodes = new Map<string, number[]>();
@@ -174,6 +180,7 @@ function planOf(change: keyof typeof bulkChanges, guests: readonly GuestPlace[],
     affected: acting.map(({ vmids }) => `${vmids.length} guests: ${ranges(vmids)}`),
     risks: [
       ...(bulkChanges[change].risk === 'dangerous' ? ['What these guests have not written is lost'] : []),
+      ...risks.map(({ risk, vmids }) => `${ranges(vmids)}: ${risk}`),
       'The guests are changed one after another, so that for a while some are changed and others are not',
     ],
     undo: ['What fails of one guest is undone there; the others stay as they were changed'],
@@ -212,7 +219,10 @@ function summaryOf(
 /** How many characters of numbers a summary takes; the report has all. */
 const longestNames = 100;
 
-function findingsOf({ done, already, failed, left, notBegun }: Output, { stopped, warnings }: BatchResult): Finding[] {
+function findingsOf(
+  { done, already, failed, left, notBegun, noted = [] }: Output,
+  { stopped, warnings }: BatchResult,
+): Finding[] {
   return [
     { check: 'Done', verdict: 'ok', summary: done.length === 0 ? 'None' : ranges(done) },
     ...(warnings > 0
@@ -226,6 +236,12 @@ function findingsOf({ done, already, failed, left, notBegun }: Output, { stopped
         ]
       : []),
     ...(already.length > 0 ? [{ check: 'So already', verdict: 'ok' as const, summary: ranges(already) }] : []),
+    ...noted.map(({ name, why }) => ({
+      check: name,
+      verdict: 'warning' as const,
+      summary: why,
+      remedy: "It was done; see what it says in the guest's own settings, or in the log of its task.",
+    })),
     ...failed.map(({ name, why }) => ({
       check: name,
       verdict: 'warning' as const,

@@ -12,6 +12,7 @@ import type { ApprovalActivities } from '../activities/approvals/approvals.ts';
 import type { BulkGroup } from '../activities/change-guests/change-guests.ts';
 import { callPattern, changeGuests } from '../operations/change-guests.ts';
 import type { EachGuest } from '../operations/definition.ts';
+import type { Finding } from '../operations/finding.ts';
 import { type GuestPlace, guestLabel, guestLock } from '../operations/target.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { wasRefused } from './lib/api-steps.ts';
@@ -30,6 +31,8 @@ export interface BatchRequest {
   readonly guests: readonly { readonly place: GuestPlace; readonly group: number }[];
   readonly atOnce: number;
   readonly mostFailures: number;
+  /** One at a time on each node, and none is locked before it is its turn: a node backs up one guest at a time. */
+  readonly onePerNode?: true;
   /** What its earlier parts have done. */
   readonly soFar?: BatchResult;
 }
@@ -49,12 +52,16 @@ export interface BatchResult {
   /** Why not all were begun. */
   readonly stopped?: 'failures' | 'cancelled' | string;
   readonly warnings: number;
+  /** What was done and is not as it should be all the same. */
+  readonly noted?: readonly GuestResult[];
 }
 
 /** A history of this many events is long enough: what is under way is finished, and the rest goes on in a new one. */
 const mostEvents = 9_000;
 /** How often it is asked whether changes may go on, and the run that started it is told how far it is. */
 const askEveryMs = 3_000;
+/** What is told of the guests that are done. */
+const mostNoted = 400;
 const tellEveryMs = 5_000;
 
 /**
@@ -64,13 +71,15 @@ const tellEveryMs = 5_000;
  * does.
  */
 export async function guestBatch(request: BatchRequest): Promise<BatchResult> {
-  const { title, host, each, groups, atOnce, mostFailures, soFar } = request;
+  const { title, host, each, groups, atOnce, mostFailures, onePerNode = false, soFar } = request;
   const rest = [...request.guests];
   const done = [...(soFar?.done ?? [])];
   const already = [...(soFar?.already ?? [])];
   const failed = [...(soFar?.failed ?? [])];
   const left = [...(soFar?.left ?? [])];
+  const noted = [...(soFar?.noted ?? [])];
   const notBegun: number[] = [];
+  const busy = new Set<string>();
   let warnings = soFar?.warnings ?? 0;
   const all = rest.length + done.length + already.length + failed.length + left.length;
   const locks = createLocks({ operation: changeGuests.name, title, onWait: () => undefined });
@@ -84,7 +93,7 @@ export async function guestBatch(request: BatchRequest): Promise<BatchResult> {
   const isEnough = () => workflowInfo().historyLength > mostEvents || workflowInfo().continueAsNewSuggested;
   const goesOn = () => stopped === undefined && !scope.consideredCancelled;
 
-  await Promise.all(Array.from({ length: 2 * atOnce }, workOn));
+  await Promise.all(Array.from({ length: onePerNode ? atOnce : 2 * atOnce }, workOn));
   if (rest.length > 0 && goesOn()) {
     await continueAsNew<typeof guestBatch>({ ...request, guests: rest, soFar: result() });
   }
@@ -93,15 +102,45 @@ export async function guestBatch(request: BatchRequest): Promise<BatchResult> {
   return result();
 
   function result(): BatchResult {
-    return { done, already, failed, left, notBegun, warnings, ...(stopped === undefined ? {} : { stopped }) };
+    const more = noted.length === 0 ? {} : { noted };
+    return { done, already, failed, left, notBegun, warnings, ...more, ...(stopped === undefined ? {} : { stopped }) };
   }
 
   async function workOn(): Promise<void> {
     while (goesOn() && !isEnough()) {
-      const next = rest.shift();
+      const next = await nextOne();
       if (next === undefined) return;
-      await changeOne(next);
+      try {
+        await changeOne(next);
+      } finally {
+        busy.delete(next.place.node);
+      }
       await tell();
+    }
+  }
+
+  /** The first whose node is free, where each does one at a time. */
+  async function nextOne(): Promise<BatchRequest['guests'][number] | undefined> {
+    if (!onePerNode) return rest.shift();
+    const at = () => rest.findIndex(({ place }) => !busy.has(place.node));
+    if (rest.length > 0 && at() === -1) {
+      await condition(() => at() !== -1 || rest.length === 0 || !goesOn()).catch((error: unknown) => {
+        if (!isCancellation(error)) throw error;
+      });
+    }
+    if (!goesOn() || isEnough()) return undefined;
+    const index = at();
+    if (index === -1) return undefined;
+    const [next] = rest.splice(index, 1);
+    if (next !== undefined) busy.add(next.place.node);
+    return next;
+  }
+
+  function note(place: GuestPlace, of: unknown): void {
+    const { findings = [] } = (of ?? {}) as { readonly findings?: readonly Finding[] };
+    for (const { check, verdict, summary } of findings) {
+      if (verdict === 'ok' || verdict === 'skipped' || noted.length >= mostNoted) continue;
+      noted.push(resultOf(place, `${check}: ${summary}`));
     }
   }
 
@@ -141,11 +180,12 @@ export async function guestBatch(request: BatchRequest): Promise<BatchResult> {
         });
         if (upid !== undefined) {
           const end = (await step.follow(upid)) as { readonly warnings?: number } | undefined;
+          note(place, end);
           warnings += end?.warnings === undefined || end.warnings === 0 ? 0 : 1;
         }
         // What only looks needs no turn.
         if (index === steps.length - 1) finishTurn();
-        await step.verify();
+        note(place, await step.verify());
       }
       done.push(vmid);
     } catch (error) {

@@ -1,5 +1,6 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { addDisk as addDiskOperation } from '../operations/add-disk.ts';
+import { backUpGuest as backUpGuestOperation } from '../operations/back-up-guest.ts';
 import { changeGuestFirewall as changeGuestFirewallOperation } from '../operations/change-guest-firewall.ts';
 import { changeHa as changeHaOperation } from '../operations/change-ha.ts';
 import { changeReplication as changeReplicationOperation } from '../operations/change-replication.ts';
@@ -17,6 +18,7 @@ import { migrateGuest as migrateGuestOperation } from '../operations/migrate-gue
 import { moveDisk as moveDiskOperation } from '../operations/move-disk.ts';
 import { removeDisk as removeDiskOperation } from '../operations/remove-disk.ts';
 import { resizeDisk as resizeDiskOperation } from '../operations/resize-disk.ts';
+import { restoreGuest as restoreGuestOperation } from '../operations/restore-guest.ts';
 import { resumeGuest as resumeGuestOperation } from '../operations/resume-guest.ts';
 import { rollBackGuest as rollBackGuestOperation } from '../operations/roll-back-guest.ts';
 import { sendFile as sendFileOperation } from '../operations/send-file.ts';
@@ -40,6 +42,7 @@ export { runInGuest } from './run-in-guest.ts';
 export { targetLock } from './target-lock.ts';
 export { watchRuns } from './watch-runs.ts';
 export const addDisk = apiChangeWorkflow(addDiskOperation);
+export const backUpGuest = apiChangeWorkflow(backUpGuestOperation);
 export const changeGuestFirewall = apiChangeWorkflow(changeGuestFirewallOperation);
 export const changeHa = apiChangeWorkflow(changeHaOperation);
 export const changeReplication = apiChangeWorkflow(changeReplicationOperation);
@@ -57,6 +60,7 @@ export const migrateGuest = apiChangeWorkflow(migrateGuestOperation);
 export const moveDisk = apiChangeWorkflow(moveDiskOperation);
 export const removeDisk = apiChangeWorkflow(removeDiskOperation);
 export const resizeDisk = apiChangeWorkflow(resizeDiskOperation);
+export const restoreGuest = apiChangeWorkflow(restoreGuestOperation);
 export const resumeGuest = apiChangeWorkflow(resumeGuestOperation);
 export const rollBackGuest = apiChangeWorkflow(rollBackGuestOperation);
 export const sendFile = apiChangeWorkflow(sendFileOperation);

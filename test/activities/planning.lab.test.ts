@@ -68,6 +68,7 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'suspend-guest': ['ram', 'disk'].map((to) => ({ vmid: 100, to })),
   'add-disk': [{ vmid: 100, storage: 'local', sizeGiB: 1 }],
   'back-up': [{}],
+  'back-up-guest': [{ vmid: 100, storage: 'local' }],
   'change-api': [
     { method: 'PUT', path: '/cluster/options', parameters: { keyboard: 'de' } },
     { method: 'POST', path: '/pools', parameters: { poolid: 'planned' } },
@@ -93,6 +94,7 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'move-disk': [{ vmid: 100, disk: 'scsi0', storage: 'local', format: 'raw' }],
   'remove-disk': [{ vmid: 100, disk: 'scsi0', action: 'detach' }],
   'resize-disk': [{ vmid: 100, disk: 'scsi0', size: '+1G' }],
+  'restore-guest': [{ archive: 'local:backup/vzdump-qemu-100-2026_11_22-02_00_00.vma.zst' }],
   'run-in-guest': [{ vmid: 100, command: ['true'] }],
   'send-file': [{ vmid: 100, path: '/etc/motd', content: 'planned' }],
 };

@@ -105,9 +105,11 @@ const says: Readonly<Record<string, string>> = {
   'convert-to-template': 'The VM 318 (guest-318) on pve1 is a template.',
   'suspend-guest': 'The VM 319 (guest-319) on pve1 is suspended to disk.',
   'resume-guest': 'The VM 320 (guest-320) on pve1 goes on from where it was paused.',
-  'label-guest': 'The VM 321 (guest-321) on pve1 has tags web, notes "a note".',
-  'change-guests': 'snapshot before: 2 of 2 done (322, 1322).',
-  'run-in-guest': 'The command in the VM 323 (guest-323) ended with 0.',
+  'label-guest': 'The VM 323 (guest-323) on pve1 has tags web, notes "a note".',
+  'restore-guest': 'The VM 1322 (copy-322) on pve1 is restored from local:backup/vzdump-qemu-322-',
+  'back-up-guest': 'The VM 321 (guest-321) on pve1 is backed up to local.',
+  'change-guests': 'snapshot before: 2 of 2 done (324, 1324).',
+  'run-in-guest': 'The command in the VM 325 (guest-325) ended with 0.',
 };
 
 /** What can't be taken back, and what is said to whoever tries. */
@@ -118,6 +120,7 @@ const stays: Readonly<Record<string, string>> = {
   'delete-snapshot': 'held is gone',
   'delete-guest': 'gone for good',
   'convert-to-template': 'stays a template',
+  'back-up-guest': 'A backup changes nothing in the guest',
   'change-guests': 'change-guests with change delete-snapshot and their vmids',
   'run-in-guest': 'Nobody knows what the command has changed',
 };

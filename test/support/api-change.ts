@@ -13,7 +13,7 @@ import {
 import { ServiceError } from '../../src/errors.ts';
 import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
 import type { Finding } from '../../src/operations/finding.ts';
-import type { Place } from '../../src/operations/target.ts';
+import { kindFor, type Place } from '../../src/operations/target.ts';
 import { createProxmoxApis } from '../../src/proxmox/connect.ts';
 import { locateGuest } from '../../src/proxmox/locate.ts';
 import { hostOf } from '../proxmox/support.ts';
@@ -78,7 +78,7 @@ export async function createApiChangeLab(
     const input = catalogue[operation].input.strict().parse({ host: 'pve1', ...given });
     const host = String(input.host);
     const place: Place =
-      catalogue[operation].target === 'guest'
+      kindFor(catalogue[operation], input) === 'guest'
         ? await locateGuest(apis, { host, vmid: Number(input.vmid) })
         : { kind: 'host', host };
     return { operation, input, host, place, run };
@@ -113,7 +113,8 @@ export async function createApiChangeLab(
       const started = upid;
       if (started !== undefined) {
         upids.push(started);
-        await asActivity(() => activities.followChange({ ...of, upid: started }));
+        const done = await asActivity(() => activities.followChange({ ...of, upid: started }));
+        findings.push(...(done.findings ?? []));
       }
       const { findings: found = [], ...facts } = await asActivity(() => activities.verifyChange(of));
       findings.push(...(found as Finding[]));

@@ -1,3 +1,4 @@
+import { archiveVolid } from '../../lab/proxmox/guests/archives.ts';
 import type { ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import type { SimulatedGuest, SimulatorState } from '../../lab/proxmox/state.ts';
 
@@ -41,6 +42,17 @@ function withAgent({ guests }: SimulatorState, vmid: number): void {
   const guest = guests.get(vmid);
   if (guest?.config) guest.config.agent = '1';
   if (guest) guest.behaviour = { agent: { files: new Map([['/etc/motd', 'old']]) } };
+}
+
+const takenAt = 1_780_000_000;
+
+/** A backup of before: the only one of a guest is never taken back. */
+function withArchive(state: SimulatorState, vmid: number): void {
+  state.archives.push({ storage: 'local', node: 'pve1', vmid, type: 'qemu', takenAt, size: 4_096 });
+}
+
+function archiveOf(vmid: number): string {
+  return archiveVolid({ storage: 'local', vmid, type: 'qemu', takenAt }, 'dir');
 }
 
 /** One request of each declared operation of the catalogue, each of a guest of its own. A test holds the list to that. */
@@ -148,6 +160,26 @@ export const declaredRequests: readonly DeclaredRequest[] = [
     input: () => ({}),
     withoutQuorum: 'works',
   },
+  {
+    operation: 'back-up-guest',
+    step: 'Back up',
+    prepare: withArchive,
+    input: () => ({ storage: 'local', notes: 'before the upgrade' }),
+    ids: (vmid) => [`${vmid}@local`],
+  },
+  {
+    operation: 'restore-guest',
+    step: 'Restore',
+    prepare: withArchive,
+    input: (vmid) => ({
+      archive: archiveOf(vmid),
+      newVmid: vmid + 1_000,
+      name: `copy-${vmid}`,
+      storage: 'local',
+      network: 'kept',
+    }),
+    ids: (vmid) => [String(vmid + 1_000)],
+  },
   { operation: 'label-guest', step: 'Label', input: () => ({ addTags: ['web'], notes: 'a note' }) },
 ];
 
@@ -201,6 +233,7 @@ export function prepareAll({ state }: ProxmoxSimulator, requests: readonly Decla
   state.firewalls.clear();
   state.configuration.replication.clear();
   state.volumes.splice(0);
+  state.archives.splice(0, Number.POSITIVE_INFINITY, ...state.archives.filter(({ vmid }) => vmid < 300));
   if (state.storages.every(({ storage }) => storage !== 'fast')) {
     for (const node of ['pve1', 'pve2']) {
       state.storages.push({
@@ -251,6 +284,9 @@ export function worldOf({ state }: ProxmoxSimulator, request: DeclaredRequest): 
     jobs: [...state.configuration.replication.values()]
       .filter(({ guest }) => vmids.includes(guest))
       .map(({ id }) => id),
+    archives: state.archives
+      .filter(({ vmid }) => vmids.includes(vmid))
+      .map(({ vmid, storage, notes = '' }) => ({ vmid, storage, notes })),
     volumes: state.volumes
       .filter(({ vmid, volid }) => (vmid !== undefined && vmids.includes(vmid)) || ids.some((id) => volid.endsWith(id)))
       .map(({ volid, size, node }) => ({ volid, size, node })),

@@ -153,6 +153,8 @@ async function backUpOne(call: Call, vmid: number, storage: string, task: TaskHa
     assertUnlocked(guest);
     assertWritable(state, guest);
     if (guest.behaviour?.backupError !== undefined) throw new Error(guest.behaviour.backupError);
+    for (const line of guest.behaviour?.backupLog ?? []) task.log(line);
+    for (const line of guest.behaviour?.backupWarnings ?? []) task.warn(line);
     archive = await dump(call, guest, storage, task);
     finish(call, guest, archive, task);
   } catch (error) {
@@ -224,9 +226,11 @@ function modeOf(
   const { type, node, status } = guest;
   const disks = disksOf(type, guest.config ?? {}).filter(({ option }) => !option.startsWith('unused'));
   const what = disks.map(({ option, volid, value }) =>
-    type === 'qemu'
-      ? `include disk '${option}' '${volid}' ${/size=([^,]*)/.exec(value)?.[1] ?? ''}`
-      : `including mount point ${option} ('${option === 'rootfs' ? '/' : (/mp=([^,]*)/.exec(value)?.[1] ?? '')}') in backup`,
+    type === 'qemu' && /(^|,)backup=0(,|$)/.test(value)
+      ? `exclude disk '${option}' '${volid}' (backup=no)`
+      : type === 'qemu'
+        ? `include disk '${option}' '${volid}' ${/size=([^,]*)/.exec(value)?.[1] ?? ''}`
+        : `including mount point ${option} ('${option === 'rootfs' ? '/' : (/mp=([^,]*)/.exec(value)?.[1] ?? '')}') in backup`,
   );
   const about = [`${words[type].name} Name: ${guest.name}`, ...what];
   const chosen = (mode: string) => [`backup mode: ${mode}`, 'ionice priority: 7'];
@@ -324,7 +328,9 @@ function finish(call: Call, guest: SimulatedGuest, written: SimulatedArchive, ta
   }
   if (archive.file !== undefined)
     writeFileSync(`${archive.file}.log`, `${(state.tasks.get(task.upid)?.log ?? []).join('\n')}\n`);
-  state.archives.push(archive);
+  const { backupWritten } = guest.behaviour ?? {};
+  const kept = backupWritten === undefined ? archive : backupWritten(archive);
+  if (kept !== undefined) state.archives.push(kept);
   const keep = /keep-last=(\d+)/.exec(String(parameters['prune-backups'] ?? ''))?.[1];
   if (keep === undefined || Number(keep) === 0) return;
   task.log(`INFO: prune older backups with retention: keep-last=${keep}`);

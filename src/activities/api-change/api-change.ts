@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import {
   type ApiCall,
+  type ApiEffect,
   type ApiOperation,
   type ApiReads,
   type ApiStep,
@@ -60,6 +61,14 @@ export interface PlannedCall {
   readonly hasTask: boolean;
   /** The tasks of its kind that there were: what isn't among them, this run has started. */
   readonly tasks: readonly string[];
+}
+
+/** What is known of a task that ended well. */
+export interface TaskDone {
+  readonly warnings: number;
+  readonly log: readonly string[];
+  /** What the log says, of a step that has it read. */
+  readonly findings?: readonly Finding[];
 }
 
 /** One step of what was planned. */
@@ -132,7 +141,7 @@ export function createApiChangeActivities({
             : startTask(client, {
                 search: searchOf(task),
                 known: input.known,
-                start: () => client.write(upidSchema, signed(call, input.run)),
+                start: async () => startedBy(await client.write(startedSchema, signed(call, input.run)), task.node),
                 settleMs: settleSeconds * secondMs,
               }),
         );
@@ -148,12 +157,11 @@ export function createApiChangeActivities({
       }
     },
 
-    /** Follows the step's task to its end. A cancelled run's task is ended. */
-    async followChange(
-      input: StepInput & { readonly upid: string },
-    ): Promise<{ readonly warnings: number; readonly log: readonly string[] }> {
-      const { warnings, log } = await followToSuccess(clientOf(proxmox, input), input.upid);
-      return { warnings, log };
+    /** Follows the step's task to its end, and reads its log. A cancelled run's task is ended. */
+    async followChange(input: StepInput & { readonly upid: string }): Promise<TaskDone> {
+      const { log: judged } = stepOf(input);
+      const { warnings, log } = await followToSuccess(clientOf(proxmox, input), input.upid, judged);
+      return { warnings, log, ...(judged !== undefined && { findings: judged.findings(log) }) };
     },
 
     /**
@@ -178,6 +186,19 @@ export function createApiChangeActivities({
       return JSON.stringify(await readAll(clientOf(proxmox, input), (undo ?? effect).reads, options));
     },
   };
+}
+
+/** What a call answers that starts a task: `vzdump` of a guest that is elsewhere says OK, and has started nothing. */
+const startedSchema = z.union([upidSchema, z.literal('OK')]);
+
+function startedBy(answer: string, node: string): string {
+  if (answer !== 'OK') return answer;
+  throw new ServiceError({
+    code: 'proxmox-not-found',
+    message: `Proxmox said OK and has started nothing: there is no such guest on ${node}`,
+    remedy: 'Start it again: it looks for the guest anew.',
+    details: { node },
+  });
 }
 
 function clientOf(proxmox: ProxmoxApis, { host, place }: ChangeInput): ProxmoxClient {
@@ -268,6 +289,16 @@ async function readAll<Reads extends ApiReads>(
   return Object.fromEntries(all) as Seen<Reads>;
 }
 
+async function readEffect(
+  client: ProxmoxClient,
+  { reads, more }: ApiEffect,
+  run: string,
+  options: CallOptions,
+): Promise<Seen> {
+  const now = await readAll(client, reads, options);
+  return more === undefined ? now : { ...now, ...(await readAll(client, more(now, run), options)) };
+}
+
 /** There is no such thing, or this version of Proxmox has no such call; or what else the read takes for that. */
 function isAbsent(error: unknown, others: readonly string[] = []): boolean {
   if (!(error instanceof ServiceError)) return false;
@@ -284,7 +315,7 @@ function afterEarlierAttempts(error: unknown): unknown {
 /** Without a task to look for, its effect says whether it has been made: by an attempt of which nobody heard, too. */
 async function callAtOnce(client: ProxmoxClient, step: ApiStep, run: string): Promise<undefined> {
   const { call, effect } = step as ApiStep & { readonly call: ApiCall };
-  const isSo = async () => effect.lacks(await readAll(client, effect.reads, {}), run) === undefined;
+  const isSo = async () => effect.lacks(await readEffect(client, effect, run, {}), run) === undefined;
   if (Context.current().info.attempt > 1 && (await isSo())) return undefined;
   try {
     await client.write(z.unknown(), signed(call, run));
@@ -308,7 +339,7 @@ async function verify(
   const deadline = performance.now() + withinSeconds * secondMs;
   let since: number | undefined;
   for (;;) {
-    const now = await readAll(client, effect.reads, options).catch((error: unknown) => {
+    const now = await readEffect(client, effect, run, options).catch((error: unknown) => {
       if (context.cancellationSignal.aborted) throw interrupted(context);
       // A node that doesn't answer for a moment says nothing of the effect.
       const isInTime = performance.now() < deadline || orElse !== undefined;

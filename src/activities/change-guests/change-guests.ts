@@ -28,14 +28,29 @@ export interface BulkGroup {
   readonly vmids: readonly number[];
 }
 
+/** What can go wrong with some of them. */
+export interface BulkRisk {
+  readonly risk: string;
+  readonly vmids: readonly number[];
+}
+
 export interface BulkPlan {
   /** With the defaults of its operation filled in. */
   readonly each: EachGuest;
   readonly groups: readonly BulkGroup[];
+  /** Absent in what an earlier version has planned. */
+  readonly risks?: readonly BulkRisk[];
 }
 
 /** How many guests are looked at at the same time. */
 const looksAtOnce = 16;
+/** So many different ones stand in a plan. */
+const mostRisks = 100;
+
+interface Looked {
+  readonly calls: readonly string[];
+  readonly risks: readonly string[];
+}
 
 export type ChangeGuestsActivities = ReturnType<typeof createChangeGuestsActivities>;
 
@@ -44,14 +59,14 @@ export function createChangeGuestsActivities({ proxmox }: { readonly proxmox: Pr
   const power = createControlGuestActivities({ proxmox });
   const declared = createApiChangeActivities({ proxmox });
 
-  async function callsOf({ host, each, run }: BulkInput, place: GuestPlace): Promise<readonly string[]> {
+  async function callsOf({ host, each, run }: BulkInput, place: GuestPlace): Promise<Looked> {
     const input = inputOf(each, host, place.vmid);
     if (each.operation === 'control-guest') {
       const { action, timeoutSeconds } = input as Parameters<typeof power.planGuestAction>[0];
-      return await power.planGuestAction({ host, place, action, timeoutSeconds });
+      return { calls: await power.planGuestAction({ host, place, action, timeoutSeconds }), risks: [] };
     }
     const look = await declared.lookForChange({ operation: each.operation, input, host, place, run });
-    return look.steps.map(({ line }) => line).filter((line) => line !== '');
+    return { calls: look.steps.map(({ line }) => line).filter((line) => line !== ''), risks: look.plan.risks };
   }
 
   return {
@@ -65,12 +80,16 @@ export function createChangeGuestsActivities({ proxmox }: { readonly proxmox: Pr
         const [{ vmid: first = 100 } = {}] = input.guests;
         const { host: _host, vmid: _vmid, ...parsed } = inputOf(input.each, input.host, first);
         const groups = new Map<string, { calls: readonly string[]; refused?: string; vmids: number[] }>();
+        const risks = new Map<string, number[]>();
         const rest = [...input.guests];
         const lookAtNext = async () => {
           for (let place = rest.shift(); place !== undefined; place = rest.shift()) {
             const { vmid } = place;
             const found = await callsOf(input, place).then(
-              (calls) => ({ calls: calls.map((call) => callPattern(call, place)) }),
+              ({ calls, risks: own }) => {
+                for (const risk of own) risks.set(risk, [...(risks.get(risk) ?? []), vmid]);
+                return { calls: calls.map((call) => callPattern(call, place)) };
+              },
               (error: unknown) => ({ calls: [], refused: callPattern(refusalOf(error), place) }),
             );
             const key = JSON.stringify(found);
@@ -84,7 +103,11 @@ export function createChangeGuestsActivities({ proxmox }: { readonly proxmox: Pr
         const sorted = [...groups.values()]
           .map((group) => ({ ...group, vmids: group.vmids.sort((a, b) => a - b) }))
           .sort((a, b) => (a.vmids[0] ?? 0) - (b.vmids[0] ?? 0));
-        return { each: { ...input.each, input: parsed }, groups: sorted };
+        return {
+          each: { ...input.each, input: parsed },
+          groups: sorted,
+          risks: [...risks].slice(0, mostRisks).map(([risk, vmids]) => ({ risk, vmids: vmids.sort((a, b) => a - b) })),
+        };
       });
     },
   };

@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import type { ProxmoxClient } from '../../proxmox/client.ts';
-import { endTask, followTask, requireTaskSuccess, type TaskEnd } from '../../proxmox/tasks.ts';
+import { endTask, type FollowOptions, followTask, requireTaskSuccess, type TaskEnd } from '../../proxmox/tasks.ts';
 
 const beatMs = 5_000;
 
@@ -12,7 +12,11 @@ const beatMs = 5_000;
  *
  * @throws ServiceError `command-failed` for a task that failed, `cancelled` with how the task ended
  */
-export async function followToSuccess(client: ProxmoxClient, upid: string): Promise<TaskEnd> {
+export async function followToSuccess(
+  client: ProxmoxClient,
+  upid: string,
+  reading: Pick<FollowOptions, 'isProgress'> = {},
+): Promise<TaskEnd> {
   const context = Context.current();
   let last: unknown;
   const onProgress = (progress = last) => {
@@ -22,7 +26,7 @@ export async function followToSuccess(client: ProxmoxClient, upid: string): Prom
   // A node that is away is waited for longer than a heartbeat may take.
   const timer = setInterval(() => onProgress(), beatMs);
   try {
-    const end = await followTask(client, upid, { signal: context.cancellationSignal, onProgress });
+    const end = await followTask(client, upid, { ...reading, signal: context.cancellationSignal, onProgress });
     requireTaskSuccess(end);
     return end;
   } catch (error) {

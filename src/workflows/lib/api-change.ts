@@ -1,6 +1,6 @@
 import { isCancellation } from '@temporalio/workflow';
 import type { z } from 'zod';
-import type { ChangeLook, PlannedCall } from '../../activities/api-change/api-change.ts';
+import type { ChangeLook, PlannedCall, TaskDone } from '../../activities/api-change/api-change.ts';
 import { type ApiOperation, missedFact } from '../../operations/api-change.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { RunRequest, RunResult } from '../../operations/run.ts';
@@ -60,7 +60,7 @@ export function apiChangeWorkflow<
             readonly findings?: readonly Finding[];
           };
           output = { ...output, ...facts };
-          tasks.push(...findingOf(title, done), ...findings);
+          tasks.push(...findingOf(title, done), ...(done.findings ?? []), ...findings);
         }
       }
       if (known.steps.some(({ hasUndo }) => hasUndo)) requireNotCancelled();
@@ -71,7 +71,7 @@ export function apiChangeWorkflow<
         sections: [{ title: definition.title, findings: [...known.findings, ...tasks] }],
       };
 
-      async function followed(step: PlannedCall, upid: string): Promise<Pick<StepDone, 'warnings' | 'log'>> {
+      async function followed(step: PlannedCall, upid: string): Promise<TaskDone> {
         try {
           return await steps.follow(known, step, upid);
         } catch (error) {

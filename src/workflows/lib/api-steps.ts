@@ -4,6 +4,7 @@ import type {
   ChangeInput,
   ChangeLook,
   PlannedCall,
+  TaskDone,
 } from '../../activities/api-change/api-change.ts';
 import type { Place } from '../../operations/target.ts';
 import { onHost } from './activities.ts';
@@ -33,10 +34,8 @@ export interface Carried {
 }
 
 /** What came of one step. */
-export interface StepDone {
+export interface StepDone extends TaskDone {
   readonly upid?: string;
-  readonly warnings: number;
-  readonly log: readonly string[];
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
@@ -65,7 +64,7 @@ export function createApiSteps({ operation, input, host, place }: Carried) {
       return upid;
     },
 
-    async follow(known: ChangeLook, step: PlannedCall, upid: string): Promise<Pick<StepDone, 'warnings' | 'log'>> {
+    async follow(known: ChangeLook, step: PlannedCall, upid: string): Promise<TaskDone> {
       return await follow(`Follow ${upid}`).followChange({ ...of(known, step), upid });
     },
 

@@ -17,6 +17,7 @@ export interface GuestStep {
   readonly title: string;
   start(): Promise<string | undefined>;
   follow(upid: string): Promise<unknown>;
+  /** May give `findings` of what was looked at, as following may of the task's log. */
   verify(): Promise<unknown>;
   /** Absent: there is nothing to take back. */
   readonly undo?: () => Promise<void>;
