@@ -16,6 +16,7 @@ import { securityState } from './check-health/security-state.ts';
 import { serviceState } from './check-health/service-state.ts';
 import { failedUnits, hostAnswers, pendingUpdates, runningState, updateMarks } from './check-health/upkeep.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
+import { applyRestore, forgetRestore, lookForRestore, restoreState, stageRestore, undoRestore } from './restore/restore.ts';
 import { containerAllows, execInContainer } from './run-in-guest/containers.ts';
 import { machineIdentity } from './shared/machine.ts';
 import type { Command } from './command.ts';
@@ -69,6 +70,12 @@ export const table: readonly Command[] = [
   changeUnit,
   restoreUnit,
   followUnitLog,
+  lookForRestore,
+  stageRestore,
+  applyRestore,
+  undoRestore,
+  restoreState,
+  forgetRestore,
   containerAllows,
   execInContainer,
   machineIdentity,
