@@ -59,7 +59,7 @@ unpack() {
   _zip=--gzip; case $_archive in *.zst) _zip=--zstd ;; esac
   _code=0 _owner=--no-same-owner
   [ "$(id -u)" != 0 ] || _owner=--same-owner
-  tar --extract "$_zip" --file="$_archive" --directory="$1/x" --no-recursion --verbatim-files-from --unquote --files-from="$_rec/names" \
+  tar --extract "$_zip" --file="$_archive" --directory="$1/x" --no-recursion --unquote --files-from="$_rec/names" \
     --same-permissions "$_owner" --numeric-owner --acls --xattrs --xattrs-include='*' 2>"$_rec/said" || _code=$?
   ! grep -q 'No space left on device\|Disk quota exceeded' "$_rec/said" || { cat "$_rec/said" >&2; exit 1; }
   # What its file system refuses is said, and everything else must be as the manifest has it.
