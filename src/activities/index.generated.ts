@@ -16,6 +16,7 @@ import { createListBackupsActivities } from './list-backups/list-backups.ts';
 import { createListHostsActivities } from './list-hosts/list-hosts.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
+import { createRestoreActivities } from './restore/restore.ts';
 import { createRunInGuestActivities } from './run-in-guest/run-in-guest.ts';
 import { createSigningActivities } from './signing/signing.ts';
 import { createStopChangesActivities } from './stop-changes/stop-changes.ts';
@@ -35,6 +36,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createControlServiceActivities(dependencies),
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
+    ...createRestoreActivities(dependencies),
     ...createRunInGuestActivities(dependencies),
     ...createSigningActivities(dependencies),
     ...createStopChangesActivities(dependencies),

@@ -25,6 +25,7 @@ import { migrateGuest } from './migrate-guest.ts';
 import { moveDisk } from './move-disk.ts';
 import { removeDisk } from './remove-disk.ts';
 import { resizeDisk } from './resize-disk.ts';
+import { restore } from './restore.ts';
 import { resumeGuest } from './resume-guest.ts';
 import { rollBackGuest } from './roll-back-guest.ts';
 import { runInGuest } from './run-in-guest.ts';
@@ -61,6 +62,7 @@ const typed = {
   'move-disk': moveDisk,
   'remove-disk': removeDisk,
   'resize-disk': resizeDisk,
+  restore: restore,
   'resume-guest': resumeGuest,
   'roll-back-guest': rollBackGuest,
   'run-in-guest': runInGuest,

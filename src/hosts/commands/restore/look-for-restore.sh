@@ -34,6 +34,7 @@ _unmounted=$(unmounted)
 : >"$_work/units"
 while IFS= read -r _unit <&3; do look_at_unit "$_unit"; done 3<"$_work/wanted"
 say_kept
+say_old
 list_touches "$_work/units" >"$_work/touches"
 sed 's/^/touches /' "$_work/touches"
 users_of "$_work/touches" "$_work/units" | named_users

@@ -46,3 +46,11 @@ named_users() {
     echo "stops $_kind $_who"
   done
 }
+
+# say_old: restores that were done 14 days ago, of which what they replaced is kept still.
+say_old() {
+  find "$state/restores" -mindepth 1 -maxdepth 1 -regextype posix-extended -regex ".*/$form_restore" -printf '%f\n' 2>/dev/null | sort | while read -r _old; do
+    [ ! -e "$state/restores/$_old/forgotten" ] && { read -r _old_is _old_since _rest_of <"$state/restores/$_old/state"; } 2>/dev/null || continue
+    [ "$_old_is" != kept ] || ! counts "$_old_since" || [ $(($(date +%s) - _old_since)) -lt 1209600 ] || echo "old $_old"
+  done
+}

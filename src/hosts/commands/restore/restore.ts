@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { restoreScopes } from '../../../operations/restore.ts';
 import { count, flag, form, keyValues, many, nothing, one, optional, time, words } from '../answer.ts';
 
 import { backup, functions, mountPoints, sha256, volumes } from '../back-up/parameters.ts';
@@ -9,17 +10,6 @@ import { stop } from '../shared/functions.ts';
 // The commands that bring something of an archive back. They unpack files as root, so they take an archive only by a manifest that this
 // host's own seal, or an administrator's signature, vouches for, and put each thing only where it came from. Between the first stop
 // and healthy-or-back everything is one job, which needs nobody.
-
-/** What of an archive is restored. */
-export const restoreScopes = [
-  'complete',
-  'configuration',
-  'keys',
-  'security',
-  'volumes',
-  'path',
-  'pve-database',
-] as const;
 
 const scope = {
   name: 'scope',
@@ -123,6 +113,7 @@ export const lookForRestore = defineCommand({
   parameters: [backup, scopeOrUndo, selection],
   script: shell('look-for-restore'),
   uses: [...record, ...choosing, shell('look'), shell('services')],
+  forms: [restore],
   timeoutMs: 280_000,
   maxOutputBytes: 1024 * 1024,
   answer: keyValues({
@@ -141,6 +132,8 @@ export const lookForRestore = defineCommand({
     comes: many(text),
     changes: many(text),
     goes: many(text),
+    /** Earlier restores of which what they replaced is kept for longer than is promised. */
+    old: many(form(restore)),
     /** Docker volumes that would be made. */
     volume: many(text),
     space: many(space),
