@@ -14,7 +14,7 @@ export const restoreScopes = [
   'pve-database',
 ] as const;
 
-const path = /^\/[A-Za-z0-9_.@+=-]+(\/[A-Za-z0-9_.@+=-]+)*$/;
+const path = /^(\/[A-Za-z0-9_.@-]+)+$/;
 /** For how long what a restore replaced is kept on the host. */
 const keptMs = 14 * 24 * 3_600_000;
 
@@ -48,7 +48,7 @@ export const restore = defineOperation({
             z
               .string()
               .max(200)
-              .regex(path, 'expected a whole path of letters, digits and _ . @ + = -, e.g. /etc/fstab')
+              .regex(path, 'expected a whole path of letters, digits and _ . @ -, e.g. /etc/fstab')
               .refine(
                 (one) => !`${one}/`.includes('/../') && !`${one}/`.includes('/./'),
                 'expected a path without . and ..',
@@ -56,6 +56,7 @@ export const restore = defineOperation({
           )
           .min(1)
           .max(8)
+          .refine((all) => all.join('=').length <= 255, 'expected at most 255 characters of paths')
           .optional()
           .describe('path: files or folders, as they are called on the host'),
         volumes: z

@@ -250,7 +250,7 @@ export function createRestoreActivities({ hosts }: { readonly hosts: Hosts }): R
 }
 
 function selected(selection: readonly string[]): string {
-  return selection.length === 0 ? 'all' : selection.join(',');
+  return selection.length === 0 ? 'all' : selection.join('=').replaceAll('/', ':');
 }
 
 /** Versions of the archive's host and of this one that are other ones: `pve-manager was 8.4.1, and is 9.1.7`. */

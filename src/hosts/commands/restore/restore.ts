@@ -31,13 +31,16 @@ export const restore = {
   description: 'Id of a restore: restore-YYYYMMDD-HHMMSS',
 } as const satisfies PatternParameter;
 
-/** Whole paths, or names of volumes, with commas between; `all` where it is of everything; of an undo, the restore's id. */
+/**
+ * Whole paths, or names of volumes, with `=` between and `:` for `/`, which no argument of the policy may hold; `all` where it is of
+ * everything; of an undo, the restore's id.
+ */
 const selection = {
   name: 'selection',
-  pattern: '[A-Za-z0-9/][A-Za-z0-9/_.@+=-]*(,[A-Za-z0-9/][A-Za-z0-9/_.@+=-]*)*',
-  maxLength: 600,
-  examples: ['all', 'mcp_logs,caddy_data', '/etc/fstab', '/etc/network/interfaces,/etc/hosts'],
-  description: 'Whole paths or names of volumes with commas between, or all',
+  pattern: '[A-Za-z0-9:][A-Za-z0-9._@:=-]{0,254}',
+  maxLength: 255,
+  examples: ['all', 'mcp_logs=caddy_data', ':etc:fstab', ':etc:network:interfaces=:etc:hosts'],
+  description: 'Names of volumes, or whole paths with : for /, with = between; or all',
 } as const satisfies PatternParameter;
 
 const shell = (name: string) => new URL(`./${name}.sh`, import.meta.url);

@@ -53,7 +53,7 @@ select_entries() {
 
 # wanted WHAT SELECTION: the names in the archive, one a line.
 wanted() {
-  printf '%s\n' "$2" | tr ',' '\n' | while IFS= read -r _one; do
+  printf '%s\n' "$2" | tr '=:' '\n/' | while IFS= read -r _one; do
     [ "$1" = path ] || { printf '%s\n' "$_one"; continue; }
     case $_one/ in *//* | */../* | */./*) stop 10 "$_one: expected a whole path without . and .." ;; esac
     case $_one in
