@@ -17,6 +17,7 @@ import { createListBackupsActivities } from './list-backups/list-backups.ts';
 import { createListHostsActivities } from './list-hosts/list-hosts.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
+import { createRestoreActivities } from './restore/restore.ts';
 import { createRunInGuestActivities } from './run-in-guest/run-in-guest.ts';
 import { createSigningActivities } from './signing/signing.ts';
 import { createStopChangesActivities } from './stop-changes/stop-changes.ts';
@@ -37,6 +38,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createCopyBackupsActivities(dependencies),
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
+    ...createRestoreActivities(dependencies),
     ...createRunInGuestActivities(dependencies),
     ...createSigningActivities(dependencies),
     ...createStopChangesActivities(dependencies),

@@ -28,6 +28,7 @@ import { moveDisk } from './move-disk.ts';
 import { removeDisk } from './remove-disk.ts';
 import { resizeDisk } from './resize-disk.ts';
 import { restoreGuest } from './restore-guest.ts';
+import { restore } from './restore.ts';
 import { resumeGuest } from './resume-guest.ts';
 import { rollBackGuest } from './roll-back-guest.ts';
 import { runInGuest } from './run-in-guest.ts';
@@ -67,6 +68,7 @@ const typed = {
   'remove-disk': removeDisk,
   'resize-disk': resizeDisk,
   'restore-guest': restoreGuest,
+  restore: restore,
   'resume-guest': resumeGuest,
   'roll-back-guest': rollBackGuest,
   'run-in-guest': runInGuest,

@@ -38,6 +38,7 @@ export { controlService } from './control-service.ts';
 export { copyBackups } from './copy-backups.ts';
 export { guestBatch } from './guest-batch.ts';
 export { listBackups } from './list-backups.ts';
+export { restore } from './restore.ts';
 export { runInGuest } from './run-in-guest.ts';
 export { targetLock } from './target-lock.ts';
 export { watchRuns } from './watch-runs.ts';

@@ -17,6 +17,7 @@ import { serviceState } from './check-health/service-state.ts';
 import { failedUnits, hostAnswers, pendingUpdates, runningState, updateMarks } from './check-health/upkeep.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
 import { copyState, sendBackup } from './copy-backups/send-backup.ts';
+import { applyRestore, forgetRestore, lookForRestore, restoreState, stageRestore, undoRestore } from './restore/restore.ts';
 import { containerAllows, execInContainer } from './run-in-guest/containers.ts';
 import { machineIdentity } from './shared/machine.ts';
 import type { Command } from './command.ts';
@@ -73,6 +74,12 @@ export const table: readonly Command[] = [
   followUnitLog,
   sendBackup,
   copyState,
+  lookForRestore,
+  stageRestore,
+  applyRestore,
+  undoRestore,
+  restoreState,
+  forgetRestore,
   containerAllows,
   execInContainer,
   machineIdentity,

@@ -1,0 +1,32 @@
+# shellcheck shell=sh disable=SC2154,SC2034 # The helper ends where a command fails, and has the layout in variables.
+_restore=$1
+of_restore "$1"
+folders
+_top=$(sed -n 's/^top //p' "$_rec/request" 2>/dev/null) || _top=
+case $_is in
+  kept) echo 'again'; exit 0 ;;
+  staged) ;;
+  applying | undoing) go_back 'it was interrupted'; stop 9 "$1 was interrupted on this host, and all is as it was before" ;;
+  *) stop 9 "$1 is not staged, but $_is" ;;
+esac
+! touches pve || refuse_in_cluster
+rm -f -- "$_rec/ran" "$_rec/answered" "$_rec/started"
+if [ -n "$healthUrl" ] && touches installation && command -v curl >/dev/null && answers 2; then : >"$_rec/answered"; fi
+note applying
+at_boot on
+# From here on whatever fails is gone back from, here: who asked for it may be what was stopped.
+set +e
+_failed=$( ( set -e; stop_users; each_unit swap_in; settle_disks; start_users; start_new ) 2>&1 >/dev/null )
+_code=$?
+set -e
+if [ "$_code" = 0 ]; then _failed=$(unhealthy); else _failed=$(printf '%s\n' "$_failed" | tail -n 1); _failed=${_failed:-it failed}; fi
+if [ -n "$_failed" ]; then
+  stop_new
+  go_back "$_failed"
+  case $_failed in *'No space left'*) echo 'No space left on device' >&2 ;; esac
+  stop 9 "it did not stay well, so all is as it was before: $_failed"
+fi
+if touches sshd && has_systemd; then for _ssh in ssh sshd; do ! systemctl --quiet is-active "$_ssh.service" || systemctl reload -- "$_ssh.service" || :; done; fi
+note kept
+at_boot off
+echo "units $(wc -l <"$_rec/units")"

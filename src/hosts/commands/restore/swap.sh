@@ -1,0 +1,67 @@
+# shellcheck shell=sh disable=SC2154,SC2034,SC2015 # Beside record.sh, whose names it uses.
+# The journal of a swap are the folders themselves: of each unit new/N is there until it has its place, and old/N from when what it
+# replaces was moved aside. A rename is done or not, so that whatever was stopped midway can be gone back from.
+
+# swap_in: moves what is there aside, and what was staged in its place.
+swap_in() {
+  if [ "$_action" = put ] && ! there "$_folder/new/$_n"; then return 0; fi
+  make_way "$_target"
+  enter "$_target"
+  if there "$_name"; then
+    if there "$_folder/old/$_n"; then stop 9 "$_target is there again, though it was moved aside: somebody made it anew"; fi
+    mv -T -- "$_name" "$_folder/old/$_n"
+  fi
+  [ "$_action" != put ] || mv -nT -- "$_folder/new/$_n" "$_name"
+  if [ "$_action" = put ] && there "$_folder/new/$_n"; then stop 9 "$_target could not be put in its place"; fi
+}
+
+# swap_back: what was there before is there again, and what was restored in new/ again. Whatever was done of it already.
+swap_back() {
+  if ! there "$_folder/new" || ! there "$(dirname -- "$_target")"; then return 0; fi
+  enter "$_target"
+  if there "$_name"; then
+    if [ "$_action" = put ] && ! there "$_folder/new/$_n"; then mv -T -- "$_name" "$_folder/new/$_n"
+    # Somebody made it while nothing had the name.
+    elif there "$_folder/old/$_n"; then mv -T -- "$_name" "$_folder/extra/$_n.$(date +%s)"; fi
+  fi
+  ! there "$_folder/old/$_n" || mv -nT -- "$_folder/old/$_n" "$_name"
+  ! there "$_folder/old/$_n" || stop 9 "$_target could not be put back; it is $_folder/old/$_n"
+}
+
+# make_way TARGET: makes the folders above it that aren't there, like those of the archive.
+make_way() {
+  _deep=$(deepest "$(dirname -- "$1")")
+  cd -P -- "$_deep" && [ "$(pwd -P)" = "$_deep" ] || stop 12 "the way to $1 leads over a link"
+  _rest=$(dirname -- "$1"); _rest=${_rest#"${_deep%/}"}; _rest=${_rest#/}
+  while [ -n "$_rest" ]; do
+    _one=${_rest%%/*}; case $_rest in */*) _rest=${_rest#*/} ;; *) _rest= ;; esac
+    echo "folder $(pwd -P)/$_one" >>"$_rec/made"; sync "$_rec/made"
+    mkdir -- "./$_one"
+    _deep=${_deep%/}/$_one
+    _like=$_folder/x/host${_deep#"$_root"}; case $_deep in "$_installation" | "$_installation"/*) _like=$_folder/x/$(sed -n 's/^top //p' "$_rec/request")${_deep#"$_installation"} ;; esac
+    if [ -d "$_like" ]; then chmod --reference="$_like" -- "./$_one"; [ "$(id -u)" != 0 ] || chown --reference="$_like" -- "./$_one"; else chmod 755 -- "./$_one"; fi
+    cd -P -- "./$_one" && [ "$(pwd -P)" = "$_deep" ] || stop 12 "the way to $1 leads over a link"
+  done
+}
+
+# remove_made: the folders that were made and are empty again.
+remove_made() {
+  cd /
+  [ ! -f "$_rec/made" ] || sed -n 's/^folder //p' "$_rec/made" | sort -ru | while IFS= read -r _way; do rmdir -- "$_way" 2>/dev/null || :; done
+}
+
+# settle_disks: everything that was renamed stays so after a power cut.
+settle_disks() { cd /; restore_folders | while IFS= read -r _folder; do [ ! -d "$_folder" ] || sync -f -- "$_folder"; done; }
+
+# go_back: from whatever state. Ends only when all is as it was.
+go_back() {
+  _back_why=${1--}
+  note undoing "$_back_why"
+  stop_users
+  each_unit swap_back
+  remove_made
+  settle_disks
+  start_users
+  at_boot off
+  note undone "$_back_why"
+}
