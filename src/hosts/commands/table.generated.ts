@@ -3,7 +3,7 @@ import { readAnchors, writeAnchor } from './anchor-ledger/journal.ts';
 import { addAdministrator, listAdministrators, removeAdministrator } from './approve/administrators.ts';
 import { admitPlan, approvalState } from './approve/plans.ts';
 import { allowChanges, liftStop, showStop, stopChanges, switchState } from './approve/switch.ts';
-import { acceptBackup, checkArchive, listBackups, removeBackup } from './back-up/archives.ts';
+import { acceptBackup, checkArchive, listBackups, makeSeal, removeBackup } from './back-up/archives.ts';
 import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
 import { abandonBackup, archiveVolume, collectBackup, collectHost, describeBackup, packBackup, publishBackup, verifyBackup } from './back-up/make-backup.ts';
@@ -37,6 +37,7 @@ export const table: readonly Command[] = [
   listBackups,
   checkArchive,
   removeBackup,
+  makeSeal,
   acceptBackup,
   showDoubts,
   lookForBackup,
