@@ -101,6 +101,8 @@ export function hostInstallCommands(host: Command, context: CliContext): void {
         },
       }).finally(interruption.dispose);
       if (outcome === 'declined') return;
+      const { pinSealOf } = await import('./host-seal.ts');
+      await pinSealOf(config, { dataDir: loaded.config.dataDir, access, agree, isNew: outcome === 'installed' });
       if (outcome === 'installed') print(`Installed on ${name}, and verified over new connections.`);
       else if (api.lines.length === 0) print(`${name} is as it should be: nothing to do.`);
       else if (!(await agree(api.lines))) return;

@@ -8,6 +8,7 @@ import type {
   CollectedFiles,
   CollectedHost,
   ComparedBackup,
+  PublishedArchive,
 } from '../activities/back-up/back-up.ts';
 import type { BackupContents } from '../activities/back-up/look.ts';
 import type { RetentionPlan } from '../backups/plan-retention.ts';
@@ -148,6 +149,7 @@ async function makeBackup(run: BackupRun, found: BackupLook): Promise<Done<Backu
       summary: `${verified.files} checksums agree`,
       evidence: `sha256 ${published.sha256}`,
     },
+    ...sealed(host, published),
     ...(collected.sudoers || !found.isInstalled ? [] : [noSudoers(found)]),
     ...replaced(found, collected),
     ...attributes([collected, ...(own === undefined ? [] : [own]), ...archived]),
@@ -256,6 +258,21 @@ function lessThanBefore(
     nonRetryable: true,
     details: [{ code: 'verification-failed', remedy }],
   });
+}
+
+function sealed(host: string, { seal }: PublishedArchive): readonly Finding[] {
+  // Of a run that was begun by an earlier version there is none.
+  if (seal === undefined) return [];
+  const check = 'Seal of the manifest';
+  if (seal.is !== 'other') return [{ check, verdict: 'ok', summary: seal.fingerprint }];
+  return [
+    {
+      check,
+      verdict: 'failed',
+      summary: `It is by another key than this host had: ${seal.fingerprint} and not ${seal.known}. The host was installed anew, or it is not the one that it says it is.`,
+      remedy: `Look at the host. If the key is the right one: npx proxmox-mcp host install ${host}`,
+    },
+  ];
 }
 
 function comparison(host: string, id: string, { last, doubts, accepted }: ComparedBackup): Finding {

@@ -23,7 +23,7 @@ describe.skipIf(whyNoLab()).each(await stillHad(oldest))('the programs of $name'
   afterAll(() => machine?.stop());
 
   it('make, read back, list, read again and compare a backup', async () => {
-    const activities = createBackupActivities({ hosts: machine.hosts });
+    const activities = createBackupActivities(machine);
     const back = async () => {
       const look = await attempt(() => activities.lookForBackup({ host: 'pve1', kind: 'daily', anyTarget: false }));
       if (!look.isInstalled) throw new Error('no installation');

@@ -27,7 +27,7 @@ let count = 0;
 beforeAll(async () => {
   machine = await startActivityLab();
   ({ lab, hosts } = machine);
-  activities = createBackupActivities({ hosts });
+  activities = createBackupActivities(machine);
   const healthy = `docker inspect --format '{{.State.Health.Status}}' ${layout.containers.join(' ')}`;
   await onHost(
     `i=0; until ! ${healthy} | grep -v '^healthy'; do i=$((i + 1)); [ $i -lt 120 ]; sleep 0.5; done >/dev/null`,

@@ -58,7 +58,7 @@ describe('the compiler', () => {
     expectTypeOf(() => host.run(listBackups, {})).returns.resolves.toHaveProperty('archives');
     expectTypeOf(() =>
       host.job(publishBackup, { backup, sha256: '' }, { id: 'a', fence: hostFence }),
-    ).returns.resolves.toEqualTypeOf<{ name: string; bytes: number; state: 'verified' | 'doubted' }>();
+    ).returns.resolves.toEqualTypeOf<{ name: string; bytes: number; state: 'verified' | 'doubted'; seal: string }>();
   });
 
   it('says which arguments and which fence a call needs', () => {

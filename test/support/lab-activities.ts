@@ -15,6 +15,7 @@ import { logger } from './activity-logger.ts';
 export interface ActivityLab {
   readonly lab: LabHost;
   readonly hosts: Hosts;
+  readonly config: { readonly dataDir: string };
   /** It has none. */
   readonly proxmox: ProxmoxApis;
   /** Executes a script on the host as root. */
@@ -39,6 +40,7 @@ export async function startActivityLab(options: LabHostOptions = { docker: true 
   return {
     lab,
     hosts,
+    config: { dataDir: lab.folder },
     proxmox: createProxmoxApis(
       { hosts: [{ name: 'pve1', ssh: lab.ssh, layout: defaultLayout, timeZone: 'UTC' }] },
       pino({ level: 'silent' }),

@@ -26,6 +26,7 @@ export interface TestHost {
   /** It has none. */
   readonly proxmox: ProxmoxApis;
   readonly client: Client;
+  readonly config: { readonly dataDir: string };
   /** Runs an activity as a worker would, in a run of its own. */
   readonly run: <T>(activity: () => Promise<T>) => Promise<T>;
   /** A new run: its jobs are others. */
@@ -78,6 +79,7 @@ export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backu
     hosts,
     proxmox: createProxmoxApis({ hosts: [config] }, pino({ level: 'silent' })),
     client: nobodysClient,
+    config: { dataDir: at('data') },
     run: async <T>(activity: () => Promise<T>): Promise<T> => {
       let answer: { readonly value: T } | undefined;
       await new MockActivityEnvironment({ workflowExecution: { workflowId, runId: randomUUID() } }, { logger }).run(

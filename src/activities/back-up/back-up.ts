@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { RetentionPlan } from '../../backups/plan-retention.ts';
-import type { HostConfig } from '../../config.ts';
+import type { Config, HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import {
   type Archive,
@@ -24,6 +24,7 @@ import {
 } from '../../hosts/commands/back-up/make-backup.ts';
 import { backup } from '../../hosts/commands/back-up/parameters.ts';
 import type { Host, HostFence, Hosts } from '../../hosts/host.ts';
+import { createSeals, fingerprintOf, type Seals } from '../../hosts/seals.ts';
 import { type BackupKind, freeBackupId, isBackupId } from '../../operations/backup-id.ts';
 import type { Plan } from '../../operations/plan.ts';
 import { readableDuration } from '../../reports/units.ts';
@@ -110,6 +111,13 @@ export interface PublishedArchive {
   readonly sha256: string;
   /** Whether it counts as a good backup: `false` while there are doubts that no administrator has accepted. */
   readonly counts: boolean;
+  /** The key that sealed its manifest, as `ssh-keygen -l` shows it. Absent: an older version sealed nothing. */
+  readonly seal?: {
+    readonly fingerprint: string;
+    /** `other`: not the one that this service has seen of the host before, which was `known`. */
+    readonly is: 'first' | 'same' | 'other';
+    readonly known?: string;
+  };
 }
 
 /** Archives that were read again. */
@@ -177,7 +185,14 @@ export interface BackupActivities {
   tellLastGood(input: { readonly host: string }): Promise<string>;
 }
 
-export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): BackupActivities {
+export function createBackupActivities({
+  hosts,
+  config,
+}: {
+  readonly hosts: Hosts;
+  readonly config: Pick<Config, 'dataDir'>;
+}): BackupActivities {
+  const seals = createSeals(config);
   return {
     async lookForBackup({ host: name, kind, anyTarget }) {
       const host = hosts.get(name);
@@ -266,12 +281,13 @@ export function createBackupActivities({ hosts }: { readonly hosts: Hosts }): Ba
       const host = hostFor(hosts, input);
       const { sha256 } = input;
       const args = { backup: input.id, sha256 };
-      const { name, bytes, state } = await runJob(host, publishBackup, args, step(input, 'publish'));
+      const { name, bytes, state, seal } = await runJob(host, publishBackup, args, step(input, 'publish'));
       return {
         path: `${host.config.layout.backups}/${name}`,
         bytes,
         sha256,
         counts: state === 'verified',
+        seal: judgeSeal(seals, input.host, seal),
       };
     },
 
@@ -367,6 +383,16 @@ function isWrong(state: Archive['state']): boolean {
 /** What a backup is likely to take, for a plan. */
 function usualBytes(backups: Backups): number {
   return lastGood(backups)?.bytes ?? 1;
+}
+
+function judgeSeal(seals: Seals, host: string, key: string): NonNullable<PublishedArchive['seal']> {
+  const is = seals.judge(host, key);
+  const known = seals.pinned(host);
+  return {
+    fingerprint: fingerprintOf(key),
+    is,
+    ...(is === 'other' && known !== undefined && { known: fingerprintOf(known) }),
+  };
 }
 
 function hostFor(hosts: Hosts, input: BackupInput): Host {

@@ -1,6 +1,7 @@
 import { type Archive, type Backups, listBackups } from '../../hosts/commands/back-up/archives.ts';
 import { clockToleranceMs, lastGood } from '../../hosts/commands/back-up/last-good.ts';
 import type { Host, RunOptions } from '../../hosts/host.ts';
+import { fingerprintOf, type Seals } from '../../hosts/seals.ts';
 import { takenAt } from '../../operations/backup-id.ts';
 import type { Finding } from '../../operations/finding.ts';
 import { cleanLine } from '../../reports/clean.ts';
@@ -12,12 +13,14 @@ import { backupFailedHours, backupWarningHours, clockFailedMs } from './limits.t
 const hour = 3_600_000;
 
 interface BackupOptions extends RunOptions {
+  /** What is known of the keys with which hosts seal manifests. */
+  readonly seals?: Seals | undefined;
   /** Since when the service is to back the host up, in ms since 1970. */
   readonly knownSince?: () => Promise<number | undefined>;
 }
 
 /** What the host itself knows of its archives, and whether its clock can be believed. */
-export async function inspectBackups(host: Host, { knownSince, ...options }: BackupOptions): Promise<Finding[]> {
+export async function inspectBackups(host: Host, { knownSince, seals, ...options }: BackupOptions): Promise<Finding[]> {
   const asked = Date.now();
   const backups = await host.run(listBackups, {}, options);
   const answered = Date.now();
@@ -28,7 +31,12 @@ export async function inspectBackups(host: Host, { knownSince, ...options }: Bac
     hasNone && !(await isInstalled(host, options))
       ? judgeNone(host.name, { since: await knownSince?.(), now: answered })
       : judgeLastGood(backups, place);
-  return [good, ...judgeArchives(backups, place), judgeClock(backups.now, { from: asked, to: answered })];
+  return [
+    good,
+    ...judgeArchives(backups, place),
+    ...(seals === undefined ? [] : judgeSeal(seals, host.name, backups.sealKey)),
+    judgeClock(backups.now, { from: asked, to: answered }),
+  ];
 }
 
 /**
@@ -56,6 +64,22 @@ interface Place {
   readonly timeZone?: string;
   readonly backups: string;
   readonly state: string;
+}
+
+/** Whether the host seals what it says of archives with the key that it had; of one that has none yet nothing. */
+export function judgeSeal(seals: Seals, host: string, key: string | undefined): Finding[] {
+  const check = 'Key of the seals';
+  const known = seals.pinned(host);
+  const remedy = `Look at the host: it was installed anew, or is not the one that it says it is. If it is right: npx proxmox-mcp host install ${host}`;
+  if (key === undefined) {
+    if (known === undefined) return [];
+    return [
+      finding(check, 'failed', 'The host had a key with which it seals its archives, and has none now.', { remedy }),
+    ];
+  }
+  if (seals.judge(host, key) !== 'other') return [finding(check, 'ok', fingerprintOf(key))];
+  const summary = `The host seals its archives with ${fingerprintOf(key)}, and not with ${fingerprintOf(known ?? '')} as before.`;
+  return [finding(check, 'failed', summary, { remedy })];
 }
 
 /** Whether there is an archive that counts, and whether it is young enough for a backup each night. */

@@ -1,6 +1,8 @@
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
+import type { Config } from '../../config.ts';
 import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
+import { createSeals } from '../../hosts/seals.ts';
 import type { Mailer } from '../../mail/mailer.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { FindingsSection } from '../../operations/report.ts';
@@ -79,10 +81,13 @@ export function createHealthActivities(dependencies: {
   readonly mailer?: Mailer | undefined;
   /** Keys of the configuration that have changed since this process read them. Default: none. */
   readonly changedKeys?: () => readonly string[];
+  /** Where the keys with which hosts seal manifests are known. Default: they are not compared. */
+  readonly config?: Pick<Config, 'dataDir'>;
   /** The kill switch. Default: nobody looks. */
   readonly changeSwitch?: () => Promise<SwitchState>;
 }): HealthActivities {
-  const { hosts, proxmox, client, mailer, changedKeys = () => [], changeSwitch } = dependencies;
+  const { hosts, proxmox, client, mailer, changedKeys = () => [], changeSwitch, config } = dependencies;
+  const seals = config && createSeals(config);
   const options = (): RunOptions => ({ signal: Context.current().cancellationSignal });
   const at = (input: HealthInput): [Host, RunOptions] => [hosts.get(input.host), options()];
   const waysTo = ({ host, ways }: HealthInput) => ways ?? waysOf(proxmox, host);
@@ -117,7 +122,7 @@ export function createHealthActivities(dependencies: {
         input.hasHelper === false
           ? Promise.resolve([])
           : byCommands(input, 'Backups', (host, given) =>
-              inspectBackups(host, { ...given, knownSince: () => backedUpSince(client, input.host) }),
+              inspectBackups(host, { ...given, seals, knownSince: () => backedUpSince(client, input.host) }),
             ),
         ofNode(input, 'Backups of guests', (reader) => inspectGuestBackups(reader, timeZoneOf(input.host))),
       ),

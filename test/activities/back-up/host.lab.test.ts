@@ -34,7 +34,7 @@ beforeAll(async () => {
   const { ssh } = config;
   if (ssh === undefined) throw new Error('no SSH');
   hosts = createHosts({ hosts: [config], executorFor: ({ name }) => createSshExecutor({ name, ssh, log }) });
-  activities = createBackupActivities({ hosts });
+  activities = createBackupActivities({ hosts, config: { dataDir: lab.folder } });
   // Debian's own, for a host that has none: Proxmox VE's depends on it.
   for (const file of ['/usr/bin/sqlite3', ...librariesOf('/usr/bin/sqlite3')])
     await lab.writeFile(file, readFileSync(file), { mode: 0o755 });

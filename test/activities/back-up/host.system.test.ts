@@ -250,7 +250,7 @@ describe('what can not be read', () => {
 
   it('is only said where the helper runs without any privilege', async () => {
     await host.close();
-    host = makeHost({}, 12_345);
+    host = makeHost({}, 65_534);
     host.sh('chown 0:0 "$root/etc/ssh"; chmod 700 "$root/etc/ssh"');
     const { own, packed, published } = await backUp(host);
     expect(own.closed).toEqual([{ kind: 'keys', path: '/etc/ssh' }]);

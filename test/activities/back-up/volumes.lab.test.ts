@@ -14,7 +14,7 @@ const attempt = <T>(run: string, work: () => Promise<T>) => attemptIn(activityOf
 
 beforeAll(async () => {
   lab = await startActivityLab();
-  activities = createBackupActivities({ hosts: lab.hosts });
+  activities = createBackupActivities(lab);
 }, startTimeoutMs);
 afterAll(() => lab?.stop());
 
@@ -134,7 +134,7 @@ describe('the target of a backup', () => {
     });
     const look = (anyTarget: boolean) =>
       attempt(randomUUID(), () =>
-        createBackupActivities({ hosts: other }).lookForBackup({ host: 'pve1', kind: 'daily', anyTarget }),
+        createBackupActivities({ ...lab, hosts: other }).lookForBackup({ host: 'pve1', kind: 'daily', anyTarget }),
       );
     try {
       await expect(look(false)).rejects.toMatchObject({

@@ -174,6 +174,24 @@ export const protectBackup = defineCommand({
 });
 
 /**
+ * Makes the key with which the host seals manifests, where it has none yet, and answers its public half. What a first backup
+ * does too; `host install` does it so that the service knows the key by an administrator's login before it could be another's.
+ */
+export const makeSeal = defineCommand({
+  name: 'make-seal',
+  summary: 'Make the key that seals what the host says of its archives, where there is none, and show its public half',
+  doing: 'Looking for the key that seals manifests',
+  as: 'administrator',
+  risk: 'change',
+  job: false,
+  parameters: [],
+  script: new URL('./make-seal.sh', import.meta.url),
+  uses: [stop, seal],
+  timeoutMs: 60_000,
+  answer: keyValues({ seal: one(z.string().regex(sealForm)) }).transform(({ seal: key }) => key),
+});
+
+/**
  * Lets a backup count that the host doubts. Only an administrator who is root on the host may execute it: the policy
  * of sudo doesn't admit it, so neither the service nor who has its key can.
  */

@@ -82,7 +82,7 @@ each_record() {
 # its proof says: _sum, _bytes, _written, _published, _folder, and _checked, when it was last read back; and _sealed, the checksum of its
 # manifest.
 state_of() {
-  _state=unproven _sum=- _bytes=- _written=- _published=- _checked=- _folder= _sealed=-
+  _state=unproven _sum=- _bytes=- _written=- _published=- _checked=- _folder='' _sealed=-
   _of=$_records/$1
   ending_of "$1"
   if [ -e "$_of/proof" ]; then

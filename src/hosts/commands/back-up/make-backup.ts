@@ -11,6 +11,7 @@ import {
   mountPoints,
   packing,
   seal,
+  sealForm,
   sha256,
   takingHost,
   volume,
@@ -228,6 +229,8 @@ export const publishBackup = defineCommand({
     name: one(z.string().regex(/^[a-z0-9-]+[.]tar[.](gz|zst)$/)),
     bytes: one(count),
     state: one(z.enum(['verified', 'doubted'])),
+    /** The public half of the key that sealed its manifest. */
+    seal: one(z.string().regex(sealForm)),
   }),
   exits: { 9: unverified, ...taken },
 });

@@ -40,3 +40,4 @@ case $_state in verified | doubted) ;; *) stop 9 "the archive that was just publ
 echo "name ${_archive##*/}"
 echo "bytes $(stat -c %s -- "$_archive")"
 echo "state $_state"
+show_seal
