@@ -7,11 +7,11 @@ import { isServiceError, ServiceError } from '../../errors.ts';
 import { type Archive, listBackups } from '../../hosts/commands/back-up/archives.ts';
 import { callLine } from '../../hosts/commands/call-line.ts';
 import { type CopyState, copyState, sendBackup } from '../../hosts/commands/copy-backups/send-backup.ts';
+import { progressing } from '../../hosts/execution/stillness.ts';
 import type { Host, Hosts } from '../../hosts/host.ts';
 import type { Finding } from '../../operations/finding.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { judgeRecipients } from './recipients.ts';
-import { progressing } from './stillness.ts';
 
 export const queue = 'host';
 

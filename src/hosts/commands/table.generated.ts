@@ -16,6 +16,7 @@ import { securityState } from './check-health/security-state.ts';
 import { serviceState } from './check-health/service-state.ts';
 import { failedUnits, hostAnswers, pendingUpdates, runningState, updateMarks } from './check-health/upkeep.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
+import { admitIncoming, dropIncoming, openIncoming } from './copy-backups/incoming.ts';
 import { copyState, sendBackup } from './copy-backups/send-backup.ts';
 import { containerAllows, execInContainer } from './run-in-guest/containers.ts';
 import { machineIdentity } from './shared/machine.ts';
@@ -71,6 +72,9 @@ export const table: readonly Command[] = [
   changeUnit,
   restoreUnit,
   followUnitLog,
+  openIncoming,
+  dropIncoming,
+  admitIncoming,
   sendBackup,
   copyState,
   containerAllows,
