@@ -5,9 +5,9 @@ _id=$1
 places "$_id"
 incoming "$_id"
 state_of "$_id"
-case $_state in gone | changed) ;; *) stop 17 "an archive of this name is there already, and it is $_state" ;; esac
+case $_state in gone | changed | unsealed) ;; *) stop 17 "an archive of this name is there already, and it is $_state" ;; esac
 brought_well "$_id"
-if sealed_here; then _how='sealed by this host'
+if is_sealed "$_in/manifest" "$_in/seal"; then _how='sealed by this host'
 else
   identity || stop 11 'this host has no /etc/machine-id to be named by'
   [ -f "$_in/signature" ] || stop 12 'its manifest was not sealed by this host'
@@ -15,10 +15,14 @@ else
     "$_identity" "$_id" "$_sum" "$(sum_of "$_in/manifest")" >"$_in/text"
   vouched "$_in/text" "$_in/signature" || stop 11 "$_why"
   _how="signed by $_signer"
+  # What an administrator vouches for is sealed here from now on, so that the host knows it again.
+  make_seal
+  seal "$_in/manifest" "$_in/seal" || stop 9 'the manifest could not be sealed'
 fi
 mkdir -p -- "$_backups" "$_record"
 chmod 700 "$_record"
 _end=${_name#"$_id"}
+keep ending "${_end#.}" "$_record"
 _new=$_backups/.$_id$_end.partial
 # From another file system it is a copy, so it is read once more.
 mv -fT -- "$_in/archive" "$_new"
@@ -27,13 +31,12 @@ sync "$_new"
 chmod 600 "$_new"
 # What is there in its place was found changed: it isn't lost, and counts for nothing.
 [ ! -e "$_backups/$_id$_end" ] || mv -fT -- "$_backups/$_id$_end" "$_backups/$_id$_end.changed"
-rm -f -- "$_record/broken" "$_record/doubts" "$_record/removing"
-for _part in manifest seal; do
-  _to=$_backups/$_id.manifest
-  [ "$_part" = manifest ] || _to=$_to.sig
-  mv -fT -- "$_in/$_part" "$_to"
-  chmod 600 "$_to"
-done
+rm -f -- "$_record/broken" "$_record/unsealed" "$_record/doubts" "$_record/removing"
+mv -fT -- "$_in/manifest" "$_manifest"
+mv -fT -- "$_in/seal" "$_manifest.sig"
+chmod 600 "$_manifest" "$_manifest.sig"
+sync "$_manifest" "$_manifest.sig"
+keep seal "$(sum_of "$_manifest") $(seal_facts "$_manifest")" "$_record"
 printf '%s  %s\n' "$_sum" "$_name" >"$_backups/$_name.sha256"
 # It is as old as its name says: a copy that comes back is no new backup.
 _when=$(taken_at "$_id")

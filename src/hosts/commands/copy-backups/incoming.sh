@@ -2,13 +2,6 @@
 # incoming BACKUP: where what an administrator brings lies, root's alone, until it is admitted.
 incoming() { _in=$state/incoming/$1; }
 
-# sealed_here: whether the manifest that was brought was sealed by this host's own key.
-sealed_here() {
-  [ -f "$state/seal/key.pub" ] || return 1
-  printf 'seal %s\n' "$(cut -d ' ' -f 1,2 "$state/seal/key.pub")" >"$_in/signers"
-  timeout 10 ssh-keygen -Y verify -f "$_in/signers" -I seal -n proxmox-mcp-manifest -s "$_in/seal" <"$_in/manifest" >/dev/null 2>&1
-}
-
 # brought_well BACKUP: stops unless manifest and archive belong together; sets _name, _bytes and _sum.
 brought_well() {
   for _file in manifest seal archive; do

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { count, keyValues, nothing, one, optional } from '../answer.ts';
 import { exits, identity } from '../approve/plans.ts';
-import { backup, functions } from '../back-up/parameters.ts';
+import { backup, functions, seal } from '../back-up/parameters.ts';
 import { defineCommand, type ShellFunctions } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
@@ -24,7 +24,7 @@ export const openIncoming = defineCommand({
   uses: [functions, incoming],
   timeoutMs: 60_000,
   answer: keyValues({
-    state: one(z.enum(['verified', 'doubted', 'changed', 'unproven', 'gone'])),
+    state: one(z.enum(['verified', 'doubted', 'changed', 'unsealed', 'unproven', 'gone'])),
     host: optional(identity),
     free: one(count),
   }),
@@ -54,7 +54,7 @@ export const admitIncoming = defineCommand({
   job: false,
   parameters: [backup],
   script: new URL('./admit-incoming.sh', import.meta.url),
-  uses: [functions, stop, incoming],
+  uses: [functions, seal, stop, incoming],
   timeoutMs: 2 * 3_600_000,
   answer: keyValues({ admitted: one(z.string().regex(/^(sealed by this host|signed by [A-Za-z0-9._@-]{1,64})$/)) }),
   fills: 'backups',
