@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
+import type { Config } from '../../config.ts';
 import type { Host, Hosts, RunOptions } from '../../hosts/host.ts';
 import type { Mailer } from '../../mail/mailer.ts';
 import type { Finding } from '../../operations/finding.ts';
@@ -13,6 +14,7 @@ import { inspectBackups } from './backups.ts';
 import { inspectChangeControl, inspectChangeSwitch } from './changes.ts';
 import { judgeConfiguration } from './configuration.ts';
 import { inspectContainers } from './containers.ts';
+import { inspectCopies } from './copies.ts';
 import { probeHealth, probeProxy } from './endpoints.ts';
 import { findingsOf, section } from './finding.ts';
 import { inspectGuestBackups } from './guest-backups.ts';
@@ -77,12 +79,14 @@ export function createHealthActivities(dependencies: {
   readonly proxmox: ProxmoxApis;
   readonly client: Client;
   readonly mailer?: Mailer | undefined;
+  /** Where copies of backups lie. Default: nothing is said of them. */
+  readonly config?: Pick<Config, 'copies'>;
   /** Keys of the configuration that have changed since this process read them. Default: none. */
   readonly changedKeys?: () => readonly string[];
   /** The kill switch. Default: nobody looks. */
   readonly changeSwitch?: () => Promise<SwitchState>;
 }): HealthActivities {
-  const { hosts, proxmox, client, mailer, changedKeys = () => [], changeSwitch } = dependencies;
+  const { hosts, proxmox, client, config, mailer, changedKeys = () => [], changeSwitch } = dependencies;
   const options = (): RunOptions => ({ signal: Context.current().cancellationSignal });
   const at = (input: HealthInput): [Host, RunOptions] => [hosts.get(input.host), options()];
   const waysTo = ({ host, ways }: HealthInput) => ways ?? waysOf(proxmox, host);
@@ -119,6 +123,9 @@ export function createHealthActivities(dependencies: {
           : byCommands(input, 'Backups', (host, given) =>
               inspectBackups(host, { ...given, knownSince: () => backedUpSince(client, input.host) }),
             ),
+        byCommands(input, 'Copies off the host', async ({ config: host }) =>
+          config === undefined ? [] : inspectCopies(host, config.copies.folder, new Date()),
+        ),
         ofNode(input, 'Backups of guests', (reader) => inspectGuestBackups(reader, timeZoneOf(input.host))),
       ),
     inspectProxmox: (input) =>
