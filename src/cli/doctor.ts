@@ -5,6 +5,7 @@ import type { Verdict } from '../operations/finding.ts';
 import type { CliContext } from './context.ts';
 import { changeSwitchCheck } from './doctor/changes.ts';
 import { describeFinding, runChecks } from './doctor/check.ts';
+import { copiesChecks } from './doctor/copies.ts';
 import { deploymentChecks } from './doctor/deployment.ts';
 import { hostChecks } from './doctor/hosts.ts';
 import { configurationChecks, machineChecks } from './doctor/machine.ts';
@@ -44,6 +45,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
         changeSwitchCheck(config),
         workerBuildsCheck(config),
         ...peopleChecks(config),
+        ...copiesChecks(config),
       ];
       const log = createLogger({ level: 'error', name: 'doctor' });
       const hosts = config.hosts.filter(({ name }) => host === undefined || name === host);

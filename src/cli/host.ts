@@ -11,6 +11,7 @@ import type { CliContext } from './context.ts';
 import { acceptBackupCommand } from './host-accept-backup.ts';
 import { hostAdministratorsCommands } from './host-administrators.ts';
 import type { AccessOptions } from './host-api.ts';
+import { bringBackupCommand } from './host-bring-backup.ts';
 import { hostInstallCommands, withAccess } from './host-install.ts';
 import { hostJobsCommand } from './host-jobs.ts';
 import type { AgreeOptions } from './host-login.ts';
@@ -27,7 +28,7 @@ interface AddOptions extends AccessOptions, AgreeOptions {
   readonly apiFingerprint?: string;
 }
 
-/** `host list|add|install|uninstall|check|jobs|accept-backup|administrators|allow-changes`. */
+/** `host list|add|install|uninstall|check|jobs|accept-backup|bring-backup|administrators|allow-changes`. */
 export function hostCommands(program: Command, context: CliContext): void {
   const host = program.command('host').description('See the managed hosts, pin what identifies them, install on them');
 
@@ -44,6 +45,7 @@ export function hostCommands(program: Command, context: CliContext): void {
   hostInstallCommands(host, context);
   hostJobsCommand(host, context);
   acceptBackupCommand(host, context);
+  bringBackupCommand(host, context);
   hostAdministratorsCommands(host, context);
 
   withAccess(host.command('add <name>'))

@@ -7,6 +7,7 @@ import { noReloadRequests, type ReloadRequests } from '../service/reload-request
 import { changesCommands } from './changes.ts';
 import { configCommands } from './config.ts';
 import { type CommandGroup, type ContextEdge, createContext, type GlobalOptions, inheritOptions } from './context.ts';
+import { copiesCommands } from './copies.ts';
 import { doctorCommand } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
 import { guestCommands } from './guests.ts';
@@ -36,6 +37,7 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Runs and schedules:', changesCommands],
   ['Runs and schedules:', ledgerCommands],
   ['Service:', workersCommands],
+  ['Runs and schedules:', copiesCommands],
   ['Set-up:', configCommands],
   ['Set-up:', doctorCommand],
   ['Set-up:', hostCommands],

@@ -48,6 +48,20 @@ export function allowChangesText({ host, nonce }: Pick<PlanToSign, 'host' | 'non
   return `proxmox-mcp allow-changes\nhost: ${host}\nnonce: ${nonce}\n`;
 }
 
+/** The text that lets a host admit a backup that it hasn't sealed itself. */
+export function admitBackupText(of: {
+  readonly host: string;
+  readonly backup: string;
+  /** SHA-256 of the archive, and of its manifest. */
+  readonly archive: string;
+  readonly manifest: string;
+}): string {
+  check('host', /^[A-Za-z0-9][A-Za-z0-9.-]{0,63} [0-9a-f]{1,64}$/, of.host);
+  check('backup', /^[a-z]+-backup-\d{8}-\d{6}$/, of.backup);
+  for (const sum of [of.archive, of.manifest]) check('checksum', /^[0-9a-f]{64}$/, sum);
+  return `proxmox-mcp admit-backup\nhost: ${of.host}\nbackup: ${of.backup}\narchive: ${of.archive}\nmanifest: ${of.manifest}\n`;
+}
+
 /** The nonce that a plan's text names; undefined where it is no such text. */
 export function nonceIn(text: string): string | undefined {
   return /^nonce: ([0-9a-f]{32})$/m.exec(text)?.[1];

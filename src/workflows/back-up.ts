@@ -13,6 +13,7 @@ import type {
 import type { BackupContents } from '../activities/back-up/look.ts';
 import type { RetentionPlan } from '../backups/plan-retention.ts';
 import { backUp as definition } from '../operations/back-up.ts';
+import { copyBackups } from '../operations/copy-backups.ts';
 import type { Finding } from '../operations/finding.ts';
 import type { PlanDraft } from '../operations/plan.ts';
 import type { Section } from '../operations/report.ts';
@@ -141,6 +142,7 @@ async function makeBackup(run: BackupRun, found: BackupLook): Promise<Done<Backu
   const kept = await removeOld();
   const reasons = packed.doubts.filter(({ verdict }) => verdict === 'failed');
   if (reasons.length > 0) throw lessThanBefore(host, id, packed, reasons);
+  const copied = found.isCopied && patched('copies') ? await run.afterwards(copyBackups, { host }) : undefined;
   const archive: Finding[] = [
     { check: 'Archive', verdict: 'ok', summary: `${published.path}, ${readableBytes(published.bytes)}` },
     {
@@ -169,6 +171,7 @@ async function makeBackup(run: BackupRun, found: BackupLook): Promise<Done<Backu
       { title: 'Archive', findings: archive },
       ...contents(found, own),
       ...(checked === undefined ? [] : [{ title: 'Older archives', findings: [...checked] }]),
+      ...(found.isCopied === undefined ? [] : [{ title: 'Second copy', findings: [secondCopy(host, copied)] }]),
       kept.section,
       ...listings({ found, collected, plan: kept.plan }),
     ],
@@ -273,6 +276,17 @@ function sealed(host: string, { seal }: PublishedArchive): readonly Finding[] {
       remedy: `Look at the host. If the key is the right one: npx proxmox-mcp host install ${host}`,
     },
   ];
+}
+
+function secondCopy(host: string, run: string | undefined): Finding {
+  const check = 'Copy off the host';
+  if (run !== undefined) return { check, verdict: 'ok', summary: `It is copied off ${host} by the run ${run}.` };
+  return {
+    check,
+    verdict: 'skipped',
+    summary: `No copy of it leaves ${host}: the only one lies on the host itself, and is lost with it.`,
+    remedy: 'Set BACKUP_RECIPIENTS to whom copies are encrypted; docs/copies.md says how.',
+  };
 }
 
 function comparison(host: string, id: string, { last, doubts, accepted }: ComparedBackup): Finding {

@@ -27,11 +27,12 @@ export const copyBackups = operationWorkflow(definition, {
       (summary) => on('look', host, summary).lookAtCopies({ host, backup }),
       ({ missing }) => `${missing.length} without a copy`,
     );
+    const { remove } = await on('look', host, 'Plan').retainCopies({ host, dryRun: true });
     return {
       known: found,
       would: {
-        plan: planOf(host, found),
-        output: { copied: [], missing: namesOf(found), copies: found.copies.length, removed: [] },
+        plan: planOf(host, found, remove),
+        output: { copied: [], missing: namesOf(found), copies: found.copies.length, removed: [...remove] },
         sections: [...ofLook(found), ofCopies(found.copies)],
       },
     };
@@ -78,13 +79,20 @@ export const copyBackups = operationWorkflow(definition, {
             compared.push(ofProof(id, proof));
           });
       });
-    run.skip('Retention', 'Every copy is kept');
+    const gone: string[] = [];
+    await run.step('Retention', (summary) =>
+      judge('Retention', async () => {
+        const plan = await on('look', host, summary).retainCopies({ host, dryRun: false });
+        gone.push(...plan.remove);
+        if (plan.refused !== undefined) compared.push(refusedRetention(plan.refused));
+      }),
+    );
 
     const after = await on('look', host, 'Look again').lookAtCopies({ host, backup });
     if (copied.length === 0 && failed.length > 0 && failed.length === found.missing.length) throw nothingCopied(failed);
     const missing = namesOf(after);
     return {
-      output: { copied, missing, copies: after.copies.length, removed: [] },
+      output: { copied, missing, copies: after.copies.length, removed: gone },
       summary: summaryOf(host, found, copied, missing),
       sections: [
         ...ofLook(after, failed),
@@ -116,7 +124,7 @@ function namesOf({ missing, unsealed }: CopiesLook): string[] {
   return [...missing.map(({ backup }) => backup), ...unsealed];
 }
 
-function planOf(host: string, found: CopiesLook): PlanDraft {
+function planOf(host: string, found: CopiesLook, remove: readonly string[]): PlanDraft {
   const bytes = found.missing.reduce((sum, one) => sum + one.bytes, 0);
   return {
     summary: `copy ${found.missing.length} archives of ${host} to ${found.folder}, encrypted by the ${found.by ?? 'host'}`,
@@ -125,15 +133,21 @@ function planOf(host: string, found: CopiesLook): PlanDraft {
       { title: 'Copy', does: [...found.calls] },
       { title: 'Further places', does: [] },
       { title: 'Compare', does: [] },
-      { title: 'Retention', does: [] },
+      { title: 'Retention', does: remove.map((id) => `Removes the copy of ${id} from ${found.folder}`) },
     ],
     state: [
       { name: 'Without a copy', value: found.missing.map(({ backup }) => backup).join(', ') || 'none' },
       { name: 'Recipients', value: found.recipients.join(', ') || 'none' },
     ],
-    affected: [`${readableBytes(bytes)} are needed in ${found.folder}`],
+    affected: [
+      `${readableBytes(bytes)} are needed in ${found.folder}`,
+      ...remove.map((id) => `The copy of ${id} goes, as retention wants`),
+    ],
     risks: [],
-    undo: ['What was copied is kept until retention removes it'],
+    undo: [
+      'What was copied is kept until retention removes it',
+      ...(remove.length === 0 ? [] : ['What retention removes can not be brought back']),
+    ],
   };
 }
 
@@ -218,6 +232,15 @@ function ofProof(check: string, proof: Proof): Finding {
       ? 'decrypted by the identity of the service, its archive is the one of its sealed manifest'
       : 'its encrypted bytes are those that were written; what they hold, only who has an identity can prove';
   return { check, verdict: 'ok', summary: `${readableBytes(proof.bytes)}: ${what}` };
+}
+
+function refusedRetention(why: string): Finding {
+  return {
+    check: 'Retention',
+    verdict: 'warning',
+    summary: `No copy is removed although some are old enough: ${why}`,
+    remedy: 'Look at that first; what is old goes with the next runs.',
+  };
 }
 
 function nothingCopied(failed: readonly Finding[]): ApplicationFailure {

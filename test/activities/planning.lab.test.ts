@@ -83,6 +83,7 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'change-policy': [{}],
   'change-replication': [{ vmid: 100, action: 'delete', target: 'pve2' }],
   'configure-guest': [{ vmid: 100, set: { cores: 4 } }],
+  'copy-backups': [{}],
   'control-guest': ['start', 'shutdown', 'reboot', 'stop'].map((action) => ({ vmid: 100, action })),
   'control-service': ['start', 'stop', 'restart', 'enable', 'disable'].map((action) => ({
     unit: 'pmx-planned',

@@ -184,7 +184,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   eta: /^src\/(reports|console)\//,
   'node-sqlite3-wasm': /^src\/ledger\/segment\.ts$/,
   nodemailer: /^src\/mail\//,
-  'node:child_process': /^src\/(hosts\/local\/(exec|ssh-keygen)|service\/[a-z-]+)\.ts$/,
+  'node:child_process': /^src\/(backups\/copies\/programs|hosts\/local\/(exec|ssh-keygen)|service\/[a-z-]+)\.ts$/,
   otpauth: /^src\/people\//,
   pino: /^src\/(log|logger)\.ts$/,
   'prom-client': /^src\/(metrics\/[a-z-]+|mcp\/metrics|worker\/ledger)\.ts$/,

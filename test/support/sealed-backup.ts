@@ -23,6 +23,8 @@ export function sealBackup(layout: HostLayout, id: string, content: Buffer, age 
   if (!existsSync(join(seal, 'key')))
     execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'seal', '-f', join(seal, 'key')]);
   const at = (ending: string) => join(layout.backups, `${id}${ending}`);
+  const key = readFileSync(join(seal, 'key.pub'), 'utf8').split(' ').slice(0, 2).join(' ');
+  writeFileSync(join(seal, 'signers'), `seal namespaces="proxmox-mcp-manifest" ${key}\n`, { mode: 0o600 });
   writeFileSync(at('.tar.gz'), content, { mode: 0o600 });
   const sha256 = createHash('sha256').update(content).digest('hex');
   const machine = existsSync('/etc/machine-id') ? readFileSync('/etc/machine-id', 'utf8').trim() : '0123';
@@ -45,6 +47,14 @@ export function sealBackup(layout: HostLayout, id: string, content: Buffer, age 
   const written = Math.floor(statSync(at('.tar.gz')).mtimeMs / 1000);
   const published = Math.floor(Date.now() / 1000) - age;
   writeFileSync(join(record, 'proof'), `${sha256} ${content.length} ${written} ${published} ${layout.backups}\n`);
+  const facts = ['.manifest', '.manifest.sig'].map((ending) => {
+    const { size, mtimeMs } = statSync(at(ending));
+    return `${size} ${Math.floor(mtimeMs / 1000)}`;
+  });
+  const manifest = createHash('sha256')
+    .update(readFileSync(at('.manifest')))
+    .digest('hex');
+  writeFileSync(join(record, 'seal'), `${manifest} ${facts.join(' ')}\n`);
   writeFileSync(join(record, 'checked'), `${published}\n`);
   return { id, sha256, bytes: content.length };
 }

@@ -130,7 +130,11 @@ export interface CheckedArchives {
 }
 
 /** What was found before a backup, which gets that id. */
-export type BackupLook = BackupContents & { readonly id: string };
+export type BackupLook = BackupContents & {
+  readonly id: string;
+  /** Copies of the host's backups are to leave it. Of a run that was begun by an earlier version it isn't known. */
+  readonly isCopied?: boolean;
+};
 
 /**
  * The steps of a daily backup, in their order. Each may be run again at any time, after any crash, and ends with the
@@ -201,7 +205,8 @@ export function createBackupActivities({
         const { archives, gone, elsewhere, notUnderstood } = await host.run(listBackups, {});
         const counted = { ...look, notUnderstood: look.notUnderstood + notUnderstood };
         const taken = [...[...archives, ...elsewhere].map(({ id }) => id), ...gone, ...counted.leftovers];
-        return { ...counted, id: freeBackupId(kind, Date.parse(counted.now), taken) };
+        const isCopied = host.config.copies !== undefined;
+        return { ...counted, id: freeBackupId(kind, Date.parse(counted.now), taken), isCopied };
       });
     },
 

@@ -15,6 +15,7 @@ import { inspectBackups } from './backups.ts';
 import { inspectChangeControl, inspectChangeSwitch } from './changes.ts';
 import { judgeConfiguration } from './configuration.ts';
 import { inspectContainers } from './containers.ts';
+import { inspectCopies } from './copies.ts';
 import { probeHealth, probeProxy } from './endpoints.ts';
 import { findingsOf, section } from './finding.ts';
 import { inspectGuestBackups } from './guest-backups.ts';
@@ -81,8 +82,8 @@ export function createHealthActivities(dependencies: {
   readonly mailer?: Mailer | undefined;
   /** Keys of the configuration that have changed since this process read them. Default: none. */
   readonly changedKeys?: () => readonly string[];
-  /** Where the keys with which hosts seal manifests are known. Default: they are not compared. */
-  readonly config?: Pick<Config, 'dataDir'>;
+  /** Where the keys with which hosts seal manifests are known, and where copies lie. Default: neither is looked at. */
+  readonly config?: Pick<Config, 'dataDir' | 'copies'>;
   /** The kill switch. Default: nobody looks. */
   readonly changeSwitch?: () => Promise<SwitchState>;
 }): HealthActivities {
@@ -124,6 +125,9 @@ export function createHealthActivities(dependencies: {
           : byCommands(input, 'Backups', (host, given) =>
               inspectBackups(host, { ...given, seals, knownSince: () => backedUpSince(client, input.host) }),
             ),
+        byCommands(input, 'Copies off the host', async ({ config: host }) =>
+          config === undefined ? [] : inspectCopies(host, config.copies.folder, new Date()),
+        ),
         ofNode(input, 'Backups of guests', (reader) => inspectGuestBackups(reader, timeZoneOf(input.host))),
       ),
     inspectProxmox: (input) =>

@@ -2,16 +2,18 @@ import { Context } from '@temporalio/activity';
 import { encryptInto } from '../../backups/copies/encrypt.ts';
 import { readIdentity } from '../../backups/copies/identity.ts';
 import { type Copy, type CopyProof, type CopyStore, createCopyStore } from '../../backups/copies/store.ts';
-import type { Config } from '../../config.ts';
+import { type KeptBackup, planRetention, type RetentionPlan } from '../../backups/plan-retention.ts';
+import type { Config, HostConfig } from '../../config.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
-import { type Archive, listBackups } from '../../hosts/commands/back-up/archives.ts';
+import { type Archive, type Backups, listBackups } from '../../hosts/commands/back-up/archives.ts';
 import { callLine } from '../../hosts/commands/call-line.ts';
 import { type CopyState, copyState, sendBackup } from '../../hosts/commands/copy-backups/send-backup.ts';
+import { progressing } from '../../hosts/execution/stillness.ts';
 import type { Host, Hosts } from '../../hosts/host.ts';
 import type { Finding } from '../../operations/finding.ts';
+import { keepOf } from '../back-up/retention.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { judgeRecipients } from './recipients.ts';
-import { progressing } from './stillness.ts';
 
 export const queue = 'host';
 
@@ -67,6 +69,13 @@ export interface CopyBackupsActivities {
   copyBackup(input: { readonly host: string; readonly archive: ToCopy }): Promise<CopiedBackup>;
   /** Compares a copy with what was written; with an identity of the service's own also with its sealed manifest. */
   verifyCopy(input: { readonly host: string; readonly backup: string }): Promise<CopyProof>;
+  /**
+   * Removes copies by the rules of the host's own backups: never the last ones that are whole, none whose archive is still on the
+   * host, which would only be copied again, and nothing where something looks wrong.
+   *
+   * @param dryRun - only says which
+   */
+  retainCopies(input: { readonly host: string; readonly dryRun: boolean }): Promise<RetentionPlan>;
 }
 
 export function createCopyBackupsActivities({
@@ -126,7 +135,37 @@ export function createCopyBackupsActivities({
             });
       return await withHeartbeat(() => store.verify(host, backup, identity, { signal: signal() }));
     },
+
+    async retainCopies({ host: name, dryRun }) {
+      const host = hosts.get(name);
+      const onHost = await host.run(listBackups, {}, { signal: signal() });
+      const plan = planCopyRetention(host.config, store.list(name), onHost, new Date());
+      if (!dryRun) for (const id of plan.remove) await store.remove(name, id);
+      return plan;
+    },
   };
+}
+
+/** Which copies go, by what is configured for the host's own backups. */
+function planCopyRetention(host: HostConfig, copies: readonly Copy[], onHost: Backups, now: Date): RetentionPlan {
+  const backups = copies.flatMap(({ backup, bytes, state, madeAt, archive }): KeptBackup[] => {
+    if (state === 'gone') return [];
+    const provenAt = onHost.proven.find(({ id }) => id === backup)?.at;
+    return [
+      {
+        id: backup,
+        bytes,
+        state: state === 'whole' ? 'verified' : 'changed',
+        writtenAt: madeAt,
+        publishedAt: archive.publishedAt ?? madeAt,
+        isProtected: onHost.protected.includes(backup) || onHost.archives.some(({ id }) => id === backup),
+        ...(provenAt !== undefined && { provenAt }),
+      },
+    ];
+  });
+  const gone = copies.filter(({ state }) => state === 'gone').map(({ backup }) => backup);
+  const options = { keep: keepOf(host), timeZone: host.timeZone, now };
+  return planRetention({ now: now.toISOString(), backups, gone }, options);
 }
 
 /** Without a byte for so long the stream is dead; ms. Before the first one the host reads and encrypts, no longer. */

@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
-import { createReadStream, readFileSync } from 'node:fs';
-import { PassThrough, pipeline, type Readable } from 'node:stream';
+import { readFileSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { armor, Decrypter } from 'age-encryption';
 import { ServiceError } from '../../errors.ts';
 import { Secret } from '../../secret.ts';
 import { decryptFile } from './age.ts';
-import { programEnvironment } from './encrypt.ts';
+import { decryptByProgram } from './programs.ts';
 
 /** What decrypts a copy. The keys of `age` are used here; an SSH key or a plugin only by the program `age`. */
 export type Identity =
@@ -41,26 +40,7 @@ export async function openCopy(path: string, identity: Identity): Promise<Readab
       path,
       identity.keys.map((key) => key.reveal()),
     );
-  return byProgram(path, identity.file);
-}
-
-/** The program asks for a passphrase on the terminal itself. */
-function byProgram(path: string, file: string): Readable {
-  const child = spawn('age', ['--decrypt', '--identity', file], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: programEnvironment(),
-  });
-  const plain = new PassThrough({ highWaterMark: 1024 * 1024 });
-  child.once('error', (cause: NodeJS.ErrnoException) => plain.destroy(noProgram(cause)));
-  child.stdout.pipe(plain, { end: false });
-  // The exit code says whether what came was the whole.
-  child.once('close', (code) => {
-    if (code === 0) plain.end();
-    else plain.destroy(refusedByProgram(file));
-  });
-  pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), child.stdin, () => undefined);
-  plain.once('close', () => child.kill());
-  return plain;
+  return decryptByProgram(path, identity.file);
 }
 
 function identitiesIn(text: string, file: string): Identity {
@@ -94,22 +74,5 @@ function notAnIdentity(file: string, why: string, cause?: unknown): ServiceError
     message: `${file} is no identity that can decrypt a copy: ${why}`,
     remedy: 'Give the file that age-keygen has written (AGE-SECRET-KEY-…), or the SSH private key of a recipient.',
     ...(cause !== undefined && { cause }),
-  });
-}
-
-function refusedByProgram(file: string): ServiceError {
-  return new ServiceError({
-    code: 'verification-failed',
-    message: `age did not decrypt the copy with ${file}: it is none of its recipients, or the copy is damaged`,
-    remedy: 'See what age said above; the record of the copy names its recipients (npx proxmox-mcp copies list).',
-  });
-}
-
-function noProgram(cause: NodeJS.ErrnoException): ServiceError {
-  return new ServiceError({
-    code: 'configuration',
-    message: `The program age, which SSH keys and plugins need, can't be started here (${cause.code ?? 'unknown'})`,
-    remedy: 'Install it on this machine (apt-get install age), or use an identity of age itself.',
-    cause,
   });
 }

@@ -3,7 +3,7 @@ import { readAnchors, writeAnchor } from './anchor-ledger/journal.ts';
 import { addAdministrator, listAdministrators, removeAdministrator } from './approve/administrators.ts';
 import { admitPlan, approvalState } from './approve/plans.ts';
 import { allowChanges, liftStop, showStop, stopChanges, switchState } from './approve/switch.ts';
-import { acceptBackup, checkArchive, listBackups, makeSeal, removeBackup } from './back-up/archives.ts';
+import { acceptBackup, checkArchive, listBackups, protectBackup, removeBackup } from './back-up/archives.ts';
 import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
 import { abandonBackup, archiveVolume, collectBackup, collectHost, describeBackup, packBackup, publishBackup, verifyBackup } from './back-up/make-backup.ts';
@@ -16,6 +16,8 @@ import { securityState } from './check-health/security-state.ts';
 import { serviceState } from './check-health/service-state.ts';
 import { failedUnits, hostAnswers, pendingUpdates, runningState, updateMarks } from './check-health/upkeep.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
+import { admitIncoming, dropIncoming, openIncoming } from './copy-backups/incoming.ts';
+import { copyState, sendBackup } from './copy-backups/send-backup.ts';
 import { containerAllows, execInContainer } from './run-in-guest/containers.ts';
 import { machineIdentity } from './shared/machine.ts';
 import type { Command } from './command.ts';
@@ -37,7 +39,7 @@ export const table: readonly Command[] = [
   listBackups,
   checkArchive,
   removeBackup,
-  makeSeal,
+  protectBackup,
   acceptBackup,
   showDoubts,
   lookForBackup,
@@ -70,6 +72,11 @@ export const table: readonly Command[] = [
   changeUnit,
   restoreUnit,
   followUnitLog,
+  openIncoming,
+  dropIncoming,
+  admitIncoming,
+  sendBackup,
+  copyState,
   containerAllows,
   execInContainer,
   machineIdentity,

@@ -78,6 +78,7 @@ export function generateBrought(layout: HostLayout, command: BroughtCommand): st
     ...variablesOf(layout),
     ...decisions(commands),
     ourPart('fence'),
+    ourPart('vouch'),
     ...sharedFunctions(commands),
     ...commands.flatMap(commandFunction),
     ourPart('brought'),

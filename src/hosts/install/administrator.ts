@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import type { Readable } from 'node:stream';
 import { ServiceError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Argv, CommandResult, Executor } from '../execution/executor.ts';
@@ -26,6 +27,8 @@ export interface Administrator {
   runScript(script: string, args: readonly string[], timeoutMs: number): Promise<CommandResult>;
   /** Runs a program of the host as root, without this session's environment. Its result, whatever its exit code. */
   runProgram(argv: Argv, timeoutMs: number): Promise<CommandResult>;
+  /** The same of a program that reads a stream. */
+  feedProgram(argv: Argv, stdin: Readable, timeoutMs: number, signal?: AbortSignal): Promise<CommandResult>;
   /** Whether this login is, or becomes, root. */
   provesRoot(): Promise<boolean>;
   /** Runs a program as another user, without root's rights. */
@@ -73,6 +76,7 @@ function administrator(name: string, executor: Executor, asRoot: RunAsRoot): Adm
         timeoutMs + 10_000,
       ),
     runProgram: (argv, timeoutMs) => asRoot([...cleanShell, ...argv], undefined, timeoutMs),
+    feedProgram: (argv, stdin, timeoutMs, signal) => asRoot([...cleanShell, ...argv], stdin, timeoutMs, signal),
     provesRoot: async () => (await exec(['/usr/bin/id', '-u'])).trim() === '0',
     runAs: (user, argv) => asRoot(['/usr/sbin/runuser', '-u', user, '--', ...argv]),
     close: () => executor.close(),

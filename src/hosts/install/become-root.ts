@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { PassThrough, Writable } from 'node:stream';
+import { PassThrough, pipeline, Readable, Writable } from 'node:stream';
 import { ServiceError } from '../../errors.ts';
 import { createRedact, type Secret } from '../../secret.ts';
 import type { Argv, CommandResult, Executor } from '../execution/executor.ts';
@@ -23,7 +23,12 @@ export function sudoPassword(ask: () => Promise<Secret>): SudoPassword {
   };
 }
 
-export type RunAsRoot = (argv: Argv, stdin?: string, timeoutMs?: number) => Promise<CommandResult>;
+export type RunAsRoot = (
+  argv: Argv,
+  stdin?: string | Readable,
+  timeoutMs?: number,
+  signal?: AbortSignal,
+) => Promise<CommandResult>;
 
 interface Login {
   /** The host's name, for messages. */
@@ -46,13 +51,13 @@ const sudo = ['/usr/bin/env', 'LC_ALL=C', '/usr/bin/sudo'] as const;
 export function becomeRoot(login: Login): RunAsRoot {
   const { executor, isRoot } = login;
   let way: Promise<Secret | 'unasked'> | undefined;
-  return async (argv, stdin, timeoutMs = limits.timeoutMs) => {
-    const options = { ...limits, timeoutMs, ...(stdin !== undefined && { stdin }) };
+  return async (argv, stdin, timeoutMs = limits.timeoutMs, signal) => {
+    const options = { ...limits, timeoutMs, ...(stdin !== undefined && { stdin }), ...(signal && { signal }) };
     if (isRoot) return executor.exec(argv, options);
     way ??= chooseWay(login);
     const secret = await way;
     if (secret === 'unasked') return executor.exec([...sudo, '-n', '-k', '--', ...argv], options);
-    return withPassword(executor, secret, argv, { content: stdin ?? '', timeoutMs });
+    return withPassword(executor, secret, argv, { content: stdin ?? '', timeoutMs, signal });
   };
 }
 
@@ -113,7 +118,11 @@ async function withPassword(
   executor: Executor,
   secret: Secret,
   argv: Argv,
-  { content, timeoutMs }: { readonly content: string; readonly timeoutMs: number },
+  {
+    content,
+    timeoutMs,
+    signal,
+  }: { readonly content: string | Readable; readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
 ): Promise<CommandResult> {
   const begin = `proxmox-mcp-${randomUUID()}`;
   const stdin = new PassThrough();
@@ -126,13 +135,16 @@ async function withPassword(
       chunks.push(chunk);
       if (!begun && text().startsWith(`${begin}\n`)) {
         begun = true;
-        stdin.end(`${begin}\n${content}`);
+        if (content instanceof Readable) {
+          stdin.write(`${begin}\n`);
+          pipeline(content, stdin, () => undefined);
+        } else stdin.end(`${begin}\n${content}`);
       }
       done();
     },
   });
   const line: Argv = [...sudo, '-k', '-S', '-p', '', '--', ...skipInput(begin, ...argv)];
-  const result = await executor.exec(line, { ...limits, timeoutMs, stdin, stdoutTo });
+  const result = await executor.exec(line, { ...limits, timeoutMs, stdin, stdoutTo, ...(signal && { signal }) });
   const redact = createRedact([secret]);
   return { ...result, stdout: text().slice(begin.length + 1), stderr: redact(result.stderr) };
 }

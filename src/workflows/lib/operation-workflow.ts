@@ -381,6 +381,7 @@ export function operationWorkflow<Input extends z.ZodObject, Output extends z.Zo
         commit: undo.clear,
         ask: (ask, look) => askWithoutLocks(ask, 'ends', look),
         child: children.start,
+        afterwards: children.afterwards,
         uninterrupted: children.uninterrupted,
         report: (sections, summary) => reportOf({ sections, summary }),
       };

@@ -60,6 +60,14 @@ export interface Run<Input> extends PlanningRun<Input> {
     input: z.input<Input>,
   ): Promise<RunResult<z.output<Output>>>;
   /**
+   * Starts another operation that begins when this run has given its locks back, and that nobody here waits for. Returns the
+   * id of its run.
+   */
+  afterwards<Input extends z.ZodObject, Output extends z.ZodObject>(
+    operation: TypedOperation<string, OperationDefinition['target'], Input, Output>,
+    input: z.input<Input>,
+  ): Promise<string>;
+  /**
    * For a composite operation, whose children each take their own locks: holds these for a stretch, and the children of
    * that stretch share them, so that nobody comes between. Keep it short, and let its children ask nobody.
    */

@@ -8,8 +8,5 @@ who_may_decrypt() {
   ! grep -qxF '# encrypted by the service' "$_list" || _encryption=service
 }
 
-# archive_of BACKUP: the name of its archive in the folder.
-archive_of() { printf '%s\n' "$1.tar.gz"; }
-
-# sealed BACKUP: whether a manifest with its seal lies beside the archive.
-sealed() { [ -f "$_backups/$1.manifest" ] && [ -f "$_backups/$1.manifest.sig" ]; }
+# has_manifest: whether a manifest with its seal was published with the archive; after state_of.
+has_manifest() { [ "$_sealed" != - ]; }

@@ -4,5 +4,5 @@ who_may_decrypt
 echo "encryption $_encryption"
 if command -v age >/dev/null; then echo 'age'; fi
 printf '%s\n' "$_recipients" | grep . | head -n 100 | sed 's/^/recipient /' || :
-one_sendable() { state_of "$1"; [ "$_state" != verified ] || ! sealed "$1" || echo "sendable $1"; }
+one_sendable() { state_of "$1"; [ "$_state" != verified ] || ! has_manifest || echo "sendable $1"; }
 each_record one_sendable

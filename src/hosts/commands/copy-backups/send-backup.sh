@@ -12,8 +12,9 @@ case $2 in
 esac
 state_of "$1"
 [ "$_state" = verified ] || stop 9 "$1 is $_state on this host: only what it has verified is copied"
-sealed "$1" || stop 9 "$1 has no sealed manifest on this host, so that nobody could tell later whether a copy is whole"
-_name=$(archive_of "$1")
+has_manifest || stop 9 "$1 has no sealed manifest on this host, so that nobody could tell later whether a copy is whole"
+if [ "$(sum_of "$_manifest")" != "$_sealed" ] || ! is_sealed "$_manifest" "$_manifest.sig"; then stop 9 "the manifest of $1 is not the one that was sealed"; fi
+_name=${_archive##*/}
 exec 4>&1
 # tar reads first what says what the archive has to be. The archive is read twice at once, mostly once from the disk: what
 # was sent is compared with what was published.

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { flag, form, listing, many, one, said } from '../answer.ts';
-import { backup, functions } from '../back-up/parameters.ts';
+import { backup, functions, seal } from '../back-up/parameters.ts';
 import { type ChoiceParameter, defineCommand, type ShellFunctions } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
@@ -38,7 +38,7 @@ export const sendBackup = defineCommand({
   streamsOutput: true,
   parameters: [backup, how],
   script: new URL('./send-backup.sh', import.meta.url),
-  uses: [functions, stop, copies],
+  uses: [functions, seal, stop, copies],
   forms: [backup],
   // Whoever takes it gives up much sooner when nothing comes any more.
   timeoutMs: 24 * 3_600_000,

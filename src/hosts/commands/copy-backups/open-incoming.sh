@@ -1,0 +1,10 @@
+# shellcheck shell=sh disable=SC2154 # The layout's names are the script's own.
+places "$1"
+incoming "$1"
+state_of "$1"
+echo "state $_state"
+identity && echo "host $_identity"
+rm -rf -- "$_in"
+mkdir -p -- "$_in"
+chmod 700 "$state/incoming" "$_in"
+echo "free $(df --output=avail -B1 -- "$_in" | tail -n 1 | tr -d ' ')"

@@ -1,0 +1,183 @@
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { signText } from '../../../src/cli/sign.ts';
+import type { HostConfig } from '../../../src/config.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
+import { type BringOptions, type BroughtFile, bringBackup } from '../../../src/hosts/install/bring-backup.ts';
+import { makeHost, type TestHost } from '../../support/local-host.ts';
+import { sealBackup } from '../../support/sealed-backup.ts';
+
+// An administrator brings a backup back to this machine as a host, which reads it whole before it counts.
+
+const id = 'daily-backup-20261122-020000';
+const log = pino({ level: 'silent' });
+let host: TestHost;
+let content: Buffer;
+let files: Record<BroughtFile['kind'], Buffer>;
+
+beforeEach(() => {
+  host = makeHost();
+  content = randomBytes(3_000_000);
+  sealBackup(host.layout, id, content);
+  const read = (ending: string) => readFileSync(join(host.layout.backups, `${id}${ending}`));
+  files = { manifest: read('.manifest'), seal: read('.manifest.sig'), archive: read('.tar.gz') };
+  lose();
+});
+afterEach(() => host.close());
+
+/** The host as it is when it has lost its backups; `all`: its key, too. */
+function lose(all = false): void {
+  rmSync(host.layout.backups, { recursive: true });
+  rmSync(join(host.layout.state, all ? '' : 'backups'), { recursive: true });
+  mkdirSync(host.layout.backups, { mode: 0o700 });
+}
+
+async function* given(of: Partial<typeof files> = {}): AsyncGenerator<BroughtFile> {
+  for (const kind of ['manifest', 'seal', 'archive'] as const) {
+    const bytes = of[kind] ?? files[kind];
+    const parts = async function* () {
+      for (let at = 0; at < bytes.length; at += 100_000) yield bytes.subarray(at, at + 100_000);
+    };
+    yield { kind, bytes: bytes.length, content: parts() };
+  }
+}
+
+function bring(more: Partial<BringOptions> = {}) {
+  const config: HostConfig = host.hosts.get('pve1').config;
+  const agree = async () => true;
+  return bringBackup(config, id, { login: undefined, log, bytes: content.length, open: () => given(), agree, ...more });
+}
+
+const archives = async () => (await host.run(() => host.hosts.get('pve1').run(listBackups, {}))).archives;
+const leftovers = () =>
+  existsSync(join(host.layout.state, 'incoming')) ? readdirSync(join(host.layout.state, 'incoming')) : [];
+
+async function refused(more: Partial<BringOptions>, code: string, why: RegExp): Promise<void> {
+  const error = await bring(more).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toMatchObject({ code, message: expect.stringMatching(why) });
+  expect(readdirSync(host.layout.backups)).toEqual([]);
+  expect(await archives()).toEqual([]);
+  expect(leftovers()).toEqual([]);
+}
+
+it('what the host has sealed counts again, as old as it is', async () => {
+  expect(await bring()).toBe('sealed');
+  expect(await archives()).toMatchObject([{ id, state: 'verified', publishedAt: '2026-11-22T02:00:00.000Z' }]);
+  expect(readFileSync(join(host.layout.backups, `${id}.tar.gz`)).equals(content)).toBe(true);
+  expect(leftovers()).toEqual([]);
+  expect(readFileSync(join(host.layout.state, 'backups', id, 'admitted'), 'utf8')).toContain('sealed by this host');
+  expect(await bring()).toBe('there-already');
+});
+
+it('without a yes nothing is sent', async () => {
+  expect(await bring({ agree: async () => false })).toBe('declined');
+  expect(leftovers()).toEqual([]);
+});
+
+it('one that was found changed is replaced, and kept aside', async () => {
+  await bring();
+  writeFileSync(join(host.layout.backups, `${id}.tar.gz`), 'short');
+  expect(await archives()).toMatchObject([{ state: 'changed' }]);
+  expect(await bring()).toBe('sealed');
+  expect(await archives()).toMatchObject([{ state: 'verified' }]);
+  expect(readFileSync(join(host.layout.backups, `${id}.tar.gz.changed`), 'utf8')).toBe('short');
+});
+
+it('an archive, a manifest or a seal that is another is refused', async () => {
+  const flip = (bytes: Buffer, at: number) => {
+    const other = Buffer.from(bytes);
+    other[at] = (other[at] ?? 0) ^ 1;
+    return other;
+  };
+  await refused(
+    { open: () => given({ archive: flip(content, 2_000_000) }) },
+    'verification-failed',
+    /not the one of its manifest/,
+  );
+  await refused(
+    { open: () => given({ archive: content.subarray(1) }) },
+    'verification-failed',
+    /not the one of its manifest/,
+  );
+  await refused({ open: () => given({ manifest: Buffer.from('nonsense\n') }) }, 'verification-failed', /no manifest/);
+  const evil = randomBytes(1000);
+  const sum = createHash('sha256').update(evil).digest('hex');
+  const manifest = Buffer.from(
+    files.manifest.toString('utf8').replace(/^archive .*$/m, `archive ${id}.tar.gz 1000 ${sum}`),
+  );
+  await refused({ open: () => given({ manifest, archive: evil }) }, 'not-signed', /not sealed by this host/);
+  await refused({ open: () => given({ seal: flip(files.seal, 200) }) }, 'not-signed', /not sealed by this host/);
+});
+
+it('a host that was installed anew takes it with a signature of one of its administrators alone', async () => {
+  lose(true);
+  const [anna, mallory] = ['anna', 'mallory'].map((name) => {
+    const key = join(host.folder, name);
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', key]);
+    return key;
+  }) as [string, string];
+  mkdirSync(host.layout.state, { recursive: true, mode: 0o700 });
+  const list = join(host.layout.state, 'administrators');
+  await refused({}, 'not-signed', /not sealed by this host/);
+  writeFileSync(list, `anna namespaces="proxmox-mcp-approval" ${readFileSync(`${anna}.pub`, 'utf8')}`, { mode: 0o600 });
+  await refused({ sign: (text) => signText(text, mallory) }, 'not-signed', /nobody on the list/);
+  await refused(
+    { sign: (text) => signText(text.replace('backup: daily', 'backup: full'), anna) },
+    'not-signed',
+    /not one of this text/,
+  );
+  const texts: string[] = [];
+  const sign = async (text: string) => {
+    texts.push(text);
+    return await signText(text, anna);
+  };
+  expect(await bring({ sign })).toBe('signed');
+  expect(texts).toHaveLength(1);
+  expect(texts[0]).toContain(`archive: ${createHash('sha256').update(content).digest('hex')}`);
+  expect(await archives()).toMatchObject([{ id, state: 'verified' }]);
+  expect(readFileSync(join(host.layout.state, 'backups', id, 'admitted'), 'utf8')).toContain('signed by anna');
+});
+
+it('a stream that breaks is begun again, and what had come isn’t sent twice', async () => {
+  let opened = 0;
+  const open = async function* () {
+    opened += 1;
+    for await (const file of given()) {
+      const broken = opened === 1 && file.kind === 'archive';
+      const parts = async function* () {
+        let sent = 0;
+        for await (const part of file.content) {
+          sent += part.length;
+          if (broken && sent > 1_000_000)
+            throw new ServiceError({ code: 'connection-lost', message: 'lost', remedy: '-', retryable: true });
+          yield part;
+        }
+      };
+      yield { ...file, content: parts() };
+    }
+  };
+  expect(await bring({ open })).toBe('sealed');
+  expect(opened).toBe(2);
+});
+
+it('a copy that is damaged brings nothing', async () => {
+  const open = async function* () {
+    for await (const file of given()) {
+      const parts = async function* () {
+        yield* file.content;
+        if (file.kind === 'archive')
+          throw new ServiceError({ code: 'verification-failed', message: 'it was changed', remedy: '-' });
+      };
+      yield { ...file, content: parts() };
+    }
+  };
+  await refused({ open }, 'verification-failed', /it was changed/);
+});
