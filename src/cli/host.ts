@@ -14,6 +14,7 @@ import type { AccessOptions } from './host-api.ts';
 import { hostInstallCommands, withAccess } from './host-install.ts';
 import { hostJobsCommand } from './host-jobs.ts';
 import type { AgreeOptions } from './host-login.ts';
+import { protectBackupCommand } from './host-protect-backup.ts';
 import { byDefault, typed, whole } from './parse.ts';
 import { note, print, printJson } from './terminal.ts';
 
@@ -27,7 +28,7 @@ interface AddOptions extends AccessOptions, AgreeOptions {
   readonly apiFingerprint?: string;
 }
 
-/** `host list|add|install|uninstall|check|jobs|accept-backup|administrators|allow-changes`. */
+/** `host list|add|install|uninstall|check|jobs|accept-backup|protect-backup|administrators|allow-changes`. */
 export function hostCommands(program: Command, context: CliContext): void {
   const host = program.command('host').description('See the managed hosts, pin what identifies them, install on them');
 
@@ -44,6 +45,7 @@ export function hostCommands(program: Command, context: CliContext): void {
   hostInstallCommands(host, context);
   hostJobsCommand(host, context);
   acceptBackupCommand(host, context);
+  protectBackupCommand(host, context);
   hostAdministratorsCommands(host, context);
 
   withAccess(host.command('add <name>'))
