@@ -21,6 +21,7 @@ import { createRestoreActivities } from './restore/restore.ts';
 import { createRunInGuestActivities } from './run-in-guest/run-in-guest.ts';
 import { createSigningActivities } from './signing/signing.ts';
 import { createStopChangesActivities } from './stop-changes/stop-changes.ts';
+import { createVerifyBackupsActivities } from './verify-backups/verify-backups.ts';
 import { createWatchActivities } from './watch-runs/watch-runs.ts';
 import type { ActivityDependencies, LedgerDependencies } from './dependencies.ts';
 
@@ -42,6 +43,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createRunInGuestActivities(dependencies),
     ...createSigningActivities(dependencies),
     ...createStopChangesActivities(dependencies),
+    ...createVerifyBackupsActivities(dependencies),
   };
 }
 

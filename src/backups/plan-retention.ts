@@ -82,15 +82,11 @@ export function planRetention(
     const why = wrong ?? looksWrong;
     return due.length === 0 || why === undefined ? [] : [{ kind, why }];
   });
-  const due = kinds
-    .filter(({ kind }) => !refused.some((one) => one.kind === kind))
-    .flatMap((one) => one.due)
-    .sort(byTime);
+  const old = inOrder(kinds.flatMap((one) => one.due));
+  const due = old.filter(({ id }) => !refused.some(({ kind }) => kind === kindOfBackup(id)));
   const remove = due.slice(0, atOnce);
-  const left = kinds
-    .flatMap((one) => one.due)
+  const left = old
     .filter((one) => !remove.includes(one))
-    .sort(byTime)
     .map((one) => ({
       id: one.id,
       why: due.includes(one) ? `it goes next time: at most ${atOnce} go at once` : 'nothing goes now',
@@ -110,7 +106,7 @@ interface KindPlan {
 }
 
 function planKind(kind: BackupKind, all: KeptBackups, keep: Keep, timeZone: string): KindPlan {
-  const ours = all.backups.filter(({ id }) => kindOfBackup(id) === kind).sort(byTime);
+  const ours = inOrder(all.backups.filter(({ id }) => kindOfBackup(id) === kind));
   const good = ours.filter(({ state }) => state === 'verified').reverse();
   const proven = ours
     .filter(({ provenAt }) => provenAt !== undefined)
@@ -122,14 +118,17 @@ function planKind(kind: BackupKind, all: KeptBackups, keep: Keep, timeZone: stri
     keep,
     timeZone,
   );
+  const ruleOf = new Map(good.map((backup, index) => [backup, marks[index]]));
+  const times = good.map(timeOf);
   const due: KeptBackup[] = [];
   const kept: { id: string; why: string }[] = [];
   for (const backup of ours) {
-    const mark = marks[good.indexOf(backup)];
+    const mark = ruleOf.get(backup);
     const why =
-      reasonToKeep(backup, good, Date.parse(all.now)) ??
+      (backup.isProtected ? 'it is protected' : undefined) ??
+      (mark?.mark === 'keep' ? (mark.rule ?? keepText(keep)) : undefined) ??
       (backup === proven ? 'it is the last one that was restored to prove it' : undefined) ??
-      (mark?.mark === 'keep' ? (mark.rule ?? keepText(keep)) : undefined);
+      reasonToKeep(backup, good.indexOf(backup), times, Date.parse(all.now));
     if (why === undefined) due.push(backup);
     else kept.push({ id: backup.id, why });
   }
@@ -141,16 +140,23 @@ function planKind(kind: BackupKind, all: KeptBackups, keep: Keep, timeZone: stri
   };
 }
 
-function reasonToKeep(backup: KeptBackup, good: readonly KeptBackup[], now: number): string | undefined {
+/**
+ * @param place among the good ones, the newest first; -1: it is none
+ * @param times of the good ones
+ */
+function reasonToKeep(backup: KeptBackup, place: number, times: readonly number[], now: number): string | undefined {
   if (backup.state === 'unproven') return 'there is no record of it: who made it decides about it';
-  if (backup.isProtected) return 'it is protected';
-  if (good.length === 0) return 'there is no verified one yet';
-  if (good.slice(0, keepGood).includes(backup)) return `it is one of the last ${keepGood} verified ones`;
+  if (times.length === 0) return 'there is no verified one yet';
+  if (place >= 0 && place < keepGood) return `it is one of the last ${keepGood} verified ones`;
   const youngest = Math.max(timeOf(backup), takenAt(backup.id), Date.parse(backup.writtenAt) || 0);
   if (now - youngest < keepDays * dayMs) return `it is younger than ${keepDays} days`;
-  const days = good.filter((one) => timeOf(one) > youngest).map((one) => Math.floor(timeOf(one) / dayMs));
-  if (new Set(days).size < keepGood) return `verified ones of fewer than ${keepGood} days are newer`;
-  return undefined;
+  const days = new Set<number>();
+  for (const time of times) {
+    if (time <= youngest) break;
+    days.add(Math.floor(time / dayMs));
+    if (days.size >= keepGood) return undefined;
+  }
+  return `verified ones of fewer than ${keepGood} days are newer`;
 }
 
 /** When it was published; of one without a record, what its name or its file says, whichever is later. */
@@ -158,8 +164,12 @@ function timeOf({ id, writtenAt, publishedAt }: KeptBackup): number {
   return publishedAt === undefined ? Math.max(takenAt(id), Date.parse(writtenAt) || 0) : Date.parse(publishedAt);
 }
 
-function byTime(one: KeptBackup, other: KeptBackup): number {
-  return timeOf(one) - timeOf(other);
+/** The oldest first; each time is read once, for there may be many. */
+function inOrder(backups: readonly KeptBackup[]): readonly KeptBackup[] {
+  return backups
+    .map((backup) => ({ backup, time: timeOf(backup) }))
+    .sort((a, b) => a.time - b.time)
+    .map(({ backup }) => backup);
 }
 
 const names = (backups: readonly KeptBackup[]) => backups.map(({ id }) => id).join(', ');

@@ -15,6 +15,7 @@ import { bringBackupCommand } from './host-bring-backup.ts';
 import { hostInstallCommands, withAccess } from './host-install.ts';
 import { hostJobsCommand } from './host-jobs.ts';
 import type { AgreeOptions } from './host-login.ts';
+import { protectBackupCommand } from './host-protect-backup.ts';
 import { byDefault, typed, whole } from './parse.ts';
 import { note, print, printJson } from './terminal.ts';
 
@@ -28,7 +29,7 @@ interface AddOptions extends AccessOptions, AgreeOptions {
   readonly apiFingerprint?: string;
 }
 
-/** `host list|add|install|uninstall|check|jobs|accept-backup|bring-backup|administrators|allow-changes`. */
+/** `host list|add|install|uninstall|check|jobs|accept-backup|bring-backup|protect-backup|administrators|allow-changes`. */
 export function hostCommands(program: Command, context: CliContext): void {
   const host = program.command('host').description('See the managed hosts, pin what identifies them, install on them');
 
@@ -46,6 +47,7 @@ export function hostCommands(program: Command, context: CliContext): void {
   hostJobsCommand(host, context);
   acceptBackupCommand(host, context);
   bringBackupCommand(host, context);
+  protectBackupCommand(host, context);
   hostAdministratorsCommands(host, context);
 
   withAccess(host.command('add <name>'))

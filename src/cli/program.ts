@@ -4,6 +4,7 @@ import { asCalledHere } from '../command-name.ts';
 import { explain, ServiceError } from '../errors.ts';
 import { packageVersion } from '../package.ts';
 import { noReloadRequests, type ReloadRequests } from '../service/reload-requests.ts';
+import { backupsCommands } from './backups.ts';
 import { changesCommands } from './changes.ts';
 import { configCommands } from './config.ts';
 import { type CommandGroup, type ContextEdge, createContext, type GlobalOptions, inheritOptions } from './context.ts';
@@ -36,6 +37,7 @@ const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Runs and schedules:', scheduleCommands],
   ['Runs and schedules:', changesCommands],
   ['Runs and schedules:', ledgerCommands],
+  ['Backups:', backupsCommands],
   ['Service:', workersCommands],
   ['Runs and schedules:', copiesCommands],
   ['Set-up:', configCommands],

@@ -35,6 +35,7 @@ import { runInGuest } from './run-in-guest.ts';
 import { sendFile } from './send-file.ts';
 import { snapshotGuest } from './snapshot-guest.ts';
 import { suspendGuest } from './suspend-guest.ts';
+import { verifyBackups } from './verify-backups.ts';
 import type { OperationDefinition } from './definition.ts';
 
 /** Every operation, by name, with its own types. */
@@ -75,6 +76,7 @@ const typed = {
   'send-file': sendFile,
   'snapshot-guest': snapshotGuest,
   'suspend-guest': suspendGuest,
+  'verify-backups': verifyBackups,
 };
 
 export type OperationName = keyof typeof typed;

@@ -13,6 +13,7 @@ import {
   storagesSchema,
   taskLogSchema,
   tasksSchema,
+  uncoveredGuestsSchema,
   updatesSchema,
   versionSchema,
 } from './schemas.ts';
@@ -46,6 +47,8 @@ export const reads = {
   'backup-tasks': { template: '/nodes/*/tasks', schema: tasksSchema, parameters: { typefilter: 'vzdump', limit: 50 } },
   /** Of a task. */
   'task-log': { template: '/nodes/*/tasks/*/log', schema: taskLogSchema, parameters: { limit: 5_000 } },
+  /** Guests of the whole cluster that no job under Datacenter > Backup is for. By the API alone. */
+  'not-backed-up': { template: '/cluster/backup-info/not-backed-up', schema: uncoveredGuestsSchema },
   updates: { template: '/nodes/*/apt/update', schema: updatesSchema },
 } as const satisfies Readonly<Record<string, Read>>;
 

@@ -229,6 +229,7 @@ export const tasksSchema = z.array(taskSchema);
 export const storagesSchema = z.array(storageSchema);
 export const archivesSchema = z.array(archiveSchema);
 export const nodeGuestsSchema = z.array(nodeGuestSchema);
+export const uncoveredGuestsSchema = z.array(z.looseObject({ vmid: figure, name: z.string().optional() }));
 export const servicesSchema = z.array(serviceSchema);
 export const updatesSchema = z.array(updateSchema);
 

@@ -41,6 +41,7 @@ export { listBackups } from './list-backups.ts';
 export { restore } from './restore.ts';
 export { runInGuest } from './run-in-guest.ts';
 export { targetLock } from './target-lock.ts';
+export { verifyBackups } from './verify-backups.ts';
 export { watchRuns } from './watch-runs.ts';
 export const addDisk = apiChangeWorkflow(addDiskOperation);
 export const backUpGuest = apiChangeWorkflow(backUpGuestOperation);

@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type { RetentionPlan } from '../../backups/plan-retention.ts';
+import { planRetention, type RetentionPlan } from '../../backups/plan-retention.ts';
 import type { Config, HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import {
@@ -10,6 +10,7 @@ import {
   removeBackup,
 } from '../../hosts/commands/back-up/archives.ts';
 import type { HostConfiguration } from '../../hosts/commands/back-up/host-parts.ts';
+import { keepOf, keptBackups } from '../../hosts/commands/back-up/kept-backups.ts';
 import { lastGood } from '../../hosts/commands/back-up/last-good.ts';
 import {
   abandonBackup,
@@ -34,7 +35,6 @@ import { currentRun, jobOf, runJob } from '../lib/run-job.ts';
 import { stopJobs } from '../lib/stop-jobs.ts';
 import { type BackupContents, lookBeforeBackup } from './look.ts';
 import { planSteps } from './plan.ts';
-import { planHostRetention } from './retention.ts';
 
 export const queue = 'host';
 
@@ -358,7 +358,8 @@ function retentionOf(
       ? []
       : [{ id: adding, bytes: usualBytes(backups), writtenAt: now, state: 'verified', publishedAt: now }];
   const archives = [...backups.archives.filter(({ id }) => id !== adding), ...added];
-  return { ...planHostRetention(host, { ...backups, archives }, new Date()), notUnderstood: backups.notUnderstood };
+  const options = { keep: keepOf(host), timeZone: host.timeZone, now: new Date() };
+  return { ...planRetention(keptBackups({ ...backups, archives }), options), notUnderstood: backups.notUnderstood };
 }
 
 /** So that each archive of a week is read about every other night, and a changed one at once. */

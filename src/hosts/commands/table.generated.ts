@@ -20,6 +20,7 @@ import { admitIncoming, dropIncoming, openIncoming } from './copy-backups/incomi
 import { copyState, sendBackup } from './copy-backups/send-backup.ts';
 import { containerAllows, execInContainer } from './run-in-guest/containers.ts';
 import { machineIdentity } from './shared/machine.ts';
+import { readArchive, spotCheck } from './verify-backups/archives.ts';
 import type { Command } from './command.ts';
 
 /** Every command that the service may run on a host: the policy, the helper, the docs and the tests are made of it. */
@@ -80,4 +81,6 @@ export const table: readonly Command[] = [
   containerAllows,
   execInContainer,
   machineIdentity,
+  readArchive,
+  spotCheck,
 ];

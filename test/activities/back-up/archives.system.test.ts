@@ -133,7 +133,10 @@ describe('old archives', () => {
     expect(await host.run(() => activities.planBackupRetention({ host: 'pve1' }))).toMatchObject({ remove: [oldest] });
 
     for (const young of made.slice(1))
-      expect(job('remove-backup', young)).toMatchObject({ code: '9', said: expect.stringContaining('three days are kept') });
+      expect(job('remove-backup', young)).toMatchObject({
+        code: '9',
+        said: expect.stringContaining('three days are kept'),
+      });
     // The newest is read before anything goes.
     const newest = made.at(-1);
     host.sh(`cd "$backups"; cp -p ${newest}.tar.gz ../good; size=$(stat -c %s ${newest}.tar.gz)

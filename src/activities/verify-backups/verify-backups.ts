@@ -1,0 +1,130 @@
+import { Context } from '@temporalio/activity';
+import { ServiceError } from '../../errors.ts';
+import { listBackups } from '../../hosts/commands/back-up/archives.ts';
+import { readArchive, spotCheck } from '../../hosts/commands/verify-backups/archives.ts';
+import type { Hosts } from '../../hosts/host.ts';
+import type { Finding } from '../../operations/finding.ts';
+import type { ProxmoxApis } from '../../proxmox/connect.ts';
+import { type GuestBackups, readGuestBackups } from '../../proxmox/guest-backups.ts';
+import { cleanLine } from '../../reports/clean.ts';
+import { readableList } from '../../reports/units.ts';
+import { inspectGuestBackups } from '../check-health/guest-backups.ts';
+import { proxmoxReader, type Ways } from '../lib/proxmox-reader.ts';
+import { runJob } from '../lib/run-job.ts';
+import { judgeArchives, judgeRead, judgeSpot, whichToCompare, whichToRead } from './judge.ts';
+
+export const queue = 'host';
+
+/** The archives of a host, and what is to be looked at of them. */
+export interface ArchivesToVerify {
+  readonly findings: readonly Finding[];
+  /** Ids of those that are read whole this time. */
+  readonly read: readonly string[];
+  /** Absent where there is none with a manifest. */
+  readonly compare?: { readonly backup: string; readonly older: string };
+}
+
+/** Looks at the backups of a host. Nothing of it changes anything, and each may be asked again at any time. */
+export interface VerifyBackupsActivities {
+  /** @param all every archive is to be read */
+  judgeListOfArchives(input: { readonly host: string; readonly all: boolean }): Promise<ArchivesToVerify>;
+  /** Reads one from beginning to end, which may take hours. What is wrong with it is the finding. */
+  readWholeArchive(input: { readonly host: string; readonly backup: string }): Promise<Finding>;
+  compareWithSource(input: {
+    readonly host: string;
+    readonly backup: string;
+    readonly older: string;
+  }): Promise<readonly Finding[]>;
+  verifyGuestBackups(input: { readonly host: string; readonly ways: Ways }): Promise<readonly Finding[]>;
+}
+
+export function createVerifyBackupsActivities({
+  hosts,
+  proxmox,
+}: {
+  readonly hosts: Hosts;
+  readonly proxmox: ProxmoxApis;
+}): VerifyBackupsActivities {
+  return {
+    async judgeListOfArchives({ host: name, all }) {
+      const backups = await hosts.get(name).run(listBackups, {});
+      const compare = whichToCompare(backups.archives);
+      return {
+        findings: judgeArchives(backups, name),
+        read: whichToRead(backups.archives, Date.parse(backups.now), all),
+        ...(compare !== undefined && { compare }),
+      };
+    },
+
+    async readWholeArchive({ host, backup }) {
+      const found = await runJob(hosts.get(host), readArchive, { backup }, { step: `read ${backup} whole` });
+      return judgeRead(backup, found);
+    },
+
+    async compareWithSource({ host, backup, older }) {
+      const found = await runJob(hosts.get(host), spotCheck, { backup, older }, { step: `spot check ${backup}` });
+      return judgeSpot(backup, older, found);
+    },
+
+    async verifyGuestBackups({ host, ways }) {
+      const options = { signal: Context.current().cancellationSignal };
+      const reader = proxmoxReader({ hosts, proxmox }, host, ways, options);
+      if (reader === undefined) throw new Error(`${host} is reached by nothing`);
+      const timeZone = proxmox.hosts.find(({ name }) => name === host)?.timeZone ?? 'UTC';
+      const [ages, backups] = await Promise.all([inspectGuestBackups(reader, timeZone), readGuestBackups(reader)]);
+      const uncovered = ways.api ? await uncoveredGuests(() => reader.read('not-backed-up')) : onlyByApi;
+      return [...uncovered, ...ages, ...judgeDamaged(backups)];
+    },
+  };
+}
+
+const onlyByApi: readonly Finding[] = [
+  {
+    check: 'Guests without a job',
+    verdict: 'skipped',
+    summary: 'Which guests no backup job is for is told by the Proxmox API alone, and none is configured.',
+  },
+];
+
+/** Guests that no job under Datacenter > Backup is for. */
+async function uncoveredGuests(
+  read: () => Promise<readonly { readonly vmid: number; readonly name?: string | undefined }[]>,
+): Promise<readonly Finding[]> {
+  const check = 'Guests without a job';
+  try {
+    const guests = await read();
+    if (guests.length === 0) return [{ check, verdict: 'ok', summary: 'A backup job is for each guest.', value: 0 }];
+    const names = guests.map(({ vmid, name }) => (name === undefined ? `${vmid}` : `${vmid} (${cleanLine(name, 60)})`));
+    return [
+      {
+        check,
+        verdict: 'warning',
+        summary: `No backup job is for ${readableList(names, 20)}.`,
+        remedy: 'Add them to one under Datacenter > Backup.',
+        value: guests.length,
+      },
+    ];
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code === 'cancelled') throw error;
+    return [{ check, verdict: 'unknown', summary: error.message, remedy: error.remedy }];
+  }
+}
+
+/** What a Proxmox Backup Server found when it verified them, and what it hasn't. */
+export function judgeDamaged({ archives }: Pick<GuestBackups, 'archives'>): readonly Finding[] {
+  const damaged = archives.filter(({ verified }) => verified === 'failed').map(({ volume }) => volume);
+  const verified = archives.filter(({ verified: state }) => state === 'ok').length;
+  if (damaged.length > 0)
+    return [
+      {
+        check: 'Damaged backups of guests',
+        verdict: 'failed',
+        summary: `The backup server found them damaged: ${readableList(damaged, 10)}.`,
+        remedy:
+          'Back these guests up again: the next backup stores the damaged parts anew. Then verify on the backup server.',
+        value: damaged.length,
+      },
+    ];
+  if (verified === 0) return [];
+  return [{ check: 'Backups of guests', verdict: 'ok', summary: `${verified} were verified by their backup server.` }];
+}
