@@ -6,8 +6,8 @@ case $_is in
   staged) ! grep -qxF "asked $2 $3 $4 $5" "$_rec/request" || { echo 'again'; exit 0; }; stop 17 "$1 is a restore of something else" ;;
   *) stop 17 "$1 is $_is already" ;;
 esac
-_busy=$(cat "$state"/restores/*/state 2>/dev/null | grep -cE '^(applying|undoing) ') || :
-[ "${_busy:-0}" = 0 ] || stop 12 'another restore was interrupted on this host and has not gone back: undo that first'
+_busy=$(find "$state/restores" -mindepth 2 -maxdepth 2 -name state -exec grep -lE '^(applying|undoing) ' -- {} + 2>/dev/null | head -n 1) || :
+[ -z "$_busy" ] || stop 12 'another restore was interrupted on this host and has not gone back: undo that first'
 mkdir -p -- "$_rec"
 [ "$_is" = absent ] || remove_staging
 find "$_rec" -mindepth 1 ! -name state -delete
