@@ -61,7 +61,7 @@ try_back() { ( swap_back ) 2>>"$_rec/stuck" || :; }
 # go_back: from whatever state. Ends well only when all is as it was.
 go_back() {
   _back_why=${1--}
-  note undoing "$_back_why"
+  becomes undoing "$_back_why"
   stop_users
   : >"$_rec/stuck"
   each_unit try_back
@@ -70,5 +70,5 @@ go_back() {
   start_users
   [ ! -s "$_rec/stuck" ] || stop 12 "not everything could be put back ($_back_why): $(head -n 1 "$_rec/stuck")"
   at_boot off
-  note undone "$_back_why"
+  becomes undone "$_back_why"
 }
