@@ -12,7 +12,7 @@ esac
 ! touches pve || refuse_in_cluster
 rm -f -- "$_rec/ran" "$_rec/answered" "$_rec/started"
 if [ -n "$healthUrl" ] && touches installation && command -v curl >/dev/null && answers 2; then : >"$_rec/answered"; fi
-note applying
+becomes applying
 at_boot on
 # From here on whatever fails is gone back from, here: who asked for it may be what was stopped.
 set +e
@@ -27,6 +27,6 @@ if [ -n "$_failed" ]; then
   stop 9 "it did not stay well, so all is as it was before: $_failed"
 fi
 if touches sshd && has_systemd; then for _ssh in ssh sshd; do ! systemctl --quiet is-active "$_ssh.service" || systemctl reload -- "$_ssh.service" || :; done; fi
-note kept
+becomes kept
 at_boot off
 echo "units $(wc -l <"$_rec/units")"

@@ -10,5 +10,5 @@ case $_is in
 esac
 : >"$_rec/forgotten"; sync "$_rec"
 restore_folders | while IFS= read -r _folder; do rm -rf -- "$_folder"; done
-[ "$_is" != staged ] || note undone 'it was forgotten'
+[ "$_is" != staged ] || becomes undone 'it was forgotten'
 rm -f -- "$_rec/manifest" "$_rec/selected" "$_rec/expected" "$_rec/unpacked" "$_rec/sums" "$_rec/names" "$_rec/entries"

@@ -15,8 +15,8 @@ of_restore() {
   [ "$_root" != / ] || _root=
 }
 
-# note STATE [WHY]
-note() {
+# becomes STATE [WHY]
+becomes() {
   keep state "$1 $(date +%s) $(printf '%s' "${2--}" | tr '\001-\037\177' '?' | cut -c1-300)" "$_rec"
   _is=$1
 }

@@ -6,12 +6,12 @@ case $_is in
   staged) ! grep -qxF "asked $2 $3 $4 $5" "$_rec/request" || { echo 'again'; exit 0; }; stop 17 "$1 is a restore of something else" ;;
   *) stop 17 "$1 is $_is already" ;;
 esac
-_busy=$(cat "$state"/restores/*/state 2>/dev/null | grep -cE '^(applying|undoing) ') || :
-[ "${_busy:-0}" = 0 ] || stop 12 'another restore was interrupted on this host and has not gone back: undo that first'
+_busy=$(find "$state/restores" -mindepth 2 -maxdepth 2 -name state -exec grep -lE '^(applying|undoing) ' -- {} + 2>/dev/null | head -n 1) || :
+[ -z "$_busy" ] || stop 12 'another restore was interrupted on this host and has not gone back: undo that first'
 mkdir -p -- "$_rec"
 [ "$_is" = absent ] || remove_staging
 find "$_rec" -mindepth 1 ! -name state -delete
-note staging
+becomes staging
 _work=$_rec
 require_sealed "$_rec" "$2"
 [ "$_sum" = "$3" ] || stop 9 "the manifest of $2 is not the one that was looked at: it is of another archive"
@@ -28,6 +28,6 @@ each_unit lay_out
 each_unit validate_staged
 settle_disks
 for _file in request units touches folders made; do [ ! -f "$_rec/$_file" ] || sync "$_rec/$_file"; done
-note staged
+becomes staged
 echo "units $(wc -l <"$_rec/units")"
 echo "files $(grep -c '^f ' "$_rec/expected" || :)"

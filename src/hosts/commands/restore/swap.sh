@@ -18,6 +18,8 @@ swap_in() {
 # swap_back: what was there before is there again, and what was restored in new/ again. Whatever was done of it already.
 swap_back() {
   if ! there "$_folder/new" || ! there "$(dirname -- "$_target")"; then return 0; fi
+  # Nothing was done of it.
+  if ! there "$_folder/old/$_n" && { [ "$_action" = gone ] || there "$_folder/new/$_n"; }; then return 0; fi
   enter "$_target"
   if there "$_name"; then
     if [ "$_action" = put ] && ! there "$_folder/new/$_n"; then mv -T -- "$_name" "$_folder/new/$_n"
@@ -53,15 +55,20 @@ remove_made() {
 # settle_disks: everything that was renamed stays so after a power cut.
 settle_disks() { cd /; restore_folders | while IFS= read -r _folder; do [ ! -d "$_folder" ] || sync -f -- "$_folder"; done; }
 
-# go_back: from whatever state. Ends only when all is as it was.
+# try_back: what can't be put back keeps nothing else from it.
+try_back() { ( swap_back ) 2>>"$_rec/stuck" || :; }
+
+# go_back: from whatever state. Ends well only when all is as it was.
 go_back() {
   _back_why=${1--}
-  note undoing "$_back_why"
+  becomes undoing "$_back_why"
   stop_users
-  each_unit swap_back
+  : >"$_rec/stuck"
+  each_unit try_back
   remove_made
   settle_disks
   start_users
+  [ ! -s "$_rec/stuck" ] || stop 12 "not everything could be put back ($_back_why): $(head -n 1 "$_rec/stuck")"
   at_boot off
-  note undone "$_back_why"
+  becomes undone "$_back_why"
 }

@@ -6,7 +6,7 @@ _top=$(sed -n 's/^top //p' "$_rec/request" 2>/dev/null) || _top=
 case $_is in
   # Of one that was never begun there is nothing to undo.
   absent | undone) ;;
-  staging | staged) remove_staging; note undone 'nothing was changed' ;;
+  staging | staged) remove_staging; becomes undone 'nothing was changed' ;;
   kept)
     [ -f "$_rec/units" ] && [ ! -e "$_rec/forgotten" ] || stop 12 "what $1 replaced was removed already, so it can not be put back"
     rm -f -- "$_rec/ran"
