@@ -103,9 +103,10 @@ export const maintainBackupServer = defineApiChange(
     reads: ({ input: { action, datastore, namespace } }) => ({
       usages: readUsages(),
       namespaces: readNamespaces(datastore),
-      snapshots: readServerSnapshots(datastore, namespace),
+      // Of a datastore that isn't there the plan says which there are.
+      snapshots: { ...readServerSnapshots(datastore, namespace), absent: [] },
       jobs: action === 'garbage-collect' ? readServerJobs('verify') : readServerJobs(action),
-      garbage: readGarbage(datastore),
+      garbage: { ...readGarbage(datastore), absent: {} },
     }),
     // What would go, as the server itself says, group by group.
     more({ input }, { jobs, snapshots }): Readonly<Record<string, ApiRead<z.ZodType<ServerPruned>>>> {
