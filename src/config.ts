@@ -51,6 +51,8 @@ export interface SshConfig {
 }
 
 export interface ProxmoxApiConfig {
+  /** Default: a Proxmox VE's. */
+  readonly product?: 'backup-server';
   readonly host: string;
   readonly port: number;
   /** `user@realm` */
@@ -67,13 +69,15 @@ export interface ProxmoxApiConfig {
     | { readonly kind: 'fingerprint'; readonly sha256: string };
 }
 
-/** One managed host. At least one of `ssh`, `local` and `api` is there. */
+/** One managed host. At least one of `ssh`, `local`, `api` and `backupServer` is there. */
 export interface HostConfig {
   readonly name: string;
   readonly ssh?: SshConfig;
   /** This machine, without SSH (`ENABLE_LOCAL_EXECUTION`). `sudo` says whether the helper is reached through sudo. */
   readonly local?: { readonly sudo: boolean };
   readonly api?: ProxmoxApiConfig;
+  /** The API of a Proxmox Backup Server. */
+  readonly backupServer?: ProxmoxApiConfig;
   readonly layout: HostLayout;
   /** Absent: no copy of its backups leaves it. */
   readonly copies?: {

@@ -41,7 +41,8 @@ export function finalizeHost(
   const { name, values, features, label, source } = context;
   const ssh = features.ssh ? sshOf(context) : undefined;
   const api = features.proxmoxApi ? apiOf(context) : { problems: [] };
-  const problems = [...api.problems];
+  const backupServer = backupServerOf(context);
+  const problems = [...api.problems, ...backupServer.problems];
   const warnings: ConfigFinding[] = [];
   const local = values.ENABLE_LOCAL_EXECUTION ? { sudo: values.LOCAL_SUDO ?? !context.isRoot } : undefined;
 
@@ -57,10 +58,10 @@ export function finalizeHost(
   }
   const way = waysToReach.find((key) => context.written.has(key));
   if (way === undefined) {
-    const expected = 'a way to reach the host: SSH_HOST, PROXMOX_HOST or ENABLE_LOCAL_EXECUTION=true';
+    const expected = 'a way to reach the host: SSH_HOST, PROXMOX_HOST, PBS_HOST or ENABLE_LOCAL_EXECUTION=true';
     const remedy = 'Write e.g. SSH_HOST=192.168.1.137.';
     problems.push(configProblem({ key: `${label}SSH_HOST`, source, expected, remedy }));
-  } else if (!ssh && !local && !api.value && problems.length === 0 && !hasWrongWay(context)) {
+  } else if (!ssh && !local && !api.value && !backupServer.value && problems.length === 0 && !hasWrongWay(context)) {
     const expected = `a way to reach ${name}; each one is switched off`;
     const remedy = 'Set ENABLE_SSH, ENABLE_PROXMOX_API or ENABLE_LOCAL_EXECUTION to true, or remove the host.';
     problems.push(configProblem({ key: `${label}${way}`, source: context.sourceOf(way), expected, remedy }));
@@ -81,6 +82,7 @@ export function finalizeHost(
     ...(ssh && { ssh }),
     ...(local && { local }),
     ...(api.value && { api: api.value }),
+    ...(backupServer.value && { backupServer: backupServer.value }),
     layout: layoutOf(values),
     timeZone: values.TIME_ZONE,
     keep: {
@@ -114,7 +116,7 @@ function sshOf({ values, folder, dataDir }: HostContext): SshConfig | undefined 
   };
 }
 
-const waysToReach = ['SSH_HOST', 'PROXMOX_HOST', 'ENABLE_LOCAL_EXECUTION'] as const;
+const waysToReach = ['SSH_HOST', 'PROXMOX_HOST', 'PBS_HOST', 'ENABLE_LOCAL_EXECUTION'] as const;
 
 /** Keys without which there is no API. */
 const apiKeys = ['PROXMOX_HOST', 'PROXMOX_USER', 'PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE'] as const;
@@ -159,6 +161,42 @@ function apiOf(context: HostContext): Finalized<ProxmoxApiConfig> {
   }
   const beside = readToken !== undefined && readToken !== token;
   return { value: { host, port, user, tokenName, tokenValue, ...(beside && { readToken }), trust }, problems };
+}
+
+const backupServerKeys = ['PBS_HOST', 'PBS_USER', 'PBS_TOKEN_NAME', 'PBS_TOKEN_VALUE'] as const;
+
+/** A Proxmox Backup Server: all of it, or nothing. */
+function backupServerOf(context: HostContext): Finalized<ProxmoxApiConfig> {
+  const { values, written, own, label, folder, isElsewhere } = context;
+  const begun = [...backupServerKeys, 'PBS_FINGERPRINT', 'PBS_CA_FILE'].find((key) => own.has(key));
+  if (begun === undefined) return { problems: [] };
+  const missing = backupServerKeys.filter((one) => !written.has(one));
+  const problems = missing.map((key) =>
+    configProblem({
+      key: `${label}${key}`,
+      source: context.emptyAt(key) ?? context.sourceOf(begun),
+      expected: `a value, because ${begun} is set`,
+      remedy:
+        key === 'PBS_HOST'
+          ? 'Write e.g. PBS_HOST=192.168.1.140.'
+          : `Make an API token there (Configuration, Access Control, API Token) and write ${key}.`,
+    }),
+  );
+  const { PBS_HOST: host, PBS_PORT: port, PBS_USER: user, PBS_TOKEN_NAME: tokenName, PBS_FINGERPRINT: sha256 } = values;
+  // Who doesn't need it hasn't read it, and knows all the same that it is there.
+  const isWithheld = isElsewhere || context.reader !== undefined;
+  const tokenValue =
+    values.PBS_TOKEN_VALUE ?? (isWithheld && written.has('PBS_TOKEN_VALUE') ? new Secret('') : undefined);
+  if (host === undefined || user === undefined || tokenName === undefined || tokenValue === undefined) {
+    return { problems };
+  }
+  const trust: ProxmoxApiConfig['trust'] =
+    sha256 !== undefined
+      ? { kind: 'fingerprint', sha256 }
+      : values.PBS_CA_FILE !== undefined
+        ? { kind: 'ca-file', path: resolve(folder, values.PBS_CA_FILE) }
+        : { kind: 'system' };
+  return { value: { product: 'backup-server', host, port, user, tokenName, tokenValue, trust }, problems };
 }
 
 /** The API token that only reads, where there is one. */

@@ -143,6 +143,53 @@ export const hostKeys = {
     what: "SHA-256 fingerprint of the API's certificate; `npx proxmox-mcp doctor` and `npx proxmox-mcp host add` show it.",
   }),
 
+  PBS_HOST: optional(types.address, {
+    group: 'Proxmox Backup Server',
+    example: '192.168.1.140',
+    host: 'own',
+    what: 'Address of a Proxmox Backup Server: an entry of its own in hosts.yaml, or the only thing in it.',
+  }),
+  PBS_PORT: withDefault(types.port, '8007', {
+    group: 'Proxmox Backup Server',
+    example: '8007',
+    host: 'shared',
+    what: 'Port of its API.',
+  }),
+  PBS_USER: optional(types.proxmoxUser, {
+    group: 'Proxmox Backup Server',
+    example: 'mcp@pbs',
+    host: 'own',
+    what: "The API token's user there.",
+  }),
+  PBS_TOKEN_NAME: optional(types.apiTokenName, {
+    group: 'Proxmox Backup Server',
+    example: 'claude-mcp',
+    host: 'own',
+    what: 'Name of the API token there: what follows the ! in its id.',
+  }),
+  PBS_TOKEN_VALUE: optional(types.apiTokenValue, {
+    group: 'Proxmox Backup Server',
+    example: '',
+    host: 'own',
+    secret: true,
+    neededBy: ['worker'],
+    what: "That API token's secret.",
+  }),
+  PBS_CA_FILE: optional(types.path, {
+    group: 'Proxmox Backup Server',
+    example: './pbs-ca.pem',
+    host: 'own',
+    what: 'CA certificate that signed the certificate there, where this machine does not know it.',
+  }),
+  PBS_FINGERPRINT: optional(types.fingerprint, {
+    group: 'Proxmox Backup Server',
+    example: Array.from({ length: 32 }, (_, index) => ((index * 11 + 3) % 256).toString(16).padStart(2, '0'))
+      .join(':')
+      .toUpperCase(),
+    host: 'own',
+    what: 'SHA-256 fingerprint of its certificate: Dashboard, Show Fingerprint, or `proxmox-backup-manager cert info`.',
+  }),
+
   INSTALLATION_DIR: layout(types.hostPath, '/opt/proxmox-mcp', "The service's files on the host."),
   BACKUP_DIR: layout(types.hostPath, '/opt/proxmox-mcp-backups', 'Where backups are written on the host.'),
   SUDOERS_FILE: layout(types.hostPath, '/etc/sudoers.d/claude-user', "The service user's sudo policy."),

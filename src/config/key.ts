@@ -5,6 +5,7 @@ export const groups = [
   'Host',
   'SSH',
   'Proxmox API',
+  'Proxmox Backup Server',
   'Features',
   'MCP server',
   'Temporal',

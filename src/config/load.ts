@@ -205,7 +205,7 @@ function asAtStart(
   return settings;
 }
 
-const waysToReach = ['SSH_HOST', 'PROXMOX_HOST', 'ENABLE_LOCAL_EXECUTION', 'PROXMOX_TOKEN_VALUE'];
+const waysToReach = ['SSH_HOST', 'PROXMOX_HOST', 'PBS_HOST', 'ENABLE_LOCAL_EXECUTION', 'PROXMOX_TOKEN_VALUE'];
 
 type Main = { readonly values: HostValues; readonly written: ReadonlySet<string> };
 
@@ -219,7 +219,7 @@ function ownHosts(
   besideHostsFile: boolean,
 ): (Main & { readonly name: string; readonly own: ReadonlySet<string> })[] {
   const local = values.ENABLE_LOCAL_EXECUTION;
-  const remote = ['SSH_HOST', ...(local ? [] : ['PROXMOX_HOST', 'PROXMOX_TOKEN_VALUE'])].some((key) =>
+  const remote = ['SSH_HOST', ...(local ? [] : ['PROXMOX_HOST', 'PROXMOX_TOKEN_VALUE', 'PBS_HOST'])].some((key) =>
     settings.has(key),
   );
   const name = values.HOST_NAME;

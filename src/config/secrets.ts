@@ -4,7 +4,11 @@ import { Secret } from '../secret.ts';
 /** Every secret of a configuration, for taking them out of texts that others wrote. */
 export function secretsOf(config: Config): readonly Secret[] {
   return [
-    ...config.hosts.flatMap(({ api }) => [api?.tokenValue, api?.readToken?.value]),
+    ...config.hosts.flatMap(({ api, backupServer }) => [
+      api?.tokenValue,
+      api?.readToken?.value,
+      backupServer?.tokenValue,
+    ]),
     config.temporal.apiKey,
     config.mail?.password,
     config.webhooks.slack,

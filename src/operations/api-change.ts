@@ -30,6 +30,8 @@ export interface ApiRead<Schema extends z.ZodType = z.ZodType> extends ApiPath {
   readonly schema: Schema;
   /** What counts as the answer where there is no such thing, or this version has no such call. Without it that is an error. */
   readonly absent?: z.output<Schema>;
+  /** A POST that only says what it would do (`dry-run`). */
+  readonly asksOnly?: true;
   /** Which other errors are taken for that. */
   readonly absentOn?: readonly AbsentOn[];
 }
@@ -87,8 +89,8 @@ export interface ApiStep {
   /** The task that the call starts. Absent: it answers at once. */
   readonly task?: {
     readonly node: string;
-    /** What it works on, as its UPID has it; mostly a VMID. */
-    readonly id: string;
+    /** What it works on, as its UPID has it; mostly a VMID. Absent: whatever it is. */
+    readonly id?: string;
     /** `qmclone`; of a guest that the HA stack manages another one. */
     readonly types: readonly string[];
   };
@@ -178,12 +180,15 @@ export function defineApiChange<
   Reads extends ApiReads,
   More = never,
 >(
-  definition: Omit<Parameters<typeof defineOperation<Name, Kind, Input, Output>>[0], 'needs' | 'schedules'>,
+  definition: Omit<Parameters<typeof defineOperation<Name, Kind, Input, Output>>[0], 'needs' | 'schedules'> & {
+    /** Default: the host's Proxmox API. */
+    readonly needs?: 'backup-server';
+  },
   change: ApiChange<z.output<Input>, z.output<Output>, Reads, Kind, More>,
 ): ApiOperation<Name, Kind, Input, Output> {
   const operation = defineOperation<Name, Kind, Input, Output>({
-    ...definition,
     needs: 'api',
+    ...definition,
     schedules: [],
   } as Parameters<typeof defineOperation<Name, Kind, Input, Output>>[0]);
   // The schemas stay getters.

@@ -8,6 +8,7 @@ import { changeGuests } from './change-guests.ts';
 import { changeHa } from './change-ha.ts';
 import { changePolicy } from './change-policy.ts';
 import { changeReplication } from './change-replication.ts';
+import { checkBackupServer } from './check-backup-server.ts';
 import { checkHealth } from './check-health.ts';
 import { cloneGuest } from './clone-guest.ts';
 import { configureGuest } from './configure-guest.ts';
@@ -23,6 +24,7 @@ import { downloadImage } from './download-image.ts';
 import { fetchFile } from './fetch-file.ts';
 import { labelGuest } from './label-guest.ts';
 import { listBackups } from './list-backups.ts';
+import { maintainBackupServer } from './maintain-backup-server.ts';
 import { migrateGuest } from './migrate-guest.ts';
 import { moveDisk } from './move-disk.ts';
 import { removeDisk } from './remove-disk.ts';
@@ -49,6 +51,7 @@ const typed = {
   'change-ha': changeHa,
   'change-policy': changePolicy,
   'change-replication': changeReplication,
+  'check-backup-server': checkBackupServer,
   'check-health': checkHealth,
   'clone-guest': cloneGuest,
   'configure-guest': configureGuest,
@@ -64,6 +67,7 @@ const typed = {
   'fetch-file': fetchFile,
   'label-guest': labelGuest,
   'list-backups': listBackups,
+  'maintain-backup-server': maintainBackupServer,
   'migrate-guest': migrateGuest,
   'move-disk': moveDisk,
   'remove-disk': removeDisk,

@@ -6,6 +6,7 @@ import { ServiceError } from '../errors.ts';
 import { type ApiCall, type ApiParameters, apiCallLine } from '../operations/api-change.ts';
 import { unexpectedAnswer } from './failures.ts';
 import {
+  backupServerTasksSchema,
   clusterStatusSchema,
   guestStatusSchema,
   guestsSchema,
@@ -209,8 +210,15 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     },
     permissions: async (path, callOptions) =>
       (await get(permissionsSchema, '/access/permissions', [], { path }, callOptions)).data,
-    tasks: async (node, filter, callOptions) =>
-      (await get(tasksSchema, '/nodes/*/tasks', [node], filter, callOptions)).data,
+    tasks: async (node, filter, callOptions) => {
+      if (config.product !== 'backup-server') {
+        return (await get(tasksSchema, '/nodes/*/tasks', [node], filter, callOptions)).data;
+      }
+      // It lists those that run among the others, and takes no other filter of ours.
+      const { limit, errors, since } = filter ?? {};
+      const asked = { limit, errors, since };
+      return (await get(backupServerTasksSchema, '/nodes/*/tasks', [node], asked, callOptions)).data;
+    },
     taskStatus: async (upid, callOptions) =>
       (await get(taskStatusSchema, '/nodes/*/tasks/*/status', [nodeOf(upid), upid], undefined, callOptions)).data,
     taskLog: async (upid, range, callOptions) => {

@@ -32,6 +32,8 @@ export interface ProxmoxApis {
   has(host: string): boolean;
   /** Throws `not-found` for a host that isn't configured, `configuration` for one without an API. */
   get(host: string): ProxmoxClient;
+  /** The same of its Proxmox Backup Server. */
+  backupServer(host: string): ProxmoxClient;
   /**
    * The cluster as the host's own node sees it now; of a node that is in no cluster, that node alone. Needs Sys.Audit on /.
    */
@@ -135,6 +137,15 @@ export function createProxmoxApis(
     return client;
   }
 
+  function backupServer(name: string): ProxmoxClient {
+    const key = `backup server of ${name}`;
+    const made = clients.get(key);
+    if (made) return made;
+    const client = createProxmoxClient(apiOf(hosts, name, 'backupServer'), { log, ...transport });
+    clients.set(key, client);
+    return client;
+  }
+
   async function cluster(name: string, options?: CallOptions): Promise<readonly ProxmoxClusterStatus[]> {
     const seen = await get(name).clusterStatus(options);
     const local = seen.find((entry) => entry.type === 'node' && entry.local);
@@ -167,6 +178,7 @@ export function createProxmoxApis(
     hosts,
     has: (name) => hosts.some((host) => host.name === name && host.api !== undefined && !host.isElsewhere),
     get,
+    backupServer,
     cluster,
     async node(name, options) {
       const known = members.get(name)?.node ?? nodes.get(name) ?? (await node(name, options));
@@ -222,10 +234,15 @@ function servedElsewhere({ name }: HostConfig): ServiceError {
   });
 }
 
-function apiOf(hosts: readonly HostConfig[], name: string): NonNullable<HostConfig['api']> {
+function apiOf(
+  hosts: readonly HostConfig[],
+  name: string,
+  kind: 'api' | 'backupServer' = 'api',
+): NonNullable<HostConfig['api']> {
   const host = hosts.find((candidate) => candidate.name === name);
   if (host?.isElsewhere) throw servedElsewhere(host);
-  if (host?.api) return host.api;
+  const configured = host?.[kind];
+  if (configured !== undefined) return configured;
   const names = (of: readonly HostConfig[]) => of.map((one) => one.name).join(', ') || 'none';
   if (host === undefined) {
     throw new ServiceError({
@@ -237,8 +254,8 @@ function apiOf(hosts: readonly HostConfig[], name: string): NonNullable<HostConf
   }
   throw new ServiceError({
     code: 'configuration',
-    message: `No Proxmox API is configured for the host "${name}"`,
-    remedy: `Configure its API token (docs/configuration.md), or name a host that has one: ${names(hosts.filter(({ api }) => api))}.`,
+    message: `No ${kind === 'api' ? 'Proxmox API' : 'Proxmox Backup Server'} is configured for the host "${name}"`,
+    remedy: `Configure its API token (docs/configuration.md), or name a host that has one: ${names(hosts.filter((one) => one[kind]))}.`,
     details: { field: 'host' },
   });
 }

@@ -10,12 +10,17 @@ export interface Credentials {
   readonly secrets: readonly Secret[];
 }
 
-/** Of an API token: one header, and no CSRF prevention. */
-export function credentialsOfToken({ user, tokenName, tokenValue }: ProxmoxApiConfig): Credentials {
+/** Of an API token: one header, and no CSRF prevention. A Proxmox Backup Server wants a colon before the secret. */
+export function credentialsOfToken({ product, user, tokenName, tokenValue }: ProxmoxApiConfig): Credentials {
   const id = `${user}!${tokenName}`;
   return {
     id,
-    headers: () => ({ authorization: `PVEAPIToken=${id}=${tokenValue.reveal()}` }),
+    headers: () => ({
+      authorization:
+        product === 'backup-server'
+          ? `PBSAPIToken=${id}:${tokenValue.reveal()}`
+          : `PVEAPIToken=${id}=${tokenValue.reveal()}`,
+    }),
     secrets: [tokenValue],
   };
 }

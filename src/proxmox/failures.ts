@@ -159,7 +159,7 @@ const lookFirst = 'It may have been done: look at the task list and at the thing
 
 function meaningOf(status: number, said: string): Meaning {
   if (status === 400) {
-    if (/: no such |does not exist/i.test(said)) return missing;
+    if (/(^|: )no such |does not exist/i.test(said)) return missing;
     return /already exists/i.test(said) ? exists : invalid;
   }
   const known = status === 500 ? meanings.find(([pattern]) => pattern.test(said))?.[1] : undefined;

@@ -203,11 +203,35 @@ const taskSchema = z.looseObject({
   status: z.string().optional(),
 });
 
+/** As a Proxmox Backup Server lists them; one that runs has no end there. */
+export const backupServerTasksSchema = z.array(
+  z
+    .looseObject({
+      upid: z.string(),
+      node: z.string(),
+      worker_type: z.string(),
+      worker_id: z.string().nullish(),
+      user: z.string(),
+      starttime: figure,
+      endtime: figure.optional(),
+      status: z.string().optional(),
+    })
+    .transform(({ worker_type: type, worker_id: id, status, endtime, ...task }) => ({
+      ...task,
+      type,
+      id: id ?? '',
+      ...(endtime === undefined ? { status: 'RUNNING' } : { endtime, ...(status !== undefined && { status }) }),
+    })),
+);
+
 export const taskStatusSchema = z.looseObject({
   upid: z.string(),
   node: z.string(),
   type: z.string(),
-  id: z.string(),
+  id: z
+    .string()
+    .nullish()
+    .transform((id) => id ?? ''),
   user: z.string(),
   tokenid: z.string().optional(),
   starttime: figure,

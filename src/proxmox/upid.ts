@@ -1,5 +1,9 @@
-/** `UPID:node:pid:pstart:starttime:type:id:user:`, the three numbers in hexadecimal. */
-export const upidPattern = /^UPID:([^:]+):([0-9A-F]{8}):([0-9A-F]{8,9}):([0-9A-F]{8}):([^:]+):([^:]*):([^:]+):$/i;
+/**
+ * `UPID:node:pid:pstart:starttime:type:id:user:`, the three numbers in hexadecimal. A Proxmox Backup Server has a number more
+ * before the time, and a colon in an id is `\x3a` there.
+ */
+export const upidPattern =
+  /^UPID:([^:]+):([0-9A-F]{8}):([0-9A-F]{8,9}):(?:[0-9A-F]{8,16}:)?([0-9A-F]{8}):([^:]+):([^:]*):([^:]+):$/i;
 
 /** What the id of a task says. */
 export interface ParsedUpid {

@@ -43,8 +43,9 @@ function problemsOfEach({ each }: OperationDefinition, input: Readonly<Record<st
 }
 
 /** Whether a host has what an operation needs of it. */
-export function canServe({ ssh, local, api }: HostConfig, needs: OperationDefinition['needs']): boolean {
+export function canServe({ ssh, local, api, backupServer }: HostConfig, needs: OperationDefinition['needs']): boolean {
   const commands = ssh !== undefined || local !== undefined;
+  if (needs === 'backup-server') return backupServer !== undefined;
   if (needs === 'either') return commands || api !== undefined;
   return needs === 'api' ? api !== undefined : commands;
 }
@@ -53,6 +54,7 @@ const words = {
   commands: 'SSH or local execution (SSH_HOST or ENABLE_LOCAL_EXECUTION)',
   api: 'the Proxmox API (PROXMOX_HOST and an API token)',
   either: 'SSH, local execution or the Proxmox API',
+  'backup-server': 'the API of a Proxmox Backup Server (PBS_HOST and an API token)',
 } as const;
 
 function problemOfHost(name: string, config: Config, { needs }: OperationDefinition): string | undefined {

@@ -28,7 +28,7 @@ it('gives examples that can be copied: every line of .env.example, uncommented, 
   const env = text.replace(/^(DEMO|WORKER_HOSTS)=.*$/gm, '');
   const { problems } = inspectConfig({ cwd: configurationFolder({ '.env': env }), env: {} });
   const missing = problems.filter(
-    ({ key }) => !['PROXMOX_TOKEN_VALUE', 'PROXMOX_READ_TOKEN_VALUE', 'SMTP_PASSWORD'].includes(key),
+    ({ key }) => !['PROXMOX_TOKEN_VALUE', 'PROXMOX_READ_TOKEN_VALUE', 'PBS_TOKEN_VALUE', 'SMTP_PASSWORD'].includes(key),
   );
   expect(missing).toEqual([]);
   const hosts = readFileSync(join(root, 'hosts.example.yaml'), 'utf8');

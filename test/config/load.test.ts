@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { inspectConfig, loadConfig } from '../../src/config/load.ts';
 import { describeConfigFinding } from '../../src/config/problems.ts';
+import { secretsOf } from '../../src/config/secrets.ts';
 import { ServiceError } from '../../src/errors.ts';
 import { configurationFolder } from './folder.ts';
 import { guide, token } from './guide.ts';
@@ -269,6 +270,36 @@ describe('hosts.yaml', () => {
     expect(hosts[3]?.local).toBeDefined();
   });
 
+  it('takes a Proxmox Backup Server by its own keys, alone or beside others, and names what is missing', () => {
+    const fingerprint = Array.from({ length: 32 }, () => '0A').join(':');
+    const server = `hosts:
+  pbs1:
+    PBS_HOST: 192.168.1.140
+    PBS_USER: mcp@pbs
+    PBS_TOKEN_NAME: service
+    PBS_TOKEN_VALUE: ${token2}
+    PBS_FINGERPRINT: "${fingerprint}"
+`;
+    const { config } = loadConfig({ cwd: configurationFolder({ 'hosts.yaml': server }), env: {} });
+    expect(config.hosts[0]).toMatchObject({
+      name: 'pbs1',
+      backupServer: {
+        product: 'backup-server',
+        host: '192.168.1.140',
+        port: 8007,
+        user: 'mcp@pbs',
+        trust: { kind: 'fingerprint', sha256: fingerprint },
+      },
+    });
+    expect(config.hosts[0]?.api).toBeUndefined();
+    expect(secretsOf(config).map((secret) => secret.reveal())).toContain(token2);
+    const withoutToken = server.replace(/ {4}PBS_TOKEN_(NAME|VALUE).*\n/g, '');
+    expect(problemsOf({ 'hosts.yaml': withoutToken }).map((problem) => problem.split('.')[1]?.split(' ')[0])).toEqual([
+      'PBS_TOKEN_NAME',
+      'PBS_TOKEN_VALUE',
+    ]);
+  });
+
   it('names the entry, the line and what was expected', () => {
     const wrong = `hosts:
   pve1:
@@ -288,7 +319,7 @@ mcp: 1
       'pve1.MCP_PORT (hosts.yaml:5): expected a key of one host; this one is for the whole service. Move it to .env.',
       "pve1.HOST_NAME (hosts.yaml:6): expected no HOST_NAME in hosts.yaml. Remove it: the entry's own key, pve1, is the host's name.",
       'hosts (hosts.yaml:7): expected 1 to 63 characters of a-z, 0-9 and -, e.g. pve1, found "Pve_2". Give the entry a name like pve1.',
-      'pve3.SSH_HOST (hosts.yaml:8): expected a way to reach the host: SSH_HOST, PROXMOX_HOST or ENABLE_LOCAL_EXECUTION=true. Write e.g. SSH_HOST=192.168.1.137.',
+      'pve3.SSH_HOST (hosts.yaml:8): expected a way to reach the host: SSH_HOST, PROXMOX_HOST, PBS_HOST or ENABLE_LOCAL_EXECUTION=true. Write e.g. SSH_HOST=192.168.1.137.',
       'pve4.SSH_HOST (hosts.yaml:10): expected a single value. Write the value after the colon.',
       'mcp (hosts.yaml:11): expected only hosts: at this level. Put the keys of a host below its name, and those of the service into .env.',
     ]);

@@ -1,3 +1,4 @@
+import type { BackupServerSimulator } from '../../lab/backup-server/simulator.ts';
 import type { LabHost } from '../../lab/hosts/lab-host.ts';
 import type { ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 
@@ -23,5 +24,17 @@ export function apiEntry({ host, port, tokens, certificateFingerprint }: Proxmox
     PROXMOX_TOKEN_NAME: name,
     PROXMOX_TOKEN_VALUE: secret,
     PROXMOX_FINGERPRINT: certificateFingerprint,
+  };
+}
+
+/** An entry of hosts.yaml for a simulated Proxmox Backup Server. */
+export function backupServerEntry({ host, port, token, fingerprint }: BackupServerSimulator): Entry {
+  return {
+    PBS_HOST: host,
+    PBS_PORT: String(port),
+    PBS_USER: token.user,
+    PBS_TOKEN_NAME: token.name,
+    PBS_TOKEN_VALUE: token.secret,
+    PBS_FINGERPRINT: fingerprint,
   };
 }

@@ -201,11 +201,16 @@ function startedBy(answer: string, node: string): string {
   });
 }
 
-function clientOf(proxmox: ProxmoxApis, { host, place }: ChangeInput): ProxmoxClient {
+function clientOf(proxmox: ProxmoxApis, input: ChangeInput): ProxmoxClient {
+  const { host, place } = input;
+  if (declared(input).needs === 'backup-server') return proxmox.backupServer(host);
   return place.kind === 'guest' ? apiOf(proxmox, { host, place }) : proxmox.get(host);
 }
 
-async function nodeOf(proxmox: ProxmoxApis, { host, place }: ChangeInput, options: CallOptions): Promise<string> {
+async function nodeOf(proxmox: ProxmoxApis, input: ChangeInput, options: CallOptions): Promise<string> {
+  const { host, place } = input;
+  // A backup server is the only node of itself.
+  if (declared(input).needs === 'backup-server') return 'localhost';
   return place.kind === 'guest' ? place.node : await proxmox.node(host, options);
 }
 
@@ -268,6 +273,7 @@ function stepOf(input: StepInput): ApiStep {
 }
 
 function searchOf({ node, id, types }: NonNullable<ApiStep['task']>): TaskSearch {
+  if (id === undefined) return { node, types };
   return { node, id, types, ...(/^\d+$/.test(id) ? { vmid: Number(id) } : {}) };
 }
 
@@ -277,8 +283,12 @@ async function readAll<Reads extends ApiReads>(
   options: CallOptions,
 ): Promise<Seen<Reads>> {
   const all = await Promise.all(
-    Object.entries(reads).map(async ([name, { template, values, parameters, schema, absent, absentOn }]) => {
+    Object.entries(reads).map(async ([name, { template, values, parameters, schema, asksOnly, absent, absentOn }]) => {
       try {
+        if (asksOnly === true) {
+          const call: ApiCall = { method: 'POST', template, values, ...(parameters !== undefined && { parameters }) };
+          return [name, await client.write(schema, call, options)];
+        }
         return [name, await client.read(schema, template, values, parameters, options)];
       } catch (error) {
         if (absent === undefined || !isAbsent(error, absentOn)) throw error;

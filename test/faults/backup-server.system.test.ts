@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type BackupServerSimulator, createBackupServerSimulator } from '../../lab/backup-server/simulator.ts';
+import { crashFaults } from '../support/crash-faults.ts';
+import { recordOutcome } from '../support/crash-matrix.ts';
+import { sample } from '../support/exhaustive.ts';
+import { backupServerEntry } from '../support/hosts.ts';
+import { allowDangerous } from '../support/lenient-policy.ts';
+import { startService, type TestService } from '../support/service.ts';
+
+// The service in processes of its own, and a simulated Proxmox Backup Server whose task is under way when a fault hits.
+const operation = 'maintain-backup-server';
+const by = { kind: 'cli', name: 'test' } as const;
+/** How long its task goes on. One that a cancellation finds at work outlasts the start of another worker. */
+const taskMs = { done: 8_000, undone: 240_000 };
+
+let server: BackupServerSimulator;
+let service: TestService;
+
+beforeAll(async () => {
+  server = await createBackupServerSimulator();
+  service = await startService({ hosts: { pbs1: backupServerEntry(server) } });
+  await allowDangerous(service);
+  await service.startWorker();
+}, 600_000);
+afterAll(async () => {
+  await service?.stop();
+  await server?.close();
+}, 120_000);
+
+beforeEach(() => {
+  server.state.tasks.splice(0);
+  server.state.snapshots.set('main', [{ type: 'vm', id: '100', time: 1_780_000_000 }]);
+});
+
+describe('a verification that is under way ends as docs/crash-matrix.md says when', () => {
+  const faults = crashFaults.filter(({ ssh }) => ssh === undefined);
+  it.each(sample(faults, 1).map((fault) => [fault.name, fault] as const))(
+    '%s',
+    async (name, { cancels = false, hit }) => {
+      server.state.taskMs = cancels ? taskMs.undone : taskMs.done;
+      const { id } = await service.runs.start(operation, { host: 'pbs1', action: 'verify', datastore: 'main' }, by);
+      await expect.poll(() => server.state.tasks.length, { timeout: 60_000, interval: 50 }).toBe(1);
+      await hit({ service, ids: [id] });
+      const run = await service.runs.wait(id, { timeoutMs: 200_000 });
+      expect(run, run.failure?.message).toMatchObject({ state: cancels ? 'cancelled' : 'done' });
+      expect(server.state.tasks).toMatchObject([{ status: cancels ? expect.stringContaining('abort') : 'OK' }]);
+      const outcome = cancels ? 'undone' : 'done';
+      const effects = cancels ? 'its task has ended; all is as before' : 'each call once; its effect is there';
+      recordOutcome({ operation, step: 'Maintain', fault: name, outcome, effects });
+    },
+    300_000,
+  );
+});
