@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { browseBackup, compareBackups } from '../../../src/hosts/commands/compare-backups/compare.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
+import { backUp, id } from '../back-up/steps.ts';
 import { type Files, makeArchive, writeManifest } from './archives.ts';
 
 let host: TestHost;
@@ -182,6 +183,22 @@ it('says what differs from the host as it is, also where size and time are the s
     [1, '+ # (masked 2)'],
     [2, '+ auto vmbr9'],
   ]);
+});
+
+it('finds that nothing has changed since a real backup, and then what has', async () => {
+  await backUp(host);
+  const same = await compare(id, 'now');
+  expect(same).toMatchObject({ notUnderstood: 0, added: [], removed: [], changed: [], guest: [], text: [], package: [], packages: 0 });
+  host.sh('echo x >>"$installation/docker-compose.yml"; echo "10.0.0.9 nas" >>"$root/etc/hosts"; chmod 644 "$installation/.env"; mkfifo "$root/etc/cron.d/pipe"');
+  const found = await compare(id, 'now');
+  expect(found.changed.map(({ path, what }) => [path, ...what])).toEqual([
+    ['host/etc/hosts', 'content'],
+    ['installation/.env', 'mode'],
+    ['installation/docker-compose.yml', 'content'],
+  ]);
+  expect(found.added).toEqual([{ type: 'p', bytes: 0, path: 'host/etc/cron.d/pipe' }]);
+  expect(found.line).toEqual([[1, '+ 10.0.0.9 nas']]);
+  expect((await browse(id, 'host/etc/ssh')).entry).toHaveLength(1);
 });
 
 it('tells nothing of an archive without this host’s seal, or of another’s', async () => {

@@ -2,10 +2,11 @@
 # $1: a backup. $2: a later one, or now.
 folders
 compare_box
-_tab=$(printf '\t')
+_tab=$(printf '\t') _isNow=
 sealed "$1" "$_box/a.manifest"
 entries_of a "$_box/a.manifest" | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/a.list"
 if [ "$2" = now ]; then
+  _isNow=yes
   entries_now | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/b.list"
   # Data is written to all the time: volumes are compared in archives alone.
   _bothHave=' host installation '

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { count, form, listing, many, one, time } from '../answer.ts';
-import { backup, copying, functions, hostPaths } from '../back-up/parameters.ts';
+import { backup, copying, functions, hostPaths, seal } from '../back-up/parameters.ts';
 import { defineCommand, type ExitMeaning, type PatternParameter, vmid } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
@@ -72,7 +72,7 @@ export const compareBackups = defineCommand({
   becomesRoot: 'no',
   parameters: [backup, later],
   script: shared('compare-backups'),
-  uses: [functions, stop, ...copying, hostPaths, entries, shared('mask'), shared('differences'), shared('texts')],
+  uses: [functions, stop, seal, ...copying, hostPaths, entries, shared('mask'), shared('differences'), shared('texts')],
   timeoutMs: 60 * 60_000,
   maxOutputBytes: 1024 * 1024,
   answer: listing({
@@ -131,7 +131,7 @@ export const browseBackup = defineCommand({
   becomesRoot: 'no',
   parameters: [backup, folder, from],
   script: shared('browse-backup'),
-  uses: [functions, stop, entries],
+  uses: [functions, stop, seal, entries],
   timeoutMs: 60_000,
   maxOutputBytes: 512 * 1024,
   answer: listing({ total: one(count), entry: many(z.string().min(1)) }),

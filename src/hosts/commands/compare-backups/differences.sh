@@ -10,7 +10,7 @@ readonly _mostNamed=120 _mostNamedInVolume=15
 differences() {
   : >"$_box/found"; : >"$_box/maybe"; : >"$_box/text"; : >"$_box/guests"
   sort -m -t "$(printf '\t')" -k1,1 -k2,2 -- "$1" "$2" | awk -F '\t' -v no="$_volatile" -v secret="$_secretPaths" -v cluster="$_clusterTexts" \
-    -v open="$_openTexts" -v both="$_bothHave" -v box="$_box" '
+    -v open="$_openTexts" -v both="$_bothHave" -v now="$_isNow" -v box="$_box" '
     function part_of(name) { if (name ~ /^(volumes|dumps)\//) { sub(/\/.*/, "", name); return name "/" second } return first }
     function see(name,  words) { split(name, words, "/"); first = words[1]; second = words[2] }
     function alone(side) {
@@ -22,8 +22,10 @@ differences() {
       print (side == "a" ? "removed" : "added") " " h[3] " " h[6] " " key >(box "/found")
     }
     # What is told otherwise, or comes and goes by itself.
-    function quiet(name) {
-      if (name ~ /^(SHA256SUMS|host\/(dpkg-selections|dpkg-versions|apt-manual)|(host|installation|volumes\/[^\/]+)\/backup-manifest[.]sha256)$/) return 1
+    function quiet(name,   plain) {
+      # Of the host now only names without line breaks and the like are read.
+      if (now) { plain = name; gsub(/\\\\/, "", plain); if (plain ~ /\\/) return 1 }
+      if (name ~ /^(SHA256SUMS|host|volumes|dumps|host\/var(\/lib(\/pve-cluster.*)?)?|host\/(dpkg-selections|dpkg-versions|apt-manual)|(host|installation|volumes\/[^\/]+)\/backup-manifest[.]sha256)$/) return 1
       if (name ~ no) { volatile[part_of(name)]++; return 1 }
       return 0
     }

@@ -11,11 +11,8 @@ sealed() {
   _of=$_backups/$1.manifest
   [ -f "$_of" ] && [ ! -L "$_of" ] || stop 10 "there is no manifest of $1 in $_backups"
   [ "$(stat -c %s -- "$_of")" -le 536870912 ] || stop 9 "the manifest of $1 is larger than 512 MiB, which none is"
-  [ -s "$state/seal/key.pub" ] || stop 9 'this host has no key that it seals manifests with'
   cat -- "$_of" >"$2"
-  printf 'host namespaces="proxmox-mcp-manifest" %s\n' "$(head -n 1 -- "$state/seal/key.pub")" >"$_box/signers"
-  ssh-keygen -Y verify -f "$_box/signers" -I host -n proxmox-mcp-manifest -s "$_of.sig" <"$2" >/dev/null 2>&1 ||
-    stop 9 "the manifest of $1 does not bear this host's seal"
+  is_sealed "$2" "$_of.sig" || stop 9 "the manifest of $1 does not bear this host's seal"
   [ "$(sed -n '2,12s/^id //p' "$2")" = "$1" ] || stop 9 "the manifest that is called $1 is of another backup"
 }
 
@@ -49,26 +46,38 @@ entries_now() {
   {
     host_paths | while read -r _part _path; do
       place_of "$_part" "$_path" || continue
+      above "$_path"
       case $_path in
         /etc/pve) entries_below "host$_path" "$_real" ! -path "$_real/.*" ;;
         *) entries_below "host$_path" "$_real" ;;
       esac
     done
-    ! is_installed || entries_below installation "$_installation"
+    if is_installed; then
+      entries_below "installation/${sudoersFile##*/}" "$sudoersFile"
+      entries_below installation "$_installation"
+    fi
   } | awk -F '\t' -v out="$_box/without" '
     BEGIN { while ((getline line <out) > 0) without[line] }
     { gone = 0; part = $11; while (part != "" && !gone) { gone = part in without; if (!sub(/\/[^\/]*$/, "", part)) break } }
     !gone && !done[$1]++'
 }
 
+# above PATH: the folders on the way to it, which an archive has, too.
+above() {
+  _above=${1%/*}
+  [ -n "$_above" ] || return 0
+  [ ! -d "$hostRoot$_above" ] || entries_below "host$_above" "$hostRoot$_above" -maxdepth 0
+  above "$_above"
+}
+
 # entries_below NAME PLACE [TEST]: a file system that has died or hangs, as that of /etc/pve can, is nothing.
 entries_below() {
   _as=$1 _at=$2; shift 2
-  timeout -k 2 120 find "$_at" -xdev -path "$_backups" -prune -o "$@" ! -name '*[[:cntrl:]]*' '(' -type f -o -type d -o -type l ')' \
+  timeout -k 2 120 find "$_at" -xdev -path "$_backups" -prune -o "$@" ! -name '*[[:cntrl:]]*' ! -type s \
     -printf '%P\tb\t%y\t%m\t%U:%G\t%s\t%Ts\t-\t-\t%p\t%l\n' 2>/dev/null |
     awk -F '\t' -v OFS='\t' -v as="$_as" '{
-      gsub(/\\/, "\\\\", $1); gsub(/\\/, "\\\\", $11); $1 = $1 == "" ? as : as "/" $1
-      if ($3 == "d") $6 = 0
-      if ($3 != "l") $11 = ""; else $6 = 0
+      gsub(/\\/, "&&", $1); gsub(/\\/, "&&", $11); $1 = $1 == "" ? as : as "/" $1
+      if ($3 != "l") $11 = ""
+      if ($3 != "f") $6 = 0
       real = $10; $10 = $11; $11 = real; print }' || :
 }
