@@ -2,6 +2,7 @@
 import { addDisk } from './add-disk.ts';
 import { backUpGuest } from './back-up-guest.ts';
 import { backUp } from './back-up.ts';
+import { browseBackup } from './browse-backup.ts';
 import { changeApi } from './change-api.ts';
 import { changeGuestFirewall } from './change-guest-firewall.ts';
 import { changeGuests } from './change-guests.ts';
@@ -10,6 +11,7 @@ import { changePolicy } from './change-policy.ts';
 import { changeReplication } from './change-replication.ts';
 import { checkHealth } from './check-health.ts';
 import { cloneGuest } from './clone-guest.ts';
+import { compareBackups } from './compare-backups.ts';
 import { configureGuest } from './configure-guest.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
@@ -42,6 +44,7 @@ const typed = {
   'add-disk': addDisk,
   'back-up-guest': backUpGuest,
   'back-up': backUp,
+  'browse-backup': browseBackup,
   'change-api': changeApi,
   'change-guest-firewall': changeGuestFirewall,
   'change-guests': changeGuests,
@@ -50,6 +53,7 @@ const typed = {
   'change-replication': changeReplication,
   'check-health': checkHealth,
   'clone-guest': cloneGuest,
+  'compare-backups': compareBackups,
   'configure-guest': configureGuest,
   'control-guest': controlGuest,
   'control-service': controlService,
