@@ -188,8 +188,19 @@ it('says what differs from the host as it is, also where size and time are the s
 it('finds that nothing has changed since a real backup, and then what has', async () => {
   await backUp(host);
   const same = await compare(id, 'now');
-  expect(same).toMatchObject({ notUnderstood: 0, added: [], removed: [], changed: [], guest: [], text: [], package: [], packages: 0 });
-  host.sh('echo x >>"$installation/docker-compose.yml"; echo "10.0.0.9 nas" >>"$root/etc/hosts"; chmod 644 "$installation/.env"; mkfifo "$root/etc/cron.d/pipe"');
+  expect(same).toMatchObject({
+    notUnderstood: 0,
+    added: [],
+    removed: [],
+    changed: [],
+    guest: [],
+    text: [],
+    package: [],
+    packages: 0,
+  });
+  host.sh(
+    'echo x >>"$installation/docker-compose.yml"; echo "10.0.0.9 nas" >>"$root/etc/hosts"; chmod 644 "$installation/.env"; mkfifo "$root/etc/cron.d/pipe"',
+  );
   const found = await compare(id, 'now');
   expect(found.changed.map(({ path, what }) => [path, ...what])).toEqual([
     ['host/etc/hosts', 'content'],
