@@ -3,21 +3,22 @@ import { createAnchorActivities } from './anchor-ledger/anchor-ledger.ts';
 import { createApiChangeActivities } from './api-change/api-change.ts';
 import { createApprovalActivities } from './approvals/approvals.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
+import { createBrowseActivities } from './browse-backup/browse-backup.ts';
 import { createChangeApiActivities } from './change-api/change-api.ts';
 import { createChangeGuestsActivities } from './change-guests/change-guests.ts';
 import { createChangePolicyActivities } from './change-policy/change-policy.ts';
 import { createHealthActivities } from './check-health/check-health.ts';
+import { createCompareActivities } from './compare-backups/compare-backups.ts';
 import { createContactActivities } from './contacts/contacts.ts';
 import { createControlGuestActivities } from './control-guest/control-guest.ts';
 import { createControlServiceActivities } from './control-service/control-service.ts';
-import { createCopyBackupsActivities } from './copy-backups/copy-backups.ts';
 import { createGuestActivities } from './guests/guests.ts';
 import { createLedgerStoreActivities } from './ledger/ledger.ts';
 import { createListBackupsActivities } from './list-backups/list-backups.ts';
 import { createListHostsActivities } from './list-hosts/list-hosts.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
-import { createRestoreActivities } from './restore/restore.ts';
+import { createPastChangesActivities } from './past-changes/past-changes.ts';
 import { createRunInGuestActivities } from './run-in-guest/run-in-guest.ts';
 import { createSigningActivities } from './signing/signing.ts';
 import { createStopChangesActivities } from './stop-changes/stop-changes.ts';
@@ -31,15 +32,15 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createAnchorActivities(dependencies),
     ...createApiChangeActivities(dependencies),
     ...createBackupActivities(dependencies),
+    ...createBrowseActivities(dependencies),
     ...createChangeApiActivities(dependencies),
     ...createChangeGuestsActivities(dependencies),
     ...createHealthActivities(dependencies),
+    ...createCompareActivities(dependencies),
     ...createControlGuestActivities(dependencies),
     ...createControlServiceActivities(dependencies),
-    ...createCopyBackupsActivities(dependencies),
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
-    ...createRestoreActivities(dependencies),
     ...createRunInGuestActivities(dependencies),
     ...createSigningActivities(dependencies),
     ...createStopChangesActivities(dependencies),
@@ -64,5 +65,6 @@ export function createLedgerActivities(dependencies: LedgerDependencies) {
     ...createChangePolicyActivities(dependencies),
     ...createContactActivities(dependencies),
     ...createLedgerStoreActivities(dependencies),
+    ...createPastChangesActivities(dependencies),
   };
 }

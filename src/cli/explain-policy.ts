@@ -1,6 +1,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
+import { momentOf } from '../moment.ts';
 import { catalogue } from '../operations/catalogue.generated.ts';
 import { type OperationDefinition, riskOf, riskText } from '../operations/definition.ts';
 import type { JudgedRequest, Judgement } from '../operations/judgement.ts';
@@ -13,7 +14,6 @@ import { policyError } from '../policy/read-policy.ts';
 import { defaultPolicy } from '../policy/schema.ts';
 import { inWords } from '../policy/who.ts';
 import { readableDuration, readableTime } from '../reports/units.ts';
-import { momentOf } from '../runs/moment.ts';
 import { inspectFile, readApproved, tokensOf } from './approved-policy.ts';
 
 export interface ExplainOptions {

@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander';
+import { momentForm } from '../moment.ts';
 import { type Verdict, verdict } from '../operations/finding.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { textTable } from '../reports/table.ts';
 import { readableTime, relativeTime } from '../reports/units.ts';
 import { verdictWords } from '../reports/verdicts.ts';
-import { momentForm } from '../runs/moment.ts';
 import type { RunSummary } from '../runs/runs.ts';
 import { runState } from '../runs/schema.ts';
 import type { CliContext } from './context.ts';

@@ -2,6 +2,7 @@
 import { addDisk } from './add-disk.ts';
 import { backUpGuest } from './back-up-guest.ts';
 import { backUp } from './back-up.ts';
+import { browseBackup } from './browse-backup.ts';
 import { changeApi } from './change-api.ts';
 import { changeGuestFirewall } from './change-guest-firewall.ts';
 import { changeGuests } from './change-guests.ts';
@@ -11,6 +12,7 @@ import { changeReplication } from './change-replication.ts';
 import { checkBackupServer } from './check-backup-server.ts';
 import { checkHealth } from './check-health.ts';
 import { cloneGuest } from './clone-guest.ts';
+import { compareBackups } from './compare-backups.ts';
 import { configureGuest } from './configure-guest.ts';
 import { controlGuest } from './control-guest.ts';
 import { controlService } from './control-service.ts';
@@ -45,6 +47,7 @@ const typed = {
   'add-disk': addDisk,
   'back-up-guest': backUpGuest,
   'back-up': backUp,
+  'browse-backup': browseBackup,
   'change-api': changeApi,
   'change-guest-firewall': changeGuestFirewall,
   'change-guests': changeGuests,
@@ -54,6 +57,7 @@ const typed = {
   'check-backup-server': checkBackupServer,
   'check-health': checkHealth,
   'clone-guest': cloneGuest,
+  'compare-backups': compareBackups,
   'configure-guest': configureGuest,
   'control-guest': controlGuest,
   'control-service': controlService,

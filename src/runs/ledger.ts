@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Client, WorkflowFailedError } from '@temporalio/client';
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
 import { ServiceError } from '../errors.ts';
+import { momentOf } from '../moment.ts';
 import type { JudgedRequest, Judgement } from '../operations/judgement.ts';
 import type {
   LedgerAnswers,
@@ -13,7 +14,6 @@ import type {
 } from '../operations/ledger.ts';
 import { failureOf } from '../workflows/lib/failure.ts';
 import { anchorHostsSignal, anchorId, serviceQueue } from '../workflows/lib/messages.ts';
-import { momentOf } from './moment.ts';
 
 /** A filter as people give it: times in the forms of {@link momentOf}, the page before as text. */
 export interface LedgerSearch extends Omit<LedgerFilter, 'since' | 'until' | 'before'> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { momentOf } from '../../src/runs/moment.ts';
+import { momentOf } from '../../src/moment.ts';
 
 const now = Date.parse('2026-11-26T03:00:00.000Z');
 const at = (text: string, zone = 'Europe/Berlin') => momentOf(text, 'since', zone, now);

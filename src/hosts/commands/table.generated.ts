@@ -15,6 +15,7 @@ import { diskSpace, resourceCounters } from './check-health/resources.ts';
 import { securityState } from './check-health/security-state.ts';
 import { serviceState } from './check-health/service-state.ts';
 import { failedUnits, hostAnswers, pendingUpdates, runningState, updateMarks } from './check-health/upkeep.ts';
+import { browseBackup, compareBackups } from './compare-backups/compare.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
 import { admitIncoming, dropIncoming, openIncoming } from './copy-backups/incoming.ts';
 import { copyState, sendBackup } from './copy-backups/send-backup.ts';
@@ -69,6 +70,8 @@ export const table: readonly Command[] = [
   runningState,
   pendingUpdates,
   updateMarks,
+  compareBackups,
+  browseBackup,
   unitState,
   changeUnit,
   restoreUnit,

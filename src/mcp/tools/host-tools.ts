@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { HostConfig } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
+import { momentOf } from '../../moment.ts';
 import { hostName } from '../../operations/inputs.ts';
 import { timeframes } from '../../proxmox/metrics.ts';
 import { hostSubjects, readHost } from '../../proxmox/read-host.ts';
@@ -8,7 +9,6 @@ import type { NodeFacts } from '../../proxmox/reads.ts';
 import { contents } from '../../proxmox/storage-reads.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { quoteNotice } from '../../reports/quote.ts';
-import { momentOf } from '../../runs/moment.ts';
 import { type AnyTool, defineTool } from '../define-tool.ts';
 import { limits } from '../host-text.ts';
 import { answerOf } from '../reading-text.ts';

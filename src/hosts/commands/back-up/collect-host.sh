@@ -14,6 +14,8 @@ if grep -qF " $_database" "$_stage/parts" && [ "$(files_in "$_stage/host/etc/pve
   doubt failed "empty: /etc/pve, although $_database is there: is the service pve-cluster running?"
 fi
 list_packages dpkg-selections dpkg --get-selections
+# shellcheck disable=SC2016 # Of dpkg's own format.
+list_packages dpkg-versions dpkg-query -W -f='${db:Status-Abbrev} ${binary:Package} ${Version}\n'
 list_packages apt-manual apt-mark showmanual
 cat "$_stage/parts"
 step_ended host

@@ -1,5 +1,5 @@
-import { fromWall, offsetOf } from '../clock-changes.ts';
-import { ServiceError } from '../errors.ts';
+import { fromWall, offsetOf } from './clock-changes.ts';
+import { ServiceError } from './errors.ts';
 
 const minuteMs = 60_000;
 const unitMs = { m: minuteMs, h: 60 * minuteMs, d: 24 * 60 * minuteMs, w: 7 * 24 * 60 * minuteMs } as const;
