@@ -12,6 +12,7 @@ import { noticesCheck } from './doctor/notices.ts';
 import { peopleChecks } from './doctor/people.ts';
 import { policyChecks } from './doctor/policy.ts';
 import { networkCheck, publicUrlCheck } from './doctor/public-url.ts';
+import { restoredCheck } from './doctor/restored.ts';
 import { serviceChecks } from './doctor/service.ts';
 import { workerBuildsCheck } from './doctor/workers.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -41,6 +42,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
         publicUrlCheck(config),
         ...networkCheck(config),
         noticesCheck(config),
+        restoredCheck(config),
         changeSwitchCheck(config),
         workerBuildsCheck(config),
         ...peopleChecks(config),

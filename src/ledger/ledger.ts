@@ -25,6 +25,7 @@ import {
   sealData,
 } from './chain.ts';
 import { cleanRecord } from './clean-record.ts';
+import { copyLedger } from './copy.ts';
 import { openHeadFile, readHeadFile } from './head-file.ts';
 import { ledgerKey } from './key.ts';
 import { ledgerPaths, segmentsIn } from './paths.ts';
@@ -67,6 +68,8 @@ export interface Ledger {
    * the numbers, in which all lie that may have been lost: no number is ever given twice.
    */
   recordRestore(restore: Restore): Promise<LedgerRecord>;
+  /** All of it as at one moment, into a new folder; others append meanwhile. */
+  copyTo(folder: string): Promise<void>;
   /** Looks at every record, and lets others append meanwhile. */
   verify(options?: {
     readonly anchors?: readonly LedgerAnchor[] | undefined;
@@ -207,6 +210,7 @@ export function openLedger({
       outcomesOf: (operation, target, most) => current.outcomesOf(operation, target, most).map(readRecord),
       head,
       recordRestore,
+      copyTo: (into) => copyLedger(folder, into, () => current.number),
       verify: ({ anchors = [], onProgress } = {}) =>
         verifySegments({
           key,
