@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import { explain, ServiceError } from '../errors.ts';
@@ -68,6 +69,42 @@ export function restoredCommand(program: Command, context: CliContext): void {
             'The service goes on. Changes are stopped until an administrator allows them: npx proxmox-mcp changes allow',
           );
       });
+    });
+}
+
+/** `restore-service`. */
+export function restoreServiceCommand(program: Command, context: CliContext): void {
+  program
+    .command('restore-service <file>')
+    .summary('Put the whole service back from its archive, while it is stopped')
+    .description(
+      'Put the whole service back from an archive of back-up-service, while it is stopped: runs, schedules, ledger, tokens, people. The archive is looked at first, file by file; what is there moves aside. Configuration and keys that are here stay; those that are missing are brought. When it is started again it executes nothing until `restored --go-on`.',
+    )
+    .option('--identity <file>', 'Identity of age, for an archive that is encrypted')
+    .option('--json', 'Print it as JSON')
+    .action(async (file: string, { identity, json }: { identity?: string; json?: boolean }) => {
+      const { folder: configFolder } = context.load();
+      const { restoreService } = await import('../move/restore-service.ts');
+      const done = await restoreService({
+        file: resolve(file),
+        identity: identity && resolve(identity),
+        config: await context.config(),
+        configFolder,
+        by: principalText(requester()),
+        say: note,
+      });
+      if (json) return printJson(done);
+      print(
+        [
+          'The service is as it was in the archive.',
+          ...(done.aside === undefined
+            ? []
+            : [`What was here before is in ${done.aside}; remove it when all is well.`]),
+          ...(done.brought.length === 0 ? [] : [`Brought, because it was missing: ${done.brought.join(', ')}`]),
+          ...(done.kept.length === 0 ? [] : [`Kept as it is here: ${done.kept.join(', ')}`]),
+          'Start it, then look what was open: npx proxmox-mcp restored',
+        ].join('\n'),
+      );
     });
 }
 

@@ -47,8 +47,10 @@ async function asking(): Promise<string> {
 }
 
 async function approve(id: string): Promise<void> {
-  const { progress } = await service.runs.get(id);
-  const { id: question = '', approval } = progress?.question ?? {};
+  // A worker that has just begun reads the run's history first.
+  const asked = () => service.runs.get(id).then(({ progress }) => progress?.question);
+  await expect.poll(() => asked().then((one) => one?.approval?.digest), { timeout: 30_000 }).toBeDefined();
+  const { id: question = '', approval } = (await asked()) ?? {};
   await service.runs.decide(id, { choice: 'approve', question, digest: approval?.digest ?? '' }, anna);
   expect(await service.runs.wait(id, { timeoutMs: 60_000 })).toMatchObject({ state: 'done' });
 }
