@@ -2,6 +2,7 @@
 import { createAnchorActivities } from './anchor-ledger/anchor-ledger.ts';
 import { createApiChangeActivities } from './api-change/api-change.ts';
 import { createApprovalActivities } from './approvals/approvals.ts';
+import { createBackUpServiceActivities } from './back-up-service/back-up-service.ts';
 import { createBackupActivities } from './back-up/back-up.ts';
 import { createBrowseActivities } from './browse-backup/browse-backup.ts';
 import { createChangeApiActivities } from './change-api/change-api.ts';
@@ -62,6 +63,7 @@ export function createServiceActivities(dependencies: ActivityDependencies) {
 export function createLedgerActivities(dependencies: LedgerDependencies) {
   return {
     ...createApprovalActivities(dependencies),
+    ...createBackUpServiceActivities(dependencies),
     ...createChangePolicyActivities(dependencies),
     ...createContactActivities(dependencies),
     ...createLedgerStoreActivities(dependencies),

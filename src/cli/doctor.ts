@@ -13,6 +13,7 @@ import { noticesCheck } from './doctor/notices.ts';
 import { peopleChecks } from './doctor/people.ts';
 import { policyChecks } from './doctor/policy.ts';
 import { networkCheck, publicUrlCheck } from './doctor/public-url.ts';
+import { restoredCheck } from './doctor/restored.ts';
 import { serviceChecks } from './doctor/service.ts';
 import { workerBuildsCheck } from './doctor/workers.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -42,6 +43,7 @@ export function doctorCommand(program: Command, context: CliContext): void {
         publicUrlCheck(config),
         ...networkCheck(config),
         noticesCheck(config),
+        restoredCheck(config),
         changeSwitchCheck(config),
         workerBuildsCheck(config),
         ...peopleChecks(config),

@@ -158,7 +158,8 @@ async function verify(
   }
 }
 
-async function anchorsOf(context: CliContext, name: string): Promise<readonly LedgerAnchor[]> {
+/** What this host's journal holds. */
+export async function anchorsOf(context: CliContext, name: string): Promise<readonly LedgerAnchor[]> {
   const config = await context.config();
   const [{ connectHosts }, { readAnchors }, { createLogger }, { createRedact }, { secretsOf }] = await Promise.all([
     import('../hosts/connect-hosts.ts'),

@@ -19,6 +19,7 @@ import { moveCommands } from './move.ts';
 import { operationCommands } from './operations.ts';
 import { peopleCommands } from './people.ts';
 import { policyCommands } from './policy.ts';
+import { restoredCommand, restoreServiceCommand } from './restored.ts';
 import { runCommands } from './runs.ts';
 import { scheduleCommands } from './schedules.ts';
 import { serviceCommands } from './service.ts';
@@ -31,6 +32,8 @@ import { workersCommands } from './workers.ts';
 const groups: readonly (readonly [heading: string, group: CommandGroup])[] = [
   ['Service:', serviceCommands],
   ['Service:', statusCommand],
+  ['Service:', restoredCommand],
+  ['Service:', restoreServiceCommand],
   ['Guests:', guestCommands],
   ['Operations:', operationCommands],
   ['Runs and schedules:', runCommands],

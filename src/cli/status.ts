@@ -54,6 +54,7 @@ export function statusText(status: ServiceStatus, config: Config, next: readonly
       '',
       [headline(status, config), ...(service ? [`Started ${starters[service.by]}, version ${service.version}.`] : [])],
     ],
+    ['', status.restored === undefined ? [] : [status.restored]],
     ['', changedLines(status)],
     [
       'Parts',

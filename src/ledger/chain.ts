@@ -80,3 +80,9 @@ export function digestOf(carried: Iterable<Pick<StoredRecord, 'hash'>>): { count
   }
   return { count, digest: sum.digest('hex') };
 }
+
+/** What a record that an older state was restored says of a ledger that is older itself: which numbers nobody has from then on. */
+export const lostData = z.object({
+  ends: z.object({ seq: z.int().min(0), hash: z.string() }),
+  lost: z.object({ from: z.int().min(1), to: z.int().min(1) }),
+});

@@ -25,6 +25,7 @@ import {
   sealData,
 } from './chain.ts';
 import { cleanRecord } from './clean-record.ts';
+import { copyLedger } from './copy.ts';
 import { openHeadFile, readHeadFile } from './head-file.ts';
 import { ledgerKey } from './key.ts';
 import { ledgerPaths, segmentsIn } from './paths.ts';
@@ -46,6 +47,8 @@ export interface LedgerTransaction {
   /** Newest first. */
   ofRun(run: string, kind: NewRecord['kind']): readonly LedgerRecord[];
   append(record: NewRecord): Appended;
+  /** Number of the record that an older state was restored last; 0: never. What was approved before counts as used. */
+  restoredAt(): number;
 }
 
 /** The ledger, opened by its only owner. What it has answered is on the disk. */
@@ -59,12 +62,33 @@ export interface Ledger {
   /** Newest first, of this and the segments before as far as they are carried. */
   outcomesOf(operation: string, target: string, most: number): readonly LedgerRecord[];
   head(): LedgerHead | undefined;
+  /**
+   * Writes down, once for each key, that an older state of the service was put back. Where the ledger itself was, or where a head
+   * is known from elsewhere that it doesn't have, what it holds is sealed, and the record begins a new segment behind a gap in
+   * the numbers, in which all lie that may have been lost: no number is ever given twice.
+   */
+  recordRestore(restore: Restore): Promise<LedgerRecord>;
+  /** All of it as at one moment, into a new folder; others append meanwhile. */
+  copyTo(folder: string): Promise<void>;
   /** Looks at every record, and lets others append meanwhile. */
   verify(options?: {
     readonly anchors?: readonly LedgerAnchor[] | undefined;
     readonly onProgress?: (records: number) => void;
   }): Promise<LedgerVerification>;
   close(): Promise<void>;
+}
+
+/** That an older state was put back. */
+export interface Restore {
+  /** What tells it from every other. */
+  readonly id: string;
+  readonly by: string;
+  readonly text: string;
+  readonly data: Readonly<Record<string, unknown>>;
+  /** The ledger itself was. Default: only what its anchors tell. */
+  readonly isOlder: boolean;
+  /** Heads of it that are known from elsewhere, as before the restore. */
+  readonly anchors: readonly (LedgerAnchor & { readonly from: string })[];
 }
 
 export interface LedgerOptions {
@@ -78,6 +102,8 @@ export interface LedgerOptions {
   /** Records of a segment before it is sealed. Default: 250,000. */
   readonly segmentRecords?: number;
   readonly now?: () => number;
+  /** An older state of it was put back, which is recorded next: that its end is away is no news. */
+  readonly isRestored?: boolean;
 }
 
 interface Work {
@@ -99,9 +125,18 @@ const mostReaders = 8;
 const mostOfRun = 10_000;
 /** What is waited for at the same time is written at the same time, but no more than this. */
 const mostInOneCommit = 1_000;
+/** Records that may have been written after the newest head that is known from elsewhere: anchors are an hour apart. */
+const mostUnanchored = 10_000;
 
 /** Opens the ledger, and makes it where there is none. Throws `already-exists` where another process has it. */
-export function openLedger({ folder, claim, redact, segmentRecords = 250_000, now = Date.now }: LedgerOptions): Ledger {
+export function openLedger({
+  folder,
+  claim,
+  redact,
+  segmentRecords = 250_000,
+  now = Date.now,
+  isRestored = false,
+}: LedgerOptions): Ledger {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const paths = ledgerPaths(folder);
   const claimed = claim();
@@ -150,7 +185,8 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
     if (tip === undefined && readHeadFile(paths.head, key) === 'absent') {
       heads.begin({ seq: 0, hash: genesis, at: new Date(now()).toISOString() });
     }
-    sayWhatIsAway();
+    if (!isRestored) sayWhatIsAway();
+    let restoredAt = current.newest('restore')?.seq ?? 0;
 
     const transaction: LedgerTransaction = {
       byKey: (wanted) => {
@@ -159,6 +195,7 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
       },
       ofRun: (run, kind) => current.ofRun(run, kind, mostOfRun).map(readRecord),
       append: (record) => append(cleanRecord(record, redact)),
+      restoredAt: () => restoredAt,
     };
 
     return {
@@ -172,6 +209,8 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
       get,
       outcomesOf: (operation, target, most) => current.outcomesOf(operation, target, most).map(readRecord),
       head,
+      recordRestore,
+      copyTo: (into) => copyLedger(folder, into, () => current.number),
       verify: ({ anchors = [], onProgress } = {}) =>
         verifySegments({
           key,
@@ -266,11 +305,11 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
       for (const tell of done) tell();
     }
 
-    function put(record: NewRecord): StoredRecord {
+    function put(record: NewRecord, seq = (tip?.seq ?? 0) + 1): StoredRecord {
       const clock = new Date(now()).toISOString();
       // Times never go back, whatever is done to the clock.
       const time = clock > at ? clock : at;
-      const made = makeRecord(key, { seq: (tip?.seq ?? 0) + 1, at: time, previous: tip?.hash ?? genesis }, record);
+      const made = makeRecord(key, { seq, at: time, previous: tip?.hash ?? genesis }, record);
       current.append(made);
       tip = made;
       at = time;
@@ -295,6 +334,56 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
       const newHead = head();
       if (newHead !== undefined) heads.write(newHead);
       begin();
+    }
+
+    async function recordRestore({ id, by, text, data, isOlder, anchors }: Restore): Promise<LedgerRecord> {
+      await writing;
+      const recordKey = `restore/${id}`;
+      const before = current.byKey(recordKey);
+      if (before !== undefined) return readRecord(before);
+      const had = readHeadFile(paths.head, key);
+      const beside = typeof had === 'string' || had.seq === 0 ? [] : [{ ...had, from: 'the head beside it' }];
+      // Sealed for this already, and then the process died.
+      const isBegun = tip !== undefined && isSeal(tip) && current.last() === undefined;
+      const ends =
+        isBegun && tip ? { seq: tip.seq - 1, hash: tip.previous } : { seq: tip?.seq ?? 0, hash: tip?.hash ?? genesis };
+      const known = [...anchors, ...beside].sort((a, b) => a.seq - b.seq);
+      const newest = known.at(-1);
+      const first = firstSeq() ?? 0;
+      const isAway = ({ seq, hash }: LedgerAnchor) =>
+        seq > (tip?.seq ?? 0) || (seq >= first && get(seq)?.hash !== hash);
+      // Those of an earlier restore are known to be lost.
+      const lacks = known.some((one) => one.seq > restoredAt && isAway(one));
+      const lost =
+        isOlder || lacks
+          ? { from: ends.seq + 1, to: Math.max(ends.seq + 1, newest?.seq ?? 0) + mostUnanchored }
+          : undefined;
+      if (lost !== undefined && tip !== undefined && !isBegun) seal();
+      const record = cleanRecord(
+        {
+          key: recordKey,
+          kind: 'restore',
+          by,
+          text: lost === undefined ? text : `${text}. ${lostWords({ ...lost, newest: newest?.seq })}`,
+          data: {
+            ...data,
+            ends,
+            ...(lost && { lost }),
+            ...(newest && { newest: { seq: newest.seq, hash: newest.hash, from: newest.from } }),
+          },
+        },
+        redact,
+      );
+      const made = current.transaction(() => put(record, lost === undefined ? undefined : lost.to + 1));
+      restoredAt = made.seq;
+      heads.write({ seq: made.seq, hash: made.hash, at });
+      return readRecord(made);
+    }
+
+    function firstSeq(): number | undefined {
+      return segments()
+        .flatMap((number) => rangeOf(number)?.first.seq ?? [])
+        .at(0);
     }
 
     /** Begins the next segment after a seal; whole, or not at all. */
@@ -411,6 +500,11 @@ export function openLedger({ folder, claim, redact, segmentRecords = 250_000, no
 
 function timeOf({ body }: StoredRecord): string {
   return (JSON.parse(body) as { at: string }).at;
+}
+
+function lostWords({ from, newest }: { readonly from: number; readonly newest: number | undefined }): string {
+  if (newest === undefined || newest < from) return `What was recorded from number ${from} on is lost`;
+  return `Records ${from} to ${newest} are lost, and whatever was recorded after them`;
 }
 
 function isSeal({ body }: StoredRecord): boolean {

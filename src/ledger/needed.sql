@@ -1,5 +1,5 @@
 -- What the next segment begins with, because it is still asked for when this one is away: every key of the last months,
--- everything of runs whose approval is spent and whose outcome isn't known yet, the newest policy, the newest switch.
+-- everything of runs whose approval is spent and whose outcome isn't known yet, the newest policy, switch and restore.
 CREATE TEMP TABLE needed AS
 WITH
   every AS (
@@ -21,6 +21,8 @@ WITH
     SELECT max(seq) AS seq FROM every WHERE kind = 'policy'
     UNION ALL
     SELECT max(seq) FROM every WHERE kind = 'switch'
+    UNION ALL
+    SELECT max(seq) FROM every WHERE kind = 'restore'
   )
 SELECT seq FROM every
 WHERE kind NOT IN ('seal', 'anchor')

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 export const ledgerPaths = (folder: string) => ({
   key: join(folder, 'ledger.key'),
   head: join(folder, 'head'),
+  generation: join(folder, 'generation'),
   claim: join(folder, 'owner.lock'),
   segment: (number: number) => join(folder, `${String(number).padStart(4, '0')}.sqlite`),
 });

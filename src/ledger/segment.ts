@@ -25,6 +25,8 @@ export interface Segment {
   byKey(key: string): StoredRecord | undefined;
   /** Those with this field, newest first, in both tables. */
   ofRun(run: string, kind: string, most: number): readonly StoredRecord[];
+  /** The newest of a kind, in both tables. */
+  newest(kind: string): StoredRecord | undefined;
   outcomesOf(operation: string, target: string, most: number): readonly StoredRecord[];
   /** From a number on, oldest first. */
   from(seq: number, most: number, table?: Table): readonly StoredRecord[];
@@ -116,6 +118,7 @@ function createSegment(
     newestSeal: () => row(`SELECT ${columns} FROM carried WHERE kind = 'seal' ORDER BY seq DESC LIMIT 1`),
     at: (seq) => row(`SELECT ${columns} FROM records WHERE seq = ?`, [seq]),
     byKey: (key) => both('key = ?', 1, [key])[0],
+    newest: (kind) => both('kind = ?', 1, [kind])[0],
     ofRun: (run, kind, most) => both('run = ? AND +kind = ?', most, [run, kind]),
     outcomesOf: (operation, target, most) =>
       both("operation = ? AND target = ? AND +kind = 'outcome'", most, [operation, target]),

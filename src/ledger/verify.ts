@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { LedgerAnchor, LedgerHead, LedgerVerification } from '../operations/ledger.ts';
-import { awayKey, digestOf, genesis, hashOf, type SealData, type StoredRecord, sealData } from './chain.ts';
+import type { LedgerAnchor, LedgerHead, LedgerVerification, LostRecords } from '../operations/ledger.ts';
+import { awayKey, digestOf, genesis, hashOf, lostData, type SealData, type StoredRecord, sealData } from './chain.ts';
 import type { Segment } from './segment.ts';
 
 /** How many problems are told; all are counted. */
@@ -41,6 +41,10 @@ export async function verifySegments(options: VerifyOptions): Promise<LedgerVeri
   const expected = hashesBySeq([...anchors.map((one) => ({ ...one, from: 'anchor' })), ...headsIn(head)]);
   const given = anchors.length;
   let matched = 0;
+  const kept = new Map<number, string>();
+  const lost: LostRecords[] = [];
+  /** Heads known from elsewhere that no record fits: told at the end, when it is known what a restore has lost. */
+  const strange: { readonly seq: number; readonly problem: string }[] = [];
   let records = 0;
   let first: number | undefined;
   let last: StoredRecord | undefined;
@@ -64,6 +68,7 @@ export async function verifySegments(options: VerifyOptions): Promise<LedgerVeri
     }
   }
   checkEnds();
+  const lostAnchors = checkStrange();
   const isShort = oldest > 1;
   return {
     verdict: problemCount > 0 ? 'broken' : isShort ? 'incomplete' : 'intact',
@@ -73,7 +78,13 @@ export async function verifySegments(options: VerifyOptions): Promise<LedgerVeri
     segments: looked,
     problems,
     problemCount,
-    anchors: { given, matched, unknown: anchors.filter(({ seq }) => first !== undefined && seq < first).length },
+    anchors: {
+      given,
+      matched,
+      unknown: anchors.filter(({ seq }) => first !== undefined && seq < first).length,
+      ...(lostAnchors > 0 && { lost: lostAnchors }),
+    },
+    ...(lost.length > 0 && { lost }),
   };
 
   async function verifySegment(number: number, before: Link | undefined): Promise<Link> {
@@ -112,15 +123,36 @@ export async function verifySegments(options: VerifyOptions): Promise<LedgerVeri
     const said = parsed(body);
     if (hashOf(key, previous, body) !== hash) report(`Record ${seq} is not as it was written`);
     else if (said.seq !== seq) report(`Record ${seq} was written as number ${said.seq}`);
-    else if (seq > before.seq + 1) report(`${missing(before.seq + 1, seq - 1)} away`);
+    else if (seq > before.seq + 1 && !isKnownGap(row, before)) report(`${missing(before.seq + 1, seq - 1)} away`);
     else if (seq <= before.seq) report(`Record ${seq} stands behind ${before.seq}`);
     else if (previous !== before.hash) report(`Record ${seq} did not follow the one that stands before it`);
     else if (String(said.key).startsWith(awayKey)) report(`Record ${seq}: ${String(said.text)}`);
+    if (expected.has(seq)) kept.set(seq, hash);
     for (const one of expected.get(seq) ?? []) {
-      if (one.hash !== hash) report(`Record ${seq} is another one than the ${one.from} says`);
+      if (one.hash !== hash) strange.push({ seq, problem: `Record ${seq} is another one than the ${one.from} says` });
       else if (one.from === 'anchor') matched += 1;
     }
     return { seq, hash };
+  }
+
+  /** A record that an older state was restored stands behind those that were lost: as it says itself, and right after its segment's seal. */
+  function isKnownGap({ seq, previous, body }: StoredRecord, before: Link): boolean {
+    const { kind, data, at, text } = parsed(body);
+    const said = lostData.safeParse(data).data;
+    if (kind !== 'restore' || said === undefined || previous !== before.hash) return false;
+    const { from, to } = said.lost;
+    if (to !== seq - 1 || from !== said.ends.seq + 1 || (from !== before.seq && from !== before.seq + 1)) return false;
+    lost.push({ from, to, seq, at: String(at), text: String(text) });
+    return true;
+  }
+
+  /** Those of lost records are no sign that somebody has written the ledger anew; how many of the given they are. */
+  function checkStrange(): number {
+    const isLost = (seq: number) => lost.some(({ from, to }) => seq >= from && seq <= to);
+    for (const { seq, problem } of strange) if (!isLost(seq)) report(problem);
+    const inGaps = anchors.filter(({ seq }) => isLost(seq));
+    const fitting = inGaps.filter(({ seq, hash }) => kept.get(seq) === hash);
+    return inGaps.length - fitting.length;
   }
 
   /** What was carried is told by the seal of the segment before, which is carried itself. */

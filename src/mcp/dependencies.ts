@@ -6,6 +6,7 @@ import type { Notices } from '../operations/notice.ts';
 import type { People } from '../people/store.ts';
 import type { Reads } from '../proxmox/reads.ts';
 import type { LedgerClient } from '../runs/ledger.ts';
+import type { Restored } from '../runs/restored.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { Schedules } from '../runs/schedules.ts';
 import type { ChangeSwitch } from '../runs/switch.ts';
@@ -36,6 +37,8 @@ export interface McpDependencies {
   readonly metrics: Metrics;
   /** What keeps the service from working now: Temporal unreachable, no worker polling. No secrets. Empty: healthy. */
   readonly findProblems: () => Promise<readonly Finding[]>;
+  /** That an older state of the service was restored and nobody has let it go on: then nothing else is answered. */
+  readonly restored?: () => Promise<Restored | undefined>;
   /** What the watch over the scheduled runs could not mail; `absent`: there is none, `silent`: no worker answers. */
   readonly notices?: () => Promise<Notices | 'absent' | 'silent'>;
   /** Lets go of what these alone hold, when nobody is served with them any more. */

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Config } from '../config.ts';
 import type { Finding } from '../operations/finding.ts';
 import { grpcFailure } from '../runs/grpc-failure.ts';
+import { type Restored, restoredFinding } from '../runs/restored.ts';
 import { readServing, type Serving } from '../runs/serving.ts';
 import { temporalAddress } from '../runs/temporal-endpoint.ts';
 import { type Stranded, strandedRuns, strandedText } from '../runs/worker-versions.ts';
@@ -17,7 +18,11 @@ const servingMs = 15_000;
 const refusing: readonly number[] = [7, 16];
 
 /** What keeps the service from working now: no Temporal, or nobody who takes its work. */
-export function createFindProblems(client: Client, config: Config): () => Promise<readonly Finding[]> {
+export function createFindProblems(
+  client: Client,
+  config: Config,
+  restored: () => Promise<Restored | undefined> = async () => undefined,
+): () => Promise<readonly Finding[]> {
   const hosts = config.hosts.map(({ name }) => name);
   let last: { readonly at: number; readonly serving: Served } | undefined;
 
@@ -31,6 +36,8 @@ export function createFindProblems(client: Client, config: Config): () => Promis
   }
 
   return async () => {
+    const found = await restored();
+    if (found !== undefined) return [restoredFinding(found)];
     try {
       return await client.withDeadline(Date.now() + deadlineMs, async () => {
         // What a queue is asked the server may know by heart: this it has to read from its database.

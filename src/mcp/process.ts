@@ -13,6 +13,7 @@ import { createReads } from '../proxmox/reads.ts';
 import { createRuns } from '../runs/create-runs.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
 import { createLedgerClient } from '../runs/ledger.ts';
+import { watchRestored } from '../runs/restored.ts';
 import { createChangeSwitch } from '../runs/switch.ts';
 import { lastingConnection } from '../runs/temporal-client.ts';
 import { temporalEndpoint } from '../runs/temporal-endpoint.ts';
@@ -91,6 +92,7 @@ function connect(
     'grpc.max_reconnect_backoff_ms': 2_000,
   });
   const client = new Client({ connection, namespace: atStart.temporal.namespace });
+  const restored = watchRestored(atStart, client);
   const kept = {
     operations: Object.values(catalogue),
     ledger: createLedgerClient(client),
@@ -100,6 +102,7 @@ function connect(
     log,
     metrics: createMetrics(packageVersion()),
     notices: () => readNotices(client),
+    restored,
   };
   return {
     dependenciesOf(config) {
@@ -119,7 +122,7 @@ function connect(
         schedules: createSchedules(service),
         config,
         reads,
-        findProblems: createFindProblems(client, config),
+        findProblems: createFindProblems(client, config, restored),
         close: reads.close,
       };
     },

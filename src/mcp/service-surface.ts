@@ -42,10 +42,10 @@ export function sayingOfTemporal(given: McpDependencies): McpDependencies {
   const address = temporalAddress(given.config);
   return {
     ...given,
-    runs: sayWhenTemporalIsAway(given.runs, address),
-    schedules: sayWhenTemporalIsAway(given.schedules, address),
-    ledger: sayWhenTemporalIsAway(given.ledger, address),
-    changeSwitch: sayWhenTemporalIsAway(given.changeSwitch, address),
+    runs: sayWhenTemporalIsAway(given.runs, address, given.restored),
+    schedules: sayWhenTemporalIsAway(given.schedules, address, given.restored),
+    ledger: sayWhenTemporalIsAway(given.ledger, address, given.restored),
+    changeSwitch: sayWhenTemporalIsAway(given.changeSwitch, address, given.restored),
   };
 }
 

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { ServiceError } from '../errors.ts';
 import { riskOf, risksOf } from '../operations/definition.ts';
 import { cleanText } from '../reports/clean.ts';
+import { restoredError } from '../runs/restored.ts';
 import type { Scope } from '../tokens/token.ts';
 import { inSpan, type SpanStart } from '../trace.ts';
 import type { AnyTool, ToolAnnotations, ToolCall } from './define-tool.ts';
@@ -172,6 +173,8 @@ async function answer(
 ): Promise<{ outcome: string; result: ToolResult }> {
   const forbidden = missingScope(prepared, args, call.caller);
   if (forbidden !== undefined) throw forbidden;
+  const restored = await dependencies.restored?.();
+  if (restored !== undefined) throw restoredError(restored);
   const { tool, strict } = prepared;
   const parsed = strict.safeParse(args ?? {});
   if (!parsed.success) throw invalidArguments(tool.name, tool.input, args, parsed.error);

@@ -8,7 +8,7 @@ import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
 import { packageVersion } from '../package.ts';
-import { ofTypes } from '../runs/list-runs.ts';
+import { idsOf, openRuns as isOpen } from '../runs/list-runs.ts';
 import { requireOwnLedger } from './ledger.ts';
 import { type MoveFolder, openMoveFolder, requirePrivate } from './move-folder.ts';
 import { pauseSchedules, resumeSchedules } from './schedules.ts';
@@ -198,14 +198,6 @@ function begun(config: Config): Manifest {
     stores: {},
   };
 }
-
-async function idsOf(client: Client, query: string): Promise<readonly string[]> {
-  const found: string[] = [];
-  for await (const { workflowId } of client.workflow.list({ query })) found.push(workflowId);
-  return found;
-}
-
-const isOpen = `${ofTypes()} AND ExecutionStatus = 'Running'`;
 
 function goingOn(client: Client): Promise<readonly string[]> {
   return idsOf(client, isOpen);

@@ -18,6 +18,7 @@ export const recordKind = z.enum([
   'schedule',
   'code',
   'anchor',
+  'restore',
   'seal',
 ]);
 export type RecordKind = z.infer<typeof recordKind>;
@@ -83,6 +84,15 @@ export interface LedgerHead {
 export const ledgerAnchor = z.object({ seq: z.int().min(1), hash: z.string().regex(/^[0-9a-f]{64}$/) });
 export type LedgerAnchor = z.infer<typeof ledgerAnchor>;
 
+/** A gap in the numbers that is known, and the record that says so. */
+export interface LostRecords {
+  readonly from: number;
+  readonly to: number;
+  readonly seq: number;
+  readonly at: string;
+  readonly text: string;
+}
+
 /** What a look at every record found. */
 export interface LedgerVerification {
   /** intact: every record is as it was written; incomplete: so are those that are there, but older ones are away. */
@@ -94,8 +104,18 @@ export interface LedgerVerification {
   /** The first of them; `problemCount` says how many there are. */
   readonly problems: readonly string[];
   readonly problemCount: number;
-  /** Of those that were given: how many name a record that is as they say, and how many one that is away with its segment. */
-  readonly anchors: { readonly given: number; readonly matched: number; readonly unknown: number };
+  /**
+   * Of those that were given: how many name a record that is as they say, one that is away with its segment, and one that was
+   * lost when an older state of the ledger was restored.
+   */
+  readonly anchors: {
+    readonly given: number;
+    readonly matched: number;
+    readonly unknown: number;
+    readonly lost?: number;
+  };
+  /** Numbers that no record has, because an older state was restored: each as a record of this ledger says. */
+  readonly lost?: readonly LostRecords[];
 }
 
 /** What is written down from outside of runs; what runs do and use up, only they write. */

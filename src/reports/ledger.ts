@@ -19,7 +19,7 @@ export function ledgerRow({ seq, at, kind, by, target, text }: LedgerRecord, tim
 
 /** What a verification found, as lines for a person; the first says it all. */
 export function verificationLines(found: LedgerVerification, timeZone: string): readonly string[] {
-  const { verdict, records, first, head, problems, problemCount, anchors } = found;
+  const { verdict, records, first, head, problems, problemCount, anchors, lost = [] } = found;
   const range = first === undefined || head === undefined ? '' : `, ${first} to ${head.seq}`;
   const said = {
     intact: `The ledger is intact: ${records} records${range}, each as it was written.`,
@@ -31,9 +31,13 @@ export function verificationLines(found: LedgerVerification, timeZone: string): 
     said,
     ...problems.map((problem) => `✗ ${cleanLine(problem, 400)}`),
     ...(more > 0 ? [`… and ${more} more`] : []),
+    ...lost.map(
+      ({ from, to, seq, at, text }) =>
+        `Known gap: an older state was restored (record ${seq}, ${readableTime(at, timeZone)}); no record has a number from ${from} to ${to}. ${cleanLine(text, 400)}.`,
+    ),
     ...(head === undefined ? [] : [`Newest: ${head.seq} ${head.hash}, ${readableTime(head.at, timeZone)}`]),
     anchors.given === 0
       ? 'No anchor was given: who has the key and the files could have written them anew. See docs/ledger.md.'
-      : `Anchors: ${anchors.matched} of ${anchors.given} name a record that is as they say${anchors.unknown === 0 ? '' : `, ${anchors.unknown} one that is away with its segment`}.`,
+      : `Anchors: ${anchors.matched} of ${anchors.given} name a record that is as they say${anchors.unknown === 0 ? '' : `, ${anchors.unknown} one that is away with its segment`}${anchors.lost === undefined ? '' : `, ${anchors.lost} one that was lost in a restore, as above`}.`,
   ];
 }

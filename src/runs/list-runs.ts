@@ -187,6 +187,16 @@ export function ofTypes(...some: readonly OperationDefinition[]): string {
   return `WorkflowType IN (${types.map(({ name }) => quote(workflowType(name))).join(', ')})`;
 }
 
+/** What asks for the runs that go on, and not for the inner workflows. */
+export const openRuns = `${ofTypes()} AND ExecutionStatus = 'Running'`;
+
+/** The workflow ids of whatever a query finds. */
+export async function idsOf(client: Client, query: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for await (const { workflowId } of client.workflow.list({ query })) found.push(workflowId);
+  return found;
+}
+
 export function quote(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }

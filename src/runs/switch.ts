@@ -130,6 +130,30 @@ export function createChangeSwitch(client: Client, { patienceMs: patience = pati
 }
 
 /**
+ * Has it be on after an older state was restored, from the first moment on and without a worker: what is open of the restored one
+ * ends. Done again for the same `why` it is the same.
+ *
+ * @param of.after the last number that the ledger knows, which may be greater than the restored one's
+ */
+export async function switchOnAfterRestore(
+  client: Client,
+  { after, by, why }: { readonly after: number; readonly by: Requester; readonly why: string },
+): Promise<SwitchState> {
+  const before = await createChangeSwitch(client).get();
+  const reason = cleanLine(why, 500);
+  if (before.on && before.why === reason) return before;
+  const number = Math.max(before.number, after) + 1;
+  const state: SwitchState = { on: true, number, since: new Date().toISOString(), by, why: reason };
+  await client.workflow.start('changeSwitch', {
+    ...switchOptions,
+    args: [state],
+    memo: { switch: state },
+    workflowIdConflictPolicy: 'TERMINATE_EXISTING',
+  });
+  return state;
+}
+
+/**
  * Writes down that it was switched, once for each time. `false` where no worker answers, so that nobody could: the switch
  * itself counts all the same.
  */

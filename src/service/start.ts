@@ -1,8 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
-import { ServiceError } from '../errors.ts';
+import { explain, ServiceError } from '../errors.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
+import { findRestored, restoredError } from '../runs/restored.ts';
 import type { ScheduleSummary } from '../runs/schedules.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
 import { type Demo, ensureDemoToken, prepareDemo, revokeDemoToken, runDemo } from './demo.ts';
@@ -90,7 +91,8 @@ export async function start(configured: Config, { print, by, whenOutputLost, rel
         record.is('stopping');
       },
     });
-    if (demo && !stopping.signal.aborted) {
+    const restored = stopping.signal.aborted ? undefined : await findRestored(config).catch(() => undefined);
+    if (demo && !stopping.signal.aborted && restored === undefined) {
       print(
         `· Nothing is configured: this is a demo, with a host and a Proxmox API of its own in ${config.dataDir}/demo.`,
       );
@@ -103,6 +105,7 @@ export async function start(configured: Config, { print, by, whenOutputLost, rel
       const canApprove = hasAdministrator(config);
       const facts = { ...(atTerminal && { token }), atTerminal, canApprove, schedules: await nextRuns(config) };
       print(summary(config, facts));
+      if (restored !== undefined) print(explain(restoredError(restored)));
       record.is('running');
       if (!atTerminal) passReloadsOn(config, reloads, print);
       await untilAborted(stopping.signal);

@@ -2,9 +2,12 @@ import { localAddress, urlHost } from '../address.ts';
 import { changedKeys, recordedConfiguration } from '../config/in-use.ts';
 import type { Reader } from '../config/key.ts';
 import type { Config } from '../config.ts';
+import { explain } from '../errors.ts';
 import type { Notices } from '../operations/notice.ts';
 import { cleanLine } from '../reports/clean.ts';
 import { noticesFinding } from '../reports/notices.ts';
+import { readRestoredMark } from '../restored-mark.ts';
+import { findRestored, restoredError } from '../runs/restored.ts';
 import type { RunSummary, Runs } from '../runs/runs.ts';
 import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import { readServing } from '../runs/serving.ts';
@@ -44,6 +47,8 @@ export interface ServiceStatus {
   readonly reports: string;
   /** Whether there is an administrator, who can approve. */
   readonly canApprove: boolean;
+  /** That an older state was restored, and waits for an administrator. */
+  readonly restored?: string;
   /** Undefined: Temporal does not answer. */
   readonly work?: WorkStatus;
 }
@@ -75,12 +80,15 @@ export async function readStatus(config: Config): Promise<Omit<ServiceStatus, 'w
   const service = runningService(config);
   const work = config.compose ? containersPart(config) : workerPart(config);
   const [temporal, worker, mcp] = await Promise.all([temporalPart(config), work, mcpPart(config)]);
+  const answers = temporal.state === 'ready' || readRestoredMark(config.accessDir) !== undefined;
+  const restored = answers ? await findRestored(config, askMs).catch(() => undefined) : undefined;
   return {
     // Containers have a record each, in which another one can't look.
     running: config.compose ? [worker, mcp].some(({ state }) => state === 'ready') : service !== undefined,
     dataDir: config.dataDir,
     ...(service && { service }),
     parts: [temporal, worker, mcp],
+    ...(restored && { restored: explain(restoredError(restored)) }),
     changedKeys: keysChangedSince(config),
     reports: reportsGo(config),
     canApprove: hasAdministrator(config),

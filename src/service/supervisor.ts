@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { packageRoot } from '../package.ts';
 import { readableDuration } from '../reports/units.ts';
+import { findRestored } from '../runs/restored.ts';
 import { connectTemporal } from '../runs/temporal-client.ts';
 import { temporalEndpoint } from '../runs/temporal-endpoint.ts';
 import { serviceQueue } from '../workflows/lib/messages.ts';
@@ -114,6 +115,7 @@ function workerPart(config: Config): PartDefinition {
   const host = localAddress(config.worker.metricsHost);
   const args = [join(packageRoot(), 'dist', 'src', 'worker.js')];
   const ready = async (_signal: AbortSignal, pid: number) => {
+    if (await isHeldBack(config)) return;
     await checkListens(host, port); // Cheap to ask, and true some time before the worker takes work.
     await checkTakesWork(config, pid);
   };
@@ -136,6 +138,8 @@ function mcpPart(config: Config): PartDefinition {
   const ready = async (signal: AbortSignal) => {
     const answer = await fetch(readiness, { signal });
     const said = await answer.text();
+    // It says so itself to everybody who asks.
+    if (!answer.ok && (await isHeldBack(config))) return;
     if (!answer.ok) throw new Error(`it answers ${answer.status}: ${said.slice(0, 300)}`);
   };
   return {
@@ -189,6 +193,12 @@ export async function checkTakesWork(config: Config, pid: number): Promise<void>
   } finally {
     await connection.close();
   }
+}
+
+/** An older state was restored: worker and MCP server wait for an administrator, as they should. */
+async function isHeldBack(config: Config): Promise<boolean> {
+  const found = await findRestored(config).catch(() => undefined);
+  return found !== undefined;
 }
 
 function checkListens(host: string, port: number): Promise<void> {

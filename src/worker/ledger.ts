@@ -13,12 +13,16 @@ import type { Redact } from '../secret.ts';
 import { acquireKernelLock } from '../service/kernel-lock.ts';
 import { createTokenStore, tokensFile } from '../tokens/store.ts';
 import { ledgerQueue } from '../workflows/lib/messages.ts';
+import { countGeneration } from './count-generation.ts';
 import { giveUp, type MakeWorker, stopWorker } from './generation.ts';
+import { findRestored } from './restored.ts';
 
 /** An append takes milliseconds, and what is asked for at the same time is written at the same time. */
 const ledgerSlots = 20;
 /** Before it is tried again to open a ledger that another process has: a worker that is still ending, most of all. */
 const againMs = 5_000;
+/** How much of what was done since a backup at least tells that it was restored. */
+const countEveryMs = 60 * 60_000;
 
 /** What of a generation the ledger's worker is made with. */
 interface Served {
@@ -86,6 +90,7 @@ export async function createLedgerService(options: LedgerOptions): Promise<Ledge
     try {
       opened = openLedger({ folder, claim: () => acquireKernelLock(ledgerPaths(folder).claim), redact });
       const using = served;
+      await countGeneration(using.dependencies.client, folder, opened.head());
       let made = await serve(using, opened);
       if (using !== served) {
         // The configuration was read again meanwhile.
@@ -99,6 +104,20 @@ export async function createLedgerService(options: LedgerOptions): Promise<Ledge
       const why = error instanceof ServiceError ? explain(error) : String(error);
       if (why !== lastRefusal) log.error({ folder }, `The ledger can't be opened, and it is tried again: ${why}`);
       lastRefusal = why;
+    }
+  }
+
+  /** Where one of the two is older than the other knows it, that is said instead, and every worker ends. */
+  async function count(): Promise<void> {
+    const { client, config } = served.dependencies;
+    try {
+      await findRestored(config, client);
+      await countGeneration(client, folder, ledger?.head());
+    } catch (error) {
+      log.warn(
+        { err: error },
+        'the generation of ledger and Temporal could not be counted on; it is tried again in an hour',
+      );
     }
   }
 
@@ -116,12 +135,14 @@ export async function createLedgerService(options: LedgerOptions): Promise<Ledge
         registry,
         file: join(dataDir, 'counted-runs.json'),
       });
+      const counting = setInterval(() => void count(), countEveryMs).unref();
       running = worker.run();
       // Another one may have taken over when one has ended.
       for (let current: Promise<void> | undefined; current !== running; ) {
         current = running;
         await current;
       }
+      clearInterval(counting);
       await state.stop();
       await ledger?.close();
     },

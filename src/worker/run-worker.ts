@@ -25,6 +25,7 @@ import { startTracing } from '../tracing/start.ts';
 import { createGeneration, type Generation, servedHosts } from './generation.ts';
 import { keepVersion } from './keep-version.ts';
 import { createLedgerService, type NextLedger } from './ledger.ts';
+import { endWhenRestored, untilMayWork } from './restored.ts';
 import { versionedOf } from './versioning.ts';
 
 /** How long activities may take to end when the process is to. Milliseconds. */
@@ -71,6 +72,7 @@ export async function runWorker(
   stopped.signal.addEventListener('abort', () => endWithin(log), { once: true });
   const reloader = reloading(log);
   if (prepare && !(await untilPrepared(config, log, stopped.signal))) return reloader.close();
+  if (!(await untilMayWork(loaded, log, stopped.signal))) return reloader.close();
 
   const role = config.worker.ledger;
   const tracing = await startTracing(config, role === 'only' ? 'ledger' : 'worker', log);
@@ -169,6 +171,7 @@ export async function runWorker(
       ? undefined
       : keepVersion({ client: () => current.client, build: versioned.build, promotes, log, signal: stopped.signal });
   reloader.serve(apply);
+  endWhenRestored({ config, client: () => current.client, log, signal: stopped.signal });
   await (role === 'only' ? serving : ended);
   await reloader.close();
   ledger?.stop();

@@ -29,6 +29,7 @@ import { suspendGuest as suspendGuestOperation } from '../operations/suspend-gue
 import { apiChangeWorkflow } from './lib/api-change.ts';
 export { anchorLedger } from './anchor-ledger.ts';
 export { askLedger } from './ask-ledger.ts';
+export { backUpService } from './back-up-service.ts';
 export { backUp } from './back-up.ts';
 export { browseBackup } from './browse-backup.ts';
 export { changeApi } from './change-api.ts';

@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sqlite from 'node-sqlite3-wasm';
 import { afterAll, onTestFinished } from 'vitest';
 import { type Ledger, type LedgerOptions, openLedger } from '../../src/ledger/ledger.ts';
 import type { NewRecord } from '../../src/operations/ledger.ts';
@@ -53,4 +54,15 @@ export function someRecord(n: number): NewRecord {
 export async function fill(ledger: Ledger, count: number, from = 1): Promise<void> {
   const records = Array.from({ length: count }, (_, at) => someRecord(from + at));
   for (let at = 0; at < count; at += 50) await ledger.append(records.slice(at, at + 50));
+}
+
+/** As somebody with the files changes them, behind SQLite's triggers. */
+export function changeBehind(path: string, ...statements: readonly string[]): void {
+  chmodSync(path, 0o600);
+  const database = new sqlite.Database(path);
+  for (const trigger of ['records_stay', 'records_remain', 'carried_stay', 'carried_remain']) {
+    database.exec(`DROP TRIGGER ${trigger}`);
+  }
+  for (const statement of statements) database.exec(statement);
+  database.close();
 }

@@ -10,14 +10,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import sqlite from 'node-sqlite3-wasm';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { genesis, hashOf, makeRecord, type StoredRecord } from '../../src/ledger/chain.ts';
 import type { Segment } from '../../src/ledger/segment.ts';
 import { verifySegments } from '../../src/ledger/verify.ts';
 import type { LedgerAnchor, LedgerHead } from '../../src/operations/ledger.ts';
 import { sample } from '../support/exhaustive.ts';
-import { fill, open, openForTest, someRecord, temporaryFolder, temporaryFolderForAll } from './lib.ts';
+import { changeBehind, fill, open, openForTest, someRecord, temporaryFolder, temporaryFolderForAll } from './lib.ts';
 
 const key = Buffer.alloc(32, 7);
 
@@ -162,15 +161,8 @@ describe('the files', () => {
 
   const sql =
     (name: string, ...statements: string[]) =>
-    (folder: string) => {
-      chmodSync(join(folder, name), 0o600);
-      const database = new sqlite.Database(join(folder, name));
-      for (const trigger of ['records_stay', 'records_remain', 'carried_stay', 'carried_remain']) {
-        database.exec(`DROP TRIGGER ${trigger}`);
-      }
-      for (const statement of statements) database.exec(statement);
-      database.close();
-    };
+    (folder: string) =>
+      changeBehind(join(folder, name), ...statements);
 
   it('are several segments, and intact', async () => {
     expect(readdirSync(made).sort()).toEqual([

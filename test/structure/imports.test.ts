@@ -98,8 +98,9 @@ const houses: Readonly<Record<string, House>> = {
     why: 'translates; plain reads of the Proxmox API are answered directly, a host is never reached',
   },
   move: {
-    holds: 'moving to another Temporal server or machine: what comes along, a file for each store',
-    may: ['operations', 'reports', 'runs', 'ledger', 'people', 'service', 'tokens', 'messages'],
+    holds:
+      'moving to another Temporal server or machine: what comes along, a file for each store; a whole service from its archive',
+    may: ['operations', 'reports', 'backups', 'runs', 'ledger', 'people', 'service', 'tokens', 'messages'],
     why: 'reads and writes what the other houses keep, by their own means, once in the life of a service',
   },
   cli: {
@@ -184,7 +185,8 @@ const packages: Readonly<Record<string, RegExp>> = {
   eta: /^src\/(reports|console)\//,
   'node-sqlite3-wasm': /^src\/ledger\/segment\.ts$/,
   nodemailer: /^src\/mail\//,
-  'node:child_process': /^src\/(backups\/copies\/programs|hosts\/local\/(exec|ssh-keygen)|service\/[a-z-]+)\.ts$/,
+  'node:child_process':
+    /^src\/(backups\/copies\/programs|hosts\/local\/(exec|ssh-keygen)|service\/[a-z-]+|backups\/service\/(archive|database)|move\/restore-service)\.ts$/,
   otpauth: /^src\/people\//,
   pino: /^src\/(log|logger)\.ts$/,
   'prom-client': /^src\/(metrics\/[a-z-]+|mcp\/metrics|worker\/ledger)\.ts$/,

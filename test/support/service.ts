@@ -39,6 +39,8 @@ export interface StartWorker {
   readonly root?: string;
   /** As `proxmox-mcp worker --promote`. */
   readonly promotes?: boolean;
+  /** What its log says when it is started. Default: that it is ready. */
+  readonly says?: RegExp;
 }
 
 /** The worker, and another one beside it. */
@@ -73,6 +75,8 @@ export interface TestService {
   startMcp(): Promise<void>;
   /** Runs the CLI to its end with this configuration. */
   cli(...args: readonly string[]): Promise<{ readonly stdout: string; readonly stderr: string }>;
+  /** Stops the Temporal server, has `work` done on its files, and starts it again. */
+  withoutTemporal(work: () => void): Promise<void>;
   /** Writes the hosts anew, for the next worker. */
   writeHosts(hosts: TestServiceOptions['hosts']): void;
   log(name: WorkerName | 'mcp'): string;
@@ -110,13 +114,14 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     cacheDir: cacheFolder(),
     say: console.log,
   });
-  const temporal = await startTemporalServer({
+  const temporalOptions = {
     binary,
     dataDir,
     port: config.temporal.port,
     uiPort: config.temporal.uiPort,
     namespace: config.temporal.namespace,
-  });
+  };
+  let temporal = await startTemporalServer(temporalOptions);
   const connection = await Connection.connect({ address: temporal.address });
   const client = new Client({ connection });
   const children: Partial<Record<ProcessName, ChildProcess>> = {};
@@ -164,17 +169,22 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     client,
     runs: createRuns({ client, config }),
     schedules: createSchedules({ client, config }),
-    temporal,
+    get temporal() {
+      return temporal;
+    },
     mcpUrl: `http://127.0.0.1:${mcpPort}`,
     // Its port is looked for when it is needed: minutes later a connection may have it.
-    startWorker: async (name = 'worker', { temporalPort, build, root: from = root, promotes = false } = {}) => {
+    startWorker: async (
+      name = 'worker',
+      { temporalPort, build, root: from = root, promotes = false, says = /worker is ready/ } = {},
+    ) => {
       if (name !== 'worker') metricsPorts[name] = await freePort();
       await launch(
         name,
         build === undefined
           ? [join(from, 'dist/src/worker.js')]
           : [join(from, 'dist/src/cli.js'), 'worker', ...(promotes ? ['--promote'] : [])],
-        /worker is ready/,
+        says,
         {
           WORKER_METRICS_PORT: String(metricsPorts[name]),
           ...(build === undefined ? {} : { WORKER_BUILD_ID: build }),
@@ -190,6 +200,11 @@ export async function startService(options: TestServiceOptions): Promise<TestSer
     startMcp: () => launch('mcp', [join(root, 'dist/src/cli.js'), 'serve'], /serving MCP over HTTP/),
     cli: (...args) =>
       promisify(execFile)(process.execPath, [join(root, 'dist/src/cli.js'), ...args], { env: environment(folder) }),
+    async withoutTemporal(work) {
+      await temporal.stop();
+      work();
+      temporal = await startTemporalServer(temporalOptions);
+    },
     writeHosts,
     log,
     async stop() {

@@ -138,6 +138,8 @@ export function createApprovalActivities({
         const made = transaction.byKey(`code/${run}/${id}`);
         const isRight =
           made !== undefined &&
+          // It may have been shown in what a restore has lost.
+          made.seq > transaction.restoredAt() &&
           isSameHash(String(made.data?.hash), secret) &&
           made.data?.choice === choice &&
           made.data?.digest === digest &&

@@ -64,6 +64,7 @@ export function createLedgerStoreActivities({ ledger }: { readonly ledger: Ledge
         const key = `spend/${run}/${question}`;
         const before = transaction.byKey(key);
         if (before !== undefined) {
+          refuseIfRestored(transaction, before);
           if (isSame(before, asking) && before.data?.digest === digest) return { seq: before.seq, attempt };
           throw spent(
             before.attempt === attempt
@@ -81,6 +82,7 @@ export function createLedgerStoreActivities({ ledger }: { readonly ledger: Ledge
           );
         }
         if (plan.data?.digest !== digest) throw spent('was given for another plan');
+        refuseIfRestored(transaction, plan);
         const { seq } = transaction.append({
           key,
           kind: 'spend',
@@ -118,6 +120,7 @@ export function createLedgerStoreActivities({ ledger }: { readonly ledger: Ledge
               : 'was not used by this run: it has none',
           );
         }
+        refuseIfRestored(transaction, spend);
         const key = `step/${run}/${attempt}/${count}/${cleanLine(step, 150)}`;
         const before = transaction.byKey(key);
         if (before !== undefined) {
@@ -227,6 +230,11 @@ function isSame({ attempt, data }: LedgerRecord, asking: Asking): boolean {
 function refuseIfOver(transaction: LedgerTransaction, { run, attempt }: Asking): void {
   const isOver = transaction.ofRun(run, 'outcome').some((one) => one.attempt === attempt);
   if (isOver) throw spent('was used by this run, which has ended, and has been restored since');
+}
+
+/** It may have been used in what the restore has lost. */
+function refuseIfRestored(transaction: LedgerTransaction, { seq }: LedgerRecord): void {
+  if (seq < transaction.restoredAt()) throw spent('was given before an older state of this service was restored');
 }
 
 function of({ operation, target }: LedgerRecord): Pick<NewRecord, 'operation' | 'target'> {

@@ -68,6 +68,24 @@ describe('spend', () => {
     expect(ledger.head()?.seq).toBe(2);
   });
 
+  it('takes none that was given before an older state was restored: it may have been used in what is lost', async () => {
+    const ledger = openForTest();
+    await ledger.append([plan('first'), plan('first', 'q2')]);
+    await as(ledger).spend('q2');
+    const restore = { id: 'r', by: 'person:anna', text: 'Restored', data: {}, anchors: [] };
+    await ledger.recordRestore({ ...restore, isOlder: true });
+    const before = spent(/was given before an older state of this service was restored$/);
+    await expect(as(ledger).spend()).rejects.toMatchObject(before);
+    // Nor goes on what had been begun with it.
+    await expect(as(ledger).spend('q2')).rejects.toMatchObject(before);
+    await expect(as(ledger).beginStep()).rejects.toMatchObject(before);
+    // A new plan that somebody approves counts as ever.
+    await ledger.append([plan('second', 'q3')]);
+    const next = as(ledger, { attempt: 'second' });
+    await next.spend('q3');
+    expect((await next.beginStep()).seq).toBe(ledger.head()?.seq);
+  });
+
   it('takes no other digest, also of the same activity', async () => {
     const ledger = openForTest();
     await ledger.append([plan('first')]);

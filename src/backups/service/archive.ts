@@ -1,0 +1,224 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  createReadStream,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { chmod, copyFile, mkdir } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { ServiceError } from '../../errors.ts';
+import { syncFolderOf } from '../../private-file.ts';
+import { checkDatabase, copyDatabase } from './database.ts';
+
+const run = promisify(execFile);
+const withinMs = 60 * 60_000;
+
+/** Of the data folder: what other parts of the service keep elsewhere, or makes itself anew, or is only of processes that run. */
+const leftOut =
+  /^(run|logs|cache|copies|backups|ledger|RESTORED|temporal\.sqlite(-wal|-shm|-journal)?|.*\.(lock|tmp|restoring))$/;
+const configurationFiles = ['.env', 'hosts.yaml', 'policy.yaml'];
+/** Keys that name a file which a rebuild needs, too, in `.env` and in YAML. */
+const namedFile = /\b[A-Z][A-Z0-9_]*(?:_FILE|_PATH|_KNOWN_HOSTS)\b["']?\s*[:=]\s*(["']?)([^"'\n,}]+)\1/g;
+const mostNamed = 1_048_576;
+const sums = 'SHA256SUMS';
+
+export interface ServiceSources {
+  readonly dataDir: string;
+  /** Of `.env` and `hosts.yaml`. */
+  readonly configFolder: string;
+  /** Its Temporal server is the service's own, with a file in the data folder. */
+  readonly ownTemporal: boolean;
+  /** Copies the ledger, whole and as at one moment. */
+  readonly copyLedger: (into: string) => Promise<void>;
+}
+
+/** What of the service was put into a folder, to be packed. */
+export interface Collected {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/**
+ * Puts everything that the service is made of into an empty folder of mode 0700: `data/`, with Temporal's database and the ledger each
+ * as at one moment, `config/`, what the configuration names elsewhere in `elsewhere/`, and last the checksums of all.
+ */
+export async function collectService(sources: ServiceSources, into: string): Promise<Collected> {
+  const { dataDir, configFolder, ownTemporal, copyLedger } = sources;
+  rmSync(into, { recursive: true, force: true });
+  await mkdir(join(into, 'data'), { recursive: true, mode: 0o700 });
+  // The ledger last: it then knows of everything that Temporal has.
+  if (ownTemporal) await copyDatabase(join(dataDir, 'temporal.sqlite'), join(into, 'data', 'temporal.sqlite'));
+  for (const name of readdirSync(dataDir).filter((one) => !leftOut.test(one))) {
+    await copyTree(join(dataDir, name), join(into, 'data', name));
+  }
+  for (const path of configuration(configFolder)) {
+    const inside = relative(configFolder, path);
+    const isInside = !inside.startsWith('..') && !isAbsolute(inside);
+    // What lies in the data folder is there already.
+    if (!relative(dataDir, path).startsWith('..')) continue;
+    await copyTree(path, isInside ? join(into, 'config', inside) : join(into, 'elsewhere', path));
+  }
+  await copyLedger(join(into, 'data', 'ledger'));
+  const files = filesBelow(into);
+  const lines: string[] = [];
+  let bytes = 0;
+  for (const file of files) {
+    lines.push(`${await digestOf(join(into, file))}  ${file}\n`);
+    bytes += lstatSync(join(into, file)).size;
+  }
+  writeFileSync(join(into, sums), lines.join(''), { mode: 0o600 });
+  return { files: files.length, bytes };
+}
+
+/** Packs a folder of {@link collectService} under a temporary name, which is on the disk when it resolves. */
+export async function packService(folder: string, draft: string): Promise<void> {
+  const parts = readdirSync(folder).filter((name) => name !== sums);
+  rmSync(draft, { force: true });
+  writeFileSync(draft, '', { mode: 0o600 });
+  await tar(['--create', '--gzip', '--file', draft, '--directory', folder, '--', ...parts, sums]);
+  await run('sync', ['--', draft], { timeout: withinMs });
+}
+
+export function publishService(draft: string, archive: string): void {
+  renameSync(draft, archive);
+  syncFolderOf(archive);
+}
+
+/** Unpacks into a new folder of mode 0700. Throws `unreadable` for what holds anything but files and folders. */
+export async function unpackService(archive: string, into: string): Promise<void> {
+  rmSync(into, { recursive: true, force: true });
+  await mkdir(into, { recursive: true, mode: 0o700 });
+  await tar(['--extract', '--gzip', '--no-same-owner', '--file', archive, '--directory', into]);
+  const odd = below(into).find(({ isPlain }) => !isPlain);
+  if (odd !== undefined) throw unsound(archive, `${odd.path} is neither a file nor a folder`);
+}
+
+/**
+ * Looks whether an unpacked archive is what was packed, and opens all that can be opened. Throws `unreadable`, and
+ * `verification-failed` from `verifyLedger`.
+ */
+export async function checkService(
+  folder: string,
+  verifyLedger: (folder: string) => Promise<void>,
+): Promise<Collected> {
+  const listed = new Map<string, string>();
+  for (const line of readText(join(folder, sums)).split('\n')) {
+    const [, digest, path] = /^([0-9a-f]{64}) {2}(.+)$/.exec(line) ?? [];
+    if (digest !== undefined && path !== undefined) listed.set(path, digest);
+  }
+  if (listed.size === 0) throw unsound(folder, `it has no ${sums}, so that it is no whole backup of a service`);
+  const files = filesBelow(folder).filter((path) => path !== sums);
+  let bytes = 0;
+  for (const path of files) {
+    if (listed.get(path) !== (await digestOf(join(folder, path))))
+      throw unsound(folder, `${path} is not what was packed`);
+    bytes += lstatSync(join(folder, path)).size;
+  }
+  const missing = [...listed.keys()].find((path) => !files.includes(path));
+  if (missing !== undefined) throw unsound(folder, `${missing} is missing`);
+  const data = join(folder, 'data');
+  if (existsSync(join(data, 'temporal.sqlite'))) await checkDatabase(join(data, 'temporal.sqlite'));
+  for (const name of readdirSync(data).filter((one) => one.endsWith('.json'))) {
+    try {
+      JSON.parse(readFileSync(join(data, name), 'utf8'));
+    } catch {
+      throw unsound(folder, `${name} is damaged`);
+    }
+  }
+  await verifyLedger(join(data, 'ledger'));
+  return { files: files.length, bytes };
+}
+
+/** The configuration's own files, and those that keys of them name, in whichever way either file is written. */
+function configuration(folder: string): readonly string[] {
+  const own = configurationFiles.map((name) => join(folder, name)).filter((path) => existsSync(path));
+  const named = own.flatMap((path) =>
+    [...readText(path).matchAll(namedFile)].flatMap(([, , value]) => (value ? [resolve(folder, value.trim())] : [])),
+  );
+  const isSmallFile = (path: string) => {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    return stat?.isFile() === true && stat.size <= mostNamed;
+  };
+  return [...new Set([...own, ...named.filter(isSmallFile)])];
+}
+
+/** Files and folders; links, sockets and pipes are of processes, or lead elsewhere. */
+async function copyTree(from: string, to: string): Promise<void> {
+  const stat = lstatSync(from, { throwIfNoEntry: false });
+  if (stat?.isDirectory()) {
+    await mkdir(to, { recursive: true, mode: 0o700 });
+    for (const name of readdirSync(from)) await copyTree(join(from, name), join(to, name));
+  } else if (stat?.isFile()) {
+    await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    try {
+      await copyFile(from, to);
+      await chmod(to, stat.mode & 0o777);
+    } catch (error) {
+      // A temporary file that was renamed meanwhile.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+}
+
+function below(
+  folder: string,
+  under = '',
+): readonly { readonly path: string; readonly isFile: boolean; readonly isPlain: boolean }[] {
+  return readdirSync(join(folder, under)).flatMap((name) => {
+    const path = join(under, name);
+    const stat = lstatSync(join(folder, path));
+    const own = { path, isFile: stat.isFile(), isPlain: stat.isFile() || stat.isDirectory() };
+    return stat.isDirectory() ? [own, ...below(folder, path)] : [own];
+  });
+}
+
+function filesBelow(folder: string): readonly string[] {
+  return below(folder)
+    .filter(({ isFile }) => isFile)
+    .map(({ path }) => path)
+    .sort();
+}
+
+async function digestOf(path: string): Promise<string> {
+  const sum = createHash('sha256');
+  for await (const chunk of createReadStream(path)) sum.update(chunk as Buffer);
+  return sum.digest('hex');
+}
+
+async function tar(args: readonly string[]): Promise<void> {
+  try {
+    await run('tar', [...args], { timeout: withinMs, maxBuffer: 1_000_000 });
+  } catch (cause) {
+    const { stderr, message } = cause as Error & { stderr?: string };
+    const said = (stderr || message).trim().slice(0, 300);
+    throw new ServiceError({
+      code: /No space left/.test(said) ? 'disk-full' : 'unreadable',
+      message: `tar could not do it: ${said}`,
+      remedy: 'Look whether the disk is full, and whether the file is a whole backup of a service.',
+      cause,
+    });
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function unsound(what: string, why: string): ServiceError {
+  return new ServiceError({
+    code: 'unreadable',
+    message: `${what} is not a sound backup of a service: ${why}`,
+    remedy: 'Take another one.',
+  });
+}
