@@ -13,6 +13,7 @@ import { createCompareActivities } from './compare-backups/compare-backups.ts';
 import { createContactActivities } from './contacts/contacts.ts';
 import { createControlGuestActivities } from './control-guest/control-guest.ts';
 import { createControlServiceActivities } from './control-service/control-service.ts';
+import { createCopyBackupsActivities } from './copy-backups/copy-backups.ts';
 import { createGuestActivities } from './guests/guests.ts';
 import { createLedgerStoreActivities } from './ledger/ledger.ts';
 import { createListBackupsActivities } from './list-backups/list-backups.ts';
@@ -20,6 +21,7 @@ import { createListHostsActivities } from './list-hosts/list-hosts.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
 import { createPastChangesActivities } from './past-changes/past-changes.ts';
+import { createRestoreActivities } from './restore/restore.ts';
 import { createRunInGuestActivities } from './run-in-guest/run-in-guest.ts';
 import { createSigningActivities } from './signing/signing.ts';
 import { createStopChangesActivities } from './stop-changes/stop-changes.ts';
@@ -40,8 +42,10 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createCompareActivities(dependencies),
     ...createControlGuestActivities(dependencies),
     ...createControlServiceActivities(dependencies),
+    ...createCopyBackupsActivities(dependencies),
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
+    ...createRestoreActivities(dependencies),
     ...createRunInGuestActivities(dependencies),
     ...createSigningActivities(dependencies),
     ...createStopChangesActivities(dependencies),

@@ -3,10 +3,10 @@ import { defaultKeep, type KeepOfKinds, type KeptBackup } from '../backups/plan-
 import { keepText, parseKeep } from '../backups/retention.ts';
 import { type SimulatedEnd, simulateRetention } from '../backups/simulate.ts';
 import { keep as keepType, oneOf } from '../config/value-types.ts';
+import { momentOf } from '../moment.ts';
 import { type BackupKind, backupKinds } from '../operations/backup-id.ts';
 import { textTable } from '../reports/table.ts';
 import { readableDuration, readableTime } from '../reports/units.ts';
-import { momentOf } from '../runs/moment.ts';
 import { occurrences } from '../runs/occurrences.ts';
 import type { CliContext } from './context.ts';
 import { typed, whole } from './parse.ts';

@@ -1,6 +1,7 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { addDisk } from './add-disk.ts';
 import { backUpGuest } from './back-up-guest.ts';
+import { backUpService } from './back-up-service.ts';
 import { backUp } from './back-up.ts';
 import { browseBackup } from './browse-backup.ts';
 import { changeApi } from './change-api.ts';
@@ -46,6 +47,7 @@ import type { OperationDefinition } from './definition.ts';
 const typed = {
   'add-disk': addDisk,
   'back-up-guest': backUpGuest,
+  'back-up-service': backUpService,
   'back-up': backUp,
   'browse-backup': browseBackup,
   'change-api': changeApi,

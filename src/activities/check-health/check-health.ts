@@ -83,7 +83,7 @@ export function createHealthActivities(dependencies: {
   /** Keys of the configuration that have changed since this process read them. Default: none. */
   readonly changedKeys?: () => readonly string[];
   /** Where the keys with which hosts seal manifests are known, and where copies lie. Default: neither is looked at. */
-  readonly config?: Pick<Config, 'dataDir' | 'copies'>;
+  readonly config?: Pick<Config, 'dataDir'> & Partial<Pick<Config, 'copies'>>;
   /** The kill switch. Default: nobody looks. */
   readonly changeSwitch?: () => Promise<SwitchState>;
 }): HealthActivities {
@@ -126,7 +126,7 @@ export function createHealthActivities(dependencies: {
               inspectBackups(host, { ...given, seals, knownSince: () => backedUpSince(client, input.host) }),
             ),
         byCommands(input, 'Copies off the host', async ({ config: host }) =>
-          config === undefined ? [] : inspectCopies(host, config.copies.folder, new Date()),
+          config?.copies === undefined ? [] : inspectCopies(host, config.copies.folder, new Date()),
         ),
         ofNode(input, 'Backups of guests', (reader) => inspectGuestBackups(reader, timeZoneOf(input.host))),
       ),

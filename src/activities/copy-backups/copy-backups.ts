@@ -6,12 +6,12 @@ import { type KeptBackup, planRetention, type RetentionPlan } from '../../backup
 import type { Config, HostConfig } from '../../config.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import { type Archive, type Backups, listBackups } from '../../hosts/commands/back-up/archives.ts';
+import { keepOf } from '../../hosts/commands/back-up/kept-backups.ts';
 import { callLine } from '../../hosts/commands/call-line.ts';
 import { type CopyState, copyState, sendBackup } from '../../hosts/commands/copy-backups/send-backup.ts';
 import { progressing } from '../../hosts/execution/stillness.ts';
 import type { Host, Hosts } from '../../hosts/host.ts';
 import type { Finding } from '../../operations/finding.ts';
-import { keepOf } from '../back-up/retention.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { judgeRecipients } from './recipients.ts';
 

@@ -3,7 +3,7 @@ import { readAnchors, writeAnchor } from './anchor-ledger/journal.ts';
 import { addAdministrator, listAdministrators, removeAdministrator } from './approve/administrators.ts';
 import { admitPlan, approvalState } from './approve/plans.ts';
 import { allowChanges, liftStop, showStop, stopChanges, switchState } from './approve/switch.ts';
-import { acceptBackup, checkArchive, listBackups, protectBackup, removeBackup } from './back-up/archives.ts';
+import { acceptBackup, checkArchive, listBackups, makeSeal, protectBackup, removeBackup } from './back-up/archives.ts';
 import { showDoubts } from './back-up/doubts.ts';
 import { lookForBackup } from './back-up/look-for-backup.ts';
 import { abandonBackup, archiveVolume, collectBackup, collectHost, describeBackup, packBackup, publishBackup, verifyBackup } from './back-up/make-backup.ts';
@@ -19,6 +19,7 @@ import { browseBackup, compareBackups } from './compare-backups/compare.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
 import { admitIncoming, dropIncoming, openIncoming } from './copy-backups/incoming.ts';
 import { copyState, sendBackup } from './copy-backups/send-backup.ts';
+import { applyRestore, forgetRestore, lookForRestore, restoreState, stageRestore, undoRestore } from './restore/restore.ts';
 import { containerAllows, execInContainer } from './run-in-guest/containers.ts';
 import { machineIdentity } from './shared/machine.ts';
 import { readArchive, spotCheck } from './verify-backups/archives.ts';
@@ -42,6 +43,7 @@ export const table: readonly Command[] = [
   checkArchive,
   removeBackup,
   protectBackup,
+  makeSeal,
   acceptBackup,
   showDoubts,
   lookForBackup,
@@ -81,6 +83,12 @@ export const table: readonly Command[] = [
   admitIncoming,
   sendBackup,
   copyState,
+  lookForRestore,
+  stageRestore,
+  applyRestore,
+  undoRestore,
+  restoreState,
+  forgetRestore,
   containerAllows,
   execInContainer,
   machineIdentity,

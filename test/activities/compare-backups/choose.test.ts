@@ -20,6 +20,8 @@ const all: Backups = {
   archives: [archive('23'), archive('24'), archive('25', { state: 'doubted' }), unsealed],
   gone: [],
   elsewhere: [],
+  protected: [],
+  proven: [],
   notUnderstood: 0,
 };
 const chosen = (wanted: object, found = all) => choose({ host: 'pve1', ...wanted }, found, 'Europe/Berlin');
