@@ -96,6 +96,21 @@ describe('loadConfig', () => {
     expect(problemsOf(file('/opt/proxmox-mcp-backups2'))).toEqual([]);
   });
 
+  it("takes what stays of each kind of backup in Proxmox's own words", () => {
+    const file = (lines: string) => ({ '.env': `SSH_HOST=192.168.1.137\nSSH_KEY_PATH=/k\n${lines}\n` });
+    const hostOf = (lines: string) => inspectConfig({ cwd: configurationFolder(file(lines)), env: {} }).config.hosts[0];
+    expect(hostOf('')?.keep).toEqual({ daily: 'keep-daily=7', full: 'keep-last=8', monthly: 'keep-last=12' });
+    expect(hostOf('BACKUP_KEEP_FULL=keep-last=3,keep-weekly=4')?.keep).toMatchObject({
+      daily: 'keep-daily=7',
+      full: 'keep-last=3,keep-weekly=4',
+    });
+    expect(problemsOf(file('BACKUP_KEEP_DAILY=7'))).toEqual([expect.stringContaining('Did you mean keep-last=7?')]);
+    expect(problemsOf(file('BACKUP_KEEP_DAILY=keep-daily=0'))).toEqual([expect.stringContaining('keep-all=1')]);
+    expect(problemsOf(file('BACKUP_KEEP_DAILY=keep-daily=7 keep-last=3'))).toEqual([
+      expect.stringMatching(/^BACKUP_KEEP_DAILY \(\.env:3\): expected rules as Proxmox's/),
+    ]);
+  });
+
   it('is a demo when nothing is configured, whatever the service keys say', () => {
     const { config } = loadConfig({ cwd: configurationFolder(), env: { MCP_PORT: '9090', DATA_DIR: '/srv/x' } });
     expect(config).toMatchObject({ demo: true, hosts: [], dataDir: '/srv/x', mcp: { port: 9090 } });
