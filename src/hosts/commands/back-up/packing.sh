@@ -34,7 +34,7 @@ read_back() {
 # content_sums: the checksum of each file in the tar that it reads, in one process where there is one that can, else with a
 # process for each file. What tar prints of them is one stream, which `sized` takes apart: it has the size and the name of each.
 content_sums() {
-  if command -v python3 >/dev/null; then tar --extract --to-stdout --file=- | sums_by_python3 sized
+  if python3 -I -c 'import hashlib' 2>/dev/null; then tar --extract --to-stdout --file=- | sums_by_python3 sized
   elif perl -MDigest::SHA -e 1 2>/dev/null; then tar --extract --to-stdout --file=- | sums_by_perl sized
   else
     # shellcheck disable=SC2016 # For the shell that tar starts.
