@@ -25,6 +25,14 @@ describe_host() {
 # Of the host, what Proxmox and LVM make and remove by themselves.
 readonly _goes='^etc/pve/(firewall/[0-9]+[.]fw$|priv/lock/|ha/|nodes/[^/]+/lrm_status)|^etc/lvm/(archive|backup)/|^etc/zfs/zfs-list[.]cache/'
 
+# not_text: doubts about configuration that every line of is text elsewhere: what encrypts a disk's files keeps their names.
+not_text() {
+  # shellcheck disable=SC2046 # The names of folders.
+  find $(tops) ! -path 'volumes/*' ! -path 'dumps/*' -type f -size +0 '(' -name '*.y*ml' -o -name '*.cfg' -o -name '*.conf' -o -name .env -o -name Caddyfile \
+    -o -path host/etc/fstab -o -path host/etc/hosts -o -path host/etc/passwd -o -path host/etc/network/interfaces ')' -exec grep -LI '' {} + |
+    sort | head -n 20 | sed -e 's,^host/,/,' -e "s,^$_top/,," -e 's/^/failed not text, as if it were encrypted: /' | printable
+}
+
 # of_this_kind CONTENTS: without what this kind of backup holds nothing of.
 of_this_kind() {
   awk -v kind="$_kind" '

@@ -19,7 +19,7 @@ copy() {
   # An attempt that was killed may have left them paused: nothing would change, and nobody would let them go on.
   unpause "$_record"
   if [ "$_hold" = stop ]; then
-    if stop_users "$_from"; then _manner=stopped
+    if stop_mounting "$_from"; then _manner=stopped
     else doubt failed "not consistent: $3, whose containers could not be stopped as their label asks"; fi
   fi
   list_files "$_from" >"$_stage/was"
@@ -30,7 +30,7 @@ copy() {
   settle || _whole=
   databases "$_to" >"$_stage/databases"
   if [ "$_hold" = pause ] || { [ -z "$_whole$_hold" ] && unsettled_databases | grep -q . && is_quick; }; then
-    if pause_users "$_from"; then
+    if pause_mounting "$_from"; then
       _manner=paused
       settle || :
     fi

@@ -6,6 +6,7 @@ again listed packed verified
 cd "$_stage"
 { describe_files; describe_dumps; describe_host; for _name in $(wanted_volumes); do cat "$_name.contents"; done; } >"$_record/contents.part"
 { for _name in collected host $(wanted_volumes | sed 's/^/volume-/'); do cat "$_record/doubts.$_name"; done; } >doubts
+not_text >>doubts
 # With what the last good backup of its kind held, or of another kind while there is none; before there was one, with what may never be empty.
 _last=$(each_record last_good | sort -n | awk -v kind="$_kind-" '{ any = $2 } index($2, kind) == 1 { same = $2 } END { print same == "" ? any : same }')
 if [ -n "$_last" ]; then

@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2154,SC2034 # Beside functions.sh, whose names it uses.
-# packer: what makes a stream smaller, as the archive's ending says. unpack: makes it whole again.
+# packer: what makes a stream smaller, as the archive's ending says. make_whole: makes it whole again.
 packer() { case $_ending in tar.zst) echo 'zstd -q -T0' ;; *) echo gzip ;; esac; }
-unpack() { case $_ending in tar.zst) zstd -q -d -c ;; *) gzip -d -c ;; esac; }
+make_whole() { case $_ending in tar.zst) zstd -q -d -c ;; *) gzip -d -c ;; esac; }
 
 # sums_of LIST: the checksum of each file of a list that ends each name with a zero: in SHA256SUMS for `sha256sum --check`, and
 # in sums in a form that can be compared whatever a name holds. SHA256SUMS comes last, whole.
@@ -25,7 +25,7 @@ read_back() {
   tar --list --quoting-style=literal --file=- <back/named >back/names & _readers="$_readers $!"
   content_sums <back/content >back/sums.partial & _readers="$_readers $!"
   # tee -p goes on where one of its readers has ended, whose own result then says so.
-  tee -p back/whole <"$_partial" | { unpack || : >back/broken; } | tee -p back/all back/named back/content |
+  tee -p back/whole <"$_partial" | { make_whole || : >back/broken; } | tee -p back/all back/named back/content |
     tar --compare --numeric-owner --file=- >back/differences 2>&1 || : >back/differ
   for _reader in $_readers; do wait "$_reader" || : >back/broken; done
   sort -z back/sums.partial >back/sums

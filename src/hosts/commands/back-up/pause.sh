@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154 # Beside functions.sh, whose names it uses.
-# users_of FOLDER: sets _users to the containers that have something of it mounted and are at work; fails where there are none.
-users_of() {
+# mounting FOLDER: sets _users to the containers that have something of it mounted and are at work; fails where there are none.
+mounting() {
   command -v docker >/dev/null || return 1
   _users=
   for _container in $(timeout 20 docker ps --quiet --no-trunc); do
@@ -11,10 +11,10 @@ users_of() {
   [ -n "$_users" ]
 }
 
-# pause_users FOLDER: pauses them; fails where there are none, or they can't be. stop_users FOLDER: stops them; fails where they
+# pause_mounting FOLDER: pauses them; fails where there are none, or they can't be. stop_mounting FOLDER: stops them; fails where they
 # can't be.
-pause_users() {
-  users_of "$1" || return 1
+pause_mounting() {
+  mounting "$1" || return 1
   # Whatever happens to this process, whoever finds the note lets them go on.
   keep paused "$_users" "$_record" || return 1
   trap 'unpause "$_record"; exit 143' TERM INT HUP
@@ -22,8 +22,8 @@ pause_users() {
   timeout 30 docker pause $_users >/dev/null || { unpause "$_record"; return 1; }
 }
 
-stop_users() {
-  users_of "$1" || return 0
+stop_mounting() {
+  mounting "$1" || return 0
   keep stopped "$_users" "$_record" || return 1
   trap 'unpause "$_record"; exit 143' TERM INT HUP
   # shellcheck disable=SC2086 # The same.
