@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { backupKinds } from './backup-id.ts';
 import { defineOperation } from './definition.ts';
 import { dryRun, hostName } from './inputs.ts';
 
-/** The guide's daily backup: the host's own configuration and the installation in one verified archive on the host. */
+/** The guide's backups: the host's own configuration and the installation in one verified archive on the host. */
 export const backUp = defineOperation({
   name: 'back-up',
   title: 'Back up',
@@ -19,9 +20,11 @@ export const backUp = defineOperation({
     z.object({
       host: hostName(),
       kind: z
-        .enum(['daily'])
+        .enum(backupKinds)
         .default('daily')
-        .describe("daily: the host's configuration and the installation; kept for seven days"),
+        .describe(
+          "daily: the host's configuration and the installation with its data, without what monitoring collected; full: all of it; monthly: configuration only",
+        ),
       anyTarget: z
         .boolean()
         .default(false)
@@ -54,6 +57,24 @@ export const backUp = defineOperation({
       catchUpWindowMs: 6 * 3_600_000,
       pauseOnFailure: false,
       why: "The guide's time. A night's backup is still worth taking six hours late; one that fails must not stop tomorrow's.",
+    },
+    {
+      id: 'full',
+      cron: '0 1 * * 0',
+      input: { kind: 'full', dryRun: false },
+      overlap: 'skip',
+      catchUpWindowMs: 24 * 3_600_000,
+      pauseOnFailure: false,
+      why: "The guide's time, Sunday. The daily one of that night waits for it. A week's is still worth taking a day late.",
+    },
+    {
+      id: 'monthly',
+      cron: '30 5 1 * *',
+      input: { kind: 'monthly', dryRun: false },
+      overlap: 'skip',
+      catchUpWindowMs: 72 * 3_600_000,
+      pauseOnFailure: false,
+      why: 'The first of the month, when the others of that night have ended and before the morning; a few seconds of work, so that days late is soon enough.',
     },
   ],
   undo: {

@@ -8,6 +8,17 @@
 export const backupKinds = ['daily', 'full', 'monthly'] as const;
 export type BackupKind = (typeof backupKinds)[number];
 
+/**
+ * What monitoring collects by itself: gigabytes that nobody misses in a daily backup. Grafana's volume is not among it, for it
+ * holds the dashboards and users that people have made. The host's helper leaves out the same.
+ */
+export const collectedVolumes = ['prometheus_data', 'loki_data', 'alloy_data'] as const;
+
+/** Whether a backup of this kind holds a Docker volume of that name. */
+export function holdsVolume(kind: BackupKind, volume: string): boolean {
+  return kind !== 'monthly' && (kind !== 'daily' || !(collectedVolumes as readonly string[]).includes(volume));
+}
+
 /** The form of a backup's id, as a POSIX extended regular expression: the archive's name without `.tar.gz` or `.tar.zst`. */
 export const backupIdPattern = `(${backupKinds.join('|')})-backup-[0-9]{8}-[0-9]{6}`;
 

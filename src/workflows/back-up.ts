@@ -25,7 +25,7 @@ import type { Policy } from './lib/policies.ts';
 import type { Done, Planned, PlanningRun, Run } from './lib/run.ts';
 
 /**
- * The guide's daily backup. Everything is made under hidden names and read back before the archive gets its own; until
+ * The guide's backups. Everything is made under hidden names and read back before the archive gets its own; until
  * then a failure takes all of it back. An archive that holds less than the last good one is kept and the run fails: it
  * counts for nothing until an administrator accepts it. Removing old archives comes last and can't fail the backup.
  */

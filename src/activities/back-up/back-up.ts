@@ -53,6 +53,8 @@ export interface CollectedFiles {
   readonly sudoers: boolean;
   /** Docker volumes that are to be archived next. */
   readonly volumes: readonly string[];
+  /** Containers whose own dump is in it. Absent: an older host made none. */
+  readonly dumps?: readonly string[];
   /** Names in the installation that gave way to the archive's own: left by an earlier recovery. */
   readonly replaced: readonly string[];
   /** Some of the files that were written to until they had been copied several times, at most five. */
@@ -201,7 +203,7 @@ export function createBackupActivities({
     async lookForBackup({ host: name, kind, anyTarget }) {
       const host = hosts.get(name);
       return withHeartbeat(async () => {
-        const look = await lookBeforeBackup(host, { anyTarget, signal: Context.current().cancellationSignal });
+        const look = await lookBeforeBackup(host, { kind, anyTarget, signal: Context.current().cancellationSignal });
         const { archives, gone, elsewhere, notUnderstood } = await host.run(listBackups, {});
         const counted = { ...look, notUnderstood: look.notUnderstood + notUnderstood };
         const taken = [...[...archives, ...elsewhere].map(({ id }) => id), ...gone, ...counted.leftovers];
@@ -222,6 +224,7 @@ export function createBackupActivities({
         copied,
         sudoers,
         volume: volumes,
+        dump: dumps,
         ...rest
       } = await runJob(host, collectBackup, { backup: input.id }, step(input, 'collect'));
       // A few files may come and go while a living installation is copied; a hundredth of them may not.
@@ -232,7 +235,7 @@ export function createBackupActivities({
           remedy: 'Look whether something deletes files there while the backup runs, then start it again.',
         });
       }
-      return { ...rest, volumes, entries: copied, sudoers: sudoers === 'copied', notUnderstood };
+      return { ...rest, volumes, dumps, entries: copied, sudoers: sudoers === 'copied', notUnderstood };
     },
 
     async collectHost(input) {

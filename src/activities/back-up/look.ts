@@ -4,6 +4,7 @@ import type { HostConfiguration } from '../../hosts/commands/back-up/host-parts.
 import { clockToleranceMs } from '../../hosts/commands/back-up/last-good.ts';
 import { lookForBackup } from '../../hosts/commands/back-up/look-for-backup.ts';
 import type { Host, RunOptions } from '../../hosts/host.ts';
+import { type BackupKind, holdsVolume } from '../../operations/backup-id.ts';
 import type { Finding } from '../../operations/finding.ts';
 import { readableBytes } from '../../reports/units.ts';
 
@@ -43,6 +44,7 @@ export interface BackupContents {
 type Seen = z.output<typeof lookForBackup.answer>;
 
 export interface LookOptions extends RunOptions {
+  readonly kind: BackupKind;
   /** Archives are wanted where they are lost at a restart, or land on another disk than they should. */
   readonly anyTarget: boolean;
 }
@@ -58,7 +60,8 @@ const marginShare = 0.1;
 export async function lookBeforeBackup(host: Host, options: LookOptions): Promise<BackupContents> {
   const { installation, backups, sudoersFile, volumes } = host.config.layout;
   if (backups === installation) throw nested(host);
-  const seen = await host.run(lookForBackup, {}, options);
+  const { kind, anyTarget, ...reading } = options;
+  const seen = ofKind(kind, await host.run(lookForBackup, {}, reading));
   const { parts, absent, closed } = seen.host;
   if (parts.length + absent.length + closed.length === 0) throw olderHelper(host);
   if (seen.isNested) throw nested(host);
@@ -79,7 +82,7 @@ export async function lookBeforeBackup(host: Host, options: LookOptions): Promis
 
   if (seen.lacksPacker) throw lacksPacker(host);
   if (seen.losesOwners && isInstalled) throw losesOwners(host);
-  const target = targetConcerns(host, seen.target, options.anyTarget);
+  const target = targetConcerns(host, seen.target, anyTarget);
   const own = { bytes: sumOf(parts, ({ bytes }) => bytes), files: sumOf(parts, ({ files }) => files) };
   const { neededBytes } = requireAllSpace(host, seen, { bytes: bytes + own.bytes, entries: entries + own.files });
   return {
@@ -91,7 +94,7 @@ export async function lookBeforeBackup(host: Host, options: LookOptions): Promis
     sudoers: { path: sudoersFile, there: seen.sudoers === 'there' },
     volumes: seen.volumes,
     skippedVolumes: (isInstalled ? volumes : [])
-      .filter((name) => !seen.volumes.some((one) => one.name === name))
+      .filter((name) => holdsVolume(kind, name) && !seen.volumes.some((one) => one.name === name))
       .map((name) => ({ name, ...whySkipped(seen, name) })),
     concerns: [
       ...target,
@@ -106,6 +109,17 @@ export async function lookBeforeBackup(host: Host, options: LookOptions): Promis
     neededBytes,
     leftovers: [...new Set(seen.leftovers.map(({ id }) => id))].sort(),
     notUnderstood: seen.notUnderstood,
+  };
+}
+
+/** What a backup of this kind would hold of what is there. */
+function ofKind(kind: BackupKind, seen: Seen): Seen {
+  return {
+    ...seen,
+    volumes: seen.volumes.filter(({ name }) => holdsVolume(kind, name)),
+    unreadableVolumes: seen.unreadableVolumes.filter((name) => holdsVolume(kind, name)),
+    // That a volume is in none of this kind is meant so.
+    beside: kind === 'monthly' ? [] : seen.beside,
   };
 }
 

@@ -20,7 +20,9 @@ if is_installed; then collect_installation
 else printf '%s\n' 'source 0' 'copied 0' 'sudoers missing'; fi
 : >"$_stage/wanted-volumes"
 if is_installed && [ "$(docker_state)" = there ]; then
-  for _name in $volumes; do
+  for _name in $(all_volumes); do
+    if is_left_out "$_name"; then left_out "$_why" "volumes/$_name"; continue; fi
+    if [ "$(hold_of "$(which_volume "$_name")")" = leave-out ]; then left_out label "volumes/$_name"; continue; fi
     _code=0; volume_of "$_name" || _code=$?
     case $_code in
       0) echo "volume $_name" >>"$_stage/wanted-volumes" ;;
@@ -28,6 +30,9 @@ if is_installed && [ "$(docker_state)" = there ]; then
     esac
   done
 fi
-if is_installed; then docker_versions; fi
+if is_installed; then
+  docker_versions
+  if [ "$(docker_state)" = there ] && [ "$_kind" != monthly ]; then dump_all; fi
+fi
 cat "$_stage/wanted-volumes"
 step_ended collected "$(cat "$_stage/wanted-volumes")"

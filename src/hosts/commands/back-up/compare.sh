@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2154 # Beside functions.sh and copy.sh, whose names it uses.
-# describe_files, describe_host: a line for each thing that a backup is to hold again next time: kind, size, time, name. The
+# describe_files, describe_dumps, describe_host: a line for each thing that a backup is to hold again next time: kind, size, time, name. The
 # kinds: file (of the installation, or a database in a volume), volume (size in bytes, number of files as its time), part (of
 # the host, the same), host (a file of it), guest (what configures one).
 describe_files() {
@@ -7,6 +7,10 @@ describe_files() {
   ( cd "$_stage/$_top" && find . -type f ! -name '*
 *' -printf 'file %s %T@ %P\n' ) |
     awk -v no="$_volatile" '{ name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name); if (name !~ no) printf "%s %s %d %s\n", $1, $2, $3, name }'
+}
+describe_dumps() {
+  [ -d "$_stage/dumps" ] || return 0
+  ( cd "$_stage/dumps" && find . -type f -printf 'file %s %T@ dump %P\n' ) | awk '{ printf "%s %s %d %s %s\n", $1, $2, $3, $4, $5 }'
 }
 describe_host() {
   sed -E 's/^part [^ ]+ /part /' "$_stage/parts"
@@ -20,6 +24,24 @@ describe_host() {
 }
 # Of the host, what Proxmox and LVM make and remove by themselves.
 readonly _goes='^etc/pve/(firewall/[0-9]+[.]fw$|priv/lock/|ha/|nodes/[^/]+/lrm_status)|^etc/lvm/(archive|backup)/|^etc/zfs/zfs-list[.]cache/'
+
+# not_text: doubts about configuration that every line of is text elsewhere: what encrypts a disk's files keeps their names.
+not_text() {
+  # shellcheck disable=SC2046 # The names of folders.
+  find $(tops) ! -path 'volumes/*' ! -path 'dumps/*' -type f -size +0 '(' -name '*.y*ml' -o -name '*.cfg' -o -name '*.conf' -o -name .env -o -name Caddyfile \
+    -o -path host/etc/fstab -o -path host/etc/hosts -o -path host/etc/passwd -o -path host/etc/network/interfaces ')' -exec grep -LI '' {} + |
+    sort | head -n 20 | sed -e 's,^host/,/,' -e "s,^$_top/,," -e 's/^/failed not text, as if it were encrypted: /' | printable
+}
+
+# of_this_kind CONTENTS: without what this kind of backup holds nothing of.
+of_this_kind() {
+  awk -v kind="$_kind" '
+    { name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name); volume = "" }
+    $1 == "volume" { volume = name }
+    $1 == "file" && name ~ /^(volume|dump) / { volume = name; sub(/^[^ ]+ /, "", volume); sub("/.*", "", volume) }
+    volume != "" && (kind == "monthly" || (kind == "daily" && volume ~ /^(prometheus|loki|alloy)_data$/)) { next }
+    { print }' "$1"
+}
 
 # compare LAST NOW: what of LAST is missing, empty, less than half or older in NOW, as `failed|warning TEXT`; `gone TEXT` for
 # guests. Of the host's files nothing is wrong with being smaller or older: updates make them so.

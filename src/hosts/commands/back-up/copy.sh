@@ -1,6 +1,7 @@
 # shellcheck shell=sh disable=SC2154 # Beside functions.sh and pause.sh, whose names it uses.
 # With _stay, what is mounted below a folder is left out; with _without, what right in it has a name of that pattern.
-_stay='' _without='//none'
+# _hold is what the containers that use it ask for: pause, stop, copy, or nothing.
+_stay='' _without='//none' _hold=''
 
 # list_files FOLDER: a line for each file in it: size, when its content and its entry changed, path. Files whose name
 # holds a line break aren't watched.
@@ -10,13 +11,17 @@ list_files() {
 }
 
 # copy FOLDER COPY NAME: copies all of it as it was at one moment, as far as that can be had: what was written to
-# meanwhile is copied again until nothing was for as long as that took. Where that doesn't end with a database in it, the
-# containers that use the folder are paused for it. Prints `lost attributes …`, `changed NAME/PATH`, and a doubt about each
+# meanwhile is copied again until nothing was for as long as that took. Where that doesn't end with a database in it, or they ask
+# for it, the containers that use the folder are paused for it; where they ask for that, they are stopped before. Prints `lost attributes …`, `changed NAME/PATH`, and a doubt about each
 # database that was written to all the time. Leaves the databases' paths in $_stage/databases.
 copy() {
   _from=$1 _to=$2 _manner=copied
   # An attempt that was killed may have left them paused: nothing would change, and nobody would let them go on.
   unpause "$_record"
+  if [ "$_hold" = stop ]; then
+    if stop_mounting "$_from"; then _manner=stopped
+    else doubt failed "not consistent: $3, whose containers could not be stopped as their label asks"; fi
+  fi
   list_files "$_from" >"$_stage/was"
   copy_all
   case $_backups in "$_from"/*) left_out archives "$_backups" ;; esac
@@ -24,11 +29,13 @@ copy() {
   _whole=yes
   settle || _whole=
   databases "$_to" >"$_stage/databases"
-  if [ -z "$_whole" ] && unsettled_databases | grep -q . && is_quick && pause_users "$_from"; then
-    _manner=paused
-    settle || :
-    unpause "$_record"
+  if [ "$_hold" = pause ] || { [ -z "$_whole$_hold" ] && unsettled_databases | grep -q . && is_quick; }; then
+    if pause_mounting "$_from"; then
+      _manner=paused
+      settle || :
+    fi
   fi
+  unpause "$_record"
   unsettled_databases | while IFS= read -r _path; do
     doubt failed "not consistent: the database $3/$_path, which was written to while it was copied; this part is not a backup"
   done

@@ -4,13 +4,15 @@ needs collected host
 for _name in $(wanted_volumes); do needs "volume-$_name"; done
 again listed packed verified
 cd "$_stage"
-{ describe_files; describe_host; for _name in $(wanted_volumes); do cat "$_name.contents"; done; } >"$_record/contents.part"
+{ describe_files; describe_dumps; describe_host; for _name in $(wanted_volumes); do cat "$_name.contents"; done; } >"$_record/contents.part"
 { for _name in collected host $(wanted_volumes | sed 's/^/volume-/'); do cat "$_record/doubts.$_name"; done; } >doubts
-# With what the last good backup held; before there was one, with what may never be empty.
-_last=$(each_record last_good | sort -n | tail -n 1 | cut -d' ' -f2)
+not_text >>doubts
+# With what the last good backup of its kind held, or of another kind while there is none; before there was one, with what may never be empty.
+_last=$(each_record last_good | sort -n | awk -v kind="$_kind-" '{ any = $2 } index($2, kind) == 1 { same = $2 } END { print same == "" ? any : same }')
 if [ -n "$_last" ]; then
   echo "last $_last"
-  compare "$_records/$_last/contents" "$_record/contents.part" >compared
+  of_this_kind "$_records/$_last/contents" >last
+  compare last "$_record/contents.part" >compared
   # Guests come and go: that the configuration of one is gone is said, and no doubt.
   { grep '^gone ' compared || :; } | head -n 20
   grep -v '^gone ' compared >>doubts || :

@@ -17,6 +17,7 @@ places() {
   # One top folder of the archive is the installation, whose files are right below it: the guide's recovery renames it. In
   # host each file of the host's own configuration has its whole path; volumes has a folder for each volume.
   _top=${1%%-*}-${1#*-backup-}
+  _kind=${1%%-*}
   _partial=$_backups/.$1.$_ending.partial
   _manifest=$_backups/$1.manifest
   _new_manifest=$_backups/.$1.manifest
@@ -43,7 +44,7 @@ is_installed() {
 }
 
 # tops: the top folders of the archive: the installation, where there is one, and the host's own configuration.
-tops() { for _one in "$_top" host volumes; do [ ! -d "$_stage/$_one" ] || echo "$_one"; done; }
+tops() { for _one in "$_top" host volumes dumps; do [ ! -d "$_stage/$_one" ] || echo "$_one"; done; }
 
 # deepest FOLDER: the folder, or the deepest one above it that is there.
 deepest() {

@@ -35,7 +35,7 @@ _docker=unneeded; ! is_installed || _docker=$(docker_state)
 echo "docker $_docker"
 if [ "$_docker" = there ]; then
   other_mounts | head -n 20
-  for _name in $volumes; do
+  for _name in $(all_volumes); do
     _code=0; volume_of "$_name" || _code=$?
     case $_code in
       0) echo "volume $_name $(du -s --block-size=1 -- "$_data" | cut -f1) $_volume" ;;

@@ -67,7 +67,7 @@ export const collectBackup = defineCommand({
     mountPoints,
     new URL('./forget.sh', import.meta.url),
   ],
-  forms: [backup],
+  forms: [backup, volume],
   fills: 'backups',
   timeoutMs: 120 * minutes,
   answer: keyValues({
@@ -79,6 +79,8 @@ export const collectBackup = defineCommand({
     sudoers: one(z.enum(['copied', 'missing'])),
     /** The Docker volumes that the backup is to hold; it can't go on without each of them. */
     volume: many(z.string().min(1)),
+    /** Containers whose own dump is in it. */
+    dump: many(z.string().min(1)),
     changed,
     /** What of attributes, ACLs or capabilities could not be copied, in the host's words. */
     lost: many(z.string()),
@@ -125,6 +127,7 @@ export const archiveVolume = defineCommand({
   parameters: [backup, volume],
   script: new URL('./archive-volume.sh', import.meta.url),
   uses: [...making, ...copying, volumes],
+  forms: [volume],
   fills: 'backups',
   timeoutMs: 360 * minutes,
   answer: keyValues({

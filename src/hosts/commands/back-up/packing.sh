@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2154,SC2034 # Beside functions.sh, whose names it uses.
-# packer: what makes a stream smaller, as the archive's ending says. unpack: makes it whole again.
+# packer: what makes a stream smaller, as the archive's ending says. make_whole: makes it whole again.
 packer() { case $_ending in tar.zst) echo 'zstd -q -T0' ;; *) echo gzip ;; esac; }
-unpack() { case $_ending in tar.zst) zstd -q -d -c ;; *) gzip -d -c ;; esac; }
+make_whole() { case $_ending in tar.zst) zstd -q -d -c ;; *) gzip -d -c ;; esac; }
 
 # sums_of LIST: the checksum of each file of a list that ends each name with a zero: in SHA256SUMS for `sha256sum --check`, and
 # in sums in a form that can be compared whatever a name holds. SHA256SUMS comes last, whole.
@@ -25,7 +25,7 @@ read_back() {
   tar --list --quoting-style=literal --file=- <back/named >back/names & _readers="$_readers $!"
   content_sums <back/content >back/sums.partial & _readers="$_readers $!"
   # tee -p goes on where one of its readers has ended, whose own result then says so.
-  tee -p back/whole <"$_partial" | { unpack || : >back/broken; } | tee -p back/all back/named back/content |
+  tee -p back/whole <"$_partial" | { make_whole || : >back/broken; } | tee -p back/all back/named back/content |
     tar --compare --numeric-owner --file=- >back/differences 2>&1 || : >back/differ
   for _reader in $_readers; do wait "$_reader" || : >back/broken; done
   sort -z back/sums.partial >back/sums
@@ -34,7 +34,7 @@ read_back() {
 # content_sums: the checksum of each file in the tar that it reads, in one process where there is one that can, else with a
 # process for each file. What tar prints of them is one stream, which `sized` takes apart: it has the size and the name of each.
 content_sums() {
-  if command -v python3 >/dev/null; then tar --extract --to-stdout --file=- | sums_by_python3 sized
+  if python3 -I -c 'import hashlib' 2>/dev/null; then tar --extract --to-stdout --file=- | sums_by_python3 sized
   elif perl -MDigest::SHA -e 1 2>/dev/null; then tar --extract --to-stdout --file=- | sums_by_perl sized
   else
     # shellcheck disable=SC2016 # For the shell that tar starts.

@@ -1,5 +1,5 @@
 import { backupIdPattern } from '../../../operations/backup-id.ts';
-import type { ChoiceParameter, PatternParameter, ShellFunctions } from '../command.ts';
+import type { PatternParameter, ShellFunctions } from '../command.ts';
 import { stop } from '../shared/functions.ts';
 
 /** A backup's id: the archive's name without its ending, as in the administrator's guide. */
@@ -19,12 +19,14 @@ export const sha256 = {
   description: 'SHA-256 checksum in hexadecimal',
 } as const satisfies PatternParameter;
 
-/** One of the Docker volumes that the installation owns. */
+/** One of the Docker volumes that a backup's first step has found: nobody can name another. */
 export const volume = {
   name: 'volume',
-  choices: [{ layout: 'volumes' }],
+  pattern: '[A-Za-z0-9][A-Za-z0-9_.-]*',
+  maxLength: 128,
+  examples: ['mcp_logs', 'caddy_data'],
   description: "One of the installation's Docker volumes",
-} as const satisfies ChoiceParameter;
+} as const satisfies PatternParameter;
 
 /** Where a backup is made, what is recorded of it, and what the host knows of each archive. */
 export const functions: ShellFunctions = new URL('./functions.sh', import.meta.url);

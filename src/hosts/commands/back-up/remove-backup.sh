@@ -5,7 +5,6 @@ if [ -e "$_archive" ]; then
   state_of "$1"
   [ "$_sum" != - ] || stop 9 "this host has no record of $1: it is somebody else's, who decides about it"
   [ ! -e "$_record/protected" ] || stop 9 "$1 is protected: only an administrator on this host lifts that"
-  _kind=${1%%-*}
   ! last_proven "$1" || stop 9 "$1 is the last $_kind backup that was restored to prove it"
   _since=$(stat -c %Y -- "$_archive")
   _named=$(taken_at "$1") || _named=0

@@ -1,10 +1,73 @@
 # shellcheck shell=sh disable=SC2154,SC2034 # The helper has the layout's names; the commands use what is set here.
 # docker_state: unneeded, absent, silent or there.
 docker_state() {
-  if [ -z "$volumes" ]; then echo unneeded
+  if [ -z "$volumes$containers" ]; then echo unneeded
   elif ! command -v docker >/dev/null; then echo absent
   elif ! timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then echo silent
   else echo there; fi
+}
+
+# projects: what compose calls the project of the installation's containers, by their labels.
+projects() {
+  for _container in $containers; do
+    timeout 20 docker inspect --type container --format '{{index .Config.Labels "com.docker.compose.project"}}' -- "$_container" 2>/dev/null || :
+  done | { grep -Ex '[a-z0-9][a-z0-9_-]*' || :; } | sort -u
+}
+
+# all_volumes: the names of VOLUMES and of all volumes of that project, each once.
+all_volumes() {
+  _meant=$(for _name in $volumes; do which_volume "$_name"; done)
+  for _name in $volumes; do echo "$_name"; done
+  projects | while read -r _project; do
+    timeout 20 docker volume ls --filter "label=com.docker.compose.project=$_project" --format '{{.Name}} {{.Label "com.docker.compose.volume"}}'
+  done | sort -u | while read -r _volume _short; do
+    printf '%s\n' "$_meant" | grep -qFx -- "$_volume" || printf '%s\n' "${_short:-$_volume}"
+  done | { grep -Ex -e "$form_volume" || :; }
+}
+
+# is_left_out NAME: whether this kind of backup holds no such volume; _why says which. The daily one is without what monitoring
+# collects by itself, and the monthly one is configuration alone.
+is_left_out() {
+  case $_kind/$1 in
+    monthly/*) _why=monthly ;;
+    daily/prometheus_data | daily/loki_data | daily/alloy_data) _why=collected ;;
+    *) return 1 ;;
+  esac
+}
+
+# said_of VOLUME LABEL: what the containers that have it mounted say of it by a label, a line for each. Who can set a label of a
+# container controls Docker, and so is root on this host already: it gives nothing to who has the service's key.
+said_of() {
+  for _container in $(timeout 20 docker ps --all --quiet --no-trunc --filter "volume=$1"); do
+    timeout 20 docker inspect --type container --format "{{index .Config.Labels \"$2\"}}" -- "$_container" 2>/dev/null || :
+  done
+}
+
+# hold_of VOLUME: leave-out, stop, pause or copy, whichever of its containers asks for the most; nothing where none does.
+hold_of() {
+  _asked=$(said_of "$1" proxmox-mcp.backup)
+  for _hold_word in leave-out stop pause copy; do
+    if printf '%s\n' "$_asked" | grep -qFx -- "$_hold_word"; then echo "$_hold_word"; return 0; fi
+  done
+}
+
+# dump_all: what containers of the project say of their own dump is executed in them; its output becomes dumps/SERVICE. A dump that
+# fails or is empty is a doubt: nothing else holds what it was to hold.
+dump_all() {
+  projects | while read -r _project; do
+    timeout 20 docker ps --quiet --no-trunc --filter "label=com.docker.compose.project=$_project" --filter label=proxmox-mcp.backup.dump
+  done | sort -u >"$_stage/dumping"
+  while read -r _container <&3; do
+    _service=$(timeout 20 docker inspect --type container --format '{{index .Config.Labels "com.docker.compose.service"}}' -- "$_container")
+    printf '%s\n' "$_service" | grep -Eqx -e "$form_volume" || continue
+    _dump=$(timeout 20 docker inspect --type container --format '{{index .Config.Labels "proxmox-mcp.backup.dump"}}' -- "$_container")
+    mkdir -p -- "$_stage/dumps"
+    _code=0
+    timeout -k 10 3600 docker exec -- "$_container" sh -c "$_dump" >"$_stage/dumps/$_service" 2>"$_stage/said" || _code=$?
+    if [ "$_code" != 0 ]; then doubt failed "not whole: the dump of $_service, whose command ended with $_code: $(tail -n 1 "$_stage/said" | printable)"
+    elif [ ! -s "$_stage/dumps/$_service" ]; then doubt failed "empty: the dump of $_service, although its command ended well"; fi
+    echo "dump $_service"
+  done 3<"$_stage/dumping"
 }
 
 # volume_of NAME: finds the volume that is meant by it, _volume, and the folder of its data, _data. Which one is in use,
@@ -46,7 +109,7 @@ docker_versions() {
 # other_mounts: `beside volume NAME` and `beside folder PATH` for what the installation's containers have mounted and no
 # backup holds.
 other_mounts() {
-  _meant=$(for _name in $volumes; do which_volume "$_name"; done)
+  _meant=$(all_volumes | while read -r _name; do which_volume "$_name"; done)
   for _container in $containers; do
     timeout 20 docker inspect --type container \
       --format '{{range .Mounts}}{{if eq .Type "volume"}}volume {{println .Name}}{{end}}{{if eq .Type "bind"}}folder {{println .Source}}{{end}}{{end}}' \
@@ -61,7 +124,16 @@ other_mounts() {
   done
 }
 
+# of_project NAME: what Docker calls the volume that compose calls so.
+of_project() {
+  projects | while read -r _project; do
+    timeout 20 docker volume ls --quiet --filter "label=com.docker.compose.project=$_project" --filter "label=com.docker.compose.volume=$1"
+  done | head -n 1
+}
+
 which_volume() {
+  # Where compose has made it, it says so; VOLUMES may name another that a container has mounted.
+  case " $volumes " in *" $1 "*) ;; *) of_project "$1" | grep . && return 0 ;; esac
   # shellcheck disable=SC2046,SC2086 # A word for each container.
   for _names in "$(mounted_by $containers)" "$(mounted_by $(timeout 20 docker ps --quiet --no-trunc))" \
     "$(mounted_by $(timeout 20 docker ps --all --quiet --no-trunc))" "$(timeout 20 docker volume ls --quiet)"; do

@@ -4,7 +4,7 @@ folders
 compare_box
 _tab=$(printf '\t') _isNow=
 sealed "$1" "$_box/a.manifest"
-entries_of a "$_box/a.manifest" | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/a.list"
+list_entries a "$_box/a.manifest" | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/a.list"
 if [ "$2" = now ]; then
   _isNow=yes
   entries_now | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/b.list"
@@ -13,7 +13,7 @@ if [ "$2" = now ]; then
   is_installed || grep -q '^installation' "$_box/a.list" || _bothHave=' host '
 else
   sealed "$2" "$_box/b.manifest"
-  entries_of b "$_box/b.manifest" | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/b.list"
+  list_entries b "$_box/b.manifest" | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/b.list"
   _bothHave=' '
   for _one in host installation volumes dumps; do
     ! grep -q -m 1 "^$_one" "$_box/a.list" || ! grep -q -m 1 "^$_one" "$_box/b.list" || _bothHave="$_bothHave$_one "

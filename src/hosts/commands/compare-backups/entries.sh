@@ -24,10 +24,10 @@ archive_of() {
   [ -f "$_file" ] && [ ! -L "$_file" ] || stop 10 "the archive $_name is not in $_backups"
 }
 
-# entries_of SIDE MANIFEST: a line for each thing in an archive, its fields parted by tabs: name, side, type, mode, owner,
+# list_entries SIDE MANIFEST: a line for each thing in an archive, its fields parted by tabs: name, side, type, mode, owner,
 # bytes, modified, attributes, checksum, target. The name is the same in every archive: the installation's top folder has
 # none of the time.
-entries_of() {
+list_entries() {
   awk -v side="$1" '
     /^entry / {
       name = $0; sub(/^entry [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ /, "", name)
@@ -46,7 +46,7 @@ entries_now() {
   {
     host_paths | while read -r _part _path; do
       place_of "$_part" "$_path" || continue
-      above "$_path"
+      folders_above "$_path"
       case $_path in
         /etc/pve) entries_below "host$_path" "$_real" ! -path "$_real/.*" ;;
         *) entries_below "host$_path" "$_real" ;;
@@ -63,11 +63,11 @@ entries_now() {
 }
 
 # above PATH: the folders on the way to it, which an archive has, too.
-above() {
+folders_above() {
   _above=${1%/*}
   [ -n "$_above" ] || return 0
   [ ! -d "$hostRoot$_above" ] || entries_below "host$_above" "$hostRoot$_above" -maxdepth 0
-  above "$_above"
+  folders_above "$_above"
 }
 
 # entries_below NAME PLACE [TEST]: a file system that has died or hangs, as that of /etc/pve can, is nothing.

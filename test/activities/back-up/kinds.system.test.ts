@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createBackupActivities } from '../../../src/activities/back-up/back-up.ts';
+import { type Manifest, parseManifest } from '../../../src/backups/manifest.ts';
+import { type BackupKind, freeBackupId } from '../../../src/operations/backup-id.ts';
+import { makeHost, type TestHost } from '../../support/local-host.ts';
+import { type StandIns, standIns } from '../../support/stand-ins.ts';
+import { backUp, input } from './steps.ts';
+
+/** An installation of compose's, on a Docker that is a script: its volumes are folders. */
+let host: TestHost;
+let programs: StandIns;
+const names = ['temporal_data', 'prometheus_data', 'grafana_data', 'notes'];
+beforeEach(() => {
+  host = makeHost({ containers: ['proxmox-mcp-server'], volumes: ['notes'] });
+  host.sh(`for one in ${names.join(' ')}; do mkdir -p "$installation/../docker/$one"; echo "$one" >"$installation/../docker/$one/data"; done
+    mkdir "$installation/../labels"`);
+  programs = standIns(host);
+  programs.put(
+    'docker',
+    `at='${host.folder}'
+case "$*" in
+  'version '*) echo 27.0 ;;
+  *com.docker.compose.project\\"*) echo proxmox-mcp ;;
+  *com.docker.compose.service\\"*) echo postgres ;;
+  *'"proxmox-mcp.backup.dump"'*) cat "$at/labels/dump" ;;
+  *'"proxmox-mcp.backup"'*) cat "$at/labels/\${*##* }" 2>/dev/null; : ;;
+  'volume ls --filter'*) for one in ${names.join(' ')}; do echo "$one $one"; done ;;
+  'volume ls --quiet --filter'*volume=*) echo "\${*##*volume=}" ;;
+  'volume ls --quiet') printf '%s\\n' ${names.join(' ')} ;;
+  'volume inspect '*) printf 'local\\n%s\\n\\n\\n' "$at/docker/\${*##* }" ;;
+  'ps --all '*--filter*) echo "\${*##*volume=}" ;;
+  'ps '*label=proxmox-mcp.backup.dump) [ ! -e "$at/labels/dump" ] || echo postgres ;;
+  'ps --quiet --no-trunc') echo temporal_data ;;
+  'inspect '*Mounts*temporal_data) echo "$at/docker/temporal_data" ;;
+  *State.Paused*) [ -e "$at/paused" ] && echo true || echo false ;;
+  *State.Running*) [ -e "$at/stopped" ] && echo false || echo true ;;
+  'pause '*) : >"$at/paused"; echo "$*" >>"$at/done" ;;
+  'unpause '*) rm "$at/paused"; echo "$*" >>"$at/done" ;;
+  'stop '*) : >"$at/stopped"; echo "$*" >>"$at/done" ;;
+  'start '*) rm "$at/stopped"; echo "$*" >>"$at/done" ;;
+  'exec '*) shift 5; exec sh -c "$*" ;;
+esac`,
+  );
+});
+afterEach(async () => {
+  programs.remove();
+  await host.close();
+});
+
+let made = 0;
+async function make(kind: BackupKind) {
+  made += 1;
+  host.newRun();
+  const id = freeBackupId(kind, Date.now() + made * 1000, []);
+  const done = await backUp(host, { ...input, id });
+  const manifest = parseManifest(readFileSync(join(host.layout.backups, `${id}.manifest`), 'utf8')) as Manifest;
+  return { id, ...done, manifest, volumes: manifest.volumes.map(({ name }) => name).sort() };
+}
+const label = (name: string, text: string) => host.sh(`printf '%s' '${text}' >"$installation/../labels/${name}"`);
+const said = () => host.sh('cat "$installation/../done" 2>/dev/null || :');
+
+describe('what a backup of each kind holds', () => {
+  it('full: every volume of the project; daily: all but what monitoring collected; monthly: configuration alone', async () => {
+    const full = await make('full');
+    expect(full.volumes).toEqual([...names].sort());
+    const daily = await make('daily');
+    expect(daily.volumes).toEqual(['grafana_data', 'notes', 'temporal_data']);
+    expect(daily.manifest.leftOut).toContainEqual({ why: 'collected', path: 'volumes/prometheus_data' });
+    // It is compared with the full one, there being no other, but not for what it is not to hold.
+    expect(daily.packed).toMatchObject({ last: full.id, doubts: [] });
+    const monthly = await make('monthly');
+    expect(monthly.volumes).toEqual([]);
+    expect(monthly.packed.doubts).toEqual([]);
+    const paths = monthly.manifest.entries.map(({ path }) => path);
+    expect(paths).toEqual(expect.arrayContaining([`${monthly.id.replace('-backup', '')}/.env`, 'host/etc/fstab']));
+    // And with those of its kind from then on.
+    host.sh('rm "$installation/../docker/temporal_data/data"');
+    expect((await make('full')).packed).toMatchObject({
+      last: full.id,
+      doubts: [{ verdict: 'failed', summary: expect.stringContaining('empty: volume temporal_data') }],
+    });
+    const look = await host.run(() =>
+      createBackupActivities(host).lookForBackup({ host: 'pve1', kind: 'daily', anyTarget: false }),
+    );
+    expect(look.volumes.map(({ name }) => name).sort()).toEqual(['grafana_data', 'notes', 'temporal_data']);
+  });
+});
+
+describe('what containers say of their volumes by a label', () => {
+  it('leave-out: it is not in the archive, and its manifest says so', async () => {
+    label('notes', 'leave-out');
+    const { volumes, manifest } = await make('full');
+    expect(volumes).not.toContain('notes');
+    expect(manifest.leftOut).toContainEqual({ why: 'label', path: 'volumes/notes' });
+  });
+
+  it('pause and stop: its containers stand still while it is copied, and go on after', async () => {
+    label('temporal_data', 'pause');
+    expect((await make('full')).manifest.volumes).toContainEqual(
+      expect.objectContaining({ name: 'temporal_data', how: 'paused' }),
+    );
+    expect(said()).toBe('pause temporal_data\nunpause temporal_data\n');
+    label('temporal_data', 'stop');
+    expect((await make('full')).manifest.volumes).toContainEqual(
+      expect.objectContaining({ name: 'temporal_data', how: 'stopped' }),
+    );
+    expect(said()).toContain('stop --time 60 temporal_data\nstart temporal_data\n');
+  });
+
+  it('stop: what a backup that was killed has left stopped is started by whoever comes next', async () => {
+    const id = freeBackupId('daily', Date.now(), []);
+    host.sh(
+      `mkdir -p "$state/backups/${id}"; echo temporal_data >"$state/backups/${id}/stopped"; : >"$installation/../stopped"`,
+    );
+    await host.run(() => createBackupActivities(host).abandonBackup({ ...input, id }));
+    expect(said()).toBe('start temporal_data\n');
+  });
+
+  it('a dump of its own: what its command prints is in the archive', async () => {
+    label('dump', 'echo create table');
+    const { id, manifest, packed } = await make('daily');
+    expect(packed.doubts).toEqual([]);
+    expect(manifest.entries.map(({ path }) => path)).toContain('dumps/postgres');
+    expect(host.sh(`tar -xzOf "$backups/${id}.tar.gz" dumps/postgres`)).toBe('create table\n');
+  });
+
+  it.each([
+    ['one that ends well and is empty', 'true', 'empty: the dump of postgres, although its command ended well'],
+    [
+      'one that fails midway',
+      'echo half; echo away >&2; exit 3',
+      'not whole: the dump of postgres, whose command ended with 3: away',
+    ],
+  ])('a dump of its own, %s: the archive does not count', async (_, command, summary) => {
+    label('dump', command);
+    const { packed, published } = await make('daily');
+    expect(packed.doubts).toEqual([{ verdict: 'failed', summary }]);
+    expect(published.counts).toBe(false);
+  });
+});
