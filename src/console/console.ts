@@ -10,6 +10,7 @@ import { runPagePath } from '../run-url.ts';
 import type { RunSummary } from '../runs/runs.ts';
 import { type ActionDependencies, createActions, maySteer } from './actions.ts';
 import { type ConsoleAnswer, ofAsset, page, plain, redirect, statusOf, tooMany } from './answers.ts';
+import { backupsView, createBackupsReader } from './backups-page.ts';
 import { sessionCookie } from './cookie.ts';
 import { whyMayNotAnswer } from './deciding.ts';
 import type { Documentation } from './documentation.ts';
@@ -19,7 +20,7 @@ import { ledgerView, plansOf } from './ledger-page.ts';
 import { type Asset, type PageOptions, script, styles } from './render.ts';
 import { runPageView } from './run-view.ts';
 import { maySchedule, schedulingPath, schedulingView } from './scheduling.ts';
-import type { PeopleOfSessions, Session, Sessions, Viewer } from './sessions.ts';
+import { type PeopleOfSessions, requesterOf, type Session, type Sessions, type Viewer } from './sessions.ts';
 import { createStateReader, freshMs, type StateDependencies } from './state.ts';
 import { scheduleView, viewOf } from './state-view.ts';
 import { momentsAt } from './words.ts';
@@ -101,6 +102,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
   const admit = createGate(sessions);
   const state = createStateReader(dependencies);
   const actions = createActions(dependencies);
+  const readBackups = createBackupsReader(dependencies.runs);
   const readSwitch = keptByKey(freshMs, () => within(switchMs, changeSwitch.get()));
   const assets: ReadonlyMap<string, Asset> = new Map([styles, script].map((one) => [one.path, one]));
 
@@ -108,6 +110,7 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
   const pages: Readonly<Record<string, (look: Look, id: string) => Promise<ConsoleAnswer>>> = {
     '/': statePage,
     '/ledger': ledgerPage,
+    '/backups': backupsPage,
     '/switch': switchPage,
     '/runs/': runPage,
     '/schedules/': schedulePage,
@@ -216,6 +219,11 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
 
   async function ledgerPage(look: Look): Promise<ConsoleAnswer> {
     return shown('ledger', { ledger: await ledgerView(ledger, config, look.query) }, look, { title: 'Ledger' });
+  }
+
+  async function backupsPage(look: Look): Promise<ConsoleAnswer> {
+    const view = await backupsView(readBackups, config, look.query, requesterOf(look.session.viewer));
+    return shown('backups', { backups: view }, look, { title: `Backups of ${view.host}` });
   }
 
   async function switchPage(look: Look): Promise<ConsoleAnswer> {

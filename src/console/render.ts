@@ -28,6 +28,7 @@ const part = {
   /** What was done, and what could not be. */
   news: template('news.eta'),
   report: template('report.eta'),
+  plot: template('plot.eta'),
   /** The hidden field that makes a form one of its session's. */
   own: inLine('own.eta'),
 };
@@ -38,6 +39,7 @@ const bodies = {
   schedule: template('schedule.eta'),
   scheduling: template('scheduling.eta'),
   ledger: template('ledger.eta'),
+  backups: template('backups.eta'),
   switch: template('switch.eta'),
   problem: template('problem.eta'),
   signIn: template('sign-in.eta'),

@@ -21,8 +21,7 @@ export const compareBackups = defineOperation({
   target: 'host',
   needs: 'commands',
   risk: 'read',
-  exposure: 'direct',
-  searchHint: 'changed since Tuesday yesterday difference diff drift modified before after',
+  exposure: 'search',
   answersAtOnce: true,
   idempotent: true,
   input: () =>

@@ -16,6 +16,25 @@ export const backupEntry = z.object({
       'verified: by the host itself, or by a Proxmox Backup Server; doubted: holds less than the last good one; changed: not what was published; unsealed: its manifest or the seal of that is missing or not what was published; unproven: the host has no record; damaged: found so by the backup server; not-verified: nobody has',
     ),
   where: z.string().describe('Folder on the host, or storage'),
+  tookSeconds: z.int().optional().describe('Of the host: how long it took from its beginning until it was verified'),
+  checkedAt: z.iso.datetime().optional().describe('Of the host: when it was last read back whole, by the host itself'),
+  copies: z
+    .array(
+      z.object({
+        where: z
+          .string()
+          .describe('service: the folder of copies beside the service; else a further place by its name'),
+        at: z.iso.datetime().describe('Since when it is there'),
+        state: z.enum(['whole', 'changed', 'gone']),
+        checkedAt: z.iso.datetime().optional(),
+        proves: z
+          .enum(['ciphertext', 'content'])
+          .optional()
+          .describe('What the last comparison proved: that the encrypted bytes are as written, or what they hold'),
+      }),
+    )
+    .optional()
+    .describe('Of the host: copies that lie off it'),
 });
 export type BackupEntry = z.output<typeof backupEntry>;
 
@@ -25,7 +44,7 @@ export const listBackups = defineOperation({
   title: 'List backups',
   summary: 'What backups are there and when the last one was: of the host itself, and of each VM and container.',
   description:
-    "When was the last backup? Lists the backups (archives) that are there, newest first: those of the host's own configuration and installation, and those of its guests (VMs, containers; vzdump, Proxmox Backup Server) in the storages of Proxmox VE. Says of each when it was taken, its age, size, where it lies and whether it was verified (by the host itself, or by the backup server), and names the last good backup of the host and of each guest, and guests that have none. Works with SSH, with the Proxmox API alone, or both. Changes nothing and makes no backup: back_up does.",
+    "When was the last backup? Lists the backups (archives) that are there, newest first: those of the host's own configuration and installation, and those of its guests (VMs, containers; vzdump, Proxmox Backup Server) in the storages of Proxmox VE. Says of each when it was taken, its age, size, where it lies and whether it was verified (by the host itself, or by the backup server), its encrypted copies off the host, and names the last good backup of the host and of each guest, guests that have none, and the next run. Works with SSH, with the Proxmox API alone, or both. Changes nothing and makes no backup: back_up does.",
   guide: 'Backup and Recovery: Backup Verification',
   target: 'host',
   needs: 'either',
@@ -53,6 +72,10 @@ export const listBackups = defineOperation({
       withoutBackup: z.array(z.int()).describe('Guests of the host that have no good backup'),
       backups: z.array(backupEntry).describe('Newest first'),
       total: z.int().describe('How many there are'),
+      next: z
+        .array(z.object({ schedule: z.string(), at: z.iso.datetime().optional(), paused: z.boolean() }))
+        .optional()
+        .describe('When the schedules make the next one'),
       isComplete: z.boolean().describe('false: something could not be looked at, so that there may be more'),
     }),
   steps: ['Host', 'Archives', 'Guests'],

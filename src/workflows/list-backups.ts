@@ -1,6 +1,11 @@
-import { isCancellation } from '@temporalio/workflow';
+import { isCancellation, patched } from '@temporalio/workflow';
 import type { HealthActivities } from '../activities/check-health/check-health.ts';
-import type { GuestArchives, HostArchives, ListBackupsActivities } from '../activities/list-backups/list-backups.ts';
+import type {
+  GuestArchives,
+  HostArchives,
+  ListBackupsActivities,
+  NextBackup,
+} from '../activities/list-backups/list-backups.ts';
 import type { Finding } from '../operations/finding.ts';
 import { type BackupEntry, listBackups as definition } from '../operations/list-backups.ts';
 import type { Section } from '../operations/report.ts';
@@ -34,7 +39,8 @@ export const listBackups = operationWorkflow(definition, async (run) => {
 
   const problems: Finding[] = findings.filter(({ verdict }) => verdict !== 'ok' && verdict !== 'skipped');
   const wantsHost = vmid === undefined;
-  const [zone, archives, guests] = await Promise.all([
+  const asksNext = wantsHost && patched('next-backups');
+  const [zone, archives, guests, next] = await Promise.all([
     ask<ListBackupsActivities>("Look up the host's time zone").timeZoneOf({ host }),
     look(
       'Archives',
@@ -46,6 +52,7 @@ export const listBackups = operationWorkflow(definition, async (run) => {
       !hasProxmox ? 'There is no Proxmox VE on this host' : !ways.api && !hasHelper ? noHelper : undefined,
       (summary) => ask<ListBackupsActivities>(summary).listGuestBackups({ host, ways, vmid, limit }),
     ),
+    asksNext ? nextBackups() : undefined,
   ]);
   const backups = [...(archives?.backups ?? []), ...(guests?.backups ?? [])]
     .sort((a, b) => (a.takenAt < b.takenAt ? 1 : a.takenAt > b.takenAt ? -1 : 0))
@@ -63,6 +70,7 @@ export const listBackups = operationWorkflow(definition, async (run) => {
       backups,
       total,
       isComplete,
+      ...(next !== undefined && { next: [...next] }),
     },
     summary: summarize(context, { archives, guests, total, wantsHost }),
     sections: [
@@ -71,12 +79,25 @@ export const listBackups = operationWorkflow(definition, async (run) => {
         findings: [
           ...(archives === undefined ? [] : ofHost(context, archives)),
           ...(guests === undefined ? [] : ofGuests(context, guests)),
+          ...(next ?? []).map((one) => ofSchedule(context, one)),
           ...problems,
         ],
       },
       ...(backups.length === 0 ? [] : [table(context, backups, total)]),
     ],
   };
+
+  /** What is there is worth more than what will be. */
+  async function nextBackups(): Promise<readonly NextBackup[] | undefined> {
+    try {
+      return await ask<ListBackupsActivities>('Ask the schedules').nextBackups({ host });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      const { message, remedy } = failureOf(error);
+      problems.push({ check: 'Schedules', verdict: 'unknown', summary: message, remedy });
+      return undefined;
+    }
+  }
 
   /** What can't be had is a line of the report: `why` of what there is no way to, else what was said. */
   async function look<T>(
@@ -193,6 +214,31 @@ function ofHost(
   ];
 }
 
+function ofSchedule({ zone }: Context, { schedule, at, paused }: NextBackup): Finding {
+  const check = `Next by ${schedule.split('/').slice(0, 2).join(' ')}`;
+  if (at !== undefined) return { check, verdict: 'ok', summary: readableTime(at, zone) };
+  return {
+    check,
+    verdict: 'warning',
+    summary: paused ? 'It is paused.' : 'It has no next time.',
+    remedy: `Let it go on: npx proxmox-mcp schedules resume ${schedule}`,
+  };
+}
+
+/** `service: 2026-11-22 05:00, encrypted bytes as written; nas` */
+function copiesOf({ zone }: Context, { copies = [] }: BackupEntry): string {
+  return copies
+    .map(({ where, at, state, checkedAt, proves }) => {
+      const how = state === 'whole' ? readableTime(at, zone) : state;
+      const proof =
+        checkedAt === undefined
+          ? ''
+          : `, ${proves === 'content' ? 'content' : 'encrypted bytes'} compared ${readableTime(checkedAt, zone)}`;
+      return `${where}: ${how}${proof}`;
+    })
+    .join('; ');
+}
+
 function ofGuests(context: Context, { lastGood, without, unseen }: GuestArchives): Finding[] {
   const byNumber = lastGood.toSorted((a, b) => (a.vmid ?? 0) - (b.vmid ?? 0));
   const more = (count: number) => (count > linesAtMost ? `${count - linesAtMost} more` : undefined);
@@ -252,17 +298,19 @@ const verifiedWords: Readonly<Record<BackupEntry['state'], string>> = {
 function table(context: Context, backups: readonly BackupEntry[], total: number): Section {
   return {
     title: total > backups.length ? `Backups, the newest ${backups.length} of ${total}` : 'Backups',
-    columns: ['Taken', 'Age', 'Of', 'Size', 'Verified', 'Name', 'Where'],
+    columns: ['Taken', 'Age', 'Of', 'Size', 'Took', 'Verified', 'Copies', 'Name', 'Where'],
     rows: backups.map((one) => [
       readableTime(one.takenAt, context.zone),
       age(one),
       one.kind === 'host' ? `Host ${context.host}` : labelOf(context, one),
       one.bytes === undefined ? '' : readableBytes(one.bytes),
+      one.tookSeconds === undefined ? '' : readableDuration(one.tookSeconds * 1000),
       one.state === 'verified'
         ? one.kind === 'host'
           ? 'by the host itself'
           : 'by the backup server'
         : verifiedWords[one.state],
+      copiesOf(context, one),
       one.name,
       one.where,
     ]),

@@ -28,6 +28,10 @@ const questions: readonly (readonly [string, ...string[]])[] = [
   ['rename the VM', 'label-guest'],
   ['put the container into a pool', 'label-guest'],
   ['change the notes of a VM', 'label-guest'],
+  ['What changed on pve1 since Tuesday', 'compare-backups'],
+  ['what is different on the host since yesterday', 'compare-backups'],
+  ['which packages were upgraded since last week', 'compare-backups'],
+  ['which files are in the backup', 'browse-backup'],
 ];
 
 describe('search in the catalogue', () => {

@@ -72,6 +72,7 @@ describe('Claude Code finds what these are answered with in one search of its ow
     ['what runs on pve1', 'list_guests'],
     ['start the mail server', 'control_guest'],
     ['snapshot all web guests before the upgrade', 'start_change'],
+    ['what changed on pve1 since tuesday', 'search_operations'],
   ])('%s: %s', (question, right) => {
     const words = question.split(' ');
     const scores = shown.map((tool) => ({

@@ -10,7 +10,7 @@ import { renderText } from '../../src/reports/text.ts';
 import { followQueueOf, hostQueue, ledgerQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
-const temporal = useTemporal();
+const temporal = useTemporal({ withLedger: false });
 let asked: LedgerFilter[] = [];
 let isAway = false;
 
@@ -75,7 +75,7 @@ beforeAll(async () => {
       },
     },
   });
-  await temporal.work({ taskQueue: ledgerQueue, activities: { ...ledger } });
+  await temporal.work({ taskQueue: ledgerQueue, activities: { ...ledger, record: async () => [] } });
 }, 600_000);
 
 beforeEach(() => {

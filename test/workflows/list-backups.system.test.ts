@@ -30,6 +30,13 @@ const own: BackupEntry = {
   bytes: 2048,
   state: 'verified',
   where: '/opt/proxmox-mcp-backups',
+  copies: [
+    ...[{ where: 'service', at: '2026-11-22T05:00:00.000Z', state: 'whole' as const }].map((one) => ({
+      ...one,
+      checkedAt: '2026-11-23T05:00:00.000Z',
+      proves: 'ciphertext' as const,
+    })),
+  ],
 };
 const ofGuest: BackupEntry = {
   kind: 'guest',
@@ -52,6 +59,10 @@ const activities: ListBackupsActivities & Pick<HealthActivities, 'reachHost' | '
     return guests;
   },
   timeZoneOf: async () => 'Europe/Berlin',
+  nextBackups: async () => [
+    { schedule: 'back-up/daily/pve1', at: '2026-11-23T02:00:00.000Z', paused: false },
+    { schedule: 'copy-backups/weekly/pve1', paused: true },
+  ],
   reachHost: async () => reached,
   inspectLastKnown: async () => ({
     title: 'Backups',
@@ -99,6 +110,10 @@ it('says when the last good ones were, in the zone of the host, and lists all wi
     backups: [ofGuest, own],
     total: 2,
     isComplete: true,
+    next: [
+      { schedule: 'back-up/daily/pve1', at: '2026-11-23T02:00:00.000Z', paused: false },
+      { schedule: 'copy-backups/weekly/pve1', paused: true },
+    ],
   });
   expect(report.summary).toBe(
     'The last good backup of pve1 itself is 6 h 0 min old. The last one of a guest is 5 h 0 min old, and 1 of them have none. There are 2 backups.',
@@ -107,6 +122,13 @@ it('says when the last good ones were, in the zone of the host, and lists all wi
   expect(text).toContain('VM 100 (files)');
   expect(text).toContain('2026-11-22 04:00:00 CET');
   expect(text).toContain('by the host itself');
+  expect(text).toContain('service: 2026-11-22 06:00:00 CET, encrypted bytes compared 2026-11-23');
+  expect(findingsOf(report.sections)).toContainEqual(
+    expect.objectContaining({ check: 'Next by back-up daily', verdict: 'ok', summary: '2026-11-23 03:00:00 CET' }),
+  );
+  expect(findingsOf(report.sections)).toContainEqual(
+    expect.objectContaining({ check: 'Next by copy-backups weekly', verdict: 'warning', summary: 'It is paused.' }),
+  );
   expect(findingsOf(report.sections)).toContainEqual(
     expect.objectContaining({ check: 'Guests without a backup', verdict: 'warning', summary: 'container 101 (dns).' }),
   );

@@ -1,8 +1,13 @@
 import { Context } from '@temporalio/activity';
+import { type Client, ScheduleNotFoundError } from '@temporalio/client';
+import { type Copy, createCopyStore } from '../../backups/copies/store.ts';
+import type { Config } from '../../config.ts';
 import { type Archive, listBackups } from '../../hosts/commands/back-up/archives.ts';
 import { lastGood } from '../../hosts/commands/back-up/last-good.ts';
 import type { Hosts } from '../../hosts/host.ts';
+import { backUp } from '../../operations/back-up.ts';
 import { takenAt } from '../../operations/backup-id.ts';
+import { copyBackups } from '../../operations/copy-backups.ts';
 import type { BackupEntry } from '../../operations/list-backups.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { type BackupStorage, type GuestArchive, readGuestBackups } from '../../proxmox/guest-backups.ts';
@@ -43,6 +48,15 @@ export interface GuestArchives extends Listed {
   readonly isComplete: boolean;
 }
 
+/** When a schedule makes or copies the next backup. */
+export interface NextBackup {
+  /** `back-up/daily/pve1` */
+  readonly schedule: string;
+  /** ISO 8601. Absent where it is paused. */
+  readonly at?: string;
+  readonly paused: boolean;
+}
+
 export interface ListInput {
   readonly host: string;
   readonly limit: number;
@@ -56,6 +70,8 @@ export interface ListBackupsActivities {
   listGuestBackups(
     input: ListInput & { readonly ways: Ways; readonly vmid?: number | undefined },
   ): Promise<GuestArchives>;
+  /** When the schedules of the host make the next ones; what nobody has made is left out. */
+  nextBackups(input: { readonly host: string }): Promise<readonly NextBackup[]>;
   /** In which time zone the host's times are told. */
   timeZoneOf(input: { readonly host: string }): Promise<string>;
 }
@@ -63,10 +79,15 @@ export interface ListBackupsActivities {
 export function createListBackupsActivities({
   hosts,
   proxmox,
+  client,
+  config,
 }: {
   readonly hosts: Hosts;
   readonly proxmox: ProxmoxApis;
+  readonly client: Pick<Client, 'schedule'>;
+  readonly config: Pick<Config, 'copies'>;
 }): ListBackupsActivities {
+  const store = createCopyStore(config.copies.folder);
   const options = () => ({ signal: Context.current().cancellationSignal });
   return {
     async listHostArchives({ host: name, limit }) {
@@ -74,12 +95,16 @@ export function createListBackupsActivities({
       const found = await host.run(listBackups, {}, options());
       const { backups: folder } = host.config.layout;
       const good = lastGood(found);
-      const entry = (archive: Archive) => hostEntry(archive, Date.parse(found.now), folder);
+      const copies = new Map(store.list(name).map((copy) => [copy.backup, copy]));
+      const entry = (archive: Archive) => ({
+        ...hostEntry(archive, Date.parse(found.now), folder),
+        ...copied(copies.get(archive.id)),
+      });
       const all = found.archives.map(entry);
       const elsewhere = found.elsewhere.flatMap(({ id, folder: former }) => {
         const at = takenAt(id);
         if (Number.isNaN(at)) return [];
-        return [lying(id, at, Date.parse(found.now), cleanLine(former, 300))];
+        return [{ ...lying(id, at, Date.parse(found.now), cleanLine(former, 300)), ...copied(copies.get(id)) }];
       });
       const gone = found.gone.toSorted().reverse();
       return {
@@ -120,6 +145,25 @@ export function createListBackupsActivities({
       };
     },
 
+    async nextBackups({ host }) {
+      const found = await Promise.all(
+        [backUp, copyBackups].flatMap(({ name, schedules }) =>
+          schedules.map(async ({ id }): Promise<NextBackup | undefined> => {
+            const schedule = `${name}/${id}/${host}`;
+            try {
+              const { info, state } = await client.schedule.getHandle(schedule).describe();
+              const [at] = info.nextActionTimes;
+              return { schedule, paused: state.paused, ...(at && !state.paused && { at: at.toISOString() }) };
+            } catch (error) {
+              if (error instanceof ScheduleNotFoundError) return undefined;
+              throw error;
+            }
+          }),
+        ),
+      );
+      return found.filter((one) => one !== undefined);
+    },
+
     timeZoneOf: async ({ host }) => proxmox.hosts.find(({ name }) => name === host)?.timeZone ?? 'UTC',
   };
 }
@@ -128,14 +172,41 @@ function newest(all: readonly BackupEntry[], limit: number): Listed {
   return { backups: all.toSorted((a, b) => b.takenAt.localeCompare(a.takenAt)).slice(0, limit), total: all.length };
 }
 
+/** What is said to have taken longer was made while the clock was set. */
+const longestSeconds = 7 * 86_400;
+
 function secondsSince(at: number, now: number): number {
   return Math.max(0, Math.round((now - at) / 1000));
 }
 
+/** A copy beside the service, and where else it lies. */
+function copied(copy: Copy | undefined): Pick<BackupEntry, 'copies'> {
+  if (copy === undefined) return {};
+  const { madeAt, state, checked, places } = copy;
+  return {
+    copies: [
+      { where: 'service', at: madeAt, state, ...(checked && { checkedAt: checked.at, proves: checked.proves }) },
+      ...Object.entries(places).map(([where, { at }]) => ({ where, at, state: 'whole' as const })),
+    ],
+  };
+}
+
 function hostEntry(archive: Archive, now: number, where: string): BackupEntry {
-  const { id, bytes, state, publishedAt, writtenAt } = archive;
+  const { id, bytes, state, publishedAt, checkedAt, writtenAt } = archive;
   const at = publishedAt ?? writtenAt;
-  return { kind: 'host', name: id, takenAt: at, ageSeconds: secondsSince(Date.parse(at), now), bytes, state, where };
+  // A backup is named after the moment in which it was begun, by the host's own clock.
+  const took = publishedAt === undefined ? undefined : (Date.parse(publishedAt) - takenAt(id)) / 1000;
+  return {
+    kind: 'host',
+    name: id,
+    takenAt: at,
+    ageSeconds: secondsSince(Date.parse(at), now),
+    bytes,
+    state,
+    where,
+    ...(took !== undefined && took >= 0 && took < longestSeconds && { tookSeconds: Math.round(took) }),
+    ...(checkedAt !== undefined && { checkedAt }),
+  };
 }
 
 /** One that was published and lies in a former folder, where nobody looks whether it is whole. */

@@ -37,7 +37,7 @@ describe.skipIf(whyNoSandbox())('an archive is restored by hand from the emergen
     docker.put(
       'docker',
       `case "$*" in
-        *Mountpoint*) echo ${volume} ;;
+        *Mountpoint*) printf 'local\n%s\n\n\n' '${volume}' ;;
         *'range .Mounts'*) case "$*" in *'volume {{'*) echo 'volume proxmox_data' ;; *) echo proxmox_data ;; esac ;;
         'volume ls'*) echo proxmox_data ;;
         ps*) echo 0123456789ab ;;

@@ -1,6 +1,9 @@
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../../lab/proxmox/simulator.ts';
 import { createListBackupsActivities } from '../../../src/activities/list-backups/list-backups.ts';
+import type { Config } from '../../../src/config.ts';
+import { takenAt } from '../../../src/operations/backup-id.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../../src/proxmox/connect.ts';
 import { hostOf, recordingLog } from '../../proxmox/support.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
@@ -22,7 +25,11 @@ beforeEach(() => {
 });
 afterEach(() => host.close());
 
-const activities = () => createListBackupsActivities({ hosts: host.hosts, proxmox });
+const activities = () =>
+  createListBackupsActivities({
+    ...{ hosts: host.hosts, proxmox, client: host.client },
+    config: { copies: { folder: join(host.folder, 'copies') } as Config['copies'] },
+  });
 const archives = (limit = 30) => host.run(() => activities().listHostArchives({ host: 'pve1', limit }));
 
 it('lists the archives of the host, newest first, by what the host itself knows of each', async () => {
@@ -45,6 +52,30 @@ it('lists the archives of the host, newest first, by what the host itself knows 
   ]);
   expect(listed.lastGood?.ageSeconds).toBeLessThan(300);
   expect((await archives(1)).backups).toHaveLength(1);
+
+  // How long it took, and its copies off the host.
+  host.sh(`read -r sum bytes written published folder <"$state/backups/${id}/proof"
+    echo "$sum $bytes $written ${Math.floor(takenAt(id) / 1000) + 90} $folder" >"$state/backups/${id}/proof"
+    mkdir -p "${host.folder}/copies/pve1"; printf 12345 >"${host.folder}/copies/pve1/${id}.age"
+    cat >"${host.folder}/copies/pve1/${id}.json" <<END
+    { "version": 1, "host": "pve1", "backup": "${id}", "madeAt": "2026-11-22T05:00:00.000Z", "bytes": 5, "sha256": "${'a'.repeat(64)}",
+      "recipients": ["age1x"], "encryptedBy": "host", "archive": { "bytes": 1, "sha256": "${'b'.repeat(64)}" },
+      "checked": { "at": "2026-11-23T05:00:00.000Z", "proves": "ciphertext" }, "places": { "nas": { "at": "2026-11-22T06:00:00.000Z" } } }
+END`);
+  expect((await archives()).lastGood).toMatchObject({
+    tookSeconds: 90,
+    checkedAt: expect.any(String),
+    copies: [
+      {
+        where: 'service',
+        at: '2026-11-22T05:00:00.000Z',
+        state: 'whole',
+        checkedAt: '2026-11-23T05:00:00.000Z',
+        proves: 'ciphertext',
+      },
+      { where: 'nas', at: '2026-11-22T06:00:00.000Z', state: 'whole' },
+    ],
+  });
 
   // One that was changed is not the last good one.
   host.sh(`echo more >>"$backups/${id}.tar.gz"`);

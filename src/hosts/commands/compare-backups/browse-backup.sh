@@ -5,7 +5,7 @@ compare_box
 _text=$(printf '%s' "${2#f}" | tr -- '-_' '+/')
 case $((${#_text} % 4)) in 2) _text=$_text== ;; 3) _text=$_text= ;; esac
 _folder=$(printf '%s' "$_text" | base64 -d 2>/dev/null | tr -d '\000-\037\177') || stop 12 'the folder is not base64url'
-sealed "$1" "$_box/manifest"
+sealed_list "$1" "$_box/manifest"
 # A tab parts a name from where its link leads; a name itself holds none.
 of="$_folder" awk '
   BEGIN { of = ENVIRON["of"]; if (of != "") of = of "/"; long = length(of) }

@@ -3,8 +3,8 @@
 folders
 compare_box
 _tab=$(printf '\t') _isNow=
-sealed "$1" "$_box/a.manifest"
-list_entries a "$_box/a.manifest" | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/a.list"
+sealed_list "$1" "$_box/a.manifest"
+listed_of a "$_box/a.manifest" | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/a.list"
 if [ "$2" = now ]; then
   _isNow=yes
   entries_now | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/b.list"
@@ -12,8 +12,8 @@ if [ "$2" = now ]; then
   _bothHave=' host installation '
   is_installed || grep -q '^installation' "$_box/a.list" || _bothHave=' host '
 else
-  sealed "$2" "$_box/b.manifest"
-  list_entries b "$_box/b.manifest" | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/b.list"
+  sealed_list "$2" "$_box/b.manifest"
+  listed_of b "$_box/b.manifest" | sort -S 32M -T "$_box" -t "$_tab" -k1,1 >"$_box/b.list"
   _bothHave=' '
   for _one in host installation volumes dumps; do
     ! grep -q -m 1 "^$_one" "$_box/a.list" || ! grep -q -m 1 "^$_one" "$_box/b.list" || _bothHave="$_bothHave$_one "

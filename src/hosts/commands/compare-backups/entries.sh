@@ -6,8 +6,8 @@ compare_box() {
   trap 'rm -rf -- "$_box"' EXIT
 }
 
-# sealed BACKUP COPY: copies its manifest; stops unless this host has sealed it, for this backup.
-sealed() {
+# sealed_list BACKUP COPY: copies its manifest; stops unless this host has sealed it, for this backup.
+sealed_list() {
   _of=$_backups/$1.manifest
   [ -f "$_of" ] && [ ! -L "$_of" ] || stop 10 "there is no manifest of $1 in $_backups"
   [ "$(stat -c %s -- "$_of")" -le 536870912 ] || stop 9 "the manifest of $1 is larger than 512 MiB, which none is"
@@ -16,18 +16,18 @@ sealed() {
   [ "$(sed -n '2,12s/^id //p' "$2")" = "$1" ] || stop 9 "the manifest that is called $1 is of another backup"
 }
 
-# archive_of BACKUP MANIFEST: sets _file, where the archive is; stops where it isn't there as it was sealed.
-archive_of() {
+# packed_of BACKUP MANIFEST: sets _file, where the archive is; stops where it isn't there as it was sealed.
+packed_of() {
   _name=$(sed -n '2,40s/^archive \([^ ]*\) [0-9]* [0-9a-f]*$/\1/p' "$2" | head -n 1)
   case $_name in "$1.tar.gz" | "$1.tar.zst") ;; *) stop 9 "the manifest of $1 names another archive" ;; esac
   _file=$_backups/$_name
   [ -f "$_file" ] && [ ! -L "$_file" ] || stop 10 "the archive $_name is not in $_backups"
 }
 
-# list_entries SIDE MANIFEST: a line for each thing in an archive, its fields parted by tabs: name, side, type, mode, owner,
+# listed_of SIDE MANIFEST: a line for each thing in an archive, its fields parted by tabs: name, side, type, mode, owner,
 # bytes, modified, attributes, checksum, target. The name is the same in every archive: the installation's top folder has
 # none of the time.
-list_entries() {
+listed_of() {
   awk -v side="$1" '
     /^entry / {
       name = $0; sub(/^entry [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ /, "", name)
@@ -62,7 +62,7 @@ entries_now() {
     !gone && !done[$1]++'
 }
 
-# above PATH: the folders on the way to it, which an archive has, too.
+# folders_above PATH: the folders on the way to it, which an archive has, too.
 folders_above() {
   _above=${1%/*}
   [ -n "$_above" ] || return 0

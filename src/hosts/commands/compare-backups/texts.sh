@@ -4,7 +4,7 @@
 take_texts() {
   mkdir -p "$_box/$1"
   [ -s "$_box/wanted" ] || return 0
-  archive_of "$2" "$3"
+  packed_of "$2" "$3"
   awk -F '\t' 'FNR == NR { want[$1]; next } ($1 in want) && $3 == "f" { print $1 }' "$_box/wanted" "$_box/$1.list" >"$_box/names"
   [ -s "$_box/names" ] || return 0
   case $_file in *.zst) _with=zstd ;; *) _with=gzip ;; esac
