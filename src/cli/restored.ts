@@ -12,7 +12,7 @@ import type { CliContext } from './context.ts';
 import { anchorsOf } from './ledger.ts';
 import { openPeople, provePerson } from './prove.ts';
 import { requester, withClient } from './temporal.ts';
-import { ask, note, ownTimeZone, print, printJson } from './terminal.ts';
+import { ask, askSecret, note, ownTimeZone, print, printJson } from './terminal.ts';
 
 interface Options {
   readonly goOn?: boolean;
@@ -88,6 +88,7 @@ export function restoreServiceCommand(program: Command, context: CliContext): vo
       const done = await restoreService({
         file: resolve(file),
         identity: identity && resolve(identity),
+        askPassphrase: () => askSecret('Passphrase of the identity: '),
         config: await context.config(),
         configFolder,
         by: principalText(requester()),

@@ -1,13 +1,23 @@
-import { execFile } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
+import { pipeline } from 'node:stream/promises';
+import { openCopy, readIdentity } from '../backups/copies/identity.ts';
 import { checkService, unpackService } from '../backups/service/archive.ts';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { verifyFolder } from '../ledger/verify-folder.ts';
 import { syncFolderOf } from '../private-file.ts';
 import { writeRestoredMark } from '../restored-mark.ts';
+import type { Secret } from '../secret.ts';
 import { acquireKernelLock } from '../service/kernel-lock.ts';
 import { acquireLock } from '../service/lock-file.ts';
 import { lockPath, runningService } from '../service/record.ts';
@@ -18,6 +28,7 @@ export interface RestoreServiceOptions {
   readonly file: string;
   /** Of age, for what is encrypted. */
   readonly identity?: string | undefined;
+  readonly askPassphrase: () => Promise<Secret>;
   readonly config: Config;
   readonly configFolder: string;
   /** Who restores: `cli:root`. */
@@ -141,7 +152,7 @@ function alone(config: Config): () => void {
 }
 
 /** Beside the data folder, in a file that only this user reads, and that goes with the rest. */
-async function decrypted({ file, identity }: RestoreServiceOptions, staging: string): Promise<string> {
+async function decrypted({ file, identity, askPassphrase }: RestoreServiceOptions, staging: string): Promise<string> {
   if (!file.endsWith('.age')) return file;
   if (identity === undefined) {
     throw new ServiceError({
@@ -151,18 +162,9 @@ async function decrypted({ file, identity }: RestoreServiceOptions, staging: str
     });
   }
   const plain = `${staging}.tar.gz`;
-  try {
-    await promisify(execFile)('age', ['--decrypt', '--identity', identity, '--output', plain, '--', file]);
-  } catch (cause) {
-    const { stderr, message } = cause as Error & { stderr?: string };
-    throw new ServiceError({
-      code: 'unreadable',
-      message: `age can't decrypt ${file}: ${(stderr || message).trim().slice(0, 300)}`,
-      remedy: 'Give the identity of one of its recipients; age has to be installed (apt install age).',
-      cause,
-    });
-  }
-  chmodSync(plain, 0o600);
+  rmSync(plain, { force: true });
+  const opened = await openCopy(file, await readIdentity(identity, askPassphrase));
+  await pipeline(opened, createWriteStream(plain, { mode: 0o600, flags: 'wx' }));
   return plain;
 }
 

@@ -69,13 +69,13 @@ export function watchRestored(config: Pick<Config, 'accessDir'>, client: Client)
 }
 
 export function restoredFinding({ why }: Restored): Finding {
-  return { check: 'Restored', verdict: 'failed', summary: `${why}: nothing is executed.`, remedy: restoredRemedy };
+  return { check: 'Restored', verdict: 'failed', summary: `${why}.`, remedy: restoredRemedy };
 }
 
 export function restoredError({ why }: Restored): ServiceError {
   return new ServiceError({
     code: 'changes-stopped',
-    message: `${why}, and nothing is executed`,
+    message: why,
     remedy: restoredRemedy,
   });
 }

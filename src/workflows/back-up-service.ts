@@ -45,7 +45,7 @@ export const backUpService = operationWorkflow(definition, {
       );
     }
     requireNotCancelled();
-    const id = await run.step('Publish', (summary) => on(summary).publishServiceArchive({ at }));
+    const id = await run.step('Publish', (summary) => long(summary).publishServiceArchive({ at }));
     run.commit();
     const removed = await run.step(
       'Remove old',

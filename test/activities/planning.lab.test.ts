@@ -80,6 +80,7 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   ],
   'change-guests': [{ change: 'snapshot', with: { snapshot: 'planned' }, name: '*' }],
   'change-ha': [{ vmid: 100, action: 'add' }],
+  'back-up-service': [{}],
   'change-policy': [{}],
   'change-replication': [{ vmid: 100, action: 'delete', target: 'pve2' }],
   'configure-guest': [{ vmid: 100, set: { cores: 4 } }],
@@ -100,8 +101,10 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'send-file': [{ vmid: 100, path: '/etc/motd', content: 'planned' }],
 };
 
+const ofService = ['back-up-service', 'change-policy'];
+
 async function run(operation: string, input: Record<string, unknown>): Promise<RunDetails> {
-  const host = operation === 'change-policy' ? {} : { host: 'pve1' };
+  const host = ofService.includes(operation) ? {} : { host: 'pve1' };
   const { id } = await service.runs.start(operation, { ...host, ...input }, by);
   return service.runs.wait(id, { timeoutMs: 180_000 });
 }

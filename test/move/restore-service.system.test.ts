@@ -26,7 +26,7 @@ import { freePorts } from '../support/free-ports.ts';
 import { quietTimeZone } from '../support/quiet-time-zone.ts';
 
 /*
- * The whole way with a real `npm start` on loopback (the demo's host): backed up while a run waits for an approval, gone on with,
+ * The whole way with a real `npm start` on loopback: backed up while a run waits for an approval, gone on with,
  * and put back.
  */
 const built = useDist();
@@ -76,6 +76,8 @@ beforeAll(async () => {
       .join(''),
     { mode: 0o600 },
   );
+  const hosts = { here: { ENABLE_LOCAL_EXECUTION: 'true' } };
+  writeFileSync(join(folder, 'hosts.yaml'), JSON.stringify({ hosts }), { mode: 0o600 });
 }, 60_000);
 
 afterAll(async () => {

@@ -186,7 +186,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   'node-sqlite3-wasm': /^src\/ledger\/segment\.ts$/,
   nodemailer: /^src\/mail\//,
   'node:child_process':
-    /^src\/(backups\/copies\/programs|hosts\/local\/(exec|ssh-keygen)|service\/[a-z-]+|backups\/service\/(archive|database)|move\/restore-service)\.ts$/,
+    /^src\/(backups\/copies\/programs|hosts\/local\/(exec|ssh-keygen)|service\/[a-z-]+|backups\/service\/(archive|database))\.ts$/,
   otpauth: /^src\/people\//,
   pino: /^src\/(log|logger)\.ts$/,
   'prom-client': /^src\/(metrics\/[a-z-]+|mcp\/metrics|worker\/ledger)\.ts$/,

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
+import { readRecipients } from '../../backups/copies/recipients.ts';
 import {
   checkService,
   collectService,
@@ -9,8 +10,8 @@ import {
   unpackService,
 } from '../../backups/service/archive.ts';
 import {
-  isServiceBackup,
   serviceBackupId,
+  serviceBackupOf,
   serviceBackups,
   serviceBackupsToRemove,
 } from '../../backups/service/names.ts';
@@ -56,8 +57,10 @@ export function createBackUpServiceActivities({
 
   function archives(): readonly string[] {
     if (!existsSync(folder)) return [];
-    const names = readdirSync(folder).flatMap((name) => (name.endsWith('.tar.gz') ? name.slice(0, -7) : []));
-    return names.filter(isServiceBackup).sort().reverse();
+    return readdirSync(folder)
+      .flatMap((name) => serviceBackupOf(name) ?? [])
+      .sort()
+      .reverse();
   }
 
   return {
@@ -102,8 +105,10 @@ export function createBackUpServiceActivities({
     /** Gives it its name; done again it has it. */
     async publishServiceArchive({ at }: { readonly at: number }): Promise<string> {
       const id = serviceBackupId(at);
-      if (existsSync(draft(id))) publishService(draft(id), archive(id));
-      if (existsSync(archive(id))) return id;
+      const isThere = () => [archive(id), `${archive(id)}.age`].some((path) => existsSync(path));
+      const recipients = readRecipients([...new Set(config.hosts.flatMap((host) => host.copies?.recipients ?? []))]);
+      if (existsSync(draft(id))) await beating(() => publishService(draft(id), archive(id), recipients));
+      if (isThere()) return id;
       throw new ServiceError({
         code: 'unreadable',
         message: `Neither ${archive(id)} nor its draft is there: somebody has removed it`,
@@ -114,7 +119,7 @@ export function createBackUpServiceActivities({
     /** Removes those that the newest 14 leave over; never the one that was just made. Their ids. */
     async removeOldServiceArchives({ at }: { readonly at: number }): Promise<readonly string[]> {
       const going = serviceBackupsToRemove(archives(), serviceBackupId(at));
-      for (const id of going) rmSync(archive(id), { force: true });
+      for (const id of going) for (const end of ['', '.age']) rmSync(`${archive(id)}${end}`, { force: true });
       return going;
     },
 

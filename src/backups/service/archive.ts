@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   createReadStream,
+  createWriteStream,
   existsSync,
   lstatSync,
   readdirSync,
@@ -12,9 +13,11 @@ import {
 } from 'node:fs';
 import { chmod, copyFile, mkdir } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { ServiceError } from '../../errors.ts';
 import { syncFolderOf } from '../../private-file.ts';
+import { encryptInto } from '../copies/encrypt.ts';
 import { checkDatabase, copyDatabase } from './database.ts';
 
 const run = promisify(execFile);
@@ -86,8 +89,18 @@ export async function packService(folder: string, draft: string): Promise<void> 
   await run('sync', ['--', draft], { timeout: withinMs });
 }
 
-export function publishService(draft: string, archive: string): void {
-  renameSync(draft, archive);
+/** Gives what was read back its name; encrypted where somebody is to be the only one who reads it. Safe to be done again. */
+export async function publishService(draft: string, archive: string, recipients: readonly string[]): Promise<void> {
+  if (recipients.length === 0) renameSync(draft, archive);
+  else {
+    const encrypted = `${draft}.age.tmp`;
+    rmSync(encrypted, { force: true });
+    const { input, done } = await encryptInto(recipients, createWriteStream(encrypted, { mode: 0o600, flags: 'wx' }));
+    await Promise.all([pipeline(createReadStream(draft), input), done]);
+    await run('sync', ['--', encrypted], { timeout: withinMs });
+    renameSync(encrypted, `${archive}.age`);
+    rmSync(draft);
+  }
   syncFolderOf(archive);
 }
 

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import type { Config } from '../../config.ts';
+import { takenAt } from '../../operations/backup-id.ts';
+import { markBackups } from '../retention.ts';
 
 /** How many archives of the service stay. */
 const keepLast = 14;
@@ -16,6 +18,12 @@ export function serviceBackupId(at: number): string {
   return `service-backup-${stamp}`;
 }
 
+/** The id of an archive by its file's name, encrypted or not; undefined: it is none. */
+export function serviceBackupOf(file: string): string | undefined {
+  const id = /^(.+)\.tar\.gz(\.age)?$/.exec(file)?.[1];
+  return id !== undefined && isServiceBackup(id) ? id : undefined;
+}
+
 export function isServiceBackup(id: string): boolean {
   return wholeId.test(id);
 }
@@ -27,6 +35,11 @@ export function isServiceBackup(id: string): boolean {
  */
 export function serviceBackupsToRemove(ids: readonly string[], made: string): readonly string[] {
   const sorted = ids.filter(isServiceBackup).sort().reverse();
-  if (!sorted.includes(made) || sorted[0] !== made) return [];
-  return sorted.slice(keepLast);
+  if (sorted[0] !== made) return [];
+  const marks = markBackups(
+    sorted.map((id) => ({ time: takenAt(id) })),
+    { 'keep-last': keepLast },
+    'UTC',
+  );
+  return sorted.filter((_, index) => marks[index]?.mark === 'remove');
 }
