@@ -4,9 +4,15 @@ import { createReadStream } from 'node:fs';
 import { PassThrough, pipeline, type Readable, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { ServiceError } from '../../errors.ts';
-import type { Encryption } from './encrypt.ts';
 
 // Other programs of this machine, each by its argument vector and without this process's environment.
+
+/** Where a plain text goes, and what came of it when all of it was given. */
+export interface Encryption {
+  readonly input: Writable;
+  /** Resolves when `to` has taken everything. */
+  readonly done: Promise<void>;
+}
 
 /** The program asks for a passphrase on the terminal itself. */
 export function decryptByProgram(path: string, file: string): Readable {
