@@ -41,17 +41,8 @@ export const copyBackups = defineOperation({
       removed: z.array(z.string()).describe('Copies that retention removed, or would remove'),
     }),
   steps: ['Look', 'Copy', 'Further places', 'Compare', 'Retention'],
-  schedules: [
-    {
-      id: 'weekly',
-      cron: '0 5 * * 0',
-      input: { dryRun: false },
-      overlap: 'skip',
-      catchUpWindowMs: 24 * 3_600_000,
-      pauseOnFailure: false,
-      why: 'Each backup is copied when it was made; this catches up on what could not be, after the full backup of Sunday.',
-    },
-  ],
+  // Each backup is followed by a run of it, which catches up on what could not be copied before.
+  schedules: [],
   undo: {
     how: 'Not at all: a copy that was made is kept until retention removes it.',
     reverse: () => ({ why: 'A copy that was made is kept until retention removes it.' }),

@@ -66,7 +66,19 @@ export const copyBackups = operationWorkflow(definition, {
           });
         }
       });
-    run.skip('Further places', 'None is configured');
+    const lacking = found.places.flatMap((place) =>
+      [...copied, ...found.copies.filter((one) => one.state === 'whole' && !one.places.includes(place))]
+        .map(({ backup: id }) => id)
+        .filter((id, at, all) => all.indexOf(id) === at)
+        .map((id) => ({ id, place })),
+    );
+    if (lacking.length === 0)
+      run.skip('Further places', found.places.length === 0 ? 'None is configured' : 'All is there');
+    else
+      await run.step('Further places', async (summary) => {
+        for (const { id, place } of lacking)
+          await judge(`${id} in ${place}`, () => job(summary).bringCopy({ host, backup: id, place }));
+      });
 
     const compared: Finding[] = [];
     const due = dueForComparison(found.copies, copied);
@@ -131,7 +143,7 @@ function planOf(host: string, found: CopiesLook, remove: readonly string[]): Pla
     steps: [
       { title: 'Look', does: [] },
       { title: 'Copy', does: [...found.calls] },
-      { title: 'Further places', does: [] },
+      { title: 'Further places', does: found.places.map((place) => `Brings each copy to ${place}, and reads it back`) },
       { title: 'Compare', does: [] },
       { title: 'Retention', does: remove.map((id) => `Removes the copy of ${id} from ${found.folder}`) },
     ],

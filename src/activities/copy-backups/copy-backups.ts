@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { encryptInto } from '../../backups/copies/encrypt.ts';
 import { readIdentity } from '../../backups/copies/identity.ts';
+import { bringTo } from '../../backups/copies/remotes.ts';
 import { type Copy, type CopyProof, type CopyStore, createCopyStore } from '../../backups/copies/store.ts';
 import { type KeptBackup, planRetention, type RetentionPlan } from '../../backups/plan-retention.ts';
 import type { Config, HostConfig } from '../../config.ts';
@@ -51,6 +52,8 @@ export interface CopiesLook {
   readonly unsealed: readonly string[];
   /** The newest first. */
   readonly copies: readonly KnownCopy[];
+  /** Further places, as BACKUP_REMOTES names them. */
+  readonly places: readonly string[];
   /** What would be asked of the host. */
   readonly calls: readonly string[];
 }
@@ -69,6 +72,8 @@ export interface CopyBackupsActivities {
   copyBackup(input: { readonly host: string; readonly archive: ToCopy }): Promise<CopiedBackup>;
   /** Compares a copy with what was written; with an identity of the service's own also with its sealed manifest. */
   verifyCopy(input: { readonly host: string; readonly backup: string }): Promise<CopyProof>;
+  /** Brings a copy to a further place, and reads it back there. */
+  bringCopy(input: { readonly host: string; readonly backup: string; readonly place: string }): Promise<void>;
   /**
    * Removes copies by the rules of the host's own backups: never the last ones that are whole, none whose archive is still on the
    * host, which would only be copied again, and nothing where something looks wrong.
@@ -111,6 +116,7 @@ export function createCopyBackupsActivities({
         missing,
         unsealed: lacking.filter(({ id }) => !state.sendable.includes(id)).map(({ id }) => id),
         copies: copies.map(knownCopy),
+        places: config.copies.remotes,
         calls: by === undefined ? [] : missing.map((one) => callOf(host, one.backup, by)),
       };
     },
@@ -134,6 +140,13 @@ export function createCopyBackupsActivities({
               throw protectedIdentity(identityFile);
             });
       return await withHeartbeat(() => store.verify(host, backup, identity, { signal: signal() }));
+    },
+
+    async bringCopy({ host, backup, place }) {
+      const copy = store.find(host, backup);
+      if (copy?.state !== 'whole') throw notThere(host, backup);
+      await withHeartbeat(() => bringTo(place, copy, { signal: signal() }));
+      store.placed(host, backup, place);
     },
 
     async retainCopies({ host: name, dryRun }) {

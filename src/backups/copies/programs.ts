@@ -4,9 +4,16 @@ import { createReadStream } from 'node:fs';
 import { PassThrough, pipeline, type Readable, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { ServiceError } from '../../errors.ts';
-import type { Encryption } from './encrypt.ts';
+import { cleanLine } from '../../reports/clean.ts';
 
 // Other programs of this machine, each by its argument vector and without this process's environment.
+
+/** Where a plain text goes, and what came of it when all of it was given. */
+export interface Encryption {
+  readonly input: Writable;
+  /** Resolves when `to` has taken everything. */
+  readonly done: Promise<void>;
+}
 
 /** The program asks for a passphrase on the terminal itself. */
 export function decryptByProgram(path: string, file: string): Readable {
@@ -47,6 +54,49 @@ export function encryptByProgram(recipients: readonly string[], to: Writable): E
   })();
   to.once('close', () => child.kill());
   return { input: child.stdin, done };
+}
+
+/** Runs a program to its end; its output goes to `take`. Throws `command-failed` with its last words, `configuration` without it. */
+export async function runProgram(
+  [program, ...args]: readonly [program: string, ...args: string[]],
+  signal: AbortSignal | undefined,
+  take: (chunk: Buffer) => void = () => undefined,
+): Promise<void> {
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...programEnvironment(), ...filesOfPrograms() },
+    ...(signal && { signal }),
+  });
+  let words = '';
+  child.stdout.on('data', take);
+  child.stderr.on('data', (chunk: Buffer) => {
+    words = `${words}${chunk.toString('utf8')}`.slice(-2_000);
+  });
+  let code: unknown;
+  try {
+    [code] = await once(child, 'close');
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new ServiceError({
+      code: 'configuration',
+      message: `The program ${program}, which BACKUP_REMOTES needs, can't be started (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`,
+      remedy: `Install it on the machine of the worker: apt-get install ${program}`,
+      cause,
+    });
+  }
+  if (code === 0) return;
+  const last = cleanLine(words.trim().split('\n').at(-1) ?? '', 300);
+  throw new ServiceError({
+    code: 'command-failed',
+    message: `${program} ended with ${String(code)}: ${last || 'it said nothing'}`,
+    remedy: `Try on the machine of the worker, as its user, what ${program} says of that place; docs/copies.md says how it signs in.`,
+  });
+}
+
+/** Where these programs find what they sign in with: paths, and never the secrets themselves. */
+function filesOfPrograms(): Record<string, string> {
+  const names = ['RCLONE_CONFIG', 'RESTIC_PASSWORD_FILE', 'RESTIC_CACHE_DIR', 'XDG_CONFIG_HOME'];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
 /** What programs get of this process's environment, which holds secrets. */

@@ -10,19 +10,26 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Transform, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createCopyBackupsActivities } from '../../../src/activities/copy-backups/copy-backups.ts';
+import { openCopy } from '../../../src/backups/copies/identity.ts';
+import { readMembers } from '../../../src/backups/copies/members.ts';
 import { createCopyStore } from '../../../src/backups/copies/store.ts';
 import type { Config, HostConfig } from '../../../src/config.ts';
+import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
 import type { Command } from '../../../src/hosts/commands/command.ts';
 import { sendBackup } from '../../../src/hosts/commands/copy-backups/send-backup.ts';
 import type { Host, Hosts } from '../../../src/hosts/host.ts';
+import { bringBackup } from '../../../src/hosts/install/bring-backup.ts';
+import { Secret } from '../../../src/secret.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 import { sealBackup } from '../../support/sealed-backup.ts';
+import { backUp } from '../back-up/steps.ts';
 
 // The helper's own commands on this machine, with Debian's age, into a real folder of copies.
 
@@ -274,3 +281,27 @@ function spoil(one: Host, fault: 'cut' | 'short' | 'long' | 'garbage'): Host {
   };
   return { ...one, run: run as unknown as Host['run'] };
 }
+
+it('a backup as it is really made is copied, lost, and comes back as it was', async () => {
+  const { published } = await backUp(host);
+  const id = basename(published.path).replace(/\.tar\..*$/, '');
+  const before = readFileSync(published.path);
+  const on = byHost();
+  const [archive] = (await host.run(() => on.lookAtCopies({ host: 'pve1' }))).missing;
+  if (archive === undefined) throw new Error('nothing to copy');
+  expect(archive).toMatchObject({ backup: id, sha256: published.sha256 });
+  await host.run(() => on.copyBackup({ host: 'pve1', archive }));
+  host.sh('rm -rf "$backups" "$state/backups"');
+  const keys = { kind: 'keys', keys: [new Secret(identity)] } as const;
+  const open = async function* () {
+    yield* readMembers(await openCopy(join(on.folder, 'pve1', `${id}.age`), keys), id);
+  };
+  const access = { login: undefined, log: pino({ level: 'silent' }), agree: async () => true };
+  expect(await bringBackup(host.hosts.get('pve1').config, id, { ...access, bytes: archive.bytes, open })).toBe(
+    'sealed',
+  );
+  expect(readFileSync(published.path).equals(before)).toBe(true);
+  expect((await host.run(() => host.hosts.get('pve1').run(listBackups, {}))).archives).toMatchObject([
+    { id, state: 'verified' },
+  ]);
+});

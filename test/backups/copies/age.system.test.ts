@@ -1,15 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
-import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { Encrypter, generateHybridIdentity, generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { afterAll, expect, it } from 'vitest';
 import { decryptFile, encryptTo } from '../../../src/backups/copies/age.ts';
 import { encryptedBytes, headerLength } from '../../../src/backups/copies/age-header.ts';
+import { encryptInto } from '../../../src/backups/copies/encrypt.ts';
+import { openCopy, readIdentity } from '../../../src/backups/copies/identity.ts';
+import { Secret } from '../../../src/secret.ts';
 import { exhaustive } from '../../support/exhaustive.ts';
 
 // Debian's own program `age` reads what we write, and we read what it writes.
@@ -127,4 +130,27 @@ it('a file of age that was changed is never read as a whole', async () => {
     })(),
   ).rejects.toMatchObject({ code: 'verification-failed' });
   expect(readFileSync(at('theirs')).length).toBeGreaterThan(Buffer.concat(read).length);
+});
+
+it('an identity with a passphrase, and an SSH key by the program age, open a copy', async () => {
+  const encrypter = new Encrypter();
+  encrypter.setPassphrase('violet tractor');
+  encrypter.setScryptWorkFactor(10);
+  writeFileSync(at('protected'), await encrypter.encrypt(`${identity}\n`), { mode: 0o600 });
+  const plain = randomBytes(150_000);
+  writeFileSync(at('copy'), await encrypted(plain));
+  const opened = await readIdentity(at('protected'), async () => new Secret('violet tractor'));
+  expect((await buffer(await openCopy(at('copy'), opened))).equals(plain)).toBe(true);
+  const wrong = readIdentity(at('protected'), async () => new Secret('another'));
+  await expect(wrong).rejects.toMatchObject({ code: 'invalid-input' });
+
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', at('ssh')]);
+  const to = createWriteStream(at('for-ssh'));
+  const { input, done } = await encryptInto([readFileSync(at('ssh.pub'), 'utf8').trim()], to);
+  input.end(plain);
+  await done;
+  const byKey = await readIdentity(at('ssh'), () => Promise.reject(new Error('asked')));
+  expect((await buffer(await openCopy(at('for-ssh'), byKey))).equals(plain)).toBe(true);
+  writeFileSync(at('for-ssh'), readFileSync(at('for-ssh')).subarray(0, -10));
+  await expect(buffer(await openCopy(at('for-ssh'), byKey))).rejects.toMatchObject({ code: 'verification-failed' });
 });

@@ -89,7 +89,7 @@ describe('every command', () => {
     const known = [
       ...['name', 'summary', 'doing', 'as', 'risk', 'lock', 'job', 'parameters', 'argv', 'script', 'uses', 'forms'],
       ...['fills', 'timeoutMs', 'maxOutputBytes', 'answer', 'exits', 'answersAnyExit'],
-      ...['own', 'undo', 'becomesRoot', 'readsInput'],
+      ...['own', 'undo', 'becomesRoot', 'readsInput', 'streamsOutput'],
     ];
     for (const { name, ...command } of table) {
       expect(
