@@ -168,7 +168,7 @@ export function backUpStep(
   const { node, vmid, type } = guest;
   const { storage, mode, compress, notes, isProtected, fleecing, bwlimitKiB } = options;
   const label = guestLabel(guest);
-  const { held } = heldOf(type, config);
+  const { held, left } = heldOf(type, config);
   const known = new Set(before.map(({ volid }) => volid));
   const newOnes = (all: GuestArchives) =>
     all.filter(({ volid, vmid: of }) => !known.has(volid) && (of ?? vmid) === vmid);
@@ -194,7 +194,14 @@ export function backUpStep(
       },
     },
     task: { node, id: String(vmid), types: ['vzdump'] },
-    log: { isProgress, findings: logFindings },
+    log: {
+      isProgress,
+      findings: (lines) =>
+        logFindings(
+          lines,
+          left.map(({ key }) => key),
+        ),
+    },
     effect: effect({
       reads,
       more(now, run): { readonly archived?: ApiRead } {
@@ -312,7 +319,7 @@ function isProgress(line: string): boolean {
 }
 
 /** What the log of one guest's backup says beside that it ended. */
-function logFindings(lines: readonly string[]): readonly Finding[] {
+function logFindings(lines: readonly string[], left: readonly string[]): readonly Finding[] {
   const like = (pattern: RegExp) => lines.filter((line) => pattern.test(line));
   const of = (check: string, found: readonly string[], summary: string, remedy: string): Finding[] =>
     found.length === 0 ? [] : [{ check, verdict: 'warning', summary, remedy, evidence: found.slice(0, 20).join('\n') }];
@@ -348,8 +355,11 @@ function logFindings(lines: readonly string[]): readonly Finding[] {
       : []),
     ...of(
       'Left out',
-      like(/\bexclud(e|ing) (disk|bind|device|volume)/),
-      'Proxmox left something out',
+      // What was to be expected is said already.
+      like(/\bexclud(e|ing) (disk|bind|device|volume)/).filter(
+        (line) => !left.some((key) => new RegExp(`\\b${key}\\b`).test(line)),
+      ),
+      'Proxmox left out what was to be in it',
       'See whether it is to be so, in the options of the disk or mount point.',
     ),
   ];

@@ -151,7 +151,7 @@ export async function guestBatch(request: BatchRequest): Promise<BatchResult> {
     let isWorking = false;
     try {
       await locks.take([lock]);
-      const { calls, steps } = await guestSteps(each, host, place);
+      const { calls, steps, findings } = await guestSteps(each, host, place);
       if (calls.length === 0 && steps.length === 0) {
         already.push(vmid);
         return;
@@ -187,6 +187,7 @@ export async function guestBatch(request: BatchRequest): Promise<BatchResult> {
         if (index === steps.length - 1) finishTurn();
         note(place, await step.verify());
       }
+      note(place, { findings });
       done.push(vmid);
     } catch (error) {
       finishTurn();

@@ -3,8 +3,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Fault } from '../../lab/proxmox/faults.ts';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
+import type { OperationDefinition } from '../../src/operations/definition.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
 import { lockStateQuery } from '../../src/workflows/lib/messages.ts';
+import { addApprover, approve } from '../support/approve.ts';
 import { crashFaults } from '../support/crash-faults.ts';
 import { recordOutcome } from '../support/crash-matrix.ts';
 import {
@@ -47,6 +49,7 @@ beforeAll(async () => {
     env: { ENABLE_DANGEROUS_COMMANDS: 'true', WORKER_ACTIVITIES_PER_HOST: '50' },
   });
   await allowDangerous(service);
+  await addApprover(service);
   await service.startWorker();
 }, 600_000);
 afterAll(async () => {
@@ -61,6 +64,10 @@ beforeEach(() => {
   prepareAll(simulator, requests);
 });
 
+function isAlwaysAsked(operation: OperationDefinition): boolean {
+  return operation.alwaysAsks === true;
+}
+
 interface Held {
   readonly request: DeclaredRequest;
   readonly id: string;
@@ -74,7 +81,9 @@ const startAll = (some = requests): Promise<readonly Held[]> =>
       const operation = catalogue[request.operation as OperationName];
       const before = worldOf(simulator, request);
       const input = { host: 'pve1', ...(operation.target === 'guest' && { vmid }), ...request.input(vmid) };
-      return { request, before, id: (await service.runs.start(operation.name, input, by)).id };
+      const { id } = await service.runs.start(operation.name, input, by);
+      if (isAlwaysAsked(operation)) await approve(service, id);
+      return { request, before, id };
     }),
   );
 

@@ -3,8 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { runData, runShape } from '../../src/mcp/run-data.ts';
 import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
+import type { OperationDefinition } from '../../src/operations/definition.ts';
 import { createTokenStore } from '../../src/tokens/store.ts';
 import { localMachine, type Machine, makePlace } from '../faults/places.ts';
+import { addApprover, approve } from '../support/approve.ts';
 import { declaredRequests, otherRequests, prepareAll, tasksOf, vmidOf, worldOf } from '../support/declared.ts';
 import { apiEntry } from '../support/hosts.ts';
 import { allowDangerous } from '../support/lenient-policy.ts';
@@ -41,6 +43,7 @@ beforeAll(async () => {
     env: { ENABLE_DANGEROUS_COMMANDS: 'true' },
   });
   await allowDangerous(service);
+  await addApprover(service);
   const store = createTokenStore(join(service.folder, 'data', 'tokens.json'));
   const tokens = [];
   for (const name of ['claude', 'claude-2']) tokens.push((await store.create({ name, scope: 'admin' })).token);
@@ -80,6 +83,11 @@ async function call(name: string, args: Record<string, unknown>, of = 0) {
     // biome-ignore lint/suspicious/noExplicitAny: a test looks into answers of any shape
     data: (answer?.structuredContent ?? {}) as Record<string, any>,
   };
+}
+
+function isAlwaysAsked(name: string): boolean {
+  const operation: OperationDefinition | undefined = catalogue[name as OperationName];
+  return operation?.alwaysAsks === true;
 }
 
 /** What each has done and where, in the words of its answer. */
@@ -199,6 +207,7 @@ describe('an operation on guests', () => {
     writesOfPlans = simulator.requests.filter(({ method }) => method !== 'GET').map(({ url }) => url);
     await all(async (request, of) => {
       const started = await start(request, {}, of);
+      if (isAlwaysAsked(request.operation)) await approve(service, started.data.run.id);
       const done = await ended(started, of);
       const shown = await call('get_run', { id: started.data.run?.id ?? 'none' }, of);
       return { started, done, shown, after: settled(request) };

@@ -151,6 +151,45 @@ it('reports what fails of one guest, undoes it there, and goes on with the other
   await locksAreFree();
 }, 120_000);
 
+it('backs up one guest of a node after the other, nodes beside each other, and says what an archive lacks', async () => {
+  haveGuests(6);
+  for (const vmid of [304, 305]) guest(vmid).node = 'pve2';
+  guest(300).behaviour = { backupError: 'the guest does not answer' };
+  Object.assign(guest(302).config ?? {}, { scsi1: 'local:302/vm-302-disk-1.qcow2,backup=0,size=1G' });
+  for (const vmid of [301, 302, 303, 304, 305]) guest(vmid).behaviour = { taskMs: { vzdump: 2_500 } };
+  const handle = await start({ change: 'back-up', with: { storage: 'local' }, tag: 'web' });
+  const running = (node: string) =>
+    [...simulator.state.tasks.values()].filter((task) => task.node === node && task.endtime === undefined).length;
+  let most = 0;
+  let isOver = false;
+  let areBeside = false;
+  const watched = (async () => {
+    while (!isOver) {
+      most = Math.max(most, running('pve1'), running('pve2'));
+      areBeside ||= running('pve1') === 1 && running('pve2') === 1;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  })();
+  const { output, plan, report } = await handle.result();
+  isOver = true;
+  await watched;
+  expect(most).toBe(1);
+  expect(areBeside).toBe(true);
+  expect((output.done as number[]).toSorted()).toEqual([301, 302, 303, 304, 305]);
+  expect(output.failed).toEqual([
+    { vmid: 300, name: 'VM 300 (web-300)', why: expect.stringContaining('the guest does not answer') },
+  ]);
+  expect(plan?.steps[1]?.does).toEqual([
+    expect.stringMatching(/^POST \/nodes\/\*\/vzdump vmid=\* storage=local .* \(6: 300–305\)$/),
+  ]);
+  expect(plan?.risks).toContain('302: Not in the archive: scsi1 is kept out of backups (backup=0)');
+  expect(output.noted).toEqual([
+    { vmid: 302, name: 'VM 302 (web-302)', why: expect.stringContaining('scsi1 is kept out of backups') },
+  ]);
+  expect(findingsOf(report.sections).filter(({ verdict }) => verdict === 'warning')).toHaveLength(2);
+  await locksAreFree();
+}, 120_000);
+
 it('begins no further one after too many failures', async () => {
   haveGuests(40);
   for (let vmid = first; vmid < first + 40; vmid += 1) if (vmid > 303) guest(vmid).behaviour = { startError: 'broken' };

@@ -1,5 +1,6 @@
 import type { ControlGuestActivities, GuestLook } from '../../activities/control-guest/control-guest.ts';
 import type { EachGuest } from '../../operations/definition.ts';
+import type { Finding } from '../../operations/finding.ts';
 import type { GuestPlace } from '../../operations/target.ts';
 import { onHost } from './activities.ts';
 import { createApiSteps } from './api-steps.ts';
@@ -11,6 +12,8 @@ export interface GuestSteps {
   /** None: all is so already. */
   readonly calls: readonly string[];
   readonly steps: readonly GuestStep[];
+  /** What its own report says before anything is done. */
+  readonly findings?: readonly Finding[];
 }
 
 export interface GuestStep {
@@ -33,6 +36,7 @@ export async function guestSteps(each: EachGuest, host: string, place: GuestPlac
   const steps = createApiSteps({ operation: each.operation, input, host, place: () => place });
   const known = await steps.look(`Look at ${place.vmid}`);
   return {
+    findings: known.findings,
     calls: known.steps.map(({ line }) => line).filter((line) => line !== ''),
     steps: known.steps.map((step) => ({
       title: step.title,
