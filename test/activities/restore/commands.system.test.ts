@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 import { archiveId, archiveTop, sealArchive } from '../../support/sealed-archive.ts';
+import { backUp, id as madeId } from '../back-up/steps.ts';
 import { caller, treeOf } from './calls.ts';
 
 let host: TestHost;
@@ -76,6 +77,17 @@ describe('a restore of everything', () => {
     ok(apply());
     expect(host.sh('stat -c %i "$root/etc/fstab"')).toBe(inode);
   });
+});
+
+it('brings back what back-up itself has made and sealed, byte for byte', async () => {
+  host.sh('rm -rf "$root/etc/resolv.conf"');
+  const before = treeOf(host);
+  const { published } = await backUp(host);
+  spoil();
+  host.sh('rm "$root/etc/resolv.conf" "$root/etc/later"');
+  ok(commands.job('stage-restore', rid, madeId, published.sha256, 'complete', 'all'));
+  ok(apply());
+  expect(treeOf(host)).toBe(before);
 });
 
 describe('a restore of a part', () => {

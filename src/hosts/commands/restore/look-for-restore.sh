@@ -16,7 +16,6 @@ if [ "$2" = undo ]; then
   exit 0
 fi
 require_sealed "$_work" "$1"
-echo "by $_by"
 echo "home $_home"
 echo "archive ${_archive##*/} $_bytes $_sum"
 if [ "$_bytes" -gt 4294967296 ]; then echo 'digest later'
