@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { restoreScopes } from '../../../operations/restore.ts';
 import { count, flag, form, keyValues, many, nothing, one, optional, time, words } from '../answer.ts';
 
-import { backup, functions, mountPoints, sha256, volumes } from '../back-up/parameters.ts';
+import { backup, functions, mountPoints, seal, sha256, volumes } from '../back-up/parameters.ts';
 import { defineCommand, type ExitMeaning, type PatternParameter } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
