@@ -122,7 +122,9 @@ it('is planned, approved, applied and verified; and undone by what it says', asy
   expect(result.outcome).toBe('done');
   expect(treeOf(host)).toBe(whole);
   expect(result.output).toMatchObject({ replaced: 2, kept: [expect.stringContaining('/.proxmox-mcp-restore-')] });
-  expect(findingsOf(result.report.sections).filter(({ verdict }) => verdict !== 'ok')).toMatchObject([{ check: 'Version' }]);
+  expect(findingsOf(result.report.sections).filter(({ verdict }) => verdict !== 'ok')).toMatchObject([
+    { check: 'Version' },
+  ]);
   expect(result.plan?.steps.flatMap(({ does }) => does)).toEqual([
     expect.stringMatching(/^stage-restore restore-\d{8}-\d{6} daily-backup-20261122-020000 [0-9a-f]{64} complete all$/),
     `apply-restore ${result.output.restore}`,

@@ -130,7 +130,7 @@ it('the look says of a folder what would come, change and go, and of each file w
   expect(said).toContain(`unit replace ${root}/etc/fstab\n`);
   expect(said).toContain(`unit new ${root}/etc/hostname\n`);
   expect(said).toContain(`unit same ${root}/etc/hosts\n`);
-  expect(said).toMatch(new RegExp(`^tree 3 1 2 \\d+ ${host.layout.installation}$`, 'm'));
+  expect(said).toMatch(new RegExp(`^tree 5 1 2 \\d+ ${host.layout.installation}$`, 'm'));
   expect(said).toMatch(/^goes new$/m);
   expect(said).toMatch(/^changes [.]env$/m);
   expect(said).toMatch(/^comes keys$/m);
