@@ -46,7 +46,7 @@ entries_now() {
   {
     host_paths | while read -r _part _path; do
       place_of "$_part" "$_path" || continue
-      above "$_path"
+      each_above "$_path"
       case $_path in
         /etc/pve) entries_below "host$_path" "$_real" ! -path "$_real/.*" ;;
         *) entries_below "host$_path" "$_real" ;;
@@ -62,12 +62,12 @@ entries_now() {
     !gone && !done[$1]++'
 }
 
-# above PATH: the folders on the way to it, which an archive has, too.
-above() {
+# each_above PATH: the folders on the way to it, which an archive has, too.
+each_above() {
   _above=${1%/*}
   [ -n "$_above" ] || return 0
   [ ! -d "$hostRoot$_above" ] || entries_below "host$_above" "$hostRoot$_above" -maxdepth 0
-  above "$_above"
+  each_above "$_above"
 }
 
 # entries_below NAME PLACE [TEST]: a file system that has died or hangs, as that of /etc/pve can, is nothing.
