@@ -247,7 +247,7 @@ export function createRestoreActivities({ hosts }: { readonly hosts: Hosts }): R
 }
 
 function selected(selection: readonly string[]): string {
-  return selection.length === 0 ? 'all' : selection.join('=').replaceAll('/', ':');
+  return selection.length === 0 ? 'all' : selection.map((one) => one.replace(/^\//, '').replaceAll('/', ':')).join('=');
 }
 
 /** Versions of the archive's host and of this one that are other ones: `pve-manager was 8.4.1, and is 9.1.7`. */

@@ -171,7 +171,7 @@ describe('the commands in another order, or of others', () => {
     const { sha256 } = sealArchive(host);
     const fstab = readFileSync(join(host.layout.hostRoot, 'etc/fstab'), 'utf8');
     host.sh('echo later >"$root/etc/fstab"');
-    expect(stage(sha256, 'path', ':etc:fstab')).toMatchObject({ code: '0' });
+    expect(stage(sha256, 'path', 'etc:fstab')).toMatchObject({ code: '0' });
     host.sh(`echo forged >"$backups/${archiveId}.tar.gz"; echo forged >"$backups/${archiveId}.manifest"`);
     expect(commands.job('apply-restore', rid).code).toBe('0');
     expect(readFileSync(join(host.layout.hostRoot, 'etc/fstab'), 'utf8')).toBe(fstab);
@@ -188,18 +188,18 @@ describe('a place that leads elsewhere', () => {
     [
       'a folder that became a link',
       'mv "$root/etc/cron.d" "$root/elsewhere"; ln -s ../elsewhere "$root/etc/cron.d"',
-      ':etc:cron.d:nightly',
+      'etc:cron.d:nightly',
       /over a link/,
     ],
     [
       'a folder above that is one',
       'mv "$root/etc/network" "$root/elsewhere"; ln -s ../elsewhere "$root/etc/network"',
-      ':etc:network:interfaces',
+      'etc:network:interfaces',
       /over a link/,
     ],
-    ['/etc/pve, which no rename can fill', ':', ':etc:pve:storage.cfg', /by hand/],
-    ['a path with dots', ':', ':etc:..:etc:fstab', /without [.]/],
-    ['something that is not in the archive', ':', ':etc:shadow', /holds nothing/],
+    ['/etc/pve, which no rename can fill', ':', 'etc:pve:storage.cfg', /by hand/],
+    ['a path with dots', ':', 'etc:..:etc:fstab', /without [.]/],
+    ['something that is not in the archive', ':', 'etc:shadow', /holds nothing/],
   ])('%s is refused', (_, change, selection, why) => {
     const { sha256 } = sealArchive(host);
     host.sh(`echo later >"$root/etc/cron.d/nightly"; echo later >"$root/etc/network/interfaces"; ${change}`);
@@ -213,7 +213,7 @@ describe('a place that leads elsewhere', () => {
   it('a link that is exchanged between staging and applying leads nothing elsewhere, and all goes back', () => {
     const { sha256 } = sealArchive(host);
     host.sh('echo later >"$root/etc/cron.d/nightly"; echo later >"$root/etc/fstab"');
-    expect(stage(sha256, 'path', ':etc:fstab=:etc:cron.d:nightly')).toMatchObject({ code: '0' });
+    expect(stage(sha256, 'path', 'etc:fstab=etc:cron.d:nightly')).toMatchObject({ code: '0' });
     host.sh('mkdir "$root/victim"; mv "$root/etc/cron.d" "$root/etc/cron.was"; ln -s ../victim "$root/etc/cron.d"');
     const before = treeOf(host);
     refused(commands.job('apply-restore', rid), 9, /over a link/);

@@ -32,15 +32,15 @@ export const restore = {
 } as const satisfies PatternParameter;
 
 /**
- * Whole paths, or names of volumes, with `=` between and `:` for `/`, which no argument of the policy may hold; `all` where it is of
+ * Names of volumes, or paths from the root without their first `/`, with `=` between and `:` for `/`, which no argument of the policy may hold; `all` where it is of
  * everything; of an undo, the restore's id.
  */
 const selection = {
   name: 'selection',
-  pattern: '[A-Za-z0-9:][A-Za-z0-9._@:=-]{0,254}',
+  pattern: '[A-Za-z0-9][A-Za-z0-9._@:=-]{0,254}',
   maxLength: 255,
-  examples: ['all', 'mcp_logs=caddy_data', ':etc:fstab', ':etc:network:interfaces=:etc:hosts'],
-  description: 'Names of volumes, or whole paths with : for /, with = between; or all',
+  examples: ['all', 'mcp_logs=caddy_data', 'etc:fstab', 'etc:network:interfaces=etc:hosts'],
+  description: 'Names of volumes, or paths from the root with : for /, with = between; or all',
 } as const satisfies PatternParameter;
 
 const shell = (name: string) => new URL(`./${name}.sh`, import.meta.url);
