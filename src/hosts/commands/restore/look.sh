@@ -4,9 +4,9 @@
 look_at_unit() {
   target_of "$1"
   if [ -n "$_missing" ]; then echo "volume $_missing"; echo "volume $_missing" >>"$_work/fingerprint"; return 0; fi
+  if same_unit "$1" "$_target"; then echo "unit same $_target"; return 0; fi
   place_for "$_target"
   if [ -n "$_problem" ]; then echo "problem $_problem" | one_line; return 0; fi
-  if same_unit "$1" "$_target"; then echo "unit same $_target"; return 0; fi
   if there "$_target"; then _how_unit=replace; else _how_unit=new; fi
   printf 'unit %s %s\n' "$_how_unit" "$_target" | one_line
   printf '%s\tput\t%s\t%s\t%s\n' 1 "$_place" "$_target" "$1" >>"$_work/units"
