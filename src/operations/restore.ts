@@ -14,7 +14,7 @@ export const restoreScopes = [
   'pve-database',
 ] as const;
 
-const path = /^(\/[A-Za-z0-9_.@-]+)+$/;
+const path = /^\/[A-Za-z0-9][A-Za-z0-9_.@-]*(\/[A-Za-z0-9_.@-]+)*$/;
 /** For how long what a restore replaced is kept on the host. */
 const keptMs = 14 * 24 * 3_600_000;
 

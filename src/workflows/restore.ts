@@ -75,7 +75,6 @@ function planOf(
     ],
     state: [
       { name: 'Archive', value: `${look.archive.name}, SHA-256 ${look.archive.sha256}` },
-      { name: 'Vouched for by', value: look.by === 'host' ? "the host's own seal" : look.by },
       { name: 'What is replaced, as it is now', value: look.fingerprint },
       { name: 'Stands still meanwhile', value: look.stops.join(', ') || 'nothing' },
     ],
@@ -295,7 +294,7 @@ function contents(look: RestoreLook): Section {
       {
         check: 'Archive',
         verdict: 'ok',
-        summary: `${look.archive.name}, ${readableBytes(look.archive.bytes)}; vouched for by ${look.by === 'host' ? "this host's seal" : look.by}`,
+        summary: `${look.archive.name}, ${readableBytes(look.archive.bytes)}, sealed by this host`,
       },
       ...folders.map(
         ({ path, created, changed, removed, same }): Finding => ({

@@ -40,6 +40,8 @@ beforeAll(async () => {
   service = await startService({ hosts: { pve1: { ...sshEntry(lab), ...apiEntry(simulator) } } });
   writeFileSync(join(service.folder, 'policy.yaml'), 'protected: { guests: 999 }\n', { mode: 0o600 });
   await service.startWorker();
+  const made = await run('back-up', {});
+  restoring.backup = /([a-z]+-backup-[0-9-]+)[.]tar/.exec(JSON.stringify(made.result?.output))?.[1] ?? '';
 }, startTimeoutMs);
 
 afterAll(async () => {
@@ -49,6 +51,9 @@ afterAll(async () => {
 }, 120_000);
 
 const sh = (script: string) => lab.must(['bash', '-euo', 'pipefail', '-c', script], { timeoutMs: 120_000 });
+
+/** Of the archive that is made before. */
+const restoring = { backup: '', what: 'path', paths: ['/etc/hosts'] };
 
 /** Requests of each operation, so that every way of changing something is planned once. */
 const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
@@ -63,6 +68,7 @@ const requests: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   'delete-snapshot': [{ vmid: 120, snapshot: 'before' }],
   'label-guest': [{ vmid: 100, addTags: ['web'], notes: 'planned', pool: 'web' }],
   'resume-guest': [{ vmid: 100 }],
+  restore: [restoring],
   'roll-back-guest': [{ vmid: 120, snapshot: 'before' }],
   'snapshot-guest': [{ vmid: 100, snapshot: 'planned', withRam: true }],
   'suspend-guest': ['ram', 'disk'].map((to) => ({ vmid: 100, to })),
@@ -130,7 +136,7 @@ function apiAsItIs(): string {
 }
 
 /** What works on the host itself is tried always, what is calls of the API by turns. */
-const onHost = ['back-up', 'change-policy', 'control-service', 'run-in-guest'];
+const onHost = ['back-up', 'change-policy', 'control-service', 'restore', 'run-in-guest'];
 const tried = [
   ...onHost,
   ...sample(

@@ -34,6 +34,7 @@ export function sealArchive(
     umask 077
     mkdir -p "$backups" "$state/seal" "$state/restores"; work=$(mktemp -d)
     [ -e "$state/seal/key" ] || ssh-keygen -q -t ed25519 -N '' -C seal -f "$state/seal/key"
+    printf 'seal namespaces="proxmox-mcp-manifest" %s\\n' "$(cut -d' ' -f1,2 "$state/seal/key.pub")" >"$state/seal/signers"
     cp -a "$installation" "$work/${top}"; cp -a "${host.layout.sudoersFile}" "$work/${top}/claude-user"; cp -a "$root" "$work/host"
     ${volumes.length > 0 ? 'mkdir "$work/volumes"; chmod 755 "$work/volumes"' : ':'}
     ${volumes.map(([name, { folder }]) => `cp -a "${folder}" "$work/volumes/${name}"`).join('\n')}

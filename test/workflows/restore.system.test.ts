@@ -122,7 +122,9 @@ it('is planned, approved, applied and verified; and undone by what it says', asy
   expect(result.outcome).toBe('done');
   expect(treeOf(host)).toBe(whole);
   expect(result.output).toMatchObject({ replaced: 2, kept: [expect.stringContaining('/.proxmox-mcp-restore-')] });
-  expect(findingsOf(result.report.sections).filter(({ verdict }) => verdict !== 'ok')).toEqual([]);
+  expect(findingsOf(result.report.sections).filter(({ verdict }) => verdict !== 'ok')).toMatchObject([
+    { check: 'Version' },
+  ]);
   expect(result.plan?.steps.flatMap(({ does }) => does)).toEqual([
     expect.stringMatching(/^stage-restore restore-\d{8}-\d{6} daily-backup-20261122-020000 [0-9a-f]{64} complete all$/),
     `apply-restore ${result.output.restore}`,
@@ -167,7 +169,7 @@ it('replaces nothing when the host changed while the archive was unpacked', asyn
 }, 120_000);
 
 it('ends undone where the host has gone back by itself', async () => {
-  programs.put('mv', `case "$*" in *hostname*) exit 1 ;; esac; exec /usr/bin/mv "$@"`);
+  programs.put('mv', `case "$*" in */old/*) exit 1 ;; esac; exec /usr/bin/mv "$@"`);
   const handle = await start(all);
   await approve(handle);
   await expect(handle.result()).rejects.toMatchObject({
@@ -209,7 +211,7 @@ describe('in the middle of a step', () => {
       } else {
         // All of the job is gone at once, and its record is of another start of the host.
         host.sh(
-          `pid=$(cut -d' ' -f3 "$state"/jobs/*/meta | tail -n 1); for meta in "$state"/jobs/*/meta; do [ -e "\${meta%/meta}/exit" ] || pid=$(cut -d' ' -f3 "$meta"); done; kill -9 -- "-$pid"`,
+          `pid=$(cut -d' ' -f3 "$state"/jobs/*/meta | tail -n 1); for meta in "$state"/jobs/*/meta; do [ -e "\${meta%/meta}/exit" ] || pid=$(cut -d' ' -f3 "$meta"); done; kill -s KILL -- "-$pid"`,
         );
         programs.put(program, `exec /usr/bin/${program} "$@"`);
       }

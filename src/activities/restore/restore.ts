@@ -47,8 +47,6 @@ export interface ReplacedFolder {
 }
 
 export interface RestoreLook {
-  /** Who vouches for the archive: `host`, by its seal, or an administrator. */
-  readonly by: string;
   /** The host that the archive is of: its name and machine id. */
   readonly home: string;
   readonly isOtherMachine: boolean;
@@ -91,7 +89,7 @@ export interface RestoreRecord {
 }
 
 export interface RestoreActivities {
-  /** Changes nothing. Throws `forbidden` where nobody vouches for the archive, `verification-failed` where it isn't what they vouch for. */
+  /** Changes nothing. Throws `forbidden` where the host hasn't sealed the manifest, `verification-failed` where it is of another archive. */
   lookForRestore(input: RestoreChoice): Promise<RestoreLook>;
   /** The calls of it. Changes nothing. */
   planRestore(
@@ -151,8 +149,8 @@ export function createRestoreActivities({ hosts }: { readonly hosts: Hosts }): R
       const options = { signal: Context.current().cancellationSignal };
       const args = { backup, 'scope-or-undo': what, selection: selected(selection) } as const;
       const said = await withHeartbeat(() => hosts.get(name).run(lookForRestore, args, options));
-      const { archive, by, home, fingerprint } = said;
-      if (archive === undefined || by === undefined || home === undefined || fingerprint === undefined) {
+      const { archive, home, fingerprint } = said;
+      if (archive === undefined || home === undefined || fingerprint === undefined) {
         throw new ServiceError({
           code: 'unexpected-answer',
           message: `${name} did not say what the archive ${backup} is`,
@@ -162,7 +160,6 @@ export function createRestoreActivities({ hosts }: { readonly hosts: Hosts }): R
       const [file, bytes, sha256] = archive;
       const of = (how: 'new' | 'replace') => said.unit.filter((one) => one.how === how).map(({ path }) => path);
       return {
-        by,
         home,
         isOtherMachine: said['other-machine'],
         archive: { name: file, bytes, sha256 },
@@ -250,7 +247,7 @@ export function createRestoreActivities({ hosts }: { readonly hosts: Hosts }): R
 }
 
 function selected(selection: readonly string[]): string {
-  return selection.length === 0 ? 'all' : selection.join('=').replaceAll('/', ':');
+  return selection.length === 0 ? 'all' : selection.map((one) => one.replace(/^\//, '').replaceAll('/', ':')).join('=');
 }
 
 /** Versions of the archive's host and of this one that are other ones: `pve-manager was 8.4.1, and is 9.1.7`. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 import { archiveId, archiveTop, sealArchive } from '../../support/sealed-archive.ts';
+import { backUp, id as madeId } from '../back-up/steps.ts';
 import { caller, treeOf } from './calls.ts';
 
 let host: TestHost;
@@ -78,12 +79,22 @@ describe('a restore of everything', () => {
   });
 });
 
+it('brings back what back-up itself has made and sealed, byte for byte', async () => {
+  const before = treeOf(host);
+  const { published } = await backUp(host);
+  spoil();
+  host.sh('rm "$root/etc/later"');
+  ok(commands.job('stage-restore', rid, madeId, published.sha256, 'complete', 'all'));
+  ok(apply());
+  expect(treeOf(host)).toBe(before);
+});
+
 describe('a restore of a part', () => {
   it('takes one file, and leaves everything else', () => {
     const { sha256 } = sealArchive(host);
     const fstab = readFileSync(join(host.layout.hostRoot, 'etc/fstab'), 'utf8');
     spoil();
-    expect(stage(sha256, 'path', ':etc:fstab=:etc:cron.d')).toMatchObject({
+    expect(stage(sha256, 'path', 'etc:fstab=etc:cron.d')).toMatchObject({
       code: '0',
       said: expect.stringContaining('units 2'),
     });
@@ -109,4 +120,18 @@ describe('a restore of a part', () => {
     expect(apply().code).toBe('9');
     expect(treeOf(host)).toBe(before);
   });
+});
+
+it('the look says of a folder what would come, change and go, and of each file whether it is the same', () => {
+  sealArchive(host);
+  spoil();
+  const { said } = commands.call('look-for-restore', archiveId, 'complete', 'all');
+  const root = host.layout.hostRoot;
+  expect(said).toContain(`unit replace ${root}/etc/fstab\n`);
+  expect(said).toContain(`unit new ${root}/etc/hostname\n`);
+  expect(said).toContain(`unit same ${root}/etc/hosts\n`);
+  expect(said).toMatch(new RegExp(`^tree 5 1 2 \\d+ ${host.layout.installation}$`, 'm'));
+  expect(said).toMatch(/^goes new$/m);
+  expect(said).toMatch(/^changes [.]env$/m);
+  expect(said).toMatch(/^comes keys$/m);
 });

@@ -32,6 +32,14 @@ describe('what is committed', () => {
   });
 });
 
+it('the helper has every function and every constant once: the later one would take the other’s place', () => {
+  const names = [
+    ...generateHelper(defaultLayout).matchAll(/^ {0,2}(?:readonly ([A-Za-z_]+)=|([a-z_0-9]+)\(\) )/gm),
+  ].map(([, constant, name]) => constant ?? name);
+  expect(names.length).toBeGreaterThan(100);
+  expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+});
+
 describe('every parameter', () => {
   const parameters = all.flatMap(({ name: verb, parameters }) =>
     parameters.map((parameter) => ({ verb, ...parameter })),

@@ -16,7 +16,6 @@ if [ "$2" = undo ]; then
   exit 0
 fi
 require_sealed "$_work" "$1"
-echo "by $_by"
 echo "home $_home"
 echo "archive ${_archive##*/} $_bytes $_sum"
 if [ "$_bytes" -gt 4294967296 ]; then echo 'digest later'
@@ -39,4 +38,5 @@ list_touches "$_work/units" >"$_work/touches"
 sed 's/^/touches /' "$_work/touches"
 users_of "$_work/touches" "$_work/units" | named_users
 cut -d' ' -f1 "$_work/left" | sort | uniq -c | while read -r _count _why; do echo "left $_why $_count $(grep -m 1 "^$_why " "$_work/left" | cut -d' ' -f2-)"; done
-echo "fingerprint $(sha256sum <"$_work/fingerprint" | cut -c1-64)"
+# With something that only this host knows: of what is in it nobody is to guess the content of a file by its checksum.
+echo "fingerprint $(cat -- "$state/seal/key" "$_work/fingerprint" 2>/dev/null | sha256sum | cut -c1-64)"

@@ -4,9 +4,9 @@
 look_at_unit() {
   target_of "$1"
   if [ -n "$_missing" ]; then echo "volume $_missing"; echo "volume $_missing" >>"$_work/fingerprint"; return 0; fi
+  if same_unit "$1" "$_target"; then echo "unit same $_target"; return 0; fi
   place_for "$_target"
   if [ -n "$_problem" ]; then echo "problem $_problem" | one_line; return 0; fi
-  if same_unit "$1" "$_target"; then echo "unit same $_target"; return 0; fi
   if there "$_target"; then _how_unit=replace; else _how_unit=new; fi
   printf 'unit %s %s\n' "$_how_unit" "$_target" | one_line
   printf '%s\tput\t%s\t%s\t%s\n' 1 "$_place" "$_target" "$1" >>"$_work/units"
@@ -20,11 +20,11 @@ one_line() { tr '\001-\011\013-\037\177' '?' | cut -c1-300; }
 compare_tree() {
   ( cd -- "$2" && find . -mindepth 1 ! -name '*
 *' ! -name '*\\*' -printf '%P\t%y %m %U:%G %s %T@\n' ) 2>/dev/null |
-    unit="$1" base="$_top/${sudoersFile##*/}" awk -F '\t' '
-      FILENAME == ARGV[1] { if ($1 != ENVIRON["unit"] || $2 ~ /\\/) next
+    of_unit="$1" base="$_top/${sudoersFile##*/}" awk -F '\t' '
+      FILENAME == ARGV[1] { if ($1 != ENVIRON["of_unit"] || $2 ~ /\\/) next
         split($2, a, " "); p = $2; for (i = 0; i < 7; i++) sub(/^[^ ]+ /, "", p)
-        if (p == ENVIRON["unit"]) next
-        was[substr(p, length(ENVIRON["unit"]) + 2)] = a[1] " " (a[1] == "l" ? "-" : a[2] + 0) " " a[3] " " (a[1] == "f" ? a[4] " " a[5] : ""); next }
+        if (p == ENVIRON["of_unit"]) next
+        was[substr(p, length(ENVIRON["of_unit"]) + 2)] = a[1] " " (a[1] == "l" ? "-" : a[2] + 0) " " a[3] " " (a[1] == "f" ? a[4] " " a[5] : ""); next }
       { split($2, a, " "); sub(/[.].*/, "", a[5]); now = a[1] " " (a[1] == "l" ? "-" : a[2] + 0) " " a[3] " " (a[1] == "f" ? a[4] " " a[5] : "")
         if (!($1 in was)) { removed++; if (removed <= 5) print "goes " $1 } else { if (was[$1] == now) same++; else { changed++; if (changed <= 5) print "changes " $1 } delete was[$1] } }
       END { for (p in was) { created++; if (created <= 5) print "comes " p } print "tree " created + 0, changed + 0, removed + 0, same + 0 }' "$_work/selected" - |

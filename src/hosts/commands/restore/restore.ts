@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { restoreScopes } from '../../../operations/restore.ts';
 import { count, flag, form, keyValues, many, nothing, one, optional, time, words } from '../answer.ts';
 
-import { backup, functions, mountPoints, sha256, volumes } from '../back-up/parameters.ts';
+import { backup, functions, mountPoints, seal, sha256, volumes } from '../back-up/parameters.ts';
 import { defineCommand, type ExitMeaning, type PatternParameter } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
 
 // The commands that bring something of an archive back. They unpack files as root, so they take an archive only by a manifest that this
-// host's own seal, or an administrator's signature, vouches for, and put each thing only where it came from. Between the first stop
+// host's own seal vouches for, and put each thing only where it came from. Between the first stop
 // and healthy-or-back everything is one job, which needs nobody.
 
 const scope = {
@@ -32,20 +32,20 @@ export const restore = {
 } as const satisfies PatternParameter;
 
 /**
- * Whole paths, or names of volumes, with `=` between and `:` for `/`, which no argument of the policy may hold; `all` where it is of
+ * Names of volumes, or paths from the root without their first `/`, with `=` between and `:` for `/`, which no argument of the policy may hold; `all` where it is of
  * everything; of an undo, the restore's id.
  */
 const selection = {
   name: 'selection',
-  pattern: '[A-Za-z0-9:][A-Za-z0-9._@:=-]{0,254}',
+  pattern: '[A-Za-z0-9][A-Za-z0-9._@:=-]{0,254}',
   maxLength: 255,
-  examples: ['all', 'mcp_logs=caddy_data', ':etc:fstab', ':etc:network:interfaces=:etc:hosts'],
-  description: 'Names of volumes, or whole paths with : for /, with = between; or all',
+  examples: ['all', 'mcp_logs=caddy_data', 'etc:fstab', 'etc:network:interfaces=etc:hosts'],
+  description: 'Names of volumes, or paths from the root with : for /, with = between; or all',
 } as const satisfies PatternParameter;
 
 const shell = (name: string) => new URL(`./${name}.sh`, import.meta.url);
 const record = [functions, stop, shell('record')];
-const choosing = [shell('seal'), shell('select'), shell('places'), shell('cluster'), volumes, mountPoints];
+const choosing = [seal, shell('seal'), shell('select'), shell('places'), shell('cluster'), volumes, mountPoints];
 const database = new URL('../back-up/database.sh', import.meta.url);
 /** For a service that is to stay as it is. */
 const steady = new URL('../control-service/functions.sh', import.meta.url);
@@ -58,13 +58,13 @@ const exits = {
   12: { code: 'conflict', remedy: 'Put that right on the host first; docs/restoring.md says how to restore by hand.' },
   13: {
     code: 'forbidden',
-    remedy: 'An archive of another host is admitted by an administrator: see docs/restoring.md.',
+    remedy: 'An administrator brings a copy that this host takes: npx proxmox-mcp host bring-backup HOST ID.',
   },
   17: { code: 'already-exists', remedy: 'Start the restore again: it gets another id.' },
 } as const satisfies Readonly<Record<number, ExitMeaning>>;
 
 const because =
-  'unpacks files as root: only of an archive whose manifest this host sealed itself, or an administrator has signed for it; each goes only where it came from';
+  'unpacks files as root: only of an archive whose manifest this host has sealed, each where it came from, and compared with the manifest';
 
 const text = z.string().min(1);
 
@@ -121,8 +121,6 @@ export const lookForRestore = defineCommand({
   maxOutputBytes: 1024 * 1024,
   answer: keyValues({
     now: one(time),
-    /** `host`, or the administrator who has signed for it. */
-    by: optional(text),
     /** The host that it is of: name and machine id. */
     home: optional(text),
     archive: optional(words(text, count, form(sha256))),

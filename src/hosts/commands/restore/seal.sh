@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154,SC2034,SC2015 # The helper has the layout's names; the commands use what is set here.
 # require_sealed WORK BACKUP: copies manifest and seal of an archive into WORK, which only root can write, and ends unless the
-# seal is this host's own, or an administrator has signed that this host takes the manifest. Sets _by, _archive, _bytes, _sum,
+# seal is this host's own: it made the archive, or took it as a copy that an administrator vouched for. Sets _archive, _bytes, _sum,
 # _top and _home, the host that it is of.
 require_sealed() {
   folders
@@ -8,9 +8,8 @@ require_sealed() {
     [ -f "$_backups/$2.$_end" ] || stop 11 "there is no $2.$_end in $_backups: only an archive with a sealed manifest is restored"
     head -c 536870912 -- "$_backups/$2.$_end" >"$1/$_end"
   done
-  _by=
-  if sealed_here "$1"; then _by=host; elif admitted_here "$1" "$2"; then _by=$_signer; fi
-  [ -n "$_by" ] || stop 13 "the manifest of $2 is not sealed by this host, and no administrator has signed it for this host: ${_why:-its seal is wrong}"
+  of_root "$state/seal/signers" || stop 13 'this host has no key that seals manifests'
+  is_sealed "$1/manifest" "$1/manifest.sig" || stop 13 "the manifest of $2 is not sealed by this host"
   [ "$(head -n 1 "$1/manifest")" = 'proxmox-mcp manifest 1' ] &&
     [ "$(tail -n 1 "$1/manifest")" = "end $(grep -c '^entry ' "$1/manifest")" ] &&
     [ "$(head_of "$1" id)" = "$2" ] || stop 9 "the manifest of $2 is none, or one of another archive"
@@ -32,18 +31,3 @@ require_sealed() {
 
 # head_of WORK KEY: what a line before the entries says.
 head_of() { sed -n "/^entry /q;s/^$2 //p" "$1/manifest" | head -n 1; }
-
-sealed_here() {
-  of_root "$state/seal/key.pub" || { _why='this host has no key that seals'; return 1; }
-  printf 'host namespaces="proxmox-mcp-manifest" %s\n' "$(cut -d' ' -f1,2 "$state/seal/key.pub" | head -n 1)" >"$1/signers"
-  timeout 20 ssh-keygen -Y verify -f "$1/signers" -I host -n proxmox-mcp-manifest -s "$1/manifest.sig" <"$1/manifest" >/dev/null 2>&1
-}
-
-# admitted_here WORK BACKUP: a text that names this host and this manifest, signed like a plan is.
-admitted_here() {
-  _given=$state/admitted/$2
-  of_root "$_given/text" && of_root "$_given/signature" || { _why=${_why-its seal is not of this host}; return 1; }
-  identity && [ "$(sed -n 1p "$_given/text")" = 'proxmox-mcp archive 1' ] && [ "$(sed -n 2p "$_given/text")" = "host: $_identity" ] &&
-    grep -qxF -e "manifest: $(sum_of "$1/manifest")" -- "$_given/text" || { _why='what was signed is for another host or archive'; return 1; }
-  vouched "$_given/text" "$_given/signature"
-}

@@ -55,6 +55,7 @@ select_entries() {
 wanted() {
   printf '%s\n' "$2" | tr '=:' '\n/' | while IFS= read -r _one; do
     [ "$1" = path ] || { printf '%s\n' "$_one"; continue; }
+    _one=/$_one
     case $_one/ in *//* | */../* | */./*) stop 10 "$_one: expected a whole path without . and .." ;; esac
     case $_one in
       # It is in the archive twice, and either will do.

@@ -68,10 +68,17 @@ start_new() {
   for _file in compose.yaml compose.yml docker-compose.yaml docker-compose.yml; do
     [ -s "$_installation/$_file" ] || continue
     grep -Eq '^services: *(#.*)?$' "$_installation/$_file" || return 0
-    timeout 300 docker compose --project-directory "$_installation" --file "$_installation/$_file" up --detach --no-build --pull never >&2 || :
-    timeout 60 docker compose --project-directory "$_installation" --file "$_installation/$_file" ps --all --quiet 2>/dev/null | sed 's/^/container /' >>"$_rec/started"
+    compose "$_file" up -d --no-build >&2 || :
+    compose "$_file" ps -q 2>/dev/null | sed 's/^/container /' >>"$_rec/started"
     return 0
   done
+}
+
+# compose FILE ARGUMENTS: by Docker's plugin, or the older program.
+compose() {
+  _of_file=$_installation/$1; shift
+  if docker compose version >/dev/null 2>&1; then timeout 300 docker compose --project-directory "$_installation" --file "$_of_file" "$@"
+  else timeout 300 docker-compose --project-directory "$_installation" --file "$_of_file" "$@"; fi
 }
 
 # stop_new: what start_new has started.

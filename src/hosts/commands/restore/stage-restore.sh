@@ -23,7 +23,7 @@ list_units
 list_touches "$_rec/units" >"$_rec/touches"
 restore_folders >"$_rec/each-folder"
 require_space
-while IFS= read -r _folder <&7; do unpack "$_folder"; done 7<"$_rec/each-folder"
+while IFS= read -r _folder <&7; do stage_into "$_folder"; done 7<"$_rec/each-folder"
 each_unit lay_out
 each_unit validate_staged
 settle_disks

@@ -38,22 +38,22 @@ make_volume() {
 # require_space: the unpacked files beside what is there, and a tenth more.
 require_space() {
   while IFS= read -r _folder <&7; do
-    _need=$(entries_of "$_folder" | awk '{ s += $4 + 4096 } END { printf "%.0f", s * 1.1 }')
+    _need=$(entries_in "$_folder" | awk '{ s += $4 + 4096 } END { printf "%.0f", s * 1.1 }')
     _free=$(df --block-size=1 --output=avail -- "$(dirname -- "$_folder")" | tail -n 1)
     [ "$_free" -ge "$_need" ] || stop 12 "$(dirname -- "$_folder") has $((_free)) bytes free, and $_need are needed"
   done 7<"$_rec/each-folder"
 }
 
-# entries_of FOLDER: the entries of the manifest that are unpacked there.
-entries_of() {
+# entries_in FOLDER: the entries of the manifest that are unpacked there.
+entries_in() {
   of="$1" awk -F '\t' 'FILENAME == ARGV[1] { if ($3 == ENVIRON["of"]) mine[$5]; next } $1 == "-" || ($1 in mine) { sub(/^[^\t]*\t/, ""); print }' \
     "$_rec/units" "$_rec/selected" | LC_ALL=C sort -u
 }
 
-# unpack FOLDER: what belongs there, and compares it with the manifest. The list is of names as tar unquotes them.
-unpack() {
+# stage_into FOLDER: what belongs there, and compares it with the manifest. The list is of names as tar unquotes them.
+stage_into() {
   rm -rf -- "$1"; mkdir -- "$1" "$1/x" "$1/new" "$1/old" "$1/extra"
-  entries_of "$1" >"$_rec/entries"
+  entries_in "$1" >"$_rec/entries"
   [ -s "$_rec/entries" ] || return 0
   awk '{ p = $0; for (i = 0; i < 7; i++) sub(/^[^ ]+ /, "", p); sub(/\t.*/, "", p); print p }' "$_rec/entries" >"$_rec/names"
   _zip=--gzip; case $_archive in *.zst) _zip=--zstd ;; esac

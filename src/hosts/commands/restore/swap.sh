@@ -46,9 +46,10 @@ make_way() {
   done
 }
 
-# remove_made: the folders that were made and are empty again.
+# remove_made: the folders that were made and are empty again, and the volumes; what was in those is in new/.
 remove_made() {
   cd /
+  [ ! -f "$_rec/made" ] || sed -n 's/^volume //p' "$_rec/made" | while read -r _made; do timeout 60 docker volume rm -- "$_made" >/dev/null 2>&1 || :; done
   [ ! -f "$_rec/made" ] || sed -n 's/^folder //p' "$_rec/made" | sort -ru | while IFS= read -r _way; do rmdir -- "$_way" 2>/dev/null || :; done
 }
 
