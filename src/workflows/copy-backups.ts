@@ -53,8 +53,8 @@ export const copyBackups = operationWorkflow(definition, {
       }
     };
 
-    // What was copied stays, whatever becomes of the next.
-    run.commit();
+    // What was copied stays, whatever becomes of the next; only what has no name yet goes.
+    run.onUndo('Copy', () => on('undo', host, 'Remove what was begun').dropParts({ host }));
     if (found.by === undefined) run.skip('Copy', 'No copy can be made');
     else if (found.missing.length === 0) run.skip('Copy', 'Every archive has one');
     else
@@ -66,6 +66,7 @@ export const copyBackups = operationWorkflow(definition, {
           });
         }
       });
+    run.commit();
     const lacking = found.places.flatMap((place) =>
       [...copied, ...found.copies.filter((one) => one.state === 'whole' && !one.places.includes(place))]
         .map(({ backup: id }) => id)

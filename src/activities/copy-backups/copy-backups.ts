@@ -72,6 +72,8 @@ export interface CopyBackupsActivities {
   copyBackup(input: { readonly host: string; readonly archive: ToCopy }): Promise<CopiedBackup>;
   /** Compares a copy with what was written; with an identity of the service's own also with its sealed manifest. */
   verifyCopy(input: { readonly host: string; readonly backup: string }): Promise<CopyProof>;
+  /** Removes what was begun of copies and is written to no more. */
+  dropParts(input: { readonly host: string }): Promise<void>;
   /** Brings a copy to a further place, and reads it back there. */
   bringCopy(input: { readonly host: string; readonly backup: string; readonly place: string }): Promise<void>;
   /**
@@ -141,6 +143,8 @@ export function createCopyBackupsActivities({
             });
       return await withHeartbeat(() => store.verify(host, backup, identity, { signal: signal() }));
     },
+
+    dropParts: ({ host }) => store.dropParts(host),
 
     async bringCopy({ host, backup, place }) {
       const copy = store.find(host, backup);

@@ -96,12 +96,16 @@ export interface CopyStore {
   verify(host: string, backup: string, identity: Identity | undefined, options?: CopyOptions): Promise<CopyProof>;
   /** Notes that it lies in another place, too, and that this was proved. */
   placed(host: string, backup: string, place: string): void;
+  /** Removes what was begun of copies of a host, but for what somebody has written to within the last minutes. */
+  dropParts(host: string): Promise<void>;
   /** Removes a copy, first what makes it one. */
   remove(host: string, backup: string): Promise<void>;
 }
 
 /** How long nobody writes to the part of a copy whose writer is dead. */
 const abandonedMs = 24 * 3_600_000;
+/** And of one that was given up, whose writer would have written since. */
+const stillMs = 150_000;
 
 export function createCopyStore(folder: string, now: () => Date = () => new Date()): CopyStore {
   const folderOf = (host: string) => join(folder, host);
@@ -201,6 +205,8 @@ export function createCopyStore(folder: string, now: () => Date = () => new Date
       const copy = known(host, backup);
       save(copy, { places: { ...copy.places, [place]: { at: now().toISOString() } } });
     },
+
+    dropParts: (host) => removeAbandoned(folderOf(host), now().getTime(), stillMs),
 
     async remove(host, backup) {
       await rm(recordOf(host, backup), { force: true });
@@ -328,11 +334,11 @@ async function requireSpace(folder: string, bytes: number): Promise<void> {
   });
 }
 
-async function removeAbandoned(folder: string, now: number): Promise<void> {
+async function removeAbandoned(folder: string, now: number, afterMs = abandonedMs): Promise<void> {
   for (const name of namesIn(folder).filter((one) => one.startsWith('.') && one.endsWith('.partial'))) {
     const path = join(folder, name);
     const found = await stat(path).catch(() => undefined);
-    if (found !== undefined && now - found.mtimeMs > abandonedMs) await rm(path, { force: true });
+    if (found !== undefined && now - found.mtimeMs > afterMs) await rm(path, { force: true });
   }
 }
 
