@@ -22,7 +22,7 @@ export const sha256 = {
 /** One of the Docker volumes that a backup's first step has found: nobody can name another. */
 export const volume = {
   name: 'volume',
-  pattern: '[A-Za-z0-9][A-Za-z0-9_.-]*',
+  pattern: '[A-Za-z0-9][A-Za-z0-9_.-]{0,127}',
   maxLength: 128,
   examples: ['mcp_logs', 'caddy_data'],
   description: "One of the installation's Docker volumes",
