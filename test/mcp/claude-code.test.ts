@@ -66,7 +66,7 @@ it('claude -p: a run is answered at once, without an MCP task; a wrong call says
 it('claude -p: an operation is searched, started with the tool for its risk, and with no other', async () => {
   const calls = (await replay('print')).filter(({ request }) => request.body.method === 'tools/call').slice(4);
   const [found, started, wrongTool, wrongInput] = calls.map(({ result }) => result);
-  expect(found?.structuredContent).toMatchObject({ operations: [{ name: 'check-health' }] });
+  expect(found?.structuredContent).toMatchObject({ operations: { 0: { name: 'check-health' } } });
   expect(started?.structuredContent).toMatchObject({ run: { operation: 'check-health' } });
   expect(wrongTool?.isError).toBe(true);
   expect(JSON.stringify(wrongTool?.content)).toContain('Call run_read_operation');

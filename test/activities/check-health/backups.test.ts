@@ -115,7 +115,7 @@ describe('archives', () => {
     const found = named(await findings(answer([good, { id: first, state: 'changed' }])), 'Changed backups');
     expect(found).toMatchObject({ verdict: 'failed', summary: `${first} is not what was published any more.` });
     expect(found?.remedy).toContain(again);
-    expect(found?.remedy).toContain(`ls -l ${defaultLayout.backups}/${first}.tar.gz*`);
+    expect(found?.remedy).toContain(`ls -l ${defaultLayout.backups}/${first}.*`);
   });
 
   it('that are doubted wait for an administrator', async () => {
@@ -141,8 +141,8 @@ describe('archives', () => {
     const rest = [`elsewhere ${first} /mnt/old`, `elsewhere ${second} /mnt/it's old; reboot`];
     const found = named(await findings(answer([good], rest)), 'Backups elsewhere');
     expect(found?.verdict).toBe('warning');
-    expect(found?.remedy).toContain(`mv -n /mnt/old/${first}.tar.gz* ${defaultLayout.backups}/;`);
-    expect(found?.remedy).toContain(`mv -n '/mnt/it'\\''s old; reboot/${second}.tar.gz'* ${defaultLayout.backups}/`);
+    expect(found?.remedy).toContain(`mv -n /mnt/old/${first}.* ${defaultLayout.backups}/;`);
+    expect(found?.remedy).toContain(`mv -n '/mnt/it'\\''s old; reboot/${second}'.* ${defaultLayout.backups}/`);
   });
 
   it.each([
