@@ -84,7 +84,10 @@ describe('proxmox-mcp', () => {
       ['schedules', 'list, add, remove, pause, resume, trigger, change'],
       ['token', 'create, list, revoke'],
       ['people', 'list, add, remove, role, disable, enable, mail, password, totp, key'],
-      ['host', 'list, install, uninstall, check, jobs, accept-backup, administrators, allow-changes, add'],
+      [
+        'host',
+        'list, install, uninstall, check, jobs, accept-backup, bring-backup, protect-backup, administrators, allow-changes, add',
+      ],
     ] as const) {
       const { code, stderr } = await cli(folder, [group, 'lst']);
       expect(code).toBe(2);

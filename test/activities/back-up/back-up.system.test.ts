@@ -38,6 +38,7 @@ describe('a daily backup', () => {
       bytes: verified.bytes,
       sha256: verified.sha256,
       counts: true,
+      seal: { is: 'first', fingerprint: expect.stringMatching(/^SHA256:/) },
     });
     expect(readdirSync(host.layout.backups).sort()).toEqual(filesOf(id));
     expect(statSync(published.path).mode & 0o777).toBe(0o600);
@@ -329,8 +330,8 @@ describe('a host that lies', () => {
     expect(await host.run(() => activities.planBackupRetention({ host: 'pve1' }))).toMatchObject({
       remove: [],
       keep: [
-        { id: 'daily-backup-20200101-020000', why: expect.stringContaining('has no record of it') },
-        { id: 'daily-backup-20200104-020000', why: 'it is one of the last 3 verified archives' },
+        { id: 'daily-backup-20200101-020000', why: expect.stringContaining('no record of it') },
+        { id: 'daily-backup-20200104-020000', why: 'keep-daily' },
       ],
       notUnderstood: 9,
     });
