@@ -241,7 +241,7 @@ case "$name $*" in
 esac
 case $step in Clean | Undo) ;; *) echo "$step" >>${gate}/calls ;; esac
 hold() {
-  [ "$(cat ${gate}/step)" = "$step" ] && mkdir ${gate}/held 2>/dev/null || return 0
+  [ "$(cat ${gate}/step 2>/dev/null)" = "$step" ] && mkdir ${gate}/held 2>/dev/null || return 0
   while [ ! -e ${gate}/open ]; do sleep 0.1; done
   : >${gate}/gone
 }
