@@ -116,7 +116,8 @@ it('a service is backed up while it works, put back as it was, and does nothing 
   ]) {
     expect(list.split('\n')).toContain(name);
   }
-  expect(list).not.toMatch(/data\/(run|logs|backups)|-wal$/m);
+  // The ledger's newest segment comes with its log, copied in one go by the process that writes it.
+  expect(list).not.toMatch(/data\/(run|logs|backups)|temporal[.]sqlite-wal$/m);
 
   // What comes after it is lost: an approval is given and used.
   await withService(async ({ runs }) => {

@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import { vi } from 'vitest';
 import { createPeople, peopleFile } from '../../src/people/store.ts';
 import type { TestService } from './service.ts';
 
@@ -13,9 +13,10 @@ export async function addApprover({ config }: TestService): Promise<void> {
 
 /** Approves the plan that the run asks about, as an operation does that no policy lets through. */
 export async function approve({ runs }: TestService, id: string): Promise<void> {
-  const asking = async () => (await runs.get(id)).progress?.question;
-  await expect.poll(asking, { timeout: 60_000 }).toBeDefined();
-  const question = await asking();
-  const answer = { choice: 'approve', question: question?.id ?? '', digest: question?.approval?.digest ?? '' };
+  const question = await vi.waitFor(
+    async () => (await runs.get(id)).progress?.question ?? Promise.reject(new Error(`${id} asks nothing`)),
+    { timeout: 60_000, interval: 200 },
+  );
+  const answer = { choice: 'approve', question: question.id, digest: question.approval?.digest ?? '' };
   await runs.decide(id, answer, { kind: 'person', name: approver });
 }
