@@ -323,6 +323,8 @@ const leftBecause: Readonly<Record<string, string>> = {
   machine: 'Of another machine’s disks and network cards, so it stays as it is here; path restores it',
   pve: 'Of /etc/pve, which is a file system of its own: its database is restored by pve-database',
   name: 'Its name holds characters that only a restore of the folder around it can take',
+  helper:
+    'The policy of another version of the helper, which would keep the service out: host install makes the one of now',
   dump: 'A dump of a container’s own, which its own program reads in',
 };
 

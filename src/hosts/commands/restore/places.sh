@@ -26,9 +26,15 @@ place_for() {
   _at=$(deepest "$(dirname -- "$1")")
   if [ "$(cd -P -- "$_at" && pwd -P)" != "$_at" ]; then _problem="the way to $1 leads over a link"; return 0; fi
   if mountpoint --quiet -- "$1"; then _problem="$1 is a mount point: what is mounted there is restored by hand"; return 0; fi
+  # A backup leaves out what is mounted below, so nothing would come back for what moved aside.
+  if [ -d "$1" ] && [ ! -L "$1" ]; then
+    : "${_mounts=$(mounted; printf '%s\n' "$_unmounted")}"
+    _mounted=$(below "$_mounts" "$1" | head -n 1)
+    if [ -n "$_mounted" ]; then _problem="$_mounted is a mount point, and would move aside with $1: name what is to come back beside it"; return 0; fi
+  fi
   _gone=$(above "$_unmounted" "$1" | head -n 1)
   if [ -n "$_gone" ]; then _problem="$_gone is not mounted, though this host should have it mounted"; return 0; fi
-  for _kept in "$_backups" "$(realpath -m -- "$state")" "$(realpath -m -- "$helper")"; do
+  for _kept in "$_backups" "$(realpath -m -- "$state")" "$(realpath -m -- "$helper")" "$_root/etc/systemd/system/multi-user.target.wants"; do
     case $_kept/ in "$1"/*) _problem="$1 holds $_kept, which must stay"; return 0 ;; esac
   done
   _device_of=$(stat -c %d -- "$_at") _up=$_at _place=

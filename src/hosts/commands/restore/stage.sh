@@ -52,7 +52,7 @@ entries_in() {
 
 # stage_into FOLDER: what belongs there, and compares it with the manifest. The list is of names as tar unquotes them.
 stage_into() {
-  rm -rf -- "$1"; mkdir -- "$1" "$1/x" "$1/new" "$1/old" "$1/extra"
+  rm -rf --one-file-system -- "$1"; mkdir -- "$1" "$1/x" "$1/new" "$1/old" "$1/extra"
   entries_in "$1" >"$_rec/entries"
   [ -s "$_rec/entries" ] || return 0
   awk '{ p = $0; for (i = 0; i < 7; i++) sub(/^[^ ]+ /, "", p); sub(/\t.*/, "", p); print p }' "$_rec/entries" >"$_rec/names"
@@ -94,7 +94,7 @@ lay_out() {
 
 # remove_staging: everything of it that isn't used.
 remove_staging() {
-  restore_folders | while IFS= read -r _folder; do rm -rf -- "$_folder"; done
+  restore_folders | while IFS= read -r _folder; do rm -rf --one-file-system -- "$_folder"; done
   [ ! -f "$_rec/made" ] || while read -r _kind _what; do
     [ "$_kind" != volume ] || timeout 60 docker volume rm -- "$_what" >/dev/null 2>&1 || :
   done <"$_rec/made"

@@ -9,6 +9,7 @@ swap_in() {
   enter "$_target"
   if there "$_name"; then
     if there "$_folder/old/$_n"; then stop 9 "$_target is there again, though it was moved aside: somebody made it anew"; fi
+    if [ -d "$_name" ] && [ ! -L "$_name" ] && below "$(mounted)" "$_target" | grep -q .; then stop 9 "something is mounted in $_target, and would move aside with it"; fi
     mv -T -- "$_name" "$_folder/old/$_n"
   fi
   [ "$_action" != put ] || mv -nT -- "$_folder/new/$_n" "$_name"
@@ -38,11 +39,12 @@ make_way() {
   while [ -n "$_rest" ]; do
     _one=${_rest%%/*}; case $_rest in */*) _rest=${_rest#*/} ;; *) _rest= ;; esac
     echo "folder $(pwd -P)/$_one" >>"$_rec/made"; sync "$_rec/made"
-    mkdir -- "./$_one"
+    mkdir -m 700 -- "./$_one"
     _deep=${_deep%/}/$_one
+    # The folder above may be somebody else's, who exchanges it meanwhile: what is changed is where we are, and only what we made.
+    cd -P -- "./$_one" && [ "$(pwd -P)" = "$_deep" ] && [ "$(stat -c '%u %a' .)" = "$(id -u) 700" ] || stop 12 "the way to $1 leads over a link"
     _like=$_folder/x/host${_deep#"$_root"}; case $_deep in "$_installation" | "$_installation"/*) _like=$_folder/x/$(sed -n 's/^top //p' "$_rec/request")${_deep#"$_installation"} ;; esac
-    if [ -d "$_like" ]; then chmod --reference="$_like" -- "./$_one"; [ "$(id -u)" != 0 ] || chown --reference="$_like" -- "./$_one"; else chmod 755 -- "./$_one"; fi
-    cd -P -- "./$_one" && [ "$(pwd -P)" = "$_deep" ] || stop 12 "the way to $1 leads over a link"
+    if [ -d "$_like" ]; then [ "$(id -u)" != 0 ] || chown --reference="$_like" .; chmod --reference="$_like" .; else chmod 755 .; fi
   done
 }
 
@@ -50,7 +52,7 @@ make_way() {
 remove_made() {
   cd /
   [ ! -f "$_rec/made" ] || sed -n 's/^volume //p' "$_rec/made" | while read -r _made; do timeout 60 docker volume rm -- "$_made" >/dev/null 2>&1 || :; done
-  [ ! -f "$_rec/made" ] || sed -n 's/^folder //p' "$_rec/made" | sort -ru | while IFS= read -r _way; do rmdir -- "$_way" 2>/dev/null || :; done
+  [ ! -f "$_rec/made" ] || sed -n 's/^folder //p' "$_rec/made" | sort -ru | while IFS= read -r _way; do ( enter "$_way"; rmdir -- "$_name" ) 2>/dev/null || :; done
 }
 
 # settle_disks: everything that was renamed stays so after a power cut.
