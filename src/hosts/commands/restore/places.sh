@@ -10,7 +10,7 @@ target_of() {
     volumes/*)
       _docker_name=$(awk -v name="${1#*/}" '/^entry /{ exit } $1 == "volume" && $2 == name { print $6 }' "$_work/manifest")
       [ -n "$_docker_name" ] && command -v docker >/dev/null || stop 12 "there is no Docker on this host for the volume ${1#*/}"
-      _code=0; volume_of "$_docker_name" || _code=$?
+      _code=0 _volume=$_docker_name; data_of || _code=$?
       [ "$_code" != 2 ] || stop 12 "the data of the volume $_docker_name is not on this host, or not mounted now"
       if [ "$_code" = 1 ]; then _missing=$_docker_name _target= ; return 0; fi
       case ,$_how, in *,bind,* | *,rbind,*) _target=$(realpath -m -- "$_device") ;; *) _target=$(realpath -m -- "$_data") ;; esac

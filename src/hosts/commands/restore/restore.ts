@@ -49,7 +49,7 @@ const choosing = [seal, shell('seal'), shell('select'), shell('places'), shell('
 const database = new URL('../back-up/database.sh', import.meta.url);
 /** For a service that is to stay as it is. */
 const steady = new URL('../control-service/functions.sh', import.meta.url);
-const swapping = [shell('swap'), shell('services'), shell('judge'), database, steady];
+const swapping = [shell('swap'), shell('mark'), shell('services'), shell('judge'), database, steady];
 
 const exits = {
   9: unverified,

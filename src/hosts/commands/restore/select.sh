@@ -40,7 +40,7 @@ select_entries() {
       h = substr(p, 5)
       if (h !~ /^\/[^\/]+\/./) return ""
       if (ENVIRON["other"] && machine(h)) return t == "d" ? "" : drop("machine", p)
-      if (w == "configuration" && (security(p) || keys(p))) return ""
+      if (w == "configuration" && (security(p) || keys(p) || in_(p, "host/usr/local/lib/proxmox-mcp"))) return ""
       return p
     }
     function volume(p) { sub(/^volumes\//, "", p); sub(/\/.*/, "", p); return p }
