@@ -375,7 +375,8 @@ function afterwards(
             check: 'Verify',
             verdict: 'warning',
             summary: 'The host kept the restore and was well, and could not be looked at again afterwards.',
-            remedy: 'Look at it with a plan of the same restore (dryRun). If keys of SSH came back, pin them: host install.',
+            remedy:
+              'Look at it with a plan of the same restore (dryRun). If keys of SSH came back, pin them: host install.',
           } as const,
         ]
       : []),
