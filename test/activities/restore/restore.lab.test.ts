@@ -20,9 +20,9 @@ const asItIs = () =>
     find . ! -path './logs/*' -printf '%P %y %m %U:%G %l\\n' | LC_ALL=C sort; find . -type f ! -path './logs/*' -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum; done
     docker volume inspect --format '{{.Name}}' mcp_logs caddy_data; cat /etc/hosts /etc/fstab /etc/systemd/system/proxmox-mcp.service`);
 
-async function backUp(): Promise<{ readonly id: string; readonly sha256: string }> {
+async function backUp(fence: number): Promise<{ readonly id: string; readonly sha256: string }> {
   const backups = createBackupActivities(lab);
-  const input = { host: 'pve1', id: freeBackupId('daily', Date.now(), []), fence: 1 };
+  const input = { host: 'pve1', id: freeBackupId('daily', Date.now(), []), fence };
   const { volumes } = await attempt(() => backups.collectBackup(input));
   await attempt(() => backups.collectHost(input));
   await attempt(() => backups.archiveVolumes({ ...input, volumes }));
@@ -39,7 +39,7 @@ it('a restore whose job was killed goes back by the host alone, now and when it 
   await onHost(
     `systemctl start proxmox-mcp; docker run -d --name slow -v /opt/proxmox-mcp:/d busybox sh -c 'trap "" TERM; while :; do sleep 1; done'`,
   );
-  const { id: backup, sha256 } = await backUp();
+  const { id: backup, sha256 } = await backUp(1);
   await onHost('cp -a /opt/proxmox-mcp/.env /tmp/env; echo later >>/opt/proxmox-mcp/.env');
   const later = await onHost('cat /opt/proxmox-mcp/.env');
   const restores = createRestoreActivities(lab);
@@ -80,7 +80,7 @@ it('an installation that was destroyed comes back with its volumes, and runs', {
   const before = await asItIs();
   const ran = await onHost(`docker ps --format '{{.Names}}' | sort`);
   const restores = createRestoreActivities(lab);
-  const { id, sha256 } = await backUp();
+  const { id, sha256 } = await backUp(3);
 
   await onHost(`systemctl stop proxmox-mcp; docker rm -f $(docker ps -aq) >/dev/null 2>&1 || :; docker volume rm mcp_logs caddy_data >/dev/null
     rm -rf /opt/proxmox-mcp /etc/systemd/system/proxmox-mcp.service; systemctl daemon-reload; echo lost >/etc/fstab`);
@@ -88,7 +88,7 @@ it('an installation that was destroyed comes back with its volumes, and runs', {
   const look = await attempt(() => restores.lookForRestore(choice));
   expect(look.problems).toEqual([]);
   expect([...look.newVolumes].sort()).toEqual(['caddy_data', 'mcp_logs']);
-  const one = { host: 'pve1', restore: 'restore-20261127-120000', fence: 2 };
+  const one = { host: 'pve1', restore: 'restore-20261127-120000', fence: 4 };
   await attempt(() => restores.stageRestore({ ...one, ...choice, sha256 }));
   const record = await attempt(() => restores.applyRestore(one));
   expect(record).toMatchObject({ state: 'kept' });

@@ -70,6 +70,8 @@ start_users() {
 # start_new: where the installation was not running because there was none: its unit, or its compose project.
 start_new() {
   touches installation && [ ! -s "$_rec/ran" ] && grep -qx 'what complete' "$_rec/request" || return 0
+  : >"$_rec/before"
+  ! has_docker || timeout 20 docker ps --all --quiet --no-trunc | sed 's/^/new /' >"$_rec/before"
   if has_systemd && systemctl cat -- "${unit%.service}.service" >/dev/null 2>&1; then
     systemctl start -- "${unit%.service}.service" || :
     echo "unit ${unit%.service}" >>"$_rec/started"
@@ -81,7 +83,6 @@ start_new() {
     [ -s "$_installation/$_file" ] || continue
     grep -Eq '^services: *(#.*)?$' "$_installation/$_file" || return 0
     for _of_it in "$_file" .env; do [ ! -e "$_installation/$_of_it" ] || of_root_alone "$_installation/$_of_it" || return 0; done
-    compose "$_file" ps --all --quiet 2>/dev/null | sed 's/^/new /' >"$_rec/before"
     compose "$_file" up -d --no-build >&2 || echo "failed docker compose could not start what $_file names" >>"$_rec/started"
     compose "$_file" ps --all --quiet 2>/dev/null | sed 's/^/new /' | awk 'FILENAME == ARGV[1] { was[$0]; next } { if ($0 in was) $1 = "container"; print }' "$_rec/before" - >>"$_rec/started"
     return 0
