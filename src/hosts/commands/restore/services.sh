@@ -77,13 +77,12 @@ start_new() {
     echo "unit ${unit%.service}" >>"$_rec/started"
   fi
   has_docker || return 0
-  # Who could write it would have root start what they like.
-  of_root_alone "$_installation" || return 0
   for _file in compose.yaml compose.yml docker-compose.yaml docker-compose.yml; do
     [ -s "$_installation/$_file" ] || continue
     grep -Eq '^services: *(#.*)?$' "$_installation/$_file" || return 0
-    for _of_it in "$_file" .env; do [ ! -e "$_installation/$_of_it" ] || of_root_alone "$_installation/$_of_it" || return 0; done
-    compose "$_file" up -d --no-build >&2 || echo "failed docker compose could not start what $_file names" >>"$_rec/started"
+    # Who could write it would have root start what they like.
+    _trusted=yes; for _of_it in "" "/$_file" /.env; do [ ! -e "$_installation$_of_it" ] || of_root_alone "$_installation$_of_it" || _trusted=; done
+    [ -z "$_trusted" ] || compose "$_file" up -d --no-build >&2 || echo "failed docker compose could not start what $_file names" >>"$_rec/started"
     compose "$_file" ps --all --quiet 2>/dev/null | sed 's/^/new /' | awk 'FILENAME == ARGV[1] { was[$0]; next } { if ($0 in was) $1 = "container"; print }' "$_rec/before" - >>"$_rec/started"
     return 0
   done
