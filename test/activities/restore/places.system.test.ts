@@ -124,6 +124,14 @@ it('a folder that is made is exchanged for a link meanwhile, and what that leads
   expect(stateOf()).toBe('undone');
 });
 
+it('an installation that was on another file system of this host is not put beside it', () => {
+  const { sha256 } = sealArchive(host, {
+    forge: `sed -i 's|^version helper .*|&\\nversion filesystem/installation zfs|' "$manifest"`,
+  });
+  host.sh('echo later >"$installation/.env"');
+  refused(stage(sha256), 12, /another file system .* which was zfs/);
+});
+
 describe('the policy of another helper', () => {
   const forge = `sed -i 's/^version helper .*/version helper ${'0'.repeat(64)}/' "$manifest"`;
   it('stays out of everything but what names it, and is said', () => {

@@ -34,6 +34,16 @@ place_for() {
   fi
   _gone=$(above "$_unmounted" "$1" | head -n 1)
   if [ -n "$_gone" ]; then _problem="$_gone is not mounted, though this host should have it mounted"; return 0; fi
+  # A pool that isn't imported is in no fstab.
+  case $1/ in
+    "$_installation"/*)
+      _was=$(sed -n '/^entry /q;s/^version filesystem.installation //p' "$_work/manifest" | head -n 1)
+      if [ -n "$_was" ] && [ -z "$_other" ] && [ "$_was" != "$(file_system "$1" | tr ' ' '-')" ]; then
+        _problem="$_installation is on another file system than when it was backed up, which was $_was: mount that first"
+        return 0
+      fi
+      ;;
+  esac
   for _kept in "$_backups" "$(realpath -m -- "$state")" "$(realpath -m -- "$helper")" "$_root/etc/systemd/system/multi-user.target.wants"; do
     case $_kept/ in "$1"/*) _problem="$1 holds $_kept, which must stay"; return 0 ;; esac
   done
