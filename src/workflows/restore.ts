@@ -1,4 +1,4 @@
-import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
+import { ApplicationFailure, isCancellation, workflowInfo } from '@temporalio/workflow';
 import type { z } from 'zod';
 import type { RestoreActivities, RestoreChoice, RestoreLook, RestoreRecord } from '../activities/restore/restore.ts';
 import type { Finding } from '../operations/finding.ts';
@@ -103,6 +103,11 @@ function planOf(
             'Host keys of SSH may become others, which this service then refuses until they are pinned anew (host install)',
           ]
         : []),
+      ...(look.touches.includes('restored')
+        ? [
+            'An older state of this service itself comes back: it executes nothing until an administrator lets it go on (npx proxmox-mcp restored --go-on)',
+          ]
+        : []),
       ...(look.isRead ? [] : ['The archive is larger than 4 GiB, and is read only while it is staged']),
     ],
     hostCalls: [{ host, calls: [calls.stage, calls.apply] }],
@@ -185,10 +190,15 @@ async function bringBack(run: Run<Input>, known: Extract<Known, { kind: 'restore
     (summary) => on('job')(summary).applyRestore(of()),
     ({ units }) => `${units} files and folders, and the host is well`,
   );
-  const after = await run.step('Verify', (summary) => on('survey')(summary).lookForRestore(choice), describeLook);
+  // The host itself has judged it and kept it: that it doesn't answer now is said, and no reason to go back.
   run.commit();
-  const others = [...after.replaced, ...after.created].filter(
-    (path) => !after.folders.some((one) => one.path === path),
+  const after = await run.step(
+    'Verify',
+    (summary) => on('survey')(summary).lookForRestore(choice).catch(rethrowCancelled),
+    (found) => (found === undefined ? 'The host does not answer' : describeLook(found)),
+  );
+  const others = [...(after?.replaced ?? []), ...(after?.created ?? [])].filter(
+    (path) => !after?.folders.some((one) => one.path === path),
   );
   await forgetOld(run, host, look.old);
   return {
@@ -200,8 +210,13 @@ async function bringBack(run: Run<Input>, known: Extract<Known, { kind: 'restore
       kept: [...record.folders],
     },
     summary: `${choice.what} of ${host} is as in ${choice.backup}: ${look.replaced.length} replaced, ${look.created.length} new.`,
-    sections: [contents(look), safety(id, record), ...afterwards(look, others, lost), ...differences(look)],
+    sections: [contents(look), safety(id, record), ...afterwards(look, after && others, lost), ...differences(look)],
   };
+}
+
+function rethrowCancelled(error: unknown): undefined {
+  if (isCancellation(error)) throw error;
+  return undefined;
 }
 
 /** It is done whatever comes of tidying up. */
@@ -323,6 +338,8 @@ const leftBecause: Readonly<Record<string, string>> = {
   machine: 'Of another machine’s disks and network cards, so it stays as it is here; path restores it',
   pve: 'Of /etc/pve, which is a file system of its own: its database is restored by pve-database',
   name: 'Its name holds characters that only a restore of the folder around it can take',
+  helper:
+    'The policy of another version of the helper, which would keep the service out: host install makes the one of now',
   dump: 'A dump of a container’s own, which its own program reads in',
 };
 
@@ -346,9 +363,34 @@ function safety(id: string, { folders, aside }: RestoreRecord): Section {
   };
 }
 
-function afterwards(look: RestoreLook, others: readonly string[], lost: readonly string[]): readonly Section[] {
+function afterwards(
+  look: RestoreLook,
+  others: readonly string[] | undefined,
+  lost: readonly string[],
+): readonly Section[] {
   const findings: Finding[] = [
-    ...(others.length === 0
+    ...(others === undefined
+      ? [
+          {
+            check: 'Verify',
+            verdict: 'warning',
+            summary: 'The host kept the restore and was well, and could not be looked at again afterwards.',
+            remedy:
+              'Look at it with a plan of the same restore (dryRun). If keys of SSH came back, pin them: host install.',
+          } as const,
+        ]
+      : []),
+    ...(look.touches.includes('restored')
+      ? [
+          {
+            check: 'Service',
+            verdict: 'warning',
+            summary: 'An older state of this service came back, and it executes nothing.',
+            remedy: 'See what was open: npx proxmox-mcp restored. Let it go on: npx proxmox-mcp restored --go-on.',
+          } as const,
+        ]
+      : []),
+    ...(others === undefined || others.length === 0
       ? []
       : [
           {

@@ -44,6 +44,7 @@ export function sealArchive(
     manifest="$backups/${id}.manifest"
     { echo 'proxmox-mcp manifest 1'; echo 'id ${id}'; echo "host $(uname -n) $(cat /etc/machine-id 2>/dev/null)"
       echo "archive ${id}.${ending} $(stat -c %s "$backups/${id}.${ending}") $sum"; echo 'version pve-manager 9.1.7'
+      echo "version helper $(sha256sum <"$helper" | cut -c1-64)"; ( cd host; find etc -mindepth 1 -maxdepth 1 -printf 'part system 1 1 /%p\\n' )
       ${volumes.map(([name, { docker }]) => `echo 'volume ${name} copied 1 1 ${docker}'`).join('\n')}
       find . -type f -print0 | xargs -0 sha256sum -z >"$state/sums"
       find . -mindepth 1 -printf '%y %m %U:%G %s %T@\\0%P\\0%l\\0' | perl -e '

@@ -144,6 +144,21 @@ async function historyOf(handle: WorkflowHandle<Restore>): Promise<unknown> {
   return historyToJSON(await handle.fetchHistory());
 }
 
+it('is done once the host has kept it, whatever becomes of the look at it afterwards', async () => {
+  programs.put(
+    'openssl',
+    `! grep -qs '^kept' '${host.layout.state}'/restores/*/state || exit 1; exec /usr/bin/openssl "$@"`,
+  );
+  const handle = await start(all);
+  await approve(handle);
+  const result = await handle.result();
+  expect(result.outcome).toBe('done');
+  expect(findingsOf(result.report.sections)).toContainEqual(
+    expect.objectContaining({ check: 'Verify', verdict: 'warning' }),
+  );
+  expect(treeOf(host)).toBe(whole);
+}, 120_000);
+
 it('a dry run says what would be replaced, and changes nothing', async () => {
   const result = await (
     await start({ ...all, what: 'path', paths: ['/etc/fstab', '/etc/hostname'], dryRun: true })

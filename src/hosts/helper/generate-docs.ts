@@ -135,7 +135,8 @@ off the list has signed nothing.
 - **What has to be signed** is, whatever anybody configures, what its caller could become root by (below); and each verb that
   root writes into \`${state}/signed-commands\`, one a line, or \`all-dangerous\` for all of that risk. It holds for commands that change
   something. Where others than root could write the list, all of those have to be signed. The file is made by hand, as root:
-  neither the service nor MCP can make it shorter.
+  neither the service nor MCP can make it shorter. \`undo-restore\` of a restore that isn't done, by the host's own record, is never asked
+  for one on that list: it leads to what was there, and a restore that stopped in the middle could go nowhere else.
 
 ${vouchedText}
 

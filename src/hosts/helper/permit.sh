@@ -36,9 +36,17 @@ needs_signature() {
   _list=$state/signed-commands
   case $_risk in read | own) return 1 ;; esac
   [ -e "$_list" ] || [ -L "$_list" ] || return 1
+  ! goes_back || return 1
   of_root "$_list" || return 0
   _all=; [ "$_risk" != dangerous ] || _all='|all-dangerous'
   grep -Eqx -e "[[:space:]]*(${_call%% *}$_all)[[:space:]]*" -- "$_list"
+}
+
+# goes_back: whether it takes back a restore that isn't done, so that the host is as it was: who let that begin has signed for
+# its end. What was kept is there with a yes, and goes with another one.
+goes_back() {
+  _about=${_call#* }
+  [ "${_call%% *}" = undo-restore ] && grep -Eqs '^(staging|staged|applying|undoing|undone) ' "$state/restores/${_about%% *}/state"
 }
 
 # signed look|spend: whether the call stands in an admitted plan, signed by who is an administrator still, and wasn't

@@ -16,7 +16,8 @@ host_paths() {
     /etc/udev/rules.d /etc/initramfs-tools
   printf 'system %s\n' /etc/systemd/system /etc/default /etc/sudoers /etc/sudoers.d /etc/subuid /etc/subgid \
     /etc/passwd /etc/group /etc/shadow /etc/gshadow /etc/pam.d /etc/security /etc/machine-id /etc/timezone /etc/localtime /etc/locale.gen \
-    /etc/logrotate.d /etc/rsyslog.d /etc/fail2ban /usr/local/bin /usr/local/sbin /usr/local/etc
+    /etc/logrotate.d /etc/rsyslog.d /etc/fail2ban /usr/local/bin /usr/local/sbin /usr/local/etc \
+    /usr/local/lib/proxmox-mcp
 }
 
 # The file in which pmxcfs keeps /etc/pve.

@@ -23,6 +23,9 @@ noted() { find "$_record" -maxdepth 1 -name 'notes.*' -exec sed -n "/^$1 /p" {} 
 # versions: of what the host ran when it was backed up.
 versions() {
   echo "version kernel $(uname -r)"
+  # The sudoers policy of the backup is of this one alone.
+  echo "version helper $(sum_of "$helper")"
+  ! is_installed || echo "version filesystem/installation $(file_system "$_installation" | tr ' ' '-')"
   [ ! -r "$hostRoot/etc/debian_version" ] || echo "version debian $(head -n 1 "$hostRoot/etc/debian_version" | printable)"
   # shellcheck disable=SC2016 # Of dpkg's own format.
   timeout 20 dpkg-query --show --showformat='version ${Package} ${Version}\n' pve-manager proxmox-backup-server docker-ce docker.io 2>/dev/null |

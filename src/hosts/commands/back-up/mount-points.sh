@@ -10,6 +10,9 @@ unmounted() {
   set -f
 }
 
+# mounted: everything that something is mounted on.
+mounted() { cut -d' ' -f5 /proc/self/mountinfo | sed 's/\\040/ /g;s/\\011/\t/g;s/\\134/\\/g'; }
+
 # below FOLDERS FOLDER: those of them that are this folder or below it. above: those that it is, or is below.
 below() { printf '%s\n' "$1" | of="$2" awk '$0 != "" && index($0 "/", ENVIRON["of"] "/") == 1'; }
 above() { printf '%s\n' "$1" | of="$2" awk '$0 != "" && index(ENVIRON["of"] "/", $0 "/") == 1'; }

@@ -77,6 +77,12 @@ volume_of() {
   _data=
   _volume=$(which_volume "$1")
   [ -n "$_volume" ] || return 1
+  data_of
+}
+
+# data_of: the same of $_volume, by exactly that name.
+data_of() {
+  _data=
   _facts=$(timeout 20 docker volume inspect --format '{{.Driver}}
 {{.Mountpoint}}
 {{index .Options "o"}}

@@ -5,10 +5,11 @@ _now=$(date +%s)
 case $_is in
   absent) exit 0 ;;
   applying | undoing | staging) stop 9 "$1 is $_is: undo it first" ;;
+  undone) [ $((_now - _since)) -ge 86400 ] || stop 9 "$1 went back less than a day ago: what it had brought is kept so long" ;;
   staged) [ $((_now - _since)) -ge 86400 ] || stop 9 "$1 was staged less than a day ago" ;;
   kept) [ $((_now - _since)) -ge 1209600 ] || stop 9 "$1 was done less than 14 days ago by this host's clock: what it replaced is kept so long" ;;
 esac
 : >"$_rec/forgotten"; sync "$_rec"
-restore_folders | while IFS= read -r _folder; do rm -rf -- "$_folder"; done
+restore_folders | while IFS= read -r _folder; do rm -rf --one-file-system -- "$_folder"; done
 [ "$_is" != staged ] || becomes undone 'it was forgotten'
 rm -f -- "$_rec/manifest" "$_rec/selected" "$_rec/expected" "$_rec/unpacked" "$_rec/sums" "$_rec/names" "$_rec/entries"

@@ -1,6 +1,7 @@
 # shellcheck shell=sh disable=SC2154,SC2034,SC2064,SC2015,SC2317 # The helper ends where a command fails, and has the layout in variables.
 of_restore look
 _work=$state/restores/.look-$$
+rm -rf -- "$_work"
 mkdir -p -- "$_work"
 trap "rm -rf -- '$state'/restores/.look-$$" EXIT
 trap 'exit 143' TERM INT HUP
@@ -8,7 +9,7 @@ echo "now $(date +%s)"
 if [ "$2" = undo ]; then
   of_restore "$3"; [ "$_is" != absent ] || stop 11 "this host has no record of the restore $3"
   _work=$_rec
-  say_units() { if there "$_folder/old/$_n"; then echo "unit replace $_target"; else echo "unit new $_target"; fi; }
+  say_units() { if [ "$_action" = gone ]; then return 0; elif there "$_folder/old/$_n"; then echo "unit replace $_target"; else echo "unit new $_target"; fi; }
   [ "$_is" != kept ] || each_unit say_units | head -n 300
   users_of "$_rec/touches" "$_rec/units" | named_users
   echo "state $_is"

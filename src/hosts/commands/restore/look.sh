@@ -40,17 +40,13 @@ say_kept() {
 }
 
 # named_users: `stops unit NAME` and `stops container NAME`.
-named_users() {
-  while read -r _kind _who; do
-    [ "$_kind" = unit ] || _who=$(timeout 20 docker inspect --type container --format '{{.Name}}' -- "$_who" 2>/dev/null | sed 's,^/,,') || :
-    echo "stops $_kind $_who"
-  done
-}
+named_users() { sed 's/^/stops /'; }
 
-# say_old: restores that were done 14 days ago, of which what they replaced is kept still.
+# say_old: restores of which something is kept longer than is promised: what they replaced, or what they brought.
 say_old() {
   find "$state/restores" -mindepth 1 -maxdepth 1 -regextype posix-extended -regex ".*/$form_restore" -printf '%f\n' 2>/dev/null | sort | while read -r _old; do
     [ ! -e "$state/restores/$_old/forgotten" ] && { read -r _old_is _old_since _rest_of <"$state/restores/$_old/state"; } 2>/dev/null || continue
-    [ "$_old_is" != kept ] || ! counts "$_old_since" || [ $(($(date +%s) - _old_since)) -lt 1209600 ] || echo "old $_old"
+    case $_old_is in kept) _days=14 ;; staged | undone) _days=1 ;; *) continue ;; esac
+    ! counts "$_old_since" || [ $(($(date +%s) - _old_since)) -lt $((_days * 86400)) ] || echo "old $_old"
   done
 }

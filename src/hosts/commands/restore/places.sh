@@ -10,7 +10,7 @@ target_of() {
     volumes/*)
       _docker_name=$(awk -v name="${1#*/}" '/^entry /{ exit } $1 == "volume" && $2 == name { print $6 }' "$_work/manifest")
       [ -n "$_docker_name" ] && command -v docker >/dev/null || stop 12 "there is no Docker on this host for the volume ${1#*/}"
-      _code=0; volume_of "$_docker_name" || _code=$?
+      _code=0 _volume=$_docker_name; data_of || _code=$?
       [ "$_code" != 2 ] || stop 12 "the data of the volume $_docker_name is not on this host, or not mounted now"
       if [ "$_code" = 1 ]; then _missing=$_docker_name _target= ; return 0; fi
       case ,$_how, in *,bind,* | *,rbind,*) _target=$(realpath -m -- "$_device") ;; *) _target=$(realpath -m -- "$_data") ;; esac
@@ -26,9 +26,25 @@ place_for() {
   _at=$(deepest "$(dirname -- "$1")")
   if [ "$(cd -P -- "$_at" && pwd -P)" != "$_at" ]; then _problem="the way to $1 leads over a link"; return 0; fi
   if mountpoint --quiet -- "$1"; then _problem="$1 is a mount point: what is mounted there is restored by hand"; return 0; fi
+  # A backup leaves out what is mounted below, so nothing would come back for what moved aside.
+  if [ -d "$1" ] && [ ! -L "$1" ]; then
+    : "${_mounts=$(mounted; printf '%s\n' "$_unmounted")}"
+    _mounted=$(below "$_mounts" "$1" | head -n 1)
+    if [ -n "$_mounted" ]; then _problem="$_mounted is a mount point, and would move aside with $1: name what is to come back beside it"; return 0; fi
+  fi
   _gone=$(above "$_unmounted" "$1" | head -n 1)
   if [ -n "$_gone" ]; then _problem="$_gone is not mounted, though this host should have it mounted"; return 0; fi
-  for _kept in "$_backups" "$(realpath -m -- "$state")" "$(realpath -m -- "$helper")"; do
+  # A pool that isn't imported is in no fstab.
+  case $1/ in
+    "$_installation"/*)
+      _was=$(sed -n '/^entry /q;s/^version filesystem.installation //p' "$_work/manifest" | head -n 1)
+      if [ -n "$_was" ] && [ -z "$_other" ] && [ "$_was" != "$(file_system "$1" | tr ' ' '-')" ]; then
+        _problem="$_installation is on another file system than when it was backed up, which was $_was: mount that first"
+        return 0
+      fi
+      ;;
+  esac
+  for _kept in "$_backups" "$(realpath -m -- "$state")" "$(realpath -m -- "$helper")" "$_root/etc/systemd/system/multi-user.target.wants"; do
     case $_kept/ in "$1"/*) _problem="$1 holds $_kept, which must stay"; return 0 ;; esac
   done
   _device_of=$(stat -c %d -- "$_at") _up=$_at _place=

@@ -44,12 +44,12 @@ const selection = {
 } as const satisfies PatternParameter;
 
 const shell = (name: string) => new URL(`./${name}.sh`, import.meta.url);
-const record = [functions, stop, shell('record')];
-const choosing = [seal, shell('seal'), shell('select'), shell('places'), shell('cluster'), volumes, mountPoints];
+const record = [functions, stop, mountPoints, shell('record')];
+const choosing = [seal, shell('seal'), shell('select'), shell('places'), shell('cluster'), volumes];
 const database = new URL('../back-up/database.sh', import.meta.url);
 /** For a service that is to stay as it is. */
 const steady = new URL('../control-service/functions.sh', import.meta.url);
-const swapping = [shell('swap'), shell('services'), shell('judge'), database, steady];
+const swapping = [shell('swap'), shell('mark'), shell('services'), shell('judge'), database, steady];
 
 const exits = {
   9: unverified,
@@ -95,7 +95,7 @@ const space = z
 const left = z
   .string()
   .transform((line) => fields(line, 3))
-  .pipe(z.tuple([z.enum(['machine', 'pve', 'name', 'dump']), count, text]))
+  .pipe(z.tuple([z.enum(['machine', 'pve', 'name', 'dump', 'helper']), count, text]))
   .transform(([why, entries, first]) => ({ why, entries, first }));
 
 const version = z

@@ -5,17 +5,29 @@
 select_entries() {
   _other=
   [ "$_home" = "$(uname -n) $(cat /etc/machine-id 2>/dev/null)" ] || _other=yes
-  what=$2 wanted=$(wanted "$2" "$3") top=$_top base=${sudoersFile##*/} other=$_other left=$1/left awk '
+  wanted "$2" "$3" >"$1/asked" || exit
+  # The policy pins the helper by its digest: one of another helper would keep the service out.
+  _pins=; [ "$(sed -n '/^entry /q;s/^version helper //p' "$1/manifest" | head -n 1)" != "$(sum_of "$helper")" ] || _pins=yes
+  rm -f -- "$1/left" "$1/unknown" "$1/partly"
+  what=$2 wanted=$(cat "$1/asked") top=$_top base=${sudoersFile##*/} policy=host$sudoersFile pins=$_pins other=$_other work=$1 awk '
     function in_(p, d) { return p == d || index(p, d "/") == 1 }
-    function any(p, list, i) { for (i = 1; i <= n; i++) if (in_(p, want[i])) return want[i]; return "" }
-    function drop(why, p) { print why " " p >ENVIRON["left"]; return "" }
+    # The uppermost of those that it is in: what is in a folder comes with it.
+    function any(p, i, u) {
+      for (i = 1; i <= n; i++) if (in_(p, want[i])) { known[asked[i]]; if (u == "" || length(want[i]) < length(u)) u = want[i] }
+      return u
+    }
+    function drop(why, p) { print why " " p >(ENVIRON["work"] "/left"); return "" }
+    # Whether a backup holds all of the folder: other folders of the host are there only for what is in them.
+    function whole(u, i) { for (i = 1; i <= parts; i++) if (in_(u, part[i])) return 1; return in_(u, top) }
     # What belongs to the disks and the network cards of one machine.
-    function machine(h) { return h ~ /^\/etc\/(network|fstab|crypttab|multipath|multipath.conf|iscsi|lvm|zfs|hostname|hosts|resolv.conf|systemd\/network|kernel)(\/|$)/ }
+    function machine(h) { return h ~ /^\/etc\/(network|fstab|crypttab|multipath|multipath.conf|iscsi|lvm|zfs|hostname|hosts|resolv.conf|systemd\/network|kernel|machine-id|mdadm)(\/|$)/ || h ~ /^\/etc\/systemd\/system\/.*[.](mount|automount|swap)$/ || h ~ /^\/etc\/udev\/rules.d\/[^\/]*net/ }
     function security(p) { return p == top "/" base || p ~ /^host\/etc\/sudoers([.]d\/|$)/ || p ~ /^host\/etc\/ssh\/sshd_config([.]d\/|$)/ }
     function keys(p) { return in_(p, top "/keys") || p ~ /^host\/etc\/ssh\/ssh_host_/ || in_(p, "host/root/.ssh") }
     function unit(p, t, h, w) {
       w = ENVIRON["what"]
       if (p == "SHA256SUMS" || p ~ /^[^\/]+\/backup-manifest[.]sha256$/ || p ~ /^dumps(\/|$)/) return w == "complete" && p ~ /^dumps\/./ ? drop("dump", p) : ""
+      if (p ~ /^host\/etc\/systemd\/system\/(.*\/)?proxmox-mcp-restore[.]service$/) return ""
+      if (w != "path" && (p == top "/" base || p == ENVIRON["policy"]) && !ENVIRON["pins"]) return w == "complete" || w == "configuration" || w == "security" ? drop("helper", p) : ""
       if (w == "volumes") return p ~ /^volumes\/[^\/]+/ && (want[1] == "all" || volume(p) in named) ? "volumes/" volume(p) : ""
       if (w == "path") return any(p)
       if (w == "pve-database") return p == "host/var/lib/pve-cluster/config.db" ? p : ""
@@ -28,20 +40,28 @@ select_entries() {
       h = substr(p, 5)
       if (h !~ /^\/[^\/]+\/./) return ""
       if (ENVIRON["other"] && machine(h)) return t == "d" ? "" : drop("machine", p)
-      if (w == "configuration" && (security(p) || keys(p))) return ""
+      if (w == "configuration" && (security(p) || keys(p) || in_(p, "host/usr/local/lib/proxmox-mcp"))) return ""
       return p
     }
     function volume(p) { sub(/^volumes\//, "", p); sub(/\/.*/, "", p); return p }
-    BEGIN { top = ENVIRON["top"]; base = ENVIRON["base"]; n = split(ENVIRON["wanted"], want, "\n"); for (i = 1; i <= n; i++) named[want[i]] }
+    BEGIN { top = ENVIRON["top"]; base = ENVIRON["base"]; n = split(ENVIRON["wanted"], want, "\n")
+      for (i = 1; i <= n; i++) { asked[i] = want[i]; sub(/\t.*/, "", asked[i]); sub(/^[^\t]*\t/, "", want[i]); named[want[i]] } }
+    /^part / { p = $0; for (i = 0; i < 4; i++) sub(/^[^ ]+ /, "", p); part[++parts] = "host" p }
     /^entry / {
       p = $0; for (i = 0; i < 8; i++) sub(/^[^ ]+ /, "", p); sub(/\t.*/, "", p); line = $0; sub(/^entry /, "", line)
       u = unit(p, $2)
       if (u == "") next
+      if (ENVIRON["what"] == "volumes") known[volume(p)]
+      if (ENVIRON["what"] == "path" && u == p && $2 == "d" && !whole(u)) print substr(u, 5) >(ENVIRON["work"] "/partly")
       # A name that no list can hold is restored only with the folder it is in.
       if (u == p && p ~ /\\/) { drop("name", p); next }
       print ($2 == "d" && u == p && ENVIRON["what"] != "path" && p != top && p !~ /^volumes\/[^\/]*$/ ? "-" : u) "\t" line
-    }' "$1/manifest" >"$1/selected"
+    }
+    END { for (i = 1; i <= n; i++) if (ENVIRON["what"] == "path" && !(asked[i] in known) || ENVIRON["what"] == "volumes" && asked[i] != "all" && !(asked[i] in known)) print asked[i] >(ENVIRON["work"] "/unknown") }
+    ' "$1/manifest" >"$1/selected"
   [ -e "$1/left" ] || : >"$1/left"
+  [ ! -s "$1/unknown" ] || stop 11 "the archive holds nothing of what is to be restored: $(head -n 1 "$1/unknown")"
+  [ ! -s "$1/partly" ] || stop 10 "only some of $(head -n 1 "$1/partly") is backed up, so it can not be replaced as a whole: name what of it is to come back"
   # The folders above what is restored, for the case that the host has none.
   awk -F '\t' '$1 != "-" { p = $1; while (sub(/\/[^\/]*$/, "", p)) above[p] } $1 == "-" { next } END { for (p in above) print p }' "$1/selected" >"$1/above"
   awk 'FILENAME == ARGV[1] { above[$0]; next } /^entry d / { p = $0; for (i = 0; i < 8; i++) sub(/^[^ ]+ /, "", p); if (p in above) { sub(/^entry /, ""); print "-\t" $0 } }' \
@@ -51,19 +71,19 @@ select_entries() {
   [ -s "$1/wanted" ] || stop 11 "the archive holds nothing of what is to be restored${3:+: $3}"
 }
 
-# wanted WHAT SELECTION: the names in the archive, one a line.
+# wanted WHAT SELECTION: `ASKED<tab>NAME`, what it is called in the archive, a line for each.
 wanted() {
   printf '%s\n' "$2" | tr '=:' '\n/' | while IFS= read -r _one; do
-    [ "$1" = path ] || { printf '%s\n' "$_one"; continue; }
+    [ "$1" = path ] || { printf '%s\t%s\n' "$_one" "$_one"; continue; }
     _one=/$_one
     case $_one/ in *//* | */../* | */./*) stop 10 "$_one: expected a whole path without . and .." ;; esac
     case $_one in
       # It is in the archive twice, and either will do.
-      "$sudoersFile") printf '%s\n' "$_top/${sudoersFile##*/}" "host$_one" ;;
-      "$installation") echo "$_top" ;;
-      "$installation"/*) printf '%s/%s\n' "$_top" "${_one#"$installation"/}" ;;
+      "$sudoersFile") printf '%s\t%s\n' "$_one" "$_top/${sudoersFile##*/}" "$_one" "host$_one" ;;
+      "$installation") printf '%s\t%s\n' "$_one" "$_top" ;;
+      "$installation"/*) printf '%s\t%s/%s\n' "$_one" "$_top" "${_one#"$installation"/}" ;;
       /etc/pve | /etc/pve/* | /var/lib/pve-cluster*) stop 10 "$_one: what is in /etc/pve is put back by hand (docs/restoring.md), its database by pve-database" ;;
-      *) printf 'host%s\n' "$_one" ;;
+      *) printf '%s\thost%s\n' "$_one" "$_one" ;;
     esac
   done
 }

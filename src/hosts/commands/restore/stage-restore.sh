@@ -8,6 +8,7 @@ case $_is in
 esac
 _busy=$(find "$state/restores" -mindepth 2 -maxdepth 2 -name state -exec grep -lE '^(applying|undoing) ' -- {} + 2>/dev/null | head -n 1) || :
 [ -z "$_busy" ] || stop 12 'another restore was interrupted on this host and has not gone back: undo that first'
+remove_others
 mkdir -p -- "$_rec"
 [ "$_is" = absent ] || remove_staging
 find "$_rec" -mindepth 1 ! -name state -delete
@@ -21,13 +22,15 @@ printf '%s\n' "asked $2 $3 $4 $5" "what $4" "top $_top" >"$_rec/request"
 select_entries "$_rec" "$4" "$5"
 list_units
 list_touches "$_rec/units" >"$_rec/touches"
+! waits || touches installation || echo installation >>"$_rec/touches"
 restore_folders >"$_rec/each-folder"
 require_space
 while IFS= read -r _folder <&7; do stage_into "$_folder"; done 7<"$_rec/each-folder"
 each_unit lay_out
+put_marks
 each_unit validate_staged
 settle_disks
-for _file in request units touches folders made; do [ ! -f "$_rec/$_file" ] || sync "$_rec/$_file"; done
+for _file in request units touches folders made marks; do [ ! -f "$_rec/$_file" ] || sync "$_rec/$_file"; done
 becomes staged
 echo "units $(wc -l <"$_rec/units")"
 echo "files $(grep -c '^f ' "$_rec/expected" || :)"

@@ -8,11 +8,14 @@ list_units() {
     if [ -n "$_missing" ]; then make_volume "${_unit#*/}" "$_missing"; target_of "$_unit"; fi
     [ -n "$_target" ] || stop 9 "the volume of $_unit was not made"
     if awk -F '\t' -v t="$_target" '$4 == t { f = 1 } END { exit !f }' "$_rec/units.new" || same_unit "$_unit" "$_target"; then continue; fi
-    add_unit put "$_target" "$_unit"
+    # A log that lies beside the database would be played into it: that of now goes first, and what came beside the restored one
+    # when that one goes.
     case $_unit in
-      host/var/lib/pve-cluster/config.db) for _end in -wal -shm; do ! there "$_target$_end" || add_unit gone "$_target$_end" -; done ;;
+      host/var/lib/pve-cluster/config.db) _own=$((_n + 3)); for _end in -wal -shm; do add_unit gone "$_target$_end" "beside $_own"; done ;;
     esac
+    add_unit put "$_target" "$_unit"
   done 3<"$_rec/wanted"
+  list_marks
   mv -fT -- "$_rec/folders.new" "$_rec/folders"
   mv -fT -- "$_rec/units.new" "$_rec/units"
 }
@@ -52,7 +55,7 @@ entries_in() {
 
 # stage_into FOLDER: what belongs there, and compares it with the manifest. The list is of names as tar unquotes them.
 stage_into() {
-  rm -rf -- "$1"; mkdir -- "$1" "$1/x" "$1/new" "$1/old" "$1/extra"
+  rm -rf --one-file-system -- "$1"; mkdir -- "$1" "$1/x" "$1/new" "$1/old" "$1/extra"
   entries_in "$1" >"$_rec/entries"
   [ -s "$_rec/entries" ] || return 0
   awk '{ p = $0; for (i = 0; i < 7; i++) sub(/^[^ ]+ /, "", p); sub(/\t.*/, "", p); print p }' "$_rec/entries" >"$_rec/names"
@@ -88,13 +91,25 @@ print join(" ", $t, $t eq "l" ? "-" : $m + 0, $whom eq "owners" ? $o : "-", $t e
 # lay_out: gives each unit its number in new/; what is inside of another one first.
 lay_out() {
   [ "$_action" = put ] || return 0
+  if [ "$_member" = +RESTORED ]; then
+    _parts=$(access="${_target%/*}" awk -F '\t' '$2 == ENVIRON["access"] { print $1; exit }' "$_rec/marks")
+    write_mark "$_folder/new/$_n" "${_target%/*}"
+    return 0
+  fi
   mv -nT -- "$_folder/x/$_member" "$_folder/new/$_n"
   there "$_folder/new/$_n" || stop 9 "$_member was not unpacked"
 }
 
+# remove_others: what was staged for others, of which nobody does anything any more: who holds the host alone is alone.
+remove_others() {
+  find "$state/restores" -mindepth 1 -maxdepth 1 -regextype posix-extended -regex ".*/$form_restore" ! -name "$_restore" -printf '%f\n' 2>/dev/null | sort | while read -r _other; do
+    ( of_restore "$_other"; case $_is in staging | staged) remove_staging; becomes undone 'another restore was begun' ;; esac )
+  done
+}
+
 # remove_staging: everything of it that isn't used.
 remove_staging() {
-  restore_folders | while IFS= read -r _folder; do rm -rf -- "$_folder"; done
+  restore_folders | while IFS= read -r _folder; do rm -rf --one-file-system -- "$_folder"; done
   [ ! -f "$_rec/made" ] || while read -r _kind _what; do
     [ "$_kind" != volume ] || timeout 60 docker volume rm -- "$_what" >/dev/null 2>&1 || :
   done <"$_rec/made"
