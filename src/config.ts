@@ -200,6 +200,10 @@ export interface Config {
     /** `rclone:REMOTE:PATH`, `restic:REPOSITORY` */
     readonly remotes: readonly string[];
   };
+  readonly serviceBackups: {
+    /** As those of a host's copies. None: they aren't encrypted. */
+    readonly recipients: readonly string[];
+  };
   readonly mail?: MailConfig;
   /** Absent: nothing is traced. */
   readonly tracing?: TracingConfig;

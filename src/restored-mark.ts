@@ -1,6 +1,7 @@
 import { lstatSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { ServiceError } from './errors.ts';
 import { replacePrivateFile, syncFolderOf } from './private-file.ts';
 import { sharedMode } from './private-json.ts';
 
@@ -41,6 +42,21 @@ export function restoredMarkPath(accessDir: string): string {
   return join(accessDir, 'RESTORED');
 }
 
+/** Beside the data folder while an archive of the service changes places with it: what was begun, until it is finished. */
+export function unfinishedRestorePath(dataDir: string): string {
+  return `${dataDir}.restoring.json`;
+}
+
+/** Throws `conflict` where a restore of the service was cut off: half of it may be in its place. */
+export function requireFinishedRestore({ dataDir }: { readonly dataDir: string }): void {
+  if (lstatSync(unfinishedRestorePath(dataDir), { throwIfNoEntry: false }) === undefined) return;
+  throw new ServiceError({
+    code: 'conflict',
+    message: `A restore of the service into ${dataDir} was cut off, so that nothing was started`,
+    remedy: 'Run it again, which finishes it: npx proxmox-mcp restore-service FILE',
+  });
+}
+
 /**
  * The mark, read before anything is asked of Temporal; undefined: nothing was restored. That there is a file is what counts:
  * `touch RESTORED` is one, too, and so is one that can't be read.
@@ -48,7 +64,10 @@ export function restoredMarkPath(accessDir: string): string {
 export function readRestoredMark(accessDir: string): RestoredMark | undefined {
   const path = restoredMarkPath(accessDir);
   try {
-    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) {
+      // The mark may be in what isn't in its place yet.
+      return lstatSync(unfinishedRestorePath(accessDir), { throwIfNoEntry: false }) === undefined ? undefined : {};
+    }
     return parse(readFileSync(path, 'utf8'));
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOTDIR' ? undefined : {};

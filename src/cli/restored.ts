@@ -12,7 +12,7 @@ import type { CliContext } from './context.ts';
 import { anchorsOf } from './ledger.ts';
 import { openPeople, provePerson } from './prove.ts';
 import { requester, withClient } from './temporal.ts';
-import { ask, askSecret, note, ownTimeZone, print, printJson } from './terminal.ts';
+import { ask, askSecret, isYes, note, ownTimeZone, print, printJson } from './terminal.ts';
 
 interface Options {
   readonly goOn?: boolean;
@@ -81,8 +81,10 @@ export function restoreServiceCommand(program: Command, context: CliContext): vo
       'Put the whole service back from an archive of back-up-service, while it is stopped: runs, schedules, ledger, tokens, people. The archive is looked at first, file by file; what is there moves aside. Configuration and keys that are here stay; those that are missing are brought. When it is started again it executes nothing until `restored --go-on`.',
     )
     .option('--identity <file>', 'Identity of age, for an archive that is encrypted')
+    .option('--elsewhere', 'Bring files, too, that the configuration which is here does not name, wherever they belong')
     .option('--json', 'Print it as JSON')
-    .action(async (file: string, { identity, json }: { identity?: string; json?: boolean }) => {
+    .action(async (file: string, options: { identity?: string; elsewhere?: boolean; json?: boolean }) => {
+      const { identity, elsewhere = false, json } = options;
       const { folder: configFolder } = context.load();
       const { restoreService } = await import('../move/restore-service.ts');
       const done = await restoreService({
@@ -92,21 +94,31 @@ export function restoreServiceCommand(program: Command, context: CliContext): vo
         config: await context.config(),
         configFolder,
         by: principalText(requester()),
+        agree: (paths) => wantsElsewhere(paths, elsewhere),
         say: note,
       });
       if (json) return printJson(done);
       print(
         [
           'The service is as it was in the archive.',
-          ...(done.aside === undefined
+          ...(done.asides.length === 0
             ? []
-            : [`What was here before is in ${done.aside}; remove it when all is well.`]),
+            : [`What was here before is in ${done.asides.join(', ')}; remove it when all is well.`]),
           ...(done.brought.length === 0 ? [] : [`Brought, because it was missing: ${done.brought.join(', ')}`]),
           ...(done.kept.length === 0 ? [] : [`Kept as it is here: ${done.kept.join(', ')}`]),
+          ...(done.left.length === 0 ? [] : [`Left in the archive: ${done.left.join(', ')}`]),
           'Start it, then look what was open: npx proxmox-mcp restored',
         ].join('\n'),
       );
     });
+}
+
+/** Without a terminal only what was asked for by name. */
+async function wantsElsewhere(paths: readonly string[], isGiven: boolean): Promise<boolean> {
+  note(
+    `The archive brings files that the configuration which is here does not name:\n${paths.map((path) => `  ${cleanLine(path, 300)}`).join('\n')}`,
+  );
+  return isGiven || isYes(await ask('Bring them? Nothing proves who has packed them. Type yes: '));
 }
 
 /** As the ledger writes them. Where there are people, one of them who is an administrator. */

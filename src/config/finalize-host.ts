@@ -5,6 +5,11 @@ import type { Reader } from './key.ts';
 import type { HostValues } from './keys.ts';
 import { type ConfigFinding, configProblem, configWarning, type Source } from './problems.ts';
 
+/** A file of recipients by its absolute path, whatever folder it was named from. */
+export function recipientIn(folder: string, item: string): string {
+  return /^\.{0,2}\//.test(item) ? resolve(folder, item) : item;
+}
+
 export interface HostContext {
   readonly name: string;
   /** `pve1.` for an entry of hosts.yaml, else empty. */
@@ -92,9 +97,7 @@ export function finalizeHost(
     },
     ...(values.BACKUP_RECIPIENTS && {
       copies: {
-        recipients: values.BACKUP_RECIPIENTS.map((item) =>
-          /^\.{0,2}\//.test(item) ? resolve(context.folder, item) : item,
-        ),
+        recipients: values.BACKUP_RECIPIENTS.map((item) => recipientIn(context.folder, item)),
         encryption: values.BACKUP_ENCRYPTION,
       },
     }),

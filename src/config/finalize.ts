@@ -10,6 +10,7 @@ import {
   publishedOf,
   type UsedPort,
 } from './finalize-deployment.ts';
+import { recipientIn } from './finalize-host.ts';
 import { temporalOf } from './finalize-temporal.ts';
 import { type ConfigFinding, configProblem, configWarning } from './problems.ts';
 import type { ServiceContext } from './service-context.ts';
@@ -86,6 +87,9 @@ export function finalize(context: ServiceContext): Finalized {
           : resolve(folder, values.COPIES_DIR),
       ...(values.BACKUP_IDENTITY_FILE !== undefined && { identityFile: resolve(folder, values.BACKUP_IDENTITY_FILE) }),
       remotes: values.BACKUP_REMOTES ?? [],
+    },
+    serviceBackups: {
+      recipients: (values.SERVICE_BACKUP_RECIPIENTS ?? []).map((item) => recipientIn(folder, item)),
     },
     ...(mail && { mail }),
     ...(tracing && { tracing }),

@@ -279,6 +279,11 @@ export const serviceKeys = {
     example: './keys/copies-identity.txt',
     what: "An identity of `age` that the service has itself, mode 0600: with it the weekly check decrypts copies and compares what they hold. Who gets the service's files can then read the copies, too (docs/copies.md).",
   }),
+  SERVICE_BACKUP_RECIPIENTS: optional(types.recipients, {
+    group: 'Copies of backups',
+    example: '/etc/proxmox-mcp/service-recipients.txt',
+    what: 'Who can decrypt the archives of the service itself (`back-up-service`): public keys of `age`, or files of them. Who can holds the keys of every host and all tokens, so they are named apart from `BACKUP_RECIPIENTS`. Without it the archives are not encrypted (docs/restored.md).',
+  }),
   BACKUP_REMOTES: optional(types.remotes, {
     group: 'Copies of backups',
     example: 'rclone:offsite:proxmox,restic:/mnt/nas/restic',

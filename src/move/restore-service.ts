@@ -1,27 +1,17 @@
-import {
-  chmodSync,
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { createWriteStream, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { openCopy, readIdentity } from '../backups/copies/identity.ts';
-import { checkService, unpackService } from '../backups/service/archive.ts';
+import { checkService, isConfiguration, isWithin, namedBy, unpackService } from '../backups/service/archive.ts';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { verifyFolder } from '../ledger/verify-folder.ts';
-import { syncFolderOf } from '../private-file.ts';
-import { writeRestoredMark } from '../restored-mark.ts';
+import { unfinishedRestorePath, writeRestoredMark } from '../restored-mark.ts';
 import type { Secret } from '../secret.ts';
 import { acquireKernelLock } from '../service/kernel-lock.ts';
 import { acquireLock } from '../service/lock-file.ts';
 import { lockPath, runningService } from '../service/record.ts';
-import { copyPrivate, makePrivateFolder } from './move-folder.ts';
+import { beginRestore, begunRestore, filesOf, finishRestore, type Journal, stagingOf } from './change-places.ts';
 
 export interface RestoreServiceOptions {
   /** `service-backup-….tar.gz`, or the same encrypted to recipients of age (`….age`). */
@@ -33,108 +23,96 @@ export interface RestoreServiceOptions {
   readonly configFolder: string;
   /** Who restores: `cli:root`. */
   readonly by: string;
+  /** Shows files of the archive that the configuration which is here doesn't name, by where they would be, and asks. */
+  readonly agree: (paths: readonly string[]) => Promise<boolean>;
   readonly say: (line: string) => void;
 }
 
 export interface RestoredService {
-  /** Where what was there before lies now; undefined: there was nothing. */
-  readonly aside?: string;
+  /** Where what was there before lies now. */
+  readonly asides: readonly string[];
   /** Files of the configuration that were missing here and are there now. */
   readonly brought: readonly string[];
   /** Those that are here already, and stay as they are. */
   readonly kept: readonly string[];
+  /** Those that nobody wanted. */
+  readonly left: readonly string[];
 }
-
-/** What isn't of the service's state stays where it is: archives, copies of hosts' archives, logs. */
-const stays = ['backups', 'copies', 'logs', 'cache'];
 
 /**
  * Puts back a whole service on this machine from its archive, while it is stopped: unpacks it beside the data folder, looks at
  * every file and opens every database, and only then has it change places with what is there, which stays beside it. The
- * mark that holds the service back is in it before. Cut off anywhere it is done again. Throws `conflict` while the service
- * runs, and `unreadable` or `verification-failed` for an archive that isn't whole: then nothing was changed.
+ * mark that holds the service back is in it before. Cut off anywhere it is done again, which finishes what was begun; until then
+ * nothing can be started. Throws `conflict` while the service runs, and `unreadable` or `verification-failed` for an archive that
+ * isn't whole: then nothing was changed.
  */
 export async function restoreService(options: RestoreServiceOptions): Promise<RestoredService> {
-  const { config, configFolder, file, by, say } = options;
+  const { config, file, by, say } = options;
   const { dataDir, accessDir } = config;
   if (config.compose !== undefined) throw inContainers();
-  if (!existsSync(file)) throw noFile(file);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const release = alone(config);
-  const staging = `${dataDir}.restoring`;
+  const staging = stagingOf(config);
+  const backup = basename(file).replace(/\.tar\.gz(\.age)?$/, '');
   try {
+    const begun = begunRestore(config);
+    if (begun !== undefined) {
+      const done = await finishRestore(config, begun);
+      say(`A restore from ${begun.backup} was cut off, and is finished now.`);
+      if (begun.backup === backup) return { ...done, kept: [], left: [] };
+    }
+    // It may lie in the data folder, which is in its place only now.
+    if (!existsSync(file)) throw noFile(file);
     const archive = await decrypted(options, staging);
     await unpackService(archive, staging);
     const { files } = await checkService(staging, verifyLedger);
     say(`${files} files are as they were packed, and every database opens.`);
-    const data = join(staging, 'data');
-    const mark = { at: new Date().toISOString(), backup: basename(file).replace(/\.tar\.gz(\.age)?$/, ''), by };
+    const { bring, kept, left } = await missingHere(options, staging);
     // Before anything of it is in its place.
-    writeRestoredMark(accessDir === dataDir ? data : accessDir, mark);
-    const aside = changePlaces(dataDir, data);
-    const outcome = bringConfiguration(staging, configFolder);
-    return { ...(aside !== undefined && { aside }), ...outcome };
+    const isInside = isWithin(dataDir, accessDir);
+    const markIn = isInside ? join(staging, 'data', relative(dataDir, accessDir)) : accessDir;
+    mkdirSync(markIn, { recursive: true, mode: 0o700 });
+    writeRestoredMark(markIn, { at: new Date().toISOString(), backup, by });
+    const done = await finishRestore(config, await beginRestore(config, { backup, bring }));
+    return { ...done, kept, left };
   } finally {
-    rmSync(staging, { recursive: true, force: true });
     rmSync(`${staging}.tar.gz`, { force: true });
+    // What was begun needs it, until it is finished.
+    if (!existsSync(unfinishedRestorePath(dataDir))) rmSync(staging, { recursive: true, force: true });
     release();
   }
 }
 
-/** What is there moves aside, and what was unpacked into its place; it goes back where that can't be done. */
-function changePlaces(dataDir: string, data: string): string | undefined {
-  chmodSync(data, statSync(dataDir).mode & 0o7777);
-  const aside = `${dataDir}.before-${new Date().toISOString().replaceAll(/[-:]/g, '').slice(0, 15)}`;
-  try {
-    renameSync(dataDir, aside);
-  } catch (cause) {
-    throw new ServiceError({
-      code: 'configuration',
-      message: `${dataDir} can't be moved aside (${(cause as NodeJS.ErrnoException).code}), so that nothing was changed`,
-      remedy: 'Where it is a mount point of its own, set DATA_DIR to a folder on it, and move what is there into that.',
-      cause,
-    });
-  }
-  try {
-    renameSync(data, dataDir);
-  } catch (error) {
-    renameSync(aside, dataDir);
-    throw error;
-  }
-  for (const name of stays) {
-    if (existsSync(join(aside, name)) && !existsSync(join(dataDir, name))) {
-      renameSync(join(aside, name), join(dataDir, name));
-    }
-  }
-  syncFolderOf(dataDir);
-  const left = readdirSync(aside).filter((name) => name !== 'run');
-  if (left.length > 0) return aside;
-  rmSync(aside, { recursive: true, force: true });
-  return undefined;
-}
-
-/** What is here says where things are on this machine, so that it stays; what is missing is put where it was. */
-function bringConfiguration(staging: string, configFolder: string): Pick<RestoredService, 'brought' | 'kept'> {
-  const brought: string[] = [];
-  const kept: string[] = [];
-  const bring = (from: string, to: string) => {
-    if (existsSync(to)) return void kept.push(to);
-    makePrivateFolder(dirname(to));
-    copyPrivate(from, to);
-    brought.push(to);
+/**
+ * What of the archive's configuration and keys isn't here. Nothing says who has packed an archive, and a file of it may be for
+ * anywhere: only what a configuration is, and what the one that is here names, is brought unasked.
+ */
+async function missingHere(
+  { configFolder, agree }: RestoreServiceOptions,
+  staging: string,
+): Promise<{ readonly bring: Journal['bring']; readonly kept: readonly string[]; readonly left: readonly string[] }> {
+  const all = [
+    ...filesOf(join(staging, 'config')).map((path) => ({
+      from: join('config', path),
+      to: join(configFolder, path),
+      isOwn: isConfiguration(path),
+    })),
+    ...filesOf(join(staging, 'elsewhere')).map((path) => ({
+      from: join('elsewhere', path),
+      to: join('/', path),
+      isOwn: false,
+    })),
+  ];
+  const named = namedBy(configFolder);
+  const missing = all.filter(({ to }) => !existsSync(to));
+  const asked = missing.filter(({ isOwn, to }) => !isOwn && !named.includes(to));
+  const isWanted = asked.length === 0 || (await agree(asked.map(({ to }) => to)));
+  const bring = missing.filter((one) => isWanted || !asked.includes(one)).map(({ from, to }) => ({ from, to }));
+  return {
+    bring,
+    kept: all.filter((one) => !missing.includes(one)).map(({ to }) => to),
+    left: isWanted ? [] : asked.map(({ to }) => to),
   };
-  for (const path of filesOf(join(staging, 'config'))) {
-    bring(join(staging, 'config', path), join(configFolder, path));
-  }
-  for (const path of filesOf(join(staging, 'elsewhere'))) bring(join(staging, 'elsewhere', path), join('/', path));
-  return { brought, kept };
-}
-
-function filesOf(folder: string): readonly string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
-    statSync(join(folder, path)).isFile(),
-  );
 }
 
 /** Neither a start nor a worker by itself has the data folder, nor gets it meanwhile. */

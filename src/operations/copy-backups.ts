@@ -41,7 +41,8 @@ export const copyBackups = defineOperation({
       removed: z.array(z.string()).describe('Copies that retention removed, or would remove'),
     }),
   steps: ['Look', 'Copy', 'Further places', 'Compare', 'Retention'],
-  // Each backup is followed by a run of it, which catches up on what could not be copied before.
+  // Each backup is followed by a run of it, which catches up on what could not be copied before: every night, so that a time of
+  // its own would find the same. Nights without one are nights whose backup failed, which is told of, or was turned off.
   schedules: [],
   undo: {
     how: 'Not at all: a copy that was made is kept until retention removes it.',

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { explain, ServiceError } from '../errors.ts';
+import { requireFinishedRestore } from '../restored-mark.ts';
 import { createSchedules } from '../runs/create-schedules.ts';
 import { findRestored, restoredError } from '../runs/restored.ts';
 import type { ScheduleSummary } from '../runs/schedules.ts';
@@ -41,6 +42,7 @@ export function serviceLog({ dataDir }: Pick<Config, 'dataDir'>): string {
  * `conflict` when a start already runs on the data folder, and what a part failed with when one can't be kept running.
  */
 export async function start(configured: Config, { print, by, whenOutputLost, reloads }: StartOptions): Promise<void> {
+  requireFinishedRestore(configured);
   mkdirSync(configured.dataDir, { recursive: true, mode: 0o700 });
   const release = lockDataFolder(configured);
   const record = keepRecord(configured, by);

@@ -14,6 +14,7 @@ import { onHost } from './lib/activities.ts';
 import { failureOf } from './lib/failure.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
+import { requireNotCancelled } from './lib/undo.ts';
 
 /**
  * A second copy of what the host has verified, each encrypted anew and written under a name of its own until all of it has come:
@@ -48,6 +49,8 @@ export const copyBackups = operationWorkflow(definition, {
         await work();
       } catch (error) {
         if (isCancellation(error)) throw error;
+        // Cancelled while there was no worker, it ends as what its worker was lost for.
+        requireNotCancelled();
         const { message, remedy } = failureOf(error);
         failed.push({ check, verdict: 'failed', summary: message, remedy });
       }
@@ -66,6 +69,8 @@ export const copyBackups = operationWorkflow(definition, {
           });
         }
       });
+    const notCopied = [...failed];
+    requireNotCancelled();
     run.commit();
     const lacking = found.places.flatMap((place) =>
       [...copied, ...found.copies.filter((one) => one.state === 'whole' && !one.places.includes(place))]
@@ -102,7 +107,7 @@ export const copyBackups = operationWorkflow(definition, {
     );
 
     const after = await on('look', host, 'Look again').lookAtCopies({ host, backup });
-    if (copied.length === 0 && failed.length > 0 && failed.length === found.missing.length) throw nothingCopied(failed);
+    if (copied.length === 0 && notCopied.length > 0) throw nothingCopied(notCopied);
     const missing = namesOf(after);
     return {
       output: { copied, missing, copies: after.copies.length, removed: gone },

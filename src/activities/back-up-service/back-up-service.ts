@@ -77,9 +77,9 @@ export function createBackUpServiceActivities({
         mkdirSync(folder, { recursive: true, mode: 0o700 });
         removeDrafts();
         try {
-          const { dataDir } = config;
-          const copyLedger = ledger.copyTo;
-          const { files } = await collectService({ dataDir, configFolder, ownTemporal, copyLedger }, work(id));
+          const { dataDir, accessDir } = config;
+          const sources = { dataDir, accessDir, configFolder, ownTemporal, copyLedger: ledger.copyTo };
+          const { files } = await collectService(sources, work(id));
           await packService(work(id), draft(id));
           return { files, bytes: statSync(draft(id)).size };
         } finally {
@@ -106,7 +106,7 @@ export function createBackUpServiceActivities({
     async publishServiceArchive({ at }: { readonly at: number }): Promise<string> {
       const id = serviceBackupId(at);
       const isThere = () => [archive(id), `${archive(id)}.age`].some((path) => existsSync(path));
-      const recipients = readRecipients([...new Set(config.hosts.flatMap((host) => host.copies?.recipients ?? []))]);
+      const recipients = readRecipients(config.serviceBackups.recipients, 'SERVICE_BACKUP_RECIPIENTS');
       if (existsSync(draft(id))) await beating(() => publishService(draft(id), archive(id), recipients));
       if (isThere()) return id;
       throw new ServiceError({

@@ -35,7 +35,8 @@ function callsOf(place: string, { host, backup, path }: Copy): { readonly send: 
   const where = place.slice(kind.length + 1);
   if (kind === 'rclone') {
     const there = `${where.replace(/\/$/, '')}${/[:/]$/.test(where) ? '' : '/'}${host}/${backup}.age`;
-    return { send: ['rclone', 'copyto', '--', path, there], read: ['rclone', 'cat', '--', there] };
+    // Else what has the same size and time there is taken for the same, and one that was found damaged stays so.
+    return { send: ['rclone', 'copyto', '--ignore-times', '--', path, there], read: ['rclone', 'cat', '--', there] };
   }
   // Of a copy that was made anew the newest snapshot counts.
   const of = ['--host', host, '--tag', backup] as const;

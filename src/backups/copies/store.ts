@@ -216,15 +216,24 @@ export function createCopyStore(folder: string, now: () => Date = () => new Date
   };
 }
 
+/** What a disk, or a file system on it, says of what it has lost. */
+const ofDisk: ReadonlySet<string> = new Set(['EIO', 'EUCLEAN', 'EBADMSG', 'EILSEQ']);
+
 async function prove(copy: Copy, identity: Identity | undefined, options: CopyOptions): Promise<CopyProof> {
   if (copy.state === 'gone') return { whole: false, why: 'it is not there' };
   const hash = createHash('sha256');
   let bytes = 0;
-  for await (const chunk of createReadStream(copy.path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
-    options.signal?.throwIfAborted();
-    hash.update(chunk);
-    bytes += chunk.length;
-    options.onBytes?.(bytes);
+  try {
+    for await (const chunk of createReadStream(copy.path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
+      options.signal?.throwIfAborted();
+      hash.update(chunk);
+      bytes += chunk.length;
+      options.onBytes?.(bytes);
+    }
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!ofDisk.has(code)) throw error;
+    return { whole: false, why: `the disk does not give it any more (${code}, after ${bytes} bytes)` };
   }
   if (bytes !== copy.bytes) return { whole: false, why: `it has ${bytes} bytes, and ${copy.bytes} were written` };
   if (hash.digest('hex') !== copy.sha256)

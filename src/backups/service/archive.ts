@@ -7,8 +7,10 @@ import {
   lstatSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { chmod, copyFile, mkdir } from 'node:fs/promises';
@@ -34,6 +36,8 @@ const sums = 'SHA256SUMS';
 
 export interface ServiceSources {
   readonly dataDir: string;
+  /** Of tokens and people, where it isn't the data folder. */
+  readonly accessDir: string;
   /** Of `.env` and `hosts.yaml`. */
   readonly configFolder: string;
   /** Its Temporal server is the service's own, with a file in the data folder. */
@@ -50,10 +54,11 @@ export interface Collected {
 
 /**
  * Puts everything that the service is made of into an empty folder of mode 0700: `data/`, with Temporal's database and the ledger each
- * as at one moment, `config/`, what the configuration names elsewhere in `elsewhere/`, and last the checksums of all.
+ * as at one moment, `access/` where that is a folder of its own, `config/`, what the configuration names elsewhere in
+ * `elsewhere/`, and last the checksums of all. Links are followed. Throws `unreadable` for one that leads nowhere.
  */
 export async function collectService(sources: ServiceSources, into: string): Promise<Collected> {
-  const { dataDir, configFolder, ownTemporal, copyLedger } = sources;
+  const { dataDir, accessDir, configFolder, ownTemporal, copyLedger } = sources;
   rmSync(into, { recursive: true, force: true });
   await mkdir(join(into, 'data'), { recursive: true, mode: 0o700 });
   // The ledger last: it then knows of everything that Temporal has.
@@ -61,12 +66,18 @@ export async function collectService(sources: ServiceSources, into: string): Pro
   for (const name of readdirSync(dataDir).filter((one) => !leftOut.test(one))) {
     await copyTree(join(dataDir, name), join(into, 'data', name));
   }
+  const own = [dataDir];
+  if (!isWithin(dataDir, accessDir)) {
+    own.push(accessDir);
+    for (const name of readdirSync(accessDir).filter((one) => !leftOut.test(one))) {
+      await copyTree(join(accessDir, name), join(into, 'access', name));
+    }
+  }
   for (const path of configuration(configFolder)) {
+    // What lies in the service's own folders is there already.
+    if (own.some((folder) => isWithin(folder, path))) continue;
     const inside = relative(configFolder, path);
-    const isInside = !inside.startsWith('..') && !isAbsolute(inside);
-    // What lies in the data folder is there already.
-    if (!relative(dataDir, path).startsWith('..')) continue;
-    await copyTree(path, isInside ? join(into, 'config', inside) : join(into, 'elsewhere', path));
+    await copyTree(path, isWithin(configFolder, path) ? join(into, 'config', inside) : join(into, 'elsewhere', path));
   }
   await copyLedger(join(into, 'data', 'ledger'));
   const files = filesBelow(into);
@@ -149,35 +160,69 @@ export async function checkService(
   return { files: files.length, bytes };
 }
 
-/** The configuration's own files, and those that keys of them name, in whichever way either file is written. */
+/** The configuration's own files that are there, and those that keys of them name. */
 function configuration(folder: string): readonly string[] {
-  const own = configurationFiles.map((name) => join(folder, name)).filter((path) => existsSync(path));
-  const named = own.flatMap((path) =>
-    [...readText(path).matchAll(namedFile)].flatMap(([, , value]) => (value ? [resolve(folder, value.trim())] : [])),
-  );
   const isSmallFile = (path: string) => {
-    const stat = lstatSync(path, { throwIfNoEntry: false });
+    const stat = statSync(path, { throwIfNoEntry: false });
     return stat?.isFile() === true && stat.size <= mostNamed;
   };
-  return [...new Set([...own, ...named.filter(isSmallFile)])];
+  const own = configurationFiles.map((name) => join(folder, name));
+  // One that is a link to nothing isn't left out without a word.
+  const isThere = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  return [...new Set([...own.filter(isThere), ...namedBy(folder).filter(isSmallFile)])];
 }
 
-/** Files and folders; links, sockets and pipes are of processes, or lead elsewhere. */
-async function copyTree(from: string, to: string): Promise<void> {
-  const stat = lstatSync(from, { throwIfNoEntry: false });
+/** Paths that keys of a configuration's own files name, in whichever way either file is written, whether or not they are there. */
+export function namedBy(folder: string): readonly string[] {
+  return configurationFiles.flatMap((name) =>
+    [...readText(join(folder, name)).matchAll(namedFile)].flatMap(([, , value]) =>
+      value ? [resolve(folder, value.trim())] : [],
+    ),
+  );
+}
+
+/** Of the archive's `config/`: what a configuration is by itself, and not because something in it names it. */
+export function isConfiguration(inside: string): boolean {
+  return configurationFiles.includes(inside);
+}
+
+/** The folder itself is within it, too. */
+export function isWithin(folder: string, path: string): boolean {
+  const inside = relative(folder, path);
+  return inside !== '..' && !inside.startsWith('../') && !isAbsolute(inside);
+}
+
+/**
+ * Files and folders, and what links lead to: another machine has nothing there. Sockets and pipes are of processes.
+ *
+ * @param above - real paths of the folders that it is in
+ */
+async function copyTree(from: string, to: string, above: readonly string[] = []): Promise<void> {
+  const stat = statSync(from, { throwIfNoEntry: false });
+  // A temporary file that was renamed meanwhile is nothing that is missing.
+  if (stat === undefined && lstatSync(from, { throwIfNoEntry: false })?.isSymbolicLink()) throw leadsNowhere(from);
   if (stat?.isDirectory()) {
+    const real = realpathSync(from);
+    if (above.includes(real)) throw leadsNowhere(from);
     await mkdir(to, { recursive: true, mode: 0o700 });
-    for (const name of readdirSync(from)) await copyTree(join(from, name), join(to, name));
+    for (const name of readdirSync(from)) await copyTree(join(from, name), join(to, name), [...above, real]);
   } else if (stat?.isFile()) {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
     try {
       await copyFile(from, to);
       await chmod(to, stat.mode & 0o777);
     } catch (error) {
-      // A temporary file that was renamed meanwhile.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }
+}
+
+function leadsNowhere(link: string): ServiceError {
+  return new ServiceError({
+    code: 'unreadable',
+    message: `${link} is a link that leads to nothing, or to a folder that it is in, so that it can't be backed up`,
+    remedy: 'Put right or remove that link, then back up again.',
+  });
 }
 
 function below(

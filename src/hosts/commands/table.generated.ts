@@ -17,7 +17,7 @@ import { serviceState } from './check-health/service-state.ts';
 import { failedUnits, hostAnswers, pendingUpdates, runningState, updateMarks } from './check-health/upkeep.ts';
 import { browseBackup, compareBackups } from './compare-backups/compare.ts';
 import { changeUnit, followUnitLog, restoreUnit, unitState } from './control-service/units.ts';
-import { admitIncoming, dropIncoming, openIncoming } from './copy-backups/incoming.ts';
+import { admitIncoming, dropIncoming, openIncoming, takeIncoming } from './copy-backups/incoming.ts';
 import { copyState, sendBackup } from './copy-backups/send-backup.ts';
 import { applyRestore, forgetRestore, lookForRestore, restoreState, stageRestore, undoRestore } from './restore/restore.ts';
 import { containerAllows, execInContainer } from './run-in-guest/containers.ts';
@@ -79,6 +79,7 @@ export const table: readonly Command[] = [
   restoreUnit,
   followUnitLog,
   openIncoming,
+  takeIncoming,
   dropIncoming,
   admitIncoming,
   sendBackup,

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { parseSeal } from '../../backups/copies/seal.ts';
 import type { HostConfig } from '../../config.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
-import { admitIncoming, dropIncoming, openIncoming } from '../commands/copy-backups/incoming.ts';
+import { admitIncoming, dropIncoming, openIncoming, takeIncoming } from '../commands/copy-backups/incoming.ts';
 import { progressing } from '../execution/stillness.ts';
+import { fingerprintOf } from '../seals.ts';
 import { admitBackupText } from '../signed-plan.ts';
 import type { Administrator } from './administrator.ts';
 import { type Access, runBrought, withAdministrator } from './brought.ts';
@@ -15,15 +17,37 @@ export interface BroughtFile {
   readonly content: AsyncIterable<Buffer>;
 }
 
+/** Who has made what is brought, as far as its manifest and the seal on that say: anybody who knows the recipients can make a copy. */
+export interface Provenance {
+  /** Lines of the manifest: of which host it says that it is, with which versions. */
+  readonly says: readonly string[];
+  /** Fingerprint of the key that has sealed it; undefined: no seal of a host holds. */
+  readonly sealedBy?: string;
+  /** That is the key which is known for the host's. */
+  readonly isKnown: boolean;
+}
+
+/** The key with which the host has sealed its archives before it was installed anew. */
+export interface KnownSeal {
+  /** `SHA256:…` */
+  readonly fingerprint: string;
+  /** An administrator says so; else this service has remembered it, where whoever has its files could have changed it. */
+  readonly isGiven: boolean;
+}
+
 export interface BringOptions extends Access {
-  /** Decrypts the copy, anew each time: manifest, seal and archive in this order. */
-  readonly open: () => AsyncIterable<BroughtFile>;
-  /** Of all three. */
-  readonly bytes: number;
+  /** Decrypts the copy, anew each time: manifest, seal and archive in this order. Undefined: they lie in the host's own folder. */
+  readonly open?: (() => AsyncIterable<BroughtFile>) | undefined;
+  /** Of all three; of a host's own it isn't known. */
+  readonly bytes?: number | undefined;
   /** Shows what is about to be done, and asks. */
   readonly agree: (plan: readonly string[]) => Promise<boolean>;
-  /** Signs a text for a host that hasn't sealed the backup itself; undefined: nobody can. */
-  readonly sign?: ((text: string) => Promise<string>) | undefined;
+  readonly seal?: KnownSeal | undefined;
+  /**
+   * Signs a text for a host that doesn't hold the key of the backup's seal; undefined: nobody can. Shows where it is from, and
+   * throws where the person doesn't want it.
+   */
+  readonly sign?: ((text: string, from: Provenance) => Promise<string>) | undefined;
   readonly onBytes?: (bytes: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -40,6 +64,8 @@ const wholeMs = 24 * 3_600_000;
  * with its manifest and lets it count only if it has sealed that itself, or an administrator of the host has signed it. A
  * stream that broke is begun again. What isn't admitted is removed.
  *
+ * Nobody is asked to sign what another key has sealed than the one that an administrator has given.
+ *
  * Throws what connecting and becoming root throw, what decrypting throws, `verification-failed` and `not-signed`.
  */
 export async function bringBackup(host: HostConfig, backup: string, options: BringOptions): Promise<BroughtOutcome> {
@@ -49,10 +75,13 @@ export async function bringBackup(host: HostConfig, backup: string, options: Bri
     let isAdmitted = false;
     try {
       // The archive may have to be copied once more to the disk of the backups.
-      if (free < options.bytes * 1.02) throw noRoom(host, free, options.bytes);
-      if (!(await options.agree(planOf(host, backup, state)))) return 'declined';
-      const sums = await sendAll(admin, host, backup, options);
-      const how = await admit(admin, host, backup, { identity, sums, sign: options.sign });
+      const { bytes = 0, open } = options;
+      if (free < bytes * 1.02) throw noRoom(host, free, bytes);
+      if (!(await options.agree(planOf(host, backup, state, open === undefined)))) return 'declined';
+      const brought = await (open === undefined
+        ? runBrought(admin, host, takeIncoming, { backup })
+        : sendAll(admin, host, backup, { ...options, open }));
+      const how = await admit(admin, host, backup, { identity, brought, options });
       isAdmitted = true;
       return how;
     } finally {
@@ -62,16 +91,30 @@ export async function bringBackup(host: HostConfig, backup: string, options: Bri
   });
 }
 
-interface Sums {
+/** What was brought, as this process, or the host, has read it. */
+interface Brought {
+  /** SHA-256 of manifest and archive. */
   readonly manifest: string;
   readonly archive: string;
+  /** SHA-512 of the manifest: what its seal is made of. */
+  readonly sealed: string;
+  readonly seal: string;
+  readonly says: readonly string[];
 }
 
 async function admit(
   admin: Administrator,
   host: HostConfig,
   backup: string,
-  { identity, sums, sign }: { readonly identity: string | undefined; readonly sums: Sums } & Pick<BringOptions, 'sign'>,
+  {
+    identity,
+    brought,
+    options: { sign, seal },
+  }: {
+    readonly identity: string | undefined;
+    readonly brought: Brought;
+    readonly options: Pick<BringOptions, 'sign' | 'seal'>;
+  },
 ): Promise<'sealed' | 'signed'> {
   try {
     await runBrought(admin, host, admitIncoming, { backup });
@@ -81,23 +124,44 @@ async function admit(
     const isForeign = isServiceError(error, 'not-signed') && error.details.exitCode === 12;
     if (!isForeign || sign === undefined || identity === undefined) throw error;
   }
-  const signature = await sign(admitBackupText({ host: identity, backup, ...sums }));
+  const from = provenance(brought, seal);
+  if (seal?.isGiven && !from.isKnown) throw ofAnother(host, backup, seal.fingerprint, from.sealedBy);
+  const { manifest, archive } = brought;
+  const signature = await sign(admitBackupText({ host: identity, backup, manifest, archive }), from);
   await feed(admin, host, backup, 'signature', Readable.from([Buffer.from(signature)]), undefined);
   await runBrought(admin, host, admitIncoming, { backup });
   return 'signed';
 }
 
+function provenance({ seal, sealed, says }: Brought, known: KnownSeal | undefined): Provenance {
+  const found = parseSeal(seal);
+  if (found === undefined || !found.holds(Buffer.from(sealed, 'hex'))) return { says, isKnown: false };
+  const sealedBy = fingerprintOf(found.key);
+  return { says, sealedBy, isKnown: sealedBy === known?.fingerprint };
+}
+
+/** Of a manifest's beginning, where everything stands that a person is shown. */
+const longestHead = 64 * 1024;
+
 /** Sends the three files; after a stream that broke only those that had not come. */
-async function sendAll(admin: Administrator, host: HostConfig, backup: string, options: BringOptions): Promise<Sums> {
-  const sums = new Map<string, string>();
+async function sendAll(
+  admin: Administrator,
+  host: HostConfig,
+  backup: string,
+  options: BringOptions & { readonly open: () => AsyncIterable<BroughtFile> },
+): Promise<Brought> {
+  const sums = new Map<string, { readonly sha256: string; readonly sha512: string; readonly head: string }>();
   for (let attempt = 1; ; attempt += 1) {
     let total = 0;
     try {
       for await (const { kind, content } of options.open()) {
-        const hash = createHash('sha256');
+        const [sha256, sha512] = [createHash('sha256'), createHash('sha512')];
+        let head = '';
         const counted = async function* () {
           for await (const part of content) {
-            hash.update(part);
+            sha256.update(part);
+            if (kind === 'manifest') sha512.update(part);
+            if (kind !== 'archive' && head.length < longestHead) head += part.toString('latin1');
             total += part.length;
             options.onBytes?.(total);
             yield part;
@@ -105,9 +169,16 @@ async function sendAll(admin: Administrator, host: HostConfig, backup: string, o
         };
         if (sums.has(kind)) for await (const _ of counted());
         else await feed(admin, host, backup, kind, Readable.from(counted(), { objectMode: false }), options.signal);
-        sums.set(kind, hash.digest('hex'));
+        sums.set(kind, { sha256: sha256.digest('hex'), sha512: sha512.digest('hex'), head });
       }
-      return { manifest: sums.get('manifest') ?? '', archive: sums.get('archive') ?? '' };
+      const of = (kind: BroughtFile['kind']) => sums.get(kind) ?? { sha256: '', sha512: '', head: '' };
+      return {
+        manifest: of('manifest').sha256,
+        archive: of('archive').sha256,
+        sealed: of('manifest').sha512,
+        seal: of('seal').head,
+        says: saysOf(of('manifest').head),
+      };
     } catch (error) {
       const isBroken =
         error instanceof ServiceError &&
@@ -115,6 +186,11 @@ async function sendAll(admin: Administrator, host: HostConfig, backup: string, o
       if (!isBroken || attempt === attempts || options.signal?.aborted) throw error;
     }
   }
+}
+
+function saysOf(head: string): readonly string[] {
+  const before = head.split(/^entry /m)[0] ?? '';
+  return before.split('\n').filter((line) => /^(host|version|archive) /.test(line));
 }
 
 async function feed(
@@ -153,12 +229,24 @@ async function feed(
   }
 }
 
-function planOf({ name, layout }: HostConfig, backup: string, state: string): readonly string[] {
+function planOf({ name, layout }: HostConfig, backup: string, state: string, isThere: boolean): readonly string[] {
+  const to = `${layout.state}/incoming/${backup}`;
   return [
-    `decrypt the copy here, and stream it to ${layout.state}/incoming/${backup} on ${name}, which only root can read`,
+    isThere
+      ? `copy it from ${layout.backups} to ${to} on ${name}, which only root can read`
+      : `decrypt the copy here, and stream it to ${to} on ${name}, which only root can read`,
     `let ${name} compare it with its manifest, and the manifest's seal with its own key; else with a signature of yours`,
     `then put it into ${layout.backups}, where it counts as verified${state === 'changed' ? '; what lies there is kept as ….changed' : ''}`,
   ];
+}
+
+function ofAnother({ name }: HostConfig, backup: string, wanted: string, found: string | undefined): ServiceError {
+  return new ServiceError({
+    code: 'verification-failed',
+    message: `${backup} is ${found === undefined ? 'sealed by nobody' : `sealed by ${found}`}, and not by ${wanted}: somebody else has made it`,
+    remedy: `Take another copy; this one was not signed, and ${name} has nothing of it.`,
+    details: { host: name },
+  });
 }
 
 function noRoom({ name, layout }: HostConfig, free: number, bytes: number): ServiceError {

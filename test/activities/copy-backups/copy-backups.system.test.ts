@@ -6,6 +6,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
@@ -139,6 +140,24 @@ it('a bit that flips is found by comparing, and the copy made again', async () =
   expect((await host.run(() => on.lookAtCopies({ host: 'pve1' }))).missing).toEqual([]);
   expect(await host.run(() => on.verifyCopy({ host: 'pve1', backup: newest }))).toMatchObject({ whole: false });
   expect((await host.run(() => on.lookAtCopies({ host: 'pve1' }))).missing).toHaveLength(1);
+});
+
+it('what the disk does not give any more is no copy, and made again', async () => {
+  sealBackup(host.layout, newest, randomBytes(200_000));
+  const on = byHost();
+  const [archive] = (await host.run(() => on.lookAtCopies({ host: 'pve1' }))).missing;
+  if (archive === undefined) throw new Error('nothing to copy');
+  await host.run(() => on.copyBackup({ host: 'pve1', archive }));
+  const file = join(on.folder, 'pve1', `${newest}.age`);
+  rmSync(file);
+  // Its first page can't be read: EIO, as of a bad block.
+  symlinkSync('/proc/self/mem', file);
+  expect(await host.run(() => on.verifyCopy({ host: 'pve1', backup: newest }))).toMatchObject({
+    whole: false,
+    why: expect.stringContaining('EIO'),
+  });
+  await host.run(() => on.copyBackup({ host: 'pve1', archive }));
+  expect(await host.run(() => on.verifyCopy({ host: 'pve1', backup: newest }))).toMatchObject({ whole: true });
 });
 
 it('with an identity of its own the service compares what a copy holds', async () => {

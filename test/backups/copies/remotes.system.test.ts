@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
@@ -48,6 +48,18 @@ it.each(['rclone:disk:copies', 'rclone:disk:', `restic:${at('repository')}`])(
 it('rclone has it under its host and its name', async () => {
   await bringTo('rclone:disk:copies', copy);
   expect(readFileSync(at(`disk/copies/pve1/${backup}.age`)).equals(content)).toBe(true);
+});
+
+it('what was damaged there without a trace is brought again', async () => {
+  await bringTo('rclone:disk:copies', copy);
+  const there = at(`disk/copies/pve1/${backup}.age`);
+  const { atime, mtime } = statSync(there);
+  const bytes = Buffer.from(content);
+  bytes[1000] = (bytes[1000] ?? 0) ^ 1;
+  writeFileSync(there, bytes);
+  utimesSync(there, atime, mtime);
+  await bringTo('rclone:disk:copies', copy);
+  expect(readFileSync(there).equals(content)).toBe(true);
 });
 
 it.each(['rclone:disk:copies', `restic:${at('repository')}`])(

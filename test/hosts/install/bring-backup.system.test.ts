@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -8,7 +8,13 @@ import { signText } from '../../../src/cli/sign.ts';
 import type { HostConfig } from '../../../src/config.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
-import { type BringOptions, type BroughtFile, bringBackup } from '../../../src/hosts/install/bring-backup.ts';
+import {
+  type BringOptions,
+  type BroughtFile,
+  bringBackup,
+  type Provenance,
+} from '../../../src/hosts/install/bring-backup.ts';
+import { fingerprintOf } from '../../../src/hosts/seals.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 import { sealBackup } from '../../support/sealed-backup.ts';
 
@@ -144,6 +150,96 @@ it('a host that was installed anew takes it with a signature of one of its admin
   expect(texts[0]).toContain(`archive: ${createHash('sha256').update(content).digest('hex')}`);
   expect(await archives()).toMatchObject([{ id, state: 'verified' }]);
   expect(readFileSync(join(host.layout.state, 'backups', id, 'admitted'), 'utf8')).toContain('signed by anna');
+});
+
+/** An administrator on the list of the host, which has lost its key. */
+function administrator(): (text: string) => Promise<string> {
+  const key = join(host.folder, 'anna');
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'anna', '-f', key]);
+  mkdirSync(host.layout.state, { recursive: true, mode: 0o700 });
+  const line = `anna namespaces="proxmox-mcp-approval" ${readFileSync(`${key}.pub`, 'utf8')}`;
+  writeFileSync(join(host.layout.state, 'administrators'), line, { mode: 0o600 });
+  return (text) => signText(text, key);
+}
+
+it('who signs is told who has sealed it, and nothing is signed that another key than the given one has', async () => {
+  const sealedBy = fingerprintOf(readFileSync(join(host.layout.state, 'seal/key.pub'), 'utf8'));
+  lose(true);
+  const sign = administrator();
+  const seen: Provenance[] = [];
+  const look = async (_text: string, from: Provenance): Promise<string> => {
+    seen.push(from);
+    throw new ServiceError({ code: 'cancelled', message: 'not today', remedy: '-' });
+  };
+  const remembered = { fingerprint: sealedBy, isGiven: false };
+  await refused({ sign: look, seal: remembered }, 'cancelled', /not today/);
+  await refused({ sign: look }, 'cancelled', /not today/);
+  // Somebody's own archive under that name, as whoever knows the recipients can make it.
+  const evil = randomBytes(1000);
+  const sum = createHash('sha256').update(evil).digest('hex');
+  const manifest = Buffer.from(
+    files.manifest.toString('utf8').replace(/^archive .*$/m, `archive ${id}.tar.gz 1000 ${sum}`),
+  );
+  const other = () => given({ manifest, archive: evil });
+  await refused({ sign: look, seal: remembered, open: other }, 'cancelled', /not today/);
+  expect(seen).toMatchObject([
+    { sealedBy, isKnown: true, says: [expect.stringMatching(/^host pve1 /), expect.stringMatching(/^archive /)] },
+    { sealedBy, isKnown: false },
+    { isKnown: false },
+  ]);
+  expect(seen[2]).not.toHaveProperty('sealedBy');
+  const known = { fingerprint: sealedBy, isGiven: true };
+  await refused({ sign, seal: known, open: other }, 'verification-failed', /somebody else has made it/);
+  const wrong = { fingerprint: `SHA256:${'A'.repeat(43)}`, isGiven: true };
+  await refused({ sign, seal: wrong }, 'verification-failed', /and not by SHA256:AAA/);
+  expect(await bring({ sign, seal: known })).toBe('signed');
+});
+
+it('what outlived its host on the disk is taken from there, and only when it is the same', async () => {
+  lose(true);
+  const sign = administrator();
+  const put = (archive = files.archive) => {
+    for (const [ending, bytes] of [
+      ['.manifest', files.manifest],
+      ['.manifest.sig', files.seal],
+      ['.tar.gz', archive],
+    ] as const)
+      writeFileSync(join(host.layout.backups, `${id}${ending}`), bytes, { mode: 0o600 });
+  };
+  const failed = (more: Partial<BringOptions>) =>
+    bring(more).then(
+      () => 'done',
+      (error: Error) => error.message,
+    );
+  put(randomBytes(content.length));
+  expect(await archives()).toMatchObject([{ id, state: 'unproven' }]);
+  expect(await failed({ sign, open: undefined })).toMatch(/not the one of its manifest/);
+  expect(await failed({ sign })).toMatch(/another archive of this name/);
+  put();
+  expect(await failed({ open: undefined })).toMatch(/not sealed by this host/);
+  expect(await archives()).toMatchObject([{ id, state: 'unproven' }]);
+  expect(await bring({ sign, open: undefined })).toBe('signed');
+  expect(await archives()).toMatchObject([{ id, state: 'verified' }]);
+  expect(readFileSync(join(host.layout.backups, `${id}.tar.gz`)).equals(content)).toBe(true);
+  expect(readdirSync(host.layout.backups).sort()).toEqual(
+    ['.manifest', '.manifest.sig', '.tar.gz', '.tar.gz.sha256'].map((ending) => `${id}${ending}`),
+  );
+  expect(leftovers()).toEqual([]);
+});
+
+it('what was brought and never admitted goes after a day', async () => {
+  const old = join(host.layout.state, 'incoming/daily-backup-20261101-020000');
+  mkdirSync(old, { recursive: true, mode: 0o700 });
+  writeFileSync(join(old, 'archive'), 'decrypted');
+  const left = join(host.layout.backups, `.${id}.tar.gz.admitted`);
+  writeFileSync(left, 'half');
+  await bring({ agree: async () => false });
+  expect(existsSync(old)).toBe(true);
+  expect(existsSync(left)).toBe(false);
+  const before = new Date(Date.now() - 2 * 86_400_000);
+  for (const path of [join(old, 'archive'), old]) utimesSync(path, before, before);
+  await bring({ agree: async () => false });
+  expect(leftovers()).toEqual([]);
 });
 
 it('a stream that breaks is begun again, and what had come isn’t sent twice', async () => {

@@ -344,6 +344,7 @@ export function memoryConfig(): Config {
     },
     hosts: [host('pve1'), host('pve2'), host('broken')],
     copies: { folder: '/dev/null/data/copies', remotes: [] },
+    serviceBackups: { recipients: [] },
     webhooks: {},
     dangerousCommands: false,
     demo: false,

@@ -5,8 +5,12 @@ _id=$1
 places "$_id"
 incoming "$_id"
 state_of "$_id"
-case $_state in gone | changed | unsealed) ;; *) stop 17 "an archive of this name is there already, and it is $_state" ;; esac
+case $_state in gone | changed | unsealed | unproven) ;; *) stop 17 "an archive of this name is there already, and it is $_state" ;; esac
 brought_well "$_id"
+# Without a record, as after a new installation on the same disk: it is that one, or another one that isn't replaced.
+if [ "$_state" = unproven ] && [ "$(sum_of "$_archive")" != "$_sum" ]; then
+  stop 17 "another archive of this name lies in $_backups, and this host has no record of it"
+fi
 if is_sealed "$_in/manifest" "$_in/seal"; then _how='sealed by this host'
 else
   identity || stop 11 'this host has no /etc/machine-id to be named by'
@@ -23,14 +27,15 @@ mkdir -p -- "$_backups" "$_record"
 chmod 700 "$_record"
 _end=${_name#"$_id"}
 keep ending "${_end#.}" "$_record"
-_new=$_backups/.$_id$_end.partial
+# No name that a backup which is made meanwhile would take for one of its own that was not finished.
+_new=$_backups/.$_id$_end.admitted
 # From another file system it is a copy, so it is read once more.
 mv -fT -- "$_in/archive" "$_new"
 sync "$_new"
 [ "$(sum_of "$_new")" = "$_sum" ] || stop 9 'the archive was not written as it came'
 chmod 600 "$_new"
 # What is there in its place was found changed: it isn't lost, and counts for nothing.
-[ ! -e "$_backups/$_id$_end" ] || mv -fT -- "$_backups/$_id$_end" "$_backups/$_id$_end.changed"
+[ "$_state" = unproven ] || [ ! -e "$_backups/$_id$_end" ] || mv -fT -- "$_backups/$_id$_end" "$_backups/$_id$_end.changed"
 rm -f -- "$_record/broken" "$_record/unsealed" "$_record/doubts" "$_record/removing"
 mv -fT -- "$_in/manifest" "$_manifest"
 mv -fT -- "$_in/seal" "$_manifest.sig"

@@ -2,6 +2,12 @@
 # incoming BACKUP: where what an administrator brings lies, root's alone, until it is admitted.
 incoming() { _in=$state/incoming/$1; }
 
+# forget_incoming BACKUP: removes what was brought of it, and what an admission that was cut off left beside the archives.
+forget_incoming() {
+  rm -rf -- "${state:?}/incoming/${1:?}"
+  rm -f -- "$_backups/.$1.tar.gz.admitted" "$_backups/.$1.tar.zst.admitted"
+}
+
 # brought_well BACKUP: stops unless manifest and archive belong together; sets _name, _bytes and _sum.
 brought_well() {
   for _file in manifest seal archive; do

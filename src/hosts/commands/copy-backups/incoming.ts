@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, keyValues, nothing, one, optional } from '../answer.ts';
+import { count, keyValues, many, nothing, one, optional } from '../answer.ts';
 import { exits, identity } from '../approve/plans.ts';
 import { backup, functions, seal } from '../back-up/parameters.ts';
 import { defineCommand, type ShellFunctions } from '../command.ts';
@@ -30,6 +30,34 @@ export const openIncoming = defineCommand({
   }),
 });
 
+/**
+ * Takes what lies in the host's own backup folder and has no record there, as after a new installation on the same disk: it is
+ * brought from there, so that what is admitted is what was read.
+ */
+export const takeIncoming = defineCommand({
+  name: 'take-incoming',
+  summary: 'Bring an archive without a record, with its manifest and seal, from the backup folder of the host itself',
+  doing: ({ backup }) => `Copying what lies there of ${backup}`,
+  as: 'administrator',
+  risk: 'change',
+  job: false,
+  parameters: [backup],
+  script: new URL('./take-incoming.sh', import.meta.url),
+  uses: [functions, stop, incoming],
+  timeoutMs: 2 * 3_600_000,
+  answer: keyValues({
+    manifest: one(z.string().regex(/^[0-9a-f]{64}$/)),
+    archive: one(z.string().regex(/^[0-9a-f]{64}$/)),
+    sealed: one(z.string().regex(/^[0-9a-f]{128}$/)),
+    seal: one(z.string().regex(/^[A-Za-z0-9+/=]{1,30000}$/)),
+    says: many(z.string()),
+  }).transform(({ seal: base64, ...rest }) => ({ ...rest, seal: Buffer.from(base64, 'base64').toString('latin1') })),
+  exits: {
+    9: unverified,
+    17: { code: 'conflict', remedy: 'Look at it: npx proxmox-mcp list-backups --host HOST' },
+  },
+});
+
 export const dropIncoming = defineCommand({
   name: 'drop-incoming',
   summary: 'Remove what was brought of a backup and not admitted',
@@ -39,7 +67,7 @@ export const dropIncoming = defineCommand({
   job: false,
   parameters: [backup],
   script: new URL('./drop-incoming.sh', import.meta.url),
-  uses: [incoming],
+  uses: [functions, incoming],
   timeoutMs: 60_000,
   answer: nothing,
 });
