@@ -19,8 +19,12 @@ copy() {
   # An attempt that was killed may have left them paused: nothing would change, and nobody would let them go on.
   unpause "$_record"
   if [ "$_hold" = stop ]; then
-    if stop_mounting "$_from"; then _manner=stopped
-    else doubt failed "not consistent: $3, whose containers could not be stopped as their label asks"; fi
+    _code=0; stop_mounting "$_from" || _code=$?
+    # Where none is at work, they stand still already.
+    case $_code in
+      0 | 1) _manner=stopped ;;
+      *) doubt failed "not consistent: $3, whose containers could not be stopped as their label asks" ;;
+    esac
   fi
   list_files "$_from" >"$_stage/was"
   copy_all
@@ -30,9 +34,12 @@ copy() {
   settle || _whole=
   databases "$_to" >"$_stage/databases"
   if [ "$_hold" = pause ] || { [ -z "$_whole$_hold" ] && unsettled_databases | grep -q . && is_quick; }; then
-    if pause_mounting "$_from"; then
+    _code=0; pause_mounting "$_from" || _code=$?
+    if [ "$_code" = 0 ]; then
       _manner=paused
       settle || :
+    elif [ "$_code" != 1 ] && [ "$_hold" = pause ]; then
+      doubt failed "not consistent: $3, whose containers could not be paused as their label asks"
     fi
   fi
   unpause "$_record"
@@ -80,9 +87,10 @@ _keeping="$_anyhow,xattr"
 # settle: copies again what differs from the last look until two looks agree; then $_stage/changed is empty.
 settle() {
   for _try in 1 2 3 4 5; do
-    list_files "$_from" >"$_stage/is"
-    comm -3 "$_stage/was" "$_stage/is" | sed 's/^\t//' | cut -d' ' -f4- | sort -u >"$_stage/changed"
-    mv -f -- "$_stage/is" "$_stage/was"
+    # The shell goes on here where something fails; and what could not be written would say that nothing has changed.
+    list_files "$_from" >"$_stage/is" || exit 1
+    comm -3 "$_stage/was" "$_stage/is" | sed 's/^\t//' | cut -d' ' -f4- | sort -u >"$_stage/changed" || exit 1
+    mv -f -- "$_stage/is" "$_stage/was" || exit 1
     [ -s "$_stage/changed" ] || return 0
     while IFS= read -r _path; do copy_one "$_path"; done <"$_stage/changed"
     # Logs never come to rest.

@@ -36,16 +36,19 @@ is_left_out() {
 }
 
 # said_of VOLUME LABEL: what the containers that have it mounted say of it by a label, a line for each. Who can set a label of a
-# container controls Docker, and so is root on this host already: it gives nothing to who has the service's key.
+# container controls Docker, and so is root on this host already: it gives nothing to who has the service's key. Fails where Docker doesn't
+# say, which isn't that nobody asks for anything.
 said_of() {
-  for _container in $(timeout 20 docker ps --all --quiet --no-trunc --filter "volume=$1"); do
-    timeout 20 docker inspect --type container --format "{{index .Config.Labels \"$2\"}}" -- "$_container" 2>/dev/null || :
+  _containers=$(timeout 20 docker ps --all --quiet --no-trunc --filter "volume=$1") || return 1
+  for _container in $_containers; do
+    _answer=0; of_container "{{index .Config.Labels \"$2\"}}" "$_container" || _answer=$?
+    case $_answer in 0) printf '%s\n' "$_fact" ;; 2) return 1 ;; esac
   done
 }
 
-# hold_of VOLUME: leave-out, stop, pause or copy, whichever of its containers asks for the most; nothing where none does.
+# hold_of VOLUME: leave-out, stop, pause or copy, whichever of its containers asks for the most; nothing where none does. Fails as said_of.
 hold_of() {
-  _asked=$(said_of "$1" proxmox-mcp.backup)
+  _asked=$(said_of "$1" proxmox-mcp.backup) || return 1
   for _hold_word in leave-out stop pause copy; do
     if printf '%s\n' "$_asked" | grep -qFx -- "$_hold_word"; then echo "$_hold_word"; return 0; fi
   done
