@@ -260,9 +260,12 @@ const enough = 20;
 /** What the comparison with the source, and with an older archive, has found. */
 export function judgeSpot(id: string, older: string, found: z.output<typeof spotCheck.answer>): readonly Finding[] {
   const { files, same, changed, gone } = found.compared;
+  const protect = `protect ${id} (npx proxmox-mcp host protect-backup)`;
   const parts = found.part.flatMap((one): Finding[] => {
     const check = `Source ${cleanLine(one.path, 200)}`;
-    if (one.live > 0 && one.archived === 0)
+    // Data grows by itself, and what is in a volume that was empty is new.
+    const grows = one.path.startsWith('volumes/');
+    if (one.live > 0 && one.archived === 0 && !grows)
       return [
         {
           check,
@@ -277,10 +280,10 @@ export function judgeSpot(id: string, older: string, found: z.output<typeof spot
           check,
           verdict: 'failed',
           summary: `It was emptied: ${one.live} files are there, and ${one.archived} in ${id}.`,
-          remedy: `If nobody meant that, don't back up over it: protect ${id} (npx proxmox-mcp host protect-backup) and restore it.`,
+          remedy: `If nobody meant that, don't back up over it: ${protect} and restore it.`,
         },
       ];
-    if (one.live > one.archived * 1.1 + 10)
+    if (one.live > one.archived * 1.1 + 10 && !grows)
       return [
         {
           check,
@@ -291,15 +294,25 @@ export function judgeSpot(id: string, older: string, found: z.output<typeof spot
       ];
     return [];
   });
+  const unseen = found.unseen.map(
+    (path): Finding => ({
+      check: `Source ${cleanLine(path, 200)}`,
+      verdict: 'unknown',
+      summary: `It could not be compared with ${id}: Docker does not answer, or its data is not mounted.`,
+      remedy: 'Look at Docker on the host (docker info), and at what should be mounted.',
+    }),
+  );
   const moved = changed + gone;
+  const replaced = mostly({ files, moved, path: 'all' }, found.moved);
   const findings: Finding[] = [
     ...parts,
-    files >= enough && moved * 2 > files
+    ...unseen,
+    replaced.length > 0
       ? {
           check: 'Source against archive',
           verdict: 'failed',
-          summary: `${moved} of ${files} files are other ones than in ${id}, or gone: were they encrypted, replaced, or is another disk mounted?`,
-          remedy: `If nobody meant that, don't back up over it: protect ${id} (npx proxmox-mcp host protect-backup).`,
+          summary: `Other ones than in ${id}, or gone: ${shares(replaced)}. Were they encrypted, replaced, or is another disk mounted?`,
+          remedy: `If nobody meant that, don't back up over it: ${protect}.`,
           value: moved,
         }
       : {
@@ -325,24 +338,44 @@ export function judgeSpot(id: string, older: string, found: z.output<typeof spot
   ];
   if (found.before === undefined) return findings;
   const { common, changed: other } = found.before;
-  if (common >= enough && other * 2 > common)
-    return [
-      ...findings,
-      {
-        check: 'Archive against an older one',
-        verdict: 'failed',
-        summary: `Of ${common} files that ${older} has, too, ${other} hold something else in ${id}: does it faithfully hold an encrypted or replaced source?`,
-        remedy: `Look into one of these files. If nobody meant that, protect ${older}: npx proxmox-mcp host protect-backup.`,
-        value: other,
-      },
-    ];
+  const held = mostly({ files: common, moved: other, path: 'all' }, found.other);
   return [
     ...findings,
-    {
-      check: 'Archive against an older one',
-      verdict: 'ok',
-      summary: `Of ${common} files that ${older} has, too, ${other} hold something else.`,
-      value: other,
-    },
+    held.length > 0
+      ? {
+          check: 'Archive against an older one',
+          verdict: 'failed',
+          summary: `Of the files that ${older} has, too, these hold something else in ${id}: ${shares(held)}. Does it faithfully hold an encrypted or replaced source?`,
+          remedy: `Look into one of these files. If nobody meant that, protect ${older}: npx proxmox-mcp host protect-backup.`,
+          value: other,
+        }
+      : {
+          check: 'Archive against an older one',
+          verdict: 'ok',
+          summary: `Of ${common} files that ${older} has, too, ${other} hold something else.`,
+          value: other,
+        },
   ];
+}
+
+/** Files of a part, and how many of them are other ones. */
+interface Share {
+  readonly files: number;
+  readonly moved: number;
+  readonly path: string;
+}
+
+/** Where more than half are other ones: of all files, and of each part by itself, which may be little beside the rest. */
+function mostly(all: Share, parts: readonly Share[]): readonly Share[] {
+  return [all, ...parts].filter(({ files, moved }) => files >= enough && moved * 2 > files);
+}
+
+function shares(all: readonly Share[]): string {
+  return readableList(
+    all.map(
+      ({ files, moved, path }) =>
+        `${moved} of ${files} files ${path === 'all' ? 'in all' : `of ${cleanLine(path, 200)}`}`,
+    ),
+    10,
+  );
 }

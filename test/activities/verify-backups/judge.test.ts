@@ -151,9 +151,12 @@ describe('what the comparison has found', () => {
   const healthy = {
     part: [{ archived: 30, live: 30, path: '/etc' }],
     compared: { files: 100, same: 95, changed: 4, gone: 1 },
+    unseen: [],
+    moved: [{ files: 100, moved: 5, path: '/etc' }],
     sampled: 95,
     rotten: [],
     before: { common: 90, changed: 5 },
+    other: [{ files: 90, moved: 5, path: '/etc' }],
   };
   it.each([
     ['nothing', {}, []],
@@ -161,6 +164,26 @@ describe('what the comparison has found', () => {
     ['a source that was emptied', { part: [{ archived: 30, live: 14, path: '/etc' }] }, ['failed: Source /etc']],
     ['a source that has grown', { part: [{ archived: 30, live: 44, path: '/etc' }] }, ['warning: Source /etc']],
     ['other files', { compared: { files: 100, same: 49, changed: 30, gone: 21 } }, ['failed: Source against archive']],
+    [
+      'a small part that was encrypted as a whole',
+      {
+        compared: { files: 1000, same: 950, changed: 30, gone: 20 },
+        moved: [{ files: 50, moved: 50, path: 'volumes/data' }],
+      },
+      ['failed: Source against archive'],
+    ],
+    [
+      'a volume that was emptied',
+      { part: [{ archived: 30, live: 1, path: 'volumes/data' }] },
+      ['failed: Source volumes/data'],
+    ],
+    ['a volume that has grown', { part: [{ archived: 0, live: 99, path: 'volumes/data' }] }, []],
+    ['a volume that nobody could look at', { unseen: ['volumes/data'] }, ['unknown: Source volumes/data']],
+    [
+      'a small part that is held encrypted',
+      { before: { common: 1000, changed: 50 }, other: [{ files: 50, moved: 50, path: 'installation' }] },
+      ['failed: Archive against an older one'],
+    ],
     ['few files, of which most changed', { compared: { files: 19, same: 1, changed: 18, gone: 0 } }, []],
     ['rot', { rotten: ['/etc/fstab'] }, ['failed: Content of the source']],
     ['an encrypted source', { before: { common: 90, changed: 46 } }, ['failed: Archive against an older one']],
