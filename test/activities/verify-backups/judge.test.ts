@@ -3,6 +3,7 @@ import {
   judgeArchives,
   judgeRead,
   judgeSpot,
+  judgeTurns,
   turns,
   whichToCompare,
   whichToRead,
@@ -52,7 +53,19 @@ describe('what the list of archives hides behind success', () => {
     week.map((one, index) => (index === at ? { ...one, ...more } : one));
   it.each<[string, readonly Archive[], Partial<Backups>, readonly string[]]>([
     ['there is none', [], {}, ['failed: Archives']],
-    ['none counts', other(0, { state: 'doubted' }).slice(0, 1), {}, ['failed: Archives', 'warning: Doubted archives']],
+    [
+      'none counts',
+      other(0, { state: 'doubted' }).slice(0, 1),
+      {},
+      ['failed: Archives', 'failed: Newest daily archive', 'warning: Doubted archives'],
+    ],
+    [
+      'the full ones are all doubted, though the daily ones count',
+      [...week, archive(0.1, { state: 'doubted' }, 'full')],
+      {},
+      ['failed: Newest full archive', 'warning: Doubted archives'],
+    ],
+    ['full ones were never made', [...week, archive(20)], {}, ['warning: Newest full archive']],
     ['the newest is two nights old', nights(2, 3, 4, 5), {}, ['warning: Newest daily archive']],
     ['the newest is three nights old', nights(3, 4, 5, 6), {}, ['failed: Newest daily archive']],
     ['a full one was missed', [...week, archive(9, {}, 'full')], {}, ['warning: Newest full archive']],
@@ -94,21 +107,38 @@ describe('which are read whole', () => {
     ];
     const read = new Set<string>();
     for (let week = 0; week < turns; week += 1) {
-      const ids = whichToRead(all, now + week * 7 * dayMs);
+      const { read: ids, weeks, left } = whichToRead(all, now + week * 7 * dayMs);
+      expect([weeks, left]).toEqual([turns, 0]);
       expect(ids.slice(0, 2)).toEqual([all[0]?.id, all[40]?.id]);
       expect(ids.length).toBeLessThan(all.length / 2);
       expect(new Set(ids).size).toBe(ids.length);
       for (const id of ids) read.add(id);
     }
     expect([...read].sort()).toEqual(all.map(({ id }) => id).sort());
-    expect(whichToRead(all, now, true)).toHaveLength(all.length);
+    expect(whichToRead(all, now, true).read).toHaveLength(all.length);
   });
 
-  it('costs no more than its bound, and leaves alone what nobody knows', () => {
+  it('costs no more than its bound, takes longer for it, and says so', () => {
     const large = Array.from({ length: 40 }, (_, day) => archive(day, { bytes: 150 * 1024 ** 3 }));
-    for (let week = 0; week < turns; week += 1)
-      expect(whichToRead(large, now + week * 7 * dayMs).length).toBeLessThanOrEqual(2);
-    expect(whichToRead([archive(1, { state: 'unproven' })], now, true)).toEqual([]);
+    const { weeks } = whichToRead(large, now);
+    expect(weeks).toBe(30);
+    const read = new Set<string>();
+    for (let week = 0; week < 2 * weeks; week += 1) {
+      const found = whichToRead(large, now + week * 7 * dayMs);
+      expect(found.read.length).toBeLessThanOrEqual(2);
+      for (const id of found.read) read.add(id);
+    }
+    expect(read.size).toBe(large.length);
+    expect(judgeTurns(whichToRead(large, now), 'pve1')).toMatchObject([
+      { verdict: 'warning', summary: expect.stringContaining('30 weeks') },
+    ]);
+    expect(judgeTurns(whichToRead(week, now), 'pve1')).toEqual([]);
+  });
+
+  it('reads the last good one though a doubted one is newer, and leaves alone what nobody knows', () => {
+    const archives = [archive(0, { state: 'doubted' }), ...nights(1)];
+    expect(whichToRead(archives, now).read).toContain(archives[1]?.id);
+    expect(whichToRead([archive(1, { state: 'unproven' })], now, true).read).toEqual([]);
   });
 
   it('compares the newest with one of a week before', () => {
