@@ -212,4 +212,13 @@ exec /bin/cp "$@"`,
     expect(packed.doubts).toEqual([{ verdict: 'failed', summary }]);
     expect(published.counts).toBe(false);
   });
+
+  it('a dump of its own that fails is accepted for one time, and not for those that come', async () => {
+    label('dump', 'echo half; exit 3');
+    const { id } = await make('daily');
+    host.sh(`touch "$state/backups/${id}/accepted"`);
+    const { packed, published } = await make('daily');
+    expect(packed).toMatchObject({ last: id, accepted: [], doubts: [{ verdict: 'failed' }] });
+    expect(published.counts).toBe(false);
+  });
 });
