@@ -171,6 +171,17 @@ it('fails when what was there last time is gone, and keeps the archive', async (
   expect(abandoned).toEqual([]);
 });
 
+it('is copied off the host, with what has no copy yet, though it is doubted itself', async () => {
+  look = { ...look, isCopied: true };
+  compared = { ...compared, doubts: [{ verdict: 'failed', summary: 'missing: .env' }] };
+  expect(await failureOf('doubted-copied')).toMatchObject({ type: 'verification-failed' });
+  const { events } = await temporal.client.workflow.getHandle('doubted-copied').fetchHistory();
+  const children = (events ?? []).flatMap(({ childWorkflowExecutionStartedEventAttributes: started }) => started ?? []);
+  expect(children.map(({ workflowType }) => workflowType?.name)).toEqual(['copyBackups']);
+  for (const { workflowExecution } of children)
+    await temporal.client.workflow.getHandle(workflowExecution?.workflowId ?? '').terminate('seen');
+});
+
 it('is done with a warning when something is much less than last time', async () => {
   compared = { ...compared, doubts: [{ verdict: 'warning', summary: 'less than half: .env (5 of 14 bytes)' }] };
   const found = await archiveSection('less');
