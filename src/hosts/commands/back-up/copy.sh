@@ -27,7 +27,7 @@ copy() {
     esac
   fi
   list_files "$_from" >"$_stage/was"
-  copy_all
+  copy_all "$3"
   case $_backups in "$_from"/*) left_out archives "$_backups" ;; esac
   [ -z "$_stay" ] || mounted_below "$_from" | while IFS= read -r _path; do left_out mounted "$_path"; done
   _whole=yes
@@ -59,7 +59,7 @@ mounted_below() {
 }
 
 copy_all() {
-  set --
+  _what=$1; set --
   # shellcheck disable=SC2016 # For the shell that find starts.
   [ -z "$_stay" ] || set -- '(' ! -type d -o -exec sh -c '[ "$(stat -c %d -- "$1")" = "$2" ]' sh '{}' "$(stat -c %d -- "$_from")" ';' ')'
   # A log that is rotated while it is copied makes cp fail: once more, then it counts.
@@ -73,13 +73,17 @@ copy_all() {
     cat "$_stage/said" >&2
     ! grep -q 'preserve ownership' "$_stage/said" ||
       stop 1 "the file system of $_stage doesn't keep owners, or root may not set them here"
-    if grep -qi 'attribute' "$_stage/said" && [ "$_keeping" != "$_anyhow" ]; then
-      # Better without them than not at all; but it is said.
-      _keeping=$_anyhow
-      lost "$(grep -i 'attribute' "$_stage/said" | head -n 1 | printable)"
+    if grep -qi 'attribute' "$_stage/said" && [ "$_keeping" != all ]; then
+      # Better without those that are refused than not at all; but it is said. With `all`, cp goes on and keeps the others.
+      _keeping=all
+      _refused=$(grep -ci 'attribute' "$_stage/said")
+      lost "$(grep -i 'attribute' "$_stage/said" | head -n 1 | printable)$([ "$_refused" = 1 ] || echo " and $((_refused - 1)) more")"
     else sleep 1; fi
   done
   [ "$_code" = 0 ] || exit 1
+  # In the archive each is a file of its own.
+  _linked=$(find "$_to" -type f -links +1 -printf x | wc -c)
+  [ "$_linked" = 0 ] || note "lost hard links of $_linked files in $_what"
 }
 readonly _anyhow='mode,ownership,timestamps,links'
 _keeping="$_anyhow,xattr"
