@@ -340,7 +340,7 @@ function otherName(name: string, named: string): Finding {
   };
 }
 
-/** Not a warning: nobody can do anything about it, and what must be consistent is doubted. */
+/** Not a warning: of logs and the like nobody can do anything about it, and what is known to be a database is doubted. */
 function changedFiles(parts: readonly { readonly changed: readonly string[] }[]): readonly Finding[] {
   const changed = parts.flatMap((part) => part.changed);
   if (changed.length === 0) return [];
@@ -350,6 +350,9 @@ function changedFiles(parts: readonly { readonly changed: readonly string[] }[])
       verdict: 'ok',
       summary:
         'These were written to as long as they were copied; the archive has them as they were at some moment of it.',
+      ...(changed.some((path) => path.startsWith('volume ')) && {
+        remedy: 'If one in a volume is of a database: label its container proxmox-mcp.backup=pause (docs/backups.md).',
+      }),
       evidence: changed.join('\n'),
     },
   ];

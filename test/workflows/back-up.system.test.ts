@@ -150,7 +150,13 @@ it('reports what of the installation is not in the archive, and which volume was
       summary: expect.stringContaining('own of that name: claude-user.'),
       remedy: "Remove it there if it isn't needed.",
     },
-    { check: 'Written to', verdict: 'ok', summary: expect.any(String), evidence: 'volume mcp_logs/data' },
+    {
+      check: 'Written to',
+      verdict: 'ok',
+      summary: expect.any(String),
+      remedy: expect.stringContaining('=pause'),
+      evidence: 'volume mcp_logs/data',
+    },
     { check: 'Contents compared', verdict: 'ok', summary: 'Compared with daily-backup-20261121-020000' },
   ]);
 });

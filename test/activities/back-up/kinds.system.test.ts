@@ -33,7 +33,7 @@ case "$*" in
   'volume ls --quiet --filter'*volume=*) echo "\${*##*volume=}" ;;
   'volume ls --quiet') printf '%s\\n' ${names.join(' ')} ;;
   'volume inspect '*) printf 'local\\n%s\\n\\n\\n' "$at/docker/\${*##* }" ;;
-  'ps --all '*--filter*) echo "\${*##*volume=}" ;;
+  'ps --all '*'--filter volume='*) echo "\${*##*volume=}" ;;
   'ps '*label=proxmox-mcp.backup.dump) [ ! -e "$at/labels/dump" ] || echo postgres ;;
   'ps --quiet --no-trunc'*) echo temporal_data ;;
   'inspect '*' gone') echo 'Error: No such container: gone' >&2; exit 1 ;;
@@ -211,6 +211,14 @@ exec /bin/cp "$@"`,
     const { packed, published } = await make('daily');
     expect(packed.doubts).toEqual([{ verdict: 'failed', summary }]);
     expect(published.counts).toBe(false);
+  });
+
+  it('a dump of its own of a container that does not run is doubted', async () => {
+    label('dump', 'echo create table');
+    host.sh(': >"$installation/../stopped"');
+    expect((await make('daily')).packed.doubts).toEqual([
+      { verdict: 'failed', summary: 'not whole: the dump of postgres, whose container does not run' },
+    ]);
   });
 
   it('a dump of its own that fails is accepted for one time, and not for those that come', async () => {
