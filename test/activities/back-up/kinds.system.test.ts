@@ -147,6 +147,13 @@ exec /bin/cp "$@"`,
     expect(host.sh(`ls "$state/backups/${id}" | grep -c stopped || :`)).toBe('0\n');
   });
 
+  it('what could not be looked at twice is not at rest', async () => {
+    const id = await collected();
+    programs.put('mv', `case "$*" in */is\\ *) echo 'No space left on device' >&2; exit 1 ;; esac; exec /bin/mv "$@"`);
+    const archive = () => createBackupActivities(host).archiveVolumes({ ...input, id, volumes: ['notes'] });
+    await expect(host.run(archive)).rejects.toThrow();
+  });
+
   it('stop: they go on where whoever stopped them is killed with all of its processes', async () => {
     label('temporal_data', 'stop');
     const id = await collected();
