@@ -11,6 +11,7 @@ const suites: Readonly<Record<string, () => Promise<BenchResult[]>>> = {
   run: async () => (await import('./run.ts')).benchRun(),
   follow: async () => (await import('./follow.ts')).benchFollow(),
   ssh: async () => (await import('./ssh.ts')).benchSsh(),
+  archive: async () => (await import('./archive.ts')).benchArchive(),
   copies: async () => (await import('./copies.ts')).benchCopies(),
   fleet: async () => (await import('./fleet.ts')).benchFleet(),
   bulk: async () => (await import('./bulk.ts')).benchBulk(),

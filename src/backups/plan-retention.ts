@@ -136,7 +136,7 @@ function planKind(kind: BackupKind, all: KeptBackups, keep: Keep, timeZone: stri
     kind,
     due,
     keep: kept,
-    looksWrong: whatLooksWrongOf(kind, ours, good, all.gone, (keep['keep-hourly'] ?? 0) > 0),
+    looksWrong: whatLooksWrongOf(kind, ours, good, all, (keep['keep-hourly'] ?? 0) > 0),
   };
 }
 
@@ -192,13 +192,15 @@ function whatLooksWrongOf(
   kind: BackupKind,
   ours: readonly KeptBackup[],
   good: readonly KeptBackup[],
-  gone: readonly string[],
+  { now: clock, gone }: KeptBackups,
   keepsHours: boolean,
 ): string | undefined {
+  const now = Date.parse(clock);
   const missing = gone.filter((id) => kindOfBackup(id) === kind);
   if (missing.length > ours.length)
     return `${missing.length} ${kind} backups that were published are gone, and ${ours.length} are there`;
-  const [day = '', made = 0] = busiestDay(ours);
+  // What is older is no flood that goes on; and it could never go, were it counted.
+  const [day = '', made = 0] = busiestDay(ours.filter((one) => now - timeOf(one) < keepDays * dayMs));
   if (made > manyOfADay && !keepsHours) return `${made} ${kind} backups were made on ${day}`;
   const last = ours.filter(({ publishedAt }) => publishedAt !== undefined).at(-1);
   if (last?.state === 'doubted') return `the last archive, ${last.id}, holds less than the one before`;

@@ -4,6 +4,7 @@ import { keepText, parseKeep } from '../backups/retention.ts';
 import { type SimulatedEnd, simulateRetention } from '../backups/simulate.ts';
 import { keep as keepType, oneOf } from '../config/value-types.ts';
 import { momentOf } from '../moment.ts';
+import { backUp } from '../operations/back-up.ts';
 import { type BackupKind, backupKinds } from '../operations/backup-id.ts';
 import { textTable } from '../reports/table.ts';
 import { readableDuration, readableTime } from '../reports/units.ts';
@@ -22,12 +23,12 @@ interface SimulateOptions {
   readonly json?: boolean;
 }
 
-/** The guide's times. */
-const schedules: Readonly<Record<BackupKind, string>> = {
-  daily: '0 2 * * *',
-  full: '0 1 * * 0',
-  monthly: '0 3 1 * *',
-};
+/** When one of the kind is made, unless somebody has changed that. */
+function scheduleOf(kind: BackupKind): string {
+  const schedule = backUp.schedules.find(({ input }) => input.kind === kind);
+  if (schedule === undefined) throw new Error(`no schedule makes ${kind} backups`);
+  return schedule.cron;
+}
 
 const dayMs = 86_400_000;
 
@@ -55,7 +56,7 @@ export function backupsCommands(program: Command, context: CliContext): void {
       const { kind, host } = options;
       const begun = host === undefined ? nowhere : await archivesOn(context, host);
       const keep = (options.keep === undefined ? undefined : parseKeep(options.keep)) ?? begun.keep[kind];
-      const cron = options.schedule ?? schedules[kind];
+      const cron = options.schedule ?? scheduleOf(kind);
       const from = Date.parse(momentOf(options.from, '--from', begun.timeZone));
       const until = from + options.days * dayMs;
       const times = [...occurrences(cron, begun.timeZone, from, until)];

@@ -141,8 +141,15 @@ async function makeBackup(run: BackupRun, found: BackupLook): Promise<Done<Backu
   const checked = await readAgain();
   const kept = await removeOld();
   const reasons = packed.doubts.filter(({ verdict }) => verdict === 'failed');
-  if (reasons.length > 0) throw lessThanBefore(host, id, packed, reasons);
-  const copied = found.isCopied && patched('copies') ? await run.afterwards(copyBackups, { host }) : undefined;
+  const copy = async () =>
+    found.isCopied && patched('copies') ? await run.afterwards(copyBackups, { host }) : undefined;
+  if (reasons.length > 0) {
+    // Older good ones without a copy are there still, and those that are there are compared.
+    // What becomes of that is another run's to say.
+    if (patched('copies-beside-doubts')) await copy().catch(() => undefined);
+    throw lessThanBefore(host, id, packed, reasons);
+  }
+  const copied = await copy();
   const archive: Finding[] = [
     { check: 'Archive', verdict: 'ok', summary: `${published.path}, ${readableBytes(published.bytes)}` },
     {
@@ -333,7 +340,7 @@ function otherName(name: string, named: string): Finding {
   };
 }
 
-/** Not a warning: nobody can do anything about it, and what must be consistent is doubted. */
+/** Not a warning: of logs and the like nobody can do anything about it, and what is known to be a database is doubted. */
 function changedFiles(parts: readonly { readonly changed: readonly string[] }[]): readonly Finding[] {
   const changed = parts.flatMap((part) => part.changed);
   if (changed.length === 0) return [];
@@ -343,6 +350,9 @@ function changedFiles(parts: readonly { readonly changed: readonly string[] }[])
       verdict: 'ok',
       summary:
         'These were written to as long as they were copied; the archive has them as they were at some moment of it.',
+      ...(changed.some((path) => path.startsWith('volume ')) && {
+        remedy: 'If one in a volume is of a database: label its container proxmox-mcp.backup=pause (docs/backups.md).',
+      }),
       evidence: changed.join('\n'),
     },
   ];

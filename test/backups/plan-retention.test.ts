@@ -121,6 +121,11 @@ describe('planRetention', () => {
     expect(plan([...flood(9), ...good]).remove).toEqual([good[2]?.id]);
     expect(plan([...flood(9), ...good.slice(0, 2)]).remove).toEqual([]);
     const spread = [0, 1, 2].map((old) => backup(old, 'verified', 'full'));
+    // One that is long over keeps nothing back for ever.
+    const past = Array.from({ length: 20 }, (_, index) => backup(10 + index / 1000, 'verified', 'full'));
+    const after = plan([...spread, ...past, ...good]);
+    expect(after.refused).toBeUndefined();
+    expect(after.remove).toHaveLength(2);
     expect(plan([...spread, ...good], { keep: { full: { 'keep-last': 1 } } }).remove).toEqual([
       good[2]?.id,
       good[1]?.id,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
+import { filesOf } from '../activities/back-up/steps.ts';
 import { serveTestLedger } from '../support/ledger.ts';
 import { startService, type TestService } from '../support/service.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
@@ -95,7 +96,7 @@ async function expectDone(place: Place, id: string): Promise<void> {
   const run = await service.runs.wait(id, { timeoutMs: 120_000 });
   expect(run, `${place.name}: ${JSON.stringify(run)}`).toMatchObject({ state: 'done' });
   const name = archiveOf(run);
-  expect(await place.backups(), place.name).toEqual([name, `${name}.sha256`]);
+  expect(await place.backups(), place.name).toEqual(filesOf(name.replace('.tar.gz', '')));
   await compareArchive(place, name);
   await expect.poll(() => place.processes(), { timeout: 10_000, message: place.name }).toEqual([]);
 }

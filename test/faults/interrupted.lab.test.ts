@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whyNoLab } from '../../lab/hosts/available.ts';
 import { type LabHost, startLabHost, startTimeoutMs } from '../../lab/hosts/lab-host.ts';
 import type { RunDetails } from '../../src/runs/runs.ts';
+import { filesOf } from '../activities/back-up/steps.ts';
 import { type CrashFault, crashFaults } from '../support/crash-faults.ts';
 import { recordOutcome } from '../support/crash-matrix.ts';
 import { sample } from '../support/exhaustive.ts';
@@ -96,7 +97,7 @@ async function expectDone(held: Held, again = 0): Promise<void> {
     const where = `${place.name}, held at ${step}`;
     expect(run, where).toMatchObject({ state: 'done' });
     const name = archiveOf(run);
-    expect(await place.backups(), where).toEqual([name, `${name}.sha256`]);
+    expect(await place.backups(), where).toEqual(filesOf(name.replace('.tar.gz', '')));
     await compareArchive(place, name);
     const volumes = place.layout.volumes.length;
     const once = { Collect: 1, Host: 1, ...(volumes > 0 && { Volumes: volumes }), Pack: 1, Verify: 1, Publish: 1 };

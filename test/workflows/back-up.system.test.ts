@@ -150,7 +150,13 @@ it('reports what of the installation is not in the archive, and which volume was
       summary: expect.stringContaining('own of that name: claude-user.'),
       remedy: "Remove it there if it isn't needed.",
     },
-    { check: 'Written to', verdict: 'ok', summary: expect.any(String), evidence: 'volume mcp_logs/data' },
+    {
+      check: 'Written to',
+      verdict: 'ok',
+      summary: expect.any(String),
+      remedy: expect.stringContaining('=pause'),
+      evidence: 'volume mcp_logs/data',
+    },
     { check: 'Contents compared', verdict: 'ok', summary: 'Compared with daily-backup-20261121-020000' },
   ]);
 });
@@ -169,6 +175,17 @@ it('fails when what was there last time is gone, and keeps the archive', async (
     /^The archive daily-backup-20261122-020000 was made and read back, but it does not count as a good backup\. Compared with daily-backup-20261121-020000: missing: \.env\. .*host accept-backup pve1 daily-backup-20261122-020000 The last good backup of pve1 is daily-backup-20261121-020000, 24 h 0 min old\.$/,
   );
   expect(abandoned).toEqual([]);
+});
+
+it('is copied off the host, with what has no copy yet, though it is doubted itself', async () => {
+  look = { ...look, isCopied: true };
+  compared = { ...compared, doubts: [{ verdict: 'failed', summary: 'missing: .env' }] };
+  expect(await failureOf('doubted-copied')).toMatchObject({ type: 'verification-failed' });
+  const { events } = await temporal.client.workflow.getHandle('doubted-copied').fetchHistory();
+  const children = (events ?? []).flatMap(({ childWorkflowExecutionStartedEventAttributes: started }) => started ?? []);
+  expect(children.map(({ workflowType }) => workflowType?.name)).toEqual(['copyBackups']);
+  for (const { workflowExecution } of children)
+    await temporal.client.workflow.getHandle(workflowExecution?.workflowId ?? '').terminate('seen');
 });
 
 it('is done with a warning when something is much less than last time', async () => {

@@ -229,7 +229,7 @@ function targetConcerns({ name, config }: Host, target: Seen['target'], anyTarge
   return [
     ...(wrong === undefined ? [] : [{ check: 'Target', verdict: 'warning', summary: `${wrong}.` } as const]),
     ...(target.unsafe === undefined ? [] : [unsafeTarget(target.unsafe)]),
-    ...(target.stagedApart
+    ...(target.stagedApart && target.unsafe === undefined
       ? [
           {
             check: 'Target',
@@ -245,7 +245,7 @@ function unsafeTarget(folder: string): Finding {
   return {
     check: 'Target',
     verdict: 'warning',
-    summary: `Others than root can remove archives, because ${folder} isn't root's alone to write.`,
+    summary: `Others than root can remove archives, because ${folder} isn't root's alone to write; so the copy is made elsewhere.`,
     remedy: `On the host: chown root: '${folder}' && chmod go-w '${folder}'`,
   };
 }

@@ -16,34 +16,70 @@ const oldFrom: Readonly<Record<BackupKind, readonly [warning: number, failed: nu
   monthly: [32 * dayMs, 63 * dayMs],
 };
 
-/** How many weeks it takes until each archive has been read whole. */
+/** How many weeks it takes at least until each archive has been read whole. */
 export const turns = 4;
 /** What one run reads at most, beside the newest of each kind. 200 GiB. */
 const bytesAtMost = 200 * 1024 ** 3;
 
-/**
- * Which archives are read whole this time: the newest good one of each kind, and those whose turn it is. Whose turn it is
- * follows from the name and the week alone, so that nothing has to be kept: within {@link turns} weeks it is everybody's.
- */
-export function whichToRead(archives: readonly Archive[], now: number, all = false): readonly string[] {
-  const ours = archives.filter(({ id, state }) => kindOfBackup(id) !== undefined && state !== 'unproven');
-  if (all) return ours.map(({ id }) => id);
-  const newest = backupKinds.flatMap((kind) => newestOf(ours, kind)?.id ?? []);
-  const week = Math.floor(now / (7 * dayMs)) % turns;
-  const due = ours.filter(({ id }) => !newest.includes(id) && Math.floor(takenAt(id) / dayMs) % turns === week);
-  let bytes = 0;
-  const within = due.filter((one) => {
-    bytes += one.bytes;
-    return bytes <= bytesAtMost;
-  });
-  return [...newest, ...within.map(({ id }) => id)];
+/** How long it takes from one archive of a kind to the next, by which their turns are dealt out. */
+const between: Readonly<Record<BackupKind, number>> = { daily: dayMs, full: 7 * dayMs, monthly: 28 * dayMs };
+
+/** Which archives are read whole, and how many weeks it takes until it was everybody's turn. */
+export interface Turns {
+  readonly read: readonly string[];
+  readonly weeks: number;
+  /** Their turn was this week, and they don't fit into the bound: theirs come first when it is their turn again. */
+  readonly left: number;
 }
 
+/**
+ * Which archives are read whole this time: the newest good one of each kind, and those whose turn it is. Whose turn it is
+ * follows from the name, the week and the bytes of all, so that nothing has to be kept. Where they are too many for
+ * {@link turns} weeks, it takes as many as the bound makes of it.
+ */
+export function whichToRead(archives: readonly Archive[], now: number, all = false): Turns {
+  const ours = archives.filter(({ id, state }) => kindOfBackup(id) !== undefined && state !== 'unproven');
+  if (all) return { read: ours.map(({ id }) => id), weeks: 1, left: 0 };
+  const newest = backupKinds.flatMap((kind) => newestOf(ours, kind)?.id ?? []);
+  const others = ours.filter(({ id }) => !newest.includes(id));
+  const weeks = Math.max(turns, Math.ceil(others.reduce((sum, { bytes }) => sum + bytes, 0) / bytesAtMost));
+  const week = Math.floor(now / (7 * dayMs));
+  const due = others.filter(({ id }) => turnOf(id) % weeks === week % weeks);
+  // Another one begins each time, so that none is always the one that is too much.
+  const first = due.length === 0 ? 0 : Math.floor(week / weeks) % due.length;
+  let bytes = 0;
+  const within = [...due.slice(first), ...due.slice(0, first)].filter((one, index) => {
+    bytes += one.bytes;
+    return index === 0 || bytes <= bytesAtMost;
+  });
+  return { read: [...newest, ...within.map(({ id }) => id)], weeks, left: due.length - within.length };
+}
+
+function turnOf(id: string): number {
+  return Math.floor(takenAt(id) / between[kindOfBackup(id) ?? 'daily']);
+}
+
+/** The newest good one; where there is none, the newest. */
 function newestOf(archives: readonly Archive[], kind: BackupKind): Archive | undefined {
-  return archives
+  const all = archives
     .filter(({ id }) => kindOfBackup(id) === kind)
-    .sort((a, b) => (a.publishedAt ?? '').localeCompare(b.publishedAt ?? ''))
-    .at(-1);
+    .sort((a, b) => (a.publishedAt ?? '').localeCompare(b.publishedAt ?? ''));
+  return all.findLast(({ state }) => state === 'verified') ?? all.at(-1);
+}
+
+/** That reading all of them takes longer than it should. */
+export function judgeTurns({ weeks, left }: Turns, host: string): readonly Finding[] {
+  if (weeks <= turns && left === 0) return [];
+  const more = left === 0 ? '' : ` This time ${left} more would have been due.`;
+  return [
+    {
+      check: 'Turns',
+      verdict: 'warning',
+      summary: `There is so much that it takes ${weeks} weeks until each archive was read whole.${more}`,
+      remedy: `Keep fewer, or read all of them now and then: npx proxmox-mcp verify-backups --host ${host} --all`,
+      value: weeks,
+    },
+  ];
 }
 
 /** The archive that is compared with its source, and an older one of its kind. */
@@ -155,10 +191,10 @@ function judgeKind(kind: BackupKind, archives: readonly Archive[], now: number, 
     )
     .sort((a, b) => (b.publishedAt ?? '').localeCompare(a.publishedAt ?? ''));
   const [newest, ...others] = good;
-  if (newest?.publishedAt === undefined) return [];
-  const age = now - Date.parse(newest.publishedAt);
   const [warning, failed] = oldFrom[kind];
   const check = `Newest ${kind} archive`;
+  if (newest?.publishedAt === undefined) return noneOf(kind, archives, now, { check, failed, again });
+  const age = now - Date.parse(newest.publishedAt);
   const told = `${newest.id} is ${readableDuration(Math.max(0, age))} old`;
   const verdict = age < -5 * 60_000 || age >= failed ? 'failed' : age >= warning ? 'warning' : 'ok';
   const summary = age < -5 * 60_000 ? `${newest.id} is of the future: a clock is or was wrong.` : `${told}.`;
@@ -173,6 +209,27 @@ function judgeKind(kind: BackupKind, archives: readonly Archive[], now: number, 
     ...sizeTrend(kind, newest, others),
     ...(kind === 'daily' ? missingDays(good, now) : []),
   ];
+}
+
+/** Of a kind none counts, which one of another kind would hide. Where there never was one, only when it should have been made by now. */
+function noneOf(
+  kind: BackupKind,
+  archives: readonly Archive[],
+  now: number,
+  { check, failed, again }: { readonly check: string; readonly failed: number; readonly again: string },
+): readonly Finding[] {
+  const there = archives.filter(({ id, state }) => kindOfBackup(id) === kind && state !== 'unproven').length;
+  const remedy = `See why there is none. ${again} --kind ${kind}`;
+  if (there > 0)
+    return [{ check, verdict: 'failed', summary: `None of the ${there} that are there counts.`, remedy, value: there }];
+  const since = Math.min(
+    ...archives.flatMap(({ state, publishedAt }) =>
+      state === 'verified' && publishedAt !== undefined ? [Date.parse(publishedAt)] : [],
+    ),
+  );
+  if (now - since < failed || since === Number.POSITIVE_INFINITY) return [];
+  const summary = `There is none, though others were made since ${new Date(since).toISOString().slice(0, 10)}.`;
+  return [{ check, verdict: 'warning', summary, remedy, value: 0 }];
 }
 
 function sizeTrend(kind: BackupKind, newest: Archive, others: readonly Archive[]): readonly Finding[] {
@@ -260,9 +317,12 @@ const enough = 20;
 /** What the comparison with the source, and with an older archive, has found. */
 export function judgeSpot(id: string, older: string, found: z.output<typeof spotCheck.answer>): readonly Finding[] {
   const { files, same, changed, gone } = found.compared;
+  const protect = `protect ${id} (npx proxmox-mcp host protect-backup)`;
   const parts = found.part.flatMap((one): Finding[] => {
     const check = `Source ${cleanLine(one.path, 200)}`;
-    if (one.live > 0 && one.archived === 0)
+    // Data grows by itself, and what is in a volume that was empty is new.
+    const grows = one.path.startsWith('volumes/');
+    if (one.live > 0 && one.archived === 0 && !grows)
       return [
         {
           check,
@@ -277,10 +337,10 @@ export function judgeSpot(id: string, older: string, found: z.output<typeof spot
           check,
           verdict: 'failed',
           summary: `It was emptied: ${one.live} files are there, and ${one.archived} in ${id}.`,
-          remedy: `If nobody meant that, don't back up over it: protect ${id} (npx proxmox-mcp host protect-backup) and restore it.`,
+          remedy: `If nobody meant that, don't back up over it: ${protect} and restore it.`,
         },
       ];
-    if (one.live > one.archived * 1.1 + 10)
+    if (one.live > one.archived * 1.1 + 10 && !grows)
       return [
         {
           check,
@@ -291,15 +351,25 @@ export function judgeSpot(id: string, older: string, found: z.output<typeof spot
       ];
     return [];
   });
+  const unseen = found.unseen.map(
+    (path): Finding => ({
+      check: `Source ${cleanLine(path, 200)}`,
+      verdict: 'unknown',
+      summary: `It could not be compared with ${id}: Docker does not answer, or its data is not mounted.`,
+      remedy: 'Look at Docker on the host (docker info), and at what should be mounted.',
+    }),
+  );
   const moved = changed + gone;
+  const replaced = mostly({ files, moved, path: 'all' }, found.moved);
   const findings: Finding[] = [
     ...parts,
-    files >= enough && moved * 2 > files
+    ...unseen,
+    replaced.length > 0
       ? {
           check: 'Source against archive',
           verdict: 'failed',
-          summary: `${moved} of ${files} files are other ones than in ${id}, or gone: were they encrypted, replaced, or is another disk mounted?`,
-          remedy: `If nobody meant that, don't back up over it: protect ${id} (npx proxmox-mcp host protect-backup).`,
+          summary: `Other ones than in ${id}, or gone: ${shares(replaced)}. Were they encrypted, replaced, or is another disk mounted?`,
+          remedy: `If nobody meant that, don't back up over it: ${protect}.`,
           value: moved,
         }
       : {
@@ -325,24 +395,44 @@ export function judgeSpot(id: string, older: string, found: z.output<typeof spot
   ];
   if (found.before === undefined) return findings;
   const { common, changed: other } = found.before;
-  if (common >= enough && other * 2 > common)
-    return [
-      ...findings,
-      {
-        check: 'Archive against an older one',
-        verdict: 'failed',
-        summary: `Of ${common} files that ${older} has, too, ${other} hold something else in ${id}: does it faithfully hold an encrypted or replaced source?`,
-        remedy: `Look into one of these files. If nobody meant that, protect ${older}: npx proxmox-mcp host protect-backup.`,
-        value: other,
-      },
-    ];
+  const held = mostly({ files: common, moved: other, path: 'all' }, found.other);
   return [
     ...findings,
-    {
-      check: 'Archive against an older one',
-      verdict: 'ok',
-      summary: `Of ${common} files that ${older} has, too, ${other} hold something else.`,
-      value: other,
-    },
+    held.length > 0
+      ? {
+          check: 'Archive against an older one',
+          verdict: 'failed',
+          summary: `Of the files that ${older} has, too, these hold something else in ${id}: ${shares(held)}. Does it faithfully hold an encrypted or replaced source?`,
+          remedy: `Look into one of these files. If nobody meant that, protect ${older}: npx proxmox-mcp host protect-backup.`,
+          value: other,
+        }
+      : {
+          check: 'Archive against an older one',
+          verdict: 'ok',
+          summary: `Of ${common} files that ${older} has, too, ${other} hold something else.`,
+          value: other,
+        },
   ];
+}
+
+/** Files of a part, and how many of them are other ones. */
+interface Share {
+  readonly files: number;
+  readonly moved: number;
+  readonly path: string;
+}
+
+/** Where more than half are other ones: of all files, and of each part by itself, which may be little beside the rest. */
+function mostly(all: Share, parts: readonly Share[]): readonly Share[] {
+  return [all, ...parts].filter(({ files, moved }) => files >= enough && moved * 2 > files);
+}
+
+function shares(all: readonly Share[]): string {
+  return readableList(
+    all.map(
+      ({ files, moved, path }) =>
+        `${moved} of ${files} files ${path === 'all' ? 'in all' : `of ${cleanLine(path, 200)}`}`,
+    ),
+    10,
+  );
 }

@@ -11,7 +11,7 @@ import { readableList } from '../../reports/units.ts';
 import { inspectGuestBackups } from '../check-health/guest-backups.ts';
 import { proxmoxReader, type Ways } from '../lib/proxmox-reader.ts';
 import { runJob } from '../lib/run-job.ts';
-import { judgeArchives, judgeRead, judgeSpot, whichToCompare, whichToRead } from './judge.ts';
+import { judgeArchives, judgeRead, judgeSpot, judgeTurns, whichToCompare, whichToRead } from './judge.ts';
 
 export const queue = 'host';
 
@@ -49,9 +49,10 @@ export function createVerifyBackupsActivities({
     async judgeListOfArchives({ host: name, all }) {
       const backups = await hosts.get(name).run(listBackups, {});
       const compare = whichToCompare(backups.archives);
+      const turns = whichToRead(backups.archives, Date.parse(backups.now), all);
       return {
-        findings: judgeArchives(backups, name),
-        read: whichToRead(backups.archives, Date.parse(backups.now), all),
+        findings: [...judgeArchives(backups, name), ...judgeTurns(turns, name)],
+        read: turns.read,
         ...(compare !== undefined && { compare }),
       };
     },

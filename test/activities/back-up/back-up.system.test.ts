@@ -17,6 +17,28 @@ const nobody = 65_534;
 
 const steps = ['collect', 'host', 'pack', 'verify', 'publish'] as const;
 
+// Whoever may write to the folder of the archives could put something of their own where root writes.
+it.skipIf(process.getuid?.() !== 0)(
+  'is made elsewhere, through no link, where others may write beside the archives',
+  async () => {
+    host = makeHost();
+    host.sh(`mkdir "$backups"; chown ${nobody} "$backups"`);
+    const activities = createBackupActivities(host);
+    await host.run(() => activities.collectBackup(input));
+    expect(readdirSync(host.layout.backups)).toEqual([]);
+    await host.run(() => activities.collectHost(input));
+    host.sh(
+      `for end in tar.gz manifest manifest.sig tar.gz.sha256; do ln -s "$installation/../victim" "$backups/.${id}.$end.partial"; done`,
+    );
+    await host.run(() => activities.packBackup(input));
+    const { sha256 } = await host.run(() => activities.verifyBackup(input));
+    host.sh(`ln -sf "$installation/../victim" "$backups/.${id}.tar.gz.sha256.partial"`);
+    expect(await host.run(() => activities.publishBackup({ ...input, sha256 }))).toMatchObject({ counts: true });
+    expect(existsSync(join(host.folder, 'victim'))).toBe(false);
+    expect(readdirSync(host.layout.backups).sort()).toEqual(filesOf(id));
+  },
+);
+
 describe('a daily backup', () => {
   it('holds all of the installation with modes and owners, and the sudoers file, restorable as the guide says', async () => {
     host = makeHost();

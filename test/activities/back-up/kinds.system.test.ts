@@ -21,7 +21,10 @@ beforeEach(() => {
     'docker',
     `at='${host.folder}'
 case "$*" in
-  'version '*) echo 27.0 ;;
+  'version '*) echo 27.0; exit ;;
+esac
+[ ! -e "$at/silent" ] || { echo 'Cannot connect to the Docker daemon: no such file or directory' >&2; exit 1; }
+case "$*" in
   *com.docker.compose.project\\"*) echo proxmox-mcp ;;
   *com.docker.compose.service\\"*) echo postgres ;;
   *'"proxmox-mcp.backup.dump"'*) cat "$at/labels/dump" ;;
@@ -30,16 +33,18 @@ case "$*" in
   'volume ls --quiet --filter'*volume=*) echo "\${*##*volume=}" ;;
   'volume ls --quiet') printf '%s\\n' ${names.join(' ')} ;;
   'volume inspect '*) printf 'local\\n%s\\n\\n\\n' "$at/docker/\${*##* }" ;;
-  'ps --all '*--filter*) echo "\${*##*volume=}" ;;
+  'ps --all '*'--filter volume='*) echo "\${*##*volume=}" ;;
   'ps '*label=proxmox-mcp.backup.dump) [ ! -e "$at/labels/dump" ] || echo postgres ;;
-  'ps --quiet --no-trunc') echo temporal_data ;;
+  'ps --quiet --no-trunc'*) echo temporal_data ;;
+  'inspect '*' gone') echo 'Error: No such container: gone' >&2; exit 1 ;;
   'inspect '*Mounts*temporal_data) echo "$at/docker/temporal_data" ;;
   *State.Paused*) [ -e "$at/paused" ] && echo true || echo false ;;
   *State.Running*) [ -e "$at/stopped" ] && echo false || echo true ;;
   'pause '*) : >"$at/paused"; echo "$*" >>"$at/done" ;;
   'unpause '*) rm "$at/paused"; echo "$*" >>"$at/done" ;;
   'stop '*) : >"$at/stopped"; echo "$*" >>"$at/done" ;;
-  'start '*) rm "$at/stopped"; echo "$*" >>"$at/done" ;;
+  'start taken') echo 'port is already allocated' >&2; exit 1 ;;
+  'start '*) rm -f "$at/stopped"; echo "$*" >>"$at/done" ;;
   'exec '*) shift 5; exec sh -c "$*" ;;
 esac`,
   );
@@ -118,6 +123,81 @@ describe('what containers say of their volumes by a label', () => {
     expect(said()).toBe('start temporal_data\n');
   });
 
+  /** A host on which copying waits, or fails, as the file `copying` says. */
+  async function collected() {
+    programs.put(
+      'cp',
+      `case "$*" in *docker/temporal_data*) while [ "$(cat '${host.folder}/copying' 2>/dev/null)" = waits ]; do sleep 0.1; done
+  [ "$(cat '${host.folder}/copying' 2>/dev/null)" != fails ] || { echo 'No space left on device' >&2; exit 1; } ;; esac
+exec /bin/cp "$@"`,
+    );
+    made += 1;
+    const id = freeBackupId('full', Date.now() + made * 1000, []);
+    await host.run(() => createBackupActivities(host).collectBackup({ ...input, id }));
+    return id;
+  }
+
+  it('stop: they go on where copying fails', async () => {
+    label('temporal_data', 'stop');
+    const id = await collected();
+    host.sh('echo fails >"$installation/../copying"');
+    const archive = () => createBackupActivities(host).archiveVolumes({ ...input, id, volumes: ['temporal_data'] });
+    await expect(host.run(archive)).rejects.toThrow();
+    expect(said()).toBe('stop --time 60 temporal_data\nstart temporal_data\n');
+    expect(host.sh(`ls "$state/backups/${id}" | grep -c stopped || :`)).toBe('0\n');
+  });
+
+  it('what could not be looked at twice is not at rest', async () => {
+    const id = await collected();
+    programs.put('mv', `case "$*" in */is\\ *) echo 'No space left on device' >&2; exit 1 ;; esac; exec /bin/mv "$@"`);
+    const archive = () => createBackupActivities(host).archiveVolumes({ ...input, id, volumes: ['notes'] });
+    await expect(host.run(archive)).rejects.toThrow();
+  });
+
+  it('stop: they go on where whoever stopped them is killed with all of its processes', async () => {
+    label('temporal_data', 'stop');
+    const id = await collected();
+    host.sh(`echo waits >"$installation/../copying"
+      "$helper" job-start held - archive-volume 1 ${id} temporal_data
+      until grep -q stop "$installation/../done"; do sleep 0.05; done
+      read -r pid start group rest <"$state/jobs/held/meta"; kill -9 -- "-$group"; rm "$installation/../copying"`);
+    await expect.poll(said, { timeout: 20_000 }).toBe('stop --time 60 temporal_data\nstart temporal_data\n');
+    // Whoever comes next finds that they are at work.
+    await host.run(() => createBackupActivities(host).abandonBackup({ ...input, id }));
+    expect(said()).toBe('stop --time 60 temporal_data\nstart temporal_data\n');
+  });
+
+  it('who can not be let go on keeps nobody else, and is tried again', async () => {
+    const id = freeBackupId('daily', Date.now(), []);
+    const record = `"$state/backups/${id}"`;
+    host.sh(`mkdir -p ${record}; echo taken gone temporal_data >${record}/stopped; echo temporal_data >${record}/paused
+      : >"$installation/../stopped"; : >"$installation/../paused"; : >"$installation/../silent"`);
+    const abandon = () => host.run(() => createBackupActivities(host).abandonBackup({ ...input, id }));
+    await expect(abandon()).rejects.toThrow();
+    expect(said()).toBe('');
+    host.sh('rm "$installation/../silent"');
+    await expect(abandon()).rejects.toThrow();
+    expect(said()).toBe('start temporal_data\nunpause temporal_data\n');
+    expect(host.sh(`cat ${record}/stopped; ls ${record}`)).toBe('taken gone temporal_data\nstopped\n');
+    // Somebody has started it meanwhile.
+    host.sh('rm -f "$installation/../stopped"');
+    await abandon();
+    expect(host.sh(`[ -e ${record} ] || echo gone`)).toBe('gone\n');
+  });
+
+  it('a Docker that does not answer while they are asked is a doubt, and not that nobody asks for anything', async () => {
+    label('temporal_data', 'pause');
+    programs.put(
+      'timeout',
+      `case "$*" in *'docker ps '*volume=temporal_data*) exit 124 ;; esac; exec /usr/bin/timeout "$@"`,
+    );
+    const { packed, published } = await make('full');
+    expect(packed.doubts).toEqual([
+      { verdict: 'failed', summary: expect.stringContaining('not consistent: volume temporal_data, whose containers') },
+    ]);
+    expect(published.counts).toBe(false);
+  });
+
   it('a dump of its own: what its command prints is in the archive', async () => {
     label('dump', 'echo create table');
     const { id, manifest, packed } = await make('daily');
@@ -137,6 +217,23 @@ describe('what containers say of their volumes by a label', () => {
     label('dump', command);
     const { packed, published } = await make('daily');
     expect(packed.doubts).toEqual([{ verdict: 'failed', summary }]);
+    expect(published.counts).toBe(false);
+  });
+
+  it('a dump of its own of a container that does not run is doubted', async () => {
+    label('dump', 'echo create table');
+    host.sh(': >"$installation/../stopped"');
+    expect((await make('daily')).packed.doubts).toEqual([
+      { verdict: 'failed', summary: 'not whole: the dump of postgres, whose container does not run' },
+    ]);
+  });
+
+  it('a dump of its own that fails is accepted for one time, and not for those that come', async () => {
+    label('dump', 'echo half; exit 3');
+    const { id } = await make('daily');
+    host.sh(`touch "$state/backups/${id}/accepted"`);
+    const { packed, published } = await make('daily');
+    expect(packed).toMatchObject({ last: id, accepted: [], doubts: [{ verdict: 'failed' }] });
     expect(published.counts).toBe(false);
   });
 });

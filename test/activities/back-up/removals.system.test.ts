@@ -5,6 +5,7 @@ import type { HostConfig } from '../../../src/config.ts';
 import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
 import { type BackupKind, freeBackupId, takenAt } from '../../../src/operations/backup-id.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
+import { standIns } from '../../support/stand-ins.ts';
 
 // What the host itself refuses to remove, whoever asks: who has the service's key may call `remove-backup` as they like.
 
@@ -95,6 +96,17 @@ it('never removes what an administrator protects, or what was proven last by a r
   const plan = await host.run(() => activities.planBackupRetention({ host: 'pve1' }));
   expect(plan.remove).toEqual([]);
   expect(remove(third).code).toBe('0');
+});
+
+it('looks once more at what is protected, after it has read the newest one', () => {
+  const [first = ''] = [40, 39].map((days) => published(days));
+  for (const days of [3, 2, 1]) published(days);
+  const programs = standIns(host);
+  for (const program of ['openssl', 'sha256sum'])
+    programs.put(program, `echo 1 >'${host.layout.state}/backups/${first}/protected'; exec /usr/bin/${program} "$@"`);
+  expect(remove(first)).toMatchObject({ code: '9', said: expect.stringContaining('is protected') });
+  programs.remove();
+  expect(archives()).toContain(`${first}.tar.gz`);
 });
 
 it('is asked for what is configured', async () => {

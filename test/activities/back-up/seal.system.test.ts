@@ -77,6 +77,22 @@ describe('the seal of an archive', () => {
     expect(readFileSync(join(host.layout.state, 'seal/key'), 'utf8')).toBe(first);
   });
 
+  it.each([
+    ['was emptied', 'truncate -s 0 "$state/seal/key"'],
+    ['is gone, with the list of who signs', 'rm "$state/seal/key" "$state/seal/signers"'],
+  ])('counts still when the key %s, and new ones are by another', async (_, lose) => {
+    const { published } = await backUp(host);
+    host.sh(lose);
+    host.newRun();
+    const next = freeBackupId('daily', Date.now() + 1000, [id]);
+    const again = await backUp(host, { ...input, id: next });
+    expect(again.published.seal?.fingerprint).not.toBe(published.seal?.fingerprint);
+    // Both are read anew.
+    host.sh(`for one in ${id} ${next}; do echo 1 >"$state/backups/$one/checked"; done`);
+    expect((await check()).whole).toEqual(expect.arrayContaining([id]));
+    expect([await stateOf(), await stateOf(next)]).toEqual(['verified', 'verified']);
+  });
+
   it('of an archive from before there were any is not asked for', async () => {
     await backUp(host);
     host.sh(`rm "$state/backups/${id}/seal" "$backups"/*.manifest*`);

@@ -3,6 +3,7 @@ import {
   judgeArchives,
   judgeRead,
   judgeSpot,
+  judgeTurns,
   turns,
   whichToCompare,
   whichToRead,
@@ -52,7 +53,19 @@ describe('what the list of archives hides behind success', () => {
     week.map((one, index) => (index === at ? { ...one, ...more } : one));
   it.each<[string, readonly Archive[], Partial<Backups>, readonly string[]]>([
     ['there is none', [], {}, ['failed: Archives']],
-    ['none counts', other(0, { state: 'doubted' }).slice(0, 1), {}, ['failed: Archives', 'warning: Doubted archives']],
+    [
+      'none counts',
+      other(0, { state: 'doubted' }).slice(0, 1),
+      {},
+      ['failed: Archives', 'failed: Newest daily archive', 'warning: Doubted archives'],
+    ],
+    [
+      'the full ones are all doubted, though the daily ones count',
+      [...week, archive(0.1, { state: 'doubted' }, 'full')],
+      {},
+      ['failed: Newest full archive', 'warning: Doubted archives'],
+    ],
+    ['full ones were never made', [...week, archive(20)], {}, ['warning: Newest full archive']],
     ['the newest is two nights old', nights(2, 3, 4, 5), {}, ['warning: Newest daily archive']],
     ['the newest is three nights old', nights(3, 4, 5, 6), {}, ['failed: Newest daily archive']],
     ['a full one was missed', [...week, archive(9, {}, 'full')], {}, ['warning: Newest full archive']],
@@ -94,21 +107,38 @@ describe('which are read whole', () => {
     ];
     const read = new Set<string>();
     for (let week = 0; week < turns; week += 1) {
-      const ids = whichToRead(all, now + week * 7 * dayMs);
+      const { read: ids, weeks, left } = whichToRead(all, now + week * 7 * dayMs);
+      expect([weeks, left]).toEqual([turns, 0]);
       expect(ids.slice(0, 2)).toEqual([all[0]?.id, all[40]?.id]);
       expect(ids.length).toBeLessThan(all.length / 2);
       expect(new Set(ids).size).toBe(ids.length);
       for (const id of ids) read.add(id);
     }
     expect([...read].sort()).toEqual(all.map(({ id }) => id).sort());
-    expect(whichToRead(all, now, true)).toHaveLength(all.length);
+    expect(whichToRead(all, now, true).read).toHaveLength(all.length);
   });
 
-  it('costs no more than its bound, and leaves alone what nobody knows', () => {
+  it('costs no more than its bound, takes longer for it, and says so', () => {
     const large = Array.from({ length: 40 }, (_, day) => archive(day, { bytes: 150 * 1024 ** 3 }));
-    for (let week = 0; week < turns; week += 1)
-      expect(whichToRead(large, now + week * 7 * dayMs).length).toBeLessThanOrEqual(2);
-    expect(whichToRead([archive(1, { state: 'unproven' })], now, true)).toEqual([]);
+    const { weeks } = whichToRead(large, now);
+    expect(weeks).toBe(30);
+    const read = new Set<string>();
+    for (let week = 0; week < 2 * weeks; week += 1) {
+      const found = whichToRead(large, now + week * 7 * dayMs);
+      expect(found.read.length).toBeLessThanOrEqual(2);
+      for (const id of found.read) read.add(id);
+    }
+    expect(read.size).toBe(large.length);
+    expect(judgeTurns(whichToRead(large, now), 'pve1')).toMatchObject([
+      { verdict: 'warning', summary: expect.stringContaining('30 weeks') },
+    ]);
+    expect(judgeTurns(whichToRead(week, now), 'pve1')).toEqual([]);
+  });
+
+  it('reads the last good one though a doubted one is newer, and leaves alone what nobody knows', () => {
+    const archives = [archive(0, { state: 'doubted' }), ...nights(1)];
+    expect(whichToRead(archives, now).read).toContain(archives[1]?.id);
+    expect(whichToRead([archive(1, { state: 'unproven' })], now, true).read).toEqual([]);
   });
 
   it('compares the newest with one of a week before', () => {
@@ -151,9 +181,12 @@ describe('what the comparison has found', () => {
   const healthy = {
     part: [{ archived: 30, live: 30, path: '/etc' }],
     compared: { files: 100, same: 95, changed: 4, gone: 1 },
+    unseen: [],
+    moved: [{ files: 100, moved: 5, path: '/etc' }],
     sampled: 95,
     rotten: [],
     before: { common: 90, changed: 5 },
+    other: [{ files: 90, moved: 5, path: '/etc' }],
   };
   it.each([
     ['nothing', {}, []],
@@ -161,6 +194,26 @@ describe('what the comparison has found', () => {
     ['a source that was emptied', { part: [{ archived: 30, live: 14, path: '/etc' }] }, ['failed: Source /etc']],
     ['a source that has grown', { part: [{ archived: 30, live: 44, path: '/etc' }] }, ['warning: Source /etc']],
     ['other files', { compared: { files: 100, same: 49, changed: 30, gone: 21 } }, ['failed: Source against archive']],
+    [
+      'a small part that was encrypted as a whole',
+      {
+        compared: { files: 1000, same: 950, changed: 30, gone: 20 },
+        moved: [{ files: 50, moved: 50, path: 'volumes/data' }],
+      },
+      ['failed: Source against archive'],
+    ],
+    [
+      'a volume that was emptied',
+      { part: [{ archived: 30, live: 1, path: 'volumes/data' }] },
+      ['failed: Source volumes/data'],
+    ],
+    ['a volume that has grown', { part: [{ archived: 0, live: 99, path: 'volumes/data' }] }, []],
+    ['a volume that nobody could look at', { unseen: ['volumes/data'] }, ['unknown: Source volumes/data']],
+    [
+      'a small part that is held encrypted',
+      { before: { common: 1000, changed: 50 }, other: [{ files: 50, moved: 50, path: 'installation' }] },
+      ['failed: Archive against an older one'],
+    ],
     ['few files, of which most changed', { compared: { files: 19, same: 1, changed: 18, gone: 0 } }, []],
     ['rot', { rotten: ['/etc/fstab'] }, ['failed: Content of the source']],
     ['an encrypted source', { before: { common: 90, changed: 46 } }, ['failed: Archive against an older one']],

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createVerifyBackupsActivities } from '../../../src/activities/verify-backups/verify-backups.ts';
 import type { Finding } from '../../../src/operations/finding.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
+import { standIns } from '../../support/stand-ins.ts';
 import { backUp, id, input } from '../back-up/steps.ts';
 
 // One archive is made by the real steps, once; each case spoils a host that holds it, and its healthy twin is the one before.
@@ -13,6 +14,9 @@ beforeAll(async () => {
   host = makeHost();
   host.sh(`mkdir -p '${host.layout.hostRoot}/etc/network/many' '${host.layout.installation}/conf'
     for n in $(seq 1 40); do echo "setting $n" >'${host.layout.hostRoot}/etc/network/many/'$n; echo "line $n" >'${host.layout.installation}/conf/'$n; done
+    mkdir -p '${host.layout.hostRoot}/etc/systemd/system/multi-user.target.wants' '${host.layout.hostRoot}/etc/default/many'
+    for n in $(seq 1 20); do ln -s /lib/systemd/system/$n.service '${host.layout.hostRoot}/etc/systemd/system/multi-user.target.wants/'$n; done
+    for n in $(seq 1 300); do echo "default $n" >'${host.layout.hostRoot}/etc/default/many/'$n; done
     find '${host.layout.hostRoot}' '${host.layout.installation}' -type f -exec touch -d '2026-01-02 03:04:05' {} +`);
   await backUp(host, { ...input, id });
   whole = host.sh(`cd '${host.folder}'; tar -cf whole.tar proxmox-mcp backups state root; echo whole.tar`).trim();
@@ -77,7 +81,11 @@ describe('reading it whole', () => {
     ],
   ])('finds that %s', async (_, spoil, said) => {
     host.sh(`cd "$backups"; ${spoil}`);
-    expect(await read()).toMatchObject({ check: id, verdict: 'failed', summary: expect.stringContaining(said) });
+    const finding = await read();
+    expect(finding).toMatchObject({ check: id, verdict: 'failed', summary: expect.stringContaining(said) });
+    // What is about the manifest alone says nothing of the archive.
+    if (said.startsWith('its manifest'))
+      expect(finding.summary).toBe('It is no backup any more: its manifest is not the one that this host has sealed.');
   });
 
   it('names what is in it beside its manifest', async () => {
@@ -90,6 +98,14 @@ describe('reading it whole', () => {
     expect(verdict).toBe('failed');
     expect(evidence).toContain('extra host/etc/network/many/7');
     expect(evidence).toContain('missing host/etc/network/many/88');
+  });
+
+  it('gives way to everything else', async () => {
+    const programs = standIns(host);
+    programs.put('gzip', `cut -d' ' -f19 /proc/self/stat >'${host.folder}/nice'; exec /bin/gzip "$@"`);
+    expect(await read()).toMatchObject({ verdict: 'ok' });
+    programs.remove();
+    expect(host.sh(`cat '${host.folder}/nice'`)).toBe('19\n');
   });
 
   it('says that nothing is known of one without a record', async () => {
@@ -106,6 +122,11 @@ describe('the spot check', () => {
     [
       'the source was encrypted',
       () => `for f in '${network()}'/* '${conf()}'/*; do head -c 64 /dev/urandom >"$f"; done`,
+      /^failed Source against archive$/,
+    ],
+    [
+      'only the installation was encrypted, which is little beside the rest',
+      () => `for f in '${conf()}'/*; do head -c 64 /dev/urandom >"$f"; done`,
       /^failed Source against archive$/,
     ],
     [

@@ -15,6 +15,7 @@ import { generateHelper, helperCommands, readShell } from '../../../src/hosts/he
 import { generateSudoers } from '../../../src/hosts/helper/generate-sudoers.ts';
 import { resolveCommand } from '../../../src/hosts/helper/resolve.ts';
 import { commands as sample, sampleCommands } from './sample.ts';
+import { undefinedCalls } from './shell-calls.ts';
 
 const commands: readonly Command[] = [...sampleCommands, ...table];
 const all = commands.map((command) => ({ name: command.name, ...resolveCommand(command, defaultLayout) }));
@@ -27,6 +28,24 @@ it('the helper has no two functions of one name', () => {
   const names = [...helper.matchAll(/^ *([a-z_0-9]+)\(\) ?[{(]/gm)].map(([, name]) => name);
   expect(names.length).toBeGreaterThan(100);
   expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+});
+
+// shellcheck can't see it, and a job that calls a name that was changed fails on the host alone.
+it('the helper calls what it defines, and programs', () => {
+  const words =
+    'break case command continue do done elif else esac exec exit fi for if in read readonly return set shift then trap umask unset until wait while';
+  const programs =
+    'age awk base64 basename cat cd chmod chown cmp comm cp cut date dd df diff dirname docker docker-compose dpkg-query du echo find flock getent grep head id ionice join journalctl kill lxc-info mkdir mkfifo mktemp mountpoint mv od perl printf pvesh pwd python3 readlink realpath renice rm sed seq setsid sha256sum sleep sort ssh-keygen sshd stat stdbuf sudo sync sysctl systemctl systemd-run tail tar tee timeout tr true uname uniq visudo wc xargs';
+  const known = new Set(`${words} ${programs}`.split(' '));
+  const called = undefinedCalls(helper);
+  expect(called).toEqual(expect.arrayContaining(['tar', 'docker', 'while']));
+  expect(called.filter((name) => !known.has(name))).toEqual([]);
+  expect(undefinedCalls('one() { two; }\nx=$(three "$(four)") && one | "five" || { six; } # seven')).toEqual([
+    'four',
+    'six',
+    'three',
+    'two',
+  ]);
 });
 
 describe('what is committed', () => {

@@ -6,7 +6,7 @@ again "volume-$2" listed packed verified
 volume_of "$2" || stop 9 "the volume $2 is not there any more, or not mounted"
 notes_of "volume-$2"
 mkdir -p -- "$_stage/volumes"
-_hold=$(hold_of "$_volume")
+_hold=$(hold_of "$_volume") || doubt failed "not consistent: volume $2, whose containers could not be asked what they want while it is copied"
 _copy=$_stage/volumes/$2
 copy "$_data" "$_copy" "volume $2"
 [ "$_volume" = "$2" ] || echo "named $_volume"

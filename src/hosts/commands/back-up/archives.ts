@@ -3,7 +3,7 @@ import { count, flag, form, keyValues, listing, many, nothing, one, optional, ti
 import { defineCommand } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
-import { backup, functions, removals, safety, seal, sealForm, sha256 } from './parameters.ts';
+import { backup, functions, removals, seal, sealForm, sha256 } from './parameters.ts';
 
 /**
  * What the host itself knows of an archive, from the record that it made when the archive was published:
@@ -88,7 +88,7 @@ export const listBackups = defineCommand({
   becomesRoot: 'no',
   parameters: [],
   script: new URL('./list-backups.sh', import.meta.url),
-  uses: [functions, safety, seal],
+  uses: [functions, seal],
   forms: [backup, sha256],
   timeoutMs: 60_000,
   maxOutputBytes: 1024 * 1024,

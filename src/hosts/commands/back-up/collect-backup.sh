@@ -22,7 +22,8 @@ else printf '%s\n' 'source 0' 'copied 0' 'sudoers missing'; fi
 if is_installed && [ "$(docker_state)" = there ]; then
   for _name in $(all_volumes); do
     if is_left_out "$_name"; then left_out "$_why" "volumes/$_name"; continue; fi
-    if [ "$(hold_of "$(which_volume "$_name")")" = leave-out ]; then left_out label "volumes/$_name"; continue; fi
+    # Where Docker doesn't say, it is copied, and whoever copies it asks again.
+    if [ "$(hold_of "$(which_volume "$_name")" || :)" = leave-out ]; then left_out label "volumes/$_name"; continue; fi
     _code=0; volume_of "$_name" || _code=$?
     case $_code in
       0) echo "volume $_name" >>"$_stage/wanted-volumes" ;;

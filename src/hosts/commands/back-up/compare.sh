@@ -78,6 +78,8 @@ last_good() {
   [ -e "$_records/$1/contents" ] && [ "$1" != "${_record##*/}" ] || return 0
   state_of "$1"
   [ "$_published" != - ] || return 0
+  # Of a clock that was ahead once.
+  [ "$_published" -le $(($(date +%s) + 600)) ] || return 0
   if [ -e "$_records/$1/doubts" ] && [ ! -e "$_records/$1/accepted" ]; then return 0; fi
   echo "$_published $1"
 }

@@ -19,20 +19,27 @@ copy() {
   # An attempt that was killed may have left them paused: nothing would change, and nobody would let them go on.
   unpause "$_record"
   if [ "$_hold" = stop ]; then
-    if stop_mounting "$_from"; then _manner=stopped
-    else doubt failed "not consistent: $3, whose containers could not be stopped as their label asks"; fi
+    _code=0; stop_mounting "$_from" || _code=$?
+    # Where none is at work, they stand still already.
+    case $_code in
+      0 | 1) _manner=stopped ;;
+      *) doubt failed "not consistent: $3, whose containers could not be stopped as their label asks" ;;
+    esac
   fi
   list_files "$_from" >"$_stage/was"
-  copy_all
+  copy_all "$3"
   case $_backups in "$_from"/*) left_out archives "$_backups" ;; esac
   [ -z "$_stay" ] || mounted_below "$_from" | while IFS= read -r _path; do left_out mounted "$_path"; done
   _whole=yes
   settle || _whole=
   databases "$_to" >"$_stage/databases"
   if [ "$_hold" = pause ] || { [ -z "$_whole$_hold" ] && unsettled_databases | grep -q . && is_quick; }; then
-    if pause_mounting "$_from"; then
+    _code=0; pause_mounting "$_from" || _code=$?
+    if [ "$_code" = 0 ]; then
       _manner=paused
       settle || :
+    elif [ "$_code" != 1 ] && [ "$_hold" = pause ]; then
+      doubt failed "not consistent: $3, whose containers could not be paused as their label asks"
     fi
   fi
   unpause "$_record"
@@ -52,7 +59,7 @@ mounted_below() {
 }
 
 copy_all() {
-  set --
+  _what=$1; set --
   # shellcheck disable=SC2016 # For the shell that find starts.
   [ -z "$_stay" ] || set -- '(' ! -type d -o -exec sh -c '[ "$(stat -c %d -- "$1")" = "$2" ]' sh '{}' "$(stat -c %d -- "$_from")" ';' ')'
   # A log that is rotated while it is copied makes cp fail: once more, then it counts.
@@ -66,13 +73,17 @@ copy_all() {
     cat "$_stage/said" >&2
     ! grep -q 'preserve ownership' "$_stage/said" ||
       stop 1 "the file system of $_stage doesn't keep owners, or root may not set them here"
-    if grep -qi 'attribute' "$_stage/said" && [ "$_keeping" != "$_anyhow" ]; then
-      # Better without them than not at all; but it is said.
-      _keeping=$_anyhow
-      lost "$(grep -i 'attribute' "$_stage/said" | head -n 1 | printable)"
+    if grep -qi 'attribute' "$_stage/said" && [ "$_keeping" != all ]; then
+      # Better without those that are refused than not at all; but it is said. With `all`, cp goes on and keeps the others.
+      _keeping=all
+      _refused=$(grep -ci 'attribute' "$_stage/said")
+      lost "$(grep -i 'attribute' "$_stage/said" | head -n 1 | printable)$([ "$_refused" = 1 ] || echo " and $((_refused - 1)) more")"
     else sleep 1; fi
   done
   [ "$_code" = 0 ] || exit 1
+  # In the archive each is a file of its own.
+  _linked=$(find "$_to" -type f -links +1 -printf x | wc -c)
+  [ "$_linked" = 0 ] || note "lost hard links of $_linked files in $_what"
 }
 readonly _anyhow='mode,ownership,timestamps,links'
 _keeping="$_anyhow,xattr"
@@ -80,9 +91,10 @@ _keeping="$_anyhow,xattr"
 # settle: copies again what differs from the last look until two looks agree; then $_stage/changed is empty.
 settle() {
   for _try in 1 2 3 4 5; do
-    list_files "$_from" >"$_stage/is"
-    comm -3 "$_stage/was" "$_stage/is" | sed 's/^\t//' | cut -d' ' -f4- | sort -u >"$_stage/changed"
-    mv -f -- "$_stage/is" "$_stage/was"
+    # The shell goes on here where something fails; and what could not be written would say that nothing has changed.
+    list_files "$_from" >"$_stage/is" || exit 1
+    comm -3 "$_stage/was" "$_stage/is" | sed 's/^\t//' | cut -d' ' -f4- | sort -u >"$_stage/changed" || exit 1
+    mv -f -- "$_stage/is" "$_stage/was" || exit 1
     [ -s "$_stage/changed" ] || return 0
     while IFS= read -r _path; do copy_one "$_path"; done <"$_stage/changed"
     # Logs never come to rest.

@@ -15,16 +15,19 @@ if [ -n "$_last" ]; then
   compare last "$_record/contents.part" >compared
   # Guests come and go: that the configuration of one is gone is said, and no doubt.
   { grep '^gone ' compared || :; } | head -n 20
-  grep -v '^gone ' compared >>doubts || :
+  # Nothing found is no failure, and a full disk is: no doubt may be lost.
+  grep -v '^gone ' compared >>doubts || [ $? = 1 ]
 elif [ -d "$_top" ]; then
   find "$_top" -maxdepth 2 -type f -empty '(' -path "$_top/.env" -o -path "$_top/*compose*.y*ml" -o -path "$_top/keys/*" ')' \
     -printf 'failed empty: %P\n' | sort | printable >>doubts
 fi
-# What an administrator has accepted in the last good one is said, but doubted no more.
+# What an administrator has accepted in the last good one is said, but doubted no more. Not what a part of a backup was no backup for:
+# that is accepted for the one night.
 : >accepted
 if [ -n "$_last" ] && [ -e "$_records/$_last/doubts" ]; then
-  grep -Fxf "$_records/$_last/doubts" doubts >accepted || :
-  grep -vFxf "$_records/$_last/doubts" doubts >doubts.left || :
+  grep -Ev '^failed (not (consistent|whole|readable|mounted)|damaged|empty: (the dump|/etc/pve))' "$_records/$_last/doubts" >accepted.last || [ $? = 1 ]
+  grep -Fxf accepted.last doubts >accepted || [ $? = 1 ]
+  grep -vFxf accepted.last doubts >doubts.left || [ $? = 1 ]
   mv -f -- doubts.left doubts
 fi
 head -n 20 doubts | each_line 'doubt '

@@ -6,8 +6,10 @@ forget_unfinished() {
   # Who can't let its containers go on keeps the note of them for the next.
   unpause "$_records/$1" || return 0
   state_of "$1"
+  # Of a proof that is garbage nothing is known, not even when that was.
+  case $_published in '' | *[!0-9]*) _published=$(date +%s) ;; esac
   if [ ! -e "$_records/$1/proof" ] ||
-    { [ "$_state" = gone ] && [ ! -e "$_folder/$1.$_ending" ] && [ $(($(date +%s) - ${_published:-0})) -gt 2592000 ]; }; then
+    { [ "$_state" = gone ] && [ ! -e "$_folder/$1.$_ending" ] && [ $(($(date +%s) - _published)) -gt 2592000 ]; }; then
     rm -rf -- "${_records:?}/$1"
   fi
 }

@@ -12,8 +12,8 @@ places() {
   _record=$_records/$1
   ending_of "$1"
   _archive=$_backups/$1.$_ending
-  # A backup is made in a hidden folder beside the archives, or where that file system keeps no owners, in its record.
-  if keeps_owners "$_backups"; then _stage=$_backups/.$1.partial; else _stage=$_record/stage; fi
+  # A backup is made in a hidden folder beside the archives, or in its record.
+  if staged_apart; then _stage=$_record/stage; else _stage=$_backups/.$1.partial; fi
   # One top folder of the archive is the installation, whose files are right below it: the guide's recovery renames it. In
   # host each file of the host's own configuration has its whole path; volumes has a folder for each volume.
   _top=${1%%-*}-${1#*-backup-}
@@ -60,6 +60,29 @@ keeps_owners() {
     cifs | smb* | nfs* | fuse* | msdos | vfat | exfat | ntfs* | v9fs | 9p | hfs*) return 1 ;;
   esac
 }
+
+# staged_apart: whether the copy can't be made beside the archives: that file system keeps no owners, or others could put something of
+# their own in its place, which root would write through, pack and seal.
+staged_apart() { ! keeps_owners "$_backups" || [ -n "$(unsafe_folder)" ]; }
+
+# unsafe_folder: says which folder on the way to the archives lets others than root remove them; nothing where none does.
+unsafe_folder() {
+  [ "$(id -u)" = 0 ] || return 0
+  _way=$(deepest "$_backups")
+  while :; do
+    # In a folder above, as /tmp, who may write can't remove what is root's where it is sticky.
+    if [ "$(stat -c %u -- "$_way")" != 0 ] ||
+      find "$_way" -maxdepth 0 -perm /022 '(' ! -perm -1000 -o -path "$_backups" ')' -printf x | grep -q x; then
+      printf 'unsafe %s\n' "$_way"
+      return 0
+    fi
+    [ "$_way" != / ] || return 0
+    _way=$(dirname -- "$_way")
+  done
+}
+
+# into FILE COMMAND ARGUMENTS: its output becomes the file, which isn't there yet: a link that somebody has put there isn't followed.
+into() { ( set -C; exec >"$1"; set +C; shift; "$@" ); }
 
 # sum_of FILE: its SHA-256 checksum. OpenSSL uses what the processor has for it, and is about twice as fast.
 sum_of() {

@@ -3,9 +3,10 @@
 # administrator has chosen comes first, so that a folder which holds some of the rest can't take its place.
 host_paths() {
   for _path in $backupPaths; do echo "chosen $_path"; done
-  printf 'proxmox %s\n' /etc/pve /etc/corosync /etc/vzdump.conf /var/lib/pve-manager /var/lib/vz/snippets /etc/lxc
+  printf 'proxmox %s\n' /etc/pve /etc/corosync /etc/vzdump.conf /var/lib/pve-manager /var/lib/vz/snippets /etc/lxc \
+    /etc/proxmox-backup
   printf 'network %s\n' /etc/network /etc/hosts /etc/hostname /etc/resolv.conf /etc/systemd/network \
-    /etc/nftables.conf /etc/iptables /etc/frr /etc/dnsmasq.d /etc/chrony /etc/postfix /etc/aliases
+    /etc/nftables.conf /etc/iptables /etc/frr /etc/dnsmasq.d /etc/chrony /etc/postfix /etc/aliases /etc/wireguard
   printf 'storage %s\n' /etc/fstab /etc/crypttab /etc/exports /etc/multipath.conf /etc/multipath /etc/iscsi /etc/lvm /etc/zfs \
     /etc/exports.d /etc/samba /etc/mdadm /etc/smartd.conf /etc/ceph /etc/nvme
   printf 'packages %s\n' /etc/apt /usr/share/keyrings
@@ -14,7 +15,8 @@ host_paths() {
   printf 'keys %s\n' /etc/ssh /root/.ssh /etc/ssl/private /etc/letsencrypt /usr/local/share/ca-certificates
   printf 'kernel %s\n' /etc/sysctl.conf /etc/sysctl.d /etc/modprobe.d /etc/modules /etc/modules-load.d /etc/kernel \
     /etc/udev/rules.d /etc/initramfs-tools
-  printf 'system %s\n' /etc/systemd/system /etc/default /etc/sudoers /etc/sudoers.d /etc/subuid /etc/subgid \
+  printf 'system %s\n' /etc/systemd/system /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d /etc/systemd/journald.conf \
+    /etc/systemd/journald.conf.d /etc/systemd/resolved.conf /etc/systemd/resolved.conf.d /etc/docker /etc/caddy /etc/default /etc/sudoers /etc/sudoers.d /etc/subuid /etc/subgid \
     /etc/passwd /etc/group /etc/shadow /etc/gshadow /etc/pam.d /etc/security /etc/machine-id /etc/timezone /etc/localtime /etc/locale.gen \
     /etc/logrotate.d /etc/rsyslog.d /etc/fail2ban /usr/local/bin /usr/local/sbin /usr/local/etc \
     /usr/local/lib/proxmox-mcp

@@ -29,7 +29,7 @@ above "$(unmounted)" "$_backups" | head -n 1 | sed 's/^/unmounted /'
 unsafe_folder
 df --block-size=1 --output=avail,iavail -- "$_at" | tail -n 1 | { read -r _bytes _inodes; echo "free $_bytes $_inodes"; }
 df --block-size=1 --output=avail -- "$(deepest "$state")" | tail -n 1 | { read -r _bytes; echo "state-free $_bytes"; }
-keeps_owners "$_backups" || echo 'staged apart'
+! staged_apart || echo 'staged apart'
 unfinished -exec du -s --block-size=1 -- {} + | while read -r _bytes _path; do echo "leftover $_bytes ${_path##*/}"; done
 _docker=unneeded; ! is_installed || _docker=$(docker_state)
 echo "docker $_docker"

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { count, flag, listing, many, one, optional, time, words } from '../answer.ts';
 import { defineCommand } from '../command.ts';
 import { part, pathOfPart } from './host-parts.ts';
-import { backup, functions, hostPaths, mountPoints, safety, seal, sealForm, volume, volumes } from './parameters.ts';
+import { backup, functions, hostPaths, mountPoints, seal, sealForm, volume, volumes } from './parameters.ts';
 
 const leftover = z
   .string()
@@ -26,7 +26,7 @@ export const lookForBackup = defineCommand({
   becomesRoot: 'no',
   parameters: [],
   script: new URL('./look-for-backup.sh', import.meta.url),
-  uses: [functions, safety, seal, volumes, mountPoints, hostPaths],
+  uses: [functions, seal, volumes, mountPoints, hostPaths],
   forms: [backup, volume],
   timeoutMs: 180_000,
   maxOutputBytes: 256 * 1024,

@@ -53,7 +53,8 @@ entries() {
     FILENAME == "facts" { if (FNR % 3 == 1) fact = $0; else if (FNR % 3 == 2) path = $0; else { facts[path] = fact; target[path] = $0 } next }
     FILENAME == "sums.lines" { sum[substr($0, 67)] = substr($0, 1, 64); next }
     FILENAME == "back/entries" {
-      if ($0 !~ /^  /) { n++; next }
+      # An entry, by its type and mode: the name of an attribute may hold a line break.
+      if ($0 ~ /^[-dlbcpsh][-r][-w][-xsS][-r][-w]/) { n++; next }
       name = ""
       if ($1 == "x:") { name = $0; sub(/^ +x: +[0-9]+ /, "", name); gsub(/[^!-~]|,/, "?", name); name = name "/" $2 }
       else if ($1 == "a:") name = "acl"

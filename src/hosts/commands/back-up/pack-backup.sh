@@ -3,7 +3,7 @@ places "$1"
 needs listed
 again packed verified
 cd "$_stage"
-rm -f -- SHA256SUMS sums names.pipe
+rm -f -- SHA256SUMS sums names.pipe "$_partial"
 # shellcheck disable=SC2046 # The names of folders.
 find $(tops) ! -type s -print0 | sort -z >list
 # shellcheck disable=SC2046 # The same.
@@ -17,8 +17,8 @@ mkfifo names.pipe
   printf 'SHA256SUMS\0'
 ) >names.pipe & _names=$!
 # Numbers for owners: a name is somebody else on another machine.
-tar --create --use-compress-program="$(packer)" --sparse --numeric-owner --acls --xattrs --xattrs-include='*' --hard-dereference \
-  --no-recursion --null --files-from=names.pipe --file="$_partial"
+into "$_partial" tar --create --use-compress-program="$(packer)" --sparse --numeric-owner --acls --xattrs --xattrs-include='*' \
+  --hard-dereference --no-recursion --null --files-from=names.pipe --file=-
 wait "$_names"
 rm -f -- names.pipe
 [ -s SHA256SUMS ] || stop 1 'not every file could be read'

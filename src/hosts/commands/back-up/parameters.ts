@@ -67,6 +67,3 @@ export const mountPoints: ShellFunctions = new URL('./mount-points.sh', import.m
 
 /** How many archives may go, and which never. */
 export const removals: ShellFunctions = new URL('./removals.sh', import.meta.url);
-
-/** Whether others than root can remove archives. */
-export const safety: ShellFunctions = new URL('./unsafe-folder.sh', import.meta.url);

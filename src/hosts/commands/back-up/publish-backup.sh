@@ -10,11 +10,11 @@ if [ -e "$_partial" ]; then
     [ ! -e "$_backups/.$1.$_end.partial" ] || mv -fT -- "$_backups/.$1.$_end.partial" "$_backups/$1.$_end"
   done
   if [ "$(sum_of "$_manifest")" != "$_sealed" ] || ! is_sealed "$_manifest" "$_manifest.sig"; then stop 9 'the manifest is not the one that was sealed'; fi
-  printf '%s  %s\n' "$2" "${_archive##*/}" >"$_backups/.$1.$_ending.sha256.partial"
+  rm -f -- "$_backups/.$1.$_ending.sha256.partial" "$_record/broken" "$_record/unsealed"
+  into "$_backups/.$1.$_ending.sha256.partial" printf '%s  %s\n' "$2" "${_archive##*/}"
   sync "$_partial" "$_manifest" "$_manifest.sig" "$_backups/.$1.$_ending.sha256.partial"
   # The proof and what belongs to it first: an archive that has its name has been verified.
   _now=$(date +%s)
-  rm -f -- "$_record/broken" "$_record/unsealed"
   for _file in contents.part doubts.new accepted.new; do
     [ ! -e "$_record/$_file" ] || mv -fT -- "$_record/$_file" "$_record/${_file%.*}"
   done

@@ -4,8 +4,7 @@ if [ -e "$_archive" ]; then
   _now=$(date +%s)
   state_of "$1"
   [ "$_sum" != - ] || stop 9 "this host has no record of $1: it is somebody else's, who decides about it"
-  [ ! -e "$_record/protected" ] || stop 9 "$1 is protected: only an administrator on this host lifts that"
-  ! last_proven "$1" || stop 9 "$1 is the last $_kind backup that was restored to prove it"
+  not_kept "$1"
   _since=$(stat -c %Y -- "$_archive")
   _named=$(taken_at "$1") || _named=0
   for _at in "$_named" "$_published"; do [ "$_at" = - ] || [ "$_at" -le "$_since" ] || _since=$_at; done
@@ -20,6 +19,7 @@ if [ -e "$_archive" ]; then
   [ "$_newer" -ge 3 ] || stop 9 "of $_kind backups that are newer than $1, verified and as they were published there are such of $_newer days, and three days are kept"
   state_of "${_newest#* }"
   [ "$(sum_of "$_backups/${_newest#* }.$_ending")" = "$_sum" ] || stop 9 "the checksum of the newest archive ${_newest#* } is wrong"
+  # Reading that one may have taken an hour.
   may_remove "$1"
   [ ! -d "$_record" ] || keep removing "$_now" "$_record"
 elif [ -e "$_record/proof" ] && [ ! -e "$_record/removing" ]; then

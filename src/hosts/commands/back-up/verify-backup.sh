@@ -23,9 +23,11 @@ fi
 if [ ! -s expected ] || [ ! -s sums ]; then stop 9 'the archive holds nothing'; fi
 read -r _sum <back/sum
 _bytes=$(stat -c %s -- "$_partial")
-manifest "$1" "$_bytes" "$_sum" >"$_new_manifest.partial"
+rm -f -- "$_new_manifest.partial" "$_new_manifest.sig.partial"
+into "$_new_manifest.partial" manifest "$1" "$_bytes" "$_sum"
 tail -n 1 "$_new_manifest.partial" | grep -q '^end [1-9]' || stop 9 'the manifest is not whole'
-seal "$_new_manifest.partial" "$_new_manifest.sig.partial" || stop 9 'the manifest could not be sealed'
+seal "$_new_manifest.partial" sig || stop 9 'the manifest could not be sealed'
+into "$_new_manifest.sig.partial" cat sig
 sync "$_new_manifest.partial" "$_new_manifest.sig.partial"
 step_ended verified "$_sum $_bytes $(sum_of "$_new_manifest.partial")"
 echo "entries $(tr -cd '\0' <list | wc -c)"

@@ -36,32 +36,44 @@ is_left_out() {
 }
 
 # said_of VOLUME LABEL: what the containers that have it mounted say of it by a label, a line for each. Who can set a label of a
-# container controls Docker, and so is root on this host already: it gives nothing to who has the service's key.
+# container controls Docker, and so is root on this host already: it gives nothing to who has the service's key. Fails where Docker doesn't
+# say, which isn't that nobody asks for anything.
 said_of() {
-  for _container in $(timeout 20 docker ps --all --quiet --no-trunc --filter "volume=$1"); do
-    timeout 20 docker inspect --type container --format "{{index .Config.Labels \"$2\"}}" -- "$_container" 2>/dev/null || :
+  _containers=$(timeout 20 docker ps --all --quiet --no-trunc --filter "volume=$1") || return 1
+  for _container in $_containers; do
+    _answer=0; of_container "{{index .Config.Labels \"$2\"}}" "$_container" || _answer=$?
+    case $_answer in 0) printf '%s\n' "$_fact" ;; 2) return 1 ;; esac
   done
 }
 
-# hold_of VOLUME: leave-out, stop, pause or copy, whichever of its containers asks for the most; nothing where none does.
+# hold_of VOLUME: leave-out, stop, pause or copy, whichever of its containers asks for the most; nothing where none does. Fails as said_of.
 hold_of() {
-  _asked=$(said_of "$1" proxmox-mcp.backup)
+  _asked=$(said_of "$1" proxmox-mcp.backup) || return 1
   for _hold_word in leave-out stop pause copy; do
     if printf '%s\n' "$_asked" | grep -qFx -- "$_hold_word"; then echo "$_hold_word"; return 0; fi
   done
 }
 
 # dump_all: what containers of the project say of their own dump is executed in them; its output becomes dumps/SERVICE. A dump that
-# fails or is empty is a doubt: nothing else holds what it was to hold.
+# fails or is empty, or that nobody could be asked for, is a doubt: nothing else holds what it was to hold.
 dump_all() {
-  projects | while read -r _project; do
-    timeout 20 docker ps --quiet --no-trunc --filter "label=com.docker.compose.project=$_project" --filter label=proxmox-mcp.backup.dump
-  done | sort -u >"$_stage/dumping"
+  projects >"$_stage/projects"
+  : >"$_stage/dumping"
+  while read -r _project <&3; do
+    timeout 20 docker ps --all --quiet --no-trunc --filter "label=com.docker.compose.project=$_project" \
+      --filter label=proxmox-mcp.backup.dump >>"$_stage/dumping" ||
+      doubt failed "not whole: the dumps of the containers of $_project, which could not be asked"
+  done 3<"$_stage/projects"
   while read -r _container <&3; do
     _service=$(timeout 20 docker inspect --type container --format '{{index .Config.Labels "com.docker.compose.service"}}' -- "$_container")
     printf '%s\n' "$_service" | grep -Eqx -e "$form_volume" || continue
     _dump=$(timeout 20 docker inspect --type container --format '{{index .Config.Labels "proxmox-mcp.backup.dump"}}' -- "$_container")
     mkdir -p -- "$_stage/dumps"
+    _answer=0; of_container '{{.State.Running}}' "$_container" || _answer=$?
+    if [ "$_answer" != 0 ] || [ "$_fact" != true ]; then
+      doubt failed "not whole: the dump of $_service, whose container does not run"
+      continue
+    fi
     _code=0
     timeout -k 10 3600 docker exec -- "$_container" sh -c "$_dump" >"$_stage/dumps/$_service" 2>"$_stage/said" || _code=$?
     if [ "$_code" != 0 ]; then doubt failed "not whole: the dump of $_service, whose command ended with $_code: $(tail -n 1 "$_stage/said" | printable)"

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { count, flag, keyValues, many, one, optional, words } from '../answer.ts';
-import { backup, functions, packing, seal } from '../back-up/parameters.ts';
+import { backup, functions, hostPaths, packing, seal, volume, volumes } from '../back-up/parameters.ts';
 import { defineCommand, named } from '../command.ts';
 import { unverified } from '../shared/exits.ts';
 import { stop } from '../shared/functions.ts';
@@ -52,14 +52,20 @@ export const readArchive = defineCommand({
   exits: { 9: unverified },
 });
 
-/** `ARCHIVED LIVE PATH` */
-const part = z
+/** `NUMBER NUMBER PATH`, where that may hold spaces. */
+const twoOf = z
   .string()
-  .regex(/^\d{1,9} \d{1,9} \//)
+  .regex(/^\d{1,9} \d{1,9} ./)
   .transform((line) => {
-    const [archived = '', live = ''] = line.split(' ', 2);
-    return { archived: Number(archived), live: Number(live), path: line.slice(archived.length + live.length + 2) };
+    const [one = '', other = ''] = line.split(' ', 2);
+    return { one: Number(one), other: Number(other), path: line.slice(one.length + other.length + 2) };
   });
+
+/** `ARCHIVED LIVE PATH`: a path of the host, or `volumes/NAME`. */
+const part = twoOf.transform(({ one, other, path }) => ({ archived: one, live: other, path }));
+
+/** `FILES MOVED PART`: of a part of the host (its path), the `installation`, `volumes/NAME`. */
+const group = twoOf.transform(({ one, other, path }) => ({ files: one, moved: other, path }));
 
 export const spotCheck = defineCommand({
   name: 'spot-check',
@@ -72,11 +78,13 @@ export const spotCheck = defineCommand({
   becomesRoot: 'no',
   parameters: [backup, named('older', backup)],
   script: new URL('./spot-check.sh', import.meta.url),
-  uses: [functions, stop, seal, copying, lists],
-  forms: [backup],
+  uses: [functions, stop, seal, copying, hostPaths, volumes, lists],
+  forms: [backup, volume],
   timeoutMs: 30 * 60_000,
   answer: keyValues({
     part: many(part),
+    /** Volumes that could not be looked at: Docker doesn't answer, or their data isn't mounted. */
+    unseen: many(z.string()),
     /** Files that the archive has, and of them: the same by size and time, changed since, gone since. */
     compared: one(words(count, count, count, count)).transform(([files, same, changed, gone]) => ({
       files,
@@ -84,11 +92,15 @@ export const spotCheck = defineCommand({
       changed,
       gone,
     })),
+    /** The same of each part by itself. */
+    moved: many(group),
     sampled: one(count),
     /** Size and time are as they were, and the content isn't; at most 5. */
     rotten: many(z.string()),
     /** Files that the older archive has, too, and how many of them hold something else. */
     before: optional(words(count, count).transform(([common, changed]) => ({ common, changed }))),
+    /** The same of each part by itself. */
+    other: many(group),
   }),
   exits: { 9: unverified },
 });

@@ -1,8 +1,10 @@
 # shellcheck shell=sh disable=SC2154,SC2034,SC2164 # Beside functions.sh, whose names it uses.
-# quietly: what follows gives way to everything else on this host, of its processors and disks.
+# quietly: what follows gives way to everything else on this host, of its processors and disks. Not $$, which is the shell that waits for
+# the one that executes this.
 quietly() {
-  renice -n 19 -p $$ >/dev/null 2>&1 || :
-  ! command -v ionice >/dev/null || ionice -c 3 -p $$ 2>/dev/null || :
+  read -r _me _ </proc/self/stat
+  renice -n 19 -p "$_me" >/dev/null 2>&1 || :
+  ! command -v ionice >/dev/null || ionice -c 3 -p "$_me" 2>/dev/null || :
 }
 
 # in_work: goes into a folder of its own below the state, which goes with this command.

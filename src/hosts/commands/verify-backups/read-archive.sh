@@ -24,7 +24,7 @@ sum_of whole >sum & _readers=$!
 tar --list --quoting-style=literal --file=- <named >names 2>/dev/null & _readers="$_readers $!"
 if [ -n "$_has" ]; then content_sums <content >sums.read 2>/dev/null & else cat content >/dev/null & fi
 _readers="$_readers $!"
-tee -p whole <"$_archive" | { $(unpacker) 2>/dev/null || : >torn; } | tee -p named content >/dev/null || : >torn
+tee -p whole <"$_archive" | { make_whole 2>/dev/null || : >torn; } | tee -p named content >/dev/null || : >torn
 for _reader in $_readers; do wait "$_reader" || : >torn; done
 [ "$(cat sum)" = "$_sum" ] || echo changed
 [ ! -e torn ] || echo torn
