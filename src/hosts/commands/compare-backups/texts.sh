@@ -34,7 +34,7 @@ say_texts() {
     is_as a "$_one" "$_sumA" && is_as b "$_one" "$_sumB" || continue
     _number=$((_number + 1))
     printf 'text %s %s\n' "$_number" "$_one"
-    changed_lines "$_box/a/$_one" "$_box/b/$_one" >"$_box/lines"
+    changed_lines "$_box/a/$_one" "$_box/b/$_one" "$_one" >"$_box/lines"
     head -n 40 "$_box/lines" | each_line "line $_number "
     [ "$(wc -l <"$_box/lines")" -le 40 ] || echo "cut $_number"
   done | head -n 600
