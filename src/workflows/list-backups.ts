@@ -71,6 +71,7 @@ export const listBackups = operationWorkflow(definition, async (run) => {
       total,
       isComplete,
       ...(next !== undefined && { next: [...next] }),
+      ...(guests !== undefined && { guests: guestsOf(guests) }),
     },
     summary: summarize(context, { archives, guests, total, wantsHost }),
     sections: [
@@ -156,7 +157,7 @@ function summarize(
     const [last] = guests?.lastGood ?? [];
     return last === undefined
       ? `No good backup of this guest was found. ${count}`
-      : `The last good backup of this guest is ${age(last)} old. ${count}`;
+      : `The newest backup of this guest that is not known to be damaged is ${age(last)} old. ${count}`;
   }
   const own =
     archives === undefined
@@ -214,6 +215,12 @@ function ofHost(
   ];
 }
 
+/** With their names, and when each is backed up next. */
+function guestsOf({ labels, next = [] }: GuestArchives) {
+  const ofGuest = new Map(next.map(({ vmid, at, by }) => [vmid, { next: at, by }]));
+  return labels.map(({ vmid, label }) => ({ vmid, label, ...ofGuest.get(vmid) }));
+}
+
 function ofSchedule({ zone }: Context, { schedule, at, paused }: NextBackup): Finding {
   const check = `Next by ${schedule.split('/').slice(0, 2).join(' ')}`;
   if (at !== undefined) return { check, verdict: 'ok', summary: readableTime(at, zone) };
@@ -239,14 +246,23 @@ function copiesOf({ zone }: Context, { copies = [] }: BackupEntry): string {
     .join('; ');
 }
 
-function ofGuests(context: Context, { lastGood, without, unseen }: GuestArchives): Finding[] {
+function ofGuests(context: Context, { lastGood, without, unseen, next = [] }: GuestArchives): Finding[] {
+  const nextOf = new Map(
+    next.map((one) => [one.vmid, `. The next by ${one.by}: ${readableTime(one.at, context.zone)}`]),
+  );
   const byNumber = lastGood.toSorted((a, b) => (a.vmid ?? 0) - (b.vmid ?? 0));
   const more = (count: number) => (count > linesAtMost ? `${count - linesAtMost} more` : undefined);
   const rest = more(byNumber.length);
   return [
     ...byNumber
       .slice(0, linesAtMost)
-      .map((one): Finding => ({ check: labelOf(context, one), verdict: 'ok', summary: told(context, one) })),
+      .map(
+        (one): Finding => ({
+          check: labelOf(context, one),
+          verdict: 'ok',
+          summary: `${told(context, one)}${nextOf.get(one.vmid ?? 0) ?? ''}`,
+        }),
+      ),
     ...(rest === undefined ? [] : [{ check: 'Guests', verdict: 'ok', summary: `${rest} have a backup.` } as const]),
     ...(without.length === 0
       ? []
@@ -292,6 +308,7 @@ const verifiedWords: Readonly<Record<BackupEntry['state'], string>> = {
   unsealed: 'unsealed: its manifest or the seal of it is not what was published',
   unproven: 'unproven: the host has no record of it',
   damaged: 'damaged: the backup server found it so',
+  unfinished: 'unfinished: it is being written, or was broken off',
   'not-verified': 'not verified',
 };
 

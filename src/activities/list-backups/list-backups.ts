@@ -1,16 +1,21 @@
 import { Context } from '@temporalio/activity';
 import { type Client, ScheduleNotFoundError } from '@temporalio/client';
+import { z } from 'zod';
 import { type Copy, createCopyStore } from '../../backups/copies/store.ts';
 import type { Config } from '../../config.ts';
+import { ServiceError } from '../../errors.ts';
 import { type Archive, listBackups } from '../../hosts/commands/back-up/archives.ts';
 import { lastGood } from '../../hosts/commands/back-up/last-good.ts';
 import type { Hosts } from '../../hosts/host.ts';
 import { backUp } from '../../operations/back-up.ts';
+import { backUpGuest } from '../../operations/back-up-guest.ts';
 import { takenAt } from '../../operations/backup-id.ts';
+import { changeGuests } from '../../operations/change-guests.ts';
 import { copyBackups } from '../../operations/copy-backups.ts';
 import type { BackupEntry } from '../../operations/list-backups.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { type BackupStorage, type GuestArchive, readGuestBackups } from '../../proxmox/guest-backups.ts';
+import type { ProxmoxReader } from '../../proxmox/reader.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { readGuests } from '../check-health/guests.ts';
 import { proxmoxReader, type Ways } from '../lib/proxmox-reader.ts';
@@ -37,12 +42,14 @@ export interface HostArchives extends Listed {
 
 /** The backups of guests. */
 export interface GuestArchives extends Listed {
-  /** Of each guest the newest that isn't damaged. */
+  /** Of each guest the newest that isn't known to be damaged or unfinished. */
   readonly lastGood: readonly BackupEntry[];
   /** Guests of the node that have none: `VM 100 (files)`. */
   readonly without: readonly { readonly vmid: number; readonly label: string }[];
   /** Names of the guests of the node. */
   readonly labels: readonly { readonly vmid: number; readonly label: string }[];
+  /** When a job under Datacenter > Backup backs a guest up next. */
+  readonly next?: readonly { readonly vmid: number; readonly at: string; readonly by: string }[];
   /** Storages of which not everything could be seen. */
   readonly unseen: readonly Pick<BackupStorage, 'storage' | 'state' | 'why'>[];
   readonly isComplete: boolean;
@@ -120,11 +127,20 @@ export function createListBackupsActivities({
     async listGuestBackups({ host, ways, vmid, limit }) {
       const reader = proxmoxReader({ hosts, proxmox }, host, ways, options());
       if (reader === undefined) throw new Error(`${host} is reached by nothing`);
-      const [found, guests] = await Promise.all([readGuestBackups(reader), readGuests(reader)]);
+      const [found, guests, jobs] = await Promise.all([
+        readGuestBackups(reader),
+        readGuests(reader),
+        ways.api ? readJobs(reader) : [],
+      ]);
+      const node = jobs.some((job) => job.node !== undefined) ? await proxmox.node(host, options()) : undefined;
       const isMeant = (one: { readonly vmid: number }) => vmid === undefined || one.vmid === vmid;
-      const all = found.archives.filter(isMeant).map((archive) => guestEntry(archive, Date.now()));
+      const now = Date.now();
+      const servers = new Set(found.storages.filter(({ type }) => type === 'pbs').map(({ storage }) => storage));
+      const all = found.archives
+        .filter(isMeant)
+        .map((archive) => guestEntry(archive, { now, isOnServer: servers.has(archive.storage) }));
       const lastOf = new Map<number | undefined, BackupEntry>();
-      for (const one of all) if (one.state !== 'damaged' && !lastOf.has(one.vmid)) lastOf.set(one.vmid, one);
+      for (const one of all) if (mayCount(one, now) && !lastOf.has(one.vmid)) lastOf.set(one.vmid, one);
       const labels = guests.filter(isMeant).map(({ vmid: number, label }) => ({ vmid: number, label }));
       const wanted = guests.filter((guest) => isMeant(guest) && !guest.isTemplate);
       return {
@@ -134,6 +150,7 @@ export function createListBackupsActivities({
           .filter((guest) => !lastOf.has(guest.vmid))
           .map(({ vmid: number, label }) => ({ vmid: number, label })),
         labels,
+        next: labels.flatMap(({ vmid: number }) => nextOf(number, jobs, { node, now }) ?? []),
         unseen: found.storages
           .filter(({ state, missing }) => state !== 'switched-off' && (state !== 'read' || missing.length > 0))
           .map(({ storage, state, why }) => ({
@@ -161,7 +178,7 @@ export function createListBackupsActivities({
           }),
         ),
       );
-      return found.filter((one) => one !== undefined);
+      return [...found.filter((one) => one !== undefined), ...(await ownSchedules(client, host))];
     },
 
     timeZoneOf: async ({ host }) => proxmox.hosts.find(({ name }) => name === host)?.timeZone ?? 'UTC',
@@ -215,9 +232,83 @@ function lying(id: string, at: number, now: number, where: string): BackupEntry 
   return { kind: 'host', name: id, takenAt: time, ageSeconds: secondsSince(at, now), state: 'not-verified', where };
 }
 
+/** Of how many schedules that somebody made is asked when they are due. */
+const mostOwn = 50;
+
+const ownSchedule = z.object({
+  own: z.object({ leadMs: z.number(), input: z.looseObject({ change: z.string().optional() }) }),
+});
+
+/** When schedules that somebody made for guests of the host are due, as far as they back up. */
+async function ownSchedules(client: Pick<Client, 'schedule'>, host: string): Promise<readonly NextBackup[]> {
+  const ids: string[] = [];
+  for await (const { scheduleId, memo } of client.schedule.list()) {
+    const [operation = '', , ...target] = scheduleId.split('/');
+    const isOurs = memo?.managedBy === 'proxmox-mcp' && memo.own === true && target[0] === host;
+    if (isOurs && (operation === backUpGuest.name || operation === changeGuests.name)) ids.push(scheduleId);
+  }
+  const found = await Promise.all(
+    ids.slice(0, mostOwn).map(async (schedule): Promise<NextBackup | undefined> => {
+      try {
+        const { info, state, action } = await client.schedule.getHandle(schedule).describe();
+        const made = ownSchedule.safeParse(action.memo).data?.own;
+        if (made === undefined || (schedule.startsWith(`${changeGuests.name}/`) && made.input.change !== 'back-up'))
+          return undefined;
+        const [starts] = info.nextActionTimes;
+        // What asks for an approval is started ahead of its time.
+        const at = starts && new Date(starts.getTime() + made.leadMs).toISOString();
+        return { schedule, paused: state.paused, ...(at !== undefined && !state.paused && { at }) };
+      } catch (error) {
+        if (error instanceof ScheduleNotFoundError) return undefined;
+        throw error;
+      }
+    }),
+  );
+  return found.filter((one) => one !== undefined);
+}
+
+type Jobs = Awaited<ReturnType<typeof readJobs>>;
+
+/** Without the right to see them, nothing is known of jobs, which is less than of backups. */
+async function readJobs(reader: ProxmoxReader) {
+  try {
+    return await reader.read('backup-jobs');
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code === 'cancelled') throw error;
+    return [];
+  }
+}
+
+/** When the next job is for a guest. Of a job for a pool nobody says here for whom it is. */
+function nextOf(vmid: number, jobs: Jobs, { node, now }: { readonly node: string | undefined; readonly now: number }) {
+  const has = (list: string | number | undefined) =>
+    String(list ?? '')
+      .split(/[,; ]+/)
+      .includes(String(vmid));
+  const [next] = jobs
+    .filter((job) => job.enabled !== false && (job.node === undefined || job.node === node))
+    .filter((job) => (job.all === true ? !has(job.exclude) : has(job.vmid)))
+    .flatMap(({ id, 'next-run': at }) => (at === undefined || at * 1000 < now - aheadMs ? [] : { id, at }))
+    .sort((a, b) => a.at - b.at);
+  return next && { vmid, at: new Date(next.at * 1000).toISOString(), by: cleanLine(next.id, 100) };
+}
+
+/** Clocks of a service and a host differ by less. */
+const aheadMs = 5 * 60_000;
+
+/** Whether this may be the last good one. What is dated in the future would be for as long as that is ahead. */
+function mayCount({ state, takenAt: at, bytes }: BackupEntry, now: number): boolean {
+  return state !== 'damaged' && state !== 'unfinished' && bytes !== 0 && Date.parse(at) <= now + aheadMs;
+}
+
 const states = { ok: 'verified', failed: 'damaged', none: 'not-verified' } as const;
 
-function guestEntry({ volume, vmid, takenAt: at, bytes, verified, storage }: GuestArchive, now: number): BackupEntry {
+function guestEntry(
+  { volume, vmid, takenAt: at, bytes, verified, storage }: GuestArchive,
+  { now, isOnServer }: { readonly now: number; readonly isOnServer: boolean },
+): BackupEntry {
+  // Of a snapshot without an index, as one that is being written, Proxmox VE says that it has 1 byte.
+  const isUnfinished = isOnServer && verified === 'none' && (bytes ?? 0) <= 1;
   return {
     kind: 'guest',
     name: volume,
@@ -225,7 +316,7 @@ function guestEntry({ volume, vmid, takenAt: at, bytes, verified, storage }: Gue
     takenAt: at,
     ageSeconds: secondsSince(Date.parse(at), now),
     ...(bytes !== undefined && { bytes }),
-    state: states[verified],
+    state: isUnfinished ? 'unfinished' : states[verified],
     where: storage,
   };
 }
