@@ -65,7 +65,7 @@ export const listBackups = defineOperation({
     z.object({
       host: hostName(),
       vmid: vmid().optional().describe('Only the backups of this guest, e.g. 100'),
-      limit: z.int().min(1).max(200).default(30).describe('How many backups to list; the last good ones come beside'),
+      limit: z.int().min(1).max(200).default(30).describe('How many backups of the host, and how many of its guests, to list; the last good ones come beside'),
     }),
   output: () =>
     z.object({

@@ -54,9 +54,10 @@ export const listBackups = operationWorkflow(definition, async (run) => {
     ),
     asksNext ? nextBackups() : undefined,
   ]);
-  const backups = [...(archives?.backups ?? []), ...(guests?.backups ?? [])]
-    .sort((a, b) => (a.takenAt < b.takenAt ? 1 : a.takenAt > b.takenAt ? -1 : 0))
-    .slice(0, limit);
+  // Each is bounded by itself: many guests a night would push the host's own archives out.
+  const backups = [...(archives?.backups ?? []), ...(guests?.backups ?? [])].sort((a, b) =>
+    a.takenAt < b.takenAt ? 1 : a.takenAt > b.takenAt ? -1 : 0,
+  );
   const lastGood = [...(archives?.lastGood === undefined ? [] : [archives.lastGood]), ...(guests?.lastGood ?? [])];
   const total = (archives?.total ?? 0) + (guests?.total ?? 0);
   const isComplete =
@@ -254,15 +255,13 @@ function ofGuests(context: Context, { lastGood, without, unseen, next = [] }: Gu
   const more = (count: number) => (count > linesAtMost ? `${count - linesAtMost} more` : undefined);
   const rest = more(byNumber.length);
   return [
-    ...byNumber
-      .slice(0, linesAtMost)
-      .map(
-        (one): Finding => ({
-          check: labelOf(context, one),
-          verdict: 'ok',
-          summary: `${told(context, one)}${nextOf.get(one.vmid ?? 0) ?? ''}`,
-        }),
-      ),
+    ...byNumber.slice(0, linesAtMost).map(
+      (one): Finding => ({
+        check: labelOf(context, one),
+        verdict: 'ok',
+        summary: `${told(context, one)}${nextOf.get(one.vmid ?? 0) ?? ''}`,
+      }),
+    ),
     ...(rest === undefined ? [] : [{ check: 'Guests', verdict: 'ok', summary: `${rest} have a backup.` } as const]),
     ...(without.length === 0
       ? []
