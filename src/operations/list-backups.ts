@@ -44,10 +44,10 @@ export const listBackups = defineOperation({
   title: 'List backups',
   summary: 'What backups are there and when the last one was: of the host itself, and of each VM and container.',
   description:
-    "When was the last backup? Lists the backups (archives) that are there, newest first: those of the host's own configuration and installation, and those of its guests (VMs, containers; vzdump, Proxmox Backup Server) in the storages of Proxmox VE. Says of each when it was taken, its age, size, where it lies and whether it was verified (by the host itself, or by the backup server), its encrypted copies off the host, and names the last good backup of the host and of each guest, guests that have none, and the next run, of the host and of each guest. Works with SSH, with the Proxmox API alone, or both. Changes nothing and makes no backup: back_up does.",
+    "When was the last backup? Lists the backups (archives) that are there, newest first: those of the host's own configuration and installation, and those of its guests (VMs, containers; vzdump, Proxmox Backup Server) in the storages of Proxmox VE. Says of each when it was taken, its age, size, where it lies and whether it was verified (by the host itself, or by the backup server), its encrypted copies off the host, and names the last good backup of the host and of each guest, guests that have none, and the next run, of the host and of each guest. Of a Proxmox Backup Server (PBS) the snapshots of all its datastores and namespaces. Works with SSH, with the Proxmox API alone, or both. Changes nothing and makes no backup: back_up does.",
   guide: 'Backup and Recovery: Backup Verification',
   target: 'host',
-  needs: 'either',
+  needs: 'any',
   // To see each archive takes what it takes to restore it, and the list itself names that.
   api: {
     reads: [
@@ -65,7 +65,12 @@ export const listBackups = defineOperation({
     z.object({
       host: hostName(),
       vmid: vmid().optional().describe('Only the backups of this guest, e.g. 100'),
-      limit: z.int().min(1).max(200).default(30).describe('How many backups of the host, and how many of its guests, to list; the last good ones come beside'),
+      limit: z
+        .int()
+        .min(1)
+        .max(200)
+        .default(30)
+        .describe('How many backups of the host, and how many of its guests, to list; the last good ones come beside'),
     }),
   output: () =>
     z.object({

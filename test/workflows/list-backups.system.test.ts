@@ -7,6 +7,7 @@ import type {
   GuestArchives,
   HostArchives,
   ListBackupsActivities,
+  ServerArchives,
 } from '../../src/activities/list-backups/list-backups.ts';
 import type { BackupEntry } from '../../src/operations/list-backups.ts';
 import { findingsOf } from '../../src/operations/report.ts';
@@ -19,6 +20,7 @@ const temporal = useTemporal();
 let reached: Reached;
 let archives: HostArchives;
 let guests: GuestArchives;
+let server: ServerArchives | undefined;
 let failing = false;
 let asked: string[] = [];
 
@@ -58,6 +60,7 @@ const activities: ListBackupsActivities & Pick<HealthActivities, 'reachHost' | '
     if (failing) throw ApplicationFailure.nonRetryable('The API said 500.', 'proxmox-unavailable');
     return guests;
   },
+  listServerBackups: async () => server,
   timeZoneOf: async () => 'Europe/Berlin',
   nextBackups: async () => [
     { schedule: 'back-up/daily/pve1', at: '2026-11-23T02:00:00.000Z', paused: false },
@@ -96,6 +99,20 @@ beforeEach(() => {
   };
   failing = false;
   asked = [];
+});
+
+it('lists what a backup server holds, which is no host of guests', async () => {
+  reached = { ...reached, ways: { commands: false, api: false }, hasProxmox: false, hasHelper: false };
+  const one: BackupEntry = { ...ofGuest, name: 'vm/100/2026-11-22T03:00:00Z', where: 'main/site' };
+  server = { backups: [one], total: 7, lastGood: [one], unseen: [{ where: 'other', why: 'It is away.' }] };
+  const { output, report } = await list('server');
+  server = undefined;
+  expect(output).toEqual({ lastGood: [one], withoutBackup: [], backups: [one], total: 7, isComplete: false });
+  expect(report.summary).toBe('pve1 holds 7 snapshots of 1 groups that have one which is not known to be damaged.');
+  expect(findingsOf(report.sections)).toMatchObject([
+    { check: 'vm/100', verdict: 'ok' },
+    { check: 'Datastore other', verdict: 'unknown' },
+  ]);
 });
 
 async function list(workflowId: string, input: object = {}) {

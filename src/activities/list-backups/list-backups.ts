@@ -16,6 +16,7 @@ import type { BackupEntry } from '../../operations/list-backups.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { type BackupStorage, type GuestArchive, readGuestBackups } from '../../proxmox/guest-backups.ts';
 import type { ProxmoxReader } from '../../proxmox/reader.ts';
+import { readServerBackups, type ServerBackup } from '../../proxmox/server-backups.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { readGuests } from '../check-health/guests.ts';
 import { proxmoxReader, type Ways } from '../lib/proxmox-reader.ts';
@@ -55,6 +56,13 @@ export interface GuestArchives extends Listed {
   readonly isComplete: boolean;
 }
 
+/** What a Proxmox Backup Server holds. */
+export interface ServerArchives extends Listed {
+  /** Of each group of each namespace the newest that is finished and not known to be damaged. */
+  readonly lastGood: readonly BackupEntry[];
+  readonly unseen: readonly { readonly where: string; readonly why: string }[];
+}
+
 /** When a schedule makes or copies the next backup. */
 export interface NextBackup {
   /** `back-up/daily/pve1` */
@@ -77,6 +85,8 @@ export interface ListBackupsActivities {
   listGuestBackups(
     input: ListInput & { readonly ways: Ways; readonly vmid?: number | undefined },
   ): Promise<GuestArchives>;
+  /** The snapshots of the host's Proxmox Backup Server; nothing of a host that has none. */
+  listServerBackups(input: ListInput & { readonly vmid?: number | undefined }): Promise<ServerArchives | undefined>;
   /** When the schedules of the host make the next ones; what nobody has made is left out. */
   nextBackups(input: { readonly host: string }): Promise<readonly NextBackup[]>;
   /** In which time zone the host's times are told. */
@@ -162,6 +172,24 @@ export function createListBackupsActivities({
       };
     },
 
+    async listServerBackups({ host, vmid, limit }) {
+      if (proxmox.hosts.find(({ name }) => name === host)?.backupServer === undefined) return undefined;
+      const found = await readServerBackups(proxmox.backupServer(host), options());
+      const now = Date.now();
+      const wanted = found.backups.filter((one) => vmid === undefined || one.vmid === vmid);
+      const all = wanted.map((one) => serverEntry(one, now));
+      const lastOf = new Map<string, BackupEntry>();
+      for (const [at, one] of all.entries()) {
+        const group = `${one.where} ${wanted[at]?.group}`;
+        if (mayCount(one, now) && !lastOf.has(group)) lastOf.set(group, one);
+      }
+      return {
+        ...newest(all, limit),
+        lastGood: [...lastOf.values()].slice(0, 500),
+        unseen: found.unseen.slice(0, 50),
+      };
+    },
+
     async nextBackups({ host }) {
       const found = await Promise.all(
         [backUp, copyBackups].flatMap(({ name, schedules }) =>
@@ -230,6 +258,16 @@ function hostEntry(archive: Archive, now: number, where: string): BackupEntry {
 function lying(id: string, at: number, now: number, where: string): BackupEntry {
   const time = new Date(at).toISOString();
   return { kind: 'host', name: id, takenAt: time, ageSeconds: secondsSince(at, now), state: 'not-verified', where };
+}
+
+function serverEntry(one: ServerBackup, now: number): BackupEntry {
+  const { name, vmid, takenAt: at, bytes, verified, isUnfinished, where } = one;
+  return {
+    ...{ kind: 'guest', name, takenAt: at, ageSeconds: secondsSince(Date.parse(at), now), where },
+    ...(vmid !== undefined && { vmid }),
+    ...(bytes !== undefined && { bytes }),
+    state: isUnfinished && verified === 'none' ? 'unfinished' : states[verified],
+  };
 }
 
 /** Of how many schedules that somebody made is asked when they are due. */
