@@ -118,6 +118,7 @@ const badges: Readonly<Record<BackupEntry['state'], Badge>> = {
   unsealed: { verdict: 'failed', word: 'unsealed' },
   unproven: { verdict: 'unknown', word: 'unproven' },
   damaged: { verdict: 'failed', word: 'damaged' },
+  unfinished: { verdict: 'warning', word: 'unfinished' },
   'not-verified': { verdict: 'unknown', word: 'not verified' },
 };
 

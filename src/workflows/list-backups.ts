@@ -14,6 +14,8 @@ import { onHost } from './lib/activities.ts';
 import { failureOf } from './lib/failure.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 
+/** A guest whose newest backup is that old is told. */
+const lateAfterSeconds = 8 * 86_400;
 /** How many last good backups of guests, and guests without one, are a line each. */
 const linesAtMost = 40;
 
@@ -75,7 +77,7 @@ export const listBackups = operationWorkflow(definition, async (run) => {
     summary: summarize(context, { archives, guests, total, wantsHost }),
     sections: [
       {
-        title: 'Last good backups',
+        title: 'Last backups',
         findings: [
           ...(archives === undefined ? [] : ofHost(context, archives)),
           ...(guests === undefined ? [] : ofGuests(context, guests)),
@@ -155,8 +157,8 @@ function summarize(
   if (!wantsHost) {
     const [last] = guests?.lastGood ?? [];
     return last === undefined
-      ? `No good backup of this guest was found. ${count}`
-      : `The last good backup of this guest is ${age(last)} old. ${count}`;
+      ? `No backup of this guest was found that is finished and not damaged. ${count}`
+      : `The newest backup of this guest that is not known to be damaged is ${age(last)} old. ${count}`;
   }
   const own =
     archives === undefined
@@ -244,9 +246,17 @@ function ofGuests(context: Context, { lastGood, without, unseen }: GuestArchives
   const more = (count: number) => (count > linesAtMost ? `${count - linesAtMost} more` : undefined);
   const rest = more(byNumber.length);
   return [
-    ...byNumber
-      .slice(0, linesAtMost)
-      .map((one): Finding => ({ check: labelOf(context, one), verdict: 'ok', summary: told(context, one) })),
+    ...byNumber.slice(0, linesAtMost).map(
+      (one): Finding =>
+        one.ageSeconds > lateAfterSeconds
+          ? {
+              check: labelOf(context, one),
+              verdict: 'warning',
+              summary: told(context, one),
+              remedy: 'See why there is no newer one (Datacenter > Backup), then back it up (back-up-guest).',
+            }
+          : { check: labelOf(context, one), verdict: 'ok', summary: told(context, one) },
+    ),
     ...(rest === undefined ? [] : [{ check: 'Guests', verdict: 'ok', summary: `${rest} have a backup.` } as const]),
     ...(without.length === 0
       ? []
@@ -292,6 +302,7 @@ const verifiedWords: Readonly<Record<BackupEntry['state'], string>> = {
   unsealed: 'unsealed: its manifest or the seal of it is not what was published',
   unproven: 'unproven: the host has no record of it',
   damaged: 'damaged: the backup server found it so',
+  unfinished: 'unfinished: being written, cut off or empty',
   'not-verified': 'not verified',
 };
 

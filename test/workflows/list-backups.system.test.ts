@@ -146,7 +146,14 @@ it('says with what to do that there is none, and what a guest has when only it i
   const { report, output } = await list('guest', { vmid: 100 });
   expect(asked).toEqual(['guests']);
   expect(output.backups).toEqual([ofGuest]);
-  expect(report.summary).toMatch(/^The last good backup of this guest is 5 h 0 min old/);
+  expect(report.summary).toMatch(/^The newest backup of this guest that is not known to be damaged is 5 h 0 min old/);
+});
+
+it('warns of a guest whose newest backup is old', async () => {
+  guests = { ...guests, lastGood: [{ ...ofGuest, ageSeconds: 400 * 86_400 }] };
+  expect(findingsOf((await list('old')).report.sections)).toContainEqual(
+    expect.objectContaining({ check: 'VM 100 (files)', verdict: 'warning' }),
+  );
 });
 
 it('asks only what there is a way to, and what fails hides nothing else', async () => {

@@ -122,9 +122,10 @@ export function createListBackupsActivities({
       if (reader === undefined) throw new Error(`${host} is reached by nothing`);
       const [found, guests] = await Promise.all([readGuestBackups(reader), readGuests(reader)]);
       const isMeant = (one: { readonly vmid: number }) => vmid === undefined || one.vmid === vmid;
-      const all = found.archives.filter(isMeant).map((archive) => guestEntry(archive, Date.now()));
+      const now = Date.now();
+      const all = found.archives.filter(isMeant).map((archive) => guestEntry(archive, now));
       const lastOf = new Map<number | undefined, BackupEntry>();
-      for (const one of all) if (one.state !== 'damaged' && !lastOf.has(one.vmid)) lastOf.set(one.vmid, one);
+      for (const one of all) if (mayBeGood(one, now) && !lastOf.has(one.vmid)) lastOf.set(one.vmid, one);
       const labels = guests.filter(isMeant).map(({ vmid: number, label }) => ({ vmid: number, label }));
       const wanted = guests.filter((guest) => isMeant(guest) && !guest.isTemplate);
       return {
@@ -217,15 +218,26 @@ function lying(id: string, at: number, now: number, where: string): BackupEntry 
 
 const states = { ok: 'verified', failed: 'damaged', none: 'not-verified' } as const;
 
-function guestEntry({ volume, vmid, takenAt: at, bytes, verified, storage }: GuestArchive, now: number): BackupEntry {
+/** A node's clock may be that much ahead of ours. */
+const clockToleranceMs = 10 * 60_000;
+
+/** What is damaged, unfinished, or dated in the future is no backup to rely on. */
+function mayBeGood({ state, takenAt: at }: BackupEntry, now: number): boolean {
+  return state !== 'damaged' && state !== 'unfinished' && Date.parse(at) <= now + clockToleranceMs;
+}
+
+function guestEntry(
+  { volume, vmid, takenAt: at, bytes, verified, isUnfinished, storage }: GuestArchive,
+  now: number,
+): BackupEntry {
   return {
     kind: 'guest',
     name: volume,
     vmid,
     takenAt: at,
     ageSeconds: secondsSince(Date.parse(at), now),
-    ...(bytes !== undefined && { bytes }),
-    state: states[verified],
+    ...(bytes !== undefined && isUnfinished === undefined && { bytes }),
+    state: isUnfinished === true ? 'unfinished' : states[verified],
     where: storage,
   };
 }
