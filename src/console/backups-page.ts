@@ -141,7 +141,7 @@ const badges: Readonly<Record<BackupEntry['state'], Badge>> = {
   unsealed: { verdict: 'failed', word: 'unsealed' },
   unproven: { verdict: 'unknown', word: 'unproven' },
   damaged: { verdict: 'failed', word: 'damaged' },
-  unfinished: { verdict: 'unknown', word: 'unfinished' },
+  unfinished: { verdict: 'warning', word: 'unfinished' },
   'not-verified': { verdict: 'unknown', word: 'not verified' },
 };
 

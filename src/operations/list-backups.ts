@@ -13,7 +13,7 @@ export const backupEntry = z.object({
   state: z
     .enum(['verified', 'doubted', 'changed', 'unsealed', 'unproven', 'damaged', 'unfinished', 'not-verified'])
     .describe(
-      'verified: by the host itself, or by a Proxmox Backup Server; doubted: holds less than the last good one; changed: not what was published; unsealed: its manifest or the seal of that is missing or not what was published; unproven: the host has no record; damaged: found so by the backup server; unfinished: it is being written, or was broken off; not-verified: nobody has',
+      'verified: by the host itself, or by a Proxmox Backup Server; doubted: holds less than the last good one; changed: not what was published; unsealed: its manifest or the seal of that is missing or not what was published; unproven: the host has no record; damaged: found so by the backup server; unfinished: being written, cut off or empty; not-verified: nobody has',
     ),
   where: z.string().describe('Folder on the host, or storage'),
   tookSeconds: z.int().optional().describe('Of the host: how long it took from its beginning until it was verified'),
@@ -76,8 +76,10 @@ export const listBackups = defineOperation({
     z.object({
       lastGood: z
         .array(backupEntry)
-        .describe('Of the host the last verified one; of each guest the newest that is not known to be damaged'),
-      withoutBackup: z.array(z.int()).describe('Guests of the host that have no good backup'),
+        .describe(
+          'Of the host the last good one; of each guest the newest that is finished and not known to be damaged',
+        ),
+      withoutBackup: z.array(z.int()).describe('Guests of the host that have no such backup'),
       backups: z.array(backupEntry).describe('Newest first'),
       total: z.int().describe('How many there are'),
       next: z

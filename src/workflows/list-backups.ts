@@ -15,6 +15,8 @@ import { onHost } from './lib/activities.ts';
 import { failureOf } from './lib/failure.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 
+/** A guest whose newest backup is that old is told. */
+const lateAfterSeconds = 8 * 86_400;
 /** How many last good backups of guests, and guests without one, are a line each. */
 const linesAtMost = 40;
 
@@ -105,7 +107,7 @@ export const listBackups = operationWorkflow(definition, async (run) => {
     summary: summarize(context, { archives, guests, total, wantsHost }),
     sections: [
       {
-        title: 'Last good backups',
+        title: 'Last backups',
         findings: [
           ...(archives === undefined ? [] : ofHost(context, archives)),
           ...(guests === undefined ? [] : ofGuests(context, guests)),
@@ -197,7 +199,7 @@ function summarize(
   if (!wantsHost) {
     const [last] = guests?.lastGood ?? [];
     return last === undefined
-      ? `No good backup of this guest was found. ${count}`
+      ? `No backup of this guest was found that is finished and not damaged. ${count}`
       : `The newest backup of this guest that is not known to be damaged is ${age(last)} old. ${count}`;
   }
   const own =
@@ -324,11 +326,19 @@ function ofGuests(context: Context, { lastGood, without, unseen, next = [] }: Gu
   const rest = more(byNumber.length);
   return [
     ...byNumber.slice(0, linesAtMost).map(
-      (one): Finding => ({
-        check: labelOf(context, one),
-        verdict: 'ok',
-        summary: `${told(context, one)}${nextOf.get(one.vmid ?? 0) ?? ''}`,
-      }),
+      (one): Finding =>
+        one.ageSeconds > lateAfterSeconds
+          ? {
+              check: labelOf(context, one),
+              verdict: 'warning',
+              summary: `${told(context, one)}${nextOf.get(one.vmid ?? 0) ?? ''}`,
+              remedy: 'See why there is no newer one (Datacenter > Backup), then back it up (back-up-guest).',
+            }
+          : {
+              check: labelOf(context, one),
+              verdict: 'ok',
+              summary: `${told(context, one)}${nextOf.get(one.vmid ?? 0) ?? ''}`,
+            },
     ),
     ...(rest === undefined ? [] : [{ check: 'Guests', verdict: 'ok', summary: `${rest} have a backup.` } as const]),
     ...(without.length === 0
@@ -375,7 +385,7 @@ const verifiedWords: Readonly<Record<BackupEntry['state'], string>> = {
   unsealed: 'unsealed: its manifest or the seal of it is not what was published',
   unproven: 'unproven: the host has no record of it',
   damaged: 'damaged: the backup server found it so',
-  unfinished: 'unfinished: it is being written, or was broken off',
+  unfinished: 'unfinished: being written, cut off or empty',
   'not-verified': 'not verified',
 };
 

@@ -175,6 +175,13 @@ it('says with what to do that there is none, and what a guest has when only it i
   expect(report.summary).toMatch(/^The newest backup of this guest that is not known to be damaged is 5 h 0 min old/);
 });
 
+it('warns of a guest whose newest backup is old', async () => {
+  guests = { ...guests, lastGood: [{ ...ofGuest, ageSeconds: 400 * 86_400 }] };
+  expect(findingsOf((await list('old')).report.sections)).toContainEqual(
+    expect.objectContaining({ check: 'VM 100 (files)', verdict: 'warning' }),
+  );
+});
+
 it('asks only what there is a way to, and what fails hides nothing else', async () => {
   reached = { ...reached, ways: { commands: true, api: false }, hasProxmox: false };
   expect((await list('plain')).output).toMatchObject({ backups: [own], isComplete: true });

@@ -145,12 +145,9 @@ export function createListBackupsActivities({
       const node = jobs.some((job) => job.node !== undefined) ? await proxmox.node(host, options()) : undefined;
       const isMeant = (one: { readonly vmid: number }) => vmid === undefined || one.vmid === vmid;
       const now = Date.now();
-      const servers = new Set(found.storages.filter(({ type }) => type === 'pbs').map(({ storage }) => storage));
-      const all = found.archives
-        .filter(isMeant)
-        .map((archive) => guestEntry(archive, { now, isOnServer: servers.has(archive.storage) }));
+      const all = found.archives.filter(isMeant).map((archive) => guestEntry(archive, now));
       const lastOf = new Map<number | undefined, BackupEntry>();
-      for (const one of all) if (mayCount(one, now) && !lastOf.has(one.vmid)) lastOf.set(one.vmid, one);
+      for (const one of all) if (mayBeGood(one, now) && !lastOf.has(one.vmid)) lastOf.set(one.vmid, one);
       const labels = guests.filter(isMeant).map(({ vmid: number, label }) => ({ vmid: number, label }));
       const wanted = guests.filter((guest) => isMeant(guest) && !guest.isTemplate);
       return {
@@ -181,7 +178,7 @@ export function createListBackupsActivities({
       const lastOf = new Map<string, BackupEntry>();
       for (const [at, one] of all.entries()) {
         const group = `${one.where} ${wanted[at]?.group}`;
-        if (mayCount(one, now) && !lastOf.has(group)) lastOf.set(group, one);
+        if (mayBeGood(one, now) && !lastOf.has(group)) lastOf.set(group, one);
       }
       return {
         ...newest(all, limit),
@@ -326,35 +323,33 @@ function nextOf(vmid: number, jobs: Jobs, { node, now }: { readonly node: string
   const [next] = jobs
     .filter((job) => job.enabled !== false && (job.node === undefined || job.node === node))
     .filter((job) => (job.all === true ? !has(job.exclude) : has(job.vmid)))
-    .flatMap(({ id, 'next-run': at }) => (at === undefined || at * 1000 < now - aheadMs ? [] : { id, at }))
+    .flatMap(({ id, 'next-run': at }) => (at === undefined || at * 1000 < now - clockToleranceMs ? [] : { id, at }))
     .sort((a, b) => a.at - b.at);
   return next && { vmid, at: new Date(next.at * 1000).toISOString(), by: cleanLine(next.id, 100) };
 }
 
-/** Clocks of a service and a host differ by less. */
-const aheadMs = 5 * 60_000;
-
-/** Whether this may be the last good one. What is dated in the future would be for as long as that is ahead. */
-function mayCount({ state, takenAt: at, bytes }: BackupEntry, now: number): boolean {
-  return state !== 'damaged' && state !== 'unfinished' && bytes !== 0 && Date.parse(at) <= now + aheadMs;
-}
-
 const states = { ok: 'verified', failed: 'damaged', none: 'not-verified' } as const;
 
+/** A node's clock may be that much ahead of ours. */
+const clockToleranceMs = 10 * 60_000;
+
+/** What is damaged, unfinished, or dated in the future is no backup to rely on. */
+function mayBeGood({ state, takenAt: at }: BackupEntry, now: number): boolean {
+  return state !== 'damaged' && state !== 'unfinished' && Date.parse(at) <= now + clockToleranceMs;
+}
+
 function guestEntry(
-  { volume, vmid, takenAt: at, bytes, verified, storage }: GuestArchive,
-  { now, isOnServer }: { readonly now: number; readonly isOnServer: boolean },
+  { volume, vmid, takenAt: at, bytes, verified, isUnfinished, storage }: GuestArchive,
+  now: number,
 ): BackupEntry {
-  // Of a snapshot without an index, as one that is being written, Proxmox VE says that it has 1 byte.
-  const isUnfinished = isOnServer && verified === 'none' && (bytes ?? 0) <= 1;
   return {
     kind: 'guest',
     name: volume,
     vmid,
     takenAt: at,
     ageSeconds: secondsSince(Date.parse(at), now),
-    ...(bytes !== undefined && { bytes }),
-    state: isUnfinished ? 'unfinished' : states[verified],
+    ...(bytes !== undefined && isUnfinished === undefined && { bytes }),
+    state: isUnfinished === true ? 'unfinished' : states[verified],
     where: storage,
   };
 }

@@ -92,6 +92,7 @@ it('lists the backups of guests that the storages hold, with the last good one o
   const { state } = simulator;
   const before = state.archives.length;
   const [known] = state.archives;
+  if (known === undefined) throw new Error('it needs an archive');
   const all = await list();
   expect(all.backups.map(({ vmid }) => vmid)).toEqual([120, 102, 100]);
   expect(all).toMatchObject({ total: 3, isComplete: true, unseen: [] });
@@ -101,15 +102,18 @@ it('lists the backups of guests that the storages hold, with the last good one o
   expect(await list({ vmid: 100 })).toMatchObject({ total: 1, backups: [{ vmid: 100 }], without: [] });
   expect((await list({ limit: 1 })).backups).toHaveLength(1);
   expect(before).toBeGreaterThan(0);
-  if (known === undefined) throw new Error('there is none');
-
-  // One that is dated in the future, or holds nothing, is listed and never the last good one.
-  const later = Math.floor(Date.now() / 1000) + 86_400;
-  state.archives.push({ ...known, takenAt: later }, { ...known, takenAt: later - 86_500, size: 0 });
-  const odd = await list({ vmid: known.vmid });
-  expect(odd.total).toBe(3);
-  expect(odd.lastGood.map(({ takenAt: at }) => Date.parse(at))).toEqual([known.takenAt * 1000]);
-  state.archives.length = before;
+  // What is cut off, or dated in the future, is there, and no backup to rely on.
+  const ahead = Math.floor(Date.now() / 1000) + 86_400;
+  state.archives.push(
+    { ...known, vmid: 100, size: 0, takenAt: ahead - 90_000 },
+    { ...known, vmid: 100, takenAt: ahead },
+  );
+  const more = await list({ vmid: 100 });
+  state.archives.splice(before);
+  expect(more.backups.map(({ state: how }) => how)).toEqual(['not-verified', 'unfinished', 'not-verified']);
+  expect(more.lastGood).toEqual([
+    expect.objectContaining({ takenAt: all.lastGood.find(({ vmid }) => vmid === 100)?.takenAt }),
+  ]);
 
   // The next job for each.
   state.configuration.backupJobs.set('nightly', {
