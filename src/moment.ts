@@ -5,12 +5,14 @@ const minuteMs = 60_000;
 const unitMs = { m: minuteMs, h: 60 * minuteMs, d: 24 * 60 * minuteMs, w: 7 * 24 * 60 * minuteMs } as const;
 const dayMs = unitMs.d;
 
+const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
+
 /** What {@link momentOf} takes, for a message or a schema's description. */
 export const momentForm =
-  'a time before now (90m, 24h, 7d, 2w), today, yesterday, a date (2026-11-25), or a date with a time (2026-11-25 02:00, 2026-11-25T02:00:00Z)';
+  'a time before now (90m, 24h, 7d, 2w), today, yesterday, a weekday (tuesday: the last one before today), a date (2026-11-25), or a date with a time (2026-11-25 02:00, 2026-11-25T02:00:00Z)';
 
 /**
- * The moment that a person means, as ISO 8601: a duration before now, a day's beginning, or a date with a time, which
+ * The moment that a person means, as ISO 8601: a duration before now, the beginning of a day, or a date with a time, which
  * without a zone of its own is that of `timeZone`. Throws `invalid-input`, naming `field`.
  */
 export function momentOf(text: string, field: string, timeZone: string, now = Date.now()): string {
@@ -32,6 +34,11 @@ function timeOf(text: string, timeZone: string, now: number): number | undefined
   const today = Math.floor((now + offset(now)) / dayMs) * dayMs;
   if (text === 'today') return fromWall(today, offset);
   if (text === 'yesterday') return fromWall(today - dayMs, offset);
+  const weekday = weekdays.indexOf(text.toLowerCase());
+  if (weekday !== -1) {
+    const days = ((new Date(today).getUTCDay() - weekday + 6) % 7) + 1;
+    return fromWall(today - days * dayMs, offset);
+  }
   const [, date, clock = '00:00', zone] =
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)\s?(Z|[+-]\d\d:\d\d)?)?$/.exec(text) ?? [];
   if (date === undefined) return undefined;

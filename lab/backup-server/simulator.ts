@@ -20,6 +20,10 @@ export interface StoredSnapshot {
   protected?: boolean;
   verification?: 'ok' | 'failed';
   readonly comment?: string;
+  /** It is being written, or was cut off. */
+  readonly isUnfinished?: true;
+  /** Of the task that has verified it. */
+  upid?: string;
 }
 
 export interface StoredJob {
@@ -40,6 +44,10 @@ interface StoredTask {
 }
 
 export interface BackupServerState {
+  /** Without it the token sees only its own tasks. */
+  mayAudit: boolean;
+  /** A server before 3.3 has no jobs that push, and refuses to be asked for them. */
+  knowsPush: boolean;
   readonly stores: Map<string, { total: number; used: number; fullAt?: number; garbage: Record<string, unknown> }>;
   readonly snapshots: Map<string, StoredSnapshot[]>;
   readonly jobs: StoredJob[];
@@ -69,6 +77,8 @@ export async function createBackupServerSimulator(): Promise<BackupServerSimulat
   const { key, certificate, fingerprint } = await makeCertificate('pbs', ['127.0.0.1']);
   const token = { user: 'mcp@pbs', name: 'service', secret: randomUUID() };
   const state: BackupServerState = {
+    mayAudit: true,
+    knowsPush: true,
     stores: new Map([['main', { total: 2 ** 40, used: 2 ** 39, garbage: { 'pending-bytes': 2 ** 30 } }]]),
     snapshots: new Map([['main', []]]),
     jobs: [],
@@ -142,25 +152,39 @@ function answerTo(state: BackupServerState, asked: Asked): Answer {
     };
   }
   const [, kind] = /^\/admin\/(verify|prune|sync)$/.exec(path) ?? [];
-  if (kind !== undefined)
-    return { data: state.jobs.filter((job) => job.kind === kind).map(({ kind: _, ...job }) => job) };
+  if (kind !== undefined) {
+    const direction = given['sync-direction'];
+    if (direction !== undefined && (kind !== 'sync' || !state.knowsPush))
+      return { error: 'parameter verification failed: schema does not allow additional properties' };
+    const isWanted = (job: StoredJob) =>
+      kind !== 'sync' || direction === 'all' || (job['sync-direction'] ?? 'pull') === (direction ?? 'pull');
+    return {
+      data: state.jobs.filter((job) => job.kind === kind && isWanted(job)).map(({ kind: _, ...job }) => job),
+    };
+  }
+  if (method === 'GET' && path === '/access/permissions')
+    return { data: { '/system/tasks': state.mayAudit ? { 'Sys.Audit': 1 } : {} } };
   const [, runKind, runId] = /^\/admin\/(verify|prune|sync)\/([^/]+)\/run$/.exec(path) ?? [];
   if (runKind !== undefined) {
     const job = state.jobs.find((one) => one.kind === runKind && one.id === runId);
     if (job === undefined) return { error: `no such ${runKind} job '${runId}'` };
     const type = { verify: 'verificationjob', prune: 'prunejob', sync: 'syncjob' }[runKind] ?? '';
     const options = Object.fromEntries(Object.entries(job).map(([name, value]) => [name, String(value)]));
-    return { data: start(state, asked, { type, store: job.store, id: `${job.store}\\x3a${job.id}`, options }) };
+    return { data: start(state, asked, { type, store: job.store, id: jobTaskId(job), options }) };
   }
   const [, store = '', what = ''] = /^\/admin\/datastore\/([^/]+)\/([a-z-]+)$/.exec(path) ?? [];
   if (store !== '') return ofStore(state, asked, store, what);
   const [, upid, part] = /^\/nodes\/[^/]+\/tasks\/(UPID:[^/]+?)(?:\/(status|log))?$/.exec(path) ?? [];
   if (upid !== undefined) return ofTask(state, upid, part, method, given);
   if (/^\/nodes\/[^/]+\/tasks$/.test(path)) {
-    const unknown = Object.keys(given).find((name) => !['limit', 'start', 'errors', 'running', 'since'].includes(name));
+    const known = ['limit', 'start', 'errors', 'running', 'since'];
+    const unknown = Object.keys(given).find((name) => !known.includes(name));
     if (unknown !== undefined) return { error: `${unknown}: schema does not allow additional properties` };
     const listed = state.tasks
-      .filter(({ status }) => given.errors !== '1' || (status !== undefined && status !== 'OK'))
+      // What runs is no success, so it is among the errors.
+      .filter(({ status }) => given.errors !== '1' || status !== 'OK')
+      .filter(({ starttime }) => starttime >= Number(given.since ?? 0))
+      .filter(({ upid }) => state.mayAudit || upid.endsWith(`:${asked.user}:`))
       .toReversed()
       .slice(0, Number(given.limit ?? 50));
     return {
@@ -200,8 +224,12 @@ function ofStore(state: BackupServerState, asked: Asked, store: string, what: st
   };
   const type = types[what];
   if (type === undefined) return undefined;
-  const id = what === 'prune-datastore' ? `${store}\\x3a${ns}` : store;
-  return { data: start(state, asked, { type, store, id, options: given }) };
+  const ids: Readonly<Record<string, string>> = {
+    gc: store,
+    verify: ns === '' ? store : `${store}:ns/${ns.replaceAll('/', '/ns/')}`,
+    'prune-datastore': `${store}:${ns}`,
+  };
+  return { data: start(state, asked, { type, store, id: ids[what] ?? store, options: given }) };
 }
 
 function ofTask(
@@ -230,6 +258,25 @@ function ofTask(
   };
 }
 
+/** What the task of a job works on, in the words of each. */
+function jobTaskId({ kind, id, store, ns = '', remote = '-', 'remote-store': from = '' }: StoredJob): string {
+  if (kind === 'verify') return `${store}:${id}`;
+  if (kind === 'prune') return ns === '' ? store : `${store}:${ns}`;
+  return `${remote}:${from}:${store}:${ns}:${id}`;
+}
+
+/** An id within a UPID is escaped as the name of a unit of systemd is. */
+export function escapeUnit(text: string): string {
+  return [...new TextEncoder().encode(text)]
+    .map((byte, at) => {
+      const letter = String.fromCharCode(byte);
+      if (letter === '/') return '-';
+      if (/[A-Za-z0-9_]/.test(letter) || (letter === '.' && at > 0)) return letter;
+      return `\\x${byte.toString(16).padStart(2, '0')}`;
+    })
+    .join('');
+}
+
 let count = 0;
 
 function start(
@@ -240,18 +287,22 @@ function start(
   count += 1;
   const hex = (value: number) => value.toString(16).toUpperCase().padStart(8, '0');
   const starttime = now();
-  const upid = `UPID:pbs:${hex(700)}:${hex(900)}:${hex(count)}:${hex(starttime)}:${type}:${id}:${user}:`;
+  const upid = `UPID:pbs:${hex(700)}:${hex(900)}:${hex(count)}:${hex(starttime)}:${type}:${escapeUnit(id)}:${user}:`;
   const task: StoredTask = { upid, type, id, starttime, log: [`starting ${type} on ${store}`] };
   state.tasks.push(task);
   const fault = state.faults.get(type) ?? {};
   void sleep(state.taskMs).then(() => {
     if (task.status !== undefined) return;
     task.log.push(...(fault.log ?? []));
-    if (!fault.silent && (fault.ends === undefined || fault.ends.startsWith('WARNINGS')))
-      work(state, store, task, options);
-    task.status = fault.ends ?? 'OK';
+    const ended =
+      !fault.silent && (fault.ends === undefined || fault.ends.startsWith('WARNINGS'))
+        ? work(state, store, task, options)
+        : undefined;
+    task.status = fault.ends ?? ended ?? 'OK';
     task.endtime = now();
-    task.log.push(`TASK ${task.status}`);
+    const job = fault.silent ? undefined : state.jobs.find((one) => one.id === options.id && one.kind === options.kind);
+    if (job) Object.assign(job, { 'last-run-upid': upid, 'last-run-state': task.status, 'last-run-endtime': now() });
+    task.log.push(`TASK ${task.status === 'OK' || task.status.startsWith('WARN') ? '' : 'ERROR: '}${task.status}`);
   });
   return upid;
 }
@@ -261,7 +312,7 @@ function work(
   store: string,
   task: StoredTask,
   options: Readonly<Record<string, string>>,
-): void {
+): string | undefined {
   const all = state.snapshots.get(store) ?? [];
   const about = state.stores.get(store);
   if (task.type === 'garbage_collection' && about) {
@@ -271,7 +322,26 @@ function work(
   }
   if (task.type.startsWith('verif')) {
     const { damages = [] } = state.faults.get(task.type) ?? {};
-    for (const one of all) one.verification = damages.includes(one.id) ? 'failed' : 'ok';
+    const ns = options.ns ?? '';
+    const below = all.filter((one) => {
+      const own = one.ns ?? '';
+      if (own === ns) return true;
+      return options['max-depth'] !== '0' && (ns === '' || own.startsWith(`${ns}/`));
+    });
+    const ignores = !['0', 'false'].includes(options['ignore-verified'] ?? '1');
+    const age = Number(options['outdated-after'] ?? Number.POSITIVE_INFINITY);
+    const isOld = ({ upid }: StoredSnapshot) => (now() - startOf(upid ?? longAgo)) / 86_400 > age;
+    const due = below.filter((one) => !one.isUnfinished && !(ignores && one.verification && !isOld(one)));
+    for (const one of due) {
+      one.verification = damages.includes(one.id) ? 'failed' : 'ok';
+      one.upid = task.upid;
+    }
+    const failed = due.filter(({ verification }) => verification === 'failed');
+    if (failed.length > 0) {
+      task.log.push('Failed to verify the following snapshots/groups:');
+      for (const one of failed) task.log.push(`\t${one.type}/${one.id}`);
+      return 'verification failed - please check the log for details';
+    }
   }
   if (task.type.startsWith('prune')) {
     const groups = new Set(all.map(({ type, id, ns }) => `${type}/${id}/${ns ?? ''}`));
@@ -282,7 +352,15 @@ function work(
       for (const { one, keep } of marked(own, options)) if (!keep) all.splice(all.indexOf(one), 1);
     }
   }
+  return undefined;
 }
+
+/** The task of the verification of which nobody said when it was. */
+const longAgo = `UPID:pbs:000002BC:00000384:00000000:${Math.floor(Date.UTC(2026, 9, 1) / 1000)
+  .toString(16)
+  .toUpperCase()}:verify:main:root@pam:`;
+
+const startOf = (upid: string) => Number.parseInt(upid.split(':')[5] ?? '', 16);
 
 /** What pruning would keep: only the newest so many, which is all that tests need. */
 function marked(group: readonly StoredSnapshot[], options: Readonly<Record<string, string>>) {
@@ -297,16 +375,26 @@ function marked(group: readonly StoredSnapshot[], options: Readonly<Record<strin
     });
 }
 
-function shown({ type, id, time, size = 2 ** 30, protected: kept = false, verification, comment }: StoredSnapshot) {
+function shown({
+  type,
+  id,
+  time,
+  size = 2 ** 30,
+  protected: kept = false,
+  verification,
+  upid,
+  comment,
+  isUnfinished,
+}: StoredSnapshot) {
   return {
     'backup-type': type,
     'backup-id': id,
     'backup-time': time,
-    size,
+    ...(isUnfinished ? {} : { size }),
     owner: 'mcp@pbs!service',
     protected: kept,
     ...(comment === undefined ? {} : { comment }),
-    ...(verification === undefined ? {} : { verification: { state: verification, upid: 'UPID:pbs::' } }),
+    ...(verification === undefined ? {} : { verification: { state: verification, upid: upid ?? longAgo } }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { explain, ServiceError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { compareBackups } from '../operations/compare-backups.ts';
 import type { NewRecord, OutsideKind } from '../operations/ledger.ts';
 import { type Answer, principalText } from '../operations/run.ts';
 import { includesRole, isAdministrator } from '../people/person.ts';
@@ -13,6 +14,7 @@ import type { ScheduleSummary, Schedules } from '../runs/schedules.ts';
 import type { ChangeSwitch } from '../runs/switch.ts';
 import { signatureIn } from '../ssh-signature.ts';
 import type { Action, Field } from './action.ts';
+import { backupsPath } from './backups-page.ts';
 import { answerAs, type Decisions } from './deciding.ts';
 import { schedulingActions } from './scheduling.ts';
 import { requesterOf, type Viewer } from './sessions.ts';
@@ -67,6 +69,19 @@ export function createActions(dependencies: ActionDependencies): Readonly<Record
       schedule: await schedules.trigger(id, by(viewer)),
       text: `Run now${reason === '' ? '' : `: ${reason}`}`,
     })),
+    // It may take minutes: the page of its run shows what it found.
+    '/backups/compare': {
+      page: (field) => backupsPath({ host: field('host') }),
+      async act(field, viewer) {
+        const [host, from, to] = [field('host'), field('from'), field('to')];
+        const { id } = await runs.start(
+          compareBackups.name,
+          { host, from, ...(to !== '' && { to }) },
+          requesterOf(viewer),
+        );
+        return { text: 'It is compared; what differs is shown here.', page: runPagePath(id) };
+      },
+    },
     '/switch/stop': {
       page: () => '/switch',
       // Anybody may: whoever sees something wrong.

@@ -9,30 +9,23 @@ import { schedulePagePath } from '../run-url.ts';
 import type { Runs } from '../runs/runs.ts';
 import { keptByKey } from './kept.ts';
 import { plotOf } from './plot.ts';
+import { readRun } from './read-run.ts';
 import { type Badge, limits, momentsAt, pageOf } from './words.ts';
 
 /** How long an answer of a host serves. */
 const keptMs = 60_000;
-/** How long a host may take to answer. */
-const waitMs = 15_000;
 /** As many as the operation lists at most. */
 const listed = 200;
+
+/** Where the backups of a host are shown, or one of them. */
+export function backupsPath(query: Readonly<Record<string, string>>): string {
+  return `/backups?${new URLSearchParams(query)}`;
+}
 
 /** Asks hosts for their backups, each at most once a minute, on behalf of who looks. */
 export function createBackupsReader(runs: Pick<Runs, 'start' | 'wait'>) {
   const found = new Map<string, ReturnType<typeof keptByKey<Awaited<ReturnType<typeof read>>>>>();
-  async function read(host: string, by: Requester) {
-    const { id } = await runs.start(listBackups.name, { host, limit: listed }, by);
-    const { state, result, failure } = await runs.wait(id, { timeoutMs: waitMs });
-    const output = listBackups.output.safeParse(result?.output).data;
-    if (state === 'done' && output !== undefined) return output;
-    throw new ServiceError({
-      code: 'unavailable',
-      message: failure?.message ?? `${host} has not answered in time`,
-      remedy: 'Look again in a moment.',
-      retryable: true,
-    });
-  }
+  const read = (host: string, by: Requester) => readRun(runs, listBackups, { host, limit: listed }, by);
   return (host: string, by: Requester) => {
     const kept = found.get(by.name) ?? keptByKey(keptMs, (name: string) => read(name, by));
     found.set(by.name, kept);
@@ -63,12 +56,18 @@ export async function backupsView(
     host: name,
     hosts: here.map((one) => ({
       name: one.name,
-      page: `/backups?host=${encodeURIComponent(one.name)}`,
+      page: backupsPath({ host: one.name }),
       isShown: one.name === name,
     })),
   };
   try {
-    const { backups, next = [] } = await read(name, by);
+    const { backups: newest, next = [], guests = [], lastGood, withoutBackup, isComplete } = await read(name, by);
+    // The last good one of each may be older than all that are listed.
+    const listedOnes = new Set(newest.map((one) => `${one.where} ${one.name}`));
+    const backups = [...newest, ...lastGood.filter((one) => !listedOnes.has(`${one.where} ${one.name}`))];
+    const labels = new Map(guests.map((one) => [one.vmid, cleanLine(one.label, limits.word)]));
+    const labelOf = (vmid: number) => labels.get(vmid) ?? `Guest ${vmid}`;
+    const nextOf = new Map(guests.map((one) => [one.vmid, one]));
     const own = backups.filter(({ kind }) => kind === 'host');
     const counts = ({ state }: BackupEntry) => state === 'verified';
     const plots = [
@@ -89,10 +88,14 @@ export async function backupsView(
         timeZone,
       ),
     ].filter((one) => one !== undefined);
-    const guests = [...new Set(backups.flatMap(({ vmid }) => vmid ?? []))].sort((a, b) => a - b);
+    const numbers = [...new Set(backups.flatMap(({ vmid }) => vmid ?? []))].sort((a, b) => a - b);
     const groups = [
-      { of: `Host ${name}`, all: own },
-      ...guests.map((vmid) => ({ of: `Guest ${vmid}`, all: backups.filter((one) => one.vmid === vmid) })),
+      { of: `Host ${name}`, all: own, due: undefined },
+      ...numbers.map((vmid) => ({
+        of: labelOf(vmid),
+        all: backups.filter((one) => one.vmid === vmid),
+        due: nextOf.get(vmid),
+      })),
     ].filter(({ all }) => all.length > 0);
     return {
       ...common,
@@ -103,11 +106,31 @@ export async function backupsView(
         page: pageOf(schedule, schedulePagePath),
         ...(at !== undefined && { when: moment(at, timeZone) }),
       })),
-      groups: groups.map(({ of, all }) => ({ of, entries: all.map((one) => entryView(one, timeZone, moment)) })),
+      isComplete,
+      without: withoutBackup.map((vmid) => {
+        const due = nextOf.get(vmid)?.next;
+        return { of: labelOf(vmid), ...(due !== undefined && { next: moment(due, timeZone) }) };
+      }),
+      // What can be looked into and compared: what the host has a sealed manifest of.
+      own: own.filter(({ where }) => where !== '').map((one) => one.name),
+      groups: groups.map(({ of, all, due }) => ({
+        of,
+        ...(due?.next !== undefined && { next: moment(due.next, timeZone), by: cleanLine(due.by ?? '', limits.word) }),
+        entries: all.map((one) => entryView(one, timeZone, moment, name)),
+      })),
     };
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
-    return { ...common, plots: [], next: [], groups: [], problem: cleanLine(explain(error), limits.question) };
+    return {
+      ...common,
+      plots: [],
+      next: [],
+      groups: [],
+      without: [],
+      own: [],
+      isComplete: true,
+      problem: cleanLine(explain(error), limits.question),
+    };
   }
 }
 
@@ -118,14 +141,16 @@ const badges: Readonly<Record<BackupEntry['state'], Badge>> = {
   unsealed: { verdict: 'failed', word: 'unsealed' },
   unproven: { verdict: 'unknown', word: 'unproven' },
   damaged: { verdict: 'failed', word: 'damaged' },
+  unfinished: { verdict: 'warning', word: 'unfinished' },
   'not-verified': { verdict: 'unknown', word: 'not verified' },
 };
 
-function entryView(entry: BackupEntry, timeZone: string, moment: ReturnType<typeof momentsAt>) {
+function entryView(entry: BackupEntry, timeZone: string, moment: ReturnType<typeof momentsAt>, host: string) {
   const { name, takenAt, bytes, tookSeconds, state, checkedAt, copies = [], where } = entry;
   return {
     name: cleanLine(name, limits.note),
     where: cleanLine(where, limits.note),
+    ...(entry.kind === 'host' && { page: backupsPath({ host, backup: name }) }),
     kind: kindOfBackup(name) ?? (entry.kind === 'guest' ? 'guest' : ''),
     when: moment(takenAt, timeZone),
     size: bytes === undefined ? '' : readableBytes(bytes),

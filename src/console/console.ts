@@ -10,6 +10,7 @@ import { runPagePath } from '../run-url.ts';
 import type { RunSummary } from '../runs/runs.ts';
 import { type ActionDependencies, createActions, maySteer } from './actions.ts';
 import { type ConsoleAnswer, ofAsset, page, plain, redirect, statusOf, tooMany } from './answers.ts';
+import { archiveView } from './archive-page.ts';
 import { backupsView, createBackupsReader } from './backups-page.ts';
 import { sessionCookie } from './cookie.ts';
 import { whyMayNotAnswer } from './deciding.ts';
@@ -222,6 +223,10 @@ export function createConsole(dependencies: ConsoleDependencies): Console {
   }
 
   async function backupsPage(look: Look): Promise<ConsoleAnswer> {
+    if (look.query.has('backup')) {
+      const archive = await archiveView(dependencies.runs, config, look.query, requesterOf(look.session.viewer));
+      return shown('archive', { archive }, look, { title: `What ${archive.backup} holds` });
+    }
     const view = await backupsView(readBackups, config, look.query, requesterOf(look.session.viewer));
     return shown('backups', { backups: view }, look, { title: `Backups of ${view.host}` });
   }

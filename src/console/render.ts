@@ -40,6 +40,7 @@ const bodies = {
   scheduling: template('scheduling.eta'),
   ledger: template('ledger.eta'),
   backups: template('backups.eta'),
+  archive: template('archive.eta'),
   switch: template('switch.eta'),
   problem: template('problem.eta'),
   signIn: template('sign-in.eta'),

@@ -360,6 +360,24 @@ const operations: Dashboard = {
           'How old it is. A host without any is missing here.',
           q('time() - (proxmox_mcp_backup_verified_timestamp_seconds > 0)', '{{host}} {{kind}}'),
         ),
+        lines(
+          'Size of backups',
+          'bytes',
+          'Of the last archive of each kind that counts; 0: none is known.',
+          q('proxmox_mcp_backup_bytes', '{{host}} {{kind}}'),
+        ),
+        lines(
+          'Duration of backups',
+          's',
+          'Of the run that made it.',
+          q('proxmox_mcp_backup_duration_seconds', '{{host}} {{kind}}'),
+        ),
+        numbers(
+          'Archives without a copy off their host',
+          'short',
+          'After the last run that made copies.',
+          q('proxmox_mcp_backup_copies_missing', '{{host}}'),
+        ),
         numbers(
           'Last health check',
           's',

@@ -2,7 +2,9 @@ import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { backUp } from '../operations/back-up.ts';
+import { kindOfBackup } from '../operations/backup-id.ts';
 import { checkHealth } from '../operations/check-health.ts';
+import { copyBackups } from '../operations/copy-backups.ts';
 import { workflowType } from '../operations/definition.ts';
 import { finding, verdict } from '../operations/finding.ts';
 import { searchAttributes } from '../operations/search-attributes.ts';
@@ -15,7 +17,17 @@ const lookedThrough = 10;
 
 type HostInstruments = Pick<
   ServiceInstruments,
-  'host' | 'backupVerified' | 'healthVerdict' | 'healthChecked' | 'blockedCommands' | 'failedLogins'
+  | 'host'
+  | 'backupVerified'
+  | 'backupBytes'
+  | 'backupDuration'
+  | 'copiesMade'
+  | 'copies'
+  | 'copiesMissing'
+  | 'healthVerdict'
+  | 'healthChecked'
+  | 'blockedCommands'
+  | 'failedLogins'
 >;
 
 export interface HostState {
@@ -35,12 +47,19 @@ const healthResult = z.object({
 });
 
 const backupResult = z.object({
-  report: z.object({ finishedAt: z.iso.datetime() }),
-  output: z.object({ archive: z.object({ counts: z.literal(true) }) }),
+  report: z.object({ startedAt: z.iso.datetime(), finishedAt: z.iso.datetime() }),
+  output: z.object({ archive: z.object({ path: z.string(), bytes: z.number(), counts: z.literal(true) }) }),
 });
 
-/** The only kind of archive that there is; the run's result doesn't say it. */
+const copiesResult = z.object({
+  report: z.object({ finishedAt: z.iso.datetime() }),
+  output: z.object({ copies: z.number(), missing: z.array(z.string()) }),
+});
+
+/** What is done with a nightly one is done with each, so each is one for the alert; only in size and duration they differ. */
 const backupKind = 'daily';
+
+const shownOperations = [checkHealth.name, backUp.name, copyBackups.name] as readonly string[];
 
 const security = { 'Blocked commands': 'blockedCommands', 'Failed logins': 'failedLogins' } as const;
 
@@ -66,12 +85,19 @@ export function createHostState(options: {
   return {
     async readAll() {
       for (const host of names) {
-        for (const operation of [checkHealth, backUp]) await readLast(operation.name, host);
+        for (const operation of shownOperations) await readLast(operation, host);
       }
       for (const { name: host, ssh, local } of config.hosts) {
         if (!shown.has(`${checkHealth.name} ${host}`)) instruments.healthChecked.set({ host }, 0);
-        const isKnown = shown.has(`${backUp.name} ${host}`) || (ssh ?? local) === undefined;
-        if (!isKnown) instruments.backupVerified.set({ host, kind: backupKind }, 0);
+        if ((ssh ?? local) === undefined) continue;
+        if (!shown.has(`${backUp.name} ${host}`)) {
+          for (const one of [instruments.backupVerified, instruments.backupBytes, instruments.backupDuration])
+            one.set({ host, kind: backupKind }, 0);
+        }
+        if (!shown.has(`${copyBackups.name} ${host}`)) {
+          for (const one of [instruments.copiesMade, instruments.copies, instruments.copiesMissing])
+            one.set({ host }, 0);
+        }
       }
     },
     async readEnded({ id, runId, operation, target, state }) {
@@ -91,16 +117,36 @@ export function createHostState(options: {
 
   /** False: this one says nothing that could be shown. */
   async function show(operation: string, host: string, id: string, runId: string): Promise<boolean> {
-    if (operation !== checkHealth.name && operation !== backUp.name) return false;
+    if (!shownOperations.includes(operation)) return false;
     const result: unknown = await client.workflow.getHandle(id, runId, { followRuns: false }).result();
+    if (operation === copyBackups.name) return showCopies(host, result);
     return operation === backUp.name ? showBackup(host, result) : showHealth(host, result);
   }
 
   function showBackup(host: string, result: unknown): boolean {
     const { success, data } = backupResult.safeParse(result);
     if (!success) return false;
-    const at = Date.parse(data.report.finishedAt) / 1_000;
-    if (isNewer(`${backUp.name} ${host}`, at)) instruments.backupVerified.set({ host, kind: backupKind }, at);
+    const { report, output } = data;
+    const at = Date.parse(report.finishedAt) / 1_000;
+    if (!isNewer(`${backUp.name} ${host}`, at)) return true;
+    instruments.backupVerified.set({ host, kind: backupKind }, at);
+    const [, id = ''] = /([^/]+?)\.tar(?:\.\w+)?$/.exec(output.archive.path) ?? [];
+    const kind = kindOfBackup(id) ?? backupKind;
+    instruments.backupBytes.set({ host, kind }, output.archive.bytes);
+    instruments.backupDuration.set({ host, kind }, at - Date.parse(report.startedAt) / 1_000);
+    return true;
+  }
+
+  function showCopies(host: string, result: unknown): boolean {
+    const { success, data } = copiesResult.safeParse(result);
+    if (!success) return false;
+    const { report, output } = data;
+    const at = Date.parse(report.finishedAt) / 1_000;
+    if (!isNewer(`${copyBackups.name} ${host}`, at)) return true;
+    instruments.copies.set({ host }, output.copies);
+    instruments.copiesMissing.set({ host }, output.missing.length);
+    // Where some are missing, the one before counts, which may not be known any more.
+    if (output.missing.length === 0) instruments.copiesMade.set({ host }, at);
     return true;
   }
 

@@ -162,6 +162,36 @@ const ofService = {
     help: 'When the last backup of a host was published that the host had read back and that counts; 0: none is known',
     labels: ['host', 'kind'],
   },
+  backupBytes: {
+    name: 'proxmox_mcp_backup_bytes',
+    kind: 'gauge',
+    help: 'How large the last archive of a host is that counts, by its kind (daily, full, monthly); 0: none is known',
+    labels: ['host', 'kind'],
+  },
+  backupDuration: {
+    name: 'proxmox_mcp_backup_duration_seconds',
+    kind: 'gauge',
+    help: 'How long the run took that made the last archive of a host that counts, by its kind; 0: none is known',
+    labels: ['host', 'kind'],
+  },
+  copiesMade: {
+    name: 'proxmox_mcp_backup_copies_timestamp_seconds',
+    kind: 'gauge',
+    help: 'When a run ended after which every archive of a host had its copy off it; 0: none is known',
+    labels: ['host'],
+  },
+  copies: {
+    name: 'proxmox_mcp_backup_copies',
+    kind: 'gauge',
+    help: 'How many copies of archives of a host were there off it after the last run that made some',
+    labels: ['host'],
+  },
+  copiesMissing: {
+    name: 'proxmox_mcp_backup_copies_missing',
+    kind: 'gauge',
+    help: 'How many archives of a host had no copy off it after that run',
+    labels: ['host'],
+  },
   healthVerdict: {
     name: 'proxmox_mcp_health_verdict',
     kind: 'gauge',

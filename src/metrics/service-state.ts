@@ -42,8 +42,12 @@ export function startServiceState(options: ServiceStateOptions): { readonly stop
   const { current, log, registry } = options;
   const every = options.everyMs ?? everyMs;
   const instruments = serviceInstruments(registry);
-  const { host, backupVerified, healthVerdict, healthChecked, blockedCommands, failedLogins } = instruments;
-  const hostInstruments = { host, backupVerified, healthVerdict, healthChecked, blockedCommands, failedLogins };
+  const { host, backupVerified, backupBytes, backupDuration, copiesMade, copies, copiesMissing } = instruments;
+  const { healthVerdict, healthChecked, blockedCommands, failedLogins } = instruments;
+  const hostInstruments = {
+    ...{ host, backupVerified, backupBytes, backupDuration, copiesMade, copies, copiesMissing },
+    ...{ healthVerdict, healthChecked, blockedCommands, failedLogins },
+  };
   const ended: EndedRun[] = [];
   const runs = createEndedRuns({ current, instruments, file: options.file, onEnd: (run) => ended.push(run) });
   let schedules: readonly string[] = [];

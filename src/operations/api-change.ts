@@ -36,7 +36,7 @@ export interface ApiRead<Schema extends z.ZodType = z.ZodType> extends ApiPath {
   readonly absentOn?: readonly AbsentOn[];
 }
 /** Beside what isn't there: a guest's agent that doesn't answer (yet), a node that is away, what the API token may not see. */
-export type AbsentOn = 'proxmox-unavailable' | 'proxmox-permission' | 'conflict' | 'timeout';
+export type AbsentOn = 'proxmox-unavailable' | 'proxmox-permission' | 'proxmox-invalid' | 'conflict' | 'timeout';
 export type ApiReads = Readonly<Record<string, ApiRead>>;
 
 /** What was read, by the names of the reads. */
@@ -93,13 +93,17 @@ export interface ApiStep {
     readonly id?: string;
     /** `qmclone`; of a guest that the HA stack manages another one. */
     readonly types: readonly string[];
+    /** Whether an id is that of what it works on, where only a part of it is known. */
+    readonly isId?: (id: string) => boolean;
   };
   readonly effect: ApiEffect;
   /** Where the task's log says more than how it ended. */
   readonly log?: {
     /** Lines that only say how far it is: they are left out, so that the others of a long log are kept. */
     readonly isProgress: (line: string) => boolean;
-    readonly findings: (lines: readonly string[]) => readonly Finding[];
+    readonly findings: (lines: readonly string[], warnings: number) => readonly Finding[];
+    /** An error that the task ends with and that is a result all the same: the effect says what it is worth. */
+    readonly isResult?: (exitStatus: string) => boolean;
   };
   /** Absent: there is nothing to take back, or an earlier step's undo takes it along. */
   readonly undo?: ApiUndo;
@@ -154,6 +158,12 @@ export interface ApiChange<
   reads(at: ChangeAt<Input, Kind>): Reads;
   /** What can be named only after that, as the contents of the storages that there are: any number, all of one kind. */
   more?(at: ChangeAt<Input, Kind>, seen: Seen<Reads>): Readonly<Record<string, ApiRead<z.ZodType<More>>>>;
+  /** What can be named only after that, too; it stands among `more`. */
+  deeper?(
+    at: ChangeAt<Input, Kind>,
+    seen: Seen<Reads>,
+    more: Readonly<Record<string, More>>,
+  ): Readonly<Record<string, ApiRead<z.ZodType<More>>>>;
   plan(
     at: ChangeAt<Input, Kind>,
     seen: Seen<Reads>,

@@ -7,10 +7,11 @@ import {
   backupNotes,
   heldOf,
   leftOut,
+  pendingDisks,
   readArchives,
   vssRemark,
 } from './guest-backup.ts';
-import { readConfig, readState, refuseLocked, TheGuest, theGuest } from './guest-config.ts';
+import { readConfig, readConfigAsItRuns, readState, refuseLocked, TheGuest, theGuest } from './guest-config.ts';
 import { bytesOf, isUsable, propertiesOf, readStorages, refuseStorage, roughly, storageName } from './guest-disks.ts';
 import { dryRun, hostOfCluster, vmid } from './inputs.ts';
 import { some } from './said.ts';
@@ -90,7 +91,12 @@ export const backUpGuest = defineApiChange(
     },
   },
   {
-    reads: ({ guest, node }) => ({ state: readState(guest), config: readConfig(guest), storages: readStorages(node) }),
+    reads: ({ guest, node }) => ({
+      state: readState(guest),
+      config: readConfigAsItRuns(guest),
+      later: readConfig(guest),
+      storages: readStorages(node),
+    }),
     more: ({ input: { storage }, guest, node }, { storages }) =>
       Object.fromEntries(
         storages
@@ -98,7 +104,7 @@ export const backUpGuest = defineApiChange(
           .filter((one) => storage === undefined || one.storage === storage)
           .map((one) => [one.storage, readArchives(node, one.storage, guest.vmid)]),
       ),
-    plan({ input, guest, node }, { state, config, storages }, more) {
+    plan({ input, guest, node }, { state, config, later, storages }, more) {
       const locked = refuseLocked(guest, state);
       if (locked) return locked;
       if (input.mode === 'stop' && state.ha?.managed === 1) {
@@ -164,6 +170,7 @@ export const backUpGuest = defineApiChange(
         ],
         risks: [
           ...left.map(({ key, why }) => `Not in the archive: ${key} ${why}`),
+          ...pendingDisks(guest.type, config, later).map(({ summary }) => `Not in the archive: ${summary}`),
           ...(storage.avail !== undefined && storage.avail < estimate
             ? [`${storage.storage} has ${roughly(storage.avail)} free, which may not be enough`]
             : []),
@@ -179,7 +186,7 @@ export const backUpGuest = defineApiChange(
           leavesOut: left.map(({ key }) => key),
         },
         done: `${TheGuest(guest)} is backed up to ${storage.storage}.`,
-        findings: leftOut(guest.type, config),
+        findings: [...leftOut(guest.type, config), ...pendingDisks(guest.type, config, later)],
       };
     },
   },

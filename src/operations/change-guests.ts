@@ -99,7 +99,12 @@ export const changeGuests = defineOperation({
         state: z.enum(['running', 'stopped']).optional(),
         vmids: z.array(vmid()).min(1).max(1_000).optional().describe('Guests of these numbers'),
         atOnce: z.int().min(1).max(32).default(8).describe('How many are worked on at the same time'),
-        mostFailures: z.int().min(1).max(1_000).default(5).describe('After so many failures no further guest is begun'),
+        mostFailures: z
+          .int()
+          .min(1)
+          .max(1_000)
+          .optional()
+          .describe('After so many failures no further guest is begun. Default: 5; of back-up there is no limit'),
         dryRun: dryRun(),
       })
       .refine(

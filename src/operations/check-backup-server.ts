@@ -1,24 +1,32 @@
 import { z } from 'zod';
 import { type ApiRead, apiRead, defineApiChange } from './api-change.ts';
 import {
-  groupOf,
+  inNamespace,
+  mostNamespaces,
+  readGarbageIfAny,
   readNamespaces,
+  readPushJobs,
   readServerJobs,
-  readServerSnapshots,
+  readSnapshotSummary,
   readUsages,
   type ServerJob,
-  type ServerSnapshots,
+  type SnapshotSummary,
   type StoreUsage,
-  snapshotId,
   storeName,
+  unreadable,
   whenText,
 } from './backup-server.ts';
 import type { Finding } from './finding.ts';
+import { refuseMissing } from './guest-config.ts';
 import { roughly } from './guest-disks.ts';
 import { hostName } from './inputs.ts';
 import { said, some } from './said.ts';
 
 const day = 86_400;
+/** How far back failed tasks are told. */
+const tasksOfDays = 7;
+/** A group without a backup for so long is told. */
+const lateAfterDays = 8;
 
 /** How a Proxmox Backup Server is: fullness, jobs, tasks, and what of its snapshots is verified. */
 export const checkBackupServer = defineApiChange(
@@ -60,11 +68,12 @@ export const checkBackupServer = defineApiChange(
             bytes: z.number().optional(),
             verified: z.enum(['ok', 'failed', 'none']),
             isProtected: z.boolean(),
+            isUnfinished: z.boolean().optional().describe('It is being written, or was cut off'),
             owner: z.string().optional(),
             comment: z.string().optional(),
           }),
         ),
-        total: z.int().describe('How many snapshots there are'),
+        total: z.int().describe('How many snapshots there are, in all namespaces that were read'),
       }),
     steps: ['Look'],
   },
@@ -80,44 +89,68 @@ export const checkBackupServer = defineApiChange(
       verify: readServerJobs('verify'),
       prune: readServerJobs('prune'),
       sync: readServerJobs('sync'),
+      push: readPushJobs(),
+      rights: apiRead({
+        template: '/access/permissions',
+        values: [],
+        parameters: { path: '/system/tasks' },
+        schema: z
+          .record(z.string(), z.record(z.string(), z.unknown()))
+          .transform((all) => ({ seesTasks: Object.values(all).some((one) => 'Sys.Audit' in one) })),
+        absent: { seesTasks: false },
+        absentOn: ['proxmox-permission', 'proxmox-invalid'],
+      }),
+    }),
+    more: ({ input: { datastore } }, { usages, clock }): Readonly<Record<string, ApiRead<z.ZodType<unknown>>>> => ({
       tasks: apiRead({
         template: '/nodes/*/tasks',
         values: ['localhost'],
-        parameters: { errors: true, limit: 20 },
-        schema: z.array(
-          z.object({
-            worker_type: z.string(),
-            worker_id: z.string().nullish(),
-            status: z.string().optional(),
-            endtime: z.number().optional(),
-          }),
-        ),
-      }),
-    }),
-    more: ({ input: { datastore } }, { usages }): Readonly<Record<string, ApiRead<z.ZodType<unknown>>>> => {
-      const stores = usages.filter(({ store, error }) => error === undefined && (datastore ?? store) === store);
-      return Object.fromEntries(
-        stores.flatMap(({ store }) => [
-          [`snapshots ${store}`, readServerSnapshots(store, undefined) as ApiRead],
-          [`namespaces ${store}`, readNamespaces(store) as ApiRead],
+        parameters: { errors: true, limit: 50, since: Math.floor(clock.time) - tasksOfDays * day },
+        schema: tasks(),
+      }) as ApiRead,
+      ...Object.fromEntries(
+        storesOf(usages, datastore).flatMap(({ store }) => [
+          [`namespaces ${store}`, { ...readNamespaces(store), absentOn: unreadable } as ApiRead],
+          [`garbage ${store}`, readGarbageIfAny(store) as ApiRead],
         ]),
-      );
-    },
-    plan({ input }, { version, clock, usages, verify, prune, sync, tasks }, more) {
+      ),
+    }),
+    deeper: ({ input: { datastore, group, limit } }, { usages }, more) =>
+      Object.fromEntries(
+        storesOf(usages, datastore).flatMap(({ store }) =>
+          namespacesIn(more, store).map((ns) => [
+            snapshotsIn(store, ns),
+            readSnapshotSummary(store, ns, { group, limit }) as ApiRead,
+          ]),
+        ),
+      ),
+    plan({ input }, { version, clock, usages, verify, prune, sync, push, rights }, more) {
       const stores = usages.filter(({ store }) => (input.datastore ?? store) === store);
-      const of = <T>(what: string, store: string) => (more[`${what} ${store}`] ?? []) as T[];
-      const all = stores.flatMap(({ store }) =>
-        of<ServerSnapshots[number]>('snapshots', store).map((one) => ({ store, one })),
+      if (input.datastore !== undefined && stores.length === 0) {
+        return refuseMissing(
+          `datastore "${input.datastore}" that the API token may see`,
+          'datastore',
+          usages.map(({ store }) => store),
+        );
+      }
+      const all = storesOf(usages, input.datastore).flatMap(({ store }) =>
+        namespacesIn(more, store).map((ns) => ({
+          store,
+          ns,
+          seen: (more[snapshotsIn(store, ns)] ?? null) as SnapshotSummary | null,
+        })),
       );
       const listed = all
-        .filter(({ one }) => input.group === undefined || groupOf(one) === input.group)
-        .toSorted((a, b) => b.one['backup-time'] - a.one['backup-time']);
+        .flatMap(({ store, ns, seen }) => (seen?.newest ?? []).map((one) => ({ store, ns, one })))
+        .toSorted((a, b) => b.one.time - a.one.time);
       const now = clock.time;
       const jobs = [
         ...verify.map((job) => ({ kind: 'Verify', job })),
         ...prune.map((job) => ({ kind: 'Prune', job })),
         ...sync.map((job) => ({ kind: 'Sync', job })),
+        ...push.filter(({ id }) => !sync.some((job) => job.id === id)).map((job) => ({ kind: 'Sync', job })),
       ].filter(({ job }) => input.datastore === undefined || job.store === input.datastore);
+      const count = all.reduce((sum, { seen }) => sum + (seen?.count ?? 0), 0);
       return {
         summary: 'look at the backup server',
         state: [{ name: 'Version', value: version.version }],
@@ -131,51 +164,67 @@ export const checkBackupServer = defineApiChange(
             ...(total !== undefined && used !== undefined && total > 0 && { usedShare: used / total }),
             ...(full !== undefined && full > now && { fullAt: whenText(full) }),
           })),
-          snapshots: listed.slice(0, input.limit).map(({ store, one }) => ({
-            datastore: store,
-            namespace: '',
-            id: snapshotId(one),
-            ...(typeof one.size === 'number' && { bytes: one.size }),
-            verified: one.verification?.state === 'ok' ? 'ok' : one.verification ? 'failed' : 'none',
-            isProtected: one.protected,
-            ...(one.owner && { owner: said(one.owner, 100) }),
-            ...(one.comment && { comment: said(one.comment, 200) }),
-          })) as z.output<z.ZodArray<z.ZodAny>>,
-          total: listed.length,
+          snapshots: listed
+            .slice(0, input.limit)
+            .map(({ store, ns, one: { time: _, ...one } }) => ({ datastore: store, namespace: ns, ...one })),
+          total: all.reduce((sum, { seen }) => sum + (seen?.matching ?? 0), 0),
         },
-        done: `The backup server has ${stores.length} datastores and ${all.length} snapshots in their root namespaces.`,
+        done: `The backup server has ${stores.length} datastores and ${count} snapshots that the API token may see.`,
         findings: [
           { check: 'Version', verdict: 'ok', summary: said(version.version, 60) },
-          ...stores.flatMap((store) => fullness(store, now)),
-          ...stores.flatMap(({ store }) => verified(store, of<ServerSnapshots[number]>('snapshots', store))),
-          ...stores.flatMap(({ store }) => {
-            const names = of<{ ns: string }>('namespaces', store)
-              .map(({ ns }) => ns)
-              .filter((ns) => ns !== '');
-            return names.length === 0
-              ? []
-              : [{ check: `Namespaces of ${store}`, verdict: 'ok' as const, summary: some(names, 20) }];
-          }),
-          ...jobs.map(({ kind, job }) => jobFinding(kind, job)),
-          ...withoutJobs(stores, prune, verify),
-          ...(tasks.length === 0
-            ? [{ check: 'Tasks', verdict: 'ok' as const, summary: 'None of the last ones failed' }]
-            : [
+          ...(stores.length === 0
+            ? [
                 {
-                  check: 'Tasks',
-                  verdict: 'warning' as const,
-                  summary: `${tasks.length} of the last tasks failed or warned`,
-                  remedy: 'Look at their logs (Administration, Tasks).',
-                  evidence: tasks
-                    .map((one) => `${one.worker_type} ${one.worker_id ?? ''}: ${one.status ?? ''}`)
-                    .join('\n'),
+                  check: 'Datastores',
+                  verdict: 'unknown' as const,
+                  summary: 'The API token may see none',
+                  remedy: 'Give it Datastore.Audit on /datastore; an API token needs it besides its user.',
                 },
-              ]),
+              ]
+            : []),
+          ...stores.flatMap((store) => fullness(store, now)),
+          ...storesOf(usages, input.datastore).flatMap(({ store }) => [
+            ...judged(
+              store,
+              all.filter((one) => one.store === store),
+              now,
+            ),
+            ...garbageFindings(store, (more[`garbage ${store}`] ?? {}) as Garbage, now),
+          ]),
+          ...jobs.map(({ kind, job }) => jobFinding(kind, job, now)),
+          ...withoutJobs(stores, prune, verify),
+          taskFinding((more.tasks ?? []) as Tasks, rights.seesTasks),
         ],
       };
     },
   },
 );
+
+const tasks = () =>
+  z
+    .array(
+      z.object({
+        worker_type: z.string(),
+        worker_id: z.string().nullish(),
+        status: z.string().optional(),
+        endtime: z.number().optional(),
+      }),
+    )
+    // One that still runs is listed among the errors.
+    .transform((list) => list.filter(({ status }) => status !== undefined));
+type Tasks = z.output<ReturnType<typeof tasks>>;
+type Garbage = Partial<z.output<ReturnType<typeof readGarbageIfAny>['schema']>>;
+
+function storesOf(usages: readonly StoreUsage[], datastore: string | undefined): readonly StoreUsage[] {
+  return usages.filter(({ store, error }) => error === undefined && (datastore ?? store) === store);
+}
+
+function namespacesIn(more: Readonly<Record<string, unknown>>, store: string): readonly string[] {
+  const found = (more[`namespaces ${store}`] ?? []) as readonly { readonly ns: string }[];
+  return [...new Set(['', ...found.map(({ ns }) => ns)])].slice(0, mostNamespaces);
+}
+
+const snapshotsIn = (store: string, ns: string) => `snapshots ${store} ${ns}`;
 
 /** As the health check of hosts judges file systems. */
 const shares = { warning: 0.8, failed: 0.95 };
@@ -210,48 +259,156 @@ function fullness({ store, total, used, error, 'estimated-full-date': full }: St
   ];
 }
 
-function verified(store: string, snapshots: ServerSnapshots): Finding[] {
-  const failed = snapshots.filter(({ verification }) => verification && verification.state !== 'ok');
-  const newest = new Map<string, ServerSnapshots[number]>();
-  const good = new Set<string>();
-  for (const one of snapshots) {
-    const before = newest.get(groupOf(one));
-    if (before === undefined || before['backup-time'] < one['backup-time']) newest.set(groupOf(one), one);
-    if (one.verification?.state === 'ok') good.add(groupOf(one));
-  }
-  const without = [...newest.keys()].filter((group) => !good.has(group));
+type Looked = { readonly ns: string; readonly seen: SnapshotSummary | null };
+
+/** A datastore's snapshots, over its namespaces. */
+function judged(store: string, all: readonly Looked[], now: number): Finding[] {
+  const unread = all.filter(({ seen }) => seen === null).map(({ ns }) => (ns === '' ? 'the root' : ns));
+  const read = all.flatMap(({ ns, seen }) => (seen === null ? [] : [{ ns, seen }]));
+  const damaged = read.reduce((sum, { seen }) => sum + seen.damaged.count, 0);
+  const named = (pick: (seen: SnapshotSummary) => readonly string[]) =>
+    read.flatMap(({ ns, seen }) => pick(seen).map((id) => inNamespace(ns, id)));
+  const groups = read.flatMap(({ ns, seen }) =>
+    seen.groups.map((group) => ({ ...group, group: inNamespace(ns, group.group) })),
+  );
+  const finished = groups.filter(({ newest }) => newest !== undefined);
+  const without = finished.filter(({ isVerified }) => !isVerified).map(({ group }) => group);
+  const late = finished
+    .filter(({ newest = 0 }) => newest < now - lateAfterDays * day)
+    .map(({ group, newest = 0 }) => `${group} (${whenText(newest).slice(0, 10)})`);
+  const never = groups.filter(({ newest }) => newest === undefined).map(({ group }) => group);
+  const unfinished = named((seen) => seen.unfinished);
+  const spaces = all.map(({ ns }) => ns).filter((ns) => ns !== '');
+  const warn = (check: string, summary: string, remedy: string): Finding => ({
+    check: `${check} ${store}`,
+    verdict: 'warning',
+    summary,
+    remedy,
+  });
   return [
-    ...(failed.length === 0
+    ...(spaces.length === 0
+      ? []
+      : [{ check: `Namespaces of ${store}`, verdict: 'ok' as const, summary: some(spaces, 20) }]),
+    ...(unread.length === 0 && all.length < mostNamespaces
+      ? []
+      : [
+          {
+            check: `Namespaces of ${store}`,
+            verdict: 'unknown' as const,
+            summary:
+              unread.length === 0
+                ? `Only the first ${mostNamespaces} were looked into`
+                : `The snapshots of ${some(unread, 10)} could not be read, so nothing is known of them`,
+            remedy: 'Look whether the datastore is mounted; the API token needs Datastore.Audit on it and below.',
+          },
+        ]),
+    ...(damaged === 0
       ? []
       : [
           {
             check: `Damaged in ${store}`,
             verdict: 'failed' as const,
-            summary: `${failed.length} snapshots were found damaged: ${some(failed.map(snapshotId), 10)}`,
+            summary: `${damaged} snapshots were found damaged: ${some(
+              named((seen) => seen.damaged.first),
+              10,
+            )}`,
             remedy:
               'Back these guests up again: what is missing is uploaded anew. Then verify once more, and look at the disks.',
           },
         ]),
-    ...(without.length === 0
-      ? snapshots.length === 0
-        ? []
-        : [{ check: `Verified in ${store}`, verdict: 'ok' as const, summary: 'Each group has a verified snapshot' }]
+    ...(without.length > 0
+      ? [
+          warn(
+            'Verified in',
+            `${without.length} groups have no verified snapshot: ${some(without, 10)}`,
+            'Verify the datastore (maintain-backup-server), and give it a verify job.',
+          ),
+        ]
+      : finished.length > 0 && unread.length === 0
+        ? [{ check: `Verified in ${store}`, verdict: 'ok' as const, summary: 'Each group has a verified snapshot' }]
+        : []),
+    ...(late.length === 0
+      ? []
       : [
-          {
-            check: `Verified in ${store}`,
-            verdict: 'warning' as const,
-            summary: `${without.length} groups have no verified snapshot: ${some(without, 10)}`,
-            remedy: 'Verify the datastore (maintain-backup-server), and give it a verify job.',
-          },
+          warn(
+            'Age in',
+            `${late.length} groups have had no backup for more than ${lateAfterDays} days: ${some(late, 10)}`,
+            'See why their backups stopped; of a guest that is gone remove the group there when nobody needs it.',
+          ),
+        ]),
+    ...(unfinished.length === 0 && never.length === 0
+      ? []
+      : [
+          warn(
+            'Unfinished in',
+            `${some(unfinished, 10)}${never.length === 0 ? '' : `; nothing finished at all: ${some(never, 10)}`}`,
+            'Being written now, or cut off: the next backup of the same guest removes what was cut off.',
+          ),
         ]),
   ];
 }
 
-function jobFinding(kind: string, job: ServerJob): Finding {
+function garbageFindings(store: string, garbage: Garbage, now: number): Finding[] {
+  const { schedule, 'last-run-state': state, 'last-run-endtime': ended, 'next-run': next, upid } = garbage;
+  const check = `Garbage collection of ${store}`;
+  const remedy =
+    'Start it (maintain-backup-server, garbage-collect), and give it a schedule there (Datastore, Prune & GC).';
+  const times = `${ended === undefined ? '' : `, last ${whenText(ended)}`}${next === undefined ? '' : `, next ${whenText(next)}`}`;
+  const warn = (verdict: 'warning' | 'failed', summary: string): Finding[] => [
+    { check, verdict, summary: `${summary}${times}`, remedy },
+  ];
+  if (state !== undefined && state !== 'OK') {
+    return warn(state.startsWith('WARNINGS') ? 'warning' : 'failed', said(state, 200));
+  }
+  if (isOverdue(next, now)) return warn('warning', 'It is overdue');
+  if (schedule === undefined) return warn('warning', 'It has no schedule, so what is pruned frees nothing by itself');
+  if (state === undefined && !upid) return warn('warning', 'It has not run yet');
+  return [{ check, verdict: 'ok', summary: `OK${times}` }];
+}
+
+/** The server starts jobs to the minute; a day is for one that was off meanwhile. */
+function isOverdue(next: number | undefined, now: number): boolean {
+  return next !== undefined && next < now - day;
+}
+
+function taskFinding(failed: Tasks, seesAll: boolean): Finding {
+  if (failed.length > 0) {
+    return {
+      check: 'Tasks',
+      verdict: 'warning',
+      summary: `${failed.length} tasks of the last ${tasksOfDays} days failed or warned`,
+      remedy: 'Look at their logs on the backup server (Administration, Tasks).',
+      evidence: failed
+        .map(
+          ({ worker_type: type, worker_id: id, status, endtime }) =>
+            `${endtime === undefined ? '' : `${whenText(endtime)} `}${type} ${id ?? ''}: ${status ?? ''}`,
+        )
+        .join('\n'),
+    };
+  }
+  return seesAll
+    ? { check: 'Tasks', verdict: 'ok', summary: `None of the last ${tasksOfDays} days failed` }
+    : {
+        check: 'Tasks',
+        verdict: 'unknown',
+        summary: 'The API token sees only its own tasks, none of which failed',
+        remedy: 'Give it Sys.Audit on /system/tasks.',
+      };
+}
+
+function jobFinding(kind: string, job: ServerJob, now: number): Finding {
   const { id, store, disable = false, 'last-run-state': state, 'last-run-endtime': ended, 'next-run': next } = job;
   const check = `${kind} job ${id} of ${store}`;
   if (disable) return { check, verdict: 'skipped', summary: 'It is switched off' };
   const times = `${ended === undefined ? '' : `, last ${whenText(ended)}`}${next === undefined ? ', never by itself' : `, next ${whenText(next)}`}`;
+  if (isOverdue(next, now) && (state === undefined || state === 'OK')) {
+    return {
+      check,
+      verdict: 'warning',
+      summary: `It is overdue${times}`,
+      remedy: 'Look whether proxmox-backup-proxy runs there, then start it (maintain-backup-server).',
+    };
+  }
   if (state === undefined) return { check, verdict: 'ok', summary: `It has not run yet${times}` };
   // Groups that a sync could not read are only a warning of its task, and missing all the same.
   const isWell = state === 'OK' || (state.startsWith('WARNINGS') && kind !== 'Sync');

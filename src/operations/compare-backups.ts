@@ -16,7 +16,7 @@ export const compareBackups = defineOperation({
   summary:
     'What changed on a host between two backups, or since one: files, lines, packages, guests, and by which runs.',
   description:
-    'What changed on a host since Tuesday (yesterday, last week, the upgrade)? What is different, who changed it? Compares two backups of a host, or the last good one before a moment with the host as it is now: files added, removed and changed (size, mode, owner, content), changed lines of harmless configuration files with secrets masked (network, fstab, storage.cfg, firewall, sshd), packages installed, removed and upgraded, settings of guests (VMs, containers), and the runs of this service that lie between. Reads the last backup again; changes nothing.',
+    'What changed on a host since Tuesday (yesterday, last week, the upgrade)? What is different, which runs of this service lie between? Compares two backups of a host, or the last good one before a moment with the host as it is now: files added, removed and changed (size, mode, owner, content), changed lines of harmless configuration files with secrets masked (network, fstab, storage.cfg, firewall, sshd), packages installed, removed and upgraded, settings of guests (VMs, containers), and the runs of this service on this host that ended meanwhile; what people did by hand is not known to it. Reads the last backup again; changes nothing.',
   guide: 'Backup and Recovery: Backup Verification',
   target: 'host',
   needs: 'commands',
@@ -33,7 +33,7 @@ export const compareBackups = defineOperation({
         .max(40)
         .optional()
         .describe(
-          'Compare the last good backup before that moment: 7d, yesterday, 2026-11-24, 2026-11-24 02:00. Default: the last good one',
+          'Compare the last good backup before that moment: 7d, yesterday, tuesday, 2026-11-24, 2026-11-24 02:00. Default: the last good one',
         ),
       from: id().optional().describe('The earlier backup by its id, in place of since'),
       to: id().optional().describe('The later backup by its id. Default: the host as it is now'),

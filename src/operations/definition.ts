@@ -70,8 +70,8 @@ export interface OperationDefinition {
   /** The administrator's guide's section that it replaces. */
   readonly guide: string;
   readonly target: TargetKind;
-  /** What a host must have for it: commands (SSH or local execution), its Proxmox API, either, or a Proxmox Backup Server. */
-  readonly needs: 'commands' | 'api' | 'either' | 'backup-server';
+  /** What a host must have for it: commands (SSH or local execution), its Proxmox API, either, a Proxmox Backup Server, or any of them. */
+  readonly needs: 'commands' | 'api' | 'either' | 'backup-server' | 'any';
   readonly risk: Risk | RiskByField;
   /**
    * Refused while ENABLE_DANGEROUS_COMMANDS is false, approved or not: commands and API calls of any kind, and what

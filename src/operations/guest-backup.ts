@@ -3,7 +3,7 @@ import { type ApiRead, type ApiStep, apiRead, effect, runMark, undoBy } from './
 import type { Finding } from './finding.ts';
 import { type GuestConfig, madeBy, readState } from './guest-config.ts';
 import { isCdrom, isCloudInit, isDiskKey, isUnusedKey, propertiesOf, roughly } from './guest-disks.ts';
-import { said } from './said.ts';
+import { said, some } from './said.ts';
 import { type GuestPlace, guestLabel } from './target.ts';
 
 // A backup of a guest by vzdump, and how it is told from one that only looks like it: used where a guest is backed up, and where
@@ -46,7 +46,7 @@ export interface ArchivedConfig {
 
 /** Options of a guest that are looked at; others, as what cloud-init is given, stay in the archive. */
 const kept =
-  /^(?:(?:scsi|virtio|sata|ide|mp|net|unused)\d+|efidisk0|tpmstate0|rootfs|name|hostname|ostype|agent|bios|template|unprivileged|protection|memory|cores)$/;
+  /^(?:(?:scsi|virtio|sata|ide|mp|net|unused|usb|hostpci|virtiofs)\d+|lxc\.[a-z_.0-9]+|efidisk0|tpmstate0|rootfs|name|hostname|ostype|agent|bios|template|unprivileged|protection|memory|cores)$/;
 
 /** The configuration that an archive holds. It fails where the archive can't be read. */
 export function readArchivedConfig(node: string, volume: string): ApiRead<z.ZodType<ArchivedConfig>> {
@@ -60,10 +60,10 @@ export function readArchivedConfig(node: string, volume: string): ApiRead<z.ZodT
       const [, mapped] = /^#qmdump#map:([a-z]+\d+)(?:-backup)?:/.exec(line) ?? [];
       if (mapped !== undefined) data.push(mapped);
       else if (line.startsWith('#') && !line.startsWith('#qmdump#')) notes.push(decoded(line.slice(1)));
-      const [, key = '', value = ''] = /^([a-z_]+\d*):\s*(.*)$/.exec(line) ?? [];
+      const [, key = '', value = ''] = /^([a-z_]+\d*|lxc\.[a-z_.0-9]+)\s*[:=]\s*(.*)$/.exec(line) ?? [];
       if (kept.test(key)) config[key] = value.slice(0, 500);
     }
-    return { config, notes: notes.join('\n').slice(0, 4000), ...(data.length > 0 && { data }) };
+    return { config, notes: notes.join('\n').slice(0, 8_192), ...(data.length > 0 && { data }) };
   });
   return apiRead({
     template: '/nodes/*/vzdump/extractconfig',
@@ -117,6 +117,19 @@ export function leftOut(type: GuestPlace['type'], config: GuestConfig): Finding[
         ? 'If it is to be backed up, change that in the options of the disk or mount point.'
         : 'Back up what is in it where it lies.',
   }));
+}
+
+/** Disks that the guest gets only at its next start: a backup has it as it runs. */
+export function pendingDisks(type: GuestPlace['type'], now: GuestConfig, later: GuestConfig): Finding[] {
+  const { held } = heldOf(type, now);
+  return heldOf(type, later)
+    .held.filter((key) => !held.includes(key))
+    .map((key) => ({
+      check: 'Not in the archive',
+      verdict: 'warning',
+      summary: `${key} is the guest's only from its next start`,
+      remedy: 'Restart it, then back it up once more.',
+    }));
 }
 
 /** How vzdump is told to do it. */
@@ -206,7 +219,7 @@ export function backUpStep(
       reads,
       more(now, run): { readonly archived?: ApiRead } {
         const archive = mine(now.archives, run);
-        return archive === undefined || archive.size === 0
+        return archive === undefined || archive.size <= 1
           ? {}
           : { archived: readArchivedConfig(node, archive.volid) as ApiRead };
       },
@@ -221,11 +234,7 @@ export function backUpStep(
             ? `there is no archive of the ${label} on ${storage}`
             : `${storage} has only older archives of the ${label}`;
         }
-        if (archive.size === 0) return `the archive ${said(archive.volid)} is empty`;
-        const newest = Math.max(0, ...before.map(({ ctime = 0 }) => ctime));
-        if ((archive.ctime ?? 0) < newest) {
-          return `the archive ${said(archive.volid)} is dated before an older one: the clock of ${node} has gone back`;
-        }
+        if (archive.size <= 1) return `the archive ${said(archive.volid)} is empty, or not finished`;
         const { config: saved, data } = archivedIn(now);
         const missing = held.find((key) => saved[key] === undefined || (data !== undefined && !data.includes(key)));
         if (missing !== undefined) return `the archive ${said(archive.volid)} does not hold the disk ${missing}`;
@@ -240,6 +249,7 @@ export function backUpStep(
         const archive = mine(now.archives, run);
         return [
           ...(archive === undefined ? [] : archiveFindings(archive, before)),
+          ...(archive === undefined ? [] : clockFindings(archive, before, node)),
           ...(status === 'running' && now.state.status !== 'running'
             ? [
                 {
@@ -262,7 +272,7 @@ export function backUpStep(
         reads: { archives: reads.archives },
         plan({ archives: all }, run) {
           const archive = mine(all, run);
-          const others = all.filter(({ volid, size }) => volid !== archive?.volid && size > 0);
+          const others = all.filter(({ volid, size }) => volid !== archive?.volid && size > 1);
           if (archive === undefined || archive.protected === 1 || others.length === 0) return undefined;
           return {
             call: {
@@ -293,6 +303,7 @@ function archivedIn(now: object): ArchivedConfig {
 
 function archiveFindings({ volid, size }: GuestArchive, before: GuestArchives): Finding[] {
   const sizes = before
+    .filter((one) => one.size > 1)
     .toSorted((a, b) => (b.ctime ?? 0) - (a.ctime ?? 0))
     .slice(0, 5)
     .map((one) => one.size)
@@ -310,6 +321,23 @@ function archiveFindings({ volid, size }: GuestArchive, before: GuestArchives): 
           },
         ]
       : []),
+  ];
+}
+
+/** One of another time zone, of another cluster on the same storage, or of a wrong clock says nothing against the new one. */
+function clockFindings(archive: GuestArchive, before: GuestArchives, node: string): Finding[] {
+  const newer = before.filter(({ ctime = 0 }) => ctime > (archive.ctime ?? 0));
+  if (newer.length === 0) return [];
+  return [
+    {
+      check: 'Time',
+      verdict: 'warning',
+      summary: `${newer.length} backups that were there before are dated after it: ${some(
+        newer.map(({ volid }) => volid),
+        3,
+      )}`,
+      remedy: `Look at the clock of ${node}. What prunes by age takes the new one for older than these: remove those that are dated wrong.`,
+    },
   ];
 }
 
@@ -372,8 +400,9 @@ export function backupEstimate(
   before: GuestArchives,
   sizeOf: (line: string) => number,
 ): number {
-  const [last] = before.toSorted((a, b) => (b.ctime ?? 0) - (a.ctime ?? 0));
-  if (last !== undefined && last.size > 0) return last.size;
+  // A backup server's unfinished snapshot is listed with 1 byte.
+  const [last] = before.filter(({ size }) => size > 1).toSorted((a, b) => (b.ctime ?? 0) - (a.ctime ?? 0));
+  if (last !== undefined) return last.size;
   return heldOf(type, config).held.reduce((sum, key) => sum + sizeOf(config[key] ?? ''), 0);
 }
 

@@ -18,6 +18,11 @@ export function readConfig(guest: Address): ApiRead<ReturnType<typeof guestConfi
   return apiRead({ ...guestPath(guest, '/config'), schema: guestConfig() });
 }
 
+/** As it runs, and as a backup of it has it: without what takes effect at its next start. */
+export function readConfigAsItRuns(guest: Address): ApiRead<ReturnType<typeof guestConfig>> {
+  return apiRead({ ...guestPath(guest, '/config'), parameters: { current: true }, schema: guestConfig() });
+}
+
 /** Of a guest that may be gone: then it has none. */
 export function readConfigIfAny(guest: Address): ApiRead<ReturnType<typeof guestConfig>> {
   return { ...readConfig(guest), absent: {} };
@@ -139,7 +144,7 @@ export function madeBy(description: string | undefined): string | undefined {
   return /^Proxmox MCP: ([a-z0-9][\w./:@,-]{0,299})$/m.exec(description ?? '')?.[1];
 }
 
-/** Without the line by which a run has marked the source itself. */
+/** Without the line by which a run has marked the source itself; Proxmox takes 8 KiB. */
 export function withoutMark(description: string): string {
-  return description.replace(/^Proxmox MCP: .*$\n?/gm, '').slice(0, 4000);
+  return description.replace(/^Proxmox MCP: .*$\n?/gm, '').slice(0, 7_800);
 }

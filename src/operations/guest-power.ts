@@ -147,6 +147,9 @@ function readAddresses(guest: GuestPlace): ApiRead<z.ZodType<readonly Addresses[
   });
 }
 
+/** What in a guest answers just now; nothing where it is off, or nobody may ask. */
+export const readAnswer = readAddresses;
+
 /** Waits until a guest has an address on its first network card; it is the fact `address`. */
 export function addressStep(guest: GuestPlace, withinSeconds: number): ApiStep {
   return {
@@ -165,15 +168,26 @@ export function addressStep(guest: GuestPlace, withinSeconds: number): ApiStep {
 }
 
 /** Waits until something in the guest answers: its agent, or the container's own network; it is the fact `answers`. */
-export function answerStep(guest: GuestPlace, withinSeconds: number): ApiStep {
+export function answerStep(
+  guest: GuestPlace,
+  withinSeconds: number,
+  { isNeeded = false }: { /** It answered before, so silence is a failure. */ readonly isNeeded?: boolean } = {},
+): ApiStep {
   return {
     title: 'Wait for an answer',
     effect: effect({
       reads: { said: readAddresses(guest) },
-      lacks: ({ said }) => (said.length === 0 ? 'nothing in it has answered yet' : undefined),
+      lacks: ({ said }) =>
+        said.length > 0
+          ? undefined
+          : isNeeded
+            ? `nothing in the ${guestLabel(guest)} answered within ${withinSeconds} s, as it did before`
+            : 'nothing in it has answered yet',
       facts: ({ said }) => ({ answers: said.length > 0 }),
       withinSeconds,
-      orElse: `It runs, but nothing in it answered within ${withinSeconds} s: look at its console; of a VM whether qemu-guest-agent is in it, and whether the API token has VM.GuestAgent.Audit`,
+      ...(!isNeeded && {
+        orElse: `It runs, but nothing in it answered within ${withinSeconds} s: look at its console; of a VM whether qemu-guest-agent is in it, and whether the API token has VM.GuestAgent.Audit`,
+      }),
     }),
   };
 }

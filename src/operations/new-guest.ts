@@ -267,9 +267,11 @@ export function undoNew(guest: GuestPlace): ApiUndo {
   });
 }
 
-/** Nothing is in it, whether it is locked or not. */
+/** Nothing is in it, whether it is locked or not; `memory: 128` alone is what stands there while a VM's archive is restored. */
 function isEmpty(config: GuestConfig): boolean {
-  return Object.keys(config).every((option) => option === 'lock' || option === 'digest');
+  return Object.entries(config).every(
+    ([option, value]) => option === 'lock' || option === 'digest' || (option === 'memory' && value === '128'),
+  );
 }
 
 /** How the finished run that has made a guest is taken back. */

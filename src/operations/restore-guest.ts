@@ -26,7 +26,7 @@ import {
   guestTask,
   madeBy,
   marked,
-  readConfig,
+  readConfigAsItRuns,
   readConfigIfAny,
   readState,
   refuseLocked,
@@ -47,7 +47,7 @@ import {
   spaceRisks,
   storageName,
 } from './guest-disks.ts';
-import { answerStep, startNewStep, stopStep } from './guest-power.ts';
+import { answerStep, readAnswer, startNewStep, stopStep } from './guest-power.ts';
 import { dryRun, hostName, vmid } from './inputs.ts';
 import {
   bridgeName,
@@ -65,7 +65,18 @@ import {
   undoOfNew,
   waitSeconds,
 } from './new-guest.ts';
-import { said } from './said.ts';
+import {
+  lostBy,
+  mappedDevices,
+  notRestored,
+  notRestoredFindings,
+  passedDisks,
+  refuseRootOnly,
+  refuseSizeless,
+  restoredDisks,
+  volumesAnew,
+} from './restored-volumes.ts';
+import { said, some } from './said.ts';
 import { chooseStorage, lackingDisks, readGuestVolumes, refuseFull, volumesIn } from './storages.ts';
 import { type GuestPlace, guestLabel } from './target.ts';
 
@@ -103,6 +114,7 @@ export const restoreGuest = defineApiChange(
         { privilege: 'VM.Config.Options', on: 'guest' },
         { privilege: 'VM.Config.Network', on: 'guest', when: 'its network is not kept as it was' },
         { privilege: 'SDN.Use', on: 'network' },
+        { privilege: 'VM.Config.Disk', on: 'guest', when: 'of a container: its volumes are named' },
         { privilege: 'VM.PowerMgmt', on: 'guest', when: 'start or stopFirst' },
         { privilege: 'Sys.Modify', on: 'root', when: 'of a privileged container' },
       ],
@@ -135,7 +147,10 @@ export const restoreGuest = defineApiChange(
           bridge: bridgeName()
             .optional()
             .describe('All its network cards go on this bridge instead, e.g. one of a test network'),
-          start: z.boolean().default(false).describe('Start it, and wait for an answer of its agent'),
+          start: z
+            .boolean()
+            .optional()
+            .describe('Start it, and wait for an answer of its agent. Default: over, where it runs now'),
           waitSeconds: waitSeconds(),
           stopFirst: z.boolean().default(false).describe('over, of a guest that runs: its plug is pulled first'),
           safetyStorage: storageName()
@@ -192,7 +207,10 @@ export const restoreGuest = defineApiChange(
       pools: readPools(),
       storages: readStorages(node),
       bridges: readBridges(node),
-      ...(guest !== undefined && { config: readConfig(guest), state: readState(guest) }),
+      ...(guest !== undefined && {
+        config: readConfigAsItRuns(guest),
+        state: readState(guest),
+      }),
       replication: apiRead({
         template: '/cluster/replication',
         values: [],
@@ -201,8 +219,9 @@ export const restoreGuest = defineApiChange(
         absentOn: ['proxmox-permission'],
       }),
     }),
-    more({ input, node, guest }, { storages }): Readonly<Record<string, ApiRead<z.ZodType<More>>>> {
+    more({ input, node, guest }, { storages, ...first }): Readonly<Record<string, ApiRead<z.ZodType<More>>>> {
       const { storage, vmid: of } = archiveIn(input.archive);
+      const { state } = first as { readonly state?: GuestState };
       const isThere = (name: string) => storages.some((one) => one.storage === name && isUsable(one));
       const safety = input.safetyStorage ?? storage;
       return {
@@ -210,6 +229,8 @@ export const restoreGuest = defineApiChange(
           archived: { ...readArchivedConfig(node, input.archive), absent: { config: {}, notes: '' } },
           archives: readArchives(node, storage, of),
         }),
+        ...(guest !== undefined &&
+          state?.status === 'running' && { answered: readAnswer(guest) as ApiRead<z.ZodType<More>> }),
         ...(guest !== undefined && isThere(safety) && { before: readArchives(node, safety, guest.vmid) }),
       };
     },
@@ -220,23 +241,32 @@ export const restoreGuest = defineApiChange(
         readonly config?: GuestConfig;
         readonly state?: GuestState;
       };
-      const { archive, start, waitSeconds: wait } = input;
+      const { archive, waitSeconds: wait } = input;
+      const isOn = old !== undefined && state.status === 'running';
+      const start = input.start ?? isOn;
       const { storage: from, type, vmid: of } = archiveIn(archive);
       const {
         archived,
         archives = [],
         before = [],
+        answered = [],
       } = more as {
         readonly archived?: ArchivedConfig;
         readonly archives?: GuestArchives;
         readonly before?: GuestArchives;
+        readonly answered?: readonly unknown[];
       };
       const found = archives.find(({ volid }) => volid === archive);
       const unfit = refuseArchive(found, { archive, archives, archived, node, of });
       if (unfit) return unfit;
-      const { config: saved, notes, data } = archived as ArchivedConfig;
-      const disks = disksOf(type, saved).filter(({ key }) => data === undefined || data.includes(key));
+      const archivedNow = archived as ArchivedConfig;
+      const { config: saved, notes } = archivedNow;
+      const missing = notRestored(type, archivedNow);
+      const devices = mappedDevices(type, saved, config);
+      const disks = restoredDisks(type, archivedNow, input.storage);
       const into = (own: string) => input.storage ?? own;
+      const sizeless = refuseSizeless(type, disks, archive) ?? refusePassed(type, saved, input.storage);
+      if (sizeless) return sizeless;
       for (const name of new Set(disks.map((disk) => into(disk.storage)))) {
         const bytes = sizeOn(name, disks, into);
         const full = refuseStorage(storages, {
@@ -258,11 +288,11 @@ export const restoreGuest = defineApiChange(
         old === undefined
           ? refuseNew({ ...input, name }, guests, pools)
           : refuseOver(old, { input, config, state, replication, type, of });
-      if (wrong) return wrong;
+      const beyond = wrong ?? refuseRootOnly(type, { saved, present: config, old });
+      if (beyond) return beyond;
 
       const safety = old === undefined ? undefined : safetyOf(old, { input, config, before, storages, from, node });
       if (safety !== undefined && 'refused' in safety) return safety;
-      const isOn = old !== undefined && state.status === 'running';
       const path = `/nodes/*/${type}`;
       const steps: ApiStep[] = [
         ...(isOn && old !== undefined ? [stopStep(old)] : []),
@@ -276,7 +306,11 @@ export const restoreGuest = defineApiChange(
             parameters: {
               vmid: guest.vmid,
               ...(type === 'qemu' ? { archive } : { ostemplate: archive, restore: true }),
-              ...(input.storage === undefined ? {} : { storage: input.storage }),
+              ...(type === 'lxc'
+                ? volumesAnew(disks, into)
+                : input.storage === undefined
+                  ? {}
+                  : { storage: input.storage }),
               ...(old === undefined
                 ? {
                     unique: true,
@@ -326,7 +360,9 @@ export const restoreGuest = defineApiChange(
       if (Object.keys(cards).length > 0) steps.push(configureStep(guest, cards));
       if (start) {
         steps.push(startNewStep(guest));
-        if (wait > 0 && (type === 'lxc' || hasAgent(saved))) steps.push(answerStep(guest, wait));
+        if (wait > 0 && (type === 'lxc' || hasAgent(saved))) {
+          steps.push(answerStep(guest, wait, { isNeeded: answered.length > 0 }));
+        }
       }
       return {
         summary:
@@ -355,6 +391,7 @@ export const restoreGuest = defineApiChange(
           ...(old === undefined
             ? []
             : [`What ${theGuest(old)} is now goes, with its snapshots; a backup of it is made first`]),
+          ...(isOn && !start ? ['It runs now, and stays off afterwards'] : []),
           ...(network === 'unplugged' ? ['Its network cards are unplugged: plug them in when it may be seen'] : []),
         ],
         risks: [
@@ -368,10 +405,27 @@ export const restoreGuest = defineApiChange(
           ...(start && network === 'kept' && old === undefined
             ? ['It comes up with the addresses and services of the old one']
             : []),
-          ...(old === undefined ? [] : ['What was written in it since the archive is only in the safety copy']),
+          ...missing,
+          ...(old === undefined
+            ? []
+            : [
+                'What was written in it since the archive is only in the safety copy',
+                ...lostBy(old, config, archivedNow),
+              ]),
+          ...(devices.length === 0
+            ? []
+            : [
+                `It has mapped devices (${some(devices)}): without Mapping.Use on them the API token can neither restore it nor put it back`,
+              ]),
         ],
         steps,
-        undo: old === undefined ? [] : ['The safety copy stays, and is protected: remove it when nobody needs it'],
+        undo:
+          old === undefined
+            ? []
+            : [
+                'Its snapshots are gone for good, also where it is put back; a disk that only the restored one had stays with it, unused',
+                'The safety copy stays, and is protected: remove it when nobody needs it',
+              ],
         output: {
           vmid: guest.vmid,
           name,
@@ -383,16 +437,21 @@ export const restoreGuest = defineApiChange(
           status: 'stopped' as const,
         },
         done: `The ${guestLabel(guest)} on ${node} is restored from ${archive}${start ? ', and runs' : ''}.`,
-        findings:
-          start && wait > 0 && type === 'qemu' && !hasAgent(saved)
+        findings: [
+          ...notRestoredFindings(missing),
+          ...(start && wait > 0 && type === 'qemu' && !hasAgent(saved)
             ? [{ check: 'Answer', verdict: 'skipped' as const, summary: 'It has no guest agent that could answer' }]
-            : [],
+            : []),
+          ...(isOn && !start
+            ? [{ check: 'State', verdict: 'skipped' as const, summary: 'It ran before, and is left off as was asked' }]
+            : []),
+        ],
       };
     },
   },
 );
 
-type More = ArchivedConfig | GuestArchives;
+type More = ArchivedConfig | GuestArchives | readonly unknown[];
 type Over = {
   readonly input: { readonly stopFirst: boolean };
   readonly config: GuestConfig;
@@ -416,6 +475,18 @@ function archiveIn(archive: string): {
 
 function archiveText({ volid, size, verification }: GuestArchive): string {
   return `${volid} (${roughly(size)}, ${verification?.state === 'ok' ? 'verified' : 'not verified'})`;
+}
+
+/** Proxmox would make it on `local`, whatever its size. */
+function refusePassed(type: GuestPlace['type'], saved: GuestConfig, storage: string | undefined): Refusal | undefined {
+  const [passed] = storage === undefined ? passedDisks(type, saved) : [];
+  if (passed === undefined) return undefined;
+  return refuse(
+    'invalid-input',
+    `The archive has ${passed}, which was a disk of the node itself (${said(propertiesOf(saved[passed] ?? '').first, 100)}), and nothing was done`,
+    'Give storage: all disks are made there, that one as a volume.',
+    'storage',
+  );
 }
 
 function refuseArchive(
@@ -453,10 +524,10 @@ function refuseArchive(
       'archive',
     );
   }
-  if (found.size === 0 || archived === undefined || Object.keys(archived.config).length === 0) {
+  if (found.size <= 1 || archived === undefined || Object.keys(archived.config).length === 0) {
     return refuse(
       'conflict',
-      `The archive ${archive} is empty, or its configuration can't be read, and nothing was done`,
+      `The archive ${archive} is empty or not finished, or its configuration can't be read, and nothing was done`,
       'Take another one.',
       'archive',
     );
@@ -536,8 +607,7 @@ function safetyOf(
     field: 'safetyStorage',
   });
   if ('refused' in storage) return storage;
-  // What the node itself has stays where it is.
-  const lost = heldOf(guest.type, config).left.find(({ key }) => !/^\//.test(propertiesOf(config[key] ?? '').first));
+  const [lost] = heldOf(guest.type, config).left;
   if (lost !== undefined) {
     return refuse(
       'conflict',
@@ -592,6 +662,18 @@ function putBack(
       const copy = archives.find(
         ({ notes, volid }) => madeBy(notes) === run && !before.some((one) => one.volid === volid),
       );
+      // A restore that was killed keeps it, and Proxmox would refuse.
+      if (copy !== undefined && config.lock === 'create') {
+        return {
+          effect: effect({
+            reads,
+            lacks: (now) =>
+              now.config.lock === 'create'
+                ? `the ${guestLabel(guest)} is left locked (create), as by a restore that was killed: if none runs any more, unlock it on ${node} (${guest.type === 'qemu' ? 'qm' : 'pct'} unlock ${guest.vmid}), then answer this run to put it back`
+                : `the ${guestLabel(guest)} is not put back yet: answer this run once more`,
+          }),
+        };
+      }
       if (copy === undefined) {
         return {
           effect: effect({
@@ -610,7 +692,9 @@ function putBack(
           values: [node],
           parameters: {
             vmid: guest.vmid,
-            ...(guest.type === 'qemu' ? { archive: copy.volid } : { ostemplate: copy.volid, restore: true }),
+            ...(guest.type === 'qemu'
+              ? { archive: copy.volid }
+              : { ostemplate: copy.volid, restore: true, ...volumesAnew(disksOf('lxc', was)) }),
             force: true,
           },
         },

@@ -7,7 +7,7 @@ import type { ProxmoxApis } from './connect.ts';
 import { listing, type Page, pageOf, type Reading, timeOf } from './listing.ts';
 import { nodesReading } from './node-reads.ts';
 import { lackedRights } from './rights.ts';
-import { figure, flag, type ProxmoxPermissions } from './schemas.ts';
+import { backupJobsSchema, figure, flag, type ProxmoxPermissions } from './schemas.ts';
 import type { CallOptions } from './transport.ts';
 
 // What is the whole cluster's, whichever of its hosts is asked.
@@ -76,24 +76,6 @@ const replicationStates = z.array(
     error: z.string().optional(),
   }),
 );
-const backupJobs = z.array(
-  z.looseObject({
-    id: z.string(),
-    enabled: flag.optional(),
-    schedule: z.string().optional(),
-    storage: z.string().optional(),
-    mode: z.string().optional(),
-    all: flag.optional(),
-    vmid: z.union([z.string(), z.number()]).optional(),
-    pool: z.string().optional(),
-    exclude: z.string().optional(),
-    node: z.string().optional(),
-    'next-run': figure.optional(),
-    'prune-backups': z.unknown().optional(),
-    comment: z.string().optional(),
-  }),
-);
-
 /** Its members and whether it has quorum; of a node in no cluster, that node. */
 export async function clusterReading(apis: ProxmoxApis, host: string, options: CallOptions): Promise<Reading> {
   const client = apis.get(host);
@@ -249,7 +231,7 @@ export async function replicationReading(
 }
 
 export async function backupJobReading(client: ProxmoxClient, page: Page, options: CallOptions): Promise<Reading> {
-  const seen = await client.read(backupJobs, '/cluster/backup', [], undefined, options);
+  const seen = await client.read(backupJobsSchema, '/cluster/backup', [], undefined, options);
   const { shown, cursor, notes } = pageOf(
     seen.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     page,

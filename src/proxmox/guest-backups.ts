@@ -17,6 +17,8 @@ export interface GuestArchive {
   readonly bytes?: number;
   /** What a Proxmox Backup Server found when it verified it; `none`: nobody has, which other storages never do. */
   readonly verified: 'ok' | 'failed' | 'none';
+  /** It is being written, or was cut off, or is empty: nothing can be restored from it. */
+  readonly isUnfinished?: true;
   readonly isProtected: boolean;
   /** The first line of its notes. */
   readonly notes?: string;
@@ -89,7 +91,7 @@ async function readStorage(
           why: `The API token sees only the archives that it may restore: it lacks ${rights}.`,
         }),
       },
-      archives: content.flatMap((archive) => guestArchive(named.storage, archive)),
+      archives: content.flatMap((archive) => guestArchive({ storage: named.storage, type }, archive)),
     };
   } catch (error) {
     if (!(error instanceof ServiceError) || error.code === 'cancelled') throw error;
@@ -98,7 +100,10 @@ async function readStorage(
 }
 
 /** Nothing for what isn't of a guest, or has no time that a calendar knows. */
-function guestArchive(storage: string, archive: ProxmoxArchive): readonly GuestArchive[] {
+function guestArchive(
+  { storage, type }: { readonly storage: string; readonly type: string },
+  archive: ProxmoxArchive,
+): readonly GuestArchive[] {
   const { vmid, ctime, volid, size, subtype, notes } = archive;
   const isGuest = vmid !== undefined && Number.isInteger(vmid) && vmid >= 100 && vmid <= 999_999_999;
   if (!isGuest || ctime === undefined || !(ctime > 0 && ctime <= 253_402_300_799)) return [];
@@ -112,6 +117,8 @@ function guestArchive(storage: string, archive: ProxmoxArchive): readonly GuestA
       takenAt: new Date(ctime * 1000).toISOString(),
       ...(size !== undefined && size >= 0 && { bytes: size }),
       verified: state === undefined ? 'none' : state === 'ok' ? 'ok' : 'failed',
+      // A backup server's unfinished snapshot is listed with 1 byte.
+      ...((size === 0 || (type === 'pbs' && (size ?? 0) <= 1)) && { isUnfinished: true }),
       isProtected: archive.protected ?? false,
       ...(notes !== undefined && notes !== '' && { notes: cleanLine(notes, 200) }),
     },

@@ -33,8 +33,8 @@ function safeSegment(segment: string, shape: readonly string[], index: number, t
 function safeValue(value: string): string {
   if (value === '') throw refused(value, 'it is empty');
   if (value === '.' || value === '..') throw refused(value, 'it would change the path');
-  // A Proxmox Backup Server's UPID has backslashes, which are sent as %5C.
-  const plain = value.startsWith('UPID:') ? value.replaceAll('\\x3a', '').replaceAll('\\x2f', '') : value;
+  // A Proxmox Backup Server's UPID has what a unit of systemd can't have in its name as `\x2d`; backslashes are sent as %5C.
+  const plain = value.startsWith('UPID:') ? value.replace(/\\x[0-9a-f]{2}/g, '') : value;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
   if (/[?#%/\\\u0000-\u001f\u007f\p{Surrogate}]/u.test(plain))
     throw refused(value, 'it has a character that is not allowed');

@@ -5,6 +5,7 @@ import type { ProxmoxApis } from './connect.ts';
 import type { MissingRight } from './rights.ts';
 import {
   archivesSchema,
+  backupJobsSchema,
   clusterStatusSchema,
   guestConfigSchema,
   nodeGuestsSchema,
@@ -49,6 +50,8 @@ export const reads = {
   'task-log': { template: '/nodes/*/tasks/*/log', schema: taskLogSchema, parameters: { limit: 5_000 } },
   /** Guests of the whole cluster that no job under Datacenter > Backup is for. By the API alone. */
   'not-backed-up': { template: '/cluster/backup-info/not-backed-up', schema: uncoveredGuestsSchema },
+  /** Jobs under Datacenter > Backup, of the whole cluster. By the API alone. */
+  'backup-jobs': { template: '/cluster/backup', schema: backupJobsSchema },
   updates: { template: '/nodes/*/apt/update', schema: updatesSchema },
 } as const satisfies Readonly<Record<string, Read>>;
 

@@ -253,6 +253,24 @@ export const tasksSchema = z.array(taskSchema);
 export const storagesSchema = z.array(storageSchema);
 export const archivesSchema = z.array(archiveSchema);
 export const nodeGuestsSchema = z.array(nodeGuestSchema);
+/** Jobs under Datacenter > Backup. */
+export const backupJobsSchema = z.array(
+  z.looseObject({
+    id: z.string(),
+    enabled: flag.optional(),
+    schedule: z.string().optional(),
+    storage: z.string().optional(),
+    mode: z.string().optional(),
+    all: flag.optional(),
+    vmid: z.union([z.string(), z.number()]).optional(),
+    pool: z.string().optional(),
+    exclude: z.string().optional(),
+    node: z.string().optional(),
+    'next-run': figure.optional(),
+    'prune-backups': z.unknown().optional(),
+    comment: z.string().optional(),
+  }),
+);
 export const uncoveredGuestsSchema = z.array(z.looseObject({ vmid: figure, name: z.string().optional() }));
 export const servicesSchema = z.array(serviceSchema);
 export const updatesSchema = z.array(updateSchema);

@@ -13,6 +13,8 @@ export interface TaskSearch {
   readonly vmid?: number;
   /** Of what they work on, as the UPID has it. Absent, with `vmid` absent: any. */
   readonly id?: string;
+  /** The same where only a part of it is known. */
+  readonly isId?: (id: string) => boolean;
   /** `qmstart`, `hastart` … Absent: any. */
   readonly types?: readonly string[];
 }
@@ -32,7 +34,7 @@ const searched = { guest: 50, node: 500 };
  */
 export async function ownTasks(
   client: ProxmoxClient,
-  { node, vmid, id, types }: TaskSearch,
+  { node, vmid, id, isId, types }: TaskSearch,
   options?: CallOptions,
 ): Promise<readonly OwnTask[]> {
   const filter = vmid === undefined ? { limit: searched.node } : { vmid, limit: searched.guest };
@@ -41,7 +43,7 @@ export async function ownTasks(
     .filter(({ upid }) => {
       const task = parseUpid(upid);
       if (task === undefined || task.user !== client.token) return false;
-      return (types?.includes(task.type) ?? true) && (id === undefined || task.id === id);
+      return (types?.includes(task.type) ?? true) && (id === undefined || task.id === id) && (isId?.(task.id) ?? true);
     })
     .map(({ upid, status }) => ({ upid, running: status === 'RUNNING' }));
 }
@@ -144,6 +146,8 @@ export interface FollowOptions {
   readonly awayMs?: number;
   /** Lines of its log that are not kept. Default: all are. */
   readonly isProgress?: (line: string) => boolean;
+  /** An error that it ends with and that is a result all the same. */
+  readonly isResult?: (exitStatus: string) => boolean;
 }
 
 const keptLines = 100;

@@ -1,6 +1,7 @@
 /**
  * `UPID:node:pid:pstart:starttime:type:id:user:`, the three numbers in hexadecimal. A Proxmox Backup Server has a number more
- * before the time, and a colon in an id is `\x3a` there.
+ * before the time, and in an id there nearly all but letters and digits is escaped as systemd does it: a colon is `\x3a`, a
+ * hyphen `\x2d`.
  */
 export const upidPattern =
   /^UPID:([^:]+):([0-9A-F]{8}):([0-9A-F]{8,9}):(?:[0-9A-F]{8,16}:)?([0-9A-F]{8}):([^:]+):([^:]*):([^:]+):$/i;

@@ -46,6 +46,7 @@ function problemsOfEach({ each }: OperationDefinition, input: Readonly<Record<st
 export function canServe({ ssh, local, api, backupServer }: HostConfig, needs: OperationDefinition['needs']): boolean {
   const commands = ssh !== undefined || local !== undefined;
   if (needs === 'backup-server') return backupServer !== undefined;
+  if (needs === 'any') return commands || api !== undefined || backupServer !== undefined;
   if (needs === 'either') return commands || api !== undefined;
   return needs === 'api' ? api !== undefined : commands;
 }
@@ -54,6 +55,7 @@ const words = {
   commands: 'SSH or local execution (SSH_HOST or ENABLE_LOCAL_EXECUTION)',
   api: 'the Proxmox API (PROXMOX_HOST and an API token)',
   either: 'SSH, local execution or the Proxmox API',
+  any: 'SSH, local execution, the Proxmox API or that of a Proxmox Backup Server',
   'backup-server': 'the API of a Proxmox Backup Server (PBS_HOST and an API token)',
 } as const;
 

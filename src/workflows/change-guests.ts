@@ -58,7 +58,9 @@ export const changeGuests = operationWorkflow(definition, {
   },
 
   async act(run, { each, groups }) {
-    const { host, change, atOnce, mostFailures } = run.input;
+    const { host, change, atOnce } = run.input;
+    // Where one can't be backed up, the others need it all the same.
+    const mostFailures = run.input.mostFailures ?? (change === 'back-up' ? Number.MAX_SAFE_INTEGER : 5);
     const guests = guestsOf(run.place);
     const byVmid = new Map(groups.flatMap(({ vmids }, group) => vmids.map((vmid) => [vmid, group] as const)));
     const wanted = guests.filter(({ vmid }) => groups[byVmid.get(vmid) ?? -1]?.calls.length);
@@ -220,7 +222,7 @@ function summaryOf(
 const longestNames = 100;
 
 function findingsOf(
-  { done, already, failed, left, notBegun, noted = [] }: Output,
+  { change, done, already, failed, left, notBegun, noted = [] }: Output,
   { stopped, warnings }: BatchResult,
 ): Finding[] {
   return [
@@ -258,7 +260,7 @@ function findingsOf(
       ? [
           {
             check: 'Not begun',
-            verdict: 'warning' as const,
+            verdict: change === 'back-up' ? ('failed' as const) : ('warning' as const),
             summary: `${ranges(notBegun)}: ${stopped === 'failures' ? 'too many had failed' : (stopped ?? 'stopped')}`,
             remedy: 'Do it again for these when the cause is gone.',
           },

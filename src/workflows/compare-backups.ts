@@ -70,7 +70,7 @@ function summarize(host: string, { from, to, parts, packages, guests, runs }: Ou
   const sum = (of: 'added' | 'removed' | 'changed') => parts.reduce((all, part) => all + part[of], 0);
   const files = `${sum('changed')} changed, ${sum('added')} new and ${sum('removed')} removed files and folders`;
   const until = to === 'now' ? 'now' : to;
-  const done = runs === undefined ? '' : ` ${plural(runs.length, 'run')} of this service lay between.`;
+  const done = runs === undefined ? '' : ` ${plural(runs.length, 'run')} of this service on it ended meanwhile.`;
   return `On ${host} from ${from} to ${until}: ${files}, ${packages.count === undefined ? 'packages unknown' : plural(packages.count, 'changed package')}, ${plural(guests.length, 'changed guest')}.${done}`;
 }
 

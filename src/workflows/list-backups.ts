@@ -5,6 +5,7 @@ import type {
   HostArchives,
   ListBackupsActivities,
   NextBackup,
+  ServerArchives,
 } from '../activities/list-backups/list-backups.ts';
 import type { Finding } from '../operations/finding.ts';
 import { type BackupEntry, listBackups as definition } from '../operations/list-backups.ts';
@@ -14,6 +15,8 @@ import { onHost } from './lib/activities.ts';
 import { failureOf } from './lib/failure.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 
+/** A guest whose newest backup is that old is told. */
+const lateAfterSeconds = 8 * 86_400;
 /** How many last good backups of guests, and guests without one, are a line each. */
 const linesAtMost = 40;
 
@@ -27,17 +30,38 @@ export const listBackups = operationWorkflow(definition, async (run) => {
   const { findings, ways, hasProxmox, hasHelper } = await run.step('Host', (summary) =>
     onHost<HealthActivities>(host, 'reach', summary).reachHost({ host }),
   );
+  const problems: Finding[] = findings.filter(({ verdict }) => verdict !== 'ok' && verdict !== 'skipped');
+  const server = patched('backup-server') ? await serverBackups() : undefined;
+  if (!ways.commands && !ways.api && server !== undefined) {
+    for (const step of definition.steps.slice(1)) run.skip(step, 'It is a Proxmox Backup Server');
+    const zone = await ask<ListBackupsActivities>("Look up the host's time zone").timeZoneOf({ host });
+    const context: Context = { host, zone, labels: new Map() };
+    const { backups, total, lastGood } = server;
+    return {
+      output: {
+        lastGood: [...lastGood],
+        withoutBackup: [],
+        backups: [...backups],
+        total,
+        isComplete: isAllSeen(server),
+      },
+      summary: `${host} holds ${total} snapshots of ${lastGood.length} groups that have one which is not known to be damaged.`,
+      sections: [
+        { title: 'Last backups', findings: [...ofServer(context, server), ...problems] },
+        ...(backups.length === 0 ? [] : [table(context, backups, total)]),
+      ],
+    };
+  }
   if (!ways.commands && !ways.api) {
     for (const step of definition.steps.slice(1)) run.skip(step, 'The host does not answer');
     const known = await ask<HealthActivities>('Look up what was known last').inspectLastKnown({ host });
     return {
       output: { lastGood: [], withoutBackup: [], backups: [], total: 0, isComplete: false },
       summary: `${host} does not answer, so its backups could not be listed.`,
-      sections: [{ title: 'Host', findings: [...findings] }, known],
+      sections: [{ title: 'Host', findings: [...new Set([...findings, ...problems])] }, known],
     };
   }
 
-  const problems: Finding[] = findings.filter(({ verdict }) => verdict !== 'ok' && verdict !== 'skipped');
   const wantsHost = vmid === undefined;
   const asksNext = wantsHost && patched('next-backups');
   const [zone, archives, guests, next] = await Promise.all([
@@ -54,13 +78,20 @@ export const listBackups = operationWorkflow(definition, async (run) => {
     ),
     asksNext ? nextBackups() : undefined,
   ]);
-  const backups = [...(archives?.backups ?? []), ...(guests?.backups ?? [])]
-    .sort((a, b) => (a.takenAt < b.takenAt ? 1 : a.takenAt > b.takenAt ? -1 : 0))
-    .slice(0, limit);
-  const lastGood = [...(archives?.lastGood === undefined ? [] : [archives.lastGood]), ...(guests?.lastGood ?? [])];
-  const total = (archives?.total ?? 0) + (guests?.total ?? 0);
+  // Each is bounded by itself: many guests a night would push the host's own archives out.
+  const backups = [...(archives?.backups ?? []), ...(guests?.backups ?? []), ...(server?.backups ?? [])].sort((a, b) =>
+    a.takenAt < b.takenAt ? 1 : a.takenAt > b.takenAt ? -1 : 0,
+  );
+  const lastGood = [
+    ...(archives?.lastGood === undefined ? [] : [archives.lastGood]),
+    ...(guests?.lastGood ?? []),
+    ...(server?.lastGood ?? []),
+  ];
+  const total = (archives?.total ?? 0) + (guests?.total ?? 0) + (server?.total ?? 0);
   const isComplete =
-    problems.every(({ verdict }) => verdict !== 'unknown' && verdict !== 'failed') && (guests?.isComplete ?? true);
+    problems.every(({ verdict }) => verdict !== 'unknown' && verdict !== 'failed') &&
+    (guests?.isComplete ?? true) &&
+    (server === undefined || isAllSeen(server));
   const labels = new Map(guests?.labels.map(({ vmid: number, label }) => [number, label]) ?? []);
   const context: Context = { host, zone, labels };
   return {
@@ -71,14 +102,16 @@ export const listBackups = operationWorkflow(definition, async (run) => {
       total,
       isComplete,
       ...(next !== undefined && { next: [...next] }),
+      ...(guests !== undefined && { guests: guestsOf(guests) }),
     },
     summary: summarize(context, { archives, guests, total, wantsHost }),
     sections: [
       {
-        title: 'Last good backups',
+        title: 'Last backups',
         findings: [
           ...(archives === undefined ? [] : ofHost(context, archives)),
           ...(guests === undefined ? [] : ofGuests(context, guests)),
+          ...(server === undefined ? [] : ofServer(context, server)),
           ...(next ?? []).map((one) => ofSchedule(context, one)),
           ...problems,
         ],
@@ -86,6 +119,17 @@ export const listBackups = operationWorkflow(definition, async (run) => {
       ...(backups.length === 0 ? [] : [table(context, backups, total)]),
     ],
   };
+
+  async function serverBackups(): Promise<ServerArchives | undefined> {
+    try {
+      return await ask<ListBackupsActivities>('Ask its backup server').listServerBackups({ host, vmid, limit });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      const { message, remedy } = failureOf(error);
+      problems.push({ check: 'Backup server', verdict: 'unknown', summary: message, remedy });
+      return undefined;
+    }
+  }
 
   /** What is there is worth more than what will be. */
   async function nextBackups(): Promise<readonly NextBackup[] | undefined> {
@@ -155,8 +199,8 @@ function summarize(
   if (!wantsHost) {
     const [last] = guests?.lastGood ?? [];
     return last === undefined
-      ? `No good backup of this guest was found. ${count}`
-      : `The last good backup of this guest is ${age(last)} old. ${count}`;
+      ? `No backup of this guest was found that is finished and not damaged. ${count}`
+      : `The newest backup of this guest that is not known to be damaged is ${age(last)} old. ${count}`;
   }
   const own =
     archives === undefined
@@ -214,6 +258,40 @@ function ofHost(
   ];
 }
 
+function isAllSeen({ unseen }: ServerArchives): boolean {
+  return unseen.length === 0;
+}
+
+/** Of each group its newest, as far as they are listed one by one. */
+function ofServer(context: Context, { lastGood, unseen }: ServerArchives): Finding[] {
+  const rest = lastGood.length - linesAtMost;
+  return [
+    ...lastGood
+      .slice(0, linesAtMost)
+      .map((one): Finding => ({ check: groupOf(one.name), verdict: 'ok', summary: told(context, one) })),
+    ...(rest <= 0 ? [] : [{ check: 'Groups', verdict: 'ok', summary: `${rest} more have a backup.` } as const]),
+    ...unseen.map(
+      ({ where, why }): Finding => ({
+        check: `Datastore ${where}`,
+        verdict: 'unknown',
+        summary: `Not all of its backups are listed. ${why}`,
+        remedy: 'See the datastore on the page of the Proxmox Backup Server, and the rights of the API token there.',
+      }),
+    ),
+  ];
+}
+
+/** `vm/100` */
+function groupOf(name: string): string {
+  return name.split('/').slice(0, 2).join('/');
+}
+
+/** With their names, and when each is backed up next. */
+function guestsOf({ labels, next = [] }: GuestArchives) {
+  const ofGuest = new Map(next.map(({ vmid, at, by }) => [vmid, { next: at, by }]));
+  return labels.map(({ vmid, label }) => ({ vmid, label, ...ofGuest.get(vmid) }));
+}
+
 function ofSchedule({ zone }: Context, { schedule, at, paused }: NextBackup): Finding {
   const check = `Next by ${schedule.split('/').slice(0, 2).join(' ')}`;
   if (at !== undefined) return { check, verdict: 'ok', summary: readableTime(at, zone) };
@@ -239,14 +317,29 @@ function copiesOf({ zone }: Context, { copies = [] }: BackupEntry): string {
     .join('; ');
 }
 
-function ofGuests(context: Context, { lastGood, without, unseen }: GuestArchives): Finding[] {
+function ofGuests(context: Context, { lastGood, without, unseen, next = [] }: GuestArchives): Finding[] {
+  const nextOf = new Map(
+    next.map((one) => [one.vmid, `. The next by ${one.by}: ${readableTime(one.at, context.zone)}`]),
+  );
   const byNumber = lastGood.toSorted((a, b) => (a.vmid ?? 0) - (b.vmid ?? 0));
   const more = (count: number) => (count > linesAtMost ? `${count - linesAtMost} more` : undefined);
   const rest = more(byNumber.length);
   return [
-    ...byNumber
-      .slice(0, linesAtMost)
-      .map((one): Finding => ({ check: labelOf(context, one), verdict: 'ok', summary: told(context, one) })),
+    ...byNumber.slice(0, linesAtMost).map(
+      (one): Finding =>
+        one.ageSeconds > lateAfterSeconds
+          ? {
+              check: labelOf(context, one),
+              verdict: 'warning',
+              summary: `${told(context, one)}${nextOf.get(one.vmid ?? 0) ?? ''}`,
+              remedy: 'See why there is no newer one (Datacenter > Backup), then back it up (back-up-guest).',
+            }
+          : {
+              check: labelOf(context, one),
+              verdict: 'ok',
+              summary: `${told(context, one)}${nextOf.get(one.vmid ?? 0) ?? ''}`,
+            },
+    ),
     ...(rest === undefined ? [] : [{ check: 'Guests', verdict: 'ok', summary: `${rest} have a backup.` } as const]),
     ...(without.length === 0
       ? []
@@ -276,8 +369,8 @@ function age({ ageSeconds }: BackupEntry): string {
   return readableDuration(ageSeconds * 1000);
 }
 
-function labelOf({ labels }: Context, { vmid = 0 }: BackupEntry): string {
-  return labels.get(vmid) ?? `Guest ${vmid}`;
+function labelOf({ labels }: Context, { vmid, name }: BackupEntry): string {
+  return vmid === undefined ? groupOf(name) : (labels.get(vmid) ?? `Guest ${vmid}`);
 }
 
 function told({ zone }: Context, entry: BackupEntry): string {
@@ -292,6 +385,7 @@ const verifiedWords: Readonly<Record<BackupEntry['state'], string>> = {
   unsealed: 'unsealed: its manifest or the seal of it is not what was published',
   unproven: 'unproven: the host has no record of it',
   damaged: 'damaged: the backup server found it so',
+  unfinished: 'unfinished: being written, cut off or empty',
   'not-verified': 'not verified',
 };
 

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { archiveView } from '../../src/console/archive-page.ts';
 import { backupsView, createBackupsReader } from '../../src/console/backups-page.ts';
 import { plotOf } from '../../src/console/plot.ts';
 import type { BackupEntry } from '../../src/operations/list-backups.ts';
@@ -17,8 +18,13 @@ const entry = (day: number, more: Partial<BackupEntry> = {}): BackupEntry => ({
   where: '/opt/proxmox-mcp-backups',
   ...more,
 });
+const old = { ...entry(10), kind: 'guest' as const, vmid: 101, name: 'nas:backup/old' };
 const output = {
-  ...{ lastGood: [], withoutBackup: [], total: 4, isComplete: true },
+  ...{ lastGood: [entry(22), old], withoutBackup: [102], total: 4, isComplete: false },
+  guests: [
+    { vmid: 100, label: 'VM 100 (files)', next: '2026-11-23T00:30:00.000Z', by: 'nightly' },
+    { vmid: 102, label: 'container 102 (dns)' },
+  ],
   backups: [
     entry(22, { copies: [{ where: 'service', at: '2026-11-22T05:00:00.000Z', state: 'whole' }] }),
     entry(21, { state: 'doubted' }),
@@ -47,8 +53,13 @@ it('shows the host’s backups and each guest’s, their copies, the next run an
   const shown = await view(read);
   expect(shown.groups.map(({ of, entries }) => [of, entries.length])).toEqual([
     [`Host ${name}`, 3],
-    ['Guest 100', 1],
+    ['VM 100 (files)', 1],
+    // Its last one is older than all that are listed.
+    ['Guest 101', 1],
   ]);
+  expect(shown.groups[1]).toMatchObject({ by: 'nightly', next: { iso: '2026-11-23T00:30:00.000Z' } });
+  expect(shown).toMatchObject({ isComplete: false, without: [{ of: 'container 102 (dns)' }] });
+  expect(shown.groups[0]?.entries[0]?.page).toBe(`/backups?host=${name}&backup=daily-backup-20261122-020000`);
   expect(
     shown.groups[0]?.entries.map(({ state, copies }) => [state.word, ...copies.map((copy) => copy.state.word)]),
   ).toEqual([['verified', 'service'], ['doubted'], ['verified', 'nas: changed']]);
@@ -61,6 +72,45 @@ it('shows the host’s backups and each guest’s, their copies, the next run an
   ]);
   await view(read);
   expect(starts).toBe(1);
+});
+
+it('shows a folder of an archive, page by page, and never what a file holds', async () => {
+  const folder = {
+    ...{ backup: 'daily-backup-20261122-020000', folder: 'host/etc', total: 450 },
+    entries: Array.from({ length: 200 }, (_, at) => ({
+      ...{
+        name: at === 0 ? 'pve <b>' : `f${at}`,
+        type: at === 0 ? 'folder' : 'file',
+        bytes: 1024,
+        mode: '644',
+        owner: '0:0',
+      },
+    })),
+  };
+  const query = new URLSearchParams({ host: name, backup: folder.backup, folder: '/host/etc/', after: '200' });
+  const shown = await archiveView(runsWith({ state: 'done', result: { output: folder } }), memoryConfig(), query, by);
+  const at = `/backups?host=${name}&backup=${folder.backup}`;
+  expect(shown).toMatchObject({
+    ...{
+      from: 201,
+      until: 400,
+      total: 450,
+      before: `${at}&folder=host%2Fetc`,
+      next: `${at}&folder=host%2Fetc&after=400`,
+    },
+    above: [
+      { page: at },
+      { name: 'host', page: `${at}&folder=host` },
+      { name: 'etc', page: `${at}&folder=host%2Fetc` },
+    ],
+  });
+  expect(shown.entries[0]).toMatchObject({ size: '', page: `${at}&folder=host%2Fetc%2Fpve+%3Cb%3E` });
+  expect(shown.entries[1]).toMatchObject({ size: '1.0 KiB' });
+  const failure = { message: 'There is no such folder in the backup', remedy: 'Begin at the top, without a folder.' };
+  expect(await archiveView(runsWith({ state: 'failed', failure }), memoryConfig(), query, by)).toMatchObject({
+    entries: [],
+    problem: expect.stringContaining('no such folder'),
+  });
 });
 
 it('says why nothing can be shown', async () => {

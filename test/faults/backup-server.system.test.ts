@@ -10,6 +10,8 @@ import { startService, type TestService } from '../support/service.ts';
 // The service in processes of its own, and a simulated Proxmox Backup Server whose task is under way when a fault hits.
 const operation = 'maintain-backup-server';
 const by = { kind: 'cli', name: 'test' } as const;
+/** One with a hyphen, which its tasks' ids have escaped. */
+const datastore = 'disk-1';
 /** How long its task goes on. One that a cancellation finds at work outlasts the start of another worker. */
 const taskMs = { done: 8_000, undone: 240_000 };
 
@@ -29,7 +31,8 @@ afterAll(async () => {
 
 beforeEach(() => {
   server.state.tasks.splice(0);
-  server.state.snapshots.set('main', [{ type: 'vm', id: '100', time: 1_780_000_000 }]);
+  server.state.stores.set(datastore, { total: 2 ** 40, used: 2 ** 39, garbage: {} });
+  server.state.snapshots.set(datastore, [{ type: 'vm', id: '100', time: 1_780_000_000 }]);
 });
 
 describe('a verification that is under way ends as docs/crash-matrix.md says when', () => {
@@ -38,7 +41,7 @@ describe('a verification that is under way ends as docs/crash-matrix.md says whe
     '%s',
     async (name, { cancels = false, hit }) => {
       server.state.taskMs = cancels ? taskMs.undone : taskMs.done;
-      const { id } = await service.runs.start(operation, { host: 'pbs1', action: 'verify', datastore: 'main' }, by);
+      const { id } = await service.runs.start(operation, { host: 'pbs1', action: 'verify', datastore }, by);
       await expect.poll(() => server.state.tasks.length, { timeout: 60_000, interval: 50 }).toBe(1);
       await hit({ service, ids: [id] });
       const run = await service.runs.wait(id, { timeoutMs: 200_000 });

@@ -36,13 +36,53 @@ it('a host whose health was never checked says so', async () => {
       { name: 'pve2', api: {} },
     ],
   } as unknown as Config;
-  const { host, backupVerified, healthVerdict, healthChecked, blockedCommands, failedLogins } = instruments;
-  const ofHosts = { host, backupVerified, healthVerdict, healthChecked, blockedCommands, failedLogins };
-  await createHostState({ client: nothing, config, instruments: ofHosts }).readAll();
+  await createHostState({ client: nothing, config, instruments: instrumentsOf(instruments) }).readAll();
   const page = await registry.metrics();
   for (const name of ['pve1', 'pve2']) {
     expect(page).toContain(`proxmox_mcp_health_checked_timestamp_seconds{host="${name}"} 0`);
   }
+});
+
+function instrumentsOf(instruments: ReturnType<typeof serviceInstruments>) {
+  const { host, backupVerified, backupBytes, backupDuration, copiesMade, copies, copiesMissing } = instruments;
+  const { healthVerdict, healthChecked, blockedCommands, failedLogins } = instruments;
+  return {
+    ...{ host, backupVerified, backupBytes, backupDuration, copiesMade, copies, copiesMissing },
+    ...{ healthVerdict, healthChecked, blockedCommands, failedLogins },
+  };
+}
+
+it('the last backup of a host says when it was, how large it is and how long it took, and its copies what is missing', async () => {
+  const registry = new Registry();
+  const times = { startedAt: '2026-11-22T01:00:00.000Z', finishedAt: '2026-11-22T01:02:30.000Z' };
+  const results: Readonly<Record<string, unknown>> = {
+    backUp: {
+      report: times,
+      output: { archive: { path: '/b/full-backup-20261122-010000.tar.zst', bytes: 2048, counts: true } },
+    },
+    copyBackups: { report: times, output: { copies: 3, missing: ['daily-backup-20261121-020000'] } },
+  };
+  const client = {
+    workflow: {
+      async *list({ query }: { query: string }) {
+        const [workflowId] = Object.keys(results).filter((type) => query.includes(`'${type}'`));
+        if (workflowId !== undefined) yield { workflowId, runId: 'r' };
+      },
+      getHandle: (id: string) => ({ result: async () => results[id] }),
+    },
+  } as unknown as Client;
+  const config = { hosts: [{ name: 'pve1', ssh: {} }] } as unknown as Config;
+  await createHostState({ client, config, instruments: instrumentsOf(serviceInstruments(registry)) }).readAll();
+  const page = await registry.metrics();
+  const at = Date.parse(times.finishedAt) / 1_000;
+  for (const line of [
+    `backup_verified_timestamp_seconds{host="pve1",kind="daily"} ${at}`,
+    'backup_bytes{host="pve1",kind="full"} 2048',
+    'backup_duration_seconds{host="pve1",kind="full"} 150',
+    'backup_copies{host="pve1"} 3',
+    'backup_copies_missing{host="pve1"} 1',
+  ])
+    expect(page).toContain(`proxmox_mcp_${line}\n`);
 });
 
 it('the queues of a host that was taken out are no longer told of', async () => {

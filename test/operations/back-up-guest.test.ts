@@ -101,6 +101,26 @@ describe('success without a usable backup', () => {
     expect(findings).toMatchObject([{ check: 'Archive', verdict: 'ok' }]);
   });
 
+  it('counts, though an older one is dated in the future, and stays', async () => {
+    lab.simulator.state.archives.push({
+      ...{ storage: 'local', node: 'pve1', vmid: vm, type: 'qemu', takenAt: ago(-30), size: 100 },
+    } as SimulatedArchive);
+    const request = await lab.request(operation, input);
+    const look = await lab.look(operation, input);
+    const { findings, output } = await lab.carryOutFrom(request, look);
+    expect(output.archive).toBeDefined();
+    expect(findings).toContainEqual(expect.objectContaining({ check: 'Time', verdict: 'warning' }));
+  });
+
+  it('counts without a disk that the guest has only from its next start, and says so', async () => {
+    guestOf(vm).pending = { sata0: 'local:100/vm-100-disk-7.qcow2,size=1G' };
+    const { findings, output } = await lab.carryOut(operation, input);
+    expect(output.holds).toEqual(['scsi0']);
+    expect(findings).toContainEqual(
+      expect.objectContaining({ check: 'Not in the archive', summary: expect.stringContaining('sata0') }),
+    );
+  });
+
   it.each<readonly [string, () => void, string]>([
     ['the task is OK and only old archives are there', faulty({ kind: 'silent' }), 'has only older archives'],
     ['the archive is empty', written((one) => ({ ...one, size: 0 })), 'is empty'],
@@ -112,9 +132,9 @@ describe('success without a usable backup', () => {
     ['the archive has no notes', written(({ notes: _, ...one }) => one), 'does not name this run'],
     ['the archive is gone at once', written(() => undefined), 'has only older archives'],
     [
-      'the archive is dated before the last one',
-      written((one) => ({ ...one, takenAt: ago(2) - 7 })),
-      'the clock of pve1 has gone back',
+      'the archive is one that a backup server has not finished',
+      written((one) => ({ ...one, size: 1 })),
+      'not finished',
     ],
     [
       'the archive holds another disk than the guest has',

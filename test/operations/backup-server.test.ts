@@ -19,7 +19,11 @@ let server: BackupServerSimulator;
 let apis: ProxmoxApis;
 
 const day = 86_400;
-const today = Math.floor(Date.UTC(2026, 10, 22, 2) / 1000);
+const now = Math.floor(Date.now() / 1000);
+/** This morning at two, or yesterday's. */
+const today = now - (now % day) - (now % day < 7_200 ? day : 0) + 7_200;
+const idOf = (days: number, group = 'vm/100') =>
+  `${group}/${new Date((today - days * day) * 1000).toISOString().replace('.000', '')}`;
 const snapshot = (days: number, more: Partial<StoredSnapshot> = {}): StoredSnapshot => ({
   type: 'vm',
   id: '100',
@@ -98,6 +102,7 @@ async function carryOut(operation: OperationName, given: Readonly<Record<string,
 }
 
 const maintain = 'maintain-backup-server';
+const mainStore = () => server.state.stores.get('main') ?? { total: 0, used: 0, garbage: {} };
 const left = () => (server.state.snapshots.get('main') ?? []).map(({ time }) => (today - time) / day);
 
 describe('check-backup-server', () => {
@@ -105,9 +110,10 @@ describe('check-backup-server', () => {
 
   it('says how full it is, what its jobs did, and lists its snapshots without Proxmox VE', async () => {
     server.state.jobs.push(
-      { kind: 'prune', id: 'p-1', store: 'main', 'last-run-state': 'OK', 'next-run': today + day },
+      { kind: 'prune', id: 'p-1', store: 'main', 'last-run-state': 'OK', 'next-run': now + 60 },
       { kind: 'verify', id: 'v-1', store: 'main', 'last-run-state': 'OK' },
     );
+    Object.assign(mainStore().garbage, { schedule: 'daily', 'last-run-state': 'OK', 'next-run': now + 60 });
     const { output, findings, look } = await carryOut(check, { group: 'vm/100', limit: 2 });
     expect(look.steps).toEqual([]);
     expect(server.writes).toEqual([]);
@@ -116,8 +122,8 @@ describe('check-backup-server', () => {
       datastores: [{ name: 'main', usedShare: 0.5 }],
       total: 4,
       snapshots: [
-        { id: 'vm/100/2026-11-22T02:00:00Z', verified: 'none' },
-        { id: 'vm/100/2026-11-21T02:00:00Z', verified: 'ok' },
+        { id: idOf(0), verified: 'none' },
+        { id: idOf(1), verified: 'ok' },
       ],
     });
     expect(findings.filter(({ verdict }) => verdict !== 'ok')).toEqual([]);
@@ -154,6 +160,64 @@ describe('check-backup-server', () => {
       'Verified in main',
       'warning',
     ],
+    [
+      'a group has had no backup for long',
+      () => server.state.snapshots.get('main')?.push(snapshot(9, { id: '7', verification: 'ok' })),
+      'Age in main',
+      'warning',
+    ],
+    [
+      'a snapshot is not finished',
+      () => server.state.snapshots.get('main')?.push(snapshot(0, { id: '7', isUnfinished: true })),
+      'Unfinished in main',
+      'warning',
+    ],
+    [
+      'a snapshot of a namespace is damaged',
+      () => server.state.snapshots.get('main')?.push(snapshot(1, { ns: 'site/pve1', verification: 'failed' })),
+      'Damaged in main',
+      'failed',
+    ],
+    [
+      'a group of a namespace was never verified',
+      () => server.state.snapshots.get('main')?.push(snapshot(1, { ns: 'site' })),
+      'Verified in main',
+      'warning',
+    ],
+    [
+      'a job that pushes failed',
+      () =>
+        server.state.jobs.push({
+          ...{ kind: 'sync', id: 'off-site', store: 'main', 'sync-direction': 'push', 'last-run-state': 'timeout' },
+        }),
+      'Sync job off-site of main',
+      'failed',
+    ],
+    [
+      'a job is overdue',
+      () =>
+        server.state.jobs.push({
+          ...{ kind: 'prune', id: 'p-1', store: 'main', 'last-run-state': 'OK', 'next-run': now - 3 * day },
+        }),
+      'Prune job p-1 of main',
+      'warning',
+    ],
+    [
+      'garbage collection failed',
+      () => Object.assign(mainStore().garbage, { schedule: 'daily', 'last-run-state': 'unable to lock' }),
+      'Garbage collection of main',
+      'failed',
+    ],
+    ['garbage is never collected', () => undefined, 'Garbage collection of main', 'warning'],
+    [
+      'the tasks of others are not seen',
+      () => {
+        server.state.mayAudit = false;
+      },
+      'Tasks',
+      'unknown',
+    ],
+    ['no datastore is seen', () => server.state.stores.clear(), 'Datastores', 'unknown'],
     ['no job verifies or prunes', () => undefined, 'Jobs of main', 'warning'],
   ])('says where %s', async (_, prepare, name, verdict) => {
     prepare();
@@ -162,22 +226,94 @@ describe('check-backup-server', () => {
   });
 });
 
+it('check-backup-server counts no task that runs or is old, names those that failed, and knows older servers', async () => {
+  server.state.knowsPush = false;
+  const task = { type: 'backup', id: 'main:vm/100', log: [], upid: 'UPID:pbs:::::backup:::' };
+  server.state.tasks.push(
+    { ...task, starttime: now - 60 },
+    { ...task, starttime: now - 30 * day, endtime: now - 30 * day, status: 'connection lost' },
+  );
+  const tasksIn = (findings: readonly Finding[]) => findings.find(({ check }) => check === 'Tasks');
+  expect(tasksIn((await carryOut('check-backup-server', {})).findings)).toMatchObject({ verdict: 'ok' });
+  server.state.tasks.push({ ...task, starttime: now - 90, endtime: now - 60, status: 'connection lost' });
+  expect(tasksIn((await carryOut('check-backup-server', {})).findings)).toMatchObject({
+    verdict: 'warning',
+    evidence: expect.stringMatching(/^\d{4}-.*Z backup main:vm\/100: connection lost$/),
+  });
+  await expect(carryOut('check-backup-server', { datastore: 'typo' })).rejects.toMatchObject({ code: 'not-found' });
+});
+
+/** So many that all of them in a run's history would be more than Temporal takes. */
+it('a server with very many snapshots is looked at all the same, and what is kept of them is small', async () => {
+  const many = Array.from({ length: 9_000 }, (_, at) =>
+    snapshot(at % 30, { id: String(100 + (at % 300)), time: today - at * 60 }),
+  );
+  server.state.snapshots.set('main', many);
+  const { look, output } = await carryOut('check-backup-server', {});
+  expect(output.total).toBe(9_000);
+  expect(JSON.stringify(look).length).toBeLessThan(200_000);
+  const verify = await carryOut(maintain, { action: 'verify', datastore: 'main' });
+  expect(JSON.stringify(verify.look).length).toBeLessThan(1_500_000);
+});
+
 describe('maintain-backup-server', () => {
   it('verifies once, though the step is begun twice, and says what is damaged', async () => {
     server.state.snapshots.get('main')?.push(snapshot(4, { id: '200' }));
     server.state.faults.set('verify', { damages: ['200'] });
     const { output, findings } = await carryOut(maintain, { action: 'verify', datastore: 'main' }, 2);
     expect(server.writes).toEqual(['POST /admin/datastore/main/verify']);
-    expect(output.damaged).toEqual(['vm/200/2026-11-18T02:00:00Z']);
+    expect(output.damaged).toEqual([idOf(4, 'vm/200')]);
     expect(findings).toContainEqual(expect.objectContaining({ check: 'Damaged', verdict: 'failed' }));
+    expect(findings).toContainEqual(
+      expect.objectContaining({ check: 'Log', verdict: 'failed', summary: expect.stringContaining('vm/200') }),
+    );
+  });
+
+  it('verifies all namespaces, and finds what is damaged in them; one that is named alone', async () => {
+    server.state.snapshots.get('main')?.push(snapshot(1, { ns: 'site' }), snapshot(1, { id: '200', ns: 'site/pve1' }));
+    server.state.faults.set('verify', { damages: ['200'] });
+    const alone = await carryOut(maintain, { action: 'verify', datastore: 'main', namespace: 'site' });
+    expect(alone.output.damaged).toEqual([]);
+    const { output } = await carryOut(maintain, { action: 'verify', datastore: 'main' });
+    expect(output.damaged).toEqual([`site/pve1: ${idOf(1, 'vm/200')}`]);
+  });
+
+  it.each(['disk-1', 'main'])(
+    'follows the task of a job on the datastore %s, whose names are escaped',
+    async (store) => {
+      server.state.stores.set('disk-1', { total: 10, used: 1, garbage: {} });
+      server.state.snapshots.set('disk-1', [snapshot(0)]);
+      server.state.jobs.push({ kind: 'verify', id: 'v-1a2b', store });
+      const { findings } = await carryOut(maintain, { action: 'verify', datastore: store, job: 'v-1a2b' }, 2);
+      expect(server.writes).toEqual(['POST /admin/verify/v-1a2b/run']);
+      expect(findings).toContainEqual(expect.objectContaining({ check: 'Damaged', verdict: 'ok' }));
+      const upid = server.state.tasks.at(-1)?.upid;
+      expect(upid).toContain('\\x2d1a2b');
+      const { backupServer } = apis;
+      expect(await backupServer('pbs1').taskStatus(upid ?? '')).toMatchObject({ status: 'stopped' });
+    },
+  );
+
+  it('a prune job in a namespace works there, one over several is refused with all of them', async () => {
+    server.state.snapshots.get('main')?.push(...[1, 2, 3].map((days) => snapshot(days, { ns: 'site' })));
+    server.state.jobs.push({ kind: 'prune', id: 'p-1', store: 'main', ns: 'site', 'keep-last': 2 });
+    const { output } = await carryOut(maintain, { action: 'prune', datastore: 'main', job: 'p-1' });
+    expect(output.removed).toEqual([`site: ${idOf(3)}`]);
+    server.state.snapshots.get('main')?.push(snapshot(1, { ns: 'site/pve1' }));
+    await expect(carryOut(maintain, { action: 'prune', datastore: 'main', job: 'p-1' })).rejects.toMatchObject({
+      remedy: expect.stringContaining('site, site/pve1'),
+    });
+    await expect(
+      carryOut(maintain, { action: 'prune', datastore: 'main', job: 'p-1', namespace: 'other' }),
+    ).rejects.toMatchObject({ details: { field: 'namespace' } });
   });
 
   it('prunes what its plan has named, keeps what is protected, and says that no space is freed', async () => {
     const asked = { action: 'prune', datastore: 'main', keepLast: 2 };
     const { look, output } = await carryOut(maintain, asked);
-    expect(look.plan.affected).toEqual(['The snapshot vm/100/2026-11-20T02:00:00Z goes']);
+    expect(look.plan.affected).toEqual([`The snapshot ${idOf(2)} goes`]);
     expect(look.plan.risks.join()).toContain('Pruning frees no space');
-    expect(output.removed).toEqual(['vm/100/2026-11-20T02:00:00Z']);
+    expect(output.removed).toEqual([idOf(2)]);
     expect(left()).toEqual([0, 1, 3]);
     const again = await carryOut(maintain, asked);
     expect(again.look.steps).toEqual([]);
@@ -207,6 +343,17 @@ describe('maintain-backup-server', () => {
     expect(findings).toContainEqual(expect.objectContaining({ check: 'Groups not synced', verdict: 'failed' }));
   });
 
+  it('a sync whose warnings are far up in a long log has groups that were not synced', async () => {
+    server.state.jobs.push({ kind: 'sync', id: 's-1', store: 'main', 'sync-direction': 'push' });
+    const log = [
+      'sync group vm/7 failed - owner check failed',
+      ...Array.from({ length: 700 }, (_, at) => `chunk ${at}`),
+    ];
+    server.state.faults.set('syncjob', { ends: 'WARNINGS: 1', log });
+    const { findings } = await carryOut(maintain, { action: 'sync', datastore: 'main', job: 's-1' });
+    expect(findings).toContainEqual(expect.objectContaining({ check: 'Groups not synced', verdict: 'failed' }));
+  });
+
   it('finds the task of which nobody heard', async () => {
     server.state.lostAnswers.set('/admin/datastore/main/gc', 1);
     server.state.taskMs = 200;
@@ -221,8 +368,11 @@ describe('maintain-backup-server', () => {
       { action: 'garbage-collect' },
       'is still the one before',
     ],
+    ['a verification that has verified nothing', 'verify', { action: 'verify' }, 'is verified by it'],
+    ['a sync that has not run', 'syncjob', { action: 'sync', job: 's-1' }, 'is still the one before'],
     ['a prune that has removed nothing', 'prune', { action: 'prune', keepLast: 2 }, 'is still there'],
   ])('%s is found, though its task is OK', async (_, type, asked, message) => {
+    server.state.jobs.push({ kind: 'sync', id: 's-1', store: 'main' });
     server.state.faults.set(type, { silent: true });
     await expect(carryOut(maintain, { datastore: 'main', ...asked })).rejects.toMatchObject({
       code: 'verification-failed',

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { archiveVolid } from '../../lab/proxmox/guests/archives.ts';
 import type { SimulatedArchive, SimulatedGuest } from '../../lab/proxmox/state.ts';
 import { type ApiChangeLab, createApiChangeLab, run } from '../support/api-change.ts';
-import { asItIs, takeBackRun } from '../support/cluster-state.ts';
+import { addStorage, asItIs, takeBackRun } from '../support/cluster-state.ts';
 
 let lab: ApiChangeLab;
 beforeEach(async () => {
@@ -50,6 +50,115 @@ function haveContainer(): number {
   return vmid;
 }
 
+/** One as a usual host has it: `local` takes backups and no container, whose volumes are on two other storages. */
+function haveContainerOnTwo(more: Readonly<Record<string, string>> = {}): number {
+  const vmid = 103;
+  const { state } = lab.simulator;
+  for (const one of state.storages) Object.assign(one, { content: 'backup,iso,vztmpl,images' });
+  addStorage(lab, 'fast');
+  addStorage(lab, 'big');
+  state.guests.set(vmid, {
+    ...{ vmid, type: 'lxc', node: 'pve1', status: 'stopped', template: false },
+    config: {
+      hostname: 'files',
+      arch: 'amd64',
+      memory: 512,
+      ostype: 'debian',
+      unprivileged: 1,
+      rootfs: 'fast:vm-103-disk-0,size=4G',
+      mp0: 'big:vm-103-disk-0,mp=/data,backup=1,size=512M',
+      net0: 'name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:03,ip=dhcp,type=veth',
+      ...more,
+    },
+  } as unknown as SimulatedGuest);
+  return vmid;
+}
+
+/** Storages of a guest's volumes, by what it calls them. */
+function whereOf(vmid: number): Readonly<Record<string, string>> {
+  const { config = {} } = guestOf(vmid);
+  return Object.fromEntries(
+    Object.entries(config)
+      .filter(([option]) => /^(rootfs|mp\d+|scsi\d+)$/.test(option))
+      .map(([option, value]) => [option, String(value).split(':')[0] ?? '']),
+  );
+}
+
+describe('a container whose volumes are on two storages', () => {
+  const where = { rootfs: 'fast', mp0: 'big' };
+
+  it('comes anew where it was, or where it is told, with the options of its mount points', async () => {
+    const archive = await backedUp(haveContainerOnTwo());
+    await lab.carryOutTwice(operation, { archive, newVmid: 900 });
+    expect(whereOf(900)).toEqual(where);
+    expect(guestOf(900).config?.mp0).toMatch(/,mp=\/data,backup=1,size=512M$/);
+    await lab.carryOut(operation, { archive, newVmid: 901, storage: 'big' });
+    expect(whereOf(901)).toEqual({ rootfs: 'big', mp0: 'big' });
+  });
+
+  it('is replaced where it was, and taken back: at once, and by a run of its own', async () => {
+    const vmid = haveContainerOnTwo();
+    const input = { archive: await backedUp(vmid), into: 'over', vmid, storage: 'fast' } as const;
+    Object.assign(guestOf(vmid).config ?? {}, { description: 'changed since\n' });
+    const request = await lab.request(operation, input);
+    const look = await lab.look(operation, input);
+    await lab.carryOutFrom(request, look);
+    expect(whereOf(vmid)).toEqual({ rootfs: 'fast', mp0: 'fast' });
+    await lab.undo(request, look);
+    expect(whereOf(vmid)).toEqual(where);
+    expect(guestOf(vmid).config?.description).toContain('changed since');
+    const { output } = await lab.carryOut(operation, { ...input, storage: undefined });
+    expect(whereOf(vmid)).toEqual(where);
+    await takeBackRun(lab, operation, { ...input, storage: undefined }, output);
+    expect(whereOf(vmid)).toEqual(where);
+    expect(guestOf(vmid).config?.description).toContain('changed since');
+  });
+
+  it('is put back where the restore fails after it is gone', async () => {
+    const vmid = haveContainerOnTwo();
+    const input = { archive: await backedUp(vmid), into: 'over', vmid } as const;
+    Object.assign(guestOf(vmid).config ?? {}, { description: 'changed since\n' });
+    const request = await lab.request(operation, input);
+    const look = await lab.look(operation, input);
+    const lift = lab.simulator.inject({ kind: 'full-storage', storage: 'big' });
+    await expect(lab.carryOutFrom(request, look)).rejects.toMatchObject({ code: 'command-failed' });
+    expect(lab.simulator.state.guests.has(vmid)).toBe(false);
+    lift();
+    await lab.undo(request, look);
+    expect(whereOf(vmid)).toEqual(where);
+    expect(guestOf(vmid).config?.description).toContain('changed since');
+  });
+
+  it('says which mount points come back empty, and what goes that the archive does not hold', async () => {
+    const vmid = haveContainerOnTwo({ mp0: 'big:vm-103-disk-0,mp=/data,size=512M' });
+    const archive = await backedUp(vmid);
+    const { look, findings } = await lab.carryOut(operation, { archive, newVmid: 900 });
+    expect(look.plan.risks.join()).toContain('mp0 comes back empty');
+    expect(findings).toContainEqual(expect.objectContaining({ check: 'Not restored', verdict: 'warning' }));
+    Object.assign(guestOf(vmid).config ?? {}, { mp0: 'big:vm-103-disk-0,mp=/data,backup=1,size=512M' });
+    const over = await lab.look(operation, { archive, into: 'over', vmid });
+    expect(over.plan.risks.join()).toContain('has mp0 (big:vm-103-disk-0), of which the archive holds nothing');
+  });
+
+  it.each([
+    ['a folder of the node', { mp1: '/srv/films,mp=/films' }, 'mp1 (/srv/films)'],
+    ['lines of LXC itself', { 'lxc.idmap': 'u 0 100000 65536' }, 'lxc'],
+  ])('is not replaced with %s, which no API token can put back', async (_, more, named) => {
+    const plain = haveContainerOnTwo();
+    const archive = await backedUp(plain);
+    Object.assign(guestOf(plain).config ?? {}, more);
+    const input = { archive, into: 'over', vmid: plain };
+    await expect(lab.look(operation, input)).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining(named),
+    });
+    const withIt = await backedUp(plain);
+    const { look } = await lab.carryOut(operation, { archive: withIt, newVmid: 900 });
+    expect(look.plan.risks.join()).toMatch(/does not come back: only root may restore it/);
+    await expect(lab.look(operation, { ...input, archive: withIt })).rejects.toThrow(/only root may restore/);
+  });
+});
+
 describe('to a new number', () => {
   it.each(['qemu', 'lxc'] as const)(
     'a %s is there once, with its disks, other addresses and no network',
@@ -96,13 +205,14 @@ describe('to a new number', () => {
     expect(output).toMatchObject({ status: 'running' });
   });
 
-  it('leaves no empty guest where the archive turns out to be of another kind', async () => {
+  it('leaves nothing where its storage is full midway, though Proxmox leaves an empty configuration', async () => {
     const archive = await backedUp();
     const before = asItIs(lab);
     const request = await lab.request(operation, { archive, newVmid: 900, storage: 'local' });
     const look = await lab.look(operation, { archive, newVmid: 900, storage: 'local' });
     lab.simulator.inject({ kind: 'full-storage', storage: 'local' });
     await expect(lab.carryOutFrom(request, look)).rejects.toMatchObject({ code: 'command-failed' });
+    expect(guestOf(900).config).toEqual({ memory: '128' });
     await lab.undo(request, look);
     expect(asItIs(lab)).toBe(before);
   });
@@ -129,7 +239,9 @@ describe('over the old one', () => {
       'POST /nodes/pve1/qemu/100/status/stop',
       'POST /nodes/pve1/vzdump',
       'POST /nodes/pve1/qemu',
+      'POST /nodes/pve1/qemu/100/status/start',
     ]);
+    expect(guestOf(vm).status).toBe('running');
     expect(look.plan.steps[3]?.does[0]).toContain('force=1');
     expect(String(guestOf(vm).config?.memory)).not.toBe('4096');
     const copy = archivesOf(vm).at(-1) as SimulatedArchive;
@@ -171,6 +283,41 @@ describe('over the old one', () => {
     expect(status).toBe('running');
   });
 
+  it('is put back where it answered before, and the restored one does not', async () => {
+    Object.assign(guestOf(vm).config ?? {}, { agent: '1' });
+    const archive = await backedUp();
+    Object.assign(guestOf(vm).config ?? {}, { description: 'changed since' });
+    const input = { ...over, archive, waitSeconds: 2 };
+    const request = await lab.request(operation, input);
+    const look = await lab.look(operation, input);
+    guestOf(vm).behaviour = { ...guestOf(vm).behaviour, agent: { state: 'missing' } };
+    await expect(lab.carryOutFrom(request, look)).rejects.toMatchObject({ code: 'verification-failed' });
+    await lab.undo(request, look);
+    expect(guestOf(vm).config?.description).toBe('changed since');
+    expect(guestOf(vm).status).toBe('running');
+  });
+
+  it('stays off where that is asked, and says so', async () => {
+    const { look } = await lab.carryOut(operation, { ...over, archive: await backedUp(), start: false });
+    expect(guestOf(vm).status).toBe('stopped');
+    expect(look.plan.affected.join()).toContain('stays off afterwards');
+  });
+
+  it('a restore that was killed is told, with how to unlock what it left', async () => {
+    const archive = await backedUp();
+    const request = await lab.request(operation, { ...over, archive });
+    const look = await lab.look(operation, { ...over, archive });
+    const lift = lab.simulator.inject({ kind: 'task-killed' }, { task: 'qmrestore' });
+    await expect(lab.carryOutFrom(request, look)).rejects.toBeDefined();
+    lift();
+    guestOf(vm).lock = 'create';
+    await expect(lab.undo(request, look)).rejects.toThrow(/qm unlock 100/);
+    delete guestOf(vm).lock;
+    await lab.undo(request, look);
+    expect(guestOf(vm).config?.scsi0).toBeDefined();
+    expect(guestOf(vm).status).toBe('running');
+  });
+
   it('nothing is restored where the safety copy is none', async () => {
     const archive = await backedUp();
     const request = await lab.request(operation, { ...over, archive });
@@ -202,6 +349,8 @@ describe('is refused before anything is done', () => {
       () => addOption('scsi1', 'local:100/vm-100-disk-1.qcow2,backup=0,size=1G'),
       'conflict',
     ],
+    ['has a USB device of the node', () => addOption('usb0', 'host=1234:5678'), 'conflict'],
+    ['has a disk of the node', () => addOption('scsi1', '/dev/disk/by-id/x,size=1G'), 'conflict'],
     [
       'is replicated',
       () => {
@@ -227,6 +376,18 @@ describe('is refused before anything is done', () => {
     await expect(lab.look(operation, { archive })).rejects.toThrow(/damaged/);
     delete archivesOf(vm)[0]?.verification;
     await expect(lab.look(operation, { ...over(), vmid: 120 })).rejects.toMatchObject({ details: { field: 'vmid' } });
+  });
+
+  it('an archive with a device of the node, and one with a disk of the node without a storage for it', async () => {
+    addOption('hostpci0', '0000:01:00.0,pcie=1');
+    const withDevice = await backedUp();
+    await expect(lab.look(operation, { archive: withDevice })).rejects.toThrow(/hostpci0 \(0000:01:00.0\)/);
+    delete guestOf(vm).config?.hostpci0;
+    addOption('scsi1', '/dev/disk/by-id/x,size=1G');
+    const passed = await backedUp();
+    await expect(lab.look(operation, { archive: passed })).rejects.toMatchObject({ details: { field: 'storage' } });
+    const { plan } = await lab.look(operation, { archive: passed, storage: 'local' });
+    expect(plan.state).toContainEqual({ name: 'Disks', value: 'scsi0 on local, scsi1 on local' });
   });
 
   it('a number or a name that is taken', async () => {

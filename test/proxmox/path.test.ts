@@ -62,6 +62,10 @@ describe('a value stays in its segment', () => {
     for (const value of ['pve-1', 'UPID:pve1:0000:0000:0000:x:100:a@pve!b:', 'a@pve', '0000:00:02.0', 'ümläut ✓']) {
       expect(decodeURIComponent(sentPath(value) ?? '')).toBe(`/api2/json/nodes/${value}/status`);
     }
+    // A Proxmox Backup Server's, of the datastore disk-1 and a job in the namespace a/b.
+    const upid = String.raw`UPID:pbs:000002BC:00000384:00000001:6A100000:verificationjob:disk\x2d1\x3aa-b\x40\x2dx:a@pbs!b:`;
+    expect(decodeURIComponent(sentPath(upid) ?? '')).toBe(`/api2/json/nodes/${upid}/status`);
+    expect(sentPath(`${upid}\\`)).toBeUndefined();
     const volume = '/api2/json/nodes/pve1/storage/local/content/local:backup%2Fvzdump.vma.zst';
     expect(safePath(volume, '/api2/json/nodes/*/storage/*/content/*')).toBe(volume.replace('local:', 'local%3A'));
     const climbing = volume.replace('vzdump', '..%2Fvzdump');

@@ -199,6 +199,16 @@ it('begins no further one after too many failures', async () => {
   await locksAreFree();
 }, 120_000);
 
+it('backs up the others, however many failed before', async () => {
+  haveGuests(9);
+  for (let vmid = first; vmid < first + 7; vmid += 1) guest(vmid).behaviour = { backupError: 'it is broken' };
+  const { output } = await change({ change: 'back-up', tag: 'web', with: { storage: 'local' } });
+  expect(output.failed).toHaveLength(7);
+  expect(output.notBegun).toEqual([]);
+  expect(output.done).toEqual([first + 7, first + 8]);
+  await locksAreFree();
+}, 120_000);
+
 it('ends what is under way when it is cancelled, undoes it, and leaves the others', async () => {
   for (const one of simulator.state.guests.values()) one.behaviour = { startMs: one.vmid < 304 ? 20 : 60_000 };
   const handle = await start({ change: 'start', tag: 'web', atOnce: 4 });

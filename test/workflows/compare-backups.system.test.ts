@@ -106,7 +106,7 @@ it('answers what changed since a moment, and which runs of this service lie betw
     ['2026-11-23T02:00:00.000Z', '2026-11-27T12:00:00.000Z', 'outcome', 5],
   ]);
   expect(report.summary).toBe(
-    `On pve1 from ${monday} to now: 1 changed, 1 new and 0 removed files and folders, 1 changed package, 1 changed guest. 2 runs of this service lay between.`,
+    `On pve1 from ${monday} to now: 1 changed, 1 new and 0 removed files and folders, 1 changed package, 1 changed guest. 2 runs of this service on it ended meanwhile.`,
   );
   const text = renderText(report);
   for (const part of [

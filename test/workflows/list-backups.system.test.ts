@@ -7,6 +7,7 @@ import type {
   GuestArchives,
   HostArchives,
   ListBackupsActivities,
+  ServerArchives,
 } from '../../src/activities/list-backups/list-backups.ts';
 import type { BackupEntry } from '../../src/operations/list-backups.ts';
 import { findingsOf } from '../../src/operations/report.ts';
@@ -19,6 +20,7 @@ const temporal = useTemporal();
 let reached: Reached;
 let archives: HostArchives;
 let guests: GuestArchives;
+let server: ServerArchives | undefined;
 let failing = false;
 let asked: string[] = [];
 
@@ -58,6 +60,7 @@ const activities: ListBackupsActivities & Pick<HealthActivities, 'reachHost' | '
     if (failing) throw ApplicationFailure.nonRetryable('The API said 500.', 'proxmox-unavailable');
     return guests;
   },
+  listServerBackups: async () => server,
   timeZoneOf: async () => 'Europe/Berlin',
   nextBackups: async () => [
     { schedule: 'back-up/daily/pve1', at: '2026-11-23T02:00:00.000Z', paused: false },
@@ -86,12 +89,30 @@ beforeEach(() => {
     total: 1,
     lastGood: [ofGuest],
     without: [{ vmid: 101, label: 'container 101 (dns)' }],
-    labels: [{ vmid: 100, label: 'VM 100 (files)' }],
+    labels: [
+      { vmid: 100, label: 'VM 100 (files)' },
+      { vmid: 101, label: 'container 101 (dns)' },
+    ],
+    next: [{ vmid: 100, at: '2026-11-23T00:30:00.000Z', by: 'nightly' }],
     unseen: [],
     isComplete: true,
   };
   failing = false;
   asked = [];
+});
+
+it('lists what a backup server holds, which is no host of guests', async () => {
+  reached = { ...reached, ways: { commands: false, api: false }, hasProxmox: false, hasHelper: false };
+  const one: BackupEntry = { ...ofGuest, name: 'vm/100/2026-11-22T03:00:00Z', where: 'main/site' };
+  server = { backups: [one], total: 7, lastGood: [one], unseen: [{ where: 'other', why: 'It is away.' }] };
+  const { output, report } = await list('server');
+  server = undefined;
+  expect(output).toEqual({ lastGood: [one], withoutBackup: [], backups: [one], total: 7, isComplete: false });
+  expect(report.summary).toBe('pve1 holds 7 snapshots of 1 groups that have one which is not known to be damaged.');
+  expect(findingsOf(report.sections)).toMatchObject([
+    { check: 'vm/100', verdict: 'ok' },
+    { check: 'Datastore other', verdict: 'unknown' },
+  ]);
 });
 
 async function list(workflowId: string, input: object = {}) {
@@ -114,6 +135,10 @@ it('says when the last good ones were, in the zone of the host, and lists all wi
       { schedule: 'back-up/daily/pve1', at: '2026-11-23T02:00:00.000Z', paused: false },
       { schedule: 'copy-backups/weekly/pve1', paused: true },
     ],
+    guests: [
+      { vmid: 100, label: 'VM 100 (files)', next: '2026-11-23T00:30:00.000Z', by: 'nightly' },
+      { vmid: 101, label: 'container 101 (dns)' },
+    ],
   });
   expect(report.summary).toBe(
     'The last good backup of pve1 itself is 6 h 0 min old. The last one of a guest is 5 h 0 min old, and 1 of them have none. There are 2 backups.',
@@ -122,6 +147,7 @@ it('says when the last good ones were, in the zone of the host, and lists all wi
   expect(text).toContain('VM 100 (files)');
   expect(text).toContain('2026-11-22 04:00:00 CET');
   expect(text).toContain('by the host itself');
+  expect(text).toContain('. The next by nightly: 2026-11-23 01:30:00 CET');
   expect(text).toContain('service: 2026-11-22 06:00:00 CET, encrypted bytes compared 2026-11-23');
   expect(findingsOf(report.sections)).toContainEqual(
     expect.objectContaining({ check: 'Next by back-up daily', verdict: 'ok', summary: '2026-11-23 03:00:00 CET' }),
@@ -146,7 +172,14 @@ it('says with what to do that there is none, and what a guest has when only it i
   const { report, output } = await list('guest', { vmid: 100 });
   expect(asked).toEqual(['guests']);
   expect(output.backups).toEqual([ofGuest]);
-  expect(report.summary).toMatch(/^The last good backup of this guest is 5 h 0 min old/);
+  expect(report.summary).toMatch(/^The newest backup of this guest that is not known to be damaged is 5 h 0 min old/);
+});
+
+it('warns of a guest whose newest backup is old', async () => {
+  guests = { ...guests, lastGood: [{ ...ofGuest, ageSeconds: 400 * 86_400 }] };
+  expect(findingsOf((await list('old')).report.sections)).toContainEqual(
+    expect.objectContaining({ check: 'VM 100 (files)', verdict: 'warning' }),
+  );
 });
 
 it('asks only what there is a way to, and what fails hides nothing else', async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import type { SimulatedArchive, SimulatedGuest, SimulatorState } from '../state.ts';
-import { configText, disksOf, type GuestConfig, readConfig } from './configuration.ts';
+import { configText, disksOf, type GuestConfig, isDiskOption, readConfig } from './configuration.ts';
 import { sizeOf } from './disks.ts';
 import { storageAt } from './volumes.ts';
 
@@ -68,7 +68,14 @@ export function writeArchive(
   const folder = join(state.dumps.folder, storage?.shared ? 'shared' : about.node, about.storage);
   mkdirSync(folder, { recursive: true });
   const { lock, parent, ...config } = readConfig(guest);
-  const disks = disksOf(guest.type, config)
+  // A disk of the node that is passed through is in a VM's archive, too.
+  const passed =
+    guest.type === 'lxc'
+      ? []
+      : Object.entries(config)
+          .map(([option, value]) => ({ option, value: String(value), volid: String(value).split(',')[0] ?? '' }))
+          .filter(({ option, volid }) => isDiskOption('qemu', option) && volid.startsWith('/'));
+  const disks = [...disksOf(guest.type, config), ...passed]
     .filter(({ option, value }) => !option.startsWith('unused') && !/(^|,)backup=0(,|$)/.test(value))
     .map(({ option, volid, value }) => {
       const volume = state.volumes.find((one) => one.volid === volid && one.vmid === guest.vmid);
@@ -94,7 +101,8 @@ function textOf(
   if (type === 'lxc') return plain;
   const format = (volid: string) => (volid.endsWith('.qcow2') ? 'qcow2' : 'raw');
   const map = disks.map(
-    ({ option, volid }) => `#qmdump#map:${option}:drive-${option}:${volid.split(':')[0]}:${format(volid)}:\n`,
+    ({ option, volid }) =>
+      `#qmdump#map:${option}:drive-${option}:${volid.startsWith('/') ? '' : volid.split(':')[0]}:${format(volid)}:\n`,
   );
   return plain + map.join('');
 }

@@ -54,7 +54,15 @@ export function showConfig(call: Call, type: GuestType): Record<string, unknown>
       else config[option] = value;
     }
   }
-  return { ...masked(config), digest };
+  return { ...withRawLines(masked(config)), digest };
+}
+
+/** A container's `lxc.*` lines are shown as one list. */
+function withRawLines(config: GuestConfig): Record<string, unknown> {
+  const raw = Object.entries(config).filter(([option]) => option.startsWith('lxc.'));
+  if (raw.length === 0) return config;
+  const rest = Object.entries(config).filter(([option]) => !option.startsWith('lxc.'));
+  return { ...Object.fromEntries(rest), lxc: raw.map(([option, value]) => [option, String(value)]) };
 }
 
 /** A snapshot's own configuration, as it is read alone. */

@@ -5,6 +5,7 @@ import {
   type ApiCall,
   type ApiEffect,
   type ApiOperation,
+  type ApiRead,
   type ApiReads,
   type ApiStep,
   apiCallLine,
@@ -82,6 +83,7 @@ export type ApiChangeActivities = ReturnType<typeof createApiChangeActivities>;
 
 const lookEveryMs = 300;
 const usualWithinSeconds = 10;
+const readsAtOnce = 8;
 /** How long a task may take to be listed whose call was not answered. */
 const settleSeconds = 10;
 
@@ -106,8 +108,16 @@ export function createApiChangeActivities({
       const at = atOf(input, await nodeOf(proxmox, input, options));
       const { change } = declared(input);
       const first = await readAll(client, change.reads(at), options);
-      const more = change.more?.(at, first);
-      const seen = more === undefined ? first : { ...first, more: await readAll(client, more, options) };
+      const named = change.more?.(at, first);
+      const more = named === undefined ? undefined : await readAll(client, named, options);
+      const deeper = more === undefined ? undefined : change.deeper?.(at, first, more);
+      const seen =
+        more === undefined
+          ? first
+          : {
+              ...first,
+              more: deeper === undefined ? more : { ...more, ...(await readAll(client, deeper, options)) },
+            };
       const plan = planned(input, at.node, seen);
       const steps = await Promise.all(
         plan.steps.map(async (step) => ({
@@ -161,7 +171,7 @@ export function createApiChangeActivities({
     async followChange(input: StepInput & { readonly upid: string }): Promise<TaskDone> {
       const { log: judged } = stepOf(input);
       const { warnings, log } = await followToSuccess(clientOf(proxmox, input), input.upid, judged);
-      return { warnings, log, ...(judged !== undefined && { findings: judged.findings(log) }) };
+      return { warnings, log, ...(judged !== undefined && { findings: judged.findings(log, warnings) }) };
     },
 
     /**
@@ -272,8 +282,8 @@ function stepOf(input: StepInput): ApiStep {
   });
 }
 
-function searchOf({ node, id, types }: NonNullable<ApiStep['task']>): TaskSearch {
-  if (id === undefined) return { node, types };
+function searchOf({ node, id, types, isId }: NonNullable<ApiStep['task']>): TaskSearch {
+  if (id === undefined) return { node, types, ...(isId !== undefined && { isId }) };
   return { node, id, types, ...(/^\d+$/.test(id) ? { vmid: Number(id) } : {}) };
 }
 
@@ -282,21 +292,28 @@ async function readAll<Reads extends ApiReads>(
   reads: Reads,
   options: CallOptions,
 ): Promise<Seen<Reads>> {
-  const all = await Promise.all(
-    Object.entries(reads).map(async ([name, { template, values, parameters, schema, asksOnly, absent, absentOn }]) => {
-      try {
-        if (asksOnly === true) {
-          const call: ApiCall = { method: 'POST', template, values, ...(parameters !== undefined && { parameters }) };
-          return [name, await client.write(schema, call, options)];
-        }
-        return [name, await client.read(schema, template, values, parameters, options)];
-      } catch (error) {
-        if (absent === undefined || !isAbsent(error, absentOn)) throw error;
-        return [name, absent];
+  const one = async ({ template, values, parameters, schema, asksOnly, absent, absentOn }: ApiRead) => {
+    try {
+      if (asksOnly === true) {
+        const call: ApiCall = { method: 'POST', template, values, ...(parameters !== undefined && { parameters }) };
+        return await client.write(schema, call, options);
       }
-    }),
-  );
-  return Object.fromEntries(all) as Seen<Reads>;
+      return await client.read(schema, template, values, parameters, options);
+    } catch (error) {
+      if (absent === undefined || !isAbsent(error, absentOn)) throw error;
+      return absent;
+    }
+  };
+  // A declaration may have any number of them. They stay in order: what was read is compared as text.
+  const named = Object.entries(reads);
+  const answers: unknown[] = [];
+  const left = [...named.keys()];
+  const next = async (): Promise<void> => {
+    for (let at = left.shift(); at !== undefined; at = left.shift())
+      answers[at] = await one((named[at] as (typeof named)[0])[1]);
+  };
+  await Promise.all(Array.from({ length: Math.min(readsAtOnce, named.length) }, next));
+  return Object.fromEntries(named.map(([name], at) => [name, answers[at]])) as Seen<Reads>;
 }
 
 async function readEffect(

@@ -39,6 +39,9 @@ interface Context {
   readonly now: number;
 }
 
+/** One that is dated later says nothing of when it was made. */
+const clockToleranceMs = 10 * 60_000;
+
 /**
  * Each guest's last backup by its age.
  *
@@ -52,7 +55,10 @@ export function judgeGuestBackups(
   const wanted = guests.filter(({ isTemplate }) => !isTemplate);
   if (wanted.length === 0) return [finding('Backups of guests', 'skipped', 'There are no guests on this node.')];
   const judged = wanted.map((guest) => {
-    const own = backups.archives.filter(({ vmid }) => vmid === guest.vmid);
+    const own = backups.archives.filter(
+      ({ vmid, isUnfinished, takenAt }) =>
+        vmid === guest.vmid && !isUnfinished && Date.parse(takenAt) <= now + clockToleranceMs,
+    );
     return { guest, found: judgeGuest(guest, own, told.get(guest.vmid), { timeZone, now }) };
   });
   const without = judged.filter(({ found }) => found === undefined).map(({ guest }) => guest);

@@ -15,7 +15,7 @@ const beatMs = 5_000;
 export async function followToSuccess(
   client: ProxmoxClient,
   upid: string,
-  reading: Pick<FollowOptions, 'isProgress'> = {},
+  reading: Pick<FollowOptions, 'isProgress' | 'isResult'> = {},
 ): Promise<TaskEnd> {
   const context = Context.current();
   let last: unknown;
@@ -27,7 +27,7 @@ export async function followToSuccess(
   const timer = setInterval(() => onProgress(), beatMs);
   try {
     const end = await followTask(client, upid, { ...reading, signal: context.cancellationSignal, onProgress });
-    requireTaskSuccess(end);
+    if (reading.isResult?.(end.exitStatus) !== true) requireTaskSuccess(end);
     return end;
   } catch (error) {
     if (!isServiceError(error, 'cancelled')) throw error;

@@ -19,8 +19,10 @@ const blocks = [
 /** Programs of a Proxmox VE host, which this machine is none. They leave a mark of what they were asked. */
 const programs = {
   systemctl: 'echo "systemctl $*" >>/root/asked; [ "$*" != "start pve-cluster" ] || mkdir -p /etc/pve',
-  'apt-get': 'echo "apt-get $*" >>/root/asked',
-  dpkg: 'if [ "$1" = --set-selections ]; then cat >/root/selections; echo "dpkg $*" >>/root/asked; else exec /usr/bin/dpkg "$@"; fi',
+  pvecm: 'echo "pvecm $*" >>/root/asked',
+  // The real one says whether it could.
+  'apt-get':
+    'echo "apt-get $(echo "$*" | cut -c1-30)" >>/root/asked; case "$*" in *install*) exec /usr/bin/apt-get --simulate "$@" ;; esac',
   docker:
     'case "$2" in create) mkdir -p "/var/lib/docker/volumes/$3/_data" ;; inspect) echo "/var/lib/docker/volumes/$5/_data" ;; esac; echo "docker $*" >>/root/asked',
 };
@@ -45,6 +47,10 @@ describe.skipIf(whyNoSandbox())('an archive is restored by hand from the emergen
     );
     host.sh(`mkdir -p "$root/etc/pve/nodes/pve1/qemu-server" "$root/var/lib/pve-cluster" "$root/root/.ssh" ${volume.replaceAll(' ', '\\ ')}/db
       echo 'memory: 2048' >"$root/etc/pve/nodes/pve1/qemu-server/100.conf"; echo key >"$root/root/.ssh/authorized_keys"
+      mkdir -p "$root/etc/corosync" "$root/usr/share/keyrings"; echo ring >"$root/etc/corosync/corosync.conf"; echo key >"$root/usr/share/keyrings/theirs.gpg"
+      cd "$root/etc"; printf '%s\\n' 'root:x:0:0:Another:/root:/bin/false' 'anna:x:4242:4242::/home/anna:/bin/sh' 'taken:x:1:1::/:/bin/sh' >passwd
+      printf '%s\\n' 'anna:x:4242:' 'sudo:x:27:anna,root' >group; printf '%s\\n' 'root:theirs:1::::::' 'anna:$6$x$y:1::::::' >shadow
+      printf '%s\\n' 'root:100000:65536' 'root:4242:1' >subuid; chmod 600 shadow
       python3 -c 'import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute("create table tree (name text)"); d.execute("insert into tree values (1)"); d.commit()' "$root/var/lib/pve-cluster/config.db"
       head -c 100000 /dev/urandom >${volume.replaceAll(' ', '\\ ')}/db/file; chown 999:999 ${volume.replaceAll(' ', '\\ ')}/db/file`);
     await backUp(host);
@@ -121,8 +127,16 @@ describe.skipIf(whyNoSandbox())('an archive is restored by hand from the emergen
     );
     // The database comes in while nobody has it open.
     const asked = await sandbox.read('/root/asked');
-    expect(asked).toMatch(/^systemctl stop pve-cluster\nsystemctl start pve-cluster\nsystemctl restart pvedaemon/);
-    expect(asked).toContain('apt-get update\ndpkg --set-selections\napt-get -y dselect-upgrade');
+    expect(asked).toMatch(/^systemctl stop pve-cluster\nsystemctl start pve-cluster\nsystemctl restart corosync\n/);
+    expect(asked).toContain('apt-get update\napt-get -y --no-remove install ');
+    expect(asked).toContain('systemctl start pve-cluster\nsystemctl restart corosync\npvecm expected 1\n');
+    expect(await sandbox.root('cat /etc/corosync/corosync.conf /usr/share/keyrings/theirs.gpg')).toBe('ring\nkey\n');
+    // Who was missing is there again, and nobody who is here is another one.
+    expect(await sandbox.root('id anna; id -Gn anna; grep ^anna: /etc/shadow; stat -c %a /etc/shadow')).toMatch(
+      /^uid=4242\(anna\) gid=4242\(anna\).*\nanna sudo\nanna:\$6\$x\$y:1::::::\n6?[04]0\n$/,
+    );
+    expect(await sandbox.root('grep -c theirs /etc/shadow || :; grep -c ^taken: /etc/passwd || :')).toBe('0\n0\n');
+    expect(await sandbox.root('grep -cx root:4242:1 /etc/subuid; grep -c ^root:0: /etc/passwd || :')).toContain('1\n');
   }, 120_000);
 
   it('and stops where the archive or its manifest is not what the host sealed', async () => {

@@ -66,6 +66,11 @@ describe('the last backup of a guest', () => {
     ]);
   });
 
+  it('is none that is unfinished or dated in the future', () => {
+    const found = judged([guest(100)], [archive(100, -48), archive(100, 1, { isUnfinished: true }), archive(100, 216)]);
+    expect(found).toMatchObject([{ verdict: 'failed' }]);
+  });
+
   it('guests without any are named; templates need none', () => {
     const found = judged([guest(100), guest(101), guest(102, { isTemplate: true })], [archive(100, 1)]);
     expect(found).toMatchObject([

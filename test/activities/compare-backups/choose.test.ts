@@ -40,6 +40,10 @@ it('takes the last one before a moment, in the time of the host', () => {
   // 02:00 UTC is 03:00 there.
   expect(chosen({ since: '2026-11-24 02:59' }).from).toBe('daily-backup-20261123-020000');
   expect(chosen({ since: '2026-11-24 03:00' }).from).toBe('daily-backup-20261124-020000');
+  // The 27th is a Friday.
+  expect(chosen({ since: 'Tuesday' }).from).toBe('daily-backup-20261123-020000');
+  expect(chosen({ since: 'thursday' }).from).toBe('daily-backup-20261124-020000');
+  expect(chosen({ since: 'friday' }).note).toBeDefined();
   expect(chosen({ since: '1d' }).from).toBe('daily-backup-20261124-020000');
   expect(chosen({ since: '30d' })).toMatchObject({
     from: 'daily-backup-20261123-020000',

@@ -239,10 +239,12 @@ it('shows no line of a file whose archive holds something else than was sealed',
   makeArchive(host, thursday, after);
   const text = 'auto lo\nswapped\n';
   host.sh(
-    `cd "${host.folder}/made-${thursday}" && printf '${text.replaceAll('\n', '\\n')}' >host/etc/network/interfaces && tar -czf "$backups/${thursday}.tar.gz" *`,
+    `cd "${host.folder}/made-${thursday}" && printf '${text.replaceAll('\n', '\\n')}' >host/etc/network/interfaces &&
+    echo 'tags: swapped' >>host/etc/pve/nodes/pve1/qemu-server/100.conf && echo 'ii  swapped 6-6' >>host/dpkg-versions && tar -czf "$backups/${thursday}.tar.gz" *`,
   );
   const found = await compare(monday, thursday);
   expect(found.changed.map(({ path }) => path)).toContain('host/etc/network/interfaces');
+  expect(found).toMatchObject({ packages: 'unknown', package: [], setting: [] });
   expect(JSON.stringify(found)).not.toContain('swapped');
 });
 

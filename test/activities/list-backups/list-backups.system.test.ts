@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { type Client, ScheduleNotFoundError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { createProxmoxSimulator, type ProxmoxSimulator } from '../../../lab/proxmox/simulator.ts';
 import { createListBackupsActivities } from '../../../src/activities/list-backups/list-backups.ts';
@@ -91,6 +92,7 @@ it('lists the backups of guests that the storages hold, with the last good one o
   const { state } = simulator;
   const before = state.archives.length;
   const [known] = state.archives;
+  if (known === undefined) throw new Error('it needs an archive');
   const all = await list();
   expect(all.backups.map(({ vmid }) => vmid)).toEqual([120, 102, 100]);
   expect(all).toMatchObject({ total: 3, isComplete: true, unseen: [] });
@@ -100,5 +102,66 @@ it('lists the backups of guests that the storages hold, with the last good one o
   expect(await list({ vmid: 100 })).toMatchObject({ total: 1, backups: [{ vmid: 100 }], without: [] });
   expect((await list({ limit: 1 })).backups).toHaveLength(1);
   expect(before).toBeGreaterThan(0);
-  expect(known).toBeDefined();
+  // What is cut off, or dated in the future, is there, and no backup to rely on.
+  const ahead = Math.floor(Date.now() / 1000) + 86_400;
+  state.archives.push(
+    { ...known, vmid: 100, size: 0, takenAt: ahead - 90_000 },
+    { ...known, vmid: 100, takenAt: ahead },
+  );
+  const more = await list({ vmid: 100 });
+  state.archives.splice(before);
+  expect(more.backups.map(({ state: how }) => how)).toEqual(['not-verified', 'unfinished', 'not-verified']);
+  expect(more.lastGood).toEqual([
+    expect.objectContaining({ takenAt: all.lastGood.find(({ vmid }) => vmid === 100)?.takenAt }),
+  ]);
+
+  // The next job for each.
+  state.configuration.backupJobs.set('nightly', {
+    id: 'nightly',
+    enabled: 1,
+    schedule: '02:00',
+    all: 1,
+    exclude: '102',
+  });
+  state.configuration.backupJobs.set('off', { id: 'off', enabled: 0, schedule: '02:00', vmid: '102' });
+  const planned = await list();
+  expect(planned.next?.find(({ vmid }) => vmid === 100)).toMatchObject({ by: 'nightly', at: expect.any(String) });
+  expect(planned.next?.some(({ vmid }) => vmid === 102)).toBe(false);
+  state.configuration.backupJobs.clear();
+});
+
+it('says when a schedule that somebody made for a guest backs it up next', async () => {
+  const made = (change?: string) => ({
+    info: { nextActionTimes: [new Date('2026-11-23T01:00:00Z')] },
+    state: { paused: false },
+    action: { memo: { own: { leadMs: 3_600_000, input: { host: 'pve1', ...(change !== undefined && { change }) } } } },
+  });
+  const own = { managedBy: 'proxmox-mcp', own: true };
+  const schedules: Readonly<Record<string, ReturnType<typeof made>>> = {
+    'back-up-guest/own-a/pve1/100': made(),
+    'change-guests/own-b/pve1': made('back-up'),
+    'change-guests/own-c/pve1': made('reboot'),
+    'change-guests/own-d/pve2': made('back-up'),
+  };
+  const client = {
+    schedule: {
+      async *list() {
+        for (const scheduleId of Object.keys(schedules)) yield { scheduleId, memo: own };
+        yield { scheduleId: 'back-up/daily/pve1', memo: { managedBy: 'proxmox-mcp' } };
+      },
+      getHandle: (id: string) => ({
+        describe: async () => schedules[id] ?? Promise.reject(new ScheduleNotFoundError('none', id)),
+      }),
+    },
+  } as unknown as Pick<Client, 'schedule'>;
+  const found = await host.run(() =>
+    createListBackupsActivities({
+      ...{ hosts: host.hosts, proxmox, client },
+      config: { copies: { folder: join(host.folder, 'copies') } as Config['copies'] },
+    }).nextBackups({ host: 'pve1' }),
+  );
+  expect(found).toEqual([
+    { schedule: 'back-up-guest/own-a/pve1/100', paused: false, at: '2026-11-23T02:00:00.000Z' },
+    { schedule: 'change-guests/own-b/pve1', paused: false, at: '2026-11-23T02:00:00.000Z' },
+  ]);
 });

@@ -34,7 +34,7 @@ say_texts() {
     is_as a "$_one" "$_sumA" && is_as b "$_one" "$_sumB" || continue
     _number=$((_number + 1))
     printf 'text %s %s\n' "$_number" "$_one"
-    changed_lines "$_box/a/$_one" "$_box/b/$_one" >"$_box/lines"
+    changed_lines "$_box/a/$_one" "$_box/b/$_one" "$_one" >"$_box/lines"
     head -n 40 "$_box/lines" | each_line "line $_number "
     [ "$(wc -l <"$_box/lines")" -le 40 ] || echo "cut $_number"
   done | head -n 600
@@ -45,19 +45,21 @@ say_texts() {
 say_guests() {
   LC_ALL=C sort "$_box/guests" | awk -F '\t' '{
     split($1, w, "/"); id = w[7]; sub(/[.]conf$/, "", id); type = w[6] == "lxc" ? "container" : "vm"
-    if ($2 != "added") { was[id] = $1; wasOn[id] = w[5] }
-    if ($2 != "removed") { now[id] = $1; isOn[id] = w[5] }
+    if ($2 != "added") { was[id] = $1; wasOn[id] = w[5]; wasSum[id] = $3 }
+    if ($2 != "removed") { now[id] = $1; isOn[id] = w[5]; isSum[id] = $2 == "added" ? $3 : $4 }
     of[id] = type; all[id]
   } END { for (id in all) {
     if (!(id in was)) print "guest\t" id " " of[id] " " isOn[id] " added"
     else if (!(id in now)) print "guest\t" id " " of[id] " " wasOn[id] " removed"
-    else { if (wasOn[id] != isOn[id]) print "setting\t" id " node\t" wasOn[id] "\t" isOn[id]; print "both\t" id "\t" was[id] "\t" now[id] }
+    else { if (wasOn[id] != isOn[id]) print "setting\t" id " node\t" wasOn[id] "\t" isOn[id]; print "both\t" id "\t" was[id] "\t" now[id] "\t" wasSum[id] "\t" isSum[id] }
   } }' | sort -t "$(printf '\t')" -k2n >"$_box/of-guests"
-  while IFS="$(printf '\t')" read -r _kind _id _was _now; do
+  while IFS="$(printf '\t')" read -r _kind _id _was _now _sumA _sumB; do
     case $_kind in
       guest) echo "guest $_id" ;;
       setting) printf 'setting %s\t%s\t%s\n' "$_id" "$_was" "$_now" ;;
-      both) [ ! -f "$_box/a/$_was" ] || [ ! -f "$_box/b/$_now" ] || guest_changes "$_id" "$_box/a/$_was" "$_box/b/$_now" ;;
+      both)
+        if is_as a "$_was" "$_sumA" && is_as b "$_now" "$_sumB"; then guest_changes "$_id" "$_box/a/$_was" "$_box/b/$_now"; fi
+        ;;
     esac
   done <"$_box/of-guests" | head -n 200
 }
@@ -90,9 +92,15 @@ guest_changes() {
 # package_versions: as a backup has them in host/dpkg-versions.
 package_versions() { timeout -k 2 60 dpkg-query -W -f='${db:Status-Abbrev} ${binary:Package} ${Version}\n' 2>/dev/null; }
 
+# are_packages SIDE: whether the list of packages of a side is there, and what was sealed.
+are_packages() {
+  _sum=$(awk -F '\t' '$1 == "host/dpkg-versions" { print $9; exit }' "$_box/$1.list")
+  [ -s "$_box/$1/host/dpkg-versions" ] && is_as "$1" host/dpkg-versions "${_sum:--}"
+}
+
 # say_packages: `package NAME WAS IS` (`-`: not installed), at most 200, and how many there are.
 say_packages() {
-  [ -s "$_box/a/host/dpkg-versions" ] && [ -s "$_box/b/host/dpkg-versions" ] || { echo 'packages unknown'; return 0; }
+  are_packages a && are_packages b || { echo 'packages unknown'; return 0; }
   for _one in a b; do awk 'NF == 3 && $1 ~ /i$/ { print $2 "\t" $3 }' "$_box/$_one/host/dpkg-versions" | sort -t "$(printf '\t')" -k1,1 >"$_box/packages.$_one"; done
   join -t "$(printf '\t')" -a 1 -a 2 -e - -o 0,1.2,2.2 "$_box/packages.a" "$_box/packages.b" | awk -F '\t' '$2 != $3 { print "package " $1 " " $2 " " $3 }' | printable >"$_box/packages"
   echo "packages $(wc -l <"$_box/packages")"

@@ -15,7 +15,7 @@ const after = join(folder, 'after');
 function changed(from: string, to: string): readonly string[] {
   writeFileSync(before, from);
   writeFileSync(after, to);
-  const text = `set -efu; _box=$1; printable() { cat; }; . "$2"; changed_lines "$_box/before" "$_box/after"`;
+  const text = `set -efu; _box=$1; printable() { cat; }; . "$2"; changed_lines "$_box/before" "$_box/after" host/etc/x`;
   return execFileSync('/bin/sh', ['-c', text, 'sh', folder, script.pathname], { encoding: 'utf8' })
     .split('\n')
     .slice(0, -1);
@@ -70,6 +70,106 @@ const forms: readonly (readonly [form: string, secret: string])[] = [
   ['net user administrator password:@', 'easy'],
 ];
 
+/** What can stand where any secret can, with the file it stands in; `@@` is its place. */
+const open: readonly (readonly [form: string, name: string])[] = [
+  ...[
+    ...['snmpget -v2c -c @@ 10.0.0.1', 'curl "https://sms.example/send?u=joe&p=@@"', 'plink -pw @@ host'],
+    ...[
+      'echo @@ | cryptsetup open /dev/sdb1 data',
+      'echo @@ | sudo -S true',
+      'printf @@|chpasswd',
+      'rclone obscure @@',
+    ],
+    ...['sendemail -xu joe -xp @@', 'swaks -ap @@', 'xfreerdp /u:joe /p:@@', 'smbclient //nas/x @@ -U joe'],
+    ...['snmpget -A @@ -X other', 'mysql -p@@ -e quit', 'sshpass -p @@ ssh nas', 'curl -u joe:@@ https://x.example'],
+    ...['curl -H "X-Thing: @@" https://x.example', 'wget --header=@@ x', 'foo --pin @@', 'foo --anything=@@ x'],
+    ...['sh -c "login @@"', "sh -c 'a; @@'", 'a && b @@', 'a; @@', 'a $(echo @@)', 'foo=@@ bar', 'foo="x @@ y" bar'],
+    ...['mount -o user=joe,x=@@ //nas/x /mnt', 'net use x @@', 'myjob @@', 'ssh joe:@@@host', 'cat >/tmp/x%@@'],
+  ].flatMap((command): readonly (readonly [string, string])[] => [
+    [`0 2 * * * root ${command}`, 'host/etc/cron.d/x'],
+    [`*/5 0-6,22 * jan-mar mon root ${command}`, 'host/etc/crontab'],
+    [`@reboot root ${command}`, 'host/etc/anything'],
+    [`strange ${command}`, 'host/etc/cron.d/x'],
+    [`ExecStart=${command}`, 'host/etc/systemd/system/x.service'],
+    [`ExecStartPre = -!${command}`, 'host/etc/systemd/system/x.service.d/y.conf'],
+    [`ExecStart=/usr/bin/foo \\\n# note\n  ${command}`, 'host/etc/systemd/system/x.service'],
+    [`\tpost-up ${command}`, 'host/etc/network/interfaces'],
+    [`down ${command}`, 'host/etc/network/interfaces.d/x'],
+    [`  ProxyCommand ${command}`, 'host/etc/ssh/ssh_config'],
+    [`Match user joe exec ${command}`, 'host/etc/ssh/sshd_config'],
+    [`install foo ${command}`, 'host/etc/modprobe.d/x.conf'],
+    [`DPkg::Post-Invoke { "${command.replaceAll('"', '')} x"; };`, 'host/etc/apt/apt.conf.d/x'],
+    [`DPkg::Post-Invoke { "x\n ${command.replaceAll('"', '')}\n x"; };`, 'host/etc/apt/apt.conf.d/x'],
+    [`kernel.core_pattern=|/usr/bin/x ${command}`, 'host/etc/sysctl.conf'],
+    [`# ${command}`, 'host/etc/crontab'],
+  ]),
+  ...[
+    ...['curlftpfs#joe:@@@ftp.example.org /mnt fuse', 'joe:@@@nas:/x /mnt fuse.sshfs x 0 0', 'http://joe:@@@x/ y'],
+    ...['deb https://x.example/y?z=@@ bookworm main', 'deb https://x.example/y?@@ bookworm main'],
+    ...['//nas/x /mnt cifs user=joe,pass=@@,uid=0 0 0', '//nas/x /mnt cifs username=joe,pw=@@ 0 0', 'password @@'],
+    ...['\twpa-psk @@', 'token: @@', 'Environment=A=@@', 'Environment="A=@@" "B=x"', 'ANY_NAME=@@', 'api-key = @@'],
+    ...['secret \\\n  @@', 'Environment=A=b \\\n# note\n  C=@@', '-u \\\n  admin:@@', 'password: |\n  @@\n  @@'],
+    ...['a 10.0.0.1 # @@', '; @@', '\tcomment @@', 'description: @@', '[secrets]\nx = @@\n[other]', 'ldap pin: @@'],
+    ...['-----BEGIN PRIVATE KEY-----\n@@\n-----END PRIVATE KEY-----', 'snmp-community @@'],
+  ].map((form) => [form, 'host/etc/fstab'] as const),
+];
+
+/** None of these is recognised by how it looks, but the last ones. */
+const kinds: readonly (readonly [kind: string, ...secrets: string[]])[] = [
+  [
+    'a word',
+    'hunter2',
+    'swordfish',
+    'letmein',
+    'Geheimnis',
+    'passw0rd',
+    'my-secret',
+    'tokens',
+    'SWORDFISH',
+    'hunter-two',
+    'hunter.two',
+    'hunter_2',
+  ],
+  ['a number', '4711', '271828', '20261127'],
+  [
+    'what has signs',
+    's3cr3t!',
+    'sw$rd',
+    'sw:rd',
+    'sw@rd',
+    'sw=rd',
+    'sw/rd7',
+    '/sw/rd7',
+    'sw%rd',
+    'sw+rd',
+    'sw,rd',
+    'säbel',
+  ],
+  [
+    'what looks like something else',
+    '-sword',
+    '--swo=rd',
+    '/p:sword',
+    '//sword',
+    'vmbr0sword',
+    'sword.example',
+    '7.sword',
+  ],
+  ['what a program made', '7K2P-9QRM-XC4V-B2N8', 'Xk29dmQp1', 'deadbeefdeadbeefdeadbeef', 'ghp_1234567890'],
+];
+
+/** The forms out of which a secret came. */
+function leaked(lines: readonly (readonly [form: string, name: string, secret: string])[], by = script.pathname) {
+  const input = join(folder, 'input');
+  const all = lines.map(([form, name, secret]) => `\u0001${name}\n${form.replaceAll('@@', () => secret)}\n`);
+  writeFileSync(input, all.join(''));
+  const text = `set -efu; . "$1"; awk "$_masking"'/^\\001/ { anew(substr($0, 2)); print "\\001"; next } { print masked($0) }' "$2"`;
+  const out = execFileSync('/bin/sh', ['-c', text, 'sh', by, input], { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+  const shownOf = out.split('\u0001\n').slice(1);
+  expect(shownOf).toHaveLength(lines.length);
+  return lines.flatMap(([form, , secret], at) => (shownOf[at]?.includes(secret) ? [`${form}: ${shownOf[at]}`] : []));
+}
+
 describe('a secret', () => {
   it('of any form never comes out', () => {
     expect(forms.length).toBeGreaterThanOrEqual(30);
@@ -91,36 +191,37 @@ describe('a secret', () => {
     expect(changed('password one\n', 'password one\nkey one\n')).toEqual(['+ key (masked 1)']);
   });
 
-  it('never comes out of files put together of anything', () => {
-    // The same numbers each time: a failure is found again.
-    let state = 20_261_127;
-    const random = () => {
-      state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
-      return state / 2_147_483_648;
-    };
-    const plain = [
-      'auto lo',
-      'iface vmbr0 inet static',
-      '\taddress 10.0.0.1/24',
-      '',
-      '[section]',
-      '# note',
-      'mtu 1500',
-      '  deeper: yes',
-    ];
-    for (let round = 0; round < 40; round += 1) {
-      const secrets: string[] = [];
-      const lines = Array.from({ length: 30 }, (_, at) => {
-        if (random() < 0.5) return plain[Math.floor(random() * plain.length)] ?? '';
-        const [form = ''] = forms[Math.floor(random() * forms.length)] ?? [];
-        const secret = `Qx7${Math.floor(random() * 1e9).toString(36)}Z${at}`;
-        secrets.push(secret);
-        return form.replace(/@(?=@)|@(?!@)(?<!backup@)/, () => secret);
-      });
-      const out = changed('', `${lines.join('\n')}\n`).join('\n');
-      for (const secret of secrets) expect(out, lines.join('\n')).not.toContain(secret);
-    }
-  }, 60_000);
+  it.each(kinds)('%s never comes out, whatever form it stands in', (_, ...secrets) => {
+    const lines = open.flatMap(([form, name]) => secrets.map((secret) => [form, name, secret] as const));
+    expect(lines.length).toBeGreaterThanOrEqual(open.length);
+    expect(leaked(lines)).toEqual([]);
+  });
+
+  // So it is known that the test above sees what comes out, and that each of these is needed.
+  it.each([
+    ['commands', /function command_at\(line, low,.*\{/, 'smbclient'],
+    ['a cron table by its name', /return kind == "cron" &&/, 'myjob'],
+    ['who logs in', /function login_at\(word\) \{/, 'curlftpfs'],
+    ['what stands behind a question mark', /function query_at\(word\) \{/, 'x.example/y'],
+    ['what is piped', /function pipe_at\(line\) \{/, 'core_pattern'],
+    ['lines that go on', /function goes_on\(line\) \{/, 'admin'],
+    ['names of secrets', /function named_secret\(low,.*\{/, 'wpa-psk'],
+    ['texts with blanks', /if \(kind == "quoted" &&/, 'Post-Invoke'],
+    ['comments', /if \(isNote\) \{/, '; @@'],
+  ])('comes out where the masking of %s is taken away', (_, rule, form) => {
+    const without = readFileSync(script, 'utf8').replace(rule, (text) =>
+      text.startsWith('function')
+        ? `${text} return ${text.includes('command_at') ? -1 : 0};`
+        : text.startsWith('return')
+          ? 'return 0 &&'
+          : text.replace('if (', 'if (0 && '),
+    );
+    expect(without).not.toBe(readFileSync(script, 'utf8'));
+    const changedScript = join(folder, 'without.sh');
+    writeFileSync(changedScript, without);
+    const lines = open.map(([one, name]) => [one, name, 'hunter2'] as const);
+    expect(leaked(lines, changedScript).join('\n')).toContain(form);
+  });
 });
 
 it.each([
