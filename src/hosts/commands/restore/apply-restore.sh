@@ -32,9 +32,9 @@ if [ -n "$_failed" ]; then
   stop 9 "it did not stay well, so all is as it was before: $_failed"
 fi
 if touches sshd && has_systemd; then for _ssh in ssh sshd; do ! systemctl --quiet is-active "$_ssh.service" || systemctl reload -- "$_ssh.service" || :; done; fi
+becomes kept
+at_boot off
 # All of it is there again, and works: that is the best proof of a backup.
 read -r _asked _of _rest <"$_rec/request" || :
 if grep -qx 'what complete' "$_rec/request" && [ -d "$_records/$_of" ]; then keep proven "$(date +%s)" "$_records/$_of"; fi
-becomes kept
-at_boot off
 echo "units $(wc -l <"$_rec/units")"
