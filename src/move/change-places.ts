@@ -1,6 +1,6 @@
-import { execFile } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   readdirSync,
@@ -11,9 +11,8 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { promisify } from 'node:util';
 import { z } from 'zod';
-import { isWithin } from '../backups/service/archive.ts';
+import { isWithin, syncFileSystemsOf } from '../backups/service/archive.ts';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { replacePrivateFile, syncFolderOf } from '../private-file.ts';
@@ -22,9 +21,6 @@ import { copyPrivate, makePrivateFolder } from './move-folder.ts';
 
 // A service that was unpacked beside the data folder changes places with what is there. That isn't one step: what is to be done
 // is written down beside it first, and whoever is cut off is finished by the next call; until then nothing is started.
-
-const run = promisify(execFile);
-const withinMs = 60 * 60_000;
 
 const journal = z.object({
   version: z.literal(1),
@@ -74,8 +70,12 @@ export async function beginRestore(
   const staging = stagingOf(config);
   const { mode, uid, gid } = statSync(dataDir);
   // Root unpacks it, and the service reads it as a user of its own.
-  if (process.getuid?.() === 0) await run('chown', ['-R', `${uid}:${gid}`, '--', join(staging, 'data')]);
-  await run('sync', ['--file-system', '--', staging], { timeout: withinMs });
+  if (process.getuid?.() === 0) {
+    const data = join(staging, 'data');
+    for (const path of ['', ...readdirSync(data, { recursive: true, encoding: 'utf8' })])
+      chownSync(join(data, path), uid, gid);
+  }
+  await syncFileSystemsOf([staging]);
   const isApart = !isWithin(dataDir, accessDir) && existsSync(join(staging, 'access'));
   const begun: Journal = {
     version: 1,
@@ -123,7 +123,7 @@ export async function finishRestore(
   }
   const folders = [dataDir, ...(begun.access === undefined ? [] : [accessDir])];
   const brought = begun.bring.map(({ to }) => to);
-  await run('sync', ['--file-system', '--', ...folders, ...brought], { timeout: withinMs });
+  await syncFileSystemsOf([...folders, ...brought]);
   forget(dataDir);
   rmSync(staging, { recursive: true, force: true });
   const asides = begun.asides.filter((aside) => existsSync(aside) && !removedEmpty(aside));

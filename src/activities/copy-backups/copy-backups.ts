@@ -112,7 +112,7 @@ export function createCopyBackupsActivities({
       const missing = lacking.filter(({ id }) => state.sendable.includes(id)).map(toCopy);
       return {
         folder: store.folder,
-        findings,
+        findings: [...findings, ...state.brought.map((id) => leftDecrypted(host.config, id))],
         ...(by !== undefined && { by }),
         recipients: state.recipients,
         missing,
@@ -244,6 +244,15 @@ function knownCopy({ backup, bytes, madeAt, state, checked, places }: Copy): Kno
     state,
     ...(checked && { checkedAt: checked.at, proves: checked.proves }),
     places: Object.keys(places),
+  };
+}
+
+function leftDecrypted({ name, layout }: HostConfig, backup: string): Finding {
+  return {
+    check: 'Brought back',
+    verdict: 'warning',
+    summary: `${backup} was brought to ${name} more than a day ago and never admitted: it lies decrypted in ${layout.state}/incoming/${backup}.`,
+    remedy: `Bring it again: npx proxmox-mcp host bring-backup ${name} ${backup} --identity FILE; or remove that folder on the host as root.`,
   };
 }
 

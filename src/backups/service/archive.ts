@@ -115,6 +115,11 @@ export async function publishService(draft: string, archive: string, recipients:
   syncFolderOf(archive);
 }
 
+/** Everything that was written on the file systems of these is on the disk when it resolves. */
+export async function syncFileSystemsOf(paths: readonly string[]): Promise<void> {
+  await run('sync', ['--file-system', '--', ...paths], { timeout: withinMs });
+}
+
 /** Unpacks into a new folder of mode 0700. Throws `unreadable` for what holds anything but files and folders. */
 export async function unpackService(archive: string, into: string): Promise<void> {
   rmSync(into, { recursive: true, force: true });

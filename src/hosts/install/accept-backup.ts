@@ -86,10 +86,12 @@ function notAcceptable({ name }: HostConfig, { id, state }: Archive): ServiceErr
       : state === 'unsealed'
         ? "its manifest, or the host's seal of that, is not what was published any more"
         : 'the host has no proof of what it holds: it was made by somebody else, or before there were proofs';
+  const isOlder =
+    state === 'unproven' ? `. One of before a new installation: host bring-backup ${name} ${id} --there` : '';
   return new ServiceError({
     code: 'conflict',
     message: `${id} on ${name} can't be accepted: ${why}`,
-    remedy: `Make a new one: npx proxmox-mcp back-up --host ${name}`,
+    remedy: `Make a new one: npx proxmox-mcp back-up --host ${name}${isOlder}`,
     details: { host: name },
   });
 }

@@ -210,6 +210,14 @@ it('without recipients there is no copy, and it is said that the only one lies o
   await expect(host.run(() => on.copyBackup({ host: 'pve1', archive }))).rejects.toThrow(/Nobody is named/);
 });
 
+it('what was brought and never admitted is told of after a day', async () => {
+  const on = byHost();
+  host.sh(`mkdir -p "$state/incoming/${older}" && touch -d '-2 days' "$state/incoming/${older}"`);
+  host.sh(`mkdir -p "$state/incoming/${newest}"`);
+  const { findings } = await host.run(() => on.lookAtCopies({ host: 'pve1' }));
+  expect(findings).toMatchObject([{ check: 'Brought back', summary: expect.stringContaining(older) }]);
+});
+
 it('who the host names is said where others are configured', async () => {
   const other = await identityToRecipient(await generateX25519Identity());
   sealBackup(host.layout, newest, randomBytes(1000));

@@ -77,13 +77,16 @@ export const copyState = defineCommand({
     age: flag,
     recipient: many(z.string().regex(/^(age1[a-z0-9]+|ssh-[!-~]+ [!-~]+( .*)?)$/)),
     sendable: many(form(backup)),
-  }).transform(({ encryption, age, recipient, sendable, notUnderstood }) => ({
+    brought: many(form(backup)),
+  }).transform(({ encryption, age, recipient, sendable, brought, notUnderstood }) => ({
     encryption,
     /** The program `age` is there. */
     hasAge: age,
     recipients: recipient,
     /** Ids of archives that are verified and have a sealed manifest. */
     sendable,
+    /** Ids of backups that were brought a day ago and never admitted: they lie there decrypted. */
+    brought,
     notUnderstood,
   })),
 });
