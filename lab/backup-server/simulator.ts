@@ -163,7 +163,9 @@ function answerTo(state: BackupServerState, asked: Asked): Answer {
     };
   }
   if (method === 'GET' && path === '/access/permissions')
-    return { data: { '/system/tasks': state.mayAudit ? { 'Sys.Audit': 1 } : {} } };
+    return {
+      data: { '/datastore': { 'Datastore.Audit': true }, '/system/tasks': state.mayAudit ? { 'Sys.Audit': true } : {} },
+    };
   const [, runKind, runId] = /^\/admin\/(verify|prune|sync)\/([^/]+)\/run$/.exec(path) ?? [];
   if (runKind !== undefined) {
     const job = state.jobs.find((one) => one.kind === runKind && one.id === runId);

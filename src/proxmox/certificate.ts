@@ -54,7 +54,7 @@ export function probeCertificate(
   });
 }
 
-type TrustedAddress = Pick<ProxmoxApiConfig, 'host' | 'port' | 'trust'>;
+type TrustedAddress = Pick<ProxmoxApiConfig, 'host' | 'port' | 'trust' | 'product'>;
 
 /**
  * How connections to the API are made, as its configuration trusts it. With a pin exactly that certificate is
@@ -90,13 +90,20 @@ function pinnedConnector(config: TrustedAddress, pin: string, timeoutMs: number)
 
 function certificateChanged(config: TrustedAddress, pin: string, seen: string | undefined): ServiceError {
   const address = addressOf(config);
+  const look =
+    config.product === 'backup-server'
+      ? { how: 'proxmox-backup-manager cert info', where: 'PBS_FINGERPRINT of its entry in hosts.yaml' }
+      : {
+          how: 'openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256, or pveproxy-ssl.pem if there is one',
+          where: 'npx proxmox-mcp host add NAME (or PROXMOX_FINGERPRINT)',
+        };
   return new ServiceError({
     code: 'proxmox-certificate',
     message: `${address} shows another certificate than the pinned one: SHA-256 ${seen ?? 'none'} instead of ${pin}.`,
     remedy:
       `If the certificate was renewed, compare the new fingerprint on the host itself ` +
-      `(openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256, or pveproxy-ssl.pem if there is one) ` +
-      `and pin it: npx proxmox-mcp host add NAME (or PROXMOX_FINGERPRINT); if not, someone may be between this machine and ${address}: don't continue.`,
+      `(${look.how}) ` +
+      `and pin it: ${look.where}; if not, someone may be between this machine and ${address}: don't continue.`,
     details: { host: config.host, port: config.port, expected: pin, seen: seen ?? '' },
   });
 }

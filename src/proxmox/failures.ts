@@ -5,6 +5,8 @@ import { type ErrorCode, ServiceError } from '../errors.ts';
 export interface Address {
   readonly host: string;
   readonly port: number;
+  /** Default: a Proxmox VE's. */
+  readonly product?: 'backup-server';
 }
 
 /** The call that failed. `path` has its values but no parameters: those may hold passwords. */
@@ -184,7 +186,11 @@ function authenticationFailure(text: string, call: FailedCall): ServiceError {
   return new ServiceError({
     code: 'proxmox-authentication',
     message: `${addressOf(call)} refused the API token ${call.token}: ${text || 'no reason given'}.`,
-    remedy: `It doesn't say whether it was deleted, has expired, its user is disabled, or its name or secret is mistyped. See on the host: pveum user token list ${user}. One that host install made is put in order by: npx proxmox-mcp host install NAME.`,
+    remedy: `It doesn't say whether it was deleted, has expired, its user is disabled, or its name or secret is mistyped. See on the host: ${
+      call.product === 'backup-server'
+        ? `proxmox-backup-manager user list-tokens ${user}. Its secret is in the entry's PBS_TOKEN_VALUE or the file of PBS_TOKEN_VALUE_FILE.`
+        : `pveum user token list ${user}. One that host install made is put in order by: npx proxmox-mcp host install NAME.`
+    }`,
     details: { host: call.host, status: 401, token: call.token },
   });
 }
@@ -210,7 +216,12 @@ function permissionFailure(text: string, call: FailedCall): ServiceError {
       details: { host: call.host, status: 403, ...(path && privilege ? { path, privilege } : {}) },
     });
   }
-  const grant = path ? ` (pveum acl modify ${path} --tokens '${call.token}' --roles …)` : '';
+  const grant =
+    call.product === 'backup-server'
+      ? ` (proxmox-backup-manager acl update ${path ?? '/datastore'} ROLE --auth-id '${call.token}')`
+      : path
+        ? ` (pveum acl modify ${path} --tokens '${call.token}' --roles …)`
+        : '';
   return new ServiceError({
     code: 'proxmox-permission',
     message: `${addressOf(call)} doesn't let the API token ${call.token} do ${call.method} ${call.path}: ${text}.`,
@@ -231,6 +242,10 @@ const neverSent = new Set(
 
 const untrusted =
   /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY|DECRYPT_CERT)|INVALID_(CA|PURPOSE)|HOSTNAME_MISMATCH)/;
+
+/** The same of a Proxmox Backup Server, whose certificate is its own. */
+const pinServer =
+  'Compare its SHA-256 fingerprint on the server itself (proxmox-backup-manager cert info), and write it as PBS_FINGERPRINT in its entry of hosts.yaml. Where it has expired: proxmox-backup-manager cert update --force.';
 
 const pinIt =
   'pin its SHA-256 fingerprint, once you have compared it (npx proxmox-mcp host add NAME), or give the cluster CA (/etc/pve/pve-root-ca.pem) as CA file';
@@ -260,12 +275,17 @@ const distrusts: readonly (readonly [RegExp, string, string])[] = [
   ],
 ];
 
-function untrustedFailure(code: string, address: string, details: ServiceError['details']): ServiceError {
+function untrustedFailure(
+  code: string,
+  address: string,
+  details: ServiceError['details'],
+  product: Address['product'],
+): ServiceError {
   const [, what = 'is not trusted', remedy = ''] = distrusts.find(([pattern]) => pattern.test(code)) ?? [];
   return new ServiceError({
     code: 'proxmox-certificate',
     message: `The certificate of ${address} ${what} (${code}), so nothing was sent.`,
-    remedy,
+    remedy: product === 'backup-server' ? pinServer : remedy,
     details,
   });
 }
@@ -283,7 +303,7 @@ export function networkFailure(
   const code = [rawCode, cause?.code].find((value) => typeof value === 'string') as string | undefined;
   const address = addressOf(call);
   const details = { host: call.host, port: call.port, cause: code ?? name ?? 'unknown' };
-  if (code && untrusted.test(code)) return untrustedFailure(code, address, details);
+  if (code && untrusted.test(code)) return untrustedFailure(code, address, details, call.product);
   if (call.method !== 'GET' && !(code && neverSent.has(code))) {
     return new ServiceError({
       code: 'outcome-unknown',
@@ -304,7 +324,10 @@ export function networkFailure(
   return new ServiceError({
     code: 'proxmox-unavailable',
     message: `${address} can't be reached: ${details.cause}.`,
-    remedy: 'Check the host name and port (8006 unless changed), that the node is up and that pveproxy runs on it.',
+    remedy:
+      call.product === 'backup-server'
+        ? 'Check the host name and port (8007 unless changed), that the server is up and that proxmox-backup-proxy runs on it.'
+        : 'Check the host name and port (8006 unless changed), that the node is up and that pveproxy runs on it.',
     retryable: true,
     details,
   });

@@ -5,7 +5,7 @@ import type { ProxmoxApiConfig } from '../config.ts';
 import { connectorFor } from './certificate.ts';
 
 /** Where a node's API is, and how its certificate is trusted. */
-export type NodeAddress = Pick<ProxmoxApiConfig, 'host' | 'port' | 'trust'>;
+export type NodeAddress = Pick<ProxmoxApiConfig, 'host' | 'port' | 'trust' | 'product'>;
 
 /** What came back, whatever its status. */
 export interface RawAnswer {

@@ -286,7 +286,7 @@ export async function endTask(
   throw new ServiceError({
     code: 'command-failed',
     message: `The task ${upid} was to end, but still runs after ${Math.round(withinMs / 1000)} s`,
-    remedy: 'It is tried again by itself; end it on the node (Datacenter, Tasks) if it stays like this.',
+    remedy: `It is tried again by itself; end it on the node (${pageOf(upid)}) if it stays like this.`,
     retryable: true,
     details: { upid },
   });
@@ -313,6 +313,11 @@ function unknown(upid: string, why: string, cause?: ServiceError): ServiceError 
     details: { upid },
     cause,
   });
+}
+
+/** Where the page of a Proxmox VE has its tasks, and that of a backup server, whose UPIDs have a part more. */
+function pageOf(upid: string): string {
+  return upid.split(':').length > 9 ? 'Administration, Tasks' : 'Datacenter, Tasks';
 }
 
 /** What a task's last words mean for the reader. First match wins. */
@@ -359,7 +364,7 @@ export function requireTaskSuccess({ upid, exitStatus, ok, log }: TaskEnd): void
   throw new ServiceError({
     code: 'command-failed',
     message: `Proxmox's task ${type} of ${id} on ${node} failed: ${words}`,
-    remedy: found?.[1] ?? `Look at the task's log on ${node} (Datacenter, Tasks) for the cause, then start it again.`,
+    remedy: found?.[1] ?? `Look at the task's log on ${node} (${pageOf(upid)}) for the cause, then start it again.`,
     details: { upid, exitStatus, log: log.slice(-20).join('\n') },
   });
 }

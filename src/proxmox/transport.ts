@@ -161,6 +161,7 @@ export function createTransportFor(
         host: node.host,
         port: node.port,
         token: credentials.id,
+        ...(node.product !== undefined && { product: node.product }),
         method,
         path: path.slice(base.length),
       };

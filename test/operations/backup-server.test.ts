@@ -8,6 +8,8 @@ import {
   type StoredSnapshot,
 } from '../../lab/backup-server/simulator.ts';
 import { createApiChangeActivities } from '../../src/activities/api-change/api-change.ts';
+import { backupServerChecks } from '../../src/cli/doctor/backup-server.ts';
+import { runChecks } from '../../src/cli/doctor/check.ts';
 import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { catalogue, type OperationName } from '../../src/operations/catalogue.generated.ts';
 import type { Finding } from '../../src/operations/finding.ts';
@@ -409,7 +411,7 @@ it('another certificate or another token is refused, and says so', async () => {
       },
       pino({ level: 'silent' }),
     );
-  for (const [change, code] of [
+  for (const [change, code, helps] of [
     [
       {
         trust: {
@@ -418,11 +420,41 @@ it('another certificate or another token is refused, and says so', async () => {
         },
       },
       'proxmox-certificate',
+      'proxmox-backup-manager cert info',
     ],
-    [{ tokenValue: new Secret('00000000-0000-4000-8000-000000000000') }, 'proxmox-authentication'],
+    [
+      { tokenValue: new Secret('00000000-0000-4000-8000-000000000000') },
+      'proxmox-authentication',
+      'user list-tokens mcp@pbs',
+    ],
   ] as const) {
     const wrong = other(change);
-    await expect(wrong.backupServer('pbs1').version()).rejects.toMatchObject({ code });
+    await expect(wrong.backupServer('pbs1').version()).rejects.toMatchObject({
+      code,
+      remedy: expect.stringContaining(helps),
+    });
     await wrong.close();
   }
+});
+
+it('doctor looks at it: its certificate, its token, and what that lacks', async () => {
+  const [host] = apis.hosts;
+  if (host?.backupServer === undefined) throw new Error('it needs its configuration');
+  const looked = async (config = host) =>
+    runChecks(
+      backupServerChecks(
+        'pbs1',
+        config.backupServer as NonNullable<typeof host.backupServer>,
+        { hosts: [config] },
+        pino({ level: 'silent' }),
+      ),
+      20_000,
+    );
+  expect(await looked()).toMatchObject([{ check: 'pbs1: backup server', verdict: 'ok' }]);
+  server.state.mayAudit = false;
+  expect(await looked()).toMatchObject([{ verdict: 'warning', summary: expect.stringContaining('Sys.Audit') }]);
+  const tokenValue = new Secret('00000000-0000-4000-8000-000000000000');
+  expect(await looked({ ...host, backupServer: { ...host.backupServer, tokenValue } })).toMatchObject([
+    { verdict: 'failed', remedy: expect.stringContaining('list-tokens') },
+  ]);
 });

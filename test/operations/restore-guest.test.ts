@@ -92,7 +92,7 @@ describe('a container whose volumes are on two storages', () => {
     await lab.carryOutTwice(operation, { archive, newVmid: 900 });
     expect(whereOf(900)).toEqual(where);
     expect(guestOf(900).config?.mp0).toMatch(/,mp=\/data,backup=1,size=512M$/);
-    await lab.carryOut(operation, { archive, newVmid: 901, storage: 'big' });
+    await lab.carryOut(operation, { archive, newVmid: 901, name: 'files-2', storage: 'big' });
     expect(whereOf(901)).toEqual({ rootfs: 'big', mp0: 'big' });
   });
 

@@ -6,11 +6,12 @@ import { fingerprint, type HostKey, lookUpHost } from '../../hosts/ssh/known-hos
 import type { Log } from '../../log.ts';
 import type { Finding } from '../../operations/finding.ts';
 import { apiChecks } from './api.ts';
+import { backupServerChecks } from './backup-server.ts';
 import { type Check, failed, ok, type Result, skipped, warning } from './check.ts';
 
 /** What can be tried of one host. */
 export function hostChecks(host: HostConfig, config: Config, log: Log): Check[] {
-  const { name, ssh, local, api } = host;
+  const { name, ssh, local, api, backupServer } = host;
   if (host.isElsewhere) {
     const run = async () => skipped('another worker serves it (WORKER_HOSTS): its keys need not be here');
     return [{ check: name, tried: 'look at WORKER_HOSTS', run }];
@@ -19,6 +20,7 @@ export function hostChecks(host: HostConfig, config: Config, log: Log): Check[] 
     ...(ssh ? sshChecks(host, ssh, log) : []),
     ...(local ? localHelper(host, log) : []),
     ...(api ? apiChecks(name, api, config, log) : []),
+    ...(backupServer ? backupServerChecks(name, backupServer, config, log) : []),
   ];
 }
 
