@@ -62,7 +62,7 @@ it('takes those that are named, the older one first', () => {
 
 it.each([
   [{ since: '1d', from: 'daily-backup-20261123-020000' }, 'invalid-input'],
-  [{ since: 'Tuesday' }, 'invalid-input'],
+  [{ since: 'some day' }, 'invalid-input'],
   [{ from: 'daily-backup-20261124-020000', to: 'daily-backup-20261123-020000' }, 'invalid-input'],
   [{ from: 'daily-backup-20261101-020000' }, 'not-found'],
   [{ to: 'daily-backup-20261123-020000' }, 'not-found'],

@@ -35,7 +35,7 @@ it('the helper calls what it defines, and programs', () => {
   const words =
     'break case command continue do done elif else esac exec exit fi for if in read readonly return set shift then trap umask unset until wait while';
   const programs =
-    'age awk base64 basename cat cd chmod chown cmp comm cp cut date dd df diff dirname docker docker-compose dpkg-query du echo find flock getent grep head id ionice join journalctl kill lxc-info mkdir mkfifo mktemp mountpoint mv od perl printf pvesh pwd python3 readlink realpath renice rm sed seq setsid sha256sum sleep sort ssh-keygen sshd stat stdbuf sudo sync sysctl systemctl systemd-run tail tar tee timeout tr true uname uniq visudo wc xargs';
+    'age awk base64 basename cat cd chmod chown cmp comm cp cut date dd df diff dirname docker docker-compose dpkg-query du echo find flock getent grep head id ionice join journalctl kill lxc-info mkdir mkfifo mktemp mountpoint mv od perl printf pvesh pwd python3 readlink realpath renice rm rmdir sed seq setsid sha256sum sleep sort ssh-keygen sshd stat stdbuf sudo sync sysctl systemctl systemd-run tail tar tee timeout tr true uname uniq visudo wc xargs';
   const known = new Set(`${words} ${programs}`.split(' '));
   const called = undefinedCalls(helper);
   expect(called).toEqual(expect.arrayContaining(['tar', 'docker', 'while']));

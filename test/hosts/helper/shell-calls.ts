@@ -24,6 +24,10 @@ function codeOf(script: string): string {
     } else if (character === '$' && next === '{') {
       at = endOfBraces(script, at + 1);
       if (!isQuoted) code += 'X';
+    } else if (character === '$' && script.startsWith('((', at + 1)) {
+      // Sums: names in it are variables.
+      at = script.indexOf('))', at) + 1;
+      if (!isQuoted) code += 'X';
     } else if (character === '$' && next === '(') {
       within.push('code');
       code += '(';

@@ -103,7 +103,7 @@ lay_out() {
 # remove_others: what was staged for others, of which nobody does anything any more: who holds the host alone is alone.
 remove_others() {
   find "$state/restores" -mindepth 1 -maxdepth 1 -regextype posix-extended -regex ".*/$form_restore" ! -name "$_restore" -printf '%f\n' 2>/dev/null | sort | while read -r _other; do
-    ( of_restore "$_other"; case $_is in staging | staged) remove_staging; becomes undone 'another restore was begun' ;; esac )
+    ( of_restore "$_other"; if [ "$_is" = staging ] || [ "$_is" = staged ]; then remove_staging; becomes undone 'another restore was begun'; fi )
   done
 }
 
