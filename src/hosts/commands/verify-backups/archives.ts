@@ -78,7 +78,7 @@ export const spotCheck = defineCommand({
   becomesRoot: 'no',
   parameters: [backup, named('older', backup)],
   script: new URL('./spot-check.sh', import.meta.url),
-  uses: [functions, stop, seal, copying, hostPaths, volumes, lists],
+  uses: [functions, stop, seal, copying, hostPaths, volumes, lists, new URL('./sampling.sh', import.meta.url)],
   forms: [backup, volume],
   timeoutMs: 30 * 60_000,
   answer: keyValues({
