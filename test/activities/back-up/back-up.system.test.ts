@@ -231,7 +231,7 @@ describe('looking before a backup', () => {
 
   it('knows before it starts that the disk is too small, and that it is none', async () => {
     host = makeHost();
-    host.sh('mkdir "$backups" && mount -t tmpfs -o size=4m none "$backups"');
+    host.sh('mkdir "$backups" && mount -t tmpfs -o size=4m,mode=700 none "$backups"');
     try {
       expect(await failure(look())).toMatchObject({
         code: 'configuration',
@@ -285,7 +285,7 @@ describe('looking before a backup', () => {
   it('says that the disk became full on the way, and abandon leaves nothing', async () => {
     host = makeHost();
     host.sh(
-      'head -c 3000000 /dev/urandom >"$installation/random"; mkdir "$backups" && mount -t tmpfs -o size=4m none "$backups"',
+      'head -c 3000000 /dev/urandom >"$installation/random"; mkdir "$backups" && mount -t tmpfs -o size=4m,mode=700 none "$backups"',
     );
     try {
       const activities = createBackupActivities(host);

@@ -160,7 +160,7 @@ exec /bin/cp "$@"`,
     host.sh(`echo waits >"$installation/../copying"
       "$helper" job-start held - archive-volume 1 ${id} temporal_data
       until grep -q stop "$installation/../done"; do sleep 0.05; done
-      read -r pid start group rest <"$state/jobs/held/meta"; kill -9 -- "-$group"; rm "$installation/../copying"`);
+      read -r pid start group rest <"$state/jobs/held/meta"; kill -s KILL -- "-$group"; rm "$installation/../copying"`);
     await expect.poll(said, { timeout: 20_000 }).toBe('stop --time 60 temporal_data\nstart temporal_data\n');
     // Whoever comes next finds that they are at work.
     await host.run(() => createBackupActivities(host).abandonBackup({ ...input, id }));

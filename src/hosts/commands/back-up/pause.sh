@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154,SC2016 # Beside functions.sh, whose names it uses; texts for a shell of their own.
+# shellcheck shell=sh disable=SC2154 # Beside functions.sh, whose names it uses.
 # of_container FORMAT CONTAINER: sets _fact. 1: there is no such container any more; 2: Docker doesn't say. Only a daemon that answers
 # tells of one that there is none.
 of_container() {
@@ -52,6 +52,7 @@ stand_still() {
 # and, with systemd, its unit. The notes stay for who looks after it.
 guard() {
   read -r _me _ </proc/self/stat
+  # shellcheck disable=SC2016 # For the shell that is started.
   set -- sh -c 'while [ -e "/proc/$1" ]; do [ -e "$2/paused" ] || [ -e "$2/stopped" ] || exit 0; sleep 1; done
     for note in stopped paused; do
       [ -e "$2/$note" ] || continue
