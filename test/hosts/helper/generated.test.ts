@@ -23,13 +23,6 @@ const helper = generateHelper(defaultLayout);
 const helperDigest = createHash('sha256').update(helper).digest('hex');
 const policy = generateSudoers(defaultLayout, { sudoVersion: '1.9.10', helperDigest });
 
-// One file of shell: of two functions of one name the later one would count for both.
-it('the helper has no two functions of one name', () => {
-  const names = [...helper.matchAll(/^ *([a-z_0-9]+)\(\) ?[{(]/gm)].map(([, name]) => name);
-  expect(names.length).toBeGreaterThan(100);
-  expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
-});
-
 // shellcheck can't see it, and a job that calls a name that was changed fails on the host alone.
 it('the helper calls what it defines, and programs', () => {
   const words =
