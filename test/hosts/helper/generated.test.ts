@@ -112,11 +112,6 @@ describe('every command', () => {
     expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
   });
 
-  it('calls no function of another command: all of them are in one file', () => {
-    const names = [...generateHelper(defaultLayout).matchAll(/^([a-z_]+)\(\)/gm)].map(([, name]) => name);
-    expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
-  });
-
   it('has no field that nobody reads', () => {
     const known = [
       ...['name', 'summary', 'doing', 'as', 'risk', 'lock', 'job', 'parameters', 'argv', 'script', 'uses', 'forms'],
