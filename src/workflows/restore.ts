@@ -336,6 +336,8 @@ function contents(look: RestoreLook): Section {
 
 const leftBecause: Readonly<Record<string, string>> = {
   machine: 'Of another machine’s disks and network cards, so it stays as it is here; path restores it',
+  accounts:
+    'Accounts of another machine, whose numbers may be other names here: docs/emergency.md, "A new machine", says how those that are missing are added',
   pve: 'Of /etc/pve, which is a file system of its own: its database is restored by pve-database',
   name: 'Its name holds characters that only a restore of the folder around it can take',
   helper:

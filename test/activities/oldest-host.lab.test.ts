@@ -45,6 +45,7 @@ describe.skipIf(whyNoLab()).each(await stillHad(oldest))('the programs of $name'
     expect(await attempt(() => activities.checkArchives(second.input))).toEqual({
       whole: [first.input.id],
       broken: [],
+      unsealed: [],
     });
     const plan = await attempt(() => activities.planBackupRetention({ host: 'pve1' }));
     expect(plan).toMatchObject({ remove: [], notUnderstood: 0 });

@@ -45,7 +45,8 @@ helper, the sudoers policy, this page and the tests are made from them, and no o
 construction of the types. The service logs in as \`${layout.user}\`, without a password and without any other right. Commands as root go
 
 1. through sudo, whose policy (\`${layout.sudoersFile}\`) admits one program, by its SHA-256 digest, with arguments that
-   match one of the anchored regular expressions, logs input and output, and executes nothing that it can't log;
+   match one of the anchored regular expressions, logs each command, of changes with input and output, and executes nothing
+   that it can't log;
    What else the host's own rules say by default (\`requiretty\`, \`noexec\`, \`targetpw\`, \`runas_default\` …) doesn't hold for
    these commands, also where it is read after this policy;
 2. through that program, the helper (\`${layout.helper}\`), which counts and checks the arguments again, empties the
@@ -56,6 +57,8 @@ helper's own check is the only one. sudo-rs (0.2.5 or newer) has neither digests
 the policy admits the helper by its path, which only root can write to, and syslog notes each command. \`host install\`
 chooses the form; the tests try all three on real hosts.
 
+What changes nothing is logged without its output: that can be a whole archive (\`send-backup\`), and of more than 64 KiB that it
+records sudo 1.9.13 loses the end when whoever reads is slow.
 sudo keeps the last 20,000 recordings and writes over the oldest; its log is rotated weekly, or at 20 MB. For a copy that
 root on the host can't change, send them to a log server by a file of your own, for example \`/etc/sudoers.d/log-server\`
 with \`Defaults:${layout.user} log_servers=logs.example.com\` (see sudoers(5) for its TLS settings): what that server

@@ -53,7 +53,7 @@ export function generateSudoers(layout: HostLayout, options: SudoersOptions): st
       ? [
           '# This sudo knows no regular expressions: the helper alone checks its arguments.',
           `Cmnd_Alias PMX_HELPER = ${helper}`,
-          ...(isRs ? [] : settled(['PMX_HELPER'])),
+          ...(isRs ? [] : [...lookNames(layout.helper, commands), ...settled(['PMX_HELPER'])]),
         ]
       : [
           ...alias('PMX_LOOK', helper, looks),
@@ -66,15 +66,38 @@ export function generateSudoers(layout: HostLayout, options: SudoersOptions): st
         ]),
     '',
     ...(rules.length === 0
-      ? [`${layout.user} ALL = (root) NOPASSWD: NOSETENV: PMX_HELPER`]
+      ? [
+          ...(isRs ? [] : ['Defaults!PMX_LOOK !log_output', '']),
+          `${layout.user} ALL = (root) NOPASSWD: NOSETENV: PMX_HELPER`,
+        ]
       : [
+          ...unrecorded,
+          `Defaults!${['PMX_WATCH', ...(looks.length > 0 ? ['PMX_LOOK'] : [])].join(',')} !log_output`,
           "# A job is looked at every other second, and what it says is in the host's job folder already.",
-          'Defaults!PMX_WATCH !log_input, !log_output',
+          'Defaults!PMX_WATCH !log_input',
           '',
           `${layout.user} ALL = (root) NOPASSWD: NOSETENV: ${aliases.join(', ')}`,
         ]),
     '',
   ].join('\n');
+}
+
+const unrecorded = [
+  '# What changes nothing is logged without its output. That can be whole archives, and it comes to its end: sudo (1.9.13) loses the',
+  '# last of more than 64 KiB that it records when whoever reads is slow.',
+];
+
+/**
+ * The looks by name, for a sudo that can't tell them by regular expressions: only for how they are logged, so that the wildcard
+ * admits nothing.
+ */
+function lookNames(helper: string, commands: readonly ResolvedCommand[]): string[] {
+  const looks = commands.filter(({ command }) => command.risk === 'read' && !command.job);
+  const names = [
+    ...looks.map(({ command, parameters }) => `${command.name}${parameters.length > 0 ? ' *' : ''}`),
+    ...['job-status *', 'job-list'],
+  ];
+  return [...unrecorded, 'Cmnd_Alias PMX_LOOK = \\', names.map((name) => `    ${helper} ${name}`).join(', \\\n'), ''];
 }
 
 /**
@@ -155,7 +178,7 @@ function defaults(
     '# No password is ever asked for and nothing is remembered.',
     'passwd_tries=1, timestamp_timeout=0, !lecture, !requiretty, !noexec, !targetpw, !rootpw, !runaspw, runas_default=root',
     `command_timeout=${Math.ceil(longestMs / 1000) + 60}`,
-    '# Everything is logged, with its input and output; what cannot be logged is not executed.',
+    '# Everything is logged, changes with their input and output; what cannot be logged is not executed.',
     `logfile=${sudoLog}, log_year, loglinelen=0`,
     `log_input, log_output, iolog_dir=/var/log/sudo-io/%{user}, iolog_flush, maxseq=${recordings}`,
     '!ignore_iolog_errors, !ignore_logfile_errors, !ignore_audit_errors',

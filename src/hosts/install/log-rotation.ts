@@ -4,7 +4,7 @@ import { quote } from '../helper/quote.ts';
 
 export const rotationFile = '/etc/logrotate.d/proxmox-mcp';
 
-/** Where sudo keeps input and output of the service's commands (`iolog_dir` of the policy). */
+/** Where sudo keeps input and output of the service's changes (`iolog_dir` of the policy). */
 export function ioLogFolder({ user }: HostLayout): string {
   return `/var/log/sudo-io/${user}`;
 }

@@ -63,6 +63,20 @@ describe.skipIf(whyNoLab()).each(await stillHad(kinds))('the logs of sudo on $de
     expect(await mark('logged')).toMatchObject({ exitCode: 0 });
   });
 
+  // What a look says can be a whole archive, and of long output that it records sudo 1.9.13 loses the end.
+  it('hold what was looked at, and not what it said', async () => {
+    const { helper } = host.config.layout;
+    const look = () => host.exec(['/usr/bin/sudo', '-n', '--', helper, 'hello'], { user: 'claude-user' });
+    expect(await look()).toMatchObject({ exitCode: 0, stdout: 'hello\n' });
+    expect(await host.readFile(sudoLog)).toMatch(/COMMAND=\S+helper hello/);
+    const recorded = (word: string) =>
+      sh(`find ${recordings} -name 'std*' -exec zcat -f {} + | grep -c '${word}' || :`);
+    expect(await recorded('hello')).toBe('0\n');
+    const older = await host.exec(['/usr/bin/sudo', '-n', '--', helper, 'mark', '1', 'older'], { user: 'claude-user' });
+    expect(older.stderr).toContain('fenced-out');
+    expect(await recorded('fenced-out')).not.toBe('0\n');
+  });
+
   it('are bounded: the newest recording takes the place of the oldest', async () => {
     // 19998, in the base of 36 that sudo counts in.
     await sh(`rm -rf ${recordings}/00; echo 000FFI >${recordings}/seq`);

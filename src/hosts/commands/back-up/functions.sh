@@ -118,10 +118,12 @@ state_of() {
       *) _state=verified ;;
     esac
   fi
+  # Always, as it says what the manifest has to be.
+  _has_seal=yes; has_its_seal "$1" || _has_seal=
   if [ ! -f "$_backups/$1.$_ending" ]; then _state=gone
   elif [ "$_state" = unproven ]; then :
   elif [ -e "$_of/broken" ] || [ "$(stat -c '%s %Y' -- "$_backups/$1.$_ending")" != "$_bytes $_written" ]; then _state=changed
-  elif ! has_its_seal "$1"; then _state=unsealed
+  elif [ -z "$_has_seal" ]; then _state=unsealed
   elif [ -e "$_of/doubts" ] && [ ! -e "$_of/accepted" ]; then _state=doubted
   fi
 }

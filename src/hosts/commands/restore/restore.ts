@@ -95,7 +95,7 @@ const space = z
 const left = z
   .string()
   .transform((line) => fields(line, 3))
-  .pipe(z.tuple([z.enum(['machine', 'pve', 'name', 'dump', 'helper']), count, text]))
+  .pipe(z.tuple([z.enum(['machine', 'accounts', 'pve', 'name', 'dump', 'helper']), count, text]))
   .transform(([why, entries, first]) => ({ why, entries, first }));
 
 const version = z

@@ -21,6 +21,8 @@ select_entries() {
     function whole(u, i) { for (i = 1; i <= parts; i++) if (in_(u, part[i])) return 1; return in_(u, top) }
     # What belongs to the disks and the network cards of one machine.
     function machine(h) { return h ~ /^\/etc\/(network|fstab|crypttab|multipath|multipath.conf|iscsi|lvm|zfs|hostname|hosts|resolv.conf|systemd\/network|kernel|machine-id|mdadm)(\/|$)/ || h ~ /^\/etc\/systemd\/system\/.*[.](mount|automount|swap)$/ || h ~ /^\/etc\/udev\/rules.d\/[^\/]*net/ }
+    # Numbers of accounts are in every file of the machine: those of the packages that were installed on it, in the order of then.
+    function accounts(h) { return h ~ /^\/etc\/(passwd|group|shadow|gshadow|subuid|subgid)$/ }
     function security(p) { return p == top "/" base || p ~ /^host\/etc\/sudoers([.]d\/|$)/ || p ~ /^host\/etc\/ssh\/sshd_config([.]d\/|$)/ }
     function keys(p) { return in_(p, top "/keys") || p ~ /^host\/etc\/ssh\/ssh_host_/ || in_(p, "host/root/.ssh") }
     function unit(p, t, h, w) {
@@ -40,6 +42,7 @@ select_entries() {
       h = substr(p, 5)
       if (h !~ /^\/[^\/]+\/./) return ""
       if (ENVIRON["other"] && machine(h)) return t == "d" ? "" : drop("machine", p)
+      if (ENVIRON["other"] && accounts(h)) return drop("accounts", p)
       if (w == "configuration" && (security(p) || keys(p) || in_(p, "host/usr/local/lib/proxmox-mcp"))) return ""
       return p
     }
