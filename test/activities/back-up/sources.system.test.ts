@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { listBackups } from '../../../src/hosts/commands/back-up/archives.ts';
 import { freeBackupId } from '../../../src/operations/backup-id.ts';
+import { sample } from '../../support/exhaustive.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 import { backUp, id, input, top } from './steps.ts';
 
@@ -22,36 +23,41 @@ async function next() {
 const stateOfNewest = async () => (await host.hosts.get('pve1').run(listBackups, {})).archives.at(-1)?.state;
 
 describe('what was there last time', () => {
-  it.each([
-    [
-      'a configuration cut short',
-      'truncate -s 5 "$installation/.env"',
-      'warning',
-      'less than half: .env (5 of 14 bytes)',
-    ],
-    [
-      'what was encrypted in its place',
-      'head -c 4096 /dev/urandom >"$installation/docker-compose.yml"',
-      'failed',
-      'not text, as if it were encrypted: docker-compose.yml',
-    ],
-    [
-      'what was encrypted to another name',
-      'cd "$installation"; mv caddy/Caddyfile caddy/Caddyfile.locked',
-      'failed',
-      'missing: caddy/Caddyfile',
-    ],
-    ['an emptied key', ': >"$installation/keys/claude_proxmox_key"', 'failed', 'empty: keys/claude_proxmox_key ('],
-    ['a missing key', 'rm "$installation/keys/claude_proxmox_key"', 'failed', 'missing: keys/claude_proxmox_key'],
-    ['a missing sudoers file', 'rm "$installation/../claude-user"', 'failed', 'missing: claude-user'],
-    ['a missing folder', 'rm -r "$installation/caddy"', 'failed', 'missing: caddy/Caddyfile'],
-    [
-      'an older content',
-      'touch -d 2020-01-01 "$installation/docker-compose.yml"',
-      'warning',
-      'older than in the last good backup: docker-compose.yml',
-    ],
-  ])('%s: the archive is kept and does not count', async (_, damage, verdict, summary) => {
+  it.each(
+    sample(
+      [
+        [
+          'a configuration cut short',
+          'truncate -s 5 "$installation/.env"',
+          'warning',
+          'less than half: .env (5 of 14 bytes)',
+        ],
+        [
+          'what was encrypted in its place',
+          'head -c 4096 /dev/urandom >"$installation/docker-compose.yml"',
+          'failed',
+          'not text, as if it were encrypted: docker-compose.yml',
+        ],
+        [
+          'what was encrypted to another name',
+          'cd "$installation"; mv caddy/Caddyfile caddy/Caddyfile.locked',
+          'failed',
+          'missing: caddy/Caddyfile',
+        ],
+        ['an emptied key', ': >"$installation/keys/claude_proxmox_key"', 'failed', 'empty: keys/claude_proxmox_key ('],
+        ['a missing key', 'rm "$installation/keys/claude_proxmox_key"', 'failed', 'missing: keys/claude_proxmox_key'],
+        ['a missing sudoers file', 'rm "$installation/../claude-user"', 'failed', 'missing: claude-user'],
+        ['a missing folder', 'rm -r "$installation/caddy"', 'failed', 'missing: caddy/Caddyfile'],
+        [
+          'an older content',
+          'touch -d 2020-01-01 "$installation/docker-compose.yml"',
+          'warning',
+          'older than in the last good backup: docker-compose.yml',
+        ],
+      ],
+      3,
+    ),
+  )('%s: the archive is kept and does not count', async (_, damage, verdict, summary) => {
     expect((await backUp(host)).packed).toMatchObject({ doubts: [], accepted: [] });
     host.sh(damage);
     const { packed, published } = await next();
