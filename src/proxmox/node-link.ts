@@ -31,6 +31,11 @@ export interface NodeLink {
    * {@link AnswerTooLong} while a body of more than `maxBytes` is read (default 64 MiB).
    */
   exchange(request: NodeRequest, alone: boolean, maxBytes?: number): Promise<RawAnswer>;
+  /**
+   * Sends a GET once, over a connection of its own that ends with it. The body of a 200 comes as it is read, however long it
+   * is; nothing for five minutes ends it. Reading it throws what undici throws.
+   */
+  open(request: NodeRequest): Promise<RawAnswer & { readonly bytes?: AsyncIterable<Uint8Array> }>;
   close(): Promise<void>;
 }
 
@@ -87,8 +92,33 @@ export function createNodeLink(
       const contentType = String(headers['content-type'] ?? '');
       return { status: statusCode, reason: statusText, contentType, body: text };
     },
+    async open(request) {
+      const own = new Agent({ connect: patient, connections: 1, headersTimeout: openMs, bodyTimeout: openMs });
+      try {
+        const { statusCode, statusText, headers, body } = await own.request({ origin, ...request });
+        const contentType = String(headers['content-type'] ?? '');
+        const answer = { status: statusCode, reason: statusText, contentType, body: '' };
+        if (statusCode === 200) return { ...answer, bytes: endingWith(body, own) };
+        const said = (await boundedBytes(body, 2 ** 20)).toString('utf8');
+        await own.destroy();
+        return { ...answer, body: said };
+      } catch (error) {
+        await own.destroy();
+        throw error;
+      }
+    },
     close: () => agent.close(),
   };
+}
+
+const openMs = 5 * 60_000;
+
+async function* endingWith(body: AsyncIterable<Uint8Array>, agent: Agent): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } finally {
+    await agent.destroy();
+  }
 }
 
 /** It was read no further. */
