@@ -1,3 +1,5 @@
+import { type IncomingMessage, request as sendRequest } from 'node:http';
+import type { Socket } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { Agent, type Dispatcher, interceptors } from 'undici';
 import { urlHost } from '../address.ts';
@@ -33,7 +35,8 @@ export interface NodeLink {
   exchange(request: NodeRequest, alone: boolean, maxBytes?: number): Promise<RawAnswer>;
   /**
    * Sends a GET once, over a connection of its own that ends with it. The body of a 200 comes as it is read, however long it
-   * is; nothing for five minutes ends it. Reading it throws what undici throws.
+   * is; nothing for five minutes ends it. Node's own client: undici's ends the process where a body without a length ends
+   * while it waits for its reader.
    */
   open(request: NodeRequest): Promise<RawAnswer & { readonly bytes?: AsyncIterable<Uint8Array> }>;
   close(): Promise<void>;
@@ -92,20 +95,25 @@ export function createNodeLink(
       const contentType = String(headers['content-type'] ?? '');
       return { status: statusCode, reason: statusText, contentType, body: text };
     },
-    async open(request) {
-      const own = new Agent({ connect: patient, connections: 1, headersTimeout: openMs, bodyTimeout: openMs });
-      try {
-        const { statusCode, statusText, headers, body } = await own.request({ origin, ...request });
-        const contentType = String(headers['content-type'] ?? '');
-        const answer = { status: statusCode, reason: statusText, contentType, body: '' };
-        if (statusCode === 200) return { ...answer, bytes: endingWith(body, own) };
-        const said = (await boundedBytes(body, 2 ** 20)).toString('utf8');
-        await own.destroy();
-        return { ...answer, body: said };
-      } catch (error) {
-        await own.destroy();
-        throw error;
-      }
+    async open({ path, method, headers, signal }) {
+      const socket = await connected(patient, address);
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        const host = `${urlHost(address.host)}:${address.port}`;
+        const asked = sendRequest({
+          createConnection: () => socket,
+          path,
+          method,
+          headers: { ...headers, host },
+          signal,
+        });
+        asked.once('response', resolve).on('error', reject);
+        asked.setTimeout(openMs, () => asked.destroy(new DOMException('nothing came', 'TimeoutError')));
+        asked.end();
+      });
+      const { statusCode: status = 0, statusMessage: reason = '' } = answer;
+      const said = { status, reason, contentType: String(answer.headers['content-type'] ?? ''), body: '' };
+      if (status === 200) return { ...said, bytes: answer };
+      return { ...said, body: (await boundedBytes(answer, 2 ** 20)).toString('utf8') };
     },
     close: () => agent.close(),
   };
@@ -113,12 +121,11 @@ export function createNodeLink(
 
 const openMs = 5 * 60_000;
 
-async function* endingWith(body: AsyncIterable<Uint8Array>, agent: Agent): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } finally {
-    await agent.destroy();
-  }
+function connected(connect: ReturnType<typeof connectorFor>, { host, port }: NodeAddress): Promise<Socket> {
+  const to = { hostname: host, host: `${urlHost(host)}:${port}`, protocol: 'https:', port: String(port) };
+  return new Promise((resolve, reject) => {
+    connect(to, (error, socket) => (error === null ? resolve(socket) : reject(error)));
+  });
 }
 
 /** It was read no further. */

@@ -97,7 +97,10 @@ describe('browse-guest-backup', () => {
   it('says what it does not understand', async () => {
     const data = [{ text: 'a', type: 'f', leaf: 1, size: 1 }, { text: 'b', type: 'x' }, 'c', { type: 'f' }];
     const body = JSON.stringify({ data });
-    lab.simulator.inject({ kind: 'answer', status: 200, body }, { path: /file-restore/ });
+    lab.simulator.inject(
+      { kind: 'answer', status: 200, contentType: 'application/json', body },
+      { path: /file-restore/ },
+    );
     const look = await browse({ folder: etc });
     expect(look.output).toMatchObject({ total: 1, entries: [{ name: 'a' }] });
     expect(look.findings).toMatchObject([{ verdict: 'unknown', summary: expect.stringContaining('3 of its entries') }]);
