@@ -96,7 +96,7 @@ async function look(
     throw new ServiceError({
       code: 'not-found',
       message: `There is no ${said(path)} in the backup ${said(archive)}`,
-      remedy: 'See what there is: npx proxmox-mcp browse-guest-backup --archive … --folder …',
+      remedy: 'See what there is: browse-guest-backup lists it folder by folder.',
     });
   }
   if (found.type === 'file' || found.type === 'folder') return found;
