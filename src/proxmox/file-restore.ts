@@ -40,7 +40,7 @@ export async function fetchFromBackup(
   options: { readonly signal?: AbortSignal; readonly onBytes?: (bytes: number) => void } = {},
 ): Promise<Fetched> {
   const { node, archive, path, tar } = wanted;
-  const found = await look(client, wanted, options);
+  const found = await findWanted(client, wanted, options);
   const kind = found.type === 'file' ? 'file' : tar ? 'tar.zst' : 'zip';
   const search = { node, types: ['pbs-download'] };
   const known = (await ownTasks(client, search, options)).map(({ upid }) => upid);
@@ -79,7 +79,7 @@ export async function fetchFromBackup(
   }
 }
 
-async function look(
+async function findWanted(
   client: ProxmoxClient,
   { node, archive, path }: Wanted,
   options: { readonly signal?: AbortSignal },
