@@ -98,7 +98,7 @@ describe('backups fetch', () => {
       const fetch = ['backups', 'fetch', archive, 'root.pxar.didx/etc/key', '--host', 'pve1', '--to', to];
       expect(await runCli(['--config-dir', config, ...fetch]), err).toBe(0);
       expect(readFileSync(to, 'utf8')).toBe('a secret');
-      expect(out).toContain(`${to} is there: 8 bytes`);
+      expect(out).toContain(`${to} is there: 8 B`);
       expect(out + err).not.toContain('a secret');
       expect(await runCli(['--config-dir', config, ...fetch])).not.toBe(0);
       expect(err).toContain('nothing is written over it');
