@@ -85,7 +85,7 @@ export function createVerifyBackupsActivities({
 
     async readWholeArchive({ host, backup }) {
       const found = await runJob(hosts.get(host), readArchive, { backup }, { step: `read ${backup} whole` });
-      return judgeRead(backup, found);
+      return judgeRead(backup, found, host);
     },
 
     async compareWithSource({ host, backup, older }) {

@@ -33,12 +33,12 @@ function refused(result: { readonly code: string | number; readonly said: string
 describe('an archive that nobody vouches for', () => {
   const other = () => join(host.folder, 'other-key');
   it.each<[string, () => SealedArchive, (() => void) | undefined, RegExp]>([
-    ['sealed by another key', () => ({ key: other() }), undefined, /not sealed by this host/],
+    ['sealed by another key', () => ({ key: other() }), undefined, /not sealed by this host, but by SHA256:/],
     [
       'with a manifest that was changed after it was sealed',
       () => ({}),
       () => host.sh(`sed -i 's/^entry f 600/entry f 644/' "$backups/${archiveId}.manifest"`),
-      /not sealed by this host/,
+      /not sealed by this host, but by nobody/,
     ],
     [
       'with the seal of another manifest',
