@@ -272,6 +272,19 @@ describe('looking before a backup', () => {
     }
   });
 
+  it('is made although something is too large to be measured in time, which is said', async () => {
+    host = makeHost();
+    const programs = standIns(host);
+    try {
+      programs.put('du', `case "$*" in *proxmox-mcp) kill $$ ;; *) exec /usr/bin/du "$@" ;; esac`);
+      const { concerns } = await look();
+      expect(concerns).toMatchObject([{ check: 'Size', summary: expect.stringContaining(host.layout.installation) }]);
+      expect((await backUp(host)).published.counts).toBe(true);
+    } finally {
+      programs.remove();
+    }
+  });
+
   it('goes on without ACLs where the file system of the copy refuses them, and says so; modes stay', async () => {
     host = makeHost();
     const programs = standIns(host);
