@@ -14,7 +14,7 @@ import {
   bringBackup,
   type Provenance,
 } from '../../../src/hosts/install/bring-backup.ts';
-import { fingerprintOf } from '../../../src/hosts/seals.ts';
+import { fingerprintOf } from '../../../src/ssh-wire.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 import { sealBackup } from '../../support/sealed-backup.ts';
 
