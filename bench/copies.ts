@@ -14,7 +14,7 @@ import { defaultLayout } from '../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../src/hosts/helper/generate-helper.ts';
 import type { Host } from '../src/hosts/host.ts';
 import { createSshExecutor } from '../src/hosts/ssh/executor.ts';
-import { sealBackup } from '../test/support/sealed-backup.ts';
+import { sealArchive } from '../test/support/sealed-archive.ts';
 import { holding } from './lib/clean-up.ts';
 import { killUsersOf, runProgram, sshArguments } from './lib/openssh.ts';
 import { type BenchResult, contest } from './lib/ratio.ts';
@@ -59,7 +59,7 @@ async function prepare(root: string, sshd: Sshd): Promise<{ readonly layout: Hos
   writeFileSync(layout.helper, generateHelper(layout));
   chmodSync(layout.helper, 0o755);
   const part = randomBytes(64 * mebibyte);
-  sealBackup(layout, id, { parts: gibibytes * 16, part });
+  sealArchive({ layout }, { id, content: { parts: gibibytes * 16, part }, age: 0 });
   const recipient = await identityToRecipient(await generateX25519Identity());
   writeFileSync(join(layout.state, 'recipients'), `# encrypted by the host\n${recipient}\n`, { mode: 0o600 });
   chmodSync(root, 0o755);
