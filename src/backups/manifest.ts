@@ -9,7 +9,7 @@ import { isBackupId } from '../operations/backup-id.ts';
 export const manifestNamespace = 'proxmox-mcp-manifest';
 
 /** The first line. */
-export const manifestTitle = 'proxmox-mcp manifest 1';
+const manifestTitle = 'proxmox-mcp manifest 1';
 
 /** What the lines before the first `entry` say. */
 export interface ManifestHead {
@@ -36,7 +36,7 @@ export interface ManifestHead {
     /** What Docker calls it. */
     readonly volume: string;
   }[];
-  /** What is not in it, each with a word that says why: `socket`, `mounted`, `unreadable`, `excluded` … */
+  /** What is not in it, each with a word that says why: `socket`, `mounted`, `unreadable`, `made-up`, `archives`, `label`. */
   readonly leftOut: readonly { readonly why: string; readonly path: string }[];
   /** Attributes that the file system of the copy refused, in the host's words. */
   readonly lost: readonly string[];

@@ -12,7 +12,7 @@ export type BackupKind = (typeof backupKinds)[number];
  * What monitoring collects by itself: gigabytes that nobody misses in a daily backup. Grafana's volume is not among it, for it
  * holds the dashboards and users that people have made. The host's helper leaves out the same.
  */
-export const collectedVolumes = ['prometheus_data', 'loki_data', 'alloy_data'] as const;
+const collectedVolumes = ['prometheus_data', 'loki_data', 'alloy_data'] as const;
 
 /** Whether a backup of this kind holds a Docker volume of that name. */
 export function holdsVolume(kind: BackupKind, volume: string): boolean {

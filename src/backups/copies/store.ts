@@ -16,7 +16,7 @@ import { readMembers } from './members.ts';
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** What is kept of a copy beside it, in `ID.json`. Nothing of it is secret. */
-export const copyRecord = z.object({
+const copyRecord = z.object({
   version: z.literal(1),
   host: z.string(),
   backup: z.string().refine(isBackupId),
@@ -285,7 +285,7 @@ async function readCopy(copy: Copy, identity: Identity, { signal, onBytes }: Cop
 }
 
 /** The lines of a manifest that name its archive stand before its entries. */
-export function claimIn(head: string, backup: string): Claimed | undefined {
+function claimIn(head: string, backup: string): Claimed | undefined {
   const [, name, bytes, sum] = /^archive (\S+) (\d{1,15}) ([0-9a-f]{64})$/m.exec(head) ?? [];
   const isOf = head.startsWith('proxmox-mcp manifest 1\n') && new RegExp(`^id ${backup}$`, 'm').test(head);
   return isOf && name !== undefined && sum !== undefined ? { name, bytes: Number(bytes), sha256: sum } : undefined;

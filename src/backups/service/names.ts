@@ -24,7 +24,7 @@ export function serviceBackupOf(file: string): string | undefined {
   return id !== undefined && isServiceBackup(id) ? id : undefined;
 }
 
-export function isServiceBackup(id: string): boolean {
+function isServiceBackup(id: string): boolean {
   return wholeId.test(id);
 }
 
