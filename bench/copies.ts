@@ -16,6 +16,7 @@ import type { Host } from '../src/hosts/host.ts';
 import { createSshExecutor } from '../src/hosts/ssh/executor.ts';
 import { sealArchive } from '../test/support/sealed-archive.ts';
 import { holding } from './lib/clean-up.ts';
+import { watchingMemory } from './lib/memory.ts';
 import { killUsersOf, runProgram, sshArguments } from './lib/openssh.ts';
 import { type BenchResult, contest } from './lib/ratio.ts';
 
@@ -84,13 +85,8 @@ async function measure(host: Host, sshd: Sshd, recipient: string, root: string):
     rmSync(file);
   };
   await ours();
-  const before = process.memoryUsage().rss;
-  let highest = before;
-  const sample = setInterval(() => {
-    highest = Math.max(highest, process.memoryUsage().rss);
-  }, 20);
-  try {
-    const result = await contest({
+  const { result, grewMib } = await watchingMemory(() =>
+    contest({
       name: `${gibibytes} GiB copied off a host, encrypted / ssh host tar c | age`,
       aim: { atLeast: 0.8 },
       unit: 'MiB/s',
@@ -99,13 +95,10 @@ async function measure(host: Host, sshd: Sshd, recipient: string, root: string):
       ...(gibibytes > 1 && { seconds: 1 }),
       ours: () => mibPerSecond(ours),
       theirs: () => mibPerSecond(theirs),
-    });
-    const growth = (highest - before) / mebibyte;
-    const note = 'ours also compares the archive with what was published, and writes down the digest of the copy';
-    return { ...result, notes: [...result.notes, `memory grew by ${growth.toFixed(0)} MiB while it did`, note] };
-  } finally {
-    clearInterval(sample);
-  }
+    }),
+  );
+  const note = 'ours also compares the archive with what was published, and writes down the digest of the copy';
+  return { ...result, notes: [...result.notes, `memory grew by ${grewMib.toFixed(0)} MiB while it did`, note] };
 }
 
 async function mibPerSecond(action: () => Promise<unknown>): Promise<number> {
