@@ -9,7 +9,7 @@ import { isBackupId } from '../operations/backup-id.ts';
 export const manifestNamespace = 'proxmox-mcp-manifest';
 
 /** The first line. */
-const manifestTitle = 'proxmox-mcp manifest 1';
+export const manifestTitle = 'proxmox-mcp manifest 1';
 
 /** What the lines before the first `entry` say. */
 export interface ManifestHead {
