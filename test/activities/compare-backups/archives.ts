@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { TestHost } from '../../support/local-host.ts';
 import { entriesOf, makeSealKey, sealManifest } from '../../support/sealed-archive.ts';
 
 /** A file of an archive by its name there; a number beside its text is its mode. */
 export type Files = Readonly<Record<string, string | readonly [text: string, mode: number]>>;
+
+/** When everything in archives was written, in seconds since 1970. */
+const writtenAt = 1_764_205_200;
 
 /** Makes an archive with its manifest and this host's seal, as a backup leaves them. */
 export function makeArchive(host: TestHost, id: string, files: Files, ending = 'tar.gz'): void {
@@ -15,6 +18,8 @@ export function makeArchive(host: TestHost, id: string, files: Files, ending = '
     const [text, mode] = typeof given === 'string' ? ([given, 0o644] as const) : given;
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), text, { mode });
+    // Else those of two archives differ by a second now and then.
+    utimesSync(join(folder, path), writtenAt, writtenAt);
   }
   mkdirSync(backups, { recursive: true });
   makeSealKey(host);
