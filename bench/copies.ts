@@ -14,8 +14,9 @@ import { defaultLayout } from '../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../src/hosts/helper/generate-helper.ts';
 import type { Host } from '../src/hosts/host.ts';
 import { createSshExecutor } from '../src/hosts/ssh/executor.ts';
-import { sealBackup } from '../test/support/sealed-backup.ts';
+import { sealArchive } from '../test/support/sealed-archive.ts';
 import { holding } from './lib/clean-up.ts';
+import { watchingMemory } from './lib/memory.ts';
 import { killUsersOf, runProgram, sshArguments } from './lib/openssh.ts';
 import { type BenchResult, contest } from './lib/ratio.ts';
 
@@ -59,7 +60,7 @@ async function prepare(root: string, sshd: Sshd): Promise<{ readonly layout: Hos
   writeFileSync(layout.helper, generateHelper(layout));
   chmodSync(layout.helper, 0o755);
   const part = randomBytes(64 * mebibyte);
-  sealBackup(layout, id, { parts: gibibytes * 16, part });
+  sealArchive({ layout }, { id, content: { parts: gibibytes * 16, part }, age: 0 });
   const recipient = await identityToRecipient(await generateX25519Identity());
   writeFileSync(join(layout.state, 'recipients'), `# encrypted by the host\n${recipient}\n`, { mode: 0o600 });
   chmodSync(root, 0o755);
@@ -84,13 +85,8 @@ async function measure(host: Host, sshd: Sshd, recipient: string, root: string):
     rmSync(file);
   };
   await ours();
-  const before = process.memoryUsage().rss;
-  let highest = before;
-  const sample = setInterval(() => {
-    highest = Math.max(highest, process.memoryUsage().rss);
-  }, 20);
-  try {
-    const result = await contest({
+  const { result, grewMib } = await watchingMemory(() =>
+    contest({
       name: `${gibibytes} GiB copied off a host, encrypted / ssh host tar c | age`,
       aim: { atLeast: 0.8 },
       unit: 'MiB/s',
@@ -99,13 +95,10 @@ async function measure(host: Host, sshd: Sshd, recipient: string, root: string):
       ...(gibibytes > 1 && { seconds: 1 }),
       ours: () => mibPerSecond(ours),
       theirs: () => mibPerSecond(theirs),
-    });
-    const growth = (highest - before) / mebibyte;
-    const note = 'ours also compares the archive with what was published, and writes down the digest of the copy';
-    return { ...result, notes: [...result.notes, `memory grew by ${growth.toFixed(0)} MiB while it did`, note] };
-  } finally {
-    clearInterval(sample);
-  }
+    }),
+  );
+  const note = 'ours also compares the archive with what was published, and writes down the digest of the copy';
+  return { ...result, notes: [...result.notes, `memory grew by ${grewMib.toFixed(0)} MiB while it did`, note] };
 }
 
 async function mibPerSecond(action: () => Promise<unknown>): Promise<number> {

@@ -7,6 +7,7 @@ import { type Sshd, startSshd } from '../lab/sshd.ts';
 import type { Executor } from '../src/hosts/execution/executor.ts';
 import { createSshExecutor } from '../src/hosts/ssh/executor.ts';
 import { holding } from './lib/clean-up.ts';
+import { watchingMemory } from './lib/memory.ts';
 import { killUsersOf, runProgram, sshArguments } from './lib/openssh.ts';
 import { type BenchResult, contest, medianMs, quantile } from './lib/ratio.ts';
 import { serverMs } from './ssh/server-ms.ts';
@@ -117,13 +118,8 @@ async function stream(sshd: Sshd, ssh: Executor, file: string): Promise<BenchRes
     closeSync(output);
   };
   await ours();
-  const before = process.memoryUsage().rss;
-  let highest = before;
-  const sample = setInterval(() => {
-    highest = Math.max(highest, process.memoryUsage().rss);
-  }, 20);
-  try {
-    const result = await contest({
+  const { result, grewMib } = await watchingMemory(() =>
+    contest({
       name: '1 GiB streamed off a host / ssh host cat, same cipher',
       aim: { atLeast: 0.95 },
       unit: 'MiB/s',
@@ -131,12 +127,9 @@ async function stream(sshd: Sshd, ssh: Executor, file: string): Promise<BenchRes
       blocks: 5,
       ours: () => mibPerSecond(ours),
       theirs: () => mibPerSecond(theirs),
-    });
-    const growth = (highest - before) / 1024 / 1024;
-    return { ...result, notes: [...result.notes, `memory grew by ${growth.toFixed(0)} MiB while it did`] };
-  } finally {
-    clearInterval(sample);
-  }
+    }),
+  );
+  return { ...result, notes: [...result.notes, `memory grew by ${grewMib.toFixed(0)} MiB while it did`] };
 }
 
 async function mibPerSecond(action: () => Promise<unknown>): Promise<number> {

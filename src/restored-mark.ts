@@ -6,7 +6,7 @@ import { replacePrivateFile, syncFolderOf } from './private-file.ts';
 import { sharedMode } from './private-json.ts';
 
 /** What was put back: one of them alone, or both. */
-export const restoredParts = ['temporal', 'ledger'] as const;
+const restoredParts = ['temporal', 'ledger'] as const;
 export type RestoredPart = (typeof restoredParts)[number];
 
 /** That somebody put back an older state of the service, as the file says that stands for it. */

@@ -36,7 +36,7 @@ export interface ManifestHead {
     /** What Docker calls it. */
     readonly volume: string;
   }[];
-  /** What is not in it, each with a word that says why: `socket`, `mounted`, `unreadable`, `excluded` … */
+  /** What is not in it, each with a word that says why: `socket`, `mounted`, `unreadable`, `made-up`, `archives`, `label`. */
   readonly leftOut: readonly { readonly why: string; readonly path: string }[];
   /** Attributes that the file system of the copy refused, in the host's words. */
   readonly lost: readonly string[];

@@ -1,6 +1,7 @@
 import type { HostConfig } from '../config.ts';
 import type { Access } from '../hosts/install/brought.ts';
-import { createSeals, fingerprintOf } from '../hosts/seals.ts';
+import { createSeals } from '../hosts/seals.ts';
+import { fingerprintOf } from '../ssh-wire.ts';
 import { print } from './terminal.ts';
 
 /**

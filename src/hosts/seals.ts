@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { replacePrivateFile } from '../private-file.ts';
@@ -37,11 +36,4 @@ export function createSeals({ dataDir }: { readonly dataDir: string }): Seals {
       return 'first';
     },
   };
-}
-
-/** As `ssh-keygen -l` shows a key: `SHA256:…`. */
-export function fingerprintOf(key: string): string {
-  const [, blob = ''] = key.split(' ');
-  const digest = createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64').replace(/=+$/, '');
-  return `SHA256:${digest}`;
 }

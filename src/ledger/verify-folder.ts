@@ -1,6 +1,7 @@
 import { chmodSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ServiceError } from '../errors.ts';
 import type { LedgerAnchor, LedgerVerification } from '../operations/ledger.ts';
 import { readHeadFile } from './head-file.ts';
 import { readKey } from './key.ts';
@@ -47,4 +48,18 @@ export async function verifyFolder(folder: string, anchors: readonly LedgerAncho
     chmodSync(copy, 0o600);
     return openSegment(copy, number);
   }
+}
+
+/** The same, and throws `verification-failed` with that remedy where it is not whole; `called`: how the message names it. */
+export async function requireUnbroken(
+  folder: string,
+  { called, remedy }: { readonly called: string; readonly remedy: string },
+): Promise<LedgerVerification> {
+  const found = await verifyFolder(folder, []);
+  if (found.verdict !== 'broken') return found;
+  throw new ServiceError({
+    code: 'verification-failed',
+    message: `${called} is not as it was written: ${found.problems[0] ?? 'it is damaged'}`,
+    remedy,
+  });
 }

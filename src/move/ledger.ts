@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
 import { ledgerPaths, segmentsIn } from '../ledger/paths.ts';
-import { verifyFolder } from '../ledger/verify-folder.ts';
+import { requireUnbroken, verifyFolder } from '../ledger/verify-folder.ts';
 import type { LedgerVerification } from '../operations/ledger.ts';
 import { syncFolderOf } from '../private-file.ts';
 import { acquireKernelLock } from '../service/kernel-lock.ts';
@@ -100,12 +100,9 @@ async function alone<Result>(folder: string, work: () => Promise<Result>): Promi
   }
 }
 
-async function verified(folder: string): Promise<LedgerVerification> {
-  const found = await verifyFolder(folder, []);
-  if (found.verdict !== 'broken') return found;
-  throw new ServiceError({
-    code: 'verification-failed',
-    message: `The ledger in ${folder} is not as it was written: ${found.problems[0] ?? 'it is damaged'}`,
+function verified(folder: string): Promise<LedgerVerification> {
+  return requireUnbroken(folder, {
+    called: `The ledger in ${folder}`,
     remedy:
       'Look at it with `npx proxmox-mcp ledger verify`. Where the copy is damaged, export anew. To go without it: --skip ledger',
   });

@@ -5,7 +5,7 @@ import { openCopy, readIdentity } from '../backups/copies/identity.ts';
 import { checkService, isConfiguration, isWithin, namedBy, unpackService } from '../backups/service/archive.ts';
 import type { Config } from '../config.ts';
 import { ServiceError } from '../errors.ts';
-import { verifyFolder } from '../ledger/verify-folder.ts';
+import { requireUnbroken } from '../ledger/verify-folder.ts';
 import { unfinishedRestorePath, writeRestoredMark } from '../restored-mark.ts';
 import type { Secret } from '../secret.ts';
 import { acquireKernelLock } from '../service/kernel-lock.ts';
@@ -65,7 +65,11 @@ export async function restoreService(options: RestoreServiceOptions): Promise<Re
     if (!existsSync(file)) throw noFile(file);
     const archive = await decrypted(options, staging);
     await unpackService(archive, staging);
-    const { files } = await checkService(staging, verifyLedger);
+    const { files } = await checkService(
+      staging,
+      async (folder) =>
+        existsSync(folder) && requireUnbroken(folder, { called: 'The ledger in it', remedy: 'Take another archive.' }),
+    );
     say(`${files} files are as they were packed, and every database opens.`);
     const { bring, kept, left } = await missingHere(options, staging);
     // Before anything of it is in its place.
@@ -144,17 +148,6 @@ async function decrypted({ file, identity, askPassphrase }: RestoreServiceOption
   const opened = await openCopy(file, await readIdentity(identity, askPassphrase));
   await pipeline(opened, createWriteStream(plain, { mode: 0o600, flags: 'wx' }));
   return plain;
-}
-
-async function verifyLedger(folder: string): Promise<void> {
-  if (!existsSync(folder)) return;
-  const { verdict, problems } = await verifyFolder(folder, []);
-  if (verdict !== 'broken') return;
-  throw new ServiceError({
-    code: 'verification-failed',
-    message: `The ledger in it is not as it was written: ${problems[0] ?? 'it is damaged'}`,
-    remedy: 'Take another archive.',
-  });
 }
 
 function runs(pid: number): ServiceError {

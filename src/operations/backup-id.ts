@@ -12,7 +12,7 @@ export type BackupKind = (typeof backupKinds)[number];
  * What monitoring collects by itself: gigabytes that nobody misses in a daily backup. Grafana's volume is not among it, for it
  * holds the dashboards and users that people have made. The host's helper leaves out the same.
  */
-export const collectedVolumes = ['prometheus_data', 'loki_data', 'alloy_data'] as const;
+const collectedVolumes = ['prometheus_data', 'loki_data', 'alloy_data'] as const;
 
 /** Whether a backup of this kind holds a Docker volume of that name. */
 export function holdsVolume(kind: BackupKind, volume: string): boolean {
@@ -41,13 +41,21 @@ export function takenAt(id: string): number {
 }
 
 /**
+ * `20261122-020000`, in UTC.
+ *
+ * @param at - ms since the epoch
+ */
+export function stampOf(at: number): string {
+  return new Date(at).toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
+}
+
+/**
  * `daily-backup-20261122-020000`, in UTC, so that names sort by time whatever the host's clock does in autumn. Where
  * that name is taken, by a backup of the same second, it is that of the next second that is free.
  *
  * @param at - ms since the epoch
  */
 export function freeBackupId(kind: BackupKind, at: number, taken: readonly string[]): string {
-  const stamp = new Date(at).toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  const id = `${kind}-backup-${stamp}`;
+  const id = `${kind}-backup-${stampOf(at)}`;
   return taken.includes(id) ? freeBackupId(kind, at + 1000, taken) : id;
 }

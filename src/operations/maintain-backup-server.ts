@@ -2,8 +2,6 @@ import { z } from 'zod';
 import { type ApiRead, type ApiStep, apiRead, defineApiChange, effect, refuse } from './api-change.ts';
 import {
   escapedId,
-  inNamespace,
-  keepOptions,
   mostNamespaces,
   namespaceName,
   readGarbage,
@@ -14,17 +12,25 @@ import {
   readUsages,
   type ServerJob,
   type ServerSnapshot,
-  snapshotId,
   storeName,
 } from './backup-server.ts';
+import { damagedIn, effectFindings, isBad, logFindings, risksOf } from './backup-server-findings.ts';
+import {
+  type Asked,
+  actions,
+  type JobsSeen,
+  jobOf,
+  jobsOf,
+  listedIn,
+  refuseElsewhere,
+  snapshotsIn,
+  spacesOf,
+} from './backup-server-jobs.ts';
+import { goingIn, keepOf, nsOf, readGoing, refuseLastVerified } from './backup-server-prune.ts';
 import { digestOf } from './digest.ts';
-import type { Finding } from './finding.ts';
 import { refuseMissing } from './guest-config.ts';
-import { roughly } from './guest-disks.ts';
 import { dryRun, hostName } from './inputs.ts';
 import { some } from './said.ts';
-
-const actions = ['verify', 'prune', 'garbage-collect', 'sync'] as const;
 
 const kept = () => z.int().min(1).max(1_000).optional();
 
@@ -127,31 +133,8 @@ export const maintainBackupServer = defineApiChange(
         ]),
       );
     },
-    // What would go, as the server itself says, group by group.
     deeper({ input }, seen, more): Readonly<Record<string, ApiRead<z.ZodType<More>>>> {
-      if (input.action !== 'prune') return {};
-      const job = jobOf(input, seen);
-      if (input.job !== undefined && job === undefined) return {};
-      const [ns = ''] = spacesOf(input, seen);
-      const groups = new Set(listedIn(more).map(({ group }) => group));
-      return Object.fromEntries(
-        [...groups].map((group) => [
-          `prune ${group}`,
-          apiRead({
-            template: '/admin/datastore/*/prune',
-            values: [input.datastore],
-            parameters: {
-              'backup-type': group.slice(0, group.indexOf('/')),
-              'backup-id': group.slice(group.indexOf('/') + 1),
-              'dry-run': true,
-              ...nsOf(ns),
-              ...keepOf(input, job),
-            },
-            schema: goingOf(ns) as unknown as z.ZodType<More>,
-            asksOnly: true,
-          }),
-        ]),
-      );
+      return input.action === 'prune' ? readGoing(input, seen, listedIn(more)) : {};
     },
     plan({ input, node }, seen, more) {
       const { usages, namespaces, garbage, clock } = seen;
@@ -183,19 +166,9 @@ export const maintainBackupServer = defineApiChange(
           'namespace',
         );
       }
-      const going = Object.entries(more)
-        .filter(([name]) => name.startsWith('prune '))
-        .flatMap(([, ids]) => ids as readonly string[]);
-      if (action === 'prune') {
-        const lost = lastVerifiedIn(snapshots, going);
-        if (lost !== undefined) {
-          return refuse(
-            'forbidden',
-            `Of ${lost} the last verified snapshot would go, and nothing was done`,
-            'Verify its newer ones first (action verify), or protect that snapshot; then start it again.',
-          );
-        }
-      }
+      const going = goingIn(more);
+      const last = action === 'prune' ? refuseLastVerified(snapshots, going) : undefined;
+      if (last) return last;
       const [space = ''] = spaces;
       const { call, types, isId } = callOf(input, job, space);
       const reads: Readonly<Record<string, ApiRead>> = {
@@ -310,78 +283,6 @@ type More = readonly ServerSnapshot[] | readonly string[];
 interface Now {
   readonly garbage?: z.output<ReturnType<typeof readGarbage>['schema']>;
 }
-interface JobsSeen {
-  readonly jobs: readonly ServerJob[];
-  readonly push: readonly ServerJob[];
-}
-
-function jobsOf({ action }: Asked, { jobs, push }: JobsSeen): readonly ServerJob[] {
-  if (action !== 'sync') return jobs;
-  return [...jobs, ...push.filter(({ id }) => !jobs.some((job) => job.id === id))];
-}
-
-function jobOf(input: Asked, seen: JobsSeen): ServerJob | undefined {
-  const { job: wanted, datastore } = input;
-  if (wanted === undefined) return undefined;
-  return jobsOf(input, seen).find(({ id, store }) => id === wanted && store === datastore);
-}
-
-const snapshotsIn = (ns: string) => `snapshots ${ns}`;
-
-function listedIn(seen: object): readonly ServerSnapshot[] {
-  return Object.entries(seen)
-    .filter(([name]) => name.startsWith('snapshots '))
-    .flatMap(([, all]) => all as readonly ServerSnapshot[]);
-}
-
-/** The namespaces that it works on; the first is the one that it begins at. */
-function spacesOf(
-  input: Asked,
-  seen: JobsSeen & { readonly namespaces: readonly { readonly ns: string }[] },
-): readonly string[] {
-  const { action, namespace } = input;
-  if (action !== 'verify' && action !== 'prune') return [];
-  const job = jobOf(input, seen);
-  const at = namespace ?? job?.ns ?? '';
-  if (action === 'prune' || (job === undefined && namespace !== undefined)) return [at];
-  return [at, ...below(at, job?.['max-depth'], seen.namespaces)];
-}
-
-/** The namespaces below another one, as deep as it says. */
-function below(
-  at: string,
-  depth: number | undefined,
-  namespaces: readonly { readonly ns: string }[],
-): readonly string[] {
-  const levels = (ns: string) => (ns === '' ? 0 : ns.split('/').length);
-  return namespaces
-    .map(({ ns }) => ns)
-    .filter((ns) => ns !== at && (at === '' || ns.startsWith(`${at}/`)))
-    .filter((ns) => depth === undefined || levels(ns) - levels(at) <= depth);
-}
-
-/** A job that works on other namespaces than those that are looked at. */
-function refuseElsewhere(input: Asked, job: ServerJob | undefined, namespaces: readonly { readonly ns: string }[]) {
-  const { action, namespace } = input;
-  if (job === undefined || (action !== 'prune' && action !== 'verify')) return undefined;
-  const own = job.ns ?? '';
-  if (namespace !== undefined && namespace !== own) {
-    return refuse(
-      'conflict',
-      `The ${action} job ${job.id} works on ${own === '' ? 'the root' : `the namespace ${own}`}, and nothing was done`,
-      own === '' ? 'Leave namespace away.' : `Give namespace "${own}", or leave it away.`,
-      'namespace',
-    );
-  }
-  const deeper = action === 'prune' ? below(own, job['max-depth'], namespaces) : [];
-  if (deeper.length === 0) return undefined;
-  return refuse(
-    'conflict',
-    `The prune job ${job.id} works on several namespaces, and nothing was done`,
-    `Prune them one by one, with namespace and what is kept, instead of the job: ${some([own === '' ? 'the root (no namespace)' : own, ...deeper], 10)}.`,
-    'job',
-  );
-}
 
 /** What a verification has to look at, by the server's own rule. */
 function dueOf(
@@ -408,52 +309,6 @@ function unverified(due: readonly ServerSnapshot[], there: ReadonlyMap<string, S
   return left.length > 0 && left.every(isSame)
     ? `none of the ${left.length} snapshots that were due is verified by it`
     : undefined;
-}
-
-/** The ids of what would go. */
-const goingOf = (ns: string) =>
-  z
-    .array(
-      z.object({
-        'backup-type': z.string(),
-        'backup-id': z.string(),
-        'backup-time': z.number(),
-        keep: z.boolean(),
-        protected: z.boolean().optional(),
-      }),
-    )
-    .transform((all) =>
-      all
-        .filter(({ keep, protected: isKept }) => !keep && isKept !== true)
-        .map((one) => inNamespace(ns, snapshotId(one))),
-    );
-
-interface Asked {
-  readonly action: (typeof actions)[number];
-  readonly datastore: string;
-  readonly namespace?: string | undefined;
-  readonly job?: string | undefined;
-  readonly keepLast?: number | undefined;
-  readonly keepDaily?: number | undefined;
-  readonly keepWeekly?: number | undefined;
-  readonly keepMonthly?: number | undefined;
-  readonly keepYearly?: number | undefined;
-  readonly reverifyAfterDays: number;
-}
-
-function nsOf(namespace: string | undefined) {
-  return namespace === undefined || namespace === '' ? {} : { ns: namespace };
-}
-
-function keepOf(input: Asked, job: ServerJob | undefined): Readonly<Record<string, number>> {
-  if (job !== undefined) return keepOptions(job);
-  return keepOptions({
-    'keep-last': input.keepLast,
-    'keep-daily': input.keepDaily,
-    'keep-weekly': input.keepWeekly,
-    'keep-monthly': input.keepMonthly,
-    'keep-yearly': input.keepYearly,
-  });
 }
 
 /** The call that starts it, the kinds of its task, and what that is said to work on. */
@@ -500,118 +355,4 @@ function callOf(
         isId: isOfStore,
       };
   }
-}
-
-/** The first group whose last verified snapshot is among those. */
-function lastVerifiedIn(snapshots: readonly ServerSnapshot[], going: readonly string[]): string | undefined {
-  const gone = new Set(going);
-  const left = new Map<string, boolean>();
-  for (const { id, group, verified } of snapshots) {
-    if (verified === 'ok') left.set(group, left.get(group) === true || !gone.has(id));
-  }
-  return [...left].find(([, isLeft]) => !isLeft)?.[0];
-}
-
-function damagedIn(snapshots: readonly ServerSnapshot[]): string[] {
-  return snapshots.filter(({ verified }) => verified === 'failed').map(({ id }) => id);
-}
-
-function risksOf(action: Asked['action'], garbage: z.output<ReturnType<typeof readGarbage>['schema']>): string[] {
-  switch (action) {
-    case 'prune':
-      return ['Pruning frees no space: a garbage collection does, and only of what nobody has used for a day'];
-    case 'garbage-collect':
-      return [
-        `It frees only what nobody has used for 24 hours and 5 minutes${garbage['pending-bytes'] === undefined ? '' : `; ${roughly(garbage['pending-bytes'])} waited for that after the last one`}`,
-        'It reads all indexes, which takes hours on slow disks',
-      ];
-    case 'verify':
-      return ['It reads every chunk, which slows backups down meanwhile'];
-    default:
-      return ['It takes up the network and the disks of both sides'];
-  }
-}
-
-function isBad(line: string): boolean {
-  return /^(ERROR|WARN(ING)?S?)\b|\b(failed|error)\b/i.test(line) && !/^TASK /.test(line);
-}
-
-function logFindings(action: Asked['action'], lines: readonly string[], warnings: number): Finding[] {
-  const bad = lines.filter(isBad);
-  const isSync = action === 'sync';
-  // What the last lines of a verification name.
-  const from = action === 'verify' ? lines.findIndex((line) => /^Failed to verify the following/.test(line)) : -1;
-  const named = from === -1 ? [] : lines.slice(from + 1).filter((line) => !/^TASK /.test(line));
-  // A log of many lines may not have kept what the task has counted.
-  if (bad.length === 0 && !(isSync && warnings > 0)) return [];
-  return [
-    {
-      check: isSync ? 'Groups not synced' : 'Log',
-      verdict: isSync || named.length > 0 ? 'failed' : 'warning',
-      summary: isSync
-        ? `Some groups were not synced, though the task counts as done${warnings > 0 ? ` (${warnings} warnings)` : ''}`
-        : named.length > 0
-          ? `The verification failed of ${some(
-              named.map((line) => line.trim()),
-              10,
-            )}`
-          : `${bad.length} lines of its log are errors or warnings`,
-      remedy: 'Read them, put right what they say, then start it again.',
-      evidence: (bad.length === 0 ? lines.slice(-20) : [...bad, ...named]).slice(0, 40).join('\n'),
-    },
-  ];
-}
-
-function effectFindings(
-  action: Asked['action'],
-  snapshots: readonly ServerSnapshot[],
-  garbage: z.output<ReturnType<typeof readGarbage>['schema']>,
-): Finding[] {
-  if (action === 'garbage-collect') {
-    const bad = garbage['still-bad'] ?? 0;
-    return [
-      {
-        check: 'Freed',
-        verdict: 'ok',
-        summary: `${roughly(garbage['removed-bytes'] ?? 0)}; ${roughly(garbage['pending-bytes'] ?? 0)} wait until nobody has used them for a day`,
-      },
-      ...(bad === 0
-        ? []
-        : [
-            {
-              check: 'Bad chunks',
-              verdict: 'failed' as const,
-              summary: `${bad} damaged chunks are still there, which snapshots need`,
-              remedy: 'Verify the datastore to learn which, and back these guests up again.',
-            },
-          ]),
-    ];
-  }
-  if (action !== 'verify') return [];
-  const damaged = damagedIn(snapshots);
-  const without = snapshots
-    .filter(({ verified, isUnfinished }) => verified === undefined && isUnfinished !== true)
-    .map(({ id }) => id);
-  return [
-    ...(damaged.length === 0
-      ? [{ check: 'Damaged', verdict: 'ok' as const, summary: 'None was found damaged' }]
-      : [
-          {
-            check: 'Damaged',
-            verdict: 'failed' as const,
-            summary: `${damaged.length} snapshots are damaged: ${some(damaged, 10)}`,
-            remedy: 'Back these guests up again: what is missing is uploaded anew. Look at the disks of the server.',
-          },
-        ]),
-    ...(without.length === 0
-      ? []
-      : [
-          {
-            check: 'Not verified',
-            verdict: 'warning' as const,
-            summary: `${without.length} snapshots were not verified: ${some(without, 10)}`,
-            remedy: 'They may have come meanwhile, or the API token may not verify them (Datastore.Verify).',
-          },
-        ]),
-  ];
 }

@@ -1,49 +1,31 @@
 import { z } from 'zod';
-import {
-  type ApiRead,
-  type ApiStep,
-  apiRead,
-  defineApiChange,
-  effect,
-  type Refusal,
-  refuse,
-  undoBy,
-} from './api-change.ts';
+import { type ApiRead, type ApiStep, type ApiUndo, apiRead, defineApiChange, effect } from './api-change.ts';
 import {
   type ArchivedConfig,
-  backUpStep,
-  backupEstimate,
   type GuestArchive,
   type GuestArchives,
-  heldOf,
   readArchivedConfig,
   readArchives,
 } from './guest-backup.ts';
 import {
   type GuestConfig,
   type GuestState,
-  guestPath,
   guestTask,
   madeBy,
   marked,
   readConfigAsItRuns,
   readConfigIfAny,
   readState,
-  refuseLocked,
-  refuseManaged,
   TheGuest,
   theGuest,
   withoutMark,
 } from './guest-config.ts';
 import {
-  bytesOf,
   disksOf,
+  type GuestDisk,
   isUsable,
-  type NodeStorage,
-  propertiesOf,
   readStorages,
   refuseStorage,
-  roughly,
   spaceRisks,
   storageName,
 } from './guest-disks.ts';
@@ -65,19 +47,22 @@ import {
   undoOfNew,
   waitSeconds,
 } from './new-guest.ts';
+import { putBack, refuseOver, safetyOf } from './replaced-guest.ts';
+import { archiveIn, archiveText, refuseArchive } from './restored-archive.ts';
+import { configureStep, networkOf } from './restored-network.ts';
 import {
   lostBy,
   mappedDevices,
   notRestored,
   notRestoredFindings,
-  passedDisks,
+  refusePassed,
   refuseRootOnly,
   refuseSizeless,
   restoredDisks,
   volumesAnew,
 } from './restored-volumes.ts';
-import { said, some } from './said.ts';
-import { chooseStorage, lackingDisks, readGuestVolumes, refuseFull, volumesIn } from './storages.ts';
+import { some } from './said.ts';
+import { lackingDisks, readGuestVolumes, volumesIn } from './storages.ts';
 import { type GuestPlace, guestLabel } from './target.ts';
 
 /** A guest's backup as a new guest beside the old one, or in its place. */
@@ -293,68 +278,21 @@ export const restoreGuest = defineApiChange(
 
       const safety = old === undefined ? undefined : safetyOf(old, { input, config, before, storages, from, node });
       if (safety !== undefined && 'refused' in safety) return safety;
-      const path = `/nodes/*/${type}`;
       const steps: ApiStep[] = [
         ...(isOn && old !== undefined ? [stopStep(old)] : []),
         ...(safety === undefined ? [] : [safety]),
-        {
-          title: 'Restore',
-          call: {
-            method: 'POST',
-            template: path,
-            values: [node],
-            parameters: {
-              vmid: guest.vmid,
-              ...(type === 'qemu' ? { archive } : { ostemplate: archive, restore: true }),
-              ...(type === 'lxc'
-                ? volumesAnew(disks, into)
-                : input.storage === undefined
-                  ? {}
-                  : { storage: input.storage }),
-              ...(old === undefined
-                ? {
-                    unique: true,
-                    onboot: false,
-                    [type === 'qemu' ? 'name' : 'hostname']: name,
-                    ...(input.pool === undefined ? {} : { pool: input.pool }),
-                  }
-                : { force: true }),
-              description: marked(withoutMark(notes)),
-              ...(input.bwlimitKiB === undefined ? {} : { bwlimit: input.bwlimitKiB }),
-            },
-          },
-          task: guestTask(guest, { qemu: 'qmrestore', lxc: 'vzrestore' }),
-          effect: effect({
-            reads: {
-              config: readConfigIfAny(guest),
-              ...(readGuestVolumes(
-                node,
-                guest.vmid,
-                disks.map((disk) => into(disk.storage)),
-              ) as object),
-            },
-            lacks(now, run) {
-              const { config: made } = now;
-              const options = Object.keys(made).filter((key) => key !== 'digest');
-              if (options.length === 0) return `there is no ${guestLabel(guest)} on ${node}, or it is empty`;
-              if (madeBy(made.description) !== run)
-                return `the ${guestLabel(guest)} is not the one that this run restored`;
-              if (made.lock !== undefined) return `it is left locked (${made.lock})`;
-              const wanted = disks.map(({ key }) => key);
-              return lackingDisks(wanted, disksOf(type, made), made, volumesIn(now));
-            },
-            facts: ({ config: made }, run) => ({
-              madeBy: run,
-              status: 'stopped',
-              disks: disksOf(type, made).map(({ volume }) => volume),
-            }),
-            withinSeconds: 20,
-          }),
+        restoreStep(guest, {
+          input: { ...input, name },
+          node,
+          isNew: old === undefined,
+          disks,
+          into,
+          notes,
           undo:
             old === undefined
               ? undoNew(guest)
               : putBack(old, { config, before, safetyStorage: input.safetyStorage ?? from, node }),
-        },
+        }),
       ];
       const cards = networkOf(type, saved, { network, bridge: input.bridge, hasNewMac: old === undefined });
       if (Object.keys(cards).length > 0) steps.push(configureStep(guest, cards));
@@ -452,314 +390,86 @@ export const restoreGuest = defineApiChange(
 );
 
 type More = ArchivedConfig | GuestArchives | readonly unknown[];
-type Over = {
-  readonly input: { readonly stopFirst: boolean };
-  readonly config: GuestConfig;
-  readonly state: Parameters<typeof refuseLocked>[1] &
-    Parameters<typeof refuseManaged>[1] & { readonly status: string };
-  readonly replication: readonly { readonly id: string; readonly guest: string }[];
-  readonly type: GuestPlace['type'];
-  readonly of: number;
-};
 
-/** Storage, kind and guest of an archive, by its volume id. */
-function archiveIn(archive: string): {
-  readonly storage: string;
-  readonly type: GuestPlace['type'];
-  readonly vmid: number;
-} {
-  const [, storage = '', file, fileVmid, kind, vmidOf] =
-    /^([^:]+):backup\/(?:vzdump-(qemu|lxc)-(\d+)-|(?:ns\/.+\/)?(vm|ct)\/(\d+)\/)/.exec(archive) ?? [];
-  return { storage, type: file === 'lxc' || kind === 'ct' ? 'lxc' : 'qemu', vmid: Number(fileVmid ?? vmidOf) };
-}
-
-function archiveText({ volid, size, verification }: GuestArchive): string {
-  return `${volid} (${roughly(size)}, ${verification?.state === 'ok' ? 'verified' : 'not verified'})`;
-}
-
-/** Proxmox would make it on `local`, whatever its size. */
-function refusePassed(type: GuestPlace['type'], saved: GuestConfig, storage: string | undefined): Refusal | undefined {
-  const [passed] = storage === undefined ? passedDisks(type, saved) : [];
-  if (passed === undefined) return undefined;
-  return refuse(
-    'invalid-input',
-    `The archive has ${passed}, which was a disk of the node itself (${said(propertiesOf(saved[passed] ?? '').first, 100)}), and nothing was done`,
-    'Give storage: all disks are made there, that one as a volume.',
-    'storage',
-  );
-}
-
-function refuseArchive(
-  found: GuestArchive | undefined,
-  {
-    archive,
-    archives,
-    archived,
-    node,
-    of,
-  }: {
-    readonly archive: string;
-    readonly archives: GuestArchives;
-    readonly archived: ArchivedConfig | undefined;
-    readonly node: string;
-    readonly of: number;
-  },
-): Refusal | undefined {
-  if (found === undefined) {
-    const newest = archives.toSorted((a, b) => (b.ctime ?? 0) - (a.ctime ?? 0)).slice(0, 5);
-    return refuse(
-      'not-found',
-      `${node} has no backup ${archive} that the API token may see, and nothing was done`,
-      newest.length === 0
-        ? `There is none of the guest ${of} on that storage, or the API token lacks VM.Backup on the guest or Datastore.AllocateSpace on the storage.`
-        : `There are: ${newest.map(({ volid }) => said(volid)).join(', ')}.`,
-      'archive',
-    );
-  }
-  if (found.verification?.state !== undefined && found.verification.state !== 'ok') {
-    return refuse(
-      'conflict',
-      `The backup server found ${archive} damaged, and nothing was done`,
-      'Take another one; the next backup uploads again what is missing.',
-      'archive',
-    );
-  }
-  if (found.size <= 1 || archived === undefined || Object.keys(archived.config).length === 0) {
-    return refuse(
-      'conflict',
-      `The archive ${archive} is empty or not finished, or its configuration can't be read, and nothing was done`,
-      'Take another one.',
-      'archive',
-    );
-  }
-  return undefined;
-}
-
-/** Why a guest can't be replaced. */
-function refuseOver(guest: GuestPlace, { input, config, state, replication, type, of }: Over): Refusal | undefined {
-  if (guest.type !== type || guest.vmid !== of) {
-    return refuse(
-      'invalid-input',
-      `The archive is one of the ${type === 'qemu' ? 'VM' : 'container'} ${of}, and not of the ${guestLabel(guest)}`,
-      'Restore it into new, or name the guest that it is of.',
-      'vmid',
-    );
-  }
-  const kept = refuseLocked(guest, state) ?? refuseManaged(guest, state, 'stopped and replaced');
-  if (kept) return kept;
-  if (config.protection === '1') {
-    return refuse(
-      'forbidden',
-      `${TheGuest(guest)} is protected (its option protection), so it is not replaced`,
-      'Ask who has protected it and why; who may decide that takes it away (configure-guest, protection 0).',
-    );
-  }
-  if (config.template === '1') {
-    return refuse(
-      'conflict',
-      `${TheGuest(guest)} is a template, and clones may need its disks, so it is not replaced`,
-      'Restore the archive into new.',
-      'into',
-    );
-  }
-  const job = replication.find((one) => one.guest === String(guest.vmid));
-  if (job !== undefined) {
-    return refuse(
-      'conflict',
-      `${TheGuest(guest)} is replicated (${job.id}), and its copies would not fit the restored disks`,
-      'Delete the replication first (change-replication), and make it anew afterwards.',
-    );
-  }
-  if (state.status === 'running' && !input.stopFirst) {
-    return refuse(
-      'conflict',
-      `${TheGuest(guest)} is running, so it is not replaced`,
-      'Shut it down first (control-guest), or give stopFirst, which pulls its plug.',
-      'stopFirst',
-    );
-  }
-  return undefined;
-}
-
-/** The backup of what is replaced, which has to hold all of it. */
-function safetyOf(
+/** Makes it of the archive, and sees that it is that one, whole and with all its disks. */
+function restoreStep(
   guest: GuestPlace,
   {
     input,
-    config,
-    before,
-    storages,
-    from,
     node,
+    isNew,
+    disks,
+    into,
+    notes,
+    undo,
   }: {
-    readonly input: { readonly safetyStorage?: string | undefined };
-    readonly config: GuestConfig;
-    readonly before: GuestArchives;
-    readonly storages: readonly NodeStorage[];
-    readonly from: string;
+    readonly input: {
+      readonly archive: string;
+      readonly name: string;
+      readonly storage?: string | undefined;
+      readonly pool?: string | undefined;
+      readonly bwlimitKiB?: number | undefined;
+    };
     readonly node: string;
+    readonly isNew: boolean;
+    readonly disks: readonly GuestDisk[];
+    /** Where a disk goes that was on that storage. */
+    readonly into: (own: string) => string;
+    readonly notes: string;
+    readonly undo: ApiUndo;
   },
-): ApiStep | Refusal {
-  const storage = chooseStorage(storages, {
-    storage: input.safetyStorage ?? from,
-    node,
-    content: 'backup',
-    field: 'safetyStorage',
-  });
-  if ('refused' in storage) return storage;
-  const [lost] = heldOf(guest.type, config).left;
-  if (lost !== undefined) {
-    return refuse(
-      'conflict',
-      `${TheGuest(guest)} has ${lost.key}, which ${lost.why}: the safety copy would not hold it, and nothing would bring it back`,
-      'Take it into backups, detach and move it to another guest, or remove it if nobody needs it; or restore into new.',
-    );
-  }
-  const needed = backupEstimate(config, guest.type, before, (line) => bytesOf(propertiesOf(line).rest.size ?? '') ?? 0);
-  const full = before.length > 0 ? refuseFull(storage, needed, 'safetyStorage') : undefined;
-  if (full) return full;
-  return backUpStep(
-    guest,
-    {
-      storage: storage.storage,
-      mode: 'snapshot',
-      compress: 'zstd',
-      notes: 'before a restore over it',
-      isProtected: true,
-    },
-    { config, status: 'stopped', before },
-    { title: 'Safety copy', isKept: true, facts: ({ volid }) => ({ safetyCopy: volid }) },
-  );
-}
-
-/** What was replaced is restored from the safety copy that this run has made. */
-function putBack(
-  guest: GuestPlace,
-  {
-    config: was,
-    before,
-    safetyStorage,
-    node,
-  }: {
-    readonly config: GuestConfig;
-    /** Backups that there were already. */
-    readonly before: GuestArchives;
-    readonly safetyStorage: string;
-    readonly node: string;
-  },
-) {
-  const reads = {
-    config: readConfigIfAny(guest),
-    archives: readArchives(node, safetyStorage, guest.vmid),
-  };
-  const disks = disksOf(guest.type, was).map(({ key }) => key);
-  return undoBy({
-    says: `the ${guestLabel(guest)} is restored from its safety copy`,
-    reads,
-    plan({ config, archives }, run) {
-      // Nothing of it was touched.
-      if (config.digest !== undefined && config.digest === was.digest) return undefined;
-      const copy = archives.find(
-        ({ notes, volid }) => madeBy(notes) === run && !before.some((one) => one.volid === volid),
-      );
-      // A restore that was killed keeps it, and Proxmox would refuse.
-      if (copy !== undefined && config.lock === 'create') {
-        return {
-          effect: effect({
-            reads,
-            lacks: (now) =>
-              now.config.lock === 'create'
-                ? `the ${guestLabel(guest)} is left locked (create), as by a restore that was killed: if none runs any more, unlock it on ${node} (${guest.type === 'qemu' ? 'qm' : 'pct'} unlock ${guest.vmid}), then answer this run to put it back`
-                : `the ${guestLabel(guest)} is not put back yet: answer this run once more`,
-          }),
-        };
-      }
-      if (copy === undefined) {
-        return {
-          effect: effect({
-            reads,
-            lacks: (now) =>
-              now.config.digest === was.digest
-                ? undefined
-                : `the ${guestLabel(guest)} is not as it was, and no safety copy on ${safetyStorage} bears the name of this run (${run})`,
-          }),
-        };
-      }
-      return {
-        call: {
-          method: 'POST' as const,
-          template: `/nodes/*/${guest.type}`,
-          values: [node],
-          parameters: {
-            vmid: guest.vmid,
-            ...(guest.type === 'qemu'
-              ? { archive: copy.volid }
-              : { ostemplate: copy.volid, restore: true, ...volumesAnew(disksOf('lxc', was)) }),
-            force: true,
-          },
-        },
-        task: guestTask(guest, { qemu: 'qmrestore', lxc: 'vzrestore' }),
-        effect: effect({
-          reads: { config: reads.config },
-          lacks(now) {
-            if (madeBy(now.config.description) === run) return `the ${guestLabel(guest)} is still the restored one`;
-            if (now.config.lock !== undefined) return `it is left locked (${now.config.lock})`;
-            const missing = disks.find((key) => now.config[key] === undefined);
-            return missing === undefined ? undefined : `the ${guestLabel(guest)} lacks its disk ${missing}`;
-          },
-          withinSeconds: 60,
-        }),
-      };
-    },
-  });
-}
-
-/** Sets the network cards, so that what is restored doesn't meet the one that it was. */
-function configureStep(guest: GuestPlace, cards: Readonly<Record<string, string>>): ApiStep {
+): ApiStep {
+  const { type } = guest;
   return {
-    title: 'Configure',
-    call: { method: 'PUT', ...guestPath(guest, '/config'), parameters: cards },
-    effect: effect({
-      reads: { config: readConfigIfAny(guest) },
-      lacks({ config }) {
-        const lacking = Object.entries(cards).find(([card, line]) => {
-          const wanted = propertiesOf(line).rest;
-          const now = propertiesOf(config[card] ?? '').rest;
-          return now.link_down !== wanted.link_down || now.bridge !== wanted.bridge;
-        });
-        return lacking === undefined ? undefined : `its network card ${lacking[0]} is not what was set`;
+    title: 'Restore',
+    call: {
+      method: 'POST',
+      template: `/nodes/*/${type}`,
+      values: [node],
+      parameters: {
+        vmid: guest.vmid,
+        ...(type === 'qemu' ? { archive: input.archive } : { ostemplate: input.archive, restore: true }),
+        ...(type === 'lxc' ? volumesAnew(disks, into) : input.storage === undefined ? {} : { storage: input.storage }),
+        ...(isNew
+          ? {
+              unique: true,
+              onboot: false,
+              [type === 'qemu' ? 'name' : 'hostname']: input.name,
+              ...(input.pool === undefined ? {} : { pool: input.pool }),
+            }
+          : { force: true }),
+        description: marked(withoutMark(notes)),
+        ...(input.bwlimitKiB === undefined ? {} : { bwlimit: input.bwlimitKiB }),
       },
+    },
+    task: guestTask(guest, { qemu: 'qmrestore', lxc: 'vzrestore' }),
+    effect: effect({
+      reads: {
+        config: readConfigIfAny(guest),
+        ...(readGuestVolumes(
+          node,
+          guest.vmid,
+          disks.map((disk) => into(disk.storage)),
+        ) as object),
+      },
+      lacks(now, run) {
+        const { config: made } = now;
+        const options = Object.keys(made).filter((key) => key !== 'digest');
+        if (options.length === 0) return `there is no ${guestLabel(guest)} on ${node}, or it is empty`;
+        if (madeBy(made.description) !== run) return `the ${guestLabel(guest)} is not the one that this run restored`;
+        if (made.lock !== undefined) return `it is left locked (${made.lock})`;
+        const wanted = disks.map(({ key }) => key);
+        return lackingDisks(wanted, disksOf(type, made), made, volumesIn(now));
+      },
+      facts: ({ config: made }, run) => ({
+        madeBy: run,
+        status: 'stopped',
+        disks: disksOf(type, made).map(({ volume }) => volume),
+      }),
+      withinSeconds: 20,
     }),
+    undo,
   };
-}
-
-/** The network cards of an archive as they are to be; none where they stay. */
-function networkOf(
-  type: GuestPlace['type'],
-  config: GuestConfig,
-  {
-    network,
-    bridge,
-    hasNewMac,
-  }: { readonly network: 'unplugged' | 'kept'; readonly bridge: string | undefined; readonly hasNewMac: boolean },
-): Readonly<Record<string, string>> {
-  if (network === 'kept' && bridge === undefined) return {};
-  const cards = Object.entries(config).filter(([key]) => /^net\d+$/.test(key));
-  return Object.fromEntries(
-    cards.map(([key, line]) => {
-      const parts = line
-        .split(',')
-        .filter(
-          (part) => !part.startsWith('link_down=') && !(hasNewMac && type === 'lxc' && part.startsWith('hwaddr=')),
-        )
-        // Proxmox makes a new address of a card without one.
-        .map((part) =>
-          hasNewMac && type === 'qemu' ? part.replace(/^(\w+)=(?:[0-9A-F]{2}:){5}[0-9A-F]{2}$/i, '$1') : part,
-        )
-        .map((part) => (bridge !== undefined && part.startsWith('bridge=') ? `bridge=${bridge}` : part));
-      return [key, [...parts, ...(network === 'unplugged' ? ['link_down=1'] : [])].join(',')];
-    }),
-  );
 }
 
 function sizeOn(

@@ -32,7 +32,7 @@ function onStorage(line: string | undefined, storage: string): string {
 }
 
 /** The disks of the node itself that a VM has, which its archives hold, too. */
-export function passedDisks(type: Type, config: GuestConfig): readonly string[] {
+function passedDisks(type: Type, config: GuestConfig): readonly string[] {
   if (type === 'lxc') return [];
   return Object.keys(config).filter(
     (key) =>
@@ -72,8 +72,20 @@ export function refuseSizeless(type: Type, disks: readonly GuestDisk[], archive:
   );
 }
 
+/** A passed-through disk with no storage named: Proxmox would make it on `local`, whatever its size. */
+export function refusePassed(type: Type, saved: GuestConfig, storage: string | undefined): Refusal | undefined {
+  const [passed] = storage === undefined ? passedDisks(type, saved) : [];
+  if (passed === undefined) return undefined;
+  return refuse(
+    'invalid-input',
+    `The archive has ${passed}, which was a disk of the node itself (${said(propertiesOf(saved[passed] ?? '').first, 100)}), and nothing was done`,
+    'Give storage: all disks are made there, that one as a volume.',
+    'storage',
+  );
+}
+
 /** What only root@pam may bring back, so no API token: devices and folders of the node, and lines of LXC itself. */
-export function rootOnly(type: Type, config: GuestConfig): readonly string[] {
+function rootOnly(type: Type, config: GuestConfig): readonly string[] {
   return Object.entries(config).flatMap(([key, line]) => {
     const { first, rest } = propertiesOf(line);
     if (type === 'lxc') {

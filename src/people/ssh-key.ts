@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
+import { fieldsOf } from '../ssh-wire.ts';
 
 /** What `ssh-keygen -Y verify` can check, without DSA and certificates. `sk-` ones live in a hardware token that is touched. */
 const types = [
@@ -24,7 +24,7 @@ export function parsePublicKey(text: string): string {
   if (/[\r\n]/.test(text.trim())) throw refused('it has several lines');
   if (!types.some((one) => one === type)) throw refused(`it begins with none of ${types.join(', ')}`);
   if (blob.toString('base64').replace(/=+$/, '') !== base64.replace(/=+$/, '')) throw refused('it is damaged');
-  const [inner, ...parts] = fields(blob) ?? [];
+  const [inner, ...parts] = fieldsOf(blob) ?? [];
   if (inner?.toString() !== type || parts.length === 0) throw refused(`it is damaged: it isn't of type ${type}`);
   const modulus = parts[1];
   if (type === 'ssh-rsa' && (modulus === undefined || (modulus.length - 1) * 8 < shortestRsaBits)) {
@@ -33,26 +33,6 @@ export function parsePublicKey(text: string): string {
   const name = comment.join(' ');
   if (!/^[\x20-\x7e]{0,100}$/.test(name)) throw refused('its comment is longer than 100 characters, or not of ASCII');
   return [type, base64, ...(name === '' ? [] : [name])].join(' ');
-}
-
-/** As `ssh-keygen -l` shows it: `SHA256:…`. */
-export function fingerprintOf(line: string): string {
-  const blob = Buffer.from(line.split(' ')[1] ?? '', 'base64');
-  return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`;
-}
-
-/** The strings of a key blob (RFC 4253 §6.6), each after its length; undefined when they don't fill it exactly. */
-function fields(blob: Buffer): readonly Buffer[] | undefined {
-  const found: Buffer[] = [];
-  let at = 0;
-  while (at < blob.length) {
-    if (at + 4 > blob.length) return undefined;
-    const end = at + 4 + blob.readUInt32BE(at);
-    if (end > blob.length) return undefined;
-    found.push(blob.subarray(at + 4, end));
-    at = end;
-  }
-  return found;
 }
 
 function refused(why: string): ServiceError {

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { ServiceError } from '../errors.ts';
 import { createPrivateJson } from '../private-json.ts';
+import { fingerprintOf } from '../ssh-wire.ts';
 import { createAttempts } from './attempts.ts';
 import { checkPassword, type HashCost, hashCost, hashPassword, isPassword, nobodysHash } from './password.ts';
 import {
@@ -18,7 +19,7 @@ import {
   storedPerson,
   unknownPerson,
 } from './person.ts';
-import { fingerprintOf, parsePublicKey } from './ssh-key.ts';
+import { parsePublicKey } from './ssh-key.ts';
 import { totpStep } from './totp.ts';
 import { createTurns } from './turns.ts';
 

@@ -1,6 +1,7 @@
 import { ApplicationFailure, isCancellation, workflowInfo } from '@temporalio/workflow';
 import type { z } from 'zod';
 import type { RestoreActivities, RestoreChoice, RestoreLook, RestoreRecord } from '../activities/restore/restore.ts';
+import { stampOf } from '../operations/backup-id.ts';
 import type { Finding } from '../operations/finding.ts';
 import type { PlanDraft } from '../operations/plan.ts';
 import type { Section } from '../operations/report.ts';
@@ -33,8 +34,7 @@ function reach(host: string) {
 
 /** The same in every plan of a run. */
 function idOf(): string {
-  const stamp = workflowInfo().startTime.toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  return `restore-${stamp}`;
+  return `restore-${stampOf(workflowInfo().startTime.getTime())}`;
 }
 
 function choiceOf({ host, backup = '', what, paths, volumes }: Input): RestoreChoice {

@@ -13,7 +13,7 @@ import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 import { crashFaults } from '../support/crash-faults.ts';
 import { recordOutcome } from '../support/crash-matrix.ts';
 import { sample } from '../support/exhaustive.ts';
-import { sealBackup } from '../support/sealed-backup.ts';
+import { sealArchive } from '../support/sealed-archive.ts';
 import { startService, type TestService } from '../support/service.ts';
 
 /*
@@ -49,7 +49,7 @@ beforeAll(async () => {
   writeFileSync(join(gate, 'bin/age'), held, { mode: 0o755 });
   writeFileSync(layout.helper, generateHelper(layout).replace('PATH=', `PATH=${gate}/bin:`));
   chmodSync(layout.helper, 0o755);
-  sealBackup(layout, id, randomBytes(2_000_000));
+  sealArchive({ layout }, { id, content: randomBytes(2_000_000), age: 0 });
   writeFileSync(join(layout.state, 'recipients'), `# encrypted by the host\n${recipient}\n`, { mode: 0o600 });
   const entry = {
     ENABLE_LOCAL_EXECUTION: 'true',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { fingerprintOf, parsePublicKey } from '../../src/people/ssh-key.ts';
+import { parsePublicKey } from '../../src/people/ssh-key.ts';
+import { fingerprintOf } from '../../src/ssh-wire.ts';
 
 const ed25519 = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMAsRuQSWYrR5Bu1TV4SQ3c5yZBLptBHOwGHEwrAtC3I a b';
 const ecdsa =

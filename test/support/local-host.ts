@@ -15,6 +15,7 @@ import type { Hosts } from '../../src/hosts/host.ts';
 import { createLocalExecutor } from '../../src/hosts/local/executor.ts';
 import { createProxmoxApis, type ProxmoxApis } from '../../src/proxmox/connect.ts';
 import { logger } from './activity-logger.ts';
+import { runShell } from './shell.ts';
 
 /** Of a Temporal server that isn't there: most looks have nothing to ask it. */
 export const nobodysClient = new Client({ connection: Connection.lazy({ address: '127.0.0.1:1' }) });
@@ -93,17 +94,12 @@ export function makeHost(changes: Partial<HostLayout> = {}, user?: number, backu
     newRun: () => {
       workflowId = randomUUID();
     },
-    sh: (script) =>
-      execFileSync('/bin/sh', ['-euc', script], { encoding: 'utf8', env: { ...process.env, ...paths(layout) } }),
+    sh: (script) => runShell(layout, script),
     close: async () => {
       await hosts.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-function paths({ installation, backups, state, helper, hostRoot }: HostLayout): Record<string, string> {
-  return { installation, backups, state, helper, root: hostRoot, LC_ALL: 'C' };
 }
 
 function executorAs(user: number | undefined): Executor {

@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Context } from '@temporalio/activity';
 import { readRecipients } from '../../backups/copies/recipients.ts';
 import {
   checkService,
@@ -18,7 +17,8 @@ import {
 import type { Config } from '../../config.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { verifyFolder } from '../../ledger/verify-folder.ts';
+import { requireUnbroken } from '../../ledger/verify-folder.ts';
+import { withHeartbeat } from '../lib/heartbeat.ts';
 
 export const queue = 'ledger';
 
@@ -36,8 +36,6 @@ export interface PackedService {
 }
 
 export type BackUpServiceActivities = ReturnType<typeof createBackUpServiceActivities>;
-
-const beatMs = 2_000;
 
 /** The archives of the service itself, made by the process that has the ledger open and the data folder before it. */
 export function createBackUpServiceActivities({
@@ -73,7 +71,7 @@ export function createBackUpServiceActivities({
     /** Packs under a temporary name. Done again it begins anew. */
     async packService({ at }: { readonly at: number }): Promise<PackedService> {
       const id = serviceBackupId(at);
-      return beating(async () => {
+      return withHeartbeat(async () => {
         mkdirSync(folder, { recursive: true, mode: 0o700 });
         removeDrafts();
         try {
@@ -91,10 +89,15 @@ export function createBackUpServiceActivities({
     /** Reads it back, and opens each database of it. Throws `unreadable` and `verification-failed`. */
     async verifyServiceArchive({ at }: { readonly at: number }): Promise<PackedService> {
       const id = serviceBackupId(at);
-      return beating(async () => {
+      return withHeartbeat(async () => {
         try {
           await unpackService(draft(id), work(id));
-          const { files } = await checkService(work(id), verifyLedger);
+          const { files } = await checkService(work(id), (folder) =>
+            requireUnbroken(folder, {
+              called: 'The ledger in it',
+              remedy: 'Look at the one that is in use: npx proxmox-mcp ledger verify',
+            }),
+          );
           return { files, bytes: statSync(draft(id)).size };
         } finally {
           rmSync(work(id), { recursive: true, force: true });
@@ -107,7 +110,7 @@ export function createBackUpServiceActivities({
       const id = serviceBackupId(at);
       const isThere = () => [archive(id), `${archive(id)}.age`].some((path) => existsSync(path));
       const recipients = readRecipients(config.serviceBackups.recipients, 'SERVICE_BACKUP_RECIPIENTS');
-      if (existsSync(draft(id))) await beating(() => publishService(draft(id), archive(id), recipients));
+      if (existsSync(draft(id))) await withHeartbeat(() => publishService(draft(id), archive(id), recipients));
       if (isThere()) return id;
       throw new ServiceError({
         code: 'unreadable',
@@ -134,28 +137,6 @@ export function createBackUpServiceActivities({
     for (const name of readdirSync(folder)) {
       if (/^\.service-backup-.*\.(tmp|work)$/.test(name)) rmSync(join(folder, name), { recursive: true, force: true });
     }
-  }
-}
-
-/** Throws `verification-failed`. */
-async function verifyLedger(folder: string): Promise<void> {
-  const { verdict, problems } = await verifyFolder(folder, []);
-  if (verdict !== 'broken') return;
-  throw new ServiceError({
-    code: 'verification-failed',
-    message: `The ledger in it is not as it was written: ${problems[0] ?? 'it is damaged'}`,
-    remedy: 'Look at the one that is in use: npx proxmox-mcp ledger verify',
-  });
-}
-
-/** While child processes work, Temporal hears that this one lives. */
-async function beating<Result>(work: () => Promise<Result>): Promise<Result> {
-  const context = Context.current();
-  const timer = setInterval(() => context.heartbeat(), beatMs);
-  try {
-    return await work();
-  } finally {
-    clearInterval(timer);
   }
 }
 

@@ -25,10 +25,11 @@ import {
 } from '../../hosts/commands/back-up/make-backup.ts';
 import { backup } from '../../hosts/commands/back-up/parameters.ts';
 import type { Host, HostFence, Hosts } from '../../hosts/host.ts';
-import { createSeals, fingerprintOf, type Seals } from '../../hosts/seals.ts';
+import { createSeals, type Seals } from '../../hosts/seals.ts';
 import { type BackupKind, freeBackupId, isBackupId } from '../../operations/backup-id.ts';
 import type { Plan } from '../../operations/plan.ts';
 import { readableDuration } from '../../reports/units.ts';
+import { fingerprintOf } from '../../ssh-wire.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { repeatable } from '../lib/repeat.ts';
 import { currentRun, jobOf, runJob } from '../lib/run-job.ts';

@@ -1,11 +1,12 @@
 import { type Archive, type Backups, listBackups } from '../../hosts/commands/back-up/archives.ts';
 import { clockToleranceMs, lastGood } from '../../hosts/commands/back-up/last-good.ts';
 import type { Host, RunOptions } from '../../hosts/host.ts';
-import { fingerprintOf, type Seals } from '../../hosts/seals.ts';
+import type { Seals } from '../../hosts/seals.ts';
 import { takenAt } from '../../operations/backup-id.ts';
 import type { Finding } from '../../operations/finding.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { readableDuration, readableTime } from '../../reports/units.ts';
+import { fingerprintOf } from '../../ssh-wire.ts';
 import { finding } from './finding.ts';
 import { isInstalled } from './installation.ts';
 import { backupFailedHours, backupWarningHours, clockFailedMs } from './limits.ts';

@@ -54,8 +54,8 @@ function differences({ name, copies }: HostConfig, state: CopyState, install: st
   return [{ check: 'Recipients', verdict: 'warning', summary, remedy: `Run: ${install}` }];
 }
 
-/** Said wherever the backups of a host are told of. */
-export function onlyCopy(host: string): Finding {
+/** Nobody is named to whom copies are encrypted. */
+function onlyCopy(host: string): Finding {
   return {
     check,
     verdict: 'warning',

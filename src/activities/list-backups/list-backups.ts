@@ -79,7 +79,7 @@ export interface ListInput {
   readonly limit: number;
 }
 
-/** What backups are there. Both only look, and may be asked again at any time. */
+/** What backups are there. All only look, and may be asked again at any time. */
 export interface ListBackupsActivities {
   /** Those of the host itself, from its own records. */
   listHostArchives(input: ListInput): Promise<HostArchives>;

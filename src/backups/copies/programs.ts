@@ -15,7 +15,10 @@ export interface Encryption {
   readonly done: Promise<void>;
 }
 
-/** The program asks for a passphrase on the terminal itself. */
+/**
+ * The plain text of a copy, by the program `age`, which asks for a passphrase on the terminal itself. Ends with
+ * `verification-failed` for what it doesn't decrypt to its end, `configuration` where it isn't there.
+ */
 export function decryptByProgram(path: string, file: string): Readable {
   const child = spawn('age', ['--decrypt', '--identity', file], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -34,7 +37,7 @@ export function decryptByProgram(path: string, file: string): Readable {
   return plain;
 }
 
-/** Recipients are no secret, so that they may be arguments. */
+/** Encrypts by the program `age`; recipients are no secret, so that they may be arguments. `done` throws `configuration`. */
 export function encryptByProgram(recipients: readonly string[], to: Writable): Encryption {
   const args = ['--encrypt', ...recipients.flatMap((one) => ['--recipient', one])];
   const child = spawn('age', args, { stdio: ['pipe', 'pipe', 'ignore'], env: programEnvironment() });

@@ -1,4 +1,5 @@
 import { createPublicKey, verify } from 'node:crypto';
+import { fieldsOf } from '../../ssh-wire.ts';
 import { manifestNamespace } from '../manifest.ts';
 
 // The seal of a manifest, as `ssh-keygen -Y sign` writes it (PROTOCOL.sshsig), looked at where there is no ssh-keygen to ask, and
@@ -34,20 +35,6 @@ export function parseSeal(armour: string): Seal | undefined {
       return verify(null, signed, createPublicKey({ key: jwk, format: 'jwk' }), proof);
     },
   };
-}
-
-/** Each with its length before it; undefined where that isn't so to the end. */
-function fieldsOf(bytes: Buffer): readonly Buffer[] | undefined {
-  const fields: Buffer[] = [];
-  let at = 0;
-  while (at < bytes.length) {
-    if (at + 4 > bytes.length) return undefined;
-    const end = at + 4 + bytes.readUInt32BE(at);
-    if (end > bytes.length) return undefined;
-    fields.push(bytes.subarray(at + 4, end));
-    at = end;
-  }
-  return fields;
 }
 
 function ofEd25519(bytes: Buffer, length: number): Buffer | undefined {

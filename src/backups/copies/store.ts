@@ -6,8 +6,9 @@ import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { z } from 'zod';
 import { ServiceError } from '../../errors.ts';
-import { isBackupId } from '../../operations/backup-id.ts';
+import { isBackupId, takenAt } from '../../operations/backup-id.ts';
 import { replacePrivateFile, syncFolderOf } from '../../private-file.ts';
+import { manifestTitle } from '../manifest.ts';
 import { readHeader } from './age.ts';
 import { encryptedBytes } from './age-header.ts';
 import { type Identity, openCopy } from './identity.ts';
@@ -16,7 +17,7 @@ import { readMembers } from './members.ts';
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** What is kept of a copy beside it, in `ID.json`. Nothing of it is secret. */
-export const copyRecord = z.object({
+const copyRecord = z.object({
   version: z.literal(1),
   host: z.string(),
   backup: z.string().refine(isBackupId),
@@ -109,6 +110,7 @@ const abandonedMs = 24 * 3_600_000;
 /** And of one that was given up, whose writer would have written since. */
 const stillMs = 150_000;
 
+/** Copies below a folder, which is made with the first one; `now` is the service's clock. */
 export function createCopyStore(folder: string, now: () => Date = () => new Date()): CopyStore {
   const folderOf = (host: string) => join(folder, host);
   const fileOf = (host: string, backup: string) => join(folderOf(host), `${backup}.age`);
@@ -147,7 +149,7 @@ export function createCopyStore(folder: string, now: () => Date = () => new Date
       namesIn(folderOf(host))
         .filter((name) => name.endsWith('.json') && isBackupId(name.slice(0, -5)))
         .flatMap((name) => find(host, name.slice(0, -5)) ?? [])
-        .sort((a, b) => stampOf(b.backup).localeCompare(stampOf(a.backup))),
+        .sort((a, b) => takenAt(b.backup) - takenAt(a.backup)),
 
     async write(host, backup, of, fill, options = {}) {
       if (!isBackupId(backup)) throw new Error(`${backup} is no backup's id`);
@@ -294,9 +296,9 @@ async function readCopy(copy: Copy, identity: Identity, { signal, onBytes }: Cop
 }
 
 /** The lines of a manifest that name its archive stand before its entries. */
-export function claimIn(head: string, backup: string): Claimed | undefined {
+function claimIn(head: string, backup: string): Claimed | undefined {
   const [, name, bytes, sum] = /^archive (\S+) (\d{1,15}) ([0-9a-f]{64})$/m.exec(head) ?? [];
-  const isOf = head.startsWith('proxmox-mcp manifest 1\n') && new RegExp(`^id ${backup}$`, 'm').test(head);
+  const isOf = head.startsWith(`${manifestTitle}\n`) && new RegExp(`^id ${backup}$`, 'm').test(head);
   return isOf && name !== undefined && sum !== undefined ? { name, bytes: Number(bytes), sha256: sum } : undefined;
 }
 
@@ -375,11 +377,6 @@ function namesIn(folder: string): readonly string[] {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
-}
-
-/** `20261122-020000` of an id. */
-function stampOf(backup: string): string {
-  return backup.slice(-15);
 }
 
 function notAll(host: string, backup: string, bytes: number, expected: number): ServiceError {

@@ -135,7 +135,7 @@ export async function unpackService(archive: string, into: string): Promise<void
  */
 export async function checkService(
   folder: string,
-  verifyLedger: (folder: string) => Promise<void>,
+  verifyLedger: (folder: string) => Promise<unknown>,
 ): Promise<Collected> {
   const listed = new Map<string, string>();
   for (const line of readText(join(folder, sums)).split('\n')) {

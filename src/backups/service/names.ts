@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Config } from '../../config.ts';
-import { takenAt } from '../../operations/backup-id.ts';
+import { stampOf, takenAt } from '../../operations/backup-id.ts';
 import { markBackups } from '../retention.ts';
 
 /** How many archives of the service stay. */
@@ -12,10 +12,13 @@ export function serviceBackups({ dataDir }: Pick<Config, 'dataDir'>): string {
   return join(dataDir, 'backups');
 }
 
-/** `service-backup-20261127-034000`, in UTC: the same for every attempt of a run. */
+/**
+ * `service-backup-20261127-034000`, in UTC: the same for every attempt of a run.
+ *
+ * @param at - ms since the epoch
+ */
 export function serviceBackupId(at: number): string {
-  const stamp = new Date(at).toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  return `service-backup-${stamp}`;
+  return `service-backup-${stampOf(at)}`;
 }
 
 /** The id of an archive by its file's name, encrypted or not; undefined: it is none. */
@@ -24,7 +27,7 @@ export function serviceBackupOf(file: string): string | undefined {
   return id !== undefined && isServiceBackup(id) ? id : undefined;
 }
 
-export function isServiceBackup(id: string): boolean {
+function isServiceBackup(id: string): boolean {
   return wholeId.test(id);
 }
 

@@ -97,7 +97,7 @@ export function wanted(seen: Seen, { layout, home, publicKey, from, copies }: Wa
 }
 
 /** Root's file of those to whom copies of backups are encrypted. */
-export function recipientsFileOf({ state }: HostLayout): string {
+function recipientsFileOf({ state }: HostLayout): string {
   return `${state}/recipients`;
 }
 

@@ -1,4 +1,5 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { fingerprintOfBlob } from '../../ssh-wire.ts';
 
 /** A host's public key as OpenSSH writes it. */
 export interface HostKey {
@@ -75,8 +76,7 @@ export function knownHostsLine(host: string, port: number, key: HostKey): string
 
 /** `SHA256:…`, as `ssh-keygen -l` prints it. */
 export function fingerprint(key: HostKey | Buffer): string {
-  const blob = Buffer.isBuffer(key) ? key : key.blob;
-  return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`;
+  return fingerprintOfBlob(Buffer.isBuffer(key) ? key : key.blob);
 }
 
 export function sameKey(a: HostKey, b: HostKey): boolean {

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { browseBackup, compareBackups } from '../../../src/hosts/commands/compare-backups/compare.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
+import { sealManifest } from '../../support/sealed-archive.ts';
 import { backUp, id } from '../back-up/steps.ts';
-import { type Files, makeArchive, writeManifest } from './archives.ts';
+import { type Files, makeArchive } from './archives.ts';
 
 let host: TestHost;
 beforeEach(() => {
@@ -289,8 +290,8 @@ it('compares and lists 200,000 entries in seconds, in little memory', async () =
     ),
     'end 200000',
   ];
-  writeManifest(host, monday, lines(monday, 'd'));
-  writeManifest(host, thursday, lines(thursday, 'e'));
+  sealManifest(host, monday, lines(monday, 'd'));
+  sealManifest(host, thursday, lines(thursday, 'e'));
   const begun = performance.now();
   const found = await compare(monday, thursday);
   const compared = performance.now() - begun;

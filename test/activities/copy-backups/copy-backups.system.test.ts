@@ -29,7 +29,7 @@ import type { Host, Hosts } from '../../../src/hosts/host.ts';
 import { bringBackup } from '../../../src/hosts/install/bring-backup.ts';
 import { Secret } from '../../../src/secret.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
-import { sealBackup } from '../../support/sealed-backup.ts';
+import { sealArchive } from '../../support/sealed-archive.ts';
 import { backUp } from '../back-up/steps.ts';
 
 // The helper's own commands on this machine, with Debian's age, into a real folder of copies.
@@ -86,8 +86,8 @@ function decrypted(path: string): string {
 
 it('what a host has verified is copied, newest first, and comes back byte for byte with age and tar alone', async () => {
   const [first, second] = [randomBytes(1_500_000), randomBytes(70_000)];
-  sealBackup(host.layout, newest, first, 60);
-  sealBackup(host.layout, older, second, 90_000);
+  sealArchive(host, { id: newest, content: first, age: 60 });
+  sealArchive(host, { id: older, content: second, age: 90_000 });
   const on = byHost();
   const look = await host.run(() => on.lookAtCopies({ host: 'pve1' }));
   expect(look).toMatchObject({ by: 'host', findings: [], unsealed: [], copies: [], recipients: [recipient] });
@@ -108,7 +108,7 @@ it('what a host has verified is copied, newest first, and comes back byte for by
 });
 
 it('a copy that is there is not sent again; one that was changed is', async () => {
-  sealBackup(host.layout, newest, randomBytes(200_000));
+  sealArchive(host, { id: newest, content: randomBytes(200_000), age: 0 });
   const on = byHost();
   const [archive] = (await host.run(() => on.lookAtCopies({ host: 'pve1' }))).missing;
   if (archive === undefined) throw new Error('nothing to copy');
@@ -128,7 +128,7 @@ it('a copy that is there is not sent again; one that was changed is', async () =
 });
 
 it('a bit that flips is found by comparing, and the copy made again', async () => {
-  sealBackup(host.layout, newest, randomBytes(200_000));
+  sealArchive(host, { id: newest, content: randomBytes(200_000), age: 0 });
   const on = byHost();
   const [archive] = (await host.run(() => on.lookAtCopies({ host: 'pve1' }))).missing;
   if (archive === undefined) throw new Error('nothing to copy');
@@ -143,7 +143,7 @@ it('a bit that flips is found by comparing, and the copy made again', async () =
 });
 
 it('what the disk does not give any more is no copy, and made again', async () => {
-  sealBackup(host.layout, newest, randomBytes(200_000));
+  sealArchive(host, { id: newest, content: randomBytes(200_000), age: 0 });
   const on = byHost();
   const [archive] = (await host.run(() => on.lookAtCopies({ host: 'pve1' }))).missing;
   if (archive === undefined) throw new Error('nothing to copy');
@@ -161,7 +161,7 @@ it('what the disk does not give any more is no copy, and made again', async () =
 });
 
 it('with an identity of its own the service compares what a copy holds', async () => {
-  sealBackup(host.layout, newest, randomBytes(200_000));
+  sealArchive(host, { id: newest, content: randomBytes(200_000), age: 0 });
   const key = join(host.folder, 'own-identity');
   writeFileSync(key, `# own\n${identity}\n`, { mode: 0o600 });
   const on = activities({ recipients: [recipient], encryption: 'host' }, undefined, key);
@@ -176,7 +176,7 @@ it('with an identity of its own the service compares what a copy holds', async (
 
 it('where root has allowed it, the service encrypts', async () => {
   const content = randomBytes(300_000);
-  sealBackup(host.layout, newest, content);
+  sealArchive(host, { id: newest, content, age: 0 });
   const on = activities({ recipients: [recipient], encryption: 'service' });
   const refused = await host.run(() => on.lookAtCopies({ host: 'pve1' }));
   expect(refused.by).toBeUndefined();
@@ -193,7 +193,7 @@ it('where root has allowed it, the service encrypts', async () => {
 });
 
 it('without recipients there is no copy, and it is said that the only one lies on the host', async () => {
-  sealBackup(host.layout, newest, randomBytes(1000));
+  sealArchive(host, { id: newest, content: randomBytes(1000), age: 0 });
   const none = await host.run(() => activities('none').lookAtCopies({ host: 'pve1' }));
   expect(none.by).toBeUndefined();
   expect(none.findings).toMatchObject([
@@ -220,7 +220,7 @@ it('what was brought and never admitted is told of after a day', async () => {
 
 it('who the host names is said where others are configured', async () => {
   const other = await identityToRecipient(await generateX25519Identity());
-  sealBackup(host.layout, newest, randomBytes(1000));
+  sealArchive(host, { id: newest, content: randomBytes(1000), age: 0 });
   const on = activities({ recipients: [other], encryption: 'host' });
   const { findings, by } = await host.run(() => on.lookAtCopies({ host: 'pve1' }));
   expect(by).toBe('host');
@@ -228,7 +228,7 @@ it('who the host names is said where others are configured', async () => {
 });
 
 it('an archive that isn’t what was published gets no copy', async () => {
-  sealBackup(host.layout, newest, randomBytes(300_000));
+  sealArchive(host, { id: newest, content: randomBytes(300_000), age: 0 });
   const on = byHost();
   const [archive] = (await host.run(() => on.lookAtCopies({ host: 'pve1' }))).missing;
   if (archive === undefined) throw new Error('nothing to copy');
@@ -255,7 +255,7 @@ it.each([
   ['gets something added', 'long'],
   ['is something else', 'garbage'],
 ] as const)('a stream that %s leaves nothing with a name, and the next one does', async (_, fault) => {
-  sealBackup(host.layout, newest, randomBytes(900_000));
+  sealArchive(host, { id: newest, content: randomBytes(900_000), age: 0 });
   const wrong = activities({ recipients: [recipient], encryption: 'host' }, (one) => spoil(one, fault));
   const [archive] = (await host.run(() => wrong.lookAtCopies({ host: 'pve1' }))).missing;
   if (archive === undefined) throw new Error('nothing to copy');
@@ -267,7 +267,7 @@ it.each([
 });
 
 it('two at once: both end, and the copy is whole', async () => {
-  sealBackup(host.layout, newest, randomBytes(900_000));
+  sealArchive(host, { id: newest, content: randomBytes(900_000), age: 0 });
   const on = byHost();
   const [archive] = (await host.run(() => on.lookAtCopies({ host: 'pve1' }))).missing;
   if (archive === undefined) throw new Error('nothing to copy');
@@ -277,7 +277,7 @@ it('two at once: both end, and the copy is whole', async () => {
 });
 
 it('a file of recipients that others could write names nobody', async () => {
-  sealBackup(host.layout, newest, randomBytes(1000));
+  sealArchive(host, { id: newest, content: randomBytes(1000), age: 0 });
   host.sh('chmod 666 "$state/recipients"');
   expect((await host.run(() => byHost().lookAtCopies({ host: 'pve1' }))).recipients).toEqual([]);
 });

@@ -14,9 +14,9 @@ import {
   bringBackup,
   type Provenance,
 } from '../../../src/hosts/install/bring-backup.ts';
-import { fingerprintOf } from '../../../src/hosts/seals.ts';
+import { fingerprintOf } from '../../../src/ssh-wire.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
-import { sealBackup } from '../../support/sealed-backup.ts';
+import { sealArchive } from '../../support/sealed-archive.ts';
 
 // An administrator brings a backup back to this machine as a host, which reads it whole before it counts.
 
@@ -29,7 +29,7 @@ let files: Record<BroughtFile['kind'], Buffer>;
 beforeEach(() => {
   host = makeHost();
   content = randomBytes(3_000_000);
-  sealBackup(host.layout, id, content);
+  sealArchive(host, { id, content, age: 0 });
   const read = (ending: string) => readFileSync(join(host.layout.backups, `${id}${ending}`));
   files = { manifest: read('.manifest'), seal: read('.manifest.sig'), archive: read('.tar.gz') };
   lose();
@@ -183,7 +183,7 @@ it('who signs is told who has sealed it, and nothing is signed that another key 
   const other = () => given({ manifest, archive: evil });
   await refused({ sign: look, seal: remembered, open: other }, 'cancelled', /not today/);
   expect(seen).toMatchObject([
-    { sealedBy, isKnown: true, says: [expect.stringMatching(/^host pve1 /), expect.stringMatching(/^archive /)] },
+    { sealedBy, isKnown: true, says: [expect.stringMatching(/^host \S+ /), expect.stringMatching(/^archive /)] },
     { sealedBy, isKnown: false },
     { isKnown: false },
   ]);

@@ -104,7 +104,7 @@ const version = z
   .transform((line) => fields(line, 2))
   .pipe(z.tuple([text, text]));
 
-export const restoreStates = ['absent', 'staging', 'staged', 'applying', 'kept', 'undoing', 'undone'] as const;
+const restoreStates = ['absent', 'staging', 'staged', 'applying', 'kept', 'undoing', 'undone'] as const;
 
 export const lookForRestore = defineCommand({
   name: 'look-for-restore',
