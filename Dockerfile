@@ -17,7 +17,6 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --include=dev --no-audit --no-fund --loglevel=error
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts ./scripts
-COPY bench ./bench
 COPY lab ./lab
 COPY src ./src
 RUN node scripts/run.mjs build

@@ -29,7 +29,7 @@ done
 if [ -n "$app" ]; then
   # Everything that the Dockerfile copies; .dockerignore says the same.
   source=$(cd "$root" && find Dockerfile .dockerignore package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json LICENSE \
-    scripts bench lab src sudoers deploy/image -type f -not -path 'lab/images/*' -not -path 'lab/hosts/image/*' -print0 |
+    scripts lab src sudoers deploy/image -type f -not -path 'lab/images/*' -not -path 'lab/hosts/image/*' -print0 |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
   app=proxmox-mcp-server:lab-${debian[node-build]}-$source
   there "$app" || set -- "$@" node node-build
