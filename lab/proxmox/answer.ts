@@ -7,6 +7,8 @@ export interface Answer {
   readonly download?: { readonly filename: string; readonly body: string };
   /** Instead of JSON: a file as it is, with its headers. */
   readonly file?: { readonly headers: Readonly<Record<string, string>>; readonly body: string | Uint8Array };
+  /** Instead of JSON: bytes that end with the connection, so that their end says nothing of whether there should be more. */
+  readonly stream?: Uint8Array;
 }
 
 /** Everything the API refuses. `message` is the text without its final newline; its first line is the reason phrase. */
@@ -45,6 +47,7 @@ export interface WireAnswer {
   readonly reason: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
+  readonly endsWithConnection?: true;
 }
 
 const json = { 'content-type': 'application/json;charset=UTF-8' };
@@ -67,6 +70,10 @@ export function toWire(outcome: Answer | ApiFailure, format: Format): WireAnswer
     };
   }
   if (outcome.file) return { status: 200, reason: 'OK', ...outcome.file };
+  if (outcome.stream) {
+    const headers = { 'content-type': 'application/octet-stream' };
+    return { status: 200, reason: 'OK', headers, body: outcome.stream, endsWithConnection: true };
+  }
   const body = {
     data: outcome.data,
     ...(outcome.total ? { total: outcome.total } : {}),

@@ -175,13 +175,15 @@ function fields(search: URLSearchParams): Record<string, string> {
 function send(response: ServerResponse, wire: ReturnType<typeof toWire>): void {
   if (response.destroyed) return;
   const now = new Date().toUTCString();
+  const isOpen = wire.endsWithConnection === true;
+  if (isOpen) response.useChunkedEncodingByDefault = false;
   response.writeHead(wire.status, wire.reason, {
     'cache-control': 'max-age=0',
-    connection: 'Keep-Alive',
+    connection: isOpen ? 'close' : 'Keep-Alive',
     date: now,
     pragma: 'no-cache',
     server: 'pve-api-daemon/3.0',
-    'content-length': Buffer.byteLength(wire.body),
+    ...(isOpen ? {} : { 'content-length': Buffer.byteLength(wire.body) }),
     expires: now,
     ...wire.headers,
   });

@@ -9,6 +9,7 @@ import { accessRoutes } from './routes/access.ts';
 import { backupJobRoutes } from './routes/backup-jobs.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { downloadRoutes } from './routes/downloads.ts';
+import { fileRestoreRoutes } from './routes/file-restore.ts';
 import { firewallRoutes } from './routes/firewall.ts';
 import { guestRoutes } from './routes/guests.ts';
 import { guestAgentRoutes } from './routes/guests-agent.ts';
@@ -150,6 +151,7 @@ export async function createProxmoxSimulator(options: SimulatorOptions = {}): Pr
       ...statisticsRoutes,
       ...storageRoutes,
       ...storageContentRoutes,
+      ...fileRestoreRoutes,
       ...downloadRoutes,
       ...guestRoutes,
       ...guestConfigRoutes,

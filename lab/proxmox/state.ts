@@ -9,7 +9,7 @@ import { type ClusterConfiguration, createClusterConfiguration } from './state/c
 import type { Firewalls } from './state/firewall.ts';
 import type { NodeSites } from './state/nodes.ts';
 import type { SimulatedPool } from './state/pools.ts';
-import { createWeb, type SimulatedWeb, type StorageDefinitions } from './state/storages.ts';
+import { createWeb, type FileRestore, type SimulatedWeb, type StorageDefinitions } from './state/storages.ts';
 
 /** Who asks. `id` is what permissions and tasks are kept under: `user` or `user!token`. */
 export interface Caller {
@@ -213,6 +213,8 @@ export interface SimulatorState {
   readonly archives: SimulatedArchive[];
   /** The folder with the files of archives, once there is one. */
   readonly dumps: { folder?: string };
+  /** What a backup server lets out of its backups, file by file. */
+  readonly fileRestore: FileRestore;
   /** Everything in storages but backups: disks of guests, images, templates, ISOs. */
   readonly volumes: SimulatedVolume[];
   readonly users: Map<string, SimulatedUser>;
@@ -311,6 +313,7 @@ export function createState(): SimulatorState {
     storages,
     archives: [],
     dumps: {},
+    fileRestore: { files: new Map(), notInTime: 0, download: 'whole' },
     volumes,
     users: new Map(
       ['root@pam', 'mcp@pve', 'audit@pve'].map((name) => [name, { enabled: true, expire: 0 } as SimulatedUser]),

@@ -29,7 +29,7 @@ export interface ManifestHead {
   readonly volumes: readonly {
     /** Its folder in the archive is `volumes/NAME`. */
     readonly name: string;
-    /** How its data was had as of one moment: `copied`, `paused`, `stopped`, `dumped`, `hook`. */
+    /** How its data was had as of one moment: `copied`, `paused`, `stopped`. */
     readonly how: string;
     readonly bytes: number;
     readonly files: number;

@@ -9,6 +9,7 @@ import { type BackupKind, backupKinds } from '../operations/backup-id.ts';
 import { textTable } from '../reports/table.ts';
 import { readableDuration, readableTime } from '../reports/units.ts';
 import { occurrences } from '../runs/occurrences.ts';
+import { backupsFetchCommand } from './backups-fetch.ts';
 import type { CliContext } from './context.ts';
 import { typed, whole } from './parse.ts';
 import { note, print, printJson } from './terminal.ts';
@@ -32,9 +33,10 @@ function scheduleOf(kind: BackupKind): string {
 
 const dayMs = 86_400_000;
 
-/** `backups simulate`. */
+/** `backups simulate` and `backups fetch`. */
 export function backupsCommands(program: Command, context: CliContext): void {
-  const backups = program.command('backups').description('See what becomes of backups');
+  const backups = program.command('backups').description('See what becomes of backups, and take files out of them');
+  backupsFetchCommand(backups, context);
   backups
     .command('simulate')
     .summary('What would be left after a year of these rules')

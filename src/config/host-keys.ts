@@ -252,7 +252,7 @@ export const hostKeys = {
     group: 'Copies of backups',
     example: '/etc/proxmox-mcp/recipients.txt',
     host: 'shared',
-    what: "Who can decrypt the copies of the host's backups that leave it: public keys of `age`, or files of them. Written on the host by `npx proxmox-mcp host install`, so that who has the service's key can't name others. Without it no copy is made (docs/copies.md).",
+    what: "Who can decrypt the copies of the host's backups that leave it: public keys of `age`, or files of them. Written on the host by `npx proxmox-mcp host install`, so that who has the service's key can't name others. Without it no copy is made (docs/copies.md). The demo's host has none.",
   }),
   BACKUP_ENCRYPTION: withDefault(types.oneOf('host', 'service'), 'host', {
     group: 'Copies of backups',

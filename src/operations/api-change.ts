@@ -121,6 +121,8 @@ export interface ChangePlan<Output> extends Omit<PlanDraft, 'steps' | 'undo' | '
   readonly done: string;
   /** Of the report, beside the tasks: what was before, what differs. */
   readonly findings?: readonly Finding[];
+  /** Of the report, where what was looked for is a list. */
+  readonly table?: { readonly title: string; readonly columns: string[]; readonly rows: string[][] };
 }
 
 /** Why nothing is done. */
@@ -193,13 +195,15 @@ export function defineApiChange<
   definition: Omit<Parameters<typeof defineOperation<Name, Kind, Input, Output>>[0], 'needs' | 'schedules'> & {
     /** Default: the host's Proxmox API. */
     readonly needs?: 'backup-server';
+    /** Default: none. */
+    readonly schedules?: Parameters<typeof defineOperation<Name, Kind, Input, Output>>[0]['schedules'];
   },
   change: ApiChange<z.output<Input>, z.output<Output>, Reads, Kind, More>,
 ): ApiOperation<Name, Kind, Input, Output> {
   const operation = defineOperation<Name, Kind, Input, Output>({
     needs: 'api',
-    ...definition,
     schedules: [],
+    ...definition,
   } as Parameters<typeof defineOperation<Name, Kind, Input, Output>>[0]);
   // The schemas stay getters.
   return Object.defineProperty(operation, 'change', { value: change, enumerable: true }) as ApiOperation<

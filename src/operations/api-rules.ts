@@ -163,7 +163,8 @@ const refusedReads: readonly Refused[] = [
   {
     path: '/nodes/*/storage/*/file-restore/download',
     why: 'it reads a file out of a backup, whatever is in it',
-    instead: byPerson,
+    instead:
+      'An administrator does it at a terminal: npx proxmox-mcp backups fetch. browse-guest-backup lists what there is.',
   },
   ...['query-url-metadata', 'query-oci-repo-tags'].map((last) => ({
     path: `/nodes/*/${last}`,

@@ -4,6 +4,7 @@ import { backUpGuest } from './back-up-guest.ts';
 import { backUpService } from './back-up-service.ts';
 import { backUp } from './back-up.ts';
 import { browseBackup } from './browse-backup.ts';
+import { browseGuestBackup } from './browse-guest-backup.ts';
 import { changeApi } from './change-api.ts';
 import { changeGuestFirewall } from './change-guest-firewall.ts';
 import { changeGuests } from './change-guests.ts';
@@ -50,6 +51,7 @@ const typed = {
   'back-up-service': backUpService,
   'back-up': backUp,
   'browse-backup': browseBackup,
+  'browse-guest-backup': browseGuestBackup,
   'change-api': changeApi,
   'change-guest-firewall': changeGuestFirewall,
   'change-guests': changeGuests,

@@ -76,6 +76,17 @@ export const checkBackupServer = defineApiChange(
         total: z.int().describe('How many snapshots there are, in all namespaces that were read'),
       }),
     steps: ['Look'],
+    schedules: [
+      {
+        id: 'daily',
+        cron: '30 7 * * *',
+        input: {},
+        overlap: 'skip',
+        catchUpWindowMs: 12 * 3_600_000,
+        pauseOnFailure: false,
+        why: 'After the jobs of the night and before the morning report. What is full or overdue is worth knowing half a day late, and a check that fails must not stop the next.',
+      },
+    ],
   },
   {
     reads: () => ({

@@ -6,9 +6,10 @@ import { hostName } from './inputs.ts';
 export const verifyBackups = defineOperation({
   name: 'verify-backups',
   title: 'Verify backups',
-  summary: "Read a host's archives whole, and compare them with their manifests and with what they are of.",
+  summary:
+    "Read a host's archives whole, and compare them with their manifests and with what they are of; compare their copies.",
   description:
-    'Verify backups: are they whole, complete and of the right thing? Reads archives of a host from beginning to end (structure, every name and checksum against the manifest that the host sealed), in turns, so that each is read within four weeks, the newest ones every time; spot check: compares the newest archive with the files it is of (a source that was emptied, encrypted or silently changed; a backup that lacks things) and with an older one. Looks at age against the schedule, size trend, days without an archive, and at guests (VMs, containers): which no backup job covers, and what a Proxmox Backup Server found damaged. Gives way to everything else on the host. Changes nothing. To see which backups there are, use list_backups.',
+    'Verify backups: are they whole, complete and of the right thing? Reads archives of a host from beginning to end (structure, every name and checksum against the manifest that the host sealed), in turns, so that each is read within four weeks, the newest ones every time; spot check: compares the newest archive with the files it is of (a source that was emptied, encrypted or silently changed; a backup that lacks things) and with an older one. Looks at age against the schedule, size trend, days without an archive, at the encrypted copies off the host (their bytes, not what they hold) and in further places, and at guests (VMs, containers): which no backup job covers, and what a Proxmox Backup Server found damaged. Gives way to everything else on the host. Changes nothing. To see which backups there are, use list_backups.',
   guide: 'Backup and Recovery: Backup Verification',
   target: 'host',
   needs: 'either',
@@ -34,10 +35,12 @@ export const verifyBackups = defineOperation({
   output: () =>
     z.object({
       read: z.array(z.string()).describe('Archives that were read whole'),
-      broken: z.array(z.string()).describe('Those of them that are not what was published'),
+      broken: z
+        .array(z.string())
+        .describe('Those of them that are not what was published, and those whose copy is not what was written'),
       verdict: z.enum(['ok', 'warning', 'failed', 'unknown', 'skipped']),
     }),
-  steps: ['Host', 'Archives', 'Read', 'Spot check', 'Guests'],
+  steps: ['Host', 'Archives', 'Read', 'Spot check', 'Copies', 'Guests'],
   schedules: [
     {
       id: 'weekly',

@@ -137,6 +137,16 @@ export interface ProxmoxClient {
     parameters?: Readonly<Record<string, unknown>>,
     options?: CallOptions,
   ): Promise<ApiAnswer>;
+  /**
+   * A download, as its bytes come, from the host's own node; its path as that of {@link read}. Where they end before they
+   * should, nothing says so: the caller has to know.
+   */
+  download(
+    template: string,
+    values: readonly string[],
+    parameters: Readonly<Record<string, unknown>>,
+    options?: Pick<CallOptions, 'signal'>,
+  ): Promise<AsyncIterable<Uint8Array>>;
   /** The data file of the API viewer that the host itself serves: JavaScript, at most 16 MiB of it. Needs no right. */
   apiViewerData(options?: CallOptions): Promise<string>;
   close(): Promise<void>;
@@ -230,6 +240,8 @@ export function createProxmoxClient(config: ProxmoxApiConfig, options: Transport
     },
     send: (method, template, values, parameters, callOptions) =>
       transport.send(method, at(filled(template, values)), at(template), parameters, callOptions),
+    download: (template, values, parameters, callOptions) =>
+      transport.open(at(filled(template, values)), at(template), parameters, callOptions),
     apiViewerData: (callOptions) => transport.publicFile(apiViewerPath, maxViewerBytes, callOptions),
     close: transport.close,
   };

@@ -1,3 +1,5 @@
+import { type IncomingMessage, request as sendRequest } from 'node:http';
+import type { Socket } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { Agent, type Dispatcher, interceptors } from 'undici';
 import { urlHost } from '../address.ts';
@@ -31,6 +33,12 @@ export interface NodeLink {
    * {@link AnswerTooLong} while a body of more than `maxBytes` is read (default 64 MiB).
    */
   exchange(request: NodeRequest, alone: boolean, maxBytes?: number): Promise<RawAnswer>;
+  /**
+   * Sends a GET once, over a connection of its own that ends with it. The body of a 200 comes as it is read, however long it
+   * is; nothing for five minutes ends it. Node's own client: undici's ends the process where a body without a length ends
+   * while it waits for its reader.
+   */
+  open(request: NodeRequest): Promise<RawAnswer & { readonly bytes?: AsyncIterable<Uint8Array> }>;
   close(): Promise<void>;
 }
 
@@ -87,8 +95,37 @@ export function createNodeLink(
       const contentType = String(headers['content-type'] ?? '');
       return { status: statusCode, reason: statusText, contentType, body: text };
     },
+    async open({ path, method, headers, signal }) {
+      const socket = await connected(patient, address);
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        const host = `${urlHost(address.host)}:${address.port}`;
+        const asked = sendRequest({
+          createConnection: () => socket,
+          path,
+          method,
+          headers: { ...headers, host },
+          signal,
+        });
+        asked.once('response', resolve).on('error', reject);
+        asked.setTimeout(openMs, () => asked.destroy(new DOMException('nothing came', 'TimeoutError')));
+        asked.end();
+      });
+      const { statusCode: status = 0, statusMessage: reason = '' } = answer;
+      const said = { status, reason, contentType: String(answer.headers['content-type'] ?? ''), body: '' };
+      if (status === 200) return { ...said, bytes: answer };
+      return { ...said, body: (await boundedBytes(answer, 2 ** 20)).toString('utf8') };
+    },
     close: () => agent.close(),
   };
+}
+
+const openMs = 5 * 60_000;
+
+function connected(connect: ReturnType<typeof connectorFor>, { host, port }: NodeAddress): Promise<Socket> {
+  const to = { hostname: host, host: `${urlHost(host)}:${port}`, protocol: 'https:', port: String(port) };
+  return new Promise((resolve, reject) => {
+    connect(to, (error, socket) => (error === null ? resolve(socket) : reject(error)));
+  });
 }
 
 /** It was read no further. */

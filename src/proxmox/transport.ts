@@ -71,6 +71,19 @@ export interface Transport {
    * @throws ServiceError `proxmox-not-found`, `unexpected-answer`, and what every GET throws
    */
   publicFile(path: string, maxBytes: number, options?: CallOptions): Promise<string>;
+  /**
+   * A download of the host's own node: another one would have to hold all of it. Asked once.
+   *
+   * @param path as of {@link send}
+   * @returns its bytes as they come. That they end says nothing of whether there should be more: such an answer has no length
+   * @throws ServiceError what every GET throws, also while it is read
+   */
+  open(
+    path: string,
+    template: string,
+    parameters: Readonly<Record<string, unknown>>,
+    options?: Pick<CallOptions, 'signal'>,
+  ): Promise<AsyncIterable<Uint8Array>>;
   /** What `proxmox-api` calls, with the options of one or more calls. */
   engine(options?: CallOptions): ApiRequestable;
   close(): Promise<void>;
@@ -252,9 +265,37 @@ export function createTransportFor(
     throw new Error('no node to ask');
   }
 
+  async function open(
+    rawPath: string,
+    template: string,
+    parameters: Readonly<Record<string, unknown>>,
+    { signal }: Pick<CallOptions, 'signal'> = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const path = safePath(rawPath, template);
+    const { host, port } = own;
+    const call: FailedCall = { host, port, token: credentials.id, method: 'GET', path: path.slice(base.length) };
+    const failure = (error: unknown) => (signal?.aborted ? cancelledFailure(call) : networkFailure(error, call));
+    const request = {
+      path: `${path}?${encodeParameters(parameters)}`,
+      method: 'GET',
+      headers: { ...credentials.headers('GET'), 'user-agent': 'proxmox-mcp' },
+      body: null,
+      signal: signal ?? new AbortController().signal,
+    } as const;
+    const answer = await linkTo(own)
+      .open(request)
+      .catch((error: unknown) => {
+        throw failure(error);
+      });
+    log.debug({ host, method: 'GET', path: template, status: answer.status }, 'proxmox download');
+    if (answer.bytes === undefined) throw failureOf(answer, call, credentials);
+    return readThrough(answer.bytes, failure);
+  }
+
   return {
     send,
     publicFile,
+    open,
     engine: (callOptions) => ({
       doRequest: async (method, path, template, parameters) =>
         (await send(method, path, template, parameters, callOptions)).data,
@@ -263,6 +304,25 @@ export function createTransportFor(
       await Promise.all([...links.values()].map((link) => link.close()));
     },
   };
+}
+
+async function* readThrough(
+  bytes: AsyncIterable<Uint8Array>,
+  failure: (error: unknown) => ServiceError,
+): AsyncGenerator<Uint8Array> {
+  const parts = bytes[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const part = await parts.next().catch((error: unknown) => {
+        throw failure(error);
+      });
+      if (part.done === true) return;
+      yield part.value;
+    }
+  } finally {
+    // Who reads no further ends the connection.
+    await parts.return?.();
+  }
 }
 
 /** A path with its values in it may name what somebody wrote, a secret perhaps; its template can't. */

@@ -40,6 +40,7 @@ export const compareBackups = operationWorkflow(definition, async (run) => {
   if (past?.isComplete === false) {
     problems.push({ check: 'Runs', verdict: 'warning', summary: 'There may be more runs than are listed.' });
   }
+  if (problems.every(({ verdict }) => verdict !== 'unknown')) problems.push(allRead(found));
   const output: Output = { ...chosen, ...found, ...(past !== undefined && { runs: [...past.changes] }) };
   return {
     output,
@@ -65,6 +66,16 @@ export const compareBackups = operationWorkflow(definition, async (run) => {
     }
   }
 });
+
+/** That all was read, however much of it has changed: a change is no fault. */
+function allRead({ parts, packages, guests }: Pick<Output, 'parts' | 'packages' | 'guests'>): Finding {
+  const isSame =
+    parts.every(({ added, removed, changed }) => added + removed + changed === 0) &&
+    (packages.count ?? 0) === 0 &&
+    guests.length === 0;
+  const summary = isSame ? 'All that both hold was compared, and nothing changed.' : 'All that both hold was compared.';
+  return { check: 'Comparison', verdict: 'ok', summary };
+}
 
 function summarize(host: string, { from, to, parts, packages, guests, runs }: Output): string {
   const sum = (of: 'added' | 'removed' | 'changed') => parts.reduce((all, part) => all + part[of], 0);

@@ -11,6 +11,7 @@ import type { PlanDraft } from '../operations/plan.ts';
 import type { Section } from '../operations/report.ts';
 import { readableBytes, readableTime } from '../reports/units.ts';
 import { onHost } from './lib/activities.ts';
+import { ofProof } from './lib/copies.ts';
 import { failureOf } from './lib/failure.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import type { Policy } from './lib/policies.ts';
@@ -233,23 +234,6 @@ function ofCopies(copies: readonly KnownCopy[]): Section {
       places.join(', '),
     ]),
   };
-}
-
-type Proof = Awaited<ReturnType<CopyBackupsActivities['verifyCopy']>>;
-
-function ofProof(check: string, proof: Proof): Finding {
-  if (!proof.whole)
-    return {
-      check,
-      verdict: 'failed',
-      summary: `The copy is not what was written: ${proof.why}`,
-      remedy: 'The next run copies it again; look at the disk of the folder of copies (smartctl -a, dmesg).',
-    };
-  const what =
-    proof.proves === 'content'
-      ? 'decrypted by the identity of the service, its archive is the one of its sealed manifest'
-      : 'its encrypted bytes are those that were written; what they hold, only who has an identity can prove';
-  return { check, verdict: 'ok', summary: `${readableBytes(proof.bytes)}: ${what}` };
 }
 
 function refusedRetention(why: string): Finding {

@@ -1,6 +1,7 @@
 // Made by `npm run generate` from the files of this folder. Don't edit.
 import { addDisk as addDiskOperation } from '../operations/add-disk.ts';
 import { backUpGuest as backUpGuestOperation } from '../operations/back-up-guest.ts';
+import { browseGuestBackup as browseGuestBackupOperation } from '../operations/browse-guest-backup.ts';
 import { changeGuestFirewall as changeGuestFirewallOperation } from '../operations/change-guest-firewall.ts';
 import { changeHa as changeHaOperation } from '../operations/change-ha.ts';
 import { changeReplication as changeReplicationOperation } from '../operations/change-replication.ts';
@@ -50,6 +51,7 @@ export { verifyBackups } from './verify-backups.ts';
 export { watchRuns } from './watch-runs.ts';
 export const addDisk = apiChangeWorkflow(addDiskOperation);
 export const backUpGuest = apiChangeWorkflow(backUpGuestOperation);
+export const browseGuestBackup = apiChangeWorkflow(browseGuestBackupOperation);
 export const changeGuestFirewall = apiChangeWorkflow(changeGuestFirewallOperation);
 export const changeHa = apiChangeWorkflow(changeHaOperation);
 export const changeReplication = apiChangeWorkflow(changeReplicationOperation);

@@ -1,27 +1,30 @@
-import { isCancellation } from '@temporalio/workflow';
+import { isCancellation, patched } from '@temporalio/workflow';
 import type { HealthActivities } from '../activities/check-health/check-health.ts';
+import type { CopyBackupsActivities } from '../activities/copy-backups/copy-backups.ts';
 import type { VerifyBackupsActivities } from '../activities/verify-backups/verify-backups.ts';
 import { type Finding, worst } from '../operations/finding.ts';
 import type { Section } from '../operations/report.ts';
 import { verifyBackups as definition } from '../operations/verify-backups.ts';
 import { onHost } from './lib/activities.ts';
+import { ofProof } from './lib/copies.ts';
 import { failureOf } from './lib/failure.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 
 /**
- * Whether a host's backups would bring it back. What can't be looked at is a line of the report, never a good one; and
+ * Whether a host's backups, and the copies of them off it, would bring it back. What can't be looked at is a line of the report, never a good one; and
  * what is wrong with one archive keeps no other from being read.
  */
 export const verifyBackups = operationWorkflow(definition, async (run) => {
   const { host, all } = run.input;
   const ask = (summary: string) => onHost<VerifyBackupsActivities>(host, 'look', summary);
   const job = (summary: string) => onHost<VerifyBackupsActivities>(host, 'job', summary);
+  const copies = (summary: string) => onHost<CopyBackupsActivities>(host, 'job', summary);
   const { findings, ways, hasProxmox, hasHelper } = await run.step('Host', (summary) =>
     onHost<HealthActivities>(host, 'reach', summary).reachHost({ host }),
   );
   const problems = findings.filter(({ verdict }) => verdict !== 'ok' && verdict !== 'skipped');
   const sections: Section[] = problems.length === 0 ? [] : [{ title: 'Host', findings: problems }];
-  const [read, broken]: [string[], string[]] = [[], []];
+  const [read, broken, compared]: [string[], string[], string[]] = [[], [], []];
 
   const noArchives = !ways.commands
     ? 'They are read only by commands on the host, which is reached by its API alone, or not at all'
@@ -37,6 +40,8 @@ export const verifyBackups = operationWorkflow(definition, async (run) => {
       findings: [{ check: 'Archives', verdict: 'unknown', summary: `${noArchives}.`, remedy }],
     });
   }
+  // Where the host is lost they are what is left, so they need no answer of it.
+  if (patched('copies')) await ofCopies();
   if (hasProxmox && (ways.api || hasHelper)) await ofGuests();
   else run.skip('Guests', 'There is no Proxmox VE on this host, or no way to ask it');
 
@@ -44,7 +49,7 @@ export const verifyBackups = operationWorkflow(definition, async (run) => {
   const bad = told.filter(({ verdict }) => verdict === 'failed').length;
   return {
     output: { read, broken, verdict: worst(told.map(({ verdict }) => verdict)) },
-    summary: `${bad === 0 ? 'Nothing is wrong with' : `${bad} ${bad === 1 ? 'thing is' : 'things are'} wrong with`} the backups of ${host}; ${read.length} ${read.length === 1 ? 'archive was' : 'archives were'} read whole.`,
+    summary: `${bad === 0 ? 'Nothing is wrong with' : `${bad} ${bad === 1 ? 'thing is' : 'things are'} wrong with`} the backups of ${host}; ${read.length} ${read.length === 1 ? 'archive was' : 'archives were'} read whole${compared.length === 0 ? '' : `, ${compared.length} ${compared.length === 1 ? 'copy' : 'copies'} off the host compared`}.`,
     sections,
   };
 
@@ -59,10 +64,12 @@ export const verifyBackups = operationWorkflow(definition, async (run) => {
         'Read',
         async () => {
           for (const backup of listed.read) {
-            const finding = await orUnknown(backup, () => job(`Read ${backup}`).readWholeArchive({ host, backup }));
-            whole.push(finding);
-            if (finding.verdict !== 'unknown') read.push(backup);
-            if (finding.verdict === 'failed') broken.push(backup);
+            const findings = await orUnknown(backup, () => job(`Read ${backup}`).readWholeArchive({ host, backup }));
+            whole.push(...findings);
+            for (const { verdict } of findings) {
+              if (verdict !== 'unknown') read.push(backup);
+              if (verdict === 'failed') broken.push(backup);
+            }
           }
         },
         () => `${read.length} archives`,
@@ -89,6 +96,31 @@ export const verifyBackups = operationWorkflow(definition, async (run) => {
     if (spot !== undefined) sections.push({ title: 'Spot check', findings: [...spot] });
   }
 
+  async function ofCopies(): Promise<void> {
+    const archives = noArchives === undefined;
+    const listed = await tried('Copies', async (summary) => {
+      const found = await ask(summary).judgeListOfCopies({ host, all, archives });
+      const judged: Finding[] = [];
+      for (const backup of found.compare)
+        judged.push(
+          ...(await orUnknown(backup, async () => {
+            const proof = await copies(`Compare the copy of ${backup}`).verifyCopy({ host, backup });
+            compared.push(backup);
+            if (!proof.whole) broken.push(backup);
+            return ofProof(backup, proof);
+          })),
+        );
+      for (const place of found.places)
+        judged.push(
+          ...(await orUnknown(`Copies in ${place}`, () => job(`Look into ${place}`).lookIntoPlace({ host, place }))),
+        );
+      return { ...found, judged };
+    });
+    if (listed === undefined) return;
+    sections.push({ title: 'Copies', findings: [...listed.findings] });
+    if (listed.judged.length > 0) sections.push({ title: 'Copies compared', findings: listed.judged });
+  }
+
   async function ofGuests(): Promise<void> {
     const found = await tried('Guests', (summary) => ask(summary).verifyGuestBackups({ host, ways }));
     if (found !== undefined) sections.push({ title: 'Guests', findings: [...found] });
@@ -109,12 +141,15 @@ export const verifyBackups = operationWorkflow(definition, async (run) => {
     }
   }
 
-  async function orUnknown(check: string, look: () => Promise<Finding>): Promise<Finding> {
+  async function orUnknown(
+    check: string,
+    look: () => Promise<Finding | readonly Finding[]>,
+  ): Promise<readonly Finding[]> {
     try {
-      return await look();
+      return [await look()].flat();
     } catch (error) {
       if (isCancellation(error)) throw error;
-      return unknown(check, error);
+      return [unknown(check, error)];
     }
   }
 });

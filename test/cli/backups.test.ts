@@ -1,6 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createProxmoxSimulator } from '../../lab/proxmox/simulator.ts';
 import { runCli } from '../../src/cli/program.ts';
 import { configurationFolder } from '../config/folder.ts';
+import { apiEntry } from '../support/hosts.ts';
 
 let out = '';
 let err = '';
@@ -71,5 +75,47 @@ describe('backups simulate', () => {
     expect(await simulate(...args)).not.toBe(0);
     expect(err).toContain(said);
     expect(out).toBe('');
+  });
+});
+
+describe('backups fetch', () => {
+  const archive = 'pbs:backup/ct/102/2026-11-22T02:00:00Z';
+
+  it('takes a file out of a guest’s backup into one of its own, and shows nothing of it', async () => {
+    const simulator = await createProxmoxSimulator();
+    try {
+      const takenAt = Date.parse('2026-11-22T02:00:00Z') / 1000;
+      const { state } = simulator;
+      const about = { storage: 'pbs', node: 'pve1', plugin: 'pbs', content: 'backup', shared: true } as const;
+      state.storages.push({ ...about, status: 'available', total: 2 ** 40, used: 0 });
+      state.archives.push({ vmid: 102, type: 'lxc', node: 'pve1', storage: 'pbs', takenAt, size: 2 ** 20 });
+      state.fileRestore.files.set(archive, new Map([['/root.pxar.didx/etc/key', 'a secret']]));
+      const config = configurationFolder({
+        'hosts.yaml': JSON.stringify({ hosts: { pve1: apiEntry(simulator) } }),
+      });
+      const folder = configurationFolder();
+      const to = join(folder, 'key');
+      const fetch = ['backups', 'fetch', archive, 'root.pxar.didx/etc/key', '--host', 'pve1', '--to', to];
+      expect(await runCli(['--config-dir', config, ...fetch]), err).toBe(0);
+      expect(readFileSync(to, 'utf8')).toBe('a secret');
+      expect(out).toContain(`${to} is there: 8 B`);
+      expect(out + err).not.toContain('a secret');
+      expect(await runCli(['--config-dir', config, ...fetch])).not.toBe(0);
+      expect(err).toContain('nothing is written over it');
+      expect(readdirSync(folder)).toEqual(['key']);
+    } finally {
+      await simulator.close();
+    }
+  });
+
+  it.each([
+    [['nonsense', 'root.pxar.didx/etc'], 'is no backup'],
+    [[archive, '/'], 'A backup as a whole is no folder'],
+    [[archive, 'root.pxar.didx/etc', '--to', '/dev/null'], 'nothing is written over it'],
+  ])('refuses %j', async (args, said) => {
+    const to = join(configurationFolder(), 'out');
+    const all = ['--host', 'pve1', ...(args.includes('--to') ? [] : ['--to', to])];
+    expect(await runCli(['--config-dir', configurationFolder(), 'backups', 'fetch', ...args, ...all])).not.toBe(0);
+    expect(err).toContain(said);
   });
 });

@@ -10,7 +10,7 @@ import { type DeclaredRequest, declaredRequests, prepareAll, tasksOf, vmidOf, wo
 // What has to hold for each declared operation, whatever it does; what is particular to one is in a file of its own.
 const declared = Object.values(catalogue).filter(isApiOperation);
 /** Declared, and makes no call: it only looks. */
-const onlyLooks = ['fetch-file'];
+const onlyLooks = ['fetch-file', 'browse-guest-backup'];
 /** Of a Proxmox Backup Server; see backup-server.test.ts. */
 const ofBackupServer = declared.filter(({ needs }) => needs === 'backup-server').map(({ name }) => name);
 

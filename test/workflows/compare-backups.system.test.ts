@@ -13,6 +13,7 @@ import { bundle, useTemporal } from '../support/temporal.ts';
 const temporal = useTemporal({ withLedger: false });
 let asked: LedgerFilter[] = [];
 let isAway = false;
+let note: string | undefined;
 
 const monday = 'daily-backup-20261123-020000';
 const found: Compared = {
@@ -55,7 +56,7 @@ beforeAll(async () => {
   const host: CompareActivities & BrowseActivities = {
     chooseBackups: async () => ({
       ...{ from: monday, fromAt: '2026-11-23T02:00:00.000Z', to: 'now', toAt: '2026-11-27T12:00:00.000Z' },
-      note: 'No good backup is as old as that.',
+      ...(note !== undefined && { note }),
     }),
     compareBackups: async () => found,
     browseBackup: async () => folder,
@@ -81,6 +82,7 @@ beforeAll(async () => {
 beforeEach(() => {
   asked = [];
   isAway = false;
+  note = 'No good backup is as old as that.';
 });
 
 const start = async (workflow: string, workflowId: string, input: object) =>
@@ -108,6 +110,8 @@ it('answers what changed since a moment, and which runs of this service lie betw
   expect(report.summary).toBe(
     `On pve1 from ${monday} to now: 1 changed, 1 new and 0 removed files and folders, 1 changed package, 1 changed guest. 2 runs of this service on it ended meanwhile.`,
   );
+  // That the earlier backup is another one than was asked for.
+  expect(report.verdict).toBe('warning');
   const text = renderText(report);
   for (const part of [
     'host/etc/hosts',
@@ -119,6 +123,12 @@ it('answers what changed since a moment, and which runs of this service lie betw
     'No good backup is as old',
   ])
     expect(text).toContain(part);
+});
+
+it('is well where all was read and nothing is to be known', async () => {
+  note = undefined;
+  const { report } = await start('compareBackups', 'all-read', { since: '2026-11-23' });
+  expect(report.verdict).toBe('ok');
 });
 
 it('answers without the runs where the ledger is away, and says so', async () => {

@@ -119,7 +119,7 @@ function ownerOf(volid: string): { kind: 'backup' | 'disk' | 'file'; vmid: numbe
   return { kind: 'disk', vmid: Number(vmid) };
 }
 
-function requireAccess({ permissions, parameters }: Call, volid: string): void {
+export function requireAccess({ permissions, parameters }: Call, volid: string): void {
   const on = `/storage/${parameters.storage}`;
   const { kind, vmid } = ownerOf(volid);
   if (permissions.has(on, 'Datastore.Allocate')) return;

@@ -1,6 +1,19 @@
 /** What `storage.cfg` says of a storage beside what its entries of `state.storages` hold. */
 export type StorageDefinitions = Map<string, Record<string, string | number>>;
 
+/** Single files of backups. */
+export interface FileRestore {
+  /** By volume id of the backup: whole paths (`/root.pxar.didx/etc/hosts`) and what they hold; a folder is what files are below. */
+  readonly files: Map<string, Map<string, string>>;
+  /** So many lists aren't there in time, as while the VM starts that reads the disks. */
+  notInTime: number;
+  /**
+   * What becomes of a download. `cut`: only half of it comes, and its task says OK, as where the copying in it fails;
+   * `fails`: half of it, and its task says so.
+   */
+  download: 'whole' | 'cut' | 'fails';
+}
+
 /** What is at an address of the internet, as far as a node comes. */
 export interface SimulatedDownload {
   /** What is there, or as many bytes as there are. */

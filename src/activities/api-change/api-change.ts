@@ -51,6 +51,7 @@ export interface ChangeLook {
   readonly output: Readonly<Record<string, unknown>>;
   readonly done: string;
   readonly findings: readonly Finding[];
+  readonly table?: NonNullable<ChangePlan<unknown>['table']>;
 }
 
 export interface PlannedCall {
@@ -131,8 +132,11 @@ export function createApiChangeActivities({
               : (await ownTasks(client, searchOf(step.task), options)).map(({ upid }) => upid),
         })),
       );
-      const { output, done, findings = [] } = plan;
-      return { node: at.node, seen, plan: draftOf(plan, input), steps, output, done, findings };
+      const { output, done, findings = [], table } = plan;
+      return {
+        ...{ node: at.node, seen, plan: draftOf(plan, input), steps, output, done, findings },
+        ...(table !== undefined && { table }),
+      };
     },
 
     /**

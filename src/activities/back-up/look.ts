@@ -102,6 +102,7 @@ export async function lookBeforeBackup(host: Host, options: LookOptions): Promis
       ...(there?.entries === 0 ? [emptyInstallation(host)] : []),
       ...besideConcerns(seen.beside),
       ...otherPaths(host, seen.host),
+      ...unmeasured(seen.unmeasured),
     ],
     now: seen.now,
     folder: backups,
@@ -248,6 +249,18 @@ function unsafeTarget(folder: string): Finding {
     summary: `Others than root can remove archives, because ${folder} isn't root's alone to write; so the copy is made elsewhere.`,
     remedy: `On the host: chown root: '${folder}' && chmod go-w '${folder}'`,
   };
+}
+
+/** What doesn't fit is found while it is written, then. */
+function unmeasured(paths: readonly string[]): readonly Finding[] {
+  if (paths.length === 0) return [];
+  return [
+    {
+      check: 'Size',
+      verdict: 'warning',
+      summary: `Within two minutes it could not be measured how much these hold, so whether there is room for them isn't known: ${paths.join(', ')}.`,
+    },
+  ];
 }
 
 /** Data of the installation's containers that nobody asked to be backed up. */

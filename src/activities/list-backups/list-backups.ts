@@ -13,10 +13,12 @@ import { takenAt } from '../../operations/backup-id.ts';
 import { changeGuests } from '../../operations/change-guests.ts';
 import { copyBackups } from '../../operations/copy-backups.ts';
 import type { BackupEntry } from '../../operations/list-backups.ts';
+import type { ProxmoxClient } from '../../proxmox/client.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { type BackupStorage, type GuestArchive, readGuestBackups } from '../../proxmox/guest-backups.ts';
 import type { ProxmoxReader } from '../../proxmox/reader.ts';
 import { readServerBackups, type ServerBackup } from '../../proxmox/server-backups.ts';
+import type { CallOptions } from '../../proxmox/transport.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { readGuests } from '../check-health/guests.ts';
 import { proxmoxReader, type Ways } from '../lib/proxmox-reader.ts';
@@ -143,6 +145,9 @@ export function createListBackupsActivities({
         ways.api ? readJobs(reader) : [],
       ]);
       const node = jobs.some((job) => job.node !== undefined) ? await proxmox.node(host, options()) : undefined;
+      const pools = jobs.some((job) => job.pool !== undefined)
+        ? await readPools(proxmox.get(host), options())
+        : noPools;
       const isMeant = (one: { readonly vmid: number }) => vmid === undefined || one.vmid === vmid;
       const now = Date.now();
       const all = found.archives.filter(isMeant).map((archive) => guestEntry(archive, now));
@@ -157,7 +162,7 @@ export function createListBackupsActivities({
           .filter((guest) => !lastOf.has(guest.vmid))
           .map(({ vmid: number, label }) => ({ vmid: number, label })),
         labels,
-        next: labels.flatMap(({ vmid: number }) => nextOf(number, jobs, { node, now }) ?? []),
+        next: labels.flatMap(({ vmid: number }) => nextOf(number, jobs, { node, now, pool: pools.get(number) }) ?? []),
         unseen: found.storages
           .filter(({ state, missing }) => state !== 'switched-off' && (state !== 'read' || missing.length > 0))
           .map(({ storage, state, why }) => ({
@@ -314,15 +319,36 @@ async function readJobs(reader: ProxmoxReader) {
   }
 }
 
-/** When the next job is for a guest. Of a job for a pool nobody says here for whom it is. */
-function nextOf(vmid: number, jobs: Jobs, { node, now }: { readonly node: string | undefined; readonly now: number }) {
+const noPools: ReadonlyMap<number, string> = new Map();
+
+/** In which pool each guest is; of a job for a pool nobody else says for whom it is. */
+async function readPools(client: ProxmoxClient, options: CallOptions): Promise<ReadonlyMap<number, string>> {
+  try {
+    const guests = await client.guests(options);
+    return new Map(guests.flatMap(({ vmid, pool }) => (pool === undefined ? [] : [[vmid, pool]])));
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code === 'cancelled') throw error;
+    return noPools;
+  }
+}
+
+/** When the next job is for a guest. */
+function nextOf(
+  vmid: number,
+  jobs: Jobs,
+  { node, now, pool }: { readonly node: string | undefined; readonly now: number; readonly pool: string | undefined },
+) {
   const has = (list: string | number | undefined) =>
     String(list ?? '')
       .split(/[,; ]+/)
       .includes(String(vmid));
+  const isFor = (job: Jobs[number]) => {
+    if (job.all === true) return !has(job.exclude);
+    return job.pool === undefined ? has(job.vmid) : job.pool === pool;
+  };
   const [next] = jobs
     .filter((job) => job.enabled !== false && (job.node === undefined || job.node === node))
-    .filter((job) => (job.all === true ? !has(job.exclude) : has(job.vmid)))
+    .filter(isFor)
     .flatMap(({ id, 'next-run': at }) => (at === undefined || at * 1000 < now - clockToleranceMs ? [] : { id, at }))
     .sort((a, b) => a.at - b.at);
   return next && { vmid, at: new Date(next.at * 1000).toISOString(), by: cleanLine(next.id, 100) };

@@ -144,7 +144,7 @@ export function judgeArchives(
       'warning',
       of('unproven'),
       'The host has no record of them, so nothing is known of them',
-      'Move them to where they belong, if they are of another host.',
+      `Move them to where they belong, if they are of another host. If they are of this one before it was installed anew: ${vouch(host, 'ID')}`,
     ),
     ...some(
       'Missing archives',
@@ -283,8 +283,13 @@ function missingDays(good: readonly Archive[], now: number): readonly Finding[] 
 }
 
 /** What reading one whole has found. */
-export function judgeRead(id: string, found: z.output<typeof readArchive.answer>): Finding {
-  const { changed, torn, unsealed, files, differing = 0, wrong } = found;
+/** How a host takes an archive that another key has sealed than its own. */
+function vouch(host: string, id: string, key = 'FINGERPRINT'): string {
+  return `npx proxmox-mcp host bring-backup ${host} ${id} --there --sign KEYFILE --seal ${key}`;
+}
+
+export function judgeRead(id: string, found: z.output<typeof readArchive.answer>, host: string): Finding {
+  const { changed, torn, unsealed, 'sealed-by': sealedBy, files, differing = 0, wrong } = found;
   const names = wrong.map(({ how, path }) => `${how} ${cleanLine(path, 200)}`).join('\n');
   const bad = [
     ...(changed ? ['its checksum is not the one that was recorded'] : []),
@@ -304,6 +309,13 @@ export function judgeRead(id: string, found: z.output<typeof readArchive.answer>
   // A tar that holds nothing is whole, too.
   if (found.entries === 0 || files === 0)
     return { check: id, verdict: 'failed', summary: 'It holds nothing.', remedy: 'Back up again.' };
+  if (sealedBy !== undefined)
+    return {
+      check: id,
+      verdict: 'failed',
+      summary: `All of it is as its manifest says, which is the one that was published. But ${sealedBy} has sealed that, which is no key of this host any more, so it is not restored before an administrator vouches for it.`,
+      remedy: `If that is the key that host install told of this host before it was installed anew: ${vouch(host, id, sealedBy)}. If it is not, somebody else has made it.`,
+    };
   const told =
     files === undefined
       ? `${found.entries} entries; it is of before there were manifests, so only its own checksum was compared`

@@ -56,12 +56,18 @@ export function encryptByProgram(recipients: readonly string[], to: Writable): E
   return { input: child.stdin, done };
 }
 
-/** Runs a program to its end; its output goes to `take`. Throws `command-failed` with its last words, `configuration` without it. */
+/**
+ * Runs a program to its end, and says how it ended; its output goes to `take`. Throws `command-failed` with its last words,
+ * `configuration` without it.
+ *
+ * @param answers - the exit codes that answer what was asked; default: 0 alone
+ */
 export async function runProgram(
   [program, ...args]: readonly [program: string, ...args: string[]],
   signal: AbortSignal | undefined,
   take: (chunk: Buffer) => void = () => undefined,
-): Promise<void> {
+  answers: readonly number[] = [0],
+): Promise<number> {
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...programEnvironment(), ...filesOfPrograms() },
@@ -84,7 +90,7 @@ export async function runProgram(
       cause,
     });
   }
-  if (code === 0) return;
+  if (typeof code === 'number' && answers.includes(code)) return code;
   const last = cleanLine(words.trim().split('\n').at(-1) ?? '', 300);
   throw new ServiceError({
     code: 'command-failed',

@@ -96,6 +96,8 @@ export interface CopyStore {
   verify(host: string, backup: string, identity: Identity | undefined, options?: CopyOptions): Promise<CopyProof>;
   /** Notes that it lies in another place, too, and that this was proved. */
   placed(host: string, backup: string, place: string): void;
+  /** Notes that it doesn't lie in another place any more, so that it is brought there again. */
+  displaced(host: string, backup: string, place: string): void;
   /** Removes what was begun of copies of a host, but for what somebody has written to within the last minutes. */
   dropParts(host: string): Promise<void>;
   /** Removes a copy, first what makes it one. */
@@ -193,17 +195,23 @@ export function createCopyStore(folder: string, now: () => Date = () => new Date
       const copy = known(host, backup);
       const proof = await prove(copy, identity, options);
       const at = now().toISOString();
-      if (!proof.whole) {
-        if (copy.state !== 'gone') save(copy, { broken: { at, why: proof.why } });
-        return proof;
-      }
-      save({ ...copy, broken: undefined } as Copy, { checked: { at, proves: proof.proves } });
+      // Written anew, brought to another place or removed while it was read, it has another record by now.
+      const current = find(host, backup);
+      if (current === undefined || current.madeAt !== copy.madeAt || current.state === 'gone') return proof;
+      if (proof.whole) save({ ...current, broken: undefined } as Copy, { checked: { at, proves: proof.proves } });
+      else save(current, { broken: { at, why: proof.why } });
       return proof;
     },
 
     placed(host, backup, place) {
       const copy = known(host, backup);
       save(copy, { places: { ...copy.places, [place]: { at: now().toISOString() } } });
+    },
+
+    displaced(host, backup, place) {
+      const copy = known(host, backup);
+      const { [place]: _gone, ...places } = copy.places;
+      save(copy, { places });
     },
 
     dropParts: (host) => removeAbandoned(folderOf(host), now().getTime(), stillMs),
@@ -232,6 +240,7 @@ async function prove(copy: Copy, identity: Identity | undefined, options: CopyOp
     }
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return { whole: false, why: 'it is not there' };
     if (!ofDisk.has(code)) throw error;
     return { whole: false, why: `the disk does not give it any more (${code}, after ${bytes} bytes)` };
   }

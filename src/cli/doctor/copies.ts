@@ -3,21 +3,23 @@ import type { Config, HostConfig } from '../../config.ts';
 import { type Check, failed, ok, skipped, warning } from './check.ts';
 
 /** Whether the backups of the hosts lie anywhere else, and who can decrypt them. */
-export function copiesChecks({ hosts, copies }: Config): Check[] {
+export function copiesChecks({ hosts, copies, demo }: Config): Check[] {
   return [
     ...(copies.identityFile === undefined ? [] : [ownIdentity(copies.identityFile)]),
-    ...hosts.filter(({ ssh, local }) => ssh !== undefined || local !== undefined).map(recipientsOf),
+    ...hosts
+      .filter(({ ssh, local }) => ssh !== undefined || local !== undefined)
+      .map((host) => recipientsOf(host, demo)),
   ];
 }
 
-function recipientsOf({ name, copies }: HostConfig): Check {
+function recipientsOf({ name, copies }: HostConfig, demo: boolean): Check {
   return {
     check: `${name}: copies of its backups`,
     tried: 'read BACKUP_RECIPIENTS and the files that it names',
     async run() {
       if (copies === undefined)
         return skipped(
-          `no copy leaves ${name} (BACKUP_RECIPIENTS is not set): the only one of its backups lies on the host itself`,
+          `no copy leaves ${name} (${demo ? "the demo's host has none" : 'BACKUP_RECIPIENTS is not set'}): the only one of its backups lies on the host itself`,
         );
       const { readRecipients } = await import('../../backups/copies/recipients.ts');
       const recipients = readRecipients(copies.recipients);

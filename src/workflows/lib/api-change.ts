@@ -68,7 +68,10 @@ export function apiChangeWorkflow<
       return {
         output: output as z.output<Output>,
         summary: known.done,
-        sections: [{ title: definition.title, findings: [...known.findings, ...tasks] }],
+        sections: [
+          { title: definition.title, findings: [...known.findings, ...tasks] },
+          ...(known.table === undefined ? [] : [known.table]),
+        ],
       };
 
       async function followed(step: PlannedCall, upid: string): Promise<TaskDone> {

@@ -191,6 +191,19 @@ describe('old archives', () => {
     expect((await list()).elsewhere).toHaveLength(1);
   });
 
+  it('that had no name yet when the power went, or were being removed, are not told as gone', async () => {
+    const [unnamed, removed] = [await archiveOf(5), await archiveOf(4)];
+    host.sh(`cd "$backups"; mv ${unnamed}.tar.gz .${unnamed}.tar.gz.partial; rm ${removed}.tar.gz`);
+    expect((await list()).gone.toSorted()).toEqual([unnamed, removed].toSorted());
+    host.sh(`echo yes >"$state/backups/${unnamed}/naming"; echo 1 >"$state/backups/${removed}/removing"`);
+    expect((await list()).gone).toEqual([]);
+    await backUp(host);
+    expect(host.sh('ls "$state/backups"')).toBe(`${id}\n`);
+    // Once it has its name, who takes it away is told of.
+    host.sh(`rm "$backups/${id}.tar.gz"`);
+    expect((await list()).gone).toEqual([id]);
+  });
+
   it('are read again, the one that was not for the longest time first, and a copy of the same content is the same', async () => {
     const [first, second, third] = [await archiveOf(6), await archiveOf(5), await archiveOf(1)];
     host.sh(`cd "$backups"; cp ${third}.tar.gz x; mv x ${third}.tar.gz; size=$(stat -c %s ${first}.tar.gz)

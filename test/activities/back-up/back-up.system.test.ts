@@ -272,6 +272,39 @@ describe('looking before a backup', () => {
     }
   });
 
+  it('is made although something is too large to be measured in time, which is said', async () => {
+    host = makeHost();
+    const programs = standIns(host);
+    try {
+      programs.put('du', `case "$*" in *proxmox-mcp) kill $$ ;; *) exec /usr/bin/du "$@" ;; esac`);
+      const { concerns } = await look();
+      expect(concerns).toMatchObject([{ check: 'Size', summary: expect.stringContaining(host.layout.installation) }]);
+      expect((await backUp(host)).published.counts).toBe(true);
+    } finally {
+      programs.remove();
+    }
+  });
+
+  it('goes on without ACLs where the file system of the copy refuses them, and says so; modes stay', async () => {
+    host = makeHost();
+    const programs = standIns(host);
+    try {
+      // As ZFS with acltype=off does.
+      programs.put(
+        'cp',
+        `/usr/bin/cp "$@" || exit; case "$*" in *--preserve=mode*--target-directory* | *--preserve=all*--target-directory*) echo "cp: preserving permissions for 'x': Operation not supported" >&2; exit 1 ;; esac`,
+      );
+      const { collected, published } = await backUp(host);
+      expect(collected.lost).toContainEqual(expect.stringContaining('ACLs and attributes'));
+      expect(published.counts).toBe(true);
+      const listed = host.sh(`tar -tvzf "$backups/${id}.tar.gz"`);
+      expect(listed).toMatch(/^-rwxr-x--- .*run[.]sh$/m);
+      expect(listed).toMatch(/^-rw------- .*[.]env$/m);
+    } finally {
+      programs.remove();
+    }
+  });
+
   it('says that root may not set owners', async () => {
     host = makeHost();
     host.sh(`mv "$helper" "$helper.true"; printf '%s\\n' '#!/bin/sh' 'exec setpriv --bounding-set=-chown --inh-caps=-chown "$0.true" "$@"' >"$helper"; chmod 755 "$helper"

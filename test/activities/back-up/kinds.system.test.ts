@@ -27,14 +27,21 @@ esac
 case "$*" in
   *com.docker.compose.project\\"*) echo proxmox-mcp ;;
   *com.docker.compose.service\\"*) echo postgres ;;
+  *com.docker.compose.container-number\\"*) echo 2 ;;
   *'"proxmox-mcp.backup.dump"'*) cat "$at/labels/dump" ;;
   *'"proxmox-mcp.backup"'*) cat "$at/labels/\${*##* }" 2>/dev/null; : ;;
+  'volume ls --quiet --filter'*volume=notes | 'volume ls --quiet --filter'*volume=data) [ ! -e "$at/others" ] || exit 0 ;;
+  'volume ls --quiet --filter'*) ;;
+  'volume ls'*)
+    [ ! -e "$at/others" ] || { case "$*" in *--quiet) printf '%s\\n' other_notes a_data b_data temporal_data ;; *) printf '%s\\n' 'a_data data' 'b_data data' 'temporal_data temporal_data' ;; esac; exit; } ;;
+esac
+case "$*" in
   'volume ls --filter'*) for one in ${names.join(' ')}; do echo "$one $one"; done ;;
   'volume ls --quiet --filter'*volume=*) echo "\${*##*volume=}" ;;
   'volume ls --quiet') printf '%s\\n' ${names.join(' ')} ;;
   'volume inspect '*) printf 'local\\n%s\\n\\n\\n' "$at/docker/\${*##* }" ;;
   'ps --all '*'--filter volume='*) echo "\${*##*volume=}" ;;
-  'ps '*label=proxmox-mcp.backup.dump) [ ! -e "$at/labels/dump" ] || echo postgres ;;
+  'ps '*label=proxmox-mcp.backup.dump) [ ! -e "$at/labels/dump" ] || { echo postgres; [ ! -e "$at/labels/second" ] || echo second; } ;;
   'ps --quiet --no-trunc'*) echo temporal_data ;;
   'inspect '*' gone') echo 'Error: No such container: gone' >&2; exit 1 ;;
   'inspect '*Mounts*temporal_data) echo "$at/docker/temporal_data" ;;
@@ -90,6 +97,19 @@ describe('what a backup of each kind holds', () => {
       createBackupActivities(host).lookForBackup({ host: 'pve1', kind: 'daily', anyTarget: false }),
     );
     expect(look.volumes.map(({ name }) => name).sort()).toEqual(['grafana_data', 'notes', 'temporal_data']);
+  });
+});
+
+describe('which volumes are meant', () => {
+  it('not one of somebody else whose name ends like it; and of two with one short name each', async () => {
+    const first = await make('full');
+    expect(first.packed.doubts).toEqual([]);
+    host.sh(
+      `cd "$installation/.."; : >others; for one in other_notes a_data b_data; do mkdir docker/$one; echo $one >docker/$one/data; done`,
+    );
+    const { volumes, packed } = await make('full');
+    expect(volumes).toEqual(['a_data', 'b_data', 'temporal_data']);
+    expect(packed.doubts).toContainEqual({ verdict: 'failed', summary: 'missing: volume notes' });
   });
 });
 
@@ -204,6 +224,14 @@ exec /bin/cp "$@"`,
     expect(packed.doubts).toEqual([]);
     expect(manifest.entries.map(({ path }) => path)).toContain('dumps/postgres');
     expect(host.sh(`tar -xzOf "$backups/${id}.tar.gz" dumps/postgres`)).toBe('create table\n');
+  });
+
+  it('a dump of each container of a service', async () => {
+    label('dump', 'echo create table');
+    label('second', '');
+    const { manifest } = await make('full');
+    const paths = manifest.entries.map(({ path }) => path);
+    expect(paths).toEqual(expect.arrayContaining(['dumps/postgres', 'dumps/postgres-2']));
   });
 
   it.each([

@@ -185,6 +185,16 @@ it('says what differs from the host as it is, also where size and time are the s
   ]);
 });
 
+it('takes no folder on the way to a part for a new one, and says nothing of the checksums', async () => {
+  await backUp(host);
+  host.sh(
+    'rm -rf "$root/usr/share/keyrings"; mkdir -p "$root/usr/share/keyrings" "$root/usr/local"; echo key >"$root/usr/share/keyrings/new.gpg"',
+  );
+  const { added, only } = await compare(id, 'now');
+  expect(added.map(({ path }) => path)).toEqual(['host/usr/share/keyrings', 'host/usr/share/keyrings/new.gpg']);
+  expect(only.filter(([, part]) => part === 'SHA256SUMS')).toEqual([]);
+});
+
 it('finds that nothing has changed since a real backup, and then what has', async () => {
   await backUp(host);
   const same = await compare(id, 'now');

@@ -127,6 +127,12 @@ it('lists the backups of guests that the storages hold, with the last good one o
   const planned = await list();
   expect(planned.next?.find(({ vmid }) => vmid === 100)).toMatchObject({ by: 'nightly', at: expect.any(String) });
   expect(planned.next?.some(({ vmid }) => vmid === 102)).toBe(false);
+  // A job for a pool is for those who are in it.
+  state.configuration.backupJobs.clear();
+  state.configuration.backupJobs.set('pooled', { id: 'pooled', enabled: 1, schedule: '02:00', pool: 'web' });
+  state.pools.set('web', { vms: new Set([102]), storages: new Set() });
+  expect((await list()).next).toMatchObject([{ vmid: 102, by: 'pooled' }]);
+  state.pools.delete('web');
   state.configuration.backupJobs.clear();
 });
 

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freeBackupId } from '../../../src/operations/backup-id.ts';
 import { makeHost, type TestHost } from '../../support/local-host.ts';
 import { archiveId, archiveTop, type SealedArchive, sealArchive } from '../../support/sealed-archive.ts';
 import { standIns } from '../../support/stand-ins.ts';
@@ -33,12 +34,12 @@ function refused(result: { readonly code: string | number; readonly said: string
 describe('an archive that nobody vouches for', () => {
   const other = () => join(host.folder, 'other-key');
   it.each<[string, () => SealedArchive, (() => void) | undefined, RegExp]>([
-    ['sealed by another key', () => ({ key: other() }), undefined, /not sealed by this host/],
+    ['sealed by another key', () => ({ key: other() }), undefined, /not sealed by this host, but by SHA256:/],
     [
       'with a manifest that was changed after it was sealed',
       () => ({}),
       () => host.sh(`sed -i 's/^entry f 600/entry f 644/' "$backups/${archiveId}.manifest"`),
-      /not sealed by this host/,
+      /not sealed by this host, but by nobody/,
     ],
     [
       'with the seal of another manifest',
@@ -154,6 +155,20 @@ describe('the commands in another order, or of others', () => {
     host.sh(`sed -i 's/^kept [0-9]*/kept 1700000000/' "$state/restores/${rid}/state"`);
     expect(commands.call('look-for-restore', archiveId, 'keys', 'all').said).toContain(`old ${rid}`);
     expect(commands.call('forget-restore', '1', rid).code).toBe(0);
+    expect(folders()).toBe('');
+    refused(commands.call('undo-restore', '1', '-', rid), 12, /removed already/);
+  });
+
+  it('keep what was replaced for as long as is promised, and not beyond the next backup', () => {
+    const { sha256 } = sealArchive(host);
+    host.sh('echo later >"$root/etc/fstab"');
+    expect(stage(sha256)).toMatchObject({ code: '0' });
+    expect(commands.job('apply-restore', rid).code).toBe('0');
+    const backup = (at: number) => commands.job('collect-backup', freeBackupId('daily', Date.now() + at, []));
+    expect(backup(0).code).toBe('0');
+    expect(folders()).not.toBe('');
+    host.sh(`sed -i 's/^kept [0-9]*/kept 1700000000/' "$state/restores/${rid}/state"`);
+    expect(backup(1000).code).toBe('0');
     expect(folders()).toBe('');
     refused(commands.call('undo-restore', '1', '-', rid), 12, /removed already/);
   });

@@ -156,6 +156,7 @@ describe('what reading one has found', () => {
     changed: false,
     torn: false,
     unsealed: false,
+    'sealed-by': undefined,
     bytes: 1000,
     entries: 9,
     files: 8,
@@ -167,13 +168,19 @@ describe('what reading one has found', () => {
     ['is of before there were manifests', { files: undefined }, 'ok', 'before there were manifests'],
     ['was changed', { changed: true }, 'failed', 'its checksum'],
     ['is torn', { torn: true }, 'failed', 'to its end'],
+    ['bears the seal of another key', { 'sealed-by': `SHA256:${'a'.repeat(43)}` }, 'failed', 'is no key of this host'],
     ['is unsealed', { unsealed: true }, 'failed', 'its manifest'],
     ['holds other names', { differing: 2 }, 'failed', '2 names or checksums'],
     ['holds nothing', { entries: 0, files: 0 }, 'failed', 'It holds nothing'],
     ['is a tar of folders', { files: 0 }, 'failed', 'It holds nothing'],
   ])('says that it %s', (_, more, verdict, said) => {
-    const finding = judgeRead('x', { ...good, ...more });
+    const finding = judgeRead('x', { ...good, ...more }, 'pve1');
     expect(finding).toMatchObject({ verdict, summary: expect.stringContaining(said) });
+    // Neither well nor damaged: an administrator knows the key, or doesn't.
+    if ('sealed-by' in more) {
+      expect(finding.summary).not.toContain('no backup');
+      expect(finding.remedy).toContain(`host bring-backup pve1 x --there --sign KEYFILE --seal ${more['sealed-by']}`);
+    }
   });
 });
 

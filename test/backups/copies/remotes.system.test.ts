@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utim
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
-import { bringTo } from '../../../src/backups/copies/remotes.ts';
+import { bringTo, sizesIn } from '../../../src/backups/copies/remotes.ts';
 import type { Copy } from '../../../src/backups/copies/store.ts';
 
 // The real programs, with places on this machine.
@@ -50,6 +50,26 @@ it('rclone has it under its host and its name', async () => {
   expect(readFileSync(at(`disk/copies/pve1/${backup}.age`)).equals(content)).toBe(true);
 });
 
+const other = { ...copy, backup: 'daily-backup-20261121-020000', path: at('daily-backup-20261121-020000.age') };
+
+it.each(['rclone:disk:sizes', 'rclone:disk:with/', `restic:${at('repository')}`])(
+  '%s says what it holds, and how long that is',
+  async (place) => {
+    expect([...(await sizesIn(place, [other]))]).toEqual([]);
+    await bringTo(place, copy);
+    expect([...(await sizesIn(place, [copy, other]))]).toEqual([[backup, content.length]]);
+  },
+);
+
+it('what was cut or removed in a place of rclone is seen', async () => {
+  await bringTo('rclone:disk:cut', copy);
+  const there = at(`disk/cut/pve1/${backup}.age`);
+  writeFileSync(there, 'less');
+  expect((await sizesIn('rclone:disk:cut', [copy])).get(backup)).toBe(4);
+  rmSync(there);
+  expect((await sizesIn('rclone:disk:cut', [copy])).size).toBe(0);
+});
+
 it('what was damaged there without a trace is brought again', async () => {
   await bringTo('rclone:disk:copies', copy);
   const there = at(`disk/copies/pve1/${backup}.age`);
@@ -72,6 +92,7 @@ it.each(['rclone:disk:copies', `restic:${at('repository')}`])(
 
 it.each(['rclone:nowhere:copies', `restic:${at('no-repository')}`])('%s, which isn’t there, says so', async (place) => {
   await expect(bringTo(place, copy)).rejects.toMatchObject({ code: 'command-failed' });
+  await expect(sizesIn(place, [copy])).rejects.toMatchObject({ code: 'command-failed' });
 });
 
 it('a program that ends with 0 and has done nothing is found', async () => {
@@ -80,4 +101,5 @@ it('a program that ends with 0 and has done nothing is found', async () => {
   chmodSync(at('bin/rclone'), 0o755);
   vi.stubEnv('PATH', `${at('bin')}:${process.env.PATH}`);
   await expect(bringTo('rclone:disk:copies', copy)).rejects.toMatchObject({ code: 'verification-failed' });
+  await expect(sizesIn('rclone:disk:copies', [copy])).rejects.toMatchObject({ code: 'unexpected-answer' });
 });

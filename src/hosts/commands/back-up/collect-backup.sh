@@ -12,6 +12,8 @@ forget_steps
 # What dead runs left, too: whoever holds the lock is alone, or the fence would not have let it in.
 unfinished -exec rm -rf -- {} +
 each_record forget_unfinished
+# A restore that nobody follows would keep its disk full.
+forget_old
 rm -rf -- "${_stage:?}"
 case $compression in zstd) keep ending tar.zst "$_record" ;; *) keep ending tar.gz "$_record" ;; esac
 mkdir -- "$_stage"

@@ -78,14 +78,24 @@ copy_all() {
       _keeping=all
       _refused=$(grep -ci 'attribute' "$_stage/said")
       lost "$(grep -i 'attribute' "$_stage/said" | head -n 1 | printable)$([ "$_refused" = 1 ] || echo " and $((_refused - 1)) more")"
+    elif grep -q 'preserving permissions' "$_stage/said" && [ "$_keeping" != "$_plainly" ]; then
+      # An ACL takes its file's mode with it, and cp doesn't go on without.
+      _keeping=$_plainly
+      lost "ACLs and attributes in $_what: $(grep 'preserving permissions' "$_stage/said" | head -n 1 | printable)"
     else sleep 1; fi
   done
   [ "$_code" = 0 ] || exit 1
+  [ "$_keeping" != "$_plainly" ] || ( cd "$_to" && find . -mindepth 1 ! -type l -print0 ) | modes_again
   # In the archive each is a file of its own.
   _linked=$(find "$_to" -type f -links +1 -printf x | wc -c)
   [ "$_linked" = 0 ] || note "lost hard links of $_linked files in $_what"
 }
-readonly _anyhow='mode,ownership,timestamps,links'
+readonly _plainly='ownership,timestamps,links' _anyhow='mode,ownership,timestamps,links'
+
+# modes_again: of what was copied without, by its paths.
+# shellcheck disable=SC2016 # For the shell that xargs starts.
+modes_again() { from="$_from" to="$_to" xargs -0 -r sh -c 'for one; do [ ! -e "$from/$one" ] || chmod --reference="$from/$one" -- "$to/$one"; done' sh; }
+
 _keeping="$_anyhow,xattr"
 
 # settle: copies again what differs from the last look until two looks agree; then $_stage/changed is empty.
@@ -115,6 +125,7 @@ copy_one() {
   for _again in yes yes no; do
     if [ ! -e "$_from/$1" ]; then rm -f -- "$_to/$1"; return 0; fi
     if ( cd "$_from" && cp -d --sparse=auto "--preserve=$_keeping" --parents --target-directory="$_to" -- "./$1" ) 2>"$_stage/said"; then
+      [ "$_keeping" != "$_plainly" ] || printf '%s\0' "$1" | modes_again
       return 0
     fi
     [ "$_again" = yes ] && sleep 0.2
@@ -154,5 +165,6 @@ notes_of() {
 }
 doubt() { printf '%s %s\n' "$1" "$2" >>"$_doubts"; }
 note() { printf '%s\n' "$1" >>"$_notes"; }
-left_out() { note "left-out $1 $(printf '%s\n' "$2" | printable | sed 's/\\/\\\\/g')"; }
+# As an entry has a name: it is compared with those, so nothing of it is cut.
+left_out() { note "left-out $1 $(printf '%s\n' "$2" | sed -e 's/\\/\\\\/g' -e 's/\t/\\t/g' | tr '\001-\011\013-\037\177' '?')"; }
 lost() { echo "lost $1"; note "lost $1"; }

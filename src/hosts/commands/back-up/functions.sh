@@ -6,7 +6,7 @@
 # needs it. Afterwards: proof (checksum, size and time of the file, when it was published, folder), seal (the same of its
 # manifest), contents (what the next backup is compared with), doubts (what was less than last time), accepted (an
 # administrator wants it so), checked (when it was last read back), broken (it was found changed then), unsealed (its manifest
-# was), protected (an administrator keeps it), proven (when it was last restored and worked).
+# was), naming (it has no name yet), removing (it is being removed), protected (an administrator keeps it), proven (when it was last restored and worked).
 places() {
   folders
   _record=$_records/$1
@@ -149,6 +149,8 @@ one_counting() {
 one_lost() {
   state_of "$1"
   if [ "$_state" != gone ] || [ "$_sum" = - ]; then return 0; fi
+  # It had no name yet, or had lost it already, when the power went.
+  if [ -e "$_of/naming" ] || [ -e "$_of/removing" ]; then return 0; fi
   if [ -n "$_folder" ] && [ "$_folder" != "$_backups" ] && [ -f "$_folder/$1.$_ending" ]; then echo "elsewhere $1 $_folder"
   else echo "gone $1"; fi
 }

@@ -63,6 +63,11 @@ place_of() {
   done
 }
 
+# time_left: seconds until $_until, by when all must have been measured: a tree of millions keeps no backup from being made.
+# bytes_in ARGUMENTS: what du says, in that time; else nothing.
+time_left() { _seconds=$((_until - $(date +%s))); [ "$_seconds" -gt 0 ] || _seconds=1; echo "$_seconds"; }
+bytes_in() { timeout -k 2 "$(time_left)" du -s --block-size=1 "$@" 2>/dev/null | cut -f1; }
+
 # look_at_host: `part PART BYTES FILES PATH`, `absent PART PATH` and `closed PART PATH` for each of them.
 look_at_host() {
   look_for_absent
@@ -70,8 +75,9 @@ look_at_host() {
     place_of "$_part" "$_path" || { echo "closed $_part $_path"; continue; }
     seen "$_real"
     case $_seen in absent) echo "absent $_part $_path"; continue ;; unreadable) echo "closed $_part $_path"; continue ;; esac
-    _size=$(timeout -k 2 60 du -sx --block-size=1 -- "$_real" 2>/dev/null | cut -f1) || _size=
-    _files=$(timeout -k 2 60 find "$_real" -xdev ! -type d -printf x 2>/dev/null | wc -c) || _files=
+    _size=$(bytes_in -x -- "$_real")
+    [ -n "$_size" ] || echo "unmeasured $_path"
+    _files=$(timeout -k 2 "$(time_left)" find "$_real" -xdev ! -type d -printf x 2>/dev/null | wc -c) || _files=
     echo "part $_part ${_size:-0} ${_files:-0} $_path"
   done
 }

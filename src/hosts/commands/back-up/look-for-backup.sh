@@ -1,14 +1,17 @@
 # shellcheck shell=sh disable=SC2154,SC2164 # The helper ends where a command fails, and has the layout in variables.
 folders
 echo "now $(date +%s)"
+_until=$(($(date +%s) + 120))
 show_seal
 look_at_host
 if [ ! -d "$_installation" ]; then echo 'installation missing'
 elif [ ! -r "$_installation" ] || [ ! -x "$_installation" ]; then echo 'installation unreadable'
 else
-  echo "installation $(du -s --block-size=1 --exclude="$_backups" -- "$_installation" 2>/dev/null | cut -f1)"
-  echo "entries $(find "$_installation" -mindepth 1 -path "$_backups" -prune -o -printf x 2>/dev/null | wc -c)"
-  find "$_installation" -path "$_backups" -prune -o '(' -type f -o -type d ')' '(' ! -readable -o -type d ! -executable ')' \
+  _size=$(bytes_in --exclude="$_backups" -- "$_installation")
+  echo "installation ${_size:-0}"
+  [ -n "$_size" ] || echo "unmeasured $_installation"
+  echo "entries $(timeout -k 2 "$(time_left)" find "$_installation" -mindepth 1 -path "$_backups" -prune -o -printf x 2>/dev/null | wc -c)"
+  timeout -k 2 "$(time_left)" find "$_installation" -path "$_backups" -prune -o '(' -type f -o -type d ')' '(' ! -readable -o -type d ! -executable ')' \
     -printf 'unreadable %p\n' 2>/dev/null | head -n 5
   # A folder inside the installation would be copied into itself, unless the copy leaves it out as a whole.
   case $_backups in
@@ -38,7 +41,11 @@ if [ "$_docker" = there ]; then
   for _name in $(all_volumes); do
     _code=0; volume_of "$_name" || _code=$?
     case $_code in
-      0) echo "volume $_name $(du -s --block-size=1 -- "$_data" | cut -f1) $_volume" ;;
+      0)
+        _size=$(bytes_in -- "$_data")
+        echo "volume $_name ${_size:-0} $_volume"
+        [ -n "$_size" ] || echo "unmeasured volume $_volume"
+        ;;
       1) echo "volume $_name missing -" ;;
       2) echo "volume $_name unreadable $_volume" ;;
     esac

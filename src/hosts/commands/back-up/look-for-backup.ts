@@ -52,6 +52,7 @@ export const lookForBackup = defineCommand({
     staged: optional(z.literal('apart')),
     leftover: many(words(count, leftover)),
     docker: one(z.enum(['unneeded', 'absent', 'silent', 'there'])),
+    unmeasured: many(z.string().min(1)),
     beside: many(z.string().regex(/^(volume|folder) ./)),
     volume: many(words(z.string().min(1), z.union([count, z.enum(['missing', 'unreadable'])]), z.string().min(1))),
   }).transform(({ installation, entries = 0, free: [bytes, freeInodes], volume, ...look }) => ({
@@ -91,6 +92,8 @@ export const lookForBackup = defineCommand({
     unreadableVolumes: volume.flatMap(([name, size]) => (size === 'unreadable' ? [name] : [])),
     /** What the installation's containers have mounted and the backup doesn't hold: `volume NAME`, `folder PATH`. */
     beside: look.beside,
+    /** What is so large that its size, here 0, could not be had in time. */
+    unmeasured: look.unmeasured,
     notUnderstood: look.notUnderstood,
   })),
 });

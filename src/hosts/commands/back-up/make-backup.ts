@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { count, form, keyValues, many, nothing, one, optional } from '../answer.ts';
 import { defineCommand, type ExitMeaning } from '../command.ts';
+import { restore } from '../restore/restore.ts';
 import { unverified } from '../shared/exits.ts';
 import { part, pathOfPart } from './host-parts.ts';
 import {
@@ -66,8 +67,10 @@ export const collectBackup = defineCommand({
     volumes,
     mountPoints,
     new URL('./forget.sh', import.meta.url),
+    new URL('../restore/record.sh', import.meta.url),
+    new URL('../restore/old.sh', import.meta.url),
   ],
-  forms: [backup, volume],
+  forms: [backup, volume, restore],
   fills: 'backups',
   timeoutMs: 120 * minutes,
   answer: keyValues({

@@ -21,6 +21,8 @@ if [ -e "$_partial" ]; then
   [ -e "$_record/contents" ]
   keep checked "$_now" "$_record"
   keep seal "$_sealed $(seal_facts "$_manifest")" "$_record"
+  # Until then nothing is gone that isn't there, whatever ends this.
+  keep naming yes "$_record"
   keep proof "$2 $_bytes $(stat -c %Y -- "$_partial") $_now $_backups" "$_record"
   mv -fT -- "$_backups/.$1.$_ending.sha256.partial" "$_archive.sha256"
   mv -nT -- "$_partial" "$_archive"
@@ -28,6 +30,7 @@ if [ -e "$_partial" ]; then
 elif [ ! -e "$_record/proof" ] || [ ! -f "$_archive" ] || [ "$(sum_of "$_archive")" != "$2" ]; then
   stop 9 'the archive is not the one that was verified'
 fi
+rm -f -- "$_record/naming"
 rm -rf -- "$_stage"
 again collected host listed packed verified
 forget_steps

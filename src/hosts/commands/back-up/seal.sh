@@ -35,3 +35,9 @@ seal() { timeout 20 ssh-keygen -q -Y sign -n "$_seal_use" -f "$state/seal/key" <
 is_sealed() {
   [ -s "$2" ] && timeout 20 ssh-keygen -Y verify -f "$state/seal/signers" -I seal -n "$_seal_use" -s "$2" <"$1" >/dev/null 2>&1
 }
+
+# sealed_by FILE SIGNATURE: the fingerprint of the key whose seal of it holds, whosever that is; nothing where none does.
+sealed_by() {
+  [ -s "$2" ] || return 0
+  timeout 20 ssh-keygen -Y check-novalidate -n "$_seal_use" -s "$2" <"$1" 2>&1 | sed -n 's/^Good .* key \(SHA256:[A-Za-z0-9+\/]*\)$/\1/p' || :
+}

@@ -14,15 +14,16 @@ projects() {
   done | { grep -Ex '[a-z0-9][a-z0-9_-]*' || :; } | sort -u
 }
 
-# all_volumes: the names of VOLUMES and of all volumes of that project, each once.
+# all_volumes: the names of VOLUMES and of all volumes of that project, each once. Where two have one short name, their whole ones.
 all_volumes() {
   _meant=$(for _name in $volumes; do which_volume "$_name"; done)
   for _name in $volumes; do echo "$_name"; done
   projects | while read -r _project; do
     timeout 20 docker volume ls --filter "label=com.docker.compose.project=$_project" --format '{{.Name}} {{.Label "com.docker.compose.volume"}}'
   done | sort -u | while read -r _volume _short; do
-    printf '%s\n' "$_meant" | grep -qFx -- "$_volume" || printf '%s\n' "${_short:-$_volume}"
-  done | { grep -Ex -e "$form_volume" || :; }
+    printf '%s\n' "$_meant" | grep -qFx -- "$_volume" || printf '%s %s\n' "$_volume" "${_short:-$_volume}"
+  done | taken=" $volumes " awk '{ whole[NR] = $1; short[NR] = $2; n[$2]++ }
+    END { for (i = 1; i <= NR; i++) print((n[short[i]] > 1 || index(ENVIRON["taken"], " " short[i] " ")) ? whole[i] : short[i]) }' | { grep -Ex -e "$form_volume" || :; }
 }
 
 # is_left_out NAME: whether this kind of backup holds no such volume; _why says which. The daily one is without what monitoring
@@ -66,7 +67,13 @@ dump_all() {
   done 3<"$_stage/projects"
   while read -r _container <&3; do
     _service=$(timeout 20 docker inspect --type container --format '{{index .Config.Labels "com.docker.compose.service"}}' -- "$_container")
-    printf '%s\n' "$_service" | grep -Eqx -e "$form_volume" || continue
+    if ! printf '%s\n' "$_service" | grep -Eqx -e "$form_volume"; then
+      doubt failed "not whole: the dump of a container whose service has no name for a file: $(printf '%s\n' "$_service" | printable)"
+      continue
+    fi
+    # One service may have several containers, each with its own.
+    [ ! -e "$_stage/dumps/$_service" ] ||
+      _service=$_service-$(timeout 20 docker inspect --type container --format '{{index .Config.Labels "com.docker.compose.container-number"}}' -- "$_container" | grep -Ex '[0-9]{1,9}' || echo "$_container" | cut -c1-12)
     _dump=$(timeout 20 docker inspect --type container --format '{{index .Config.Labels "proxmox-mcp.backup.dump"}}' -- "$_container")
     mkdir -p -- "$_stage/dumps"
     _answer=0; of_container '{{.State.Running}}' "$_container" || _answer=$?
@@ -149,16 +156,27 @@ of_project() {
   done | head -n 1
 }
 
+# which_volume NAME: what Docker calls the volume that is meant by it.
 which_volume() {
   # Where compose has made it, it says so; VOLUMES may name another that a container has mounted.
   case " $volumes " in *" $1 "*) ;; *) of_project "$1" | grep . && return 0 ;; esac
   # shellcheck disable=SC2046,SC2086 # A word for each container.
-  for _names in "$(mounted_by $containers)" "$(mounted_by $(timeout 20 docker ps --quiet --no-trunc))" \
+  named_like "$1" "$(mounted_by $containers)" prefixed && return 0
+  # Where their project is known, a volume of somebody else whose name ends so is none of theirs.
+  _prefixed=prefixed
+  if projects | grep -q .; then of_project "$1" | grep . && return 0; _prefixed=; fi
+  # shellcheck disable=SC2046 # The same.
+  for _names in "$(mounted_by $(timeout 20 docker ps --quiet --no-trunc))" \
     "$(mounted_by $(timeout 20 docker ps --all --quiet --no-trunc))" "$(timeout 20 docker volume ls --quiet)"; do
-    if printf '%s\n' "$_names" | grep -Fx -- "$1" | head -n 1 | grep .; then return 0; fi
-    if printf '%s\n' "$_names" | grep -E -- "^[A-Za-z0-9][A-Za-z0-9_.-]*[_-]$1\$" | head -n 1 | grep .; then return 0; fi
+    named_like "$1" "$_names" "$_prefixed" && return 0
   done
   return 0
+}
+
+# named_like NAME NAMES PREFIXED: which of them it is; with PREFIXED also one with something before it.
+named_like() {
+  printf '%s\n' "$2" | grep -Fx -- "$1" | head -n 1 | grep . && return 0
+  [ -n "$3" ] && printf '%s\n' "$2" | grep -E -- "^[A-Za-z0-9][A-Za-z0-9_.-]*[_-]$(printf '%s\n' "$1" | sed 's/[.]/[.]/g')\$" | head -n 1 | grep .
 }
 
 # mounted_by CONTAINERS: the names of the volumes that they have mounted.

@@ -9,12 +9,15 @@ readonly _mostNamed=120 _mostNamedInVolume=15
 # of 20.
 differences() {
   : >"$_box/found"; : >"$_box/maybe"; : >"$_box/text"; : >"$_box/guests"
+  host_paths | awk '{ sub(/^[^ ]* /, ""); while (sub(/\/[^\/]*$/, "") && $0 != "") print "host" $0 }' >"$_box/way"
   sort -m -t "$(printf '\t')" -k1,1 -k2,2 -- "$1" "$2" | awk -F '\t' -v no="$_volatile" -v secret="$_secretPaths" -v cluster="$_clusterTexts" \
     -v open="$_openTexts" -v both="$_bothHave" -v now="$_isNow" -v box="$_box" '
     function part_of(name) { if (name ~ /^(volumes|dumps)\//) { sub(/\/.*/, "", name); return name "/" second } return first }
     function see(name,  words) { split(name, words, "/"); first = words[1]; second = words[2] }
     function alone(side) {
       see(key); p = part_of(key); parts[p]
+      # A folder on the way to a part is there for it alone.
+      if (first == "SHA256SUMS" || h[3] == "d" && key in way) return
       if (index(both, " " first " ") == 0) { only[side " " first]++; return }
       if (quiet(key)) return
       if (key ~ guest) { print key "\t" (side == "a" ? "removed" : "added") "\t" h[9] >(box "/guests"); return }
@@ -52,7 +55,7 @@ differences() {
       if (what ~ /^content/ && is_text(m1, m2) && b1 <= 262144 && b2 <= 262144) print key "\t" s1 "\t" s2 >(box "/text")
     }
     function is_text(m1, m2) { return key !~ secret && (key ~ cluster || key ~ open && m1 ~ /[4-7]$/ && m2 ~ /[4-7]$/) }
-    BEGIN { guest = "^host/etc/pve/nodes/[^/]+/(qemu-server|lxc)/[0-9]+[.]conf$" }
+    BEGIN { while ((getline line <(box "/way")) > 0) way[line]; guest = "^host/etc/pve/nodes/[^/]+/(qemu-server|lxc)/[0-9]+[.]conf$" }
     held && $1 == key && side != $2 { pair(); held = 0; next }
     { if (held) alone(side); key = $1; side = $2; held = 1; for (i = 1; i <= 11; i++) h[i] = $i }
     END {

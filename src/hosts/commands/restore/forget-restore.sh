@@ -9,7 +9,4 @@ case $_is in
   staged) [ $((_now - _since)) -ge 86400 ] || stop 9 "$1 was staged less than a day ago" ;;
   kept) [ $((_now - _since)) -ge 1209600 ] || stop 9 "$1 was done less than 14 days ago by this host's clock: what it replaced is kept so long" ;;
 esac
-: >"$_rec/forgotten"; sync "$_rec"
-restore_folders | while IFS= read -r _folder; do rm -rf --one-file-system -- "$_folder"; done
-[ "$_is" != staged ] || becomes undone 'it was forgotten'
-rm -f -- "$_rec/manifest" "$_rec/selected" "$_rec/expected" "$_rec/unpacked" "$_rec/sums" "$_rec/names" "$_rec/entries"
+forget_kept

@@ -41,12 +41,3 @@ say_kept() {
 
 # named_users: `stops unit NAME` and `stops container NAME`.
 named_users() { sed 's/^/stops /'; }
-
-# say_old: restores of which something is kept longer than is promised: what they replaced, or what they brought.
-say_old() {
-  find "$state/restores" -mindepth 1 -maxdepth 1 -regextype posix-extended -regex ".*/$form_restore" -printf '%f\n' 2>/dev/null | sort | while read -r _old; do
-    [ ! -e "$state/restores/$_old/forgotten" ] && { read -r _old_is _old_since _rest_of <"$state/restores/$_old/state"; } 2>/dev/null || continue
-    case $_old_is in kept) _days=14 ;; staged | undone) _days=1 ;; *) continue ;; esac
-    ! counts "$_old_since" || [ $(($(date +%s) - _old_since)) -lt $((_days * 86400)) ] || echo "old $_old"
-  done
-}

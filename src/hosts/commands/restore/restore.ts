@@ -58,7 +58,8 @@ const exits = {
   12: { code: 'conflict', remedy: 'Put that right on the host first; docs/restoring.md says how to restore by hand.' },
   13: {
     code: 'forbidden',
-    remedy: 'An administrator brings a copy that this host takes: npx proxmox-mcp host bring-backup HOST ID.',
+    remedy:
+      'An administrator vouches for it. Where it is of this host before it was installed anew: npx proxmox-mcp host bring-backup HOST ID --there --sign KEYFILE --seal FINGERPRINT; else take a copy: --identity FILE for --there.',
   },
   17: { code: 'already-exists', remedy: 'Start the restore again: it gets another id.' },
 } as const satisfies Readonly<Record<number, ExitMeaning>>;
@@ -115,7 +116,7 @@ export const lookForRestore = defineCommand({
   becomesRoot: 'no',
   parameters: [backup, scopeOrUndo, selection],
   script: shell('look-for-restore'),
-  uses: [...record, ...choosing, shell('look'), shell('services')],
+  uses: [...record, ...choosing, shell('look'), shell('old'), shell('services')],
   forms: [restore],
   timeoutMs: 280_000,
   maxOutputBytes: 1024 * 1024,
@@ -236,7 +237,7 @@ export const forgetRestore = defineCommand({
   becomesRoot: 'no',
   parameters: [restore],
   script: shell('forget-restore'),
-  uses: record,
+  uses: [...record, shell('old')],
   timeoutMs: 280_000,
   answer: nothing,
   exits,

@@ -9,7 +9,10 @@ require_sealed() {
     head -c 536870912 -- "$_backups/$2.$_end" >"$1/$_end"
   done
   of_root "$state/seal/signers" || stop 13 'this host has no key that seals manifests'
-  is_sealed "$1/manifest" "$1/manifest.sig" || stop 13 "the manifest of $2 is not sealed by this host"
+  if ! is_sealed "$1/manifest" "$1/manifest.sig"; then
+    _by=$(sealed_by "$1/manifest" "$1/manifest.sig")
+    stop 13 "the manifest of $2 is not sealed by this host, but by ${_by:-nobody: it is not what was sealed}"
+  fi
   [ "$(head -n 1 "$1/manifest")" = 'proxmox-mcp manifest 1' ] &&
     [ "$(tail -n 1 "$1/manifest")" = "end $(grep -c '^entry ' "$1/manifest")" ] &&
     [ "$(head_of "$1" id)" = "$2" ] || stop 9 "the manifest of $2 is none, or one of another archive"

@@ -41,6 +41,8 @@ export const readArchive = defineCommand({
     torn: flag,
     /** Its manifest isn't the one that was sealed, or isn't of it. */
     unsealed: flag,
+    /** The manifest is the one that was published, and bears the seal of this key, which isn't one that the host knows for its own. */
+    'sealed-by': optional(z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/)),
     bytes: one(count),
     entries: one(count),
     /** Files whose checksum was compared; absent where there is no manifest to compare with. */

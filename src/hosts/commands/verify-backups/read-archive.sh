@@ -11,8 +11,10 @@ in_work
 _has=
 if [ -e "$_record/seal" ]; then
   # A manifest that isn't this host's says nothing of the archive.
-  if [ -f "$_manifest" ] && [ "$(sum_of "$_manifest")" = "$_sealed" ] && is_sealed "$_manifest" "$_manifest.sig" &&
+  if [ -f "$_manifest" ] && [ "$(sum_of "$_manifest")" = "$_sealed" ] &&
     grep -qxF -e "id $1" -- "$_manifest" && grep -qxF -e "archive ${_archive##*/} $_bytes $_sum" -- "$_manifest"; then
+    # It is the one that was published, also where this host has lost the key since.
+    is_sealed "$_manifest" "$_manifest.sig" || { _by=$(sealed_by "$_manifest" "$_manifest.sig"); echo "${_by:+sealed-by $_by}" | grep . || echo unsealed; }
     _has=yes
     of_manifest sized <"$_manifest" >sized
     of_manifest sums <"$_manifest" | sort >sums.wanted
