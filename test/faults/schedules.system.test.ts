@@ -39,6 +39,16 @@ const all = async () => {
   return new Map(schedules.map((schedule) => [schedule.id, schedule]));
 };
 
+/** Those of the catalogue, where these are the hosts. */
+const ofHosts = (...names: readonly string[]) => [
+  'back-up-service/daily/service',
+  ...names.flatMap((name) =>
+    ['back-up/daily', 'back-up/full', 'back-up/monthly', 'check-health/daily', 'verify-backups/weekly'].map(
+      (one) => `${one}/${name}`,
+    ),
+  ),
+];
+
 /** Lists of Temporal lag behind by a moment. */
 async function expectSchedules(ids: readonly string[]): Promise<void> {
   await expect.poll(async () => [...(await all()).keys()], { timeout: 20_000 }).toEqual([...ids].sort());
@@ -46,9 +56,7 @@ async function expectSchedules(ids: readonly string[]): Promise<void> {
 
 describe('schedules', () => {
   it('are made when the worker starts, at the times of the catalogue', async () => {
-    await expectSchedules(
-      ['first', 'second'].flatMap((name) => [`back-up/daily/${name}`, `check-health/daily/${name}`]),
-    );
+    await expectSchedules(ofHosts('first', 'second'));
     expect((await all()).get('back-up/daily/first')).toMatchObject({
       cron: '0 2 * * *',
       timeZone,
@@ -63,9 +71,7 @@ describe('schedules', () => {
     service.writeHosts({ first: { ...place('first').entry, TIME_ZONE: otherZone }, ...hosts('third') });
     await service.startWorker();
 
-    await expectSchedules(
-      ['first', 'third'].flatMap((name) => [`back-up/daily/${name}`, `check-health/daily/${name}`]),
-    );
+    await expectSchedules(ofHosts('first', 'third'));
     const now = await all();
     expect(now.get('back-up/daily/first')).toMatchObject({
       paused: true,
@@ -142,7 +148,8 @@ describe('schedules', () => {
     const next = await service.runs.start('back-up', { host: 'first' }, by);
     await service.client.workflow.getHandle(ended.id).terminate('test');
     expect(await service.runs.wait(next.id, { timeoutMs: 180_000 })).toMatchObject({ state: 'done' });
-    expect(await place('first').backups()).toHaveLength(2);
+    const archives = (await place('first').backups()).filter((name) => name.endsWith('.tar.gz'));
+    expect(archives).toHaveLength(1);
     await expect.poll(() => place('first').processes(), { timeout: 10_000 }).toEqual([]);
   }, 240_000);
 });
