@@ -106,6 +106,18 @@ export function judgeSizes(
   ];
 }
 
+/** Storages that aren't there now: that a task ended well says nothing of where its archive is. */
+export function judgeAway({ storages }: Pick<GuestBackups, 'storages'>): readonly Finding[] {
+  return storages
+    .filter(({ state }) => state === 'not-active')
+    .map(({ storage }) => ({
+      check: `Backups in ${storage}`,
+      verdict: 'unknown',
+      summary: `${storage} is not active on this node, so nothing is known of the backups in it.`,
+      remedy: 'Bring it back (pvesm status), or switch it off in its definition.',
+    }));
+}
+
 /** What a Proxmox Backup Server found when it verified them, and what it hasn't. */
 export function judgeDamaged({ archives }: Pick<GuestBackups, 'archives'>): readonly Finding[] {
   const damaged = archives.filter(({ verified }) => verified === 'failed').map(({ volume }) => volume);
