@@ -362,6 +362,18 @@ const ofPacking: readonly HostWay[] = [
     twin: 'cd "$stage"; chmod 644 host/etc/fstab; pack list',
   },
   {
+    way: 'two files in it are exchanged',
+    ...{ by: 'back-up', check: 'Verify', says: 'does not hold what was collected', at: 'packed' },
+    made: 'cd "$stage/host/etc"; mv fstab one; mv hosts fstab; mv one hosts; cd "$stage"; pack list',
+    twin: 'cd "$stage/host/etc"; mv fstab one; mv one fstab; cd "$stage"; pack list',
+  },
+  {
+    way: 'it is gone before it is read back',
+    ...{ by: 'back-up', check: 'Verify', says: 'the archive is not there, or empty', at: 'packed' },
+    made: 'mv "$packed" "$at/one"',
+    twin: 'mv "$packed" "$at/one"; mv "$at/one" "$packed"',
+  },
+  {
     way: 'it holds nothing',
     ...{ by: 'back-up', check: 'Verify', says: 'does not hold what was collected', at: 'packed' },
     made: 'cd "$stage"; : >"$at/list"; pack "$at/list"',
