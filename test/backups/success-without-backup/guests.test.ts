@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type BackupServerSimulator, createBackupServerSimulator } from '../../../lab/backup-server/simulator.ts';
 import { createApiChangeActivities } from '../../../src/activities/api-change/api-change.ts';
 import { createVerifyBackupsActivities } from '../../../src/activities/verify-backups/verify-backups.ts';
+import type { Config } from '../../../src/config.ts';
 import { createHosts } from '../../../src/hosts/create-hosts.ts';
 import { defaultLayout } from '../../../src/hosts/helper/default-layout.ts';
 import { catalogue } from '../../../src/operations/catalogue.generated.ts';
@@ -54,6 +55,8 @@ afterEach(async () => {
   await lab.close();
   await server.close();
 });
+
+const noCopies = { copies: { folder: '/nonexistent', remotes: [] } } as unknown as Config;
 
 /** The configured hosts: a node by its API, and a backup server. */
 async function withApis<T>(use: (apis: ProxmoxApis) => Promise<T>): Promise<T> {
@@ -117,7 +120,7 @@ async function findingsOf(by: GuestWay['by'], later: () => void) {
           throw new Error('it has no commands');
         },
       });
-      const { verifyGuestBackups } = createVerifyBackupsActivities({ hosts, proxmox: apis });
+      const { verifyGuestBackups } = createVerifyBackupsActivities({ hosts, proxmox: apis, config: noCopies });
       const ways = { commands: false, api: true };
       return await asActivity(() => verifyGuestBackups({ host: 'pve1', ways }));
     }

@@ -106,7 +106,10 @@ async function lookAt({ at, kind = 'daily' }: HostWay, script: string): Promise<
 /** The looks of every week and every morning, as their workflows have them. */
 async function looks(): Promise<readonly Found[]> {
   const pve1 = { host: 'pve1' };
-  const verify = createVerifyBackupsActivities(host);
+  const verify = createVerifyBackupsActivities({
+    ...host,
+    config: { copies: { folder: copyFolder(), remotes: [] } } as unknown as Config,
+  });
   const listed = await host.run(() => verify.judgeListOfArchives({ ...pve1, all: false }));
   const found: Found[] = notWell('verify-backups', listed.findings);
   for (const backup of listed.read)
