@@ -145,42 +145,6 @@ describe('check-backup-server', () => {
       'warning',
     ],
     [
-      'a sync only warned',
-      () => server.state.jobs.push({ kind: 'sync', id: 's-1', store: 'main', 'last-run-state': 'WARNINGS: 2' }),
-      'Sync job s-1 of main',
-      'failed',
-    ],
-    [
-      'a snapshot is damaged',
-      () => server.state.snapshots.get('main')?.push(snapshot(9, { verification: 'failed' })),
-      'Damaged in main',
-      'failed',
-    ],
-    [
-      'a group was never verified',
-      () => server.state.snapshots.get('main')?.push(snapshot(9, { id: '7' })),
-      'Verified in main',
-      'warning',
-    ],
-    [
-      'a group has had no backup for long',
-      () => server.state.snapshots.get('main')?.push(snapshot(9, { id: '7', verification: 'ok' })),
-      'Age in main',
-      'warning',
-    ],
-    [
-      'a snapshot is not finished',
-      () => server.state.snapshots.get('main')?.push(snapshot(0, { id: '7', isUnfinished: true })),
-      'Unfinished in main',
-      'warning',
-    ],
-    [
-      'a snapshot of a namespace is damaged',
-      () => server.state.snapshots.get('main')?.push(snapshot(1, { ns: 'site/pve1', verification: 'failed' })),
-      'Damaged in main',
-      'failed',
-    ],
-    [
       'a group of a namespace was never verified',
       () => server.state.snapshots.get('main')?.push(snapshot(1, { ns: 'site' })),
       'Verified in main',

@@ -13,6 +13,7 @@ import { takenAt } from '../../operations/backup-id.ts';
 import { changeGuests } from '../../operations/change-guests.ts';
 import { copyBackups } from '../../operations/copy-backups.ts';
 import type { BackupEntry } from '../../operations/list-backups.ts';
+import { isFor } from '../../proxmox/backup-jobs.ts';
 import type { ProxmoxClient } from '../../proxmox/client.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
 import { type BackupStorage, type GuestArchive, readGuestBackups } from '../../proxmox/guest-backups.ts';
@@ -338,17 +339,8 @@ function nextOf(
   jobs: Jobs,
   { node, now, pool }: { readonly node: string | undefined; readonly now: number; readonly pool: string | undefined },
 ) {
-  const has = (list: string | number | undefined) =>
-    String(list ?? '')
-      .split(/[,; ]+/)
-      .includes(String(vmid));
-  const isFor = (job: Jobs[number]) => {
-    if (job.all === true) return !has(job.exclude);
-    return job.pool === undefined ? has(job.vmid) : job.pool === pool;
-  };
   const [next] = jobs
-    .filter((job) => job.enabled !== false && (job.node === undefined || job.node === node))
-    .filter(isFor)
+    .filter((job) => job.enabled !== false && isFor(job, vmid, { node, pool }))
     .flatMap(({ id, 'next-run': at }) => (at === undefined || at * 1000 < now - clockToleranceMs ? [] : { id, at }))
     .sort((a, b) => a.at - b.at);
   return next && { vmid, at: new Date(next.at * 1000).toISOString(), by: cleanLine(next.id, 100) };

@@ -2,21 +2,20 @@ import { Context } from '@temporalio/activity';
 import { sizesIn } from '../../backups/copies/remotes.ts';
 import { createCopyStore } from '../../backups/copies/store.ts';
 import type { Config } from '../../config.ts';
-import { ServiceError } from '../../errors.ts';
 import { listBackups } from '../../hosts/commands/back-up/archives.ts';
 import { readArchive, spotCheck } from '../../hosts/commands/verify-backups/archives.ts';
 import type { Hosts } from '../../hosts/host.ts';
 import type { Finding } from '../../operations/finding.ts';
 import type { ProxmoxApis } from '../../proxmox/connect.ts';
-import { type GuestBackups, readGuestBackups } from '../../proxmox/guest-backups.ts';
-import { cleanLine } from '../../reports/clean.ts';
-import { readableList } from '../../reports/units.ts';
+import { readGuestBackups } from '../../proxmox/guest-backups.ts';
 import { inspectCopies } from '../check-health/copies.ts';
 import { inspectGuestBackups } from '../check-health/guest-backups.ts';
+import { readGuests } from '../check-health/guests.ts';
 import { withHeartbeat } from '../lib/heartbeat.ts';
 import { proxmoxReader, type Ways } from '../lib/proxmox-reader.ts';
 import { runJob } from '../lib/run-job.ts';
 import { compareWithPlace, judgePlace, judgeWithoutCopy, whichToCompare as whichCopiesToCompare } from './copies.ts';
+import { inspectJobs, judgeAway, judgeDamaged, judgeSizes, onlyByApi } from './guests.ts';
 import { judgeArchives, judgeRead, judgeSpot, judgeTurns, whichToCompare, whichToRead } from './judge.ts';
 
 export const queue = 'host';
@@ -122,60 +121,13 @@ export function createVerifyBackupsActivities({
       const reader = proxmoxReader({ hosts, proxmox }, host, ways, options);
       if (reader === undefined) throw new Error(`${host} is reached by nothing`);
       const timeZone = proxmox.hosts.find(({ name }) => name === host)?.timeZone ?? 'UTC';
-      const [ages, backups] = await Promise.all([inspectGuestBackups(reader, timeZone), readGuestBackups(reader)]);
-      const uncovered = ways.api ? await uncoveredGuests(() => reader.read('not-backed-up')) : onlyByApi;
-      return [...uncovered, ...ages, ...judgeDamaged(backups)];
+      const [ages, backups, guests] = await Promise.all([
+        inspectGuestBackups(reader, timeZone),
+        readGuestBackups(reader),
+        readGuests(reader),
+      ]);
+      const covered = ways.api ? await inspectJobs(reader, guests, () => proxmox.node(host, options)) : onlyByApi;
+      return [...covered, ...ages, ...judgeAway(backups), ...judgeSizes(guests, backups), ...judgeDamaged(backups)];
     },
   };
-}
-
-const onlyByApi: readonly Finding[] = [
-  {
-    check: 'Guests without a job',
-    verdict: 'skipped',
-    summary: 'Which guests no backup job is for is told by the Proxmox API alone, and none is configured.',
-  },
-];
-
-/** Guests that no job under Datacenter > Backup is for. */
-async function uncoveredGuests(
-  read: () => Promise<readonly { readonly vmid: number; readonly name?: string | undefined }[]>,
-): Promise<readonly Finding[]> {
-  const check = 'Guests without a job';
-  try {
-    const guests = await read();
-    if (guests.length === 0) return [{ check, verdict: 'ok', summary: 'A backup job is for each guest.', value: 0 }];
-    const names = guests.map(({ vmid, name }) => (name === undefined ? `${vmid}` : `${vmid} (${cleanLine(name, 60)})`));
-    return [
-      {
-        check,
-        verdict: 'warning',
-        summary: `No backup job is for ${readableList(names, 20)}.`,
-        remedy: 'Add them to one under Datacenter > Backup.',
-        value: guests.length,
-      },
-    ];
-  } catch (error) {
-    if (!(error instanceof ServiceError) || error.code === 'cancelled') throw error;
-    return [{ check, verdict: 'unknown', summary: error.message, remedy: error.remedy }];
-  }
-}
-
-/** What a Proxmox Backup Server found when it verified them, and what it hasn't. */
-export function judgeDamaged({ archives }: Pick<GuestBackups, 'archives'>): readonly Finding[] {
-  const damaged = archives.filter(({ verified }) => verified === 'failed').map(({ volume }) => volume);
-  const verified = archives.filter(({ verified: state }) => state === 'ok').length;
-  if (damaged.length > 0)
-    return [
-      {
-        check: 'Damaged backups of guests',
-        verdict: 'failed',
-        summary: `The backup server found them damaged: ${readableList(damaged, 10)}.`,
-        remedy:
-          'Back these guests up again: the next backup stores the damaged parts anew. Then verify on the backup server.',
-        value: damaged.length,
-      },
-    ];
-  if (verified === 0) return [];
-  return [{ check: 'Backups of guests', verdict: 'ok', summary: `${verified} were verified by their backup server.` }];
 }

@@ -26,25 +26,6 @@ describe('what was there last time', () => {
   it.each(
     sample(
       [
-        [
-          'a configuration cut short',
-          'truncate -s 5 "$installation/.env"',
-          'warning',
-          'less than half: .env (5 of 14 bytes)',
-        ],
-        [
-          'what was encrypted in its place',
-          'head -c 4096 /dev/urandom >"$installation/docker-compose.yml"',
-          'failed',
-          'not text, as if it were encrypted: docker-compose.yml',
-        ],
-        [
-          'what was encrypted to another name',
-          'cd "$installation"; mv caddy/Caddyfile caddy/Caddyfile.locked',
-          'failed',
-          'missing: caddy/Caddyfile',
-        ],
-        ['an emptied key', ': >"$installation/keys/claude_proxmox_key"', 'failed', 'empty: keys/claude_proxmox_key ('],
         ['a missing key', 'rm "$installation/keys/claude_proxmox_key"', 'failed', 'missing: keys/claude_proxmox_key'],
         ['a missing sudoers file', 'rm "$installation/../claude-user"', 'failed', 'missing: claude-user'],
         ['a missing folder', 'rm -r "$installation/caddy"', 'failed', 'missing: caddy/Caddyfile'],
@@ -55,7 +36,7 @@ describe('what was there last time', () => {
           'older than in the last good backup: docker-compose.yml',
         ],
       ],
-      3,
+      2,
     ),
   )('%s: the archive is kept and does not count', async (_, damage, verdict, summary) => {
     expect((await backUp(host)).packed).toMatchObject({ doubts: [], accepted: [] });

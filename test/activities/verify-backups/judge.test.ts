@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { judgeDamaged } from '../../../src/activities/verify-backups/guests.ts';
 import {
   judgeArchives,
   judgeRead,
@@ -8,7 +9,6 @@ import {
   whichToCompare,
   whichToRead,
 } from '../../../src/activities/verify-backups/judge.ts';
-import { judgeDamaged } from '../../../src/activities/verify-backups/verify-backups.ts';
 import type { Archive, Backups } from '../../../src/hosts/commands/back-up/archives.ts';
 import { type BackupKind, freeBackupId } from '../../../src/operations/backup-id.ts';
 import type { Finding } from '../../../src/operations/finding.ts';

@@ -47,7 +47,7 @@ of_this_kind() {
 # guests. Of the host's files nothing is wrong with being smaller or older: updates make them so.
 compare() {
   of="$installation" awk '
-    { name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name); key = $1 " " name; installed = $1 == "file" && name !~ /^volume / }
+    { name = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name); key = $1 " " name; installed = $1 == "file" && name !~ /^(volume|dump) / }
     which == "last" { size[key] = $2; time[key] = $3; order[++n] = key; had += installed; next }
     { newsize[key] = $2; newtime[key] = $3; has += installed }
     END {
@@ -56,7 +56,7 @@ compare() {
         key = order[i]; kind = key; sub(/ .*/, "", kind); t = name = substr(key, length(kind) + 2)
         if (kind == "volume" || kind == "guest") t = kind " " name
         if (kind == "host") t = "/" name
-        if (kind == "file" && !has && name !~ /^volume /) continue
+        if (kind == "file" && !has && name !~ /^(volume|dump) /) continue
         if (!(key in newsize)) {
           if (kind == "part") missing[name "/"]
           within = 0; if (kind == "host") for (part in missing) if (index(t "/", part) == 1) within = 1
