@@ -36,6 +36,12 @@ beforeAll(async () => {
   if (whyNoLab() === undefined) {
     host = await startLabHost({ docker: true, installation: true });
     const machine = labMachine(host);
+    // What is empty is copied by nothing, so that nothing could be held.
+    await host.must([
+      'sh',
+      '-c',
+      'docker run --rm -v mcp_logs:/a -v caddy_data:/b busybox sh -c "echo a >/a/kept; echo b >/b/kept"',
+    ]);
     for (const step of steps) {
       const name = `lab-${step.toLowerCase()}`;
       places.push({ step, place: await makePlace({ name, machine, volumes: ['mcp_logs', 'caddy_data'] }) });
