@@ -29,7 +29,7 @@ export interface KeyPair {
 }
 
 /** A disk for backups: small, so that a test fills it in no time, and no memory, which backups refuse. */
-const makeDisk = `truncate -s 96M "$1"; mkfs.ext4 -q -b 4096 -m 0 -O ^has_journal "$1"; mount -o loop "$1" "$2"; rmdir "$2/lost+found"; chmod 755 "$2"`;
+const makeDisk = `truncate -s 256M "$1"; mkfs.ext4 -q -b 4096 -m 0 -O ^has_journal "$1"; mount -o loop "$1" "$2"; rmdir "$2/lost+found"; chmod 755 "$2"`;
 
 export async function makeFolder(name: string): Promise<HostFolder> {
   const path = await mkdtemp(join(tmpdir(), `${name}-`));

@@ -111,8 +111,8 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
     authLog: `${root}/auth.log`,
     containers: [],
     volumes,
-    // Of this machine's own configuration nothing is copied into a test's archive.
-    hostRoot: machine.kind === 'local' ? `${root}/own` : '',
+    // Of this machine's own configuration nothing is copied into a test's archive, and of a lab host's it would take most of the time.
+    hostRoot: `${root}/own`,
     ...options.layout,
   };
   const gate = `${root}/gate`;
@@ -120,9 +120,7 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
     write(`${gate}/program`, program(gate), '755'),
     `for _name in cp tar mv date rm; do ln -sf ../program ${gate}/bin/$_name; done`,
     installation(layout, secret),
-    ...(layout.hostRoot === ''
-      ? []
-      : [`mkdir -p ${layout.hostRoot}/etc; echo ${name} >${layout.hostRoot}/etc/hostname`]),
+    `mkdir -p ${layout.hostRoot}/etc; echo ${name} >${layout.hostRoot}/etc/hostname`,
     ...(machine.kind === 'local' ? [write(layout.sudoersFile, '# the policy\n', '440')] : []),
     // Every folder on the way to a helper that sudo runs must be root's alone.
     `chmod 755 ${machine.root} ${root}`,
