@@ -5,11 +5,11 @@ import { expect, it } from 'vitest';
 import { packageRoot } from '../../src/package.ts';
 import { temporaryFolder } from './temporary.ts';
 
-/** The tree as it is now, without what it made. */
+/** The tree as it is now, without what it made, the tests, and the benchmarks, which use the tests' hosts. */
 function bareCopy(): string {
   const root = packageRoot();
   const copy = join(temporaryFolder(), 'clone');
-  const made = ['node_modules', 'dist', 'data', '.git', 'test'].map((name) => join(root, name));
+  const made = ['node_modules', 'dist', 'data', '.git', 'test', 'bench'].map((name) => join(root, name));
   cpSync(root, copy, { recursive: true, filter: (path) => !made.includes(path) });
   return copy;
 }
