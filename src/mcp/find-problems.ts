@@ -8,7 +8,7 @@ import { temporalAddress } from '../runs/temporal-endpoint.ts';
 import { type Stranded, strandedRuns, strandedText } from '../runs/worker-versions.ts';
 
 /** How long the Temporal server may take to answer. Milliseconds. */
-const deadlineMs = 3_000;
+const deadlineMs = 2_500;
 /** And to say who it is, which it knows by itself. */
 const aliveMs = 1_500;
 /** Who serves which host is asked so often: there may be many. */

@@ -57,14 +57,26 @@ const freshMs = 5_000;
  */
 export function watchRestored(config: Pick<Config, 'accessDir'>, client: Client): () => Promise<Restored | undefined> {
   let last: { readonly at: number; readonly found: Promise<Restored | undefined> } | undefined;
+  let isAway = false;
   return async () => {
     const mark = readRestoredMark(config.accessDir);
     if (mark !== undefined) return { why: restoredWords(mark), mark };
     if (last === undefined || Date.now() - last.at > freshMs) {
       const asked = client.withDeadline(Date.now() + 2_000, () => readRestored(config, () => client));
-      last = { at: Date.now(), found: asked.catch(() => undefined) };
+      const found = asked.then(
+        (one) => {
+          isAway = false;
+          return one;
+        },
+        () => {
+          isAway = true;
+          return undefined;
+        },
+      );
+      last = { at: Date.now(), found };
     }
-    return await last.found;
+    // Nobody waits a second time for a server that doesn't answer: much of what is asked needs none.
+    return isAway ? undefined : await last.found;
   };
 }
 
