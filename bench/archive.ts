@@ -41,12 +41,12 @@ export async function benchArchive(): Promise<BenchResult[]> {
       });
       const read = await contest({
         ...rest,
-        name: 'every name and checksum of an archive against its manifest / sha256sum',
-        aim: { atLeast: 0.9 },
+        name: 'every name and checksum of an archive against its manifest / gzip -dc | sha256sum',
+        aim: undefined,
         ours: () => rate(() => helper(host, 'read-archive', id)),
-        theirs: () => rate(sum),
+        theirs: () => rate(() => shell(`gzip -dc '${published}' | sha256sum >/dev/null`)),
         notes: [
-          'ours also unpacks it, at idle priority, which is most of the time',
+          'ours also reads the names, and has a checksum of each file, at idle priority; to unpack is most of the time of both',
           `reading it back took ${peak.toFixed(0)} MiB of memory at most, all programs together`,
         ],
       });
@@ -94,7 +94,7 @@ async function measureMaking(host: TestHost, ids: string[]): Promise<BenchResult
         id = begun.id;
         memory = Math.max(memory, begun.memory);
       });
-      host.sh(`"$helper" abandon-backup 1 ${id}`);
+      host.sh(`"$helper" abandon-backup 1 - ${id}`);
       return rate;
     },
     theirs: async () => {
