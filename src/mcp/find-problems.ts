@@ -35,7 +35,7 @@ export function createFindProblems(
     return last.serving;
   }
 
-  async function look(): Promise<readonly Finding[]> {
+  async function lookAtTemporal(): Promise<readonly Finding[]> {
     try {
       return await client.withDeadline(Date.now() + deadlineMs, async () => {
         // What a queue is asked the server may know by heart: this it has to read from its database.
@@ -50,7 +50,7 @@ export function createFindProblems(
 
   return async () => {
     // At once: where Temporal is away each of them waits for it, and who asks waits for 5 s.
-    const [found, problems] = await Promise.all([restored(), look()]);
+    const [found, problems] = await Promise.all([restored(), lookAtTemporal()]);
     return found === undefined ? problems : [restoredFinding(found)];
   };
 }
