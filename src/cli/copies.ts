@@ -58,8 +58,13 @@ export function copiesCommands(program: Command, context: CliContext): void {
         import('node:stream/promises'),
       ]);
       const partial = `${target}.partial`;
+      // One that is there, left by a call that was killed or put there by somebody else, would keep its own mode.
+      await rm(partial, { force: true });
       try {
-        await pipeline(await openCopy(path, identity), createWriteStream(partial, { mode: 0o600, flush: true }));
+        await pipeline(
+          await openCopy(path, identity),
+          createWriteStream(partial, { mode: 0o600, flags: 'wx', flush: true }),
+        );
         await rename(partial, target);
       } catch (error) {
         await rm(partial, { force: true });

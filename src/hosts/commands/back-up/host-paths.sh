@@ -30,9 +30,10 @@ readonly _database=/var/lib/pve-cluster/config.db
 _absent=''
 look_for_absent() {
   _code=0
-  # shellcheck disable=SC2046 # None of them holds a blank.
-  _absent=$(timeout -k 2 20 stat -- $(host_paths | while read -r _part _path; do echo "$hostRoot$_path"; done) 2>&1 >/dev/null) || _code=$?
-  case $_code in 0 | 1) ;; *) _absent='' ;; esac
+  _absent=$(host_paths | while read -r _part _path; do printf '%s\0' "$hostRoot$_path"; done |
+    timeout -k 2 20 xargs -0 -r stat -- 2>&1 >/dev/null) || _code=$?
+  # xargs says 123 for what stat didn't find.
+  case $_code in 0 | 123) ;; *) _absent='' ;; esac
 }
 
 # seen PATH: sets _seen to what is there: folder, file (or link), absent, unreadable. A file system that has died or hangs,
