@@ -56,7 +56,7 @@ it('a restore whose job was killed goes back by the host alone, now and when it 
       `until grep -q '^applying' ${record}/state; do sleep 0.2; done; sleep 1; systemctl kill -s KILL 'proxmox-mcp-job-*'; ${then}`,
     );
     await onHost(
-      `timeout 120 sh -c 'until grep -q "^undone" ${record}/state && [ ! -e ${record}/unstarted ] && [ "$(docker inspect --format "{{.State.Running}}" slow)" = true ]; do sleep 0.5; done'`,
+      `timeout 120 sh -c 'until grep -q "^undone" ${record}/state && [ ! -e ${record}/unstarted ] && [ "$(docker inspect --format "{{.State.Running}}" slow)" = true ] && systemctl --quiet is-active proxmox-mcp; do sleep 0.5; done'`,
     );
     expect(await applied).toBe('not kept');
     expect(await onHost('cat /opt/proxmox-mcp/.env')).toBe(later);
