@@ -158,6 +158,8 @@ export interface SimulatedArchive {
   protected?: boolean;
   /** What a Proxmox Backup Server found when it verified it. */
   verification?: 'ok' | 'failed';
+  /** On a Proxmox Backup Server: the fingerprint of the key by which it is encrypted, or `1`. */
+  readonly encrypted?: string;
   /** Where it really is, of one that was made here. */
   readonly file?: string;
 }

@@ -17,6 +17,8 @@ export interface GuestArchive {
   readonly bytes?: number;
   /** What a Proxmox Backup Server found when it verified it; `none`: nobody has, which other storages never do. */
   readonly verified: 'ok' | 'failed' | 'none';
+  /** Only where it is encrypted: the fingerprint of the key, `12:34:…`; `unknown` where the storage doesn't say it. */
+  readonly encryptedBy?: string;
   /** It is being written, or was cut off, or is empty: nothing can be restored from it. */
   readonly isUnfinished?: true;
   readonly isProtected: boolean;
@@ -104,7 +106,7 @@ function guestArchive(
   { storage, type }: { readonly storage: string; readonly type: string },
   archive: ProxmoxArchive,
 ): readonly GuestArchive[] {
-  const { vmid, ctime, volid, size, subtype, notes } = archive;
+  const { vmid, ctime, volid, size, subtype, notes, encrypted } = archive;
   const isGuest = vmid !== undefined && Number.isInteger(vmid) && vmid >= 100 && vmid <= 999_999_999;
   if (!isGuest || ctime === undefined || !(ctime > 0 && ctime <= 253_402_300_799)) return [];
   const state = archive.verification?.state;
@@ -117,6 +119,9 @@ function guestArchive(
       takenAt: new Date(ctime * 1000).toISOString(),
       ...(size !== undefined && size >= 0 && { bytes: size }),
       verified: state === undefined ? 'none' : state === 'ok' ? 'ok' : 'failed',
+      ...(encrypted !== undefined && {
+        encryptedBy: `${encrypted}` === '1' ? 'unknown' : cleanLine(`${encrypted}`, 100),
+      }),
       // A backup server's unfinished snapshot is listed with 1 byte.
       ...((size === 0 || (type === 'pbs' && (size ?? 0) <= 1)) && { isUnfinished: true }),
       isProtected: archive.protected ?? false,

@@ -11,6 +11,7 @@ import {
   nodeGuestsSchema,
   nodeStatusSchema,
   servicesSchema,
+  storageDefinitionsSchema,
   storagesSchema,
   taskLogSchema,
   tasksSchema,
@@ -52,6 +53,8 @@ export const reads = {
   'not-backed-up': { template: '/cluster/backup-info/not-backed-up', schema: uncoveredGuestsSchema },
   /** Jobs under Datacenter > Backup, of the whole cluster. By the API alone. */
   'backup-jobs': { template: '/cluster/backup', schema: backupJobsSchema },
+  /** Storages as the whole cluster defines them. By the API alone. */
+  'storage-definitions': { template: '/storage', schema: storageDefinitionsSchema },
   updates: { template: '/nodes/*/apt/update', schema: updatesSchema },
 } as const satisfies Readonly<Record<string, Read>>;
 

@@ -151,6 +151,8 @@ const archiveSchema = z.looseObject({
   protected: flag.optional(),
   /** Only of a Proxmox Backup Server that has verified it. */
   verification: z.looseObject({ state: z.string() }).optional(),
+  /** Only of a Proxmox Backup Server: the fingerprint of the key it was encrypted by, or `1` where that isn't known. */
+  encrypted: z.union([z.string(), z.number()]).optional(),
 });
 
 /** A guest of one node, as that node itself sees it. */
@@ -269,6 +271,15 @@ export const backupJobsSchema = z.array(
     'next-run': figure.optional(),
     'prune-backups': z.unknown().optional(),
     comment: z.string().optional(),
+  }),
+);
+/** Storages as the cluster defines them, for all nodes. */
+export const storageDefinitionsSchema = z.array(
+  z.looseObject({
+    storage: z.string(),
+    type: z.string(),
+    /** The fingerprint of the key by which a backup server's backups are encrypted here, or `1` where the key names none. */
+    'encryption-key': z.union([z.string(), z.number()]).optional(),
   }),
 );
 export const uncoveredGuestsSchema = z.array(z.looseObject({ vmid: figure, name: z.string().optional() }));

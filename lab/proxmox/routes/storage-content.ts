@@ -71,7 +71,7 @@ function volumeEntry({ volid, content: kind, format, size, used, vmid, parent, c
 
 /** As a list shows it: of notes only the first line. */
 function archiveEntry(one: SimulatedArchive, plugin: string): Record<string, unknown> {
-  const { vmid, type, takenAt, size, notes, protected: isProtected, verification } = one;
+  const { vmid, type, takenAt, size, notes, protected: isProtected, verification, encrypted } = one;
   return {
     volid: archiveVolid(one, plugin),
     content: 'backup',
@@ -83,6 +83,7 @@ function archiveEntry(one: SimulatedArchive, plugin: string): Record<string, unk
     ...(notes === undefined ? {} : { notes: notes.split('\n', 1)[0] }),
     ...(isProtected ? { protected: 1 } : {}),
     ...(verification === undefined ? {} : { verification: { state: verification, upid: '' } }),
+    ...(encrypted === undefined ? {} : { encrypted }),
   };
 }
 

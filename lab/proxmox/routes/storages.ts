@@ -139,7 +139,17 @@ function definition(state: SimulatorState, name: string) {
 /** What has a parameter of its own in `storage.cfg` and isn't in the entries of `state.storages`. */
 function optionsOf(parameters: Parameters): Record<string, string | number> {
   const elsewhere = ['storage', 'type', 'content', 'disable', 'shared', 'delete', 'digest', 'password'];
-  return Object.fromEntries(Object.entries(parameters).filter(([name]) => !elsewhere.includes(name)));
+  const options = Object.entries(parameters).filter(([name]) => !elsewhere.includes(name));
+  return Object.fromEntries(options.map(([name, value]) => [name, name === 'encryption-key' ? printOf(value) : value]));
+}
+
+/** The key itself goes into a file of its own; `storage.cfg` has its fingerprint, or 1 where it has none. */
+function printOf(key: unknown): string | number {
+  try {
+    return (JSON.parse(String(key)) as { readonly fingerprint?: string }).fingerprint ?? 1;
+  } catch {
+    return 1;
+  }
 }
 
 const required: Readonly<Record<string, string>> = {

@@ -118,6 +118,49 @@ export function judgeAway({ storages }: Pick<GuestBackups, 'storages'>): readonl
     }));
 }
 
+/** Encrypted backups of which this node's storages don't have the key: nothing restores them here. The API alone tells that. */
+export async function inspectKeys(
+  reader: ProxmoxReader,
+  guests: readonly NodeGuest[],
+  { archives }: Pick<GuestBackups, 'archives'>,
+): Promise<readonly Finding[]> {
+  const check = 'Keys of encrypted backups';
+  const encrypted = archives.filter(({ encryptedBy, isUnfinished }) => encryptedBy !== undefined && !isUnfinished);
+  if (encrypted.length === 0) return [];
+  try {
+    const definitions = await reader.read('storage-definitions');
+    const keys = new Map(definitions.map((one) => [one.storage, one['encryption-key']]));
+    const locked = encrypted.filter((one) => !isKey(keys.get(one.storage), one.encryptedBy));
+    if (locked.length === 0)
+      return [{ check, verdict: 'ok', summary: `The storages have the keys of all ${encrypted.length} of them.` }];
+    const last = new Set(guests.map(({ vmid }) => archives.find((one) => one.vmid === vmid && !one.isUnfinished)));
+    const newest = locked.filter((one) => last.has(one));
+    const named = (newest.length > 0 ? newest : locked).map(({ volume, storage, encryptedBy }) => {
+      const other = keys.get(storage) === undefined ? `${storage} has no key` : `${storage} has another key`;
+      return `${volume} (by ${encryptedBy === 'unknown' ? 'a key' : encryptedBy}; ${other})`;
+    });
+    return [
+      {
+        check,
+        verdict: newest.length > 0 ? 'failed' : 'warning',
+        summary: `${newest.length > 0 ? 'Not even the newest backup can be decrypted here' : 'Older backups can not be decrypted here'}: ${readableList(named, 5)}.`,
+        remedy:
+          'Give the storage that key again: pvesm set STORAGE --encryption-key FILE. Your own copy has it, or an archive of this host from before: /etc/pve/priv/storage/STORAGE.enc. Without it they are lost.',
+        value: locked.length,
+      },
+    ];
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code === 'cancelled') throw error;
+    return [{ check, verdict: 'unknown', summary: error.message, remedy: error.remedy }];
+  }
+}
+
+/** Whether a storage's key is the one; where a fingerprint isn't known, a key is one. */
+function isKey(key: string | number | undefined, encryptedBy: string | undefined): boolean {
+  if (key === undefined) return false;
+  return `${key}` === '1' || encryptedBy === 'unknown' || `${key}`.toLowerCase() === encryptedBy?.toLowerCase();
+}
+
 /** What a Proxmox Backup Server found when it verified them, and what it hasn't. */
 export function judgeDamaged({ archives }: Pick<GuestBackups, 'archives'>): readonly Finding[] {
   const damaged = archives.filter(({ verified }) => verified === 'failed').map(({ volume }) => volume);

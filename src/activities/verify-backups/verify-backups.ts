@@ -15,7 +15,7 @@ import { withHeartbeat } from '../lib/heartbeat.ts';
 import { proxmoxReader, type Ways } from '../lib/proxmox-reader.ts';
 import { runJob } from '../lib/run-job.ts';
 import { compareWithPlace, judgePlace, judgeWithoutCopy, whichToCompare as whichCopiesToCompare } from './copies.ts';
-import { inspectJobs, judgeAway, judgeDamaged, judgeSizes, onlyByApi } from './guests.ts';
+import { inspectJobs, inspectKeys, judgeAway, judgeDamaged, judgeSizes, onlyByApi } from './guests.ts';
 import { judgeArchives, judgeRead, judgeSpot, judgeTurns, whichToCompare, whichToRead } from './judge.ts';
 
 export const queue = 'host';
@@ -127,7 +127,14 @@ export function createVerifyBackupsActivities({
         readGuests(reader),
       ]);
       const covered = ways.api ? await inspectJobs(reader, guests, () => proxmox.node(host, options)) : onlyByApi;
-      return [...covered, ...ages, ...judgeAway(backups), ...judgeSizes(guests, backups), ...judgeDamaged(backups)];
+      return [
+        ...covered,
+        ...ages,
+        ...judgeAway(backups),
+        ...judgeSizes(guests, backups),
+        ...judgeDamaged(backups),
+        ...(ways.api ? await inspectKeys(reader, guests, backups) : []),
+      ];
     },
   };
 }

@@ -75,11 +75,19 @@ const job =
     Object.assign(simulator.state.configuration.backupJobs.get('nightly') ?? {}, change);
   };
 /** The guest's backups lie on a backup server that Proxmox VE knows as a storage. */
-const onServer = (status: 'available' | 'unknown', verification?: 'ok' | 'failed') => (site: GuestSite) => {
-  const { storages } = site.simulator.state;
-  const storage = { storage: 'server', node: 'pve1', plugin: 'pbs', content: 'backup', shared: true };
-  storages.push({ ...storage, status, total: 100, used: 1 });
-  archived((one) => ({ ...one, storage: 'server', ...(verification && { verification }) }))(site);
+const onServer =
+  (status: 'available' | 'unknown', more: Partial<SimulatedArchive> = {}) =>
+  (site: GuestSite) => {
+    const { storages } = site.simulator.state;
+    const storage = { storage: 'server', node: 'pve1', plugin: 'pbs', content: 'backup', shared: true };
+    storages.push({ ...storage, status, total: 100, used: 1 });
+    archived((one) => ({ ...one, storage: 'server', ...more }))(site);
+  };
+const key = Array(4).fill('12:ab:56:78:9a:bc:de:f0').join(':');
+/** They are encrypted by that key, and their storage has this one. */
+const encryptedBy = (storages: string) => (site: GuestSite) => {
+  onServer('available', { encrypted: key })(site);
+  site.simulator.state.storageDefinitions.set('server', { 'encryption-key': storages });
 };
 const stored =
   (...more: readonly StoredSnapshot[]) =>
@@ -311,8 +319,20 @@ const madeByJobs: readonly GuestWay[] = [
   {
     way: 'a backup server has found it damaged',
     ...{ by: 'verify-backups', check: 'Damaged backups of guests', says: 'server:backup/' },
-    made: onServer('available', 'failed'),
-    twin: onServer('available', 'ok'),
+    made: onServer('available', { verification: 'failed' }),
+    twin: onServer('available', { verification: 'ok' }),
+  },
+  {
+    way: 'they are encrypted, and their storage lost its key',
+    ...{ by: 'verify-backups', check: 'Keys of encrypted backups', says: 'server has no key' },
+    made: onServer('available', { encrypted: key }),
+    twin: encryptedBy(key),
+  },
+  {
+    way: 'they are encrypted, and their storage was given another key',
+    ...{ by: 'verify-backups', check: 'Keys of encrypted backups', says: 'server has another key' },
+    made: encryptedBy(key.replace('12', '34')),
+    twin: encryptedBy(key.toUpperCase()),
   },
 ];
 
