@@ -47,7 +47,7 @@ switch (command) {
     process.exitCode = await runTests({ build, run, args, exhaustive: true });
     break;
   case 'crash-matrix':
-    process.exitCode = await recordCrashMatrix({ build, run });
+    process.exitCode = await recordCrashMatrix({ build, run, words: args });
     break;
   case 'build':
     build();

@@ -5,10 +5,13 @@ import { filesBelow } from '../files.mjs';
 const folder = '.cache/crash-matrix';
 const page = 'docs/crash-matrix.md';
 
-/** The test files that record outcomes. */
-export function crashTests() {
+/** The test files that record outcomes; where words are given, those that have one of them in their path. */
+export function crashTests(words = []) {
   return filesBelow('test').filter(
-    (file) => file.endsWith('.test.ts') && readFileSync(file, 'utf8').includes('recordOutcome('),
+    (file) =>
+      file.endsWith('.test.ts') &&
+      readFileSync(file, 'utf8').includes('recordOutcome(') &&
+      (words.length === 0 || words.some((word) => file.includes(word))),
   );
 }
 
@@ -17,15 +20,18 @@ export function forgetOutcomes() {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** Writes `docs/crash-matrix.md` from what the tests recorded. Throws where two tests disagree. */
-export async function writeCrashMatrix() {
+/**
+ * Writes `docs/crash-matrix.md` from what the tests recorded. Throws where two tests disagree. `keeps`: rows that were not
+ * measured now stay as they are.
+ */
+export async function writeCrashMatrix({ keeps = false } = {}) {
   const { catalogue } = await import('../../dist/src/operations/catalogue.generated.js');
-  const sections = readdirSync(mkdirs(folder))
-    .sort()
-    .flatMap((file) => {
-      const operation = file.replace('.jsonl', '');
-      return ['', `## ${operation}`, '', ...tableOf(`${folder}/${file}`, catalogue[operation]?.steps ?? [])];
-    });
+  const known = keeps ? knownRows() : new Map();
+  const recorded = readdirSync(mkdirs(folder)).map((file) => file.replace('.jsonl', ''));
+  const sections = [...new Set([...known.keys(), ...recorded])].sort().flatMap((operation) => {
+    const rows = new Map([...(known.get(operation) ?? []), ...recordedRows(operation)]);
+    return ['', `## ${operation}`, '', ...tableOf(rows, catalogue[operation]?.steps ?? [])];
+  });
   const lines = [
     '# Crash matrix',
     '',
@@ -43,15 +49,38 @@ export async function writeCrashMatrix() {
   console.log(`· wrote ${page}`);
 }
 
-function tableOf(file, steps) {
+/** What the page says now: rows by operation, step and fault. */
+function knownRows() {
+  const sections = readFileSync(page, 'utf8').split(/^## /m).slice(1);
+  return new Map(
+    sections.map((section) => {
+      const [operation, ...lines] = section.split('\n');
+      const rows = lines.filter((line) => line.startsWith('| ')).slice(1);
+      return [operation, rows.map(placed)];
+    }),
+  );
+}
+
+/** A row by its step and fault. */
+function placed(row) {
+  const [, step, fault] = row.split('|').map((cell) => cell.trim());
+  return [`${step}\0${fault}`, { step, fault, row }];
+}
+
+function recordedRows(operation) {
   const rows = new Map();
+  const file = `${folder}/${operation}.jsonl`;
+  if (!existsSync(file)) return rows;
   for (const line of readFileSync(file, 'utf8').trim().split('\n')) {
-    const { step, fault, row } = JSON.parse(line);
-    const place = `${step}\0${fault}`;
+    const [place, one] = placed(JSON.parse(line).row);
     const other = rows.get(place);
-    if (other && other.row !== row) throw new Error(`Two tests disagree:\n${other.row}\n${row}`);
-    rows.set(place, { step, fault, row });
+    if (other && other.row !== one.row) throw new Error(`Two tests disagree:\n${other.row}\n${one.row}`);
+    rows.set(place, one);
   }
+  return rows;
+}
+
+function tableOf(rows, steps) {
   // By step as the operation has them; tests that were run again would stand last otherwise.
   const sorted = [...rows.values()].sort(
     (a, b) => steps.indexOf(a.step) - steps.indexOf(b.step) || (a.fault < b.fault ? -1 : 1),
