@@ -21,6 +21,7 @@ import { createListHostsActivities } from './list-hosts/list-hosts.ts';
 import { createLockActivities } from './lock/lock.ts';
 import { createNotifyActivities } from './notify/notify.ts';
 import { createPastChangesActivities } from './past-changes/past-changes.ts';
+import { createReadingJobsActivities } from './reading-jobs/reading-jobs.ts';
 import { createRestoreActivities } from './restore/restore.ts';
 import { createRunInGuestActivities } from './run-in-guest/run-in-guest.ts';
 import { createSigningActivities } from './signing/signing.ts';
@@ -45,6 +46,7 @@ export function createHostActivities(dependencies: ActivityDependencies) {
     ...createCopyBackupsActivities(dependencies),
     ...createGuestActivities(dependencies),
     ...createListBackupsActivities(dependencies),
+    ...createReadingJobsActivities(dependencies),
     ...createRestoreActivities(dependencies),
     ...createRunInGuestActivities(dependencies),
     ...createSigningActivities(dependencies),

@@ -11,6 +11,7 @@ import { failureOf } from './lib/failure.ts';
 import { ledgerQueue } from './lib/messages.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
 import { policies } from './lib/policies.ts';
+import { whileReading } from './lib/reading.ts';
 
 type Output = z.output<typeof definition.output>;
 
@@ -24,7 +25,9 @@ export const compareBackups = operationWorkflow(definition, async (run) => {
     onHost<CompareActivities>(host, 'look', summary).chooseBackups({ host, since, from, to }),
   );
   const { notUnderstood, ...found } = await run.step('Compare', (summary) =>
-    onHost<CompareActivities>(host, 'job', summary).compareBackups({ host, from: chosen.from, to: chosen.to }),
+    whileReading(host, () =>
+      onHost<CompareActivities>(host, 'job', summary).compareBackups({ host, from: chosen.from, to: chosen.to }),
+    ),
   );
   const problems: Finding[] = [];
   if (note !== undefined) problems.push({ check: 'Earlier backup', verdict: 'warning', summary: note });

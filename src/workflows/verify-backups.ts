@@ -9,6 +9,7 @@ import { onHost } from './lib/activities.ts';
 import { ofProof } from './lib/copies.ts';
 import { failureOf } from './lib/failure.ts';
 import { operationWorkflow } from './lib/operation-workflow.ts';
+import { whileReading } from './lib/reading.ts';
 
 /**
  * Whether a host's backups, and the copies of them off it, would bring it back. What can't be looked at is a line of the report, never a good one; and
@@ -31,7 +32,7 @@ export const verifyBackups = operationWorkflow(definition, async (run) => {
     : hasHelper
       ? undefined
       : 'They are read by the helper, which is not there or not well';
-  if (noArchives === undefined) await ofHost();
+  if (noArchives === undefined) await whileReading(host, ofHost);
   else {
     for (const step of ['Archives', 'Read', 'Spot check']) run.skip(step, noArchives);
     const remedy = `Run: npx proxmox-mcp host install ${host}`;
