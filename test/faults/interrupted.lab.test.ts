@@ -10,6 +10,7 @@ import { sample } from '../support/exhaustive.ts';
 import { startService, type TestService } from '../support/service.ts';
 import {
   allow,
+  archiveOf,
   compareArchive,
   type HeldStep,
   labMachine,
@@ -110,11 +111,6 @@ async function expectDone(held: Held, again = 0): Promise<void> {
     expect(await place.calls(), where).toEqual({ ...once, [step]: (step === 'Volumes' ? volumes : 1) + again });
     await expectNothingAtWork(place);
   }
-}
-
-function archiveOf(run: RunDetails): string {
-  const archive = run.result?.output.archive as { readonly path: string } | undefined;
-  return archive?.path.split('/').at(-1) ?? 'none';
 }
 
 /** {@link expectDone}, after this fault. */

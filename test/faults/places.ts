@@ -8,12 +8,24 @@ import type { HostLayout } from '../../src/config.ts';
 import { defaultLayout } from '../../src/hosts/helper/default-layout.ts';
 import { generateHelper } from '../../src/hosts/helper/generate-helper.ts';
 import { generateSudoers } from '../../src/hosts/helper/generate-sudoers.ts';
+import type { RunDetails } from '../../src/runs/runs.ts';
 
 /**
- * A step of the backup at which its job can be held: after it wrote, or (Publish) between its two renames. `Clean`: the
- * step Collect before its job, in the command that forgets old jobs. `Undo`: while what was done is taken back.
+ * A step of a backup, a restore or a verification at which its job can be held: after it wrote, or (Publish) between its two renames. `Clean`:
+ * the step Collect before its job, in the command that forgets old jobs. `Undo`: while what was done is taken back.
  */
-export type HeldStep = 'Clean' | 'Undo' | 'Collect' | 'Host' | 'Volumes' | 'Pack' | 'Verify' | 'Publish';
+export type HeldStep =
+  | 'Clean'
+  | 'Undo'
+  | 'Collect'
+  | 'Host'
+  | 'Volumes'
+  | 'Pack'
+  | 'Verify'
+  | 'Publish'
+  | 'Stage'
+  | 'Apply'
+  | 'Read';
 
 /** A machine that hosts are made on: a lab host, or this one. */
 export interface Machine {
@@ -34,7 +46,9 @@ export interface Place {
   readonly layout: HostLayout;
   /** Its entry of `hosts.yaml`. */
   readonly entry: Readonly<Record<string, string>>;
-  /** Holds the next job that gets to this step, until `open`. `undefined`: none. Forgets earlier calls and archives. */
+  /** Holds the next job that gets to this step, until `open`. `undefined`: none. Forgets earlier calls. */
+  arm(step?: HeldStep): Promise<void>;
+  /** Forgets the archives, too. */
   reset(step?: HeldStep): Promise<void>;
   /** Resolves when a job is held. */
   held(timeoutMs?: number): Promise<void>;
@@ -129,6 +143,9 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
   await machine.sh(`umask 022; mkdir -p ${gate}/bin ${layout.backups} ${layout.state}`);
   await writeLong(machine, layout.helper, helperOf(layout, gate, options.user));
   await machine.sh(`umask 022; ${files.join('\n')}`);
+  const arm = async (step?: HeldStep) => {
+    await machine.sh(`rm -rf ${gate}/held ${gate}/open ${gate}/gone ${gate}/calls; echo '${step ?? ''}' >${gate}/step`);
+  };
   const lines = async (script: string) => (await machine.sh(script)).split('\n').filter((line) => line !== '');
   return {
     name,
@@ -149,10 +166,10 @@ export async function makePlace({ name, machine, volumes = [], secret, ...option
       CONTAINERS: layout.containers.join(',') || 'none',
       VOLUMES: layout.volumes.join(',') || 'none',
     },
+    arm,
     async reset(step) {
-      await machine.sh(
-        `rm -rf ${gate}/held ${gate}/open ${gate}/gone ${gate}/calls; find ${layout.backups} -mindepth 1 -delete; rm -rf ${layout.state}/backups; echo '${step ?? ''}' >${gate}/step`,
-      );
+      await machine.sh(`find ${layout.backups} -mindepth 1 -delete; rm -rf ${layout.state}/backups`);
+      await arm(step);
     },
     async held(timeoutMs = 120_000) {
       const tries = Math.ceil(timeoutMs / 100);
@@ -231,7 +248,10 @@ case "$name $*" in
   'cp '*/host/etc/hostname) step=Host ;;
   'tar '*--files-from=names.pipe*) step=Pack ;;
   'tar '*--compare*) step=Verify ;;
-  'mv -nT '*) step=Publish ;;
+  'mv -nT '*'.partial '*) step=Publish ;;
+  'mv -T '*/old/*) step=Apply ;;
+  'tar --extract'*) step=Stage ;;
+  'tar --list --quoting-style=literal'*) step=Read ;;
   'rm '*.sha256.partial) step=Undo ;;
   'rm '*) exec /usr/bin/rm "$@" ;;
   'date '*) case $(tr '\\0' ' ' </proc/$PPID/cmdline) in *' job-clean '*) step=Clean ;; *) exec /usr/bin/date "$@" ;; esac ;;
@@ -275,6 +295,12 @@ async function writeLong(machine: Machine, path: string, content: string): Promi
     const data = Buffer.from(content.slice(at, at + 60_000)).toString('base64');
     await machine.sh(`echo ${data} | base64 -d >>${path}`);
   }
+}
+
+/** The name of the archive that a run has made; none where it made none. */
+export function archiveOf(run: RunDetails): string {
+  const archive = run.result?.output.archive as { readonly path: string } | undefined;
+  return archive?.path.split('/').at(-1) ?? 'none';
 }
 
 /** Unpacks a place's only archive and compares it with the installation; throws what differs. */

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { failureInterceptor } from '../../src/activities/failures.ts';
 import { createLockActivities } from '../../src/activities/lock/lock.ts';
 import { createRestoreActivities } from '../../src/activities/restore/restore.ts';
@@ -9,15 +9,13 @@ import { findingsOf } from '../../src/operations/report.ts';
 import type { Progress, RunResult } from '../../src/operations/run.ts';
 import { decideUpdate, followQueueOf, hostQueue, serviceQueue } from '../../src/workflows/lib/messages.ts';
 import { treeOf } from '../activities/restore/calls.ts';
-import { recordOutcome } from '../support/crash-matrix.ts';
-import { exhaustive, sample } from '../support/exhaustive.ts';
 import { makeHost, type TestHost } from '../support/local-host.ts';
 import { archiveId, sealArchive } from '../support/sealed-archive.ts';
 import { type StandIns, standIns } from '../support/stand-ins.ts';
 import { bundle, useTemporal } from '../support/temporal.ts';
 
 /*
- * The workflow with a real helper on a folder of this machine: planned, approved, applied and undone, and hit in the middle of its steps.
+ * The workflow with a real helper on a folder of this machine: planned, approved, applied and undone. What hits it in the middle of its steps: test/faults.
  */
 const temporal = useTemporal();
 type Output = { readonly restore?: string; readonly replaced: number; readonly kept: readonly string[] };
@@ -192,57 +190,3 @@ it('ends undone where the host has gone back by itself', async () => {
   });
   expect(treeOf(host)).toBe(before);
 }, 120_000);
-
-const steps = [
-  ['Stage', 'tar', '--extract*'],
-  ['Apply', 'mv', '*/old/*'],
-] as const;
-const faults = [
-  'the worker was stopped in order',
-  'the run was cancelled',
-  'the Temporal server was killed',
-  'the host lost its power',
-] as const;
-const cases = steps.flatMap(([step, program, when]) => faults.map((fault) => ({ step, program, when, fault })));
-
-describe('in the middle of a step', () => {
-  it.each(sample(cases, 2))(
-    '$step: $fault',
-    async ({ step, program, when, fault }) => {
-      const go = hold(program, when);
-      const handle = await start(all);
-      await approve(handle);
-      await untilHeld();
-      if (fault === 'the run was cancelled') {
-        await handle.cancel();
-      } else if (fault === 'the worker was stopped in order') {
-        await stopWorkers();
-        go();
-        await startWorkers();
-      } else if (fault === 'the Temporal server was killed') {
-        const pid = temporal.server.pid() as number;
-        process.kill(pid, 'SIGKILL');
-        await vi.waitFor(() => expect(temporal.server.pid() ?? pid).not.toBe(pid), { timeout: 60_000 });
-      } else {
-        // All of the job is gone at once, and its record is of another start of the host.
-        host.sh(
-          `pid=$(cut -d' ' -f3 "$state"/jobs/*/meta | tail -n 1); for meta in "$state"/jobs/*/meta; do [ -e "\${meta%/meta}/exit" ] || pid=$(cut -d' ' -f3 "$meta"); done; kill -s KILL -- "-$pid"`,
-        );
-        programs.put(program, `exec /usr/bin/${program} "$@"`);
-      }
-      go();
-      const outcome = await handle.result().then(
-        ({ outcome: one }) => one,
-        () => 'undone' as const,
-      );
-      const is = treeOf(host);
-      const effects =
-        is === whole ? 'as in the archive, byte for byte' : is === before ? 'all is as it was before' : 'half of it';
-      recordOutcome({ operation: 'restore', step, fault, outcome: outcome === 'done' ? 'done' : 'undone', effects });
-      expect(effects).toBe(outcome === 'done' ? 'as in the archive, byte for byte' : 'all is as it was before');
-      if (!exhaustive) return;
-      expect(host.sh('cat "$state"/restores/*/state')).toMatch(/^(kept|undone) /);
-    },
-    240_000,
-  );
-});

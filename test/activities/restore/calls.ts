@@ -24,16 +24,11 @@ export function caller(host: TestHost) {
   return { call, job };
 }
 
-/** All of what a restore may change, as one text: names, kinds, modes, owners, links and checksums. */
+/** A script whose output is all of what a restore may change, in the folders that are its arguments: names, kinds, modes, owners, links and checksums. */
+export const treeScript = `for folder in "$@"; do cd "$folder"; find . -printf '%P %y %m %U:%G %l\\n' | LC_ALL=C sort; find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum; done`;
+
+/** What {@link treeScript} says of these folders; default: the installation and the root folder of the host. */
 export function treeOf(host: TestHost, ...folders: readonly string[]): string {
-  return execFileSync(
-    '/bin/sh',
-    [
-      '-euc',
-      `for folder in "$@"; do cd "$folder"; find . -printf '%P %y %m %U:%G %l\\n' | LC_ALL=C sort; find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum; done`,
-      'sh',
-      ...(folders.length > 0 ? folders : [host.layout.installation, host.layout.hostRoot]),
-    ],
-    { encoding: 'utf8' },
-  );
+  const all = folders.length > 0 ? folders : [host.layout.installation, host.layout.hostRoot];
+  return execFileSync('/bin/sh', ['-euc', treeScript, 'sh', ...all], { encoding: 'utf8' });
 }
