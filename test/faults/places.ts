@@ -241,6 +241,7 @@ function helperOf(layout: HostLayout, gate: string, user?: number): string {
 function program(gate: string): string {
   return `#!/bin/sh
 name=\${0##*/}
+asked() { tr '\\0' ' ' </proc/$PPID/cmdline; }
 case "$name $*" in
   'cp '*--target-directory=*/volumes/*) step=Volumes ;;
   'cp '*--target-directory=*/host/*) exec /usr/bin/cp "$@" ;;
@@ -250,11 +251,11 @@ case "$name $*" in
   'tar '*--compare*) step=Verify ;;
   'mv -nT '*'.partial '*) step=Publish ;;
   'mv -T '*/old/*) step=Apply ;;
-  'tar --extract'*) step=Stage ;;
-  'tar --list --quoting-style=literal'*) step=Read ;;
+  'tar --extract '*--directory=*) step=Stage ;;
+  'tar --list --quoting-style=literal '*) case $(asked) in *' read-archive '*) step=Read ;; *) exec /usr/bin/tar "$@" ;; esac ;;
   'rm '*.sha256.partial) step=Undo ;;
   'rm '*) exec /usr/bin/rm "$@" ;;
-  'date '*) case $(tr '\\0' ' ' </proc/$PPID/cmdline) in *' job-clean '*) step=Clean ;; *) exec /usr/bin/date "$@" ;; esac ;;
+  'date '*) case $(asked) in *' job-clean '*) step=Clean ;; *) exec /usr/bin/date "$@" ;; esac ;;
   *) exec /usr/bin/$name "$@" ;;
 esac
 case $step in Clean | Undo) ;; *) echo "$step" >>${gate}/calls ;; esac
