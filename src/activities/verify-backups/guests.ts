@@ -130,14 +130,15 @@ export async function inspectKeys(
   try {
     const definitions = await reader.read('storage-definitions');
     const keys = new Map(definitions.map((one) => [one.storage, one['encryption-key']]));
-    const locked = encrypted.filter((one) => !isKey(keys.get(one.storage), one.encryptedBy));
+    const locked = encrypted.filter((one) => keys.has(one.storage) && !isKey(keys.get(one.storage), one.encryptedBy));
     if (locked.length === 0)
       return [{ check, verdict: 'ok', summary: `The storages have the keys of all ${encrypted.length} of them.` }];
     const last = new Set(guests.map(({ vmid }) => archives.find((one) => one.vmid === vmid && !one.isUnfinished)));
     const newest = locked.filter((one) => last.has(one));
     const named = (newest.length > 0 ? newest : locked).map(({ volume, storage, encryptedBy }) => {
       const other = keys.get(storage) === undefined ? `${storage} has no key` : `${storage} has another key`;
-      return `${volume} (by ${encryptedBy === 'unknown' ? 'a key' : encryptedBy}; ${other})`;
+      // So much of a fingerprint is what Proxmox VE shows.
+      return `${volume} (by ${encryptedBy === 'unknown' ? 'a key' : `key ${encryptedBy?.slice(0, 23)}`}; ${other})`;
     });
     return [
       {
@@ -145,7 +146,7 @@ export async function inspectKeys(
         verdict: newest.length > 0 ? 'failed' : 'warning',
         summary: `${newest.length > 0 ? 'Not even the newest backup can be decrypted here' : 'Older backups can not be decrypted here'}: ${readableList(named, 5)}.`,
         remedy:
-          'Give the storage that key again: pvesm set STORAGE --encryption-key FILE. Your own copy has it, or an archive of this host from before: /etc/pve/priv/storage/STORAGE.enc. Without it they are lost.',
+          'Give the storage that key again: pvesm set STORAGE --encryption-key FILE. Your own copy has it, or an archive of this host from before: /etc/pve/priv/storage/STORAGE.enc; with a master key: proxmox-backup-client key import-with-master-key. Without it they are lost.',
         value: locked.length,
       },
     ];
