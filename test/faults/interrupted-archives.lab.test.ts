@@ -164,6 +164,6 @@ const said = {
 
 describe('what works with archives ends in the middle of each of its steps as docs/crash-matrix.md says when', () => {
   const possible = crashFaults.filter(({ ssh }) => !ssh || whyNoLab() === undefined);
-  const cases = sample(possible, 2).map((fault) => [fault.name, fault] as const);
+  const cases = sample(possible, 1).map((fault) => [fault.name, fault] as const);
   it.each(cases)('%s', (_, fault) => expectAsSaid(fault), 600_000);
 });
