@@ -28,6 +28,7 @@ interface Property {
   readonly maxLength?: number;
   readonly anyOf?: readonly Property[];
   readonly additionalProperties?: unknown;
+  readonly properties?: Readonly<Record<string, unknown>>;
 }
 
 interface Tool {
@@ -48,8 +49,8 @@ function wrongFor(property: Property): fc.Arbitrary<unknown> {
     accepts('array')
       ? fc.array(fc.constantFrom(null, true), { minLength: 1, maxLength: 3 })
       : fc.array(fc.jsonValue(), { maxLength: 3 }),
-    // Of a record any may be right, and of an object an empty one.
-    ...(typeof property.additionalProperties === 'object'
+    // Of a record, and of an object of which nothing is said, any may be right, and of another object an empty one.
+    ...(typeof property.additionalProperties === 'object' || (accepts('object') && property.properties === undefined)
       ? []
       : [fc.dictionary(fc.string({ maxLength: 10 }), fc.jsonValue(), { minKeys: 1, maxKeys: 3 })]),
   ];
