@@ -148,7 +148,7 @@ const ofArchives: readonly HostWay[] = [
   },
   {
     way: 'its seal is by another key',
-    ...{ ...read, says: 'its manifest is not the one', at: 'published' },
+    ...{ ...read, says: 'no key of this host any more', at: 'published' },
     made: `ssh-keygen -q -t ed25519 -N '' -f "$at/other"; keeping_time "$manifest.sig" seal_by "$at/other"; note_seal`,
     twin: 'keeping_time "$manifest.sig" seal_by "$state/seal/key"; note_seal',
   },
