@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/activity';
-import { beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import type { BackupFolder, BrowseActivities } from '../../src/activities/browse-backup/browse-backup.ts';
 import type { CompareActivities, Compared } from '../../src/activities/compare-backups/compare-backups.ts';
 import { createPastChangesActivities } from '../../src/activities/past-changes/past-changes.ts';
+import type { ReadingJobsActivities } from '../../src/activities/reading-jobs/reading-jobs.ts';
 import type { LedgerFilter, LedgerRecord } from '../../src/operations/ledger.ts';
 import type { RunResult } from '../../src/operations/run.ts';
 import { renderText } from '../../src/reports/text.ts';
@@ -13,6 +14,10 @@ import { bundle, useTemporal } from '../support/temporal.ts';
 const temporal = useTemporal({ withLedger: false });
 let asked: LedgerFilter[] = [];
 let isAway = false;
+/** What the comparison waits for. */
+let reads: Promise<void> | undefined;
+const begun = vi.fn();
+const stopReading = vi.fn<ReadingJobsActivities['stopReading']>(async () => {});
 let note: string | undefined;
 
 const monday = 'daily-backup-20261123-020000';
@@ -53,12 +58,17 @@ beforeAll(async () => {
   await temporal.work({
     workflowBundle: await bundle(join(import.meta.dirname, '../../src/workflows/index.generated.ts')),
   });
-  const host: CompareActivities & BrowseActivities = {
+  const host: CompareActivities & BrowseActivities & ReadingJobsActivities = {
+    stopReading,
     chooseBackups: async () => ({
       ...{ from: monday, fromAt: '2026-11-23T02:00:00.000Z', to: 'now', toAt: '2026-11-27T12:00:00.000Z' },
       ...(note !== undefined && { note }),
     }),
-    compareBackups: async () => found,
+    async compareBackups() {
+      begun();
+      await reads;
+      return found;
+    },
     browseBackup: async () => folder,
   };
   await temporal.work({ taskQueue: hostQueue('pve1'), activities: host });
@@ -82,6 +92,9 @@ beforeAll(async () => {
 beforeEach(() => {
   asked = [];
   isAway = false;
+  reads = undefined;
+  begun.mockClear();
+  stopReading.mockClear();
   note = 'No good backup is as old as that.';
 });
 
@@ -91,6 +104,22 @@ const start = async (workflow: string, workflowId: string, input: object) =>
     taskQueue: serviceQueue,
     args: [{ input: { host: 'pve1', ...input }, requestedBy: { kind: 'cli', name: 'test' } }],
   })) as RunResult<Readonly<Record<string, unknown>>>;
+
+it('stops what the host reads when it is cancelled, and only then', async () => {
+  let end: () => void = () => undefined;
+  reads = new Promise((resolve) => {
+    end = resolve;
+  });
+  const cancelled = start('compareBackups', 'cancelled', { since: '2026-11-23' });
+  cancelled.catch(() => undefined);
+  await vi.waitFor(() => expect(begun).toHaveBeenCalled(), { timeout: 30_000 });
+  await temporal.client.workflow.getHandle('cancelled').cancel();
+  await expect(cancelled).rejects.toThrow();
+  expect(stopReading.mock.calls).toEqual([[{ host: 'pve1' }]]);
+  end();
+  await start('compareBackups', 'not-cancelled', { since: '2026-11-23' });
+  expect(stopReading).toHaveBeenCalledTimes(1);
+});
 
 it('answers what changed since a moment, and which runs of this service lie between', async () => {
   const { output, report } = await start('compareBackups', 'compare', { since: '2026-11-23' });

@@ -2,7 +2,7 @@ import { ServiceError } from '../../errors.ts';
 import type { CancelOptions, Host } from '../../hosts/host.ts';
 
 /**
- * Stops the host's jobs that are at work and that `which` accepts by their id, each with all its processes. Only while
+ * Stops the host's jobs that are at work and that `which` accepts by their id and run, each with all its processes. Only while
  * nobody has shown the host a newer fence: who has lost the lock doesn't stop the jobs of its next holder. Returns how
  * many lines of the host's list of jobs are not understood: what they may name goes on.
  *
@@ -11,13 +11,13 @@ import type { CancelOptions, Host } from '../../hosts/host.ts';
 export async function stopJobs(
   host: Host,
   holder: CancelOptions,
-  which: (id: string) => boolean,
+  which: (id: string, run: string | undefined) => boolean,
   never: readonly string[] = [],
 ): Promise<number> {
   const { jobs, notUnderstood } = await host.jobs();
   for (const id of never) if (!jobs.some((job) => job.id === id)) await prevent(host, id, holder);
-  for (const { id, state } of jobs)
-    if ((state === 'running' || state === 'starting') && which(id)) await stop(host, id, holder);
+  for (const { id, run, state } of jobs)
+    if ((state === 'running' || state === 'starting') && which(id, run)) await stop(host, id, holder);
   return notUnderstood;
 }
 

@@ -13,11 +13,9 @@ export interface ReadingJobsActivities {
 
 export function createReadingJobsActivities({ hosts }: { readonly hosts: Hosts }): ReadingJobsActivities {
   return {
-    async stopReading({ host: name }) {
-      const host = hosts.get(name);
-      const { jobs } = await host.jobs();
-      const own = new Set(jobs.filter(({ run }) => run === currentRun()).map(({ id }) => id));
-      await withHeartbeat(() => stopJobs(host, {}, (id) => own.has(id)));
+    async stopReading({ host }) {
+      const own = currentRun();
+      await withHeartbeat(() => stopJobs(hosts.get(host), {}, (_, run) => run === own));
     },
   };
 }

@@ -1,7 +1,7 @@
 import { ServiceError } from '../../errors.ts';
 import type { Finding } from '../../operations/finding.ts';
 import { type BackupJob, isFor } from '../../proxmox/backup-jobs.ts';
-import type { GuestBackups } from '../../proxmox/guest-backups.ts';
+import type { GuestArchive, GuestBackups } from '../../proxmox/guest-backups.ts';
 import type { ProxmoxReader } from '../../proxmox/reader.ts';
 import { cleanLine } from '../../reports/clean.ts';
 import { readableBytes, readableList } from '../../reports/units.ts';
@@ -130,9 +130,9 @@ export async function inspectKeys(
   try {
     const definitions = await reader.read('storage-definitions');
     const keys = new Map(definitions.map((one) => [one.storage, one['encryption-key']]));
-    const locked = encrypted.filter((one) => keys.has(one.storage) && !isKey(keys.get(one.storage), one.encryptedBy));
-    if (locked.length === 0)
-      return [{ check, verdict: 'ok', summary: `The storages have the keys of all ${encrypted.length} of them.` }];
+    const states = encrypted.map((one) => (keys.has(one.storage) ? keyState(keys.get(one.storage), one) : 'unknown'));
+    const locked = encrypted.filter((_, index) => states[index] === 'none' || states[index] === 'other');
+    if (locked.length === 0) return [haveKeys(check, states)];
     const last = new Set(guests.map(({ vmid }) => archives.find((one) => one.vmid === vmid && !one.isUnfinished)));
     const newest = locked.filter((one) => last.has(one));
     const named = (newest.length > 0 ? newest : locked).map(({ volume, storage, encryptedBy }) => {
@@ -156,10 +156,25 @@ export async function inspectKeys(
   }
 }
 
-/** Whether a storage's key is the one; where a fingerprint isn't known, a key is one. */
-function isKey(key: string | number | undefined, encryptedBy: string | undefined): boolean {
-  if (key === undefined) return false;
-  return `${key}` === '1' || encryptedBy === 'unknown' || `${key}`.toLowerCase() === encryptedBy?.toLowerCase();
+type KeyState = 'same' | 'other' | 'none' | 'unknown';
+
+/** What a storage's key is to a backup in it; `unknown`: one of them has no fingerprint. */
+function keyState(key: string | number | undefined, { encryptedBy }: GuestArchive): KeyState {
+  if (key === undefined) return 'none';
+  if (`${key}` === '1' || encryptedBy === 'unknown') return 'unknown';
+  return `${key}`.toLowerCase() === encryptedBy?.toLowerCase() ? 'same' : 'other';
+}
+
+function haveKeys(check: string, states: readonly KeyState[]): Finding {
+  const sure = states.filter((state) => state === 'same').length;
+  const summary = `${sure} of ${states.length} were encrypted by the key that their storage has`;
+  if (sure === states.length) return { check, verdict: 'ok', summary: `${summary}.` };
+  return {
+    check,
+    verdict: 'unknown',
+    summary: `${summary}; by which the others were nothing says.`,
+    remedy: 'Restore one of them into a new guest, which proves it (restore-guest).',
+  };
 }
 
 /** What a Proxmox Backup Server found when it verified them, and what it hasn't. */

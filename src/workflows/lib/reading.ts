@@ -11,7 +11,7 @@ export async function whileReading<T>(host: string, work: () => Promise<T>): Pro
     return await work();
   } catch (error) {
     if (isCancellation(error) && patched('stop-reading')) {
-      const stop = () => onHost<ReadingJobsActivities>(host, 'look', 'Stop reading').stopReading({ host });
+      const stop = () => onHost<ReadingJobsActivities>(host, 'survey', 'Stop reading').stopReading({ host });
       await CancellationScope.nonCancellable(stop).catch(() => undefined);
     }
     throw error;

@@ -334,6 +334,12 @@ const madeByJobs: readonly GuestWay[] = [
     made: encryptedBy(key.replace('12', '34')),
     twin: encryptedBy(key.toUpperCase()),
   },
+  {
+    way: 'they are encrypted, and nothing says by which key',
+    ...{ by: 'verify-backups', check: 'Keys of encrypted backups', says: 'nothing says' },
+    made: encryptedBy('1'),
+    twin: encryptedBy(key),
+  },
 ];
 
 const onBackupServer: readonly GuestWay[] = [
